@@ -1,0 +1,21 @@
+/* CHECK is for our own bugs and stays on in release; errors are for peers and users. Pure. */
+#pragma once
+
+#include "base/types.h"
+
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (__builtin_expect(!(cond), 0))                                                  \
+			check_failed(__FILE__, __LINE__, __func__, #cond);                         \
+	} while (0)
+
+/* Says where and ends the process. A hook may be set by a shell (log) or a test (longjmp). */
+_Noreturn void check_failed(const char *file, int line, const char *func, const char *cond);
+
+typedef void check_hook_fn(const char *file, int line, const char *func, const char *cond);
+/* Called before the end; may be NULL. The hook may leave by longjmp. */
+void check_set_hook(check_hook_fn *hook);
+
+/* malloc that cannot fail: out of memory is the end of the process, in words. Zeroed. */
+void *check_calloc(size_t count, size_t size) MUST_CHECK;
+void *check_realloc(void *ptr, size_t count, size_t size) MUST_CHECK;
