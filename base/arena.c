@@ -6,7 +6,7 @@
 #include "base/check.h"
 
 #define BLOCK_BYTES ((size_t)16384)
-#define ALIGN       ((size_t)16)
+#define ALIGN ((size_t)16)
 
 struct arena_block {
 	struct arena_block *next;

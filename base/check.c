@@ -32,7 +32,7 @@ void *check_calloc(size_t count, size_t size)
 void *check_realloc(void *ptr, size_t count, size_t size)
 {
 	CHECK(size == 0 || count <= SIZE_MAX / size);
-	ptr = realloc(ptr, count * size ? count * size : 1);
+	ptr = realloc(ptr, count * size > 0 ? count * size : 1);
 	CHECK(ptr != NULL);
 	return ptr;
 }

@@ -8,11 +8,11 @@ static const struct {
 	enum error_code code;
 	const char *name;
 } names[] = {
-	{ERR_OK, "ok"},           {ERR_INVALID, "invalid"}, {ERR_NOT_FOUND, "not_found"},
-	{ERR_EXISTS, "exists"},   {ERR_LIMIT, "limit"},     {ERR_BUSY, "busy"},
-	{ERR_IO, "io"},           {ERR_CORRUPT, "corrupt"}, {ERR_VERSION, "version"},
-	{ERR_DENIED, "denied"},   {ERR_MEMORY, "memory"},   {ERR_TIMEOUT, "timeout"},
-	{ERR_CLOSED, "closed"},
+    {ERR_OK, "ok"},	    {ERR_INVALID, "invalid"}, {ERR_NOT_FOUND, "not_found"},
+    {ERR_EXISTS, "exists"}, {ERR_LIMIT, "limit"},     {ERR_BUSY, "busy"},
+    {ERR_IO, "io"},	    {ERR_CORRUPT, "corrupt"}, {ERR_VERSION, "version"},
+    {ERR_DENIED, "denied"}, {ERR_MEMORY, "memory"},   {ERR_TIMEOUT, "timeout"},
+    {ERR_CLOSED, "closed"},
 };
 
 int error_set(struct error *e, enum error_code code, const char *fmt, ...)

@@ -8,30 +8,31 @@
 
 enum error_code {
 	ERR_OK = 0,
-	ERR_INVALID = -1,  /* the input is wrong: a person has to change it */
+	ERR_INVALID = -1, /* the input is wrong: a person has to change it */
 	ERR_NOT_FOUND = -2,
-	ERR_EXISTS = -3,   /* already there, or held by somebody else */
-	ERR_LIMIT = -4,    /* a bound of limits.h or a parameter was passed */
-	ERR_BUSY = -5,     /* try again later */
-	ERR_IO = -6,       /* the system said no: what[] carries strerror */
-	ERR_CORRUPT = -7,  /* data that we wrote is not as we wrote it */
-	ERR_VERSION = -8,  /* written by a newer build, or spoken by another protocol */
-	ERR_DENIED = -9,   /* key, role or permission */
+	ERR_EXISTS = -3,  /* already there, or held by somebody else */
+	ERR_LIMIT = -4,	  /* a bound of limits.h or a parameter was passed */
+	ERR_BUSY = -5,	  /* try again later */
+	ERR_IO = -6,	  /* the system said no: what[] carries strerror */
+	ERR_CORRUPT = -7, /* data that we wrote is not as we wrote it */
+	ERR_VERSION = -8, /* written by a newer build, or spoken by another protocol */
+	ERR_DENIED = -9,  /* key, role or permission */
 	ERR_MEMORY = -10,
 	ERR_TIMEOUT = -11,
-	ERR_CLOSED = -12,  /* the other side is gone */
+	ERR_CLOSED = -12, /* the other side is gone */
 };
 
 struct error {
 	enum error_code code;
-	char what[400];  /* one sentence: expected X, found Y */
+	char what[400];	 /* one sentence: expected X, found Y */
 	char where[256]; /* file:line:column, key, field, address; may be "" */
-	char help[256];  /* what to do; may be "" */
+	char help[256];	 /* what to do; may be "" */
 };
 
 /* Fill e (may be NULL); returns code, so that `return error_set(e, ERR_INVALID, …)` reads well. */
 int error_set(struct error *e, enum error_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Add where or help to an error that is already set; e may be NULL. They return e->code, or ERR_INVALID. */
+/* Add where or help to an error that is already set; e may be NULL. They return e->code, or
+ * ERR_INVALID. */
 int error_where(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int error_help(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* "where: what (help)" on one line; returns buf. */

@@ -6,33 +6,33 @@
 #define MIB (1024ull * KIB)
 #define GIB (1024ull * MIB)
 
-#define SHARDS_MAX               4294967295ull /* shards of one phase: numbers 0..N-1 fit in u32 */
-#define FRAME_BYTES_MAX          (8 * MIB)     /* one ZeroMQ frame, one journal commit's payload */
-#define FRAME_DEPTH_MAX          16            /* nesting of msgpack in a frame */
-#define HTTP_BODY_BYTES_MAX      (4 * MIB)
-#define HTTP_CONNECTIONS_MAX     1024
-#define DEFINITION_BYTES_MAX     (256 * KIB)
-#define DEFINITION_ITEMS_MAX     10000         /* items written out in a definition */
-#define EVENT_BYTES_MAX          (1 * MIB)
-#define EVENT_DEPTH_MAX          64
-#define EVENT_RESOURCES_MAX      64
-#define PATTERN_DEPTH_MAX        32
-#define PATTERN_VALUES_MAX       4096
-#define RULES_MAX                10000
-#define NAME_BYTES_MAX           128           /* names of definitions, queues, pools, resources */
-#define KEY_BYTES_MAX            1024          /* object keys (S3's bound) and deduplication ids */
-#define URL_BYTES_MAX            4096
-#define ARGV_COUNT_MAX           1024
-#define ARG_BYTES_MAX            (128 * KIB)   /* Linux: MAX_ARG_STRLEN */
-#define ENV_COUNT_MAX            256
-#define ITEM_BYTES_MAX           (64 * KIB)    /* one item of an items plan */
-#define RECORD_BYTES_MAX         (1 * MIB)     /* record_max: how far a record border is searched */
-#define JOB_STATE_BYTES_MAX      (256 * MIB)   /* a phase whose sets pass this pauses its job */
-#define CHAIN_DEPTH_MAX          16            /* jobs started by jobs started by … */
-#define ATTEMPTS_MAX             100
-#define CRASHES_MAX              5             /* workers a shard may take with it before it is dead */
-#define WORKERS_MAX              100000
-#define SLOTS_PER_WORKER_MAX     4096
-#define NAMED_RESOURCES_MAX      8             /* beside cpu, memory, gpus */
-#define TOKENS_PER_WORKER_MAX    16384
-#define RANGES_PER_REPORT_MAX    65536
+#define SHARDS_MAX 4294967295ull  /* shards of one phase: numbers 0..N-1 fit in u32 */
+#define FRAME_BYTES_MAX (8 * MIB) /* one ZeroMQ frame, one journal commit's payload */
+#define FRAME_DEPTH_MAX 16	  /* nesting of msgpack in a frame */
+#define HTTP_BODY_BYTES_MAX (4 * MIB)
+#define HTTP_CONNECTIONS_MAX 1024
+#define DEFINITION_BYTES_MAX (256 * KIB)
+#define DEFINITION_ITEMS_MAX 10000 /* items written out in a definition */
+#define EVENT_BYTES_MAX (1 * MIB)
+#define EVENT_DEPTH_MAX 64
+#define EVENT_RESOURCES_MAX 64
+#define PATTERN_DEPTH_MAX 32
+#define PATTERN_VALUES_MAX 4096
+#define RULES_MAX 10000
+#define NAME_BYTES_MAX 128 /* names of definitions, queues, pools, resources */
+#define KEY_BYTES_MAX 1024 /* object keys (S3's bound) and deduplication ids */
+#define URL_BYTES_MAX 4096
+#define ARGV_COUNT_MAX 1024
+#define ARG_BYTES_MAX (128 * KIB) /* Linux: MAX_ARG_STRLEN */
+#define ENV_COUNT_MAX 256
+#define ITEM_BYTES_MAX (64 * KIB)	/* one item of an items plan */
+#define RECORD_BYTES_MAX (1 * MIB)	/* record_max: how far a record border is searched */
+#define JOB_STATE_BYTES_MAX (256 * MIB) /* a phase whose sets pass this pauses its job */
+#define CHAIN_DEPTH_MAX 16		/* jobs started by jobs started by … */
+#define ATTEMPTS_MAX 100
+#define CRASHES_MAX 5 /* workers a shard may take with it before it is dead */
+#define WORKERS_MAX 100000
+#define SLOTS_PER_WORKER_MAX 4096
+#define NAMED_RESOURCES_MAX 8 /* beside cpu, memory, gpus */
+#define TOKENS_PER_WORKER_MAX 16384
+#define RANGES_PER_REPORT_MAX 65536
