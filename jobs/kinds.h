@@ -1,0 +1,28 @@
+/* The enumerations of kinds.def, and their names both ways. Pure. */
+#pragma once
+
+#include "base/types.h"
+
+#define KINDS(e)                   enum e {
+#define KIND(constant, n, nm, doc) constant = n,
+#define KINDS_END(e)                                                                               \
+	}                                                                                          \
+	;                                                                                          \
+	const char *e##_name(uint32_t kind);       /* "unknown" when it is none */                 \
+	uint8_t e##_of(struct bytes name);         /* 0 when it is none */                         \
+	const char *e##_names(void);               /* "a, b or c", for errors */
+#include "jobs/kinds.def"
+#undef KINDS
+#undef KIND
+#undef KINDS_END
+
+/* exit, signal, timeout, oom, …: the shard's own, which use its retry budget. */
+static inline bool failure_is_own(uint32_t kind)
+{
+	return kind > 0 && kind < FAILURE_LOST;
+}
+
+static inline bool job_state_is_ended(uint32_t state)
+{
+	return state >= JOB_SUCCEEDED;
+}

@@ -1,0 +1,72 @@
+/* The structs that parts.def, messages.def, records.def and inputs.def describe.
+ *
+ * Each table is included twice: here, to declare `struct NAME` and `struct NAME_list`, and in
+ * schema.c, to define `codec_NAME()`. A row is STRUCT(name, doc) … fields … END(name); a field is
+ * KIND(since, name, doc) or SUB/LIST(since, type, name, doc). Pure. */
+#pragma once
+
+#include "base/types.h"
+#include "jobs/codec.h"
+#include "jobs/range.h"
+
+#define STRUCT(name, doc)                                                                          \
+	struct name;                                                                               \
+	const struct codec *codec_##name(void);                                                    \
+	struct name##_list {                                                                       \
+		struct name *items;                                                                \
+		uint32_t count;                                                                    \
+	};                                                                                         \
+	struct name {
+#define BOOL(since, field, doc)       bool field;
+#define U8(since, field, doc)         uint8_t field;
+#define U32(since, field, doc)        uint32_t field;
+#define U64(since, field, doc)        uint64_t field;
+#define I64(since, field, doc)        int64_t field;
+#define BIN(since, field, doc)        struct bytes field;
+#define TEXT(since, field, doc)       struct bytes field;
+#define SUB(since, type, field, doc)  struct type field;
+#define LIST(since, type, field, doc) struct type##_list field;
+#define END(name)                                                                                  \
+	}                                                                                          \
+	;
+
+/* struct range stands in range.h; its list and codec belong here. */
+const struct codec *codec_range(void);
+struct range_list {
+	struct range *items;
+	uint32_t count;
+};
+
+#include "jobs/parts.def"
+#include "jobs/messages.def"
+#include "jobs/records.def"
+#include "jobs/inputs.def"
+
+#undef STRUCT
+#undef BOOL
+#undef U8
+#undef U32
+#undef U64
+#undef I64
+#undef BIN
+#undef TEXT
+#undef SUB
+#undef LIST
+#undef END
+
+/* [type, struct] unions. The enum values are the numbers on the wire: never reused. */
+#define VARIANT(type, number, name, doc) type = number,
+enum message_type {
+#include "jobs/messages.tbl"
+};
+enum record_type {
+#include "jobs/records.tbl"
+};
+enum input_type {
+#include "jobs/inputs.tbl"
+};
+#undef VARIANT
+
+extern const struct codec_union message_union;
+extern const struct codec_union record_union;
+extern const struct codec_union input_union;

@@ -1,0 +1,181 @@
+/* Structs survive the wire; what a peer invents does not get past the checks. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/rng.h"
+#include "jobs/kinds.h"
+#include "jobs/schema.h"
+
+static struct arena arena;
+static struct buf buf;
+
+static void setup(void)
+{
+	arena_init(&arena, 1 * MIB);
+}
+
+static void teardown(void)
+{
+	arena_fini(&arena);
+	buf_fini(&buf);
+}
+
+TestSuite(codec, .init = setup, .fini = teardown);
+
+static struct report a_report(void)
+{
+	static struct range done[] = {{0, 10}, {20, 5}};
+	static struct failure failed[] = {
+	    {.first = 10, .count = 1, .kind = FAILURE_EXIT, .code = -3, .why = BYTES_LIT("no")}};
+	static struct outcome outcomes[] = {
+	    {.token = {3, 77}, .job = 1ull << 40, .phase = 1, .run_us = 250000}};
+
+	outcomes[0].done = (struct range_list){done, 2};
+	outcomes[0].failed = (struct failure_list){failed, 1};
+	return (struct report){.session = 9,
+			       .seq = 4,
+			       .outcomes = {outcomes, 1},
+			       .credit = {.cpu_milli = 2000},
+			       .slot_idle = true,
+			       .run_histogram = BYTES_LIT("\x00\xff\x7f")};
+}
+
+Test(codec, a_report_comes_back_as_it_was_sent)
+{
+	struct report sent = a_report();
+	struct bytes in;
+	uint32_t type;
+	void *got;
+
+	codec_union_encode(&message_union, MESSAGE_REPORT, &sent, &buf);
+	in = buf_bytes(&buf);
+	cr_assert_eq(codec_union_decode(&message_union, &in, &type, &got, &arena, NULL), 0);
+	cr_assert_eq(type, MESSAGE_REPORT);
+	cr_assert_eq(in.size, 0);
+	cr_assert(codec_equal(codec_report(), &sent, got));
+	((struct report *)got)->outcomes.items[0].done.items[1].count++;
+	cr_assert_not(codec_equal(codec_report(), &sent, got));
+}
+
+Test(codec, every_variant_of_every_union_encodes_and_decodes_when_zero)
+{
+	static const struct codec_union *const unions[] = {&message_union, &record_union, &input_union};
+
+	for (size_t u = 0; u < ARRAY_LENGTH(unions); u++)
+		for (size_t v = 0; v < unions[u]->variant_count; v++) {
+			const struct codec *c = unions[u]->variants[v].codec();
+			void *zero = arena_alloc(&arena, c->size), *got;
+			struct bytes in;
+			uint32_t type;
+
+			buf_clear(&buf);
+			codec_union_encode(unions[u], unions[u]->variants[v].type, zero, &buf);
+			in = buf_bytes(&buf);
+			cr_assert_eq(codec_union_decode(unions[u], &in, &type, &got, &arena, NULL), 0, "%s",
+				     c->name);
+			cr_assert(codec_equal(c, zero, got));
+		}
+}
+
+static const struct {
+	const char *what;
+	struct bytes frame;
+	enum error_code code;
+} refused[] = {
+    {"nothing", {NULL, 0}, ERR_INVALID},
+    {"an array of four billion in five bytes", BYTES_LIT("\xdd\xff\xff\xff\xff"), ERR_INVALID},
+    {"a map of two billion", BYTES_LIT("\xdf\x7f\xff\xff\xff"), ERR_INVALID},
+    {"bytes longer than the frame", BYTES_LIT("\x92\x01\xc6\x00\x00\x01\x00zz"), ERR_INVALID},
+    {"a header cut off", BYTES_LIT("\x92\x01\xdc\x00"), ERR_INVALID},
+    {"an extension", BYTES_LIT("\xd4\x01\x02"), ERR_INVALID},
+    {"nested 17 deep", BYTES_LIT("\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x01"),
+     ERR_LIMIT},
+    {"a type from the future", BYTES_LIT("\x92\xcd\x7f\xff\x90"), ERR_VERSION},
+    {"a type beyond 32 bits", BYTES_LIT("\x92\xcf\x01\x00\x00\x00\x01\x00\x00\x00\x90"), ERR_VERSION},
+    {"text where a number belongs", BYTES_LIT("\x92\x03\x91\xa1x"), ERR_INVALID},
+    {"a negative session", BYTES_LIT("\x92\x03\x91\xff"), ERR_INVALID},
+    {"a field missing", BYTES_LIT("\x92\x03\x90"), ERR_INVALID},
+};
+
+Test(codec, what_is_no_frame_is_refused_in_words)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(refused); i++) {
+		struct bytes in = refused[i].frame;
+		struct error e = {0};
+		uint32_t type;
+		void *got;
+
+		cr_assert_eq(codec_union_decode(&message_union, &in, &type, &got, &arena, &e),
+			     refused[i].code, "%s: %s", refused[i].what, e.what);
+		cr_assert(e.what[0] != '\0', "%s", refused[i].what);
+		cr_assert_eq(in.size, refused[i].frame.size);
+	}
+}
+
+Test(codec, a_newer_writers_extra_field_is_skipped)
+{
+	struct bytes in = BYTES_LIT("\x92\x03\x92\x2a\xa5later");
+	uint32_t type;
+	void *got;
+
+	cr_assert_eq(codec_union_decode(&message_union, &in, &type, &got, &arena, NULL), 0);
+	cr_assert_eq(((struct heartbeat *)got)->session, 42);
+}
+
+Test(codec, flipped_bits_are_refused_or_decode_to_something_whole)
+{
+	struct report sent = a_report();
+	struct rng rng;
+
+	rng_seed(&rng, 1);
+	codec_union_encode(&message_union, MESSAGE_REPORT, &sent, &buf);
+	for (size_t bit = 0; bit < buf.size * 8; bit++) {
+		struct bytes in = buf_bytes(&buf);
+		uint32_t type;
+		void *got;
+
+		buf.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		if (codec_union_decode(&message_union, &in, &type, &got, &arena, NULL) == 0) {
+			struct buf again = {0};
+
+			codec_union_encode(&message_union, type, got, &again);
+			buf_fini(&again);
+		}
+		buf.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		arena_reset(&arena);
+	}
+}
+
+Test(codec, a_frame_cannot_use_more_memory_than_its_arena)
+{
+	struct range ranges[2000] = {{0}};
+	struct retried sent = {.shards = {ranges, 2000}};
+	struct arena small;
+	struct retried got;
+	struct error e;
+
+	arena_init(&small, 4096);
+	codec_encode(codec_retried(), &sent, &buf);
+	cr_assert_eq(codec_decode(codec_retried(), buf_bytes(&buf), &got, &small, &e), ERR_LIMIT);
+	arena_fini(&small);
+}
+
+Test(codec, a_copy_shares_nothing)
+{
+	struct report sent = a_report(), copy;
+
+	cr_assert(codec_copy(codec_report(), &sent, &copy, &arena));
+	cr_assert(codec_equal(codec_report(), &sent, &copy));
+	cr_assert_neq(copy.outcomes.items, sent.outcomes.items);
+	cr_assert_neq(copy.outcomes.items[0].failed.items[0].why.data,
+		      sent.outcomes.items[0].failed.items[0].why.data);
+}
+
+Test(codec, prints_as_json)
+{
+	struct token t = {1, 2};
+
+	codec_print(codec_token(), &t, &buf);
+	cr_assert_str_eq(buf_text(&buf), "{\"epoch\": 1, \"lease\": 2}");
+}
