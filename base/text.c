@@ -1,0 +1,150 @@
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+
+size_t text_utf8_next(struct bytes b, uint32_t *ret_code)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	uint32_t code;
+	size_t length;
+
+	if (b.size == 0)
+		return 0;
+	if (b.data[0] < 0x80)
+		length = 1;
+	else if (b.data[0] >= 0xc2 && b.data[0] < 0xe0)
+		length = 2;
+	else if (b.data[0] >= 0xe0 && b.data[0] < 0xf0)
+		length = 3;
+	else if (b.data[0] >= 0xf0 && b.data[0] < 0xf5)
+		length = 4;
+	else
+		return 0;
+	if (length > b.size)
+		return 0;
+	code = length == 1 ? b.data[0] : b.data[0] & (0x7fu >> length);
+	for (size_t i = 1; i < length; i++) {
+		if ((b.data[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (b.data[i] & 0x3fu);
+	}
+	if (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		return 0;
+	if (ret_code != NULL)
+		*ret_code = code;
+	return length;
+}
+
+bool text_is_utf8(struct bytes b)
+{
+	while (b.size > 0) {
+		size_t length = text_utf8_next(b, NULL);
+
+		if (length == 0)
+			return false;
+		b = BYTES(b.data + length, b.size - length);
+	}
+	return true;
+}
+
+/* Characters that change how the rest of the line is shown, or that end it. */
+static bool is_hostile(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
+	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
+	       code == 0xfeff;
+}
+
+static char short_escape(uint32_t code)
+{
+	switch (code) {
+	case '\n':
+		return 'n';
+	case '\t':
+		return 't';
+	case '\r':
+		return 'r';
+	case '"':
+		return '"';
+	case '\\':
+		return '\\';
+	default:
+		return 0;
+	}
+}
+
+#define ONE_MAX 24 /* the longest escape: \xNN for four bytes, and a NUL */
+
+/* The first character of *rest, escaped, into out; takes it from *rest. Returns its length. */
+static size_t escape_one(char out[static ONE_MAX], struct bytes *rest, bool json)
+{
+	uint32_t code = 0;
+	size_t length = text_utf8_next(*rest, &code);
+	size_t taken = length > 0 ? length : 1;
+	int used = 0;
+
+	if (length > 0 && short_escape(code) != 0) {
+		used = snprintf(out, ONE_MAX, "\\%c", short_escape(code));
+	} else if (length > 0 && !is_hostile(code)) {
+		memcpy(out, rest->data, length);
+		used = (int)length;
+	} else if (length > 0 && json) {
+		used = snprintf(out, ONE_MAX, "\\u%04x", code);
+	} else {
+		for (size_t i = 0; i < taken; i++)
+			used += snprintf(out + used, (size_t)(ONE_MAX - used), "%s\\x%02x",
+					 json ? "\\" : "", rest->data[i]);
+	}
+	*rest = BYTES(rest->data + taken, rest->size - taken);
+	return (size_t)used;
+}
+
+void text_escape(struct buf *out, struct bytes b)
+{
+	char one[ONE_MAX];
+
+	while (b.size > 0) {
+		size_t used = escape_one(one, &b, false);
+
+		buf_append(out, one, used);
+	}
+}
+
+void text_escape_json(struct buf *out, struct bytes b)
+{
+	char one[ONE_MAX];
+
+	while (b.size > 0) {
+		size_t used = escape_one(one, &b, true);
+
+		buf_append(out, one, used);
+	}
+}
+
+const char *text_quote(char *buf, size_t size, struct bytes b)
+{
+	static const char ellipsis[] = "…\"";
+	size_t used = 0, cut = 1; /* cut: the last place where an ellipsis still fits */
+	char one[ONE_MAX];
+
+	CHECK(size >= 8);
+	buf[used++] = '"';
+	while (b.size > 0) {
+		size_t length = escape_one(one, &b, false);
+
+		if (used + length + 2 > size) {
+			memcpy(buf + cut, ellipsis, sizeof ellipsis);
+			return buf;
+		}
+		memcpy(buf + used, one, length);
+		used += length;
+		if (used + sizeof ellipsis <= size)
+			cut = used;
+	}
+	buf[used++] = '"';
+	buf[used] = '\0';
+	return buf;
+}

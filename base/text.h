@@ -1,0 +1,22 @@
+/* Bytes from strangers, made fit for one line of a log, a message or JSON. Pure.
+ *
+ * What is escaped: control characters (C0, DEL, C1), line separators and marks that turn the
+ * direction of writing (they can make a terminal show what is not there), quotes, backslashes, and
+ * whatever is not UTF-8 (RFC 3629: overlong forms and surrogates are not). */
+#pragma once
+
+#include "base/buf.h"
+#include "base/types.h"
+
+/* Bytes of the character that b begins with, its code point in *ret_code (may be NULL);
+ * 0 when b is empty or begins with no UTF-8. */
+size_t text_utf8_next(struct bytes b, uint32_t *ret_code);
+bool text_is_utf8(struct bytes b);
+/* Appends b with \n \t \r \" \\ and \xNN (for each byte of what is escaped). */
+void text_escape(struct buf *out, struct bytes b);
+/* The inside of a JSON string (RFC 8259): \n \t \r \" \\ and \uNNNN; a byte that is not UTF-8
+ * becomes the four characters \xNN, so that it can still be read. */
+void text_escape_json(struct buf *out, struct bytes b);
+/* For messages: b in double quotes, escaped, cut with an ellipsis when it does not fit into size
+ * (>= 8, the NUL included). Returns buf. */
+const char *text_quote(char *buf, size_t size, struct bytes b);
