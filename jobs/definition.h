@@ -1,0 +1,72 @@
+/* A job definition: YAML, compiled. DESIGN section 12 shows one; each section has its file,
+ * definition_<section>.c. Pure.
+ *
+ * Canonical text is JSON of what was understood: defaults written out, quantities in one spelling.
+ * It is a definition too, and its canonical text is itself. The sha256 of it names the version, so
+ * comments, order and spelling do not make a new one. */
+#pragma once
+
+#include "base/arena.h"
+#include "jobs/event.h"
+#include "jobs/pattern.h"
+#include "jobs/problems.h"
+#include "jobs/schema.h"
+
+/* How the first phase is cut; without `shard` one shard. */
+struct shard_section {
+	uint8_t kind;	 /* enum plan_kind: count, bytes, items */
+	uint8_t planner; /* of items: PLANNER_PURE (inline), PLANNER_LINES, PLANNER_JSON_LINES */
+	int64_t start;	 /* count */
+	int64_t step;
+	uint32_t count;
+	uint64_t step_bytes; /* bytes */
+	uint8_t align;	     /* enum align_kind */
+	struct bytes of;     /* template: the object to cut, or the file of the items */
+	struct text_item_list items;
+};
+
+struct pattern_list {
+	const struct pattern **items;
+	uint32_t count;
+};
+
+struct definition {
+	struct definition_body body; /* phases[0] the shards, phases[1] gather if there is one */
+	struct pattern_list on;
+	struct shard_section shard;
+	struct arena arena; /* holds all of it */
+};
+
+/* problems (initialised with this text, may be NULL) gets all errors that were found, reterr the
+ * first. */
+int definition_parse(struct bytes text, const char *file, struct problems *problems, struct definition **ret,
+		     struct error *reterr) MUST_CHECK;
+void definition_destroy(struct definition *d);
+bool definition_matches(const struct definition *d, const struct event *e);
+
+/* `shardmill submit --array 1-1000:2 -- prog {}`: a definition of one command. `{}` inside an argument
+ * is {{shard.value}}. Texts are what the keys of the same name would hold; an empty one is left out. */
+struct definition_command {
+	struct bytes name; /* empty: the program's */
+	const struct bytes *argv;
+	size_t argc;
+	struct bytes array; /* "100" or "1-1000:2" */
+	struct bytes bytes; /* shard size: the first of these that is not empty cuts */
+	struct bytes of;
+	struct bytes align;
+	struct bytes input;
+	struct bytes timeout;
+	struct bytes cpus;
+	struct bytes memory;
+	struct bytes gpus;
+	struct bytes attempts;
+	struct bytes tolerate;
+	struct bytes queue;
+	struct bytes priority;
+	struct bytes output;
+	struct bytes directory;
+	const struct pair *env; /* values are taken literally */
+	size_t env_count;
+};
+int definition_from_command(const struct definition_command *c, struct definition **ret,
+			    struct error *reterr) MUST_CHECK;
