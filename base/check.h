@@ -3,10 +3,10 @@
 
 #include "base/types.h"
 
-#define CHECK(cond)                                                                                \
-	do {                                                                                       \
-		if (__builtin_expect(!(cond), 0))                                                  \
-			check_failed(__FILE__, __LINE__, __func__, #cond);                         \
+#define CHECK(cond)                                                                                          \
+	do {                                                                                                 \
+		if (__builtin_expect(!(cond), 0))                                                            \
+			check_failed(__FILE__, __LINE__, __func__, #cond);                                   \
 	} while (0)
 
 /* Says where and ends the process. A hook may be set by a shell (log) or a test (longjmp). */

@@ -14,7 +14,7 @@
 #define U PARAM_SCOPE_UP
 #define C PARAM_SCOPE_CLI
 static const struct param_info table[] = {
-#define PARAM(id, name, type, def, min, max, choices, placeholder, scopes, doc)                    \
+#define PARAM(id, name, type, def, min, max, choices, placeholder, scopes, doc)                              \
 	{name, PARAM_TYPE_##type, def, min, max, choices, placeholder, scopes, doc},
 #include "base/params.def"
 };
@@ -93,8 +93,7 @@ int param_find(struct bytes name, enum param_id *ret_id, struct error *reterr)
 			nearest = i;
 		}
 	}
-	error_set(reterr, ERR_NOT_FOUND, "there is no parameter %s",
-		  text_quote(found, sizeof found, name));
+	error_set(reterr, ERR_NOT_FOUND, "there is no parameter %s", text_quote(found, sizeof found, name));
 	if (best <= 3)
 		error_help(reterr, "did you mean %s?", table[nearest].name);
 	else
@@ -104,8 +103,7 @@ int param_find(struct bytes name, enum param_id *ret_id, struct error *reterr)
 
 static int parse_bool(struct bytes text, int64_t *ret, struct error *reterr)
 {
-	static const char *const words[][2] = {
-	    {"no", "yes"}, {"false", "true"}, {"off", "on"}, {"0", "1"}};
+	static const char *const words[][2] = {{"no", "yes"}, {"false", "true"}, {"off", "on"}, {"0", "1"}};
 	char found[80];
 
 	for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
@@ -160,8 +158,7 @@ static int parse_choice(const char *choices, struct bytes text, int64_t *ret, st
 			 text_quote(found, sizeof found, text));
 }
 
-static int parse_number(const struct param_info *info, struct bytes text, int64_t *ret,
-			struct error *reterr)
+static int parse_number(const struct param_info *info, struct bytes text, int64_t *ret, struct error *reterr)
 {
 	uint64_t bytes;
 	uint32_t milli;
@@ -206,8 +203,7 @@ static bool is_text(enum param_type type)
 	return type == PARAM_TYPE_TEXT || type == PARAM_TYPE_PATH || type == PARAM_TYPE_PATHS;
 }
 
-static int check_bounds(const struct param_info *info, struct bytes text, int64_t value,
-			struct error *reterr)
+static int check_bounds(const struct param_info *info, struct bytes text, int64_t value, struct error *reterr)
 {
 	int64_t bound;
 	char found[80];
@@ -215,16 +211,14 @@ static int check_bounds(const struct param_info *info, struct bytes text, int64_
 	if (info->min_text[0] != '\0') {
 		CHECK(parse_number(info, bytes_of(info->min_text), &bound, NULL) == 0);
 		if (value < bound)
-			return error_set(reterr, ERR_LIMIT, "%s must be at least %s, found %s",
-					 info->name, info->min_text,
-					 text_quote(found, sizeof found, text));
+			return error_set(reterr, ERR_LIMIT, "%s must be at least %s, found %s", info->name,
+					 info->min_text, text_quote(found, sizeof found, text));
 	}
 	if (info->max_text[0] != '\0') {
 		CHECK(parse_number(info, bytes_of(info->max_text), &bound, NULL) == 0);
 		if (value > bound)
-			return error_set(reterr, ERR_LIMIT, "%s must be at most %s, found %s",
-					 info->name, info->max_text,
-					 text_quote(found, sizeof found, text));
+			return error_set(reterr, ERR_LIMIT, "%s must be at most %s, found %s", info->name,
+					 info->max_text, text_quote(found, sizeof found, text));
 	}
 	return 0;
 }
@@ -232,18 +226,16 @@ static int check_bounds(const struct param_info *info, struct bytes text, int64_
 static int check_text(const struct param_info *info, struct bytes text, struct error *reterr)
 {
 	if (text.size > PARAMS_TEXT_MAX)
-		return error_set(reterr, ERR_LIMIT, "%s must be at most %u bytes, found %zu",
-				 info->name, PARAMS_TEXT_MAX, text.size);
+		return error_set(reterr, ERR_LIMIT, "%s must be at most %u bytes, found %zu", info->name,
+				 PARAMS_TEXT_MAX, text.size);
 	for (size_t i = 0; i < text.size; i++)
 		if (text.data[i] < 0x20 || text.data[i] == 0x7f)
-			return error_set(
-			    reterr, ERR_INVALID,
-			    "%s must hold no control characters, found \\x%02x at byte "
-			    "%zu",
-			    info->name, text.data[i], i + 1);
+			return error_set(reterr, ERR_INVALID,
+					 "%s must hold no control characters, found \\x%02x at byte "
+					 "%zu",
+					 info->name, text.data[i], i + 1);
 	if (info->type == PARAM_TYPE_PATHS && text.size == 0)
-		return error_set(reterr, ERR_INVALID, "%s must name a path, found nothing",
-				 info->name);
+		return error_set(reterr, ERR_INVALID, "%s must name a path, found nothing", info->name);
 	return 0;
 }
 
@@ -264,8 +256,8 @@ static void value_clear(struct param_value *v)
 	*v = (struct param_value){0};
 }
 
-int params_set(struct params *p, enum param_id id, struct bytes text, enum param_from from,
-	       const char *where, struct error *reterr)
+int params_set(struct params *p, enum param_id id, struct bytes text, enum param_from from, const char *where,
+	       struct error *reterr)
 {
 	const struct param_info *info = param_info(id);
 	struct param_value *v = &p->values[id];
@@ -276,8 +268,8 @@ int params_set(struct params *p, enum param_id id, struct bytes text, enum param
 		r = check_text(info, text, reterr);
 		if (r == 0 && info->type == PARAM_TYPE_PATHS && v->from == from &&
 		    v->text_count == PARAMS_LIST_MAX)
-			r = error_set(reterr, ERR_LIMIT, "%s may be given at most %u times",
-				      info->name, PARAMS_LIST_MAX);
+			r = error_set(reterr, ERR_LIMIT, "%s may be given at most %u times", info->name,
+				      PARAMS_LIST_MAX);
 	} else {
 		r = parse_number(info, text, &number, reterr);
 		if (r == 0)
@@ -306,8 +298,8 @@ void params_init(struct params *p, unsigned scopes)
 	for (size_t i = 0; i < PARAM_COUNT; i++) {
 		if (table[i].type == PARAM_TYPE_PATHS && table[i].default_text[0] == '\0')
 			continue;
-		CHECK(params_set(p, (enum param_id)i, bytes_of(table[i].default_text),
-				 PARAM_FROM_DEFAULT, NULL, NULL) == 0);
+		CHECK(params_set(p, (enum param_id)i, bytes_of(table[i].default_text), PARAM_FROM_DEFAULT,
+				 NULL, NULL) == 0);
 	}
 }
 
@@ -330,8 +322,8 @@ int params_check(const struct params *p, struct error *reterr)
 		params_format(p, orders[i].low, &low_text);
 		params_format(p, orders[i].high, &high_text);
 		error_set(reterr, ERR_INVALID, "%s must be at most %s, found %s and %s",
-			  table[orders[i].low].name, table[orders[i].high].name,
-			  buf_text(&low_text), buf_text(&high_text));
+			  table[orders[i].low].name, table[orders[i].high].name, buf_text(&low_text),
+			  buf_text(&high_text));
 		buf_fini(&low_text);
 		buf_fini(&high_text);
 		error_where(reterr, "%s", named->where != NULL ? named->where : "defaults");
@@ -340,8 +332,7 @@ int params_check(const struct params *p, struct error *reterr)
 	return 0;
 }
 
-static const struct param_value *value_of(const struct params *p, enum param_id id,
-					  enum param_type type)
+static const struct param_value *value_of(const struct params *p, enum param_id id, enum param_type type)
 {
 	CHECK(param_info(id)->type == type);
 	return &p->values[id];

@@ -60,8 +60,8 @@ struct param_info {
 
 struct param_value {
 	enum param_from from;
-	char *where;	/* "file:line:column", "SHARDMILL_X", "--x"; NULL for a default */
-	int64_t number; /* bool, int, us, bytes, thousandths, index of the choice */
+	char *where;		      /* "file:line:column", "SHARDMILL_X", "--x"; NULL for a default */
+	int64_t number;		      /* bool, int, us, bytes, thousandths, index of the choice */
 	char *texts[PARAMS_LIST_MAX]; /* text and path: one; "" when not set */
 	size_t text_count;
 };
@@ -80,14 +80,13 @@ void params_init(struct params *p, unsigned scopes);
 void params_fini(struct params *p);
 
 /* One value; where is copied and becomes the error's place. */
-int params_set(struct params *p, enum param_id id, struct bytes text, enum param_from from,
-	       const char *where, struct error *reterr) MUST_CHECK;
+int params_set(struct params *p, enum param_id id, struct bytes text, enum param_from from, const char *where,
+	       struct error *reterr) MUST_CHECK;
 /* A configuration file's text; file names it in errors. Lines are `name: value`, `# comment` (at
  * the start or after a blank) or empty; a value that needs blanks at its ends or a # stands in
  * double quotes, with \" and \\ inside. A name may be repeated only when it is a list.
  * Nothing is set when a line is wrong. */
-int params_set_file(struct params *p, const char *file, struct bytes text,
-		    struct error *reterr) MUST_CHECK;
+int params_set_file(struct params *p, const char *file, struct bytes text, struct error *reterr) MUST_CHECK;
 /* SHARDMILL_<NAME> of an environ-like array; other names are not ours to judge. */
 int params_set_env(struct params *p, char *const *environ_array, struct error *reterr) MUST_CHECK;
 /* What must hold between parameters (PARAM_ORDER). Call it last. */

@@ -31,8 +31,8 @@ static bool is_blank(uint8_t c)
 
 static bool is_name_char(uint8_t c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_' || c == '-';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+	       c == '-';
 }
 
 static int fail_at(const struct file *f, size_t index, int code, struct error *reterr)
@@ -49,8 +49,7 @@ static int read_quoted(const struct file *f, struct bytes line, size_t *index, s
 
 	for (; i < line.size && line.data[i] != '"'; i++) {
 		if (line.data[i] == '\\') {
-			if (i + 1 == line.size ||
-			    (line.data[i + 1] != '"' && line.data[i + 1] != '\\')) {
+			if (i + 1 == line.size || (line.data[i + 1] != '"' && line.data[i + 1] != '\\')) {
 				error_set(reterr, ERR_INVALID,
 					  "expected \\\" or \\\\ behind a backslash in quotes");
 				return fail_at(f, i, ERR_INVALID, reterr);
@@ -89,8 +88,7 @@ static size_t skip_blanks(struct bytes line, size_t i)
 }
 
 /* What stands behind "name:", from i to the line's end. */
-static int read_value(struct file *f, struct bytes line, size_t i, struct setting *ret,
-		      struct error *reterr)
+static int read_value(struct file *f, struct bytes line, size_t i, struct setting *ret, struct error *reterr)
 {
 	int r;
 
@@ -142,17 +140,16 @@ static int read_line(struct file *f, struct bytes line, struct error *reterr)
 	if (end == start || colon == line.size || line.data[colon] != ':') {
 		char found[80];
 
-		error_set(
-		    reterr, ERR_INVALID, "expected `name: value`, found %s",
-		    text_quote(found, sizeof found, BYTES(line.data + start, line.size - start)));
+		error_set(reterr, ERR_INVALID, "expected `name: value`, found %s",
+			  text_quote(found, sizeof found, BYTES(line.data + start, line.size - start)));
 		return fail_at(f, start, ERR_INVALID, reterr);
 	}
 	r = param_find(BYTES(line.data + start, end - start), &id, reterr);
 	if (r != 0)
 		return fail_at(f, start, r, reterr);
 	if (f->line_of[id] != 0 && param_info(id)->type != PARAM_TYPE_PATHS) {
-		error_set(reterr, ERR_EXISTS, "%s is set already, in line %zu",
-			  param_info(id)->name, f->line_of[id]);
+		error_set(reterr, ERR_EXISTS, "%s is set already, in line %zu", param_info(id)->name,
+			  f->line_of[id]);
 		return fail_at(f, start, ERR_EXISTS, reterr);
 	}
 	f->line_of[id] = f->line;
@@ -200,9 +197,8 @@ int params_set_file(struct params *p, const char *file, struct bytes text, struc
 	int r;
 
 	if (text.size > PARAMS_FILE_MAX) {
-		error_set(reterr, ERR_LIMIT,
-			  "a configuration file holds at most %u bytes, found %zu", PARAMS_FILE_MAX,
-			  text.size);
+		error_set(reterr, ERR_LIMIT, "a configuration file holds at most %u bytes, found %zu",
+			  PARAMS_FILE_MAX, text.size);
 		error_where(reterr, "%s", file);
 		return ERR_LIMIT;
 	}
@@ -233,8 +229,7 @@ static int set_env_list(struct params *p, enum param_id id, struct bytes text, c
 		size_t step = colon != NULL ? length + 1 : length;
 
 		if (length > 0)
-			r = params_set(p, id, BYTES(text.data, length), PARAM_FROM_ENV, where,
-				       reterr);
+			r = params_set(p, id, BYTES(text.data, length), PARAM_FROM_ENV, where, reterr);
 		text = BYTES(text.data + step, text.size - step);
 	}
 	return r;

@@ -54,8 +54,7 @@ bool text_is_utf8(struct bytes b)
 static bool is_hostile(uint32_t code)
 {
 	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
-	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
-	       code == 0xfeff;
+	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
 }
 
 static char short_escape(uint32_t code)
@@ -95,8 +94,8 @@ static size_t escape_one(char out[static ONE_MAX], struct bytes *rest, bool json
 		used = snprintf(out, ONE_MAX, "\\u%04x", code);
 	} else {
 		for (size_t i = 0; i < taken; i++)
-			used += snprintf(out + used, (size_t)(ONE_MAX - used), "%s\\x%02x",
-					 json ? "\\" : "", rest->data[i]);
+			used += snprintf(out + used, (size_t)(ONE_MAX - used), "%s\\x%02x", json ? "\\" : "",
+					 rest->data[i]);
 	}
 	*rest = BYTES(rest->data + taken, rest->size - taken);
 	return (size_t)used;

@@ -13,8 +13,7 @@ struct unit {
 
 /* Largest first: the formatter goes down the list, the parser wants this order. */
 static const struct unit duration_units[] = {
-    {"d", 86400000000u}, {"h", 3600000000u}, {"m", 60000000u},
-    {"s", 1000000u},	 {"ms", 1000u},	     {"us", 1u},
+    {"d", 86400000000u}, {"h", 3600000000u}, {"m", 60000000u}, {"s", 1000000u}, {"ms", 1000u}, {"us", 1u},
 };
 
 /* In the order in which the formatter tries them. */
@@ -101,8 +100,7 @@ static const struct unit *take_unit(struct bytes *rest, const struct unit *units
 	while (length < rest->size && rest->data[length] != '.' && !is_digit(rest->data[length]))
 		length++;
 	for (size_t i = 0; i < count; i++) {
-		if (strlen(units[i].name) == length &&
-		    memcmp(units[i].name, rest->data, length) == 0) {
+		if (strlen(units[i].name) == length && memcmp(units[i].name, rest->data, length) == 0) {
 			advance(rest, length);
 			return &units[i];
 		}
@@ -142,11 +140,9 @@ int units_parse_duration(struct bytes text, usec_t *ret_us, struct error *reterr
 				      "a unit must follow the number: d, h, m, s, ms or us");
 		unit = take_unit(&rest, duration_units, ARRAY_LENGTH(duration_units));
 		if (unit == NULL)
-			return refuse(reterr, text, expected,
-				      "the units are d, h, m, s, ms and us");
+			return refuse(reterr, text, expected, "the units are d, h, m, s, ms and us");
 		if (last != NULL && unit <= last)
-			return refuse(reterr, text, expected,
-				      "larger units come first, and each only once");
+			return refuse(reterr, text, expected, "larger units come first, and each only once");
 		last = unit;
 		reason = add_scaled(&sum, n, unit->scale, (uint64_t)USEC_NEVER - 1);
 		if (reason != NULL)
@@ -233,9 +229,8 @@ const char *units_format_duration(usec_t us, char *buf, size_t size)
 		const struct unit *unit = &duration_units[i];
 
 		if (left / unit->scale > 0)
-			used +=
-			    (size_t)snprintf(buf + used, size - used, "%llu%s",
-					     (unsigned long long)(left / unit->scale), unit->name);
+			used += (size_t)snprintf(buf + used, size - used, "%llu%s",
+						 (unsigned long long)(left / unit->scale), unit->name);
 		left %= unit->scale;
 	}
 	return buf;
@@ -246,8 +241,7 @@ const char *units_format_size(uint64_t bytes, char *buf, size_t size)
 	CHECK(size >= UNITS_TEXT_MAX);
 	for (size_t i = 0; bytes > 0 && i + 1 < ARRAY_LENGTH(size_units); i++) {
 		if (bytes % size_units[i].scale == 0) {
-			snprintf(buf, size, "%llu%s",
-				 (unsigned long long)(bytes / size_units[i].scale),
+			snprintf(buf, size, "%llu%s", (unsigned long long)(bytes / size_units[i].scale),
 				 size_units[i].name);
 			return buf;
 		}
@@ -257,8 +251,8 @@ const char *units_format_size(uint64_t bytes, char *buf, size_t size)
 }
 
 /* value / 10^digits without trailing zeros, then suffix. */
-static const char *format_decimal(uint32_t value, uint32_t tens, int digits, const char *suffix,
-				  char *buf, size_t size)
+static const char *format_decimal(uint32_t value, uint32_t tens, int digits, const char *suffix, char *buf,
+				  size_t size)
 {
 	uint32_t fraction = value % tens;
 
