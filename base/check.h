@@ -19,3 +19,9 @@ void check_set_hook(check_hook_fn *hook);
 /* malloc that cannot fail: out of memory is the end of the process, in words. Zeroed. */
 void *check_calloc(size_t count, size_t size) MUST_CHECK;
 void *check_realloc(void *ptr, size_t count, size_t size) MUST_CHECK;
+
+/* How much of a core's state its check walks: what the last step touched, or everything. */
+enum check_depth {
+	CHECK_TOUCHED,
+	CHECK_FULL,
+};
