@@ -1,9 +1,5 @@
-#include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "jobs/library/genomics/report.h"
 

@@ -1,6 +1,5 @@
 #include "jobs/library/genomics/stats.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
