@@ -1,0 +1,107 @@
+#include "jobs/output_index.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+
+#define CHECKED_BYTES (OUTPUT_ENTRY_BYTES - 4)
+
+static uint8_t *put(uint8_t *at, uint64_t value, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		at[i] = (uint8_t)(value >> 8 * i);
+	return at + size;
+}
+
+static uint64_t get(const uint8_t **at, size_t size)
+{
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < size; i++)
+		value |= (uint64_t)(*at)[i] << 8 * i;
+	*at += size;
+	return value;
+}
+
+void output_entry_encode(const struct output_entry *e, uint8_t ret[OUTPUT_ENTRY_BYTES])
+{
+	uint8_t *at = ret;
+
+	at = put(at, e->token.epoch, 4);
+	at = put(at, e->shard, 4);
+	at = put(at, e->token.lease, 8);
+	at = put(at, e->out_offset, 8);
+	at = put(at, e->out_length, 8);
+	at = put(at, e->err_offset, 8);
+	at = put(at, e->err_length, 8);
+	at = put(at, e->out_crc, 4);
+	put(at, crc32c(0, ret, CHECKED_BYTES), 4);
+}
+
+int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entry *ret)
+{
+	const uint8_t *at = in;
+	struct output_entry e;
+
+	e.token.epoch = (uint32_t)get(&at, 4);
+	e.shard = (uint32_t)get(&at, 4);
+	e.token.lease = get(&at, 8);
+	e.out_offset = get(&at, 8);
+	e.out_length = get(&at, 8);
+	e.err_offset = get(&at, 8);
+	e.err_length = get(&at, 8);
+	e.out_crc = (uint32_t)get(&at, 4);
+	if (get(&at, 4) != crc32c(0, in, CHECKED_BYTES))
+		return ERR_CORRUPT;
+	*ret = e;
+	return 0;
+}
+
+void uuid_text(const struct uuid *u, char ret[33])
+{
+	snprintf(ret, 33, "%016llx%016llx", (unsigned long long)u->hi, (unsigned long long)u->lo);
+}
+
+int uuid_parse(struct bytes text, struct uuid *ret)
+{
+	uint64_t half[2] = {0, 0};
+
+	if (text.size != 32)
+		return ERR_INVALID;
+	for (size_t i = 0; i < 32; i++) {
+		uint8_t c = text.data[i];
+		uint8_t digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+
+		if (digit == 16)
+			return ERR_INVALID;
+		half[i / 16] = half[i / 16] << 4 | digit;
+	}
+	*ret = (struct uuid){half[0], half[1]};
+	return 0;
+}
+
+void output_path(const struct uuid *worker, uint32_t segment, const char *kind, char *ret, size_t size)
+{
+	char id[33];
+
+	uuid_text(worker, id);
+	snprintf(ret, size, "%s/%08u.%s", id, segment, kind);
+}
+
+void output_index_collect(struct bytes index, struct token token, struct range range,
+			  struct output_entry *ret, uint32_t *damaged_ret)
+{
+	uint32_t damaged = index.size % OUTPUT_ENTRY_BYTES != 0;
+
+	for (size_t at = 0; at + OUTPUT_ENTRY_BYTES <= index.size; at += OUTPUT_ENTRY_BYTES) {
+		struct output_entry e;
+
+		if (output_entry_decode(index.data + at, &e) < 0)
+			damaged++;
+		else if (e.token.epoch == token.epoch && e.token.lease == token.lease &&
+			 range_contains(range, e.shard))
+			ret[e.shard - range.first] = e;
+	}
+	*damaged_ret = damaged;
+}
