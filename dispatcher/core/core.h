@@ -1,0 +1,162 @@
+/* The dispatcher's core: jobs, phases, leases, sessions, deduplication. A deterministic state machine:
+ * inputs and two clocks in, records and effects out. Pure: no socket, clock, file, thread or global.
+ *
+ * The map: this header (what goes in and out) · view.h (what may be read) · state.h (what it holds,
+ * with the drawn tables of jobs and shards) · lease.h (what an outcome does, cell by cell) · one file
+ * a verb: accept, plan, grant, revoke, report, register, expire, cancel, retry, advance (phases and
+ * ends), carry, open; apply_*.c change durable state and nothing else does; check.c says what holds.
+ *
+ * Use: create; apply for each record of the journal, in lsn order; replay_end; step(INPUT_OPEN);
+ * step for each input. Not thread safe. Rules: PROTOCOL.md. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/error.h"
+#include "jobs/kinds.h"
+#include "jobs/schema.h"
+
+struct dispatcher_core;
+
+/* ---- what it is created with: copied. 0 takes the default that the comment names ---- */
+
+struct dispatcher_config {
+	struct uuid cluster;
+	uint32_t wire_min, wire_max;  /* 1, 1 */
+	usec_t heartbeat_us;	      /* 2 s: told to workers */
+	usec_t timeout_us;	      /* 30 s of silence, and a worker's leases go back */
+	usec_t adopt_wait_us;	      /* 60 s after a start, leases of workers not seen go back */
+	usec_t lease_time_us;	      /* 250 ms: what a slot's lease is cut to */
+	usec_t prefetch_below_us;     /* 30 s: shards shorter than this are leased ahead */
+	usec_t steal_wait_us;	      /* 20 ms between two revokes for idle workers */
+	usec_t steal_above_us;	      /* 10 ms of work left are worth a revoke */
+	usec_t default_shard_us;      /* 1 s: a shard of which nothing is known, for demand */
+	usec_t dedup_window_us;	      /* 24 h */
+	uint32_t dedup_max;	      /* 4 Mi entries */
+	uint32_t crashes_max;	      /* CRASHES_MAX */
+	uint32_t chain_depth_max;     /* CHAIN_DEPTH_MAX */
+	uint32_t quarantine_after;    /* 20 failures in a row, of two jobs or more, others succeeding */
+	uint64_t job_state_bytes_max; /* JOB_STATE_BYTES_MAX */
+	uint32_t jobs_max;	      /* 4 Mi live jobs; an ACCEPT beyond is answered ERR_BUSY */
+};
+
+struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *config) MUST_CHECK;
+void dispatcher_core_destroy(struct dispatcher_core *core); /* NULL is fine */
+
+/* ---- in ---- */
+
+struct dispatcher_input {
+	usec_t mono_us;	  /* CLOCK_BOOTTIME; never goes back */
+	usec_t wall_us;	  /* UTC; may jump */
+	uint32_t type;	  /* enum input_type */
+	const void *body; /* the struct that inputs.tbl names; borrowed for the step */
+};
+
+/* ---- out ---- */
+
+enum dispatcher_effect_kind {
+	DISPATCHER_SEND = 1,
+	DISPATCHER_REPLY,      /* the answer to an input with a request */
+	DISPATCHER_PLAN,       /* run a planner; answer with PIECE, SEALED, PLAN_FAILED */
+	DISPATCHER_PLAN_STOP,  /* the job ended: its planner's answers are not wanted any more */
+	DISPATCHER_JOB_ENDED,  /* offer its event to the rules: ACCEPTs with keys, then SETTLED */
+	DISPATCHER_PARAMETERS, /* answer a worker's NEED with PARAMETERS */
+	DISPATCHER_TELL,       /* a sentence for the log */
+};
+
+/* To a worker. LEASES come without slices; the shell sends PARAMETERS first for what the worker was not
+ * sent in this session, and cuts slices. */
+struct dispatcher_send {
+	uint64_t peer;
+	enum message_type type;
+	const void *body;
+};
+
+struct dispatcher_reply {
+	uint64_t request;
+	enum error_code code; /* ERR_OK, or why not: then no record was written for it */
+	bool duplicate;	      /* the key was known: job and job_count are the first event's */
+	uint64_t job;	      /* the first of job_count; 0 = none */
+	uint32_t job_count;
+	const char *why; /* "" when fine */
+};
+
+struct dispatcher_plan {
+	uint64_t job;
+	uint32_t phase;
+	uint8_t planner;	 /* enum planner_kind */
+	struct bytes cursor;	 /* of the last piece; empty = from the start */
+	uint32_t shard_count;	 /* planned so far */
+	const struct plan *plan; /* header: url, step_bytes, align, … */
+};
+
+struct dispatcher_parameters {
+	uint64_t peer;
+	uint64_t session;
+	const struct need *need;
+};
+
+struct dispatcher_tell {
+	bool warning;
+	uint64_t job; /* 0 = none */
+	const char *what;
+};
+
+/* Bodies live in the effects' arena: until the next step with the same struct dispatcher_effects. */
+struct dispatcher_effect {
+	enum dispatcher_effect_kind kind;
+	uint64_t after_lsn; /* 0 = NOW, in order among themselves; else when this lsn is durable */
+	union {
+		struct dispatcher_send send;
+		struct dispatcher_reply reply;
+		struct dispatcher_plan plan; /* of PLAN; job alone of PLAN_STOP */
+		const struct job_ended *ended;
+		struct dispatcher_parameters parameters;
+		struct dispatcher_tell tell;
+	};
+};
+
+/* The caller's; one may be used again for any number of steps, each clears it first. */
+struct dispatcher_effects {
+	struct dispatcher_effect *items;
+	size_t count;
+	size_t capacity;
+	/* Records of this step, [type, struct] one behind the other: one commit, or part of one. */
+	struct buf records;
+	uint32_t record_count;
+	uint64_t last_lsn; /* of the last record ever emitted or applied */
+	bool carry_done;   /* of INPUT_CARRY: all live state is written at or after oldest_lsn */
+	struct arena arena;
+};
+
+void dispatcher_effects_init(struct dispatcher_effects *out);
+void dispatcher_effects_fini(struct dispatcher_effects *out);
+
+/* Negative, and nothing changed, only for what a shell must never hand in (unknown type, any input
+ * before OPEN, a second OPEN): ERR_INVALID. Wrong frames and requests are answered by effects. */
+int dispatcher_core_step(struct dispatcher_core *core, const struct dispatcher_input *in,
+			 struct dispatcher_effects *out) MUST_CHECK;
+
+/* When it next wants INPUT_TICK at the latest, on the mono clock; USEC_NEVER when nothing waits.
+ * Workers expire, and what is due becomes due, in ticks only: drain the socket first. */
+usec_t dispatcher_core_deadline(const struct dispatcher_core *core);
+
+/* ---- replay ---- */
+
+/* One record of the journal, decoded: the function that step uses for its own. lsn grows by one from
+ * call to call, except that the first may be any. ERR_CORRUPT when the record cannot follow what was
+ * applied before. Before OPEN only. */
+int dispatcher_core_apply(struct dispatcher_core *core, uint32_t type, const void *record, uint64_t lsn,
+			  struct error *reterr) MUST_CHECK;
+/* All records are applied: ERR_CORRUPT when something they name never became known. */
+int dispatcher_core_replay_end(struct dispatcher_core *core, struct error *reterr) MUST_CHECK;
+
+/* ---- checks ---- */
+
+/* CHECKs; FULL walks everything, TOUCHED what the last step touched. step ends with TOUCHED. */
+void dispatcher_core_check(const struct dispatcher_core *core, enum check_depth depth);
+
+/* A fingerprint of durable state. Equal for a live core and one that was replayed from its records,
+ * also from a carried and trimmed journal. O(state). */
+uint64_t dispatcher_core_digest(const struct dispatcher_core *core);

@@ -1,0 +1,132 @@
+/* What the API, the scaler and the shell may read of the dispatcher's core. Nothing here changes it.
+ * Texts and structs are borrowed until the next step, or live in the arena that was given. Pure. */
+#pragma once
+
+#include "dispatcher/core/core.h"
+
+/* Words for people, derived from the state; enum job_state is what it is. */
+enum job_word {
+	JOB_WORD_HELD = 1,
+	JOB_WORD_PLANNING,
+	JOB_WORD_QUEUED,
+	JOB_WORD_RUNNING,
+	JOB_WORD_GATHERING,
+	JOB_WORD_PAUSED,
+	JOB_WORD_SUCCEEDED,
+	JOB_WORD_FAILED,
+	JOB_WORD_CANCELLED,
+};
+
+const char *job_word_name(enum job_word word);
+
+/* Shards of the phase in work: together they are all of it. */
+struct view_counts {
+	uint64_t shards;  /* N as known now */
+	uint64_t pending; /* due retries and suspects are pending */
+	uint64_t delayed;
+	uint64_t leased;
+	uint64_t done;
+	uint64_t dead;
+};
+
+struct view_job {
+	uint64_t job;
+	uint8_t state; /* enum job_state */
+	enum job_word word;
+	bool paused, sealed;
+	struct bytes name;	 /* in the arena */
+	struct bytes why;	 /* of the pause or the end; in the arena */
+	struct bytes definition; /* sha256 */
+	uint32_t phase;
+	uint32_t depth;
+	int64_t priority;
+	usec_t accepted_wall_us, started_wall_us, ended_wall_us, due_wall_us; /* 0 = not (yet) */
+	uint64_t retries, run_us, output_bytes;
+	struct view_counts counts; /* of the phase in work; of the first phase once ended */
+	uint64_t first_shards, first_done, first_dead; /* of the first phase */
+	uint64_t estimate_us;			       /* of one shard; 0 = not known */
+	uint64_t last_done_lsn;			       /* gather's slice needs history past this */
+};
+
+/* False when there is no such job (any more: history has it). */
+bool dispatcher_view_job(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+			 struct view_job *ret) MUST_CHECK;
+/* The first job id above `after` that is there; 0 when none. O(1) amortised. */
+uint64_t dispatcher_view_next_job(const struct dispatcher_core *core, uint64_t after);
+/* The last job id below `before` (0 = above all) that is there; 0 when none. */
+uint64_t dispatcher_view_previous_job(const struct dispatcher_core *core, uint64_t before);
+
+/* The JOB level for PARAMETERS: plan of the phase in work, name, values. False when the job is not
+ * live or its phase is another one. In the arena. */
+bool dispatcher_view_parameters(const struct dispatcher_core *core, uint64_t job, uint32_t phase,
+				struct arena *arena, struct job_parameters *ret) MUST_CHECK;
+/* The body as it was accepted. False when the job is not live. In the arena. */
+bool dispatcher_view_body(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+			  struct new_job *ret) MUST_CHECK;
+/* NULL when no live job names it. Borrowed until the next step. */
+const struct definition_body *dispatcher_view_definition(const struct dispatcher_core *core,
+							 struct bytes sha256);
+
+/* Runs of dead shards of the phase in work at or after *cursor, at most max; their number. *cursor
+ * moves behind the last; start it at 0. code and why are known of the first few only. Borrowed. */
+struct view_dead {
+	struct range shards;
+	uint8_t kind; /* enum failure_kind */
+	bool noted;   /* code and why are known */
+	int64_t code;
+	struct bytes why;
+};
+size_t dispatcher_view_dead(const struct dispatcher_core *core, uint64_t job, uint64_t *cursor,
+			    struct view_dead out[], size_t max);
+
+/* Done runs of the phase in work, as dead above. */
+size_t dispatcher_view_done(const struct dispatcher_core *core, uint64_t job, uint64_t *cursor,
+			    struct range out[], size_t max);
+
+struct view_worker {
+	struct uuid worker;
+	uint64_t session, peer;
+	struct bytes host, pool, provider_id;
+	uint32_t pid, numa_node;
+	struct resources capacity; /* as registered */
+	struct resources credit;   /* as last offered */
+	uint64_t credit_bytes;
+	uint32_t leases;
+	uint64_t leased_shards;
+	uint64_t done_shards; /* in this session */
+	uint64_t failed_shards;
+	bool draining, quarantined;
+	usec_t heard_us_ago; /* in time that the dispatcher itself ran */
+};
+
+/* Workers in the order of their registration, cursor-wise: the first session above `after`. */
+bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t after,
+				 struct view_worker *ret) MUST_CHECK;
+
+/* Per shape, in the order of their first use. */
+struct view_demand {
+	const struct resources *shape;
+	uint64_t jobs;		 /* runnable */
+	uint64_t pending_shards; /* runnable */
+	uint64_t pending_us;	 /* the same, in seconds of one slot's work by the estimates */
+	uint64_t leases;	 /* out now */
+};
+size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_demand out[], size_t max);
+
+struct view_counters {
+	uint32_t epoch;
+	uint64_t next_job;
+	uint64_t last_lsn, durable_lsn;
+	uint64_t live_jobs, ended_jobs; /* ended: not yet in history or not settled */
+	uint64_t held_jobs, runnable_jobs;
+	uint64_t leases, leased_shards, unbound_leases; /* unbound: their worker is not here yet */
+	uint64_t sessions;
+	uint64_t dedup_entries;
+	uint64_t definitions;
+	uint64_t late, duplicate, strange; /* outcomes that counted for nothing; strange: named nothing */
+	uint64_t shards_done, shards_failed, shards_lost; /* in this epoch */
+};
+void dispatcher_view_counters(const struct dispatcher_core *core, struct view_counters *ret);
+
+/* The position that INPUT_WATERMARK last gave for an intake; size 0 when none. Borrowed. */
+struct bytes dispatcher_view_watermark(const struct dispatcher_core *core, struct bytes intake);
