@@ -94,7 +94,7 @@ int param_find(struct bytes name, enum param_id *ret_id, struct error *reterr)
 		}
 	}
 	error_set(reterr, ERR_NOT_FOUND, "there is no parameter %s", text_quote(found, sizeof found, name));
-	if (best <= 3)
+	if (best <= 3 && best < name.size)
 		error_help(reterr, "did you mean %s?", table[nearest].name);
 	else
 		error_help(reterr, "--help lists them");

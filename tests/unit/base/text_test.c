@@ -58,8 +58,7 @@ Test(text, what_a_terminal_would_obey_is_escaped)
 	    {"\xe2\x80\xae", "\\xe2\\x80\\xae", "\\u202e"}, /* right to left from here on */
 	    {"\xe2\x80\xa8", "\\xe2\\x80\\xa8", "\\u2028"},
 	    {"\xff\xfe", "\\xff\\xfe", "\\\\xff\\\\xfe"},
-	    {"caf\xc3\xa9 \xf0\x9f\xa7\xac", "caf\xc3\xa9 \xf0\x9f\xa7\xac",
-	     "caf\xc3\xa9 \xf0\x9f\xa7\xac"},
+	    {"caf\xc3\xa9 \xf0\x9f\xa7\xac", "caf\xc3\xa9 \xf0\x9f\xa7\xac", "caf\xc3\xa9 \xf0\x9f\xa7\xac"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -88,10 +87,8 @@ Test(text, a_quote_fits_its_place_and_is_cut_between_characters)
 	char buf[16];
 
 	cr_assert_str_eq(text_quote(buf, sizeof buf, bytes_of("")), "\"\"");
-	cr_assert_str_eq(text_quote(buf, sizeof buf, bytes_of("0123456789abc")),
-			 "\"0123456789abc\"");
-	cr_assert_str_eq(text_quote(buf, sizeof buf, bytes_of("0123456789abcd")),
-			 "\"0123456789…\"");
+	cr_assert_str_eq(text_quote(buf, sizeof buf, bytes_of("0123456789abc")), "\"0123456789abc\"");
+	cr_assert_str_eq(text_quote(buf, sizeof buf, bytes_of("0123456789abcd")), "\"0123456789…\"");
 	cr_assert_str_eq(text_quote(buf, 8, bytes_of("\n\n\n\n")), "\"\\n…\"");
 }
 

@@ -115,8 +115,7 @@ Test(units, sizes_that_people_write)
 
 		cr_assert_eq(units_parse_size(bytes_of(cases[i].text), &bytes, &e), 0, "%s: %s",
 			     cases[i].text, e.what);
-		cr_assert_eq(bytes, cases[i].bytes, "%s: %llu", cases[i].text,
-			     (unsigned long long)bytes);
+		cr_assert_eq(bytes, cases[i].bytes, "%s: %llu", cases[i].text, (unsigned long long)bytes);
 	}
 }
 
@@ -186,8 +185,7 @@ Test(units, formats_are_short)
 	cr_assert_str_eq(units_format_duration(250000, text, sizeof text), "250ms");
 	cr_assert_str_eq(units_format_duration(86400 * USEC_PER_SEC, text, sizeof text), "1d");
 	cr_assert_str_eq(units_format_duration(-1500, text, sizeof text), "-1ms500us");
-	cr_assert_str_eq(units_format_duration(INT64_MIN, text, sizeof text),
-			 "-106751991d4h54s775ms808us");
+	cr_assert_str_eq(units_format_duration(INT64_MIN, text, sizeof text), "-106751991d4h54s775ms808us");
 	cr_assert_str_eq(units_format_duration(USEC_NEVER, text, sizeof text), "never");
 	cr_assert_str_eq(units_format_size(0, text, sizeof text), "0");
 	cr_assert_str_eq(units_format_size(64ull << 20, text, sizeof text), "64MiB");
