@@ -154,8 +154,8 @@ static void op_combine(struct play *p, struct twin *t)
 		if (other->has[i] && t->has[i] != unite)
 			expected += model_fill(p, t, (struct range){i, 1}, unite);
 	}
-	CHECK((unite ? shard_set_unite(&t->set, &other->set)
-		     : shard_set_subtract(&t->set, &other->set)) == expected);
+	CHECK((unite ? shard_set_unite(&t->set, &other->set) : shard_set_subtract(&t->set, &other->set)) ==
+	      expected);
 }
 
 static void op_copy(struct play *p, struct twin *t)
@@ -263,10 +263,8 @@ static void play_check(struct play *p, const enum shard_set_form before[2])
 		if (p->size <= 4096 || p->played->op_count % 64 == 0)
 			twin_compare(p, t);
 		p->played->form_count[form]++;
-		p->played->to_bitmap_count +=
-		    form == SHARD_SET_BITMAP && before[i] != SHARD_SET_BITMAP;
-		p->played->from_bitmap_count +=
-		    form != SHARD_SET_BITMAP && before[i] == SHARD_SET_BITMAP;
+		p->played->to_bitmap_count += form == SHARD_SET_BITMAP && before[i] != SHARD_SET_BITMAP;
+		p->played->from_bitmap_count += form != SHARD_SET_BITMAP && before[i] == SHARD_SET_BITMAP;
 	}
 }
 

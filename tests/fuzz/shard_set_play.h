@@ -7,8 +7,7 @@
 
 struct shard_set_played {
 	uint64_t op_count;
-	uint64_t
-	    form_count[SHARD_SET_BITMAP + 1]; /* how often a set was in it after an operation */
+	uint64_t form_count[SHARD_SET_BITMAP + 1]; /* how often a set was in it after an operation */
 	uint64_t to_bitmap_count;
 	uint64_t from_bitmap_count;
 };
