@@ -112,10 +112,10 @@ Test(border, a_record_longer_than_its_bound_fails_in_words)
 	static const char text[] = "@a\nACGTACGTACGTACGTACGT\n+\nIIIIIIIIIIIIIIIIIIII\n@b\nA\n+\nI\n";
 	struct error e = {0};
 
-	/* 'a' has 49 bytes. From its second byte on, b starts 48 bytes later. */
-	cr_assert_eq(cut(text, ALIGN_FASTQ, 1, 49, &e), strlen(text) - 9);
-	cr_assert_eq(cut(text, ALIGN_FASTQ, 1, 48, &e), strlen(text) - 9);
-	cr_assert_eq(cut(text, ALIGN_FASTQ, 1, 47, &e), SIZE_MAX);
+	/* 'a' has 47 bytes. From its second byte on, b starts 46 bytes later. */
+	cr_assert_eq(cut(text, ALIGN_FASTQ, 1, 47, &e), strlen(text) - 9);
+	cr_assert_eq(cut(text, ALIGN_FASTQ, 1, 46, &e), strlen(text) - 9);
+	cr_assert_eq(cut(text, ALIGN_FASTQ, 1, 45, &e), SIZE_MAX);
 	cr_assert_eq(cut(text, ALIGN_FASTQ, 1, 20, &e), SIZE_MAX);
 	cr_assert_str_eq(e.what, "expected a FASTQ record (4 lines: @header, sequence, +, quality) to "
 				 "start within 20 bytes behind offset 1, found none");
