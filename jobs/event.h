@@ -13,6 +13,12 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+#define EVENT_SOURCE_SHARDMILL "shardmill"
+#define EVENT_SOURCE_BUCKET "shardmill.bucket"
+#define EVENT_SOURCE_S3 "aws.s3"
+#define EVENT_OBJECT_CREATED "Object Created"
+#define EVENT_OBJECT_DELETED "Object Deleted"
+
 struct event {
 	json_t *dom; /* owned, canonical; the fields below point into it */
 	const char *id;
@@ -53,6 +59,9 @@ const json_t *event_lookup(const struct event *e, struct bytes path);
  * `event.object` is the URL of the object that the event is about.
  * ERR_NOT_FOUND says how far the path went. */
 int event_value(const struct event *e, struct bytes path, struct buf *out, struct error *reterr) MUST_CHECK;
+
+/* Appends s3://bucket/key or file:///path, not percent-encoded. ERR_NOT_FOUND. */
+int event_object_url(const struct event *e, struct buf *out, struct error *reterr) MUST_CHECK;
 
 /* The object of an S3 or bucket event, in the arena. */
 struct event_object {

@@ -9,6 +9,6 @@
 
 #include "jobs/event.h"
 
-/* A body with "Records", s3:TestEvent, or an SNS message; SNS and SQS envelopes are opened. */
-bool event_s3_is(const json_t *body);
-int event_s3_read(json_t *body, usec_t now_wall_us, struct event_list *list, struct error *reterr) MUST_CHECK;
+/* One element of Records. Its id is a hash of what it says: delivered again, it is the same. */
+int event_s3_read(const json_t *record, usec_t now_wall_us, struct event *ret,
+		  struct error *reterr) MUST_CHECK;
