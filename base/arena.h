@@ -8,9 +8,8 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *head;
-	size_t used_bytes;  /* of all blocks */
-	size_t max_bytes;   /* 0 = no bound */
-	size_t block_bytes; /* 0 = 16 KiB; less for arenas of which there are many */
+	size_t used_bytes; /* of all blocks */
+	size_t max_bytes;  /* 0 = no bound */
 };
 
 void arena_init(struct arena *a, size_t max_bytes);

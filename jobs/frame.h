@@ -96,7 +96,8 @@ struct frame_cursor {
 					* this segment shows; equal when no record is */
 };
 
-/* Read a header without anything to expect (its own crc is checked): which segment is this?
+/* Read a header without anything to expect (its own crc is checked): which segment is this? Of the
+ * bytes only the first block is looked at; their size is that of the whole segment.
  * ERR_CORRUPT, or ERR_VERSION for a format that this build does not know. */
 int frame_segment_decode(struct bytes bytes, struct frame_segment *ret, struct error *reterr) MUST_CHECK;
 /* Begin: `bytes` is the whole segment and outlives the cursor. ERR_CORRUPT (damaged, cut off, or not
