@@ -1,7 +1,8 @@
 /* Bugs planted on purpose, to show that the simulator finds them. Pure.
  *
- * `if (PLANTED(name))` is constant false unless the build says -DPLANT=name. Names stand in the
- * list below, each with what it breaks; a name that is not there does not compile. */
+ * `if (PLANTED(name))` is constant false unless the build says -DPLANT=name, or -DPLANT_CHOSEN: then
+ * tests/sim chooses one at run time. Names stand in the list below, each with what it breaks; a name
+ * that is not there does not compile. */
 #pragma once
 
 #include "base/types.h"
@@ -33,6 +34,9 @@ enum plant { PLANT_none, PLANTS(PLANT_ROW_ENUM) };
 #define PLANT_PASTE(name) PLANT_##name
 #define PLANT_NAMED(name) PLANT_PASTE(name)
 #define PLANTED(name) (PLANT_NAMED(PLANT) == PLANT_##name)
+#elif defined(PLANT_CHOSEN)
+extern enum plant plant_chosen;
+#define PLANTED(name) (plant_chosen == PLANT_##name)
 #else
 #define PLANTED(name) (false && PLANT_##name)
 #endif

@@ -141,6 +141,7 @@ enum verdict {
 	WHOLE,	   /* in its place */
 	UNWRITTEN, /* not the bytes of one commit: perhaps only a part of them */
 	MISPLACED, /* a whole frame of this segment, but not the one that belongs here */
+	UNCLEAN,   /* whole and in its place, but not zero up to the end of its last block */
 };
 
 /* Is there a frame of this segment at offset, by its own crc? Fills *ret then. */
@@ -186,11 +187,12 @@ static enum verdict frame_read(const struct frame_cursor *c, struct frame *ret, 
 		*why = "it is whole, but follows another frame than the one before it";
 	else if (f.epoch < c->chain.epoch)
 		*why = "it is whole, but of an older epoch than the one before it";
-	else if (skip_zeros(c->bytes, used, f.offset + f.size_bytes) != f.offset + f.size_bytes)
-		*why = "it is whole, but its last block is not zero behind it";
 	else {
 		*ret = f;
-		return WHOLE;
+		if (skip_zeros(c->bytes, used, f.offset + f.size_bytes) == f.offset + f.size_bytes)
+			return WHOLE;
+		*why = "it is whole, but its last block is not zero behind it";
+		return UNCLEAN;
 	}
 	return MISPLACED;
 }
@@ -258,7 +260,7 @@ static enum frame_status classify(struct frame_cursor *c, enum verdict v, const 
 
 	c->lost_first = c->lost_end = c->chain.lsn;
 	later = find_later_frames(c);
-	if (later != 0 || v == MISPLACED)
+	if (later != 0 || v == MISPLACED || v == UNCLEAN)
 		return damaged(c, why, later, reterr);
 	if (!c->is_last)
 		return damaged(c, "this segment was left whole, so no commit can have been cut off here", 0,
@@ -268,15 +270,41 @@ static enum frame_status classify(struct frame_cursor *c, enum verdict v, const 
 	return torn(c, why, end, reterr);
 }
 
+/* The last sector of the last commit may be cut off in the zeros behind the frame: the frame counts
+ * (its crc says that it is whole), and only what stands behind it is torn. */
+static bool only_zeros_are_torn(struct frame_cursor *c, const struct frame *f)
+{
+	uint64_t end = f->offset + f->size_bytes;
+
+	if (!c->is_last || skip_zeros(c->bytes, end, c->bytes.size) != c->bytes.size)
+		return false;
+	c->torn_first = f->offset + FRAME_HEADER_BYTES + f->payload.size;
+	c->torn_end = end;
+	return true;
+}
+
+static enum frame_status torn_zeros(const struct frame_cursor *c, struct error *reterr)
+{
+	error_set(reterr, ERR_CORRUPT,
+		  "the last commit, up to record %llu, is whole, but what stands behind it was not written to "
+		  "its end; nothing is lost",
+		  (unsigned long long)(c->chain.lsn - 1));
+	error_where(reterr, "bytes %llu to %llu", (unsigned long long)c->torn_first,
+		    (unsigned long long)(c->torn_end - 1));
+	return FRAME_TORN;
+}
+
 enum frame_status frame_next(struct frame_cursor *c, struct frame *ret, struct error *reterr)
 {
 	const char *why = "";
 	enum verdict v;
 
+	if (c->torn_end > 0 && c->torn_end <= c->offset)
+		return torn_zeros(c, reterr);
 	if (c->offset == c->bytes.size)
 		return FRAME_END;
 	v = frame_read(c, ret, &why);
-	if (v == WHOLE) {
+	if (v == WHOLE || (v == UNCLEAN && only_zeros_are_torn(c, ret))) {
 		c->chain = (struct frame_chain){
 		    .lsn = ret->lsn + ret->record_count,
 		    .prev_crc = get_u32(c->bytes.data + ret->offset + FRAME_AT_CRC),

@@ -95,7 +95,9 @@ Test(frame, no_flipped_bit_is_silent)
 				continue;
 			}
 			cr_assert_eq(o.refused, 0);
-			cr_assert_eq(o.frames, hit, "byte %zu bit %d", byte, bit);
+			/* behind the last frame: it counts, only the zeros are torn */
+			cr_assert(o.frames == hit || (o.frames == j.frame_count && o.status == FRAME_TORN),
+				  "byte %zu bit %d", byte, bit);
 			if (hit + 1 < j.frame_count)
 				cr_assert_eq(o.status, FRAME_DAMAGED, "byte %zu bit %d", byte, bit);
 			else

@@ -1,0 +1,254 @@
+#include "tests/sim/oracle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "jobs/kinds.h"
+
+void oracle_init(struct oracle *o, struct world *w, const struct scenario *s, struct coverage *c)
+{
+	memset(o, 0, sizeof *o);
+	o->world = w;
+	o->scenario = s;
+	o->coverage = c;
+}
+
+void oracle_fini(struct oracle *o)
+{
+	for (size_t i = 0; i < o->job_count; i++)
+		for (size_t p = 0; p < ORACLE_PHASES; p++) {
+			shard_set_fini(&o->jobs[i].phases[p].done);
+			shard_set_fini(&o->jobs[i].phases[p].dead);
+			free(o->jobs[i].phases[p].facts);
+		}
+	for (size_t i = 0; i < o->lease_count; i++) {
+		shard_set_fini(&o->leases[i].well);
+		shard_set_fini(&o->leases[i].synced);
+	}
+	free(o->jobs);
+	free(o->leases);
+}
+
+struct oracle_job *oracle_job(struct oracle *o, uint64_t id)
+{
+	for (size_t i = 0; i < o->job_count; i++)
+		if (o->jobs[i].id == id)
+			return &o->jobs[i];
+	return NULL;
+}
+
+struct shard_facts *oracle_facts(struct oracle_job *j, uint32_t phase, uint32_t shard)
+{
+	struct oracle_phase *p = &j->phases[phase];
+
+	CHECK(shard < ORACLE_FATED);
+	if (p->facts == NULL)
+		p->facts = check_calloc(ORACLE_FATED, sizeof *p->facts);
+	return &p->facts[shard];
+}
+
+/* Tokens grow: the newest is last. */
+struct oracle_lease *oracle_lease(struct oracle *o, struct token t)
+{
+	for (size_t i = o->lease_count; i > 0; i--) {
+		struct oracle_lease *l = &o->leases[i - 1];
+
+		if (l->token.epoch == t.epoch && l->token.lease == t.lease)
+			return l;
+	}
+	world_fail(o->world, "token %u.%llu was never granted", t.epoch, (unsigned long long)t.lease);
+}
+
+void oracle_granted(struct oracle *o, const struct lease *l, uint64_t life)
+{
+	struct oracle_job *j = oracle_job(o, l->job);
+	struct range r = {l->first, l->count};
+	struct token last = o->lease_count ? o->leases[o->lease_count - 1].token : (struct token){0};
+	struct oracle_lease *ol;
+
+	if (j == NULL)
+		world_fail(o->world, "shards of job %llu are leased before it is durable",
+			   (unsigned long long)l->job);
+	if (j->ended || l->phase != j->phase)
+		world_fail(o->world, "phase %u of job %llu is leased; durable is phase %u%s", l->phase,
+			   (unsigned long long)l->job, j->phase, j->ended ? ", and that it ended" : "");
+	if (!range_is_valid(r, j->phases[l->phase].shard_count))
+		world_fail(o->world, "shards %u+%u of job %llu are leased; %u are durable", r.first, r.count,
+			   (unsigned long long)l->job, j->phases[l->phase].shard_count);
+	if (l->token.epoch < last.epoch || (l->token.epoch == last.epoch && l->token.lease <= last.lease))
+		world_fail(o->world, "token %u.%llu comes after %u.%llu", l->token.epoch,
+			   (unsigned long long)l->token.lease, last.epoch, (unsigned long long)last.lease);
+	if (shard_set_contains_any(&j->phases[l->phase].done, r))
+		world_fail(o->world, "shards %u+%u of job %llu are leased, but some are durably done",
+			   r.first, r.count, (unsigned long long)l->job);
+	if (o->lease_count == o->lease_capacity) {
+		o->lease_capacity = o->lease_capacity ? 2 * o->lease_capacity : 64;
+		o->leases = check_realloc(o->leases, o->lease_capacity, sizeof *o->leases);
+	}
+	ol = &o->leases[o->lease_count++];
+	*ol = (struct oracle_lease){
+	    .token = l->token, .job = (size_t)(j - o->jobs), .phase = l->phase, .range = r, .life = life};
+	SAY(o->world, "d: grants %u.%llu: job %llu phase %u shards %u+%u", l->token.epoch,
+	    (unsigned long long)l->token.lease, (unsigned long long)l->job, l->phase, r.first, r.count);
+}
+
+/* ---- executions ---- */
+
+static struct oracle_job *executed(struct oracle *o, struct token t, struct range r,
+				   struct oracle_lease **lease_ret)
+{
+	struct oracle_lease *l = oracle_lease(o, t);
+
+	if (r.first < l->range.first || range_end(r) > range_end(l->range))
+		world_fail(o->world, "shards %u+%u were run by token %u.%llu, which names %u+%u", r.first,
+			   r.count, t.epoch, (unsigned long long)t.lease, l->range.first, l->range.count);
+	*lease_ret = l;
+	return &o->jobs[l->job];
+}
+
+static struct shard_facts *ended(struct oracle *o, struct token t, uint32_t shard)
+{
+	struct oracle_lease *l;
+	struct oracle_job *j = executed(o, t, (struct range){shard, 1}, &l);
+	struct shard_facts *f;
+
+	if (shard >= ORACLE_FATED)
+		return NULL;
+	f = oracle_facts(j, l->phase, shard);
+	f->ended++;
+	return f;
+}
+
+void oracle_well(struct oracle *o, struct token t, struct range r)
+{
+	struct oracle_lease *l;
+	uint64_t fated = range_end(r) < ORACLE_FATED ? range_end(r) : ORACLE_FATED;
+
+	executed(o, t, r, &l);
+	for (uint64_t i = r.first; i < fated; i++)
+		oracle_facts(&o->jobs[l->job], l->phase, (uint32_t)i)->ended++;
+	if (shard_set_contains_any(&l->well, r))
+		world_fail(o->world, "token %u.%llu runs a shard of %u+%u twice", t.epoch,
+			   (unsigned long long)t.lease, r.first, r.count);
+	shard_set_add(&l->well, r.first, r.count);
+}
+
+void oracle_synced(struct oracle *o, struct token t, struct range r)
+{
+	struct oracle_lease *l = oracle_lease(o, t);
+
+	shard_set_add(&l->synced, r.first, r.count);
+}
+
+void oracle_failed(struct oracle *o, struct token t, uint32_t shard, enum fate fate)
+{
+	struct shard_facts *f = ended(o, t, shard);
+
+	if (f == NULL)
+		return;
+	f->failed++;
+	if (fate == FATE_FATAL)
+		f->fatal++;
+}
+
+void oracle_crashed(struct oracle *o, struct token t, uint32_t shard)
+{
+	struct shard_facts *f = ended(o, t, shard);
+
+	if (f != NULL)
+		f->kills = true;
+}
+
+/* ---- answers ---- */
+
+void oracle_answered(struct oracle *o, uint32_t sim_job, uint64_t job, bool repeat)
+{
+	struct oracle_event *e = &o->events[sim_job];
+	const struct oracle_job *j = oracle_job(o, job);
+
+	if (j == NULL)
+		world_fail(o->world, "event %u is acknowledged before its job %llu is durable", sim_job,
+			   (unsigned long long)job);
+	if (j->sim_job != sim_job || j->chained || j->second)
+		world_fail(o->world, "event %u is answered with job %llu, which is another's", sim_job,
+			   (unsigned long long)job);
+	if (e->answered_job != 0 && e->answered_job != job)
+		world_fail(o->world, "event %u is answered with job %llu, before with %llu", sim_job,
+			   (unsigned long long)job, (unsigned long long)e->answered_job);
+	coverage_hit(o->coverage, repeat ? ROW_REPEATED : ROW_ACCEPTED, o->world->now_us);
+	e->answered_job = job;
+}
+
+void oracle_cancel_asked(struct oracle *o, uint64_t job)
+{
+	struct oracle_job *j = oracle_job(o, job);
+
+	if (j != NULL)
+		j->cancel_asked = true;
+}
+
+void oracle_told_ended(struct oracle *o, uint64_t job)
+{
+	const struct oracle_job *j = oracle_job(o, job);
+
+	if (j == NULL || !j->ended)
+		world_fail(o->world, "job %llu is told as ended before that is durable",
+			   (unsigned long long)job);
+}
+
+/* ---- the end ---- */
+
+bool oracle_is_quiet(const struct oracle *o, char *why, size_t size)
+{
+	for (size_t i = 0; i < o->scenario->job_count; i++)
+		if (o->events[i].answered_job == 0) {
+			snprintf(why, size, "event %zu is not answered", i);
+			return false;
+		}
+	for (size_t i = 0; i < o->job_count; i++) {
+		const struct oracle_job *j = &o->jobs[i];
+		const struct oracle_phase *p = &j->phases[j->phase];
+
+		if (j->ended && (j->settled || !j->event_due))
+			continue;
+		snprintf(why, size, "job %llu has %s: phase %u, %u of %u shards are done, %u dead%s",
+			 (unsigned long long)j->id, j->ended ? "ended and is not settled" : "not ended",
+			 j->phase, shard_set_count(&p->done), p->shard_count, shard_set_count(&p->dead),
+			 p->sealed ? "" : ", not sealed");
+		return false;
+	}
+	return true;
+}
+
+static size_t jobs_like(const struct oracle *o, uint32_t sim_job, uint64_t parent)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->job_count; i++)
+		n += o->jobs[i].sim_job == sim_job && o->jobs[i].parent == parent;
+	return n;
+}
+
+void oracle_finish(struct oracle *o)
+{
+	char why[300];
+
+	if (!oracle_is_quiet(o, why, sizeof why))
+		world_fail(o->world, "not quiet: %s", why);
+	for (uint32_t i = 0; i < o->scenario->job_count; i++) {
+		size_t n = jobs_like(o, i, 0), wanted = o->scenario->jobs[i].event_has_two ? 2 : 1;
+
+		if (n != wanted)
+			world_fail(o->world, "event %u made %zu jobs, not %zu", i, n, wanted);
+	}
+	for (size_t i = 0; i < o->job_count; i++) {
+		const struct oracle_job *j = &o->jobs[i];
+		bool starts = o->scenario->jobs[j->sim_job].chains && j->event_due && !j->chained;
+
+		if (jobs_like(o, j->sim_job, j->id) != starts)
+			world_fail(o->world, "the end of job %llu started %zu jobs, not %d",
+				   (unsigned long long)j->id, jobs_like(o, j->sim_job, j->id), starts);
+	}
+}

@@ -1,0 +1,113 @@
+/* The oracle sees only the outside: what clients were answered, what workers really executed and
+ * synced, and the durable records that history is made of. It knows nothing of how the cores come
+ * to their decisions; it says whether the promises were kept. */
+#pragma once
+
+#include "jobs/schema.h"
+#include "jobs/shard_set.h"
+#include "tests/sim/coverage.h"
+#include "tests/sim/scenario.h"
+#include "tests/sim/world.h"
+
+#define ORACLE_FATED 1024 /* shards below this are counted one by one */
+#define ORACLE_PHASES 14  /* shards, and the levels of a gather tree */
+
+/* The one value that each simulated job stores: who it is. */
+struct sim_job_value {
+	uint32_t sim_job;
+	uint32_t second; /* the other job of an event with two */
+	uint64_t parent; /* the job whose end started it; 0 = none */
+};
+
+/* What really happened to one shard, and what the journal says of it. */
+struct shard_facts {
+	uint16_t ended;	   /* executions that came to an end, or ended their worker */
+	uint16_t failed;   /* its own failures, executed */
+	uint16_t fatal;	   /* of these, with an exit code that is dead at once */
+	uint16_t recorded; /* failures in the journal, since a person revived it */
+	uint16_t recorded_ever;
+	uint16_t crashes; /* in the journal */
+	bool kills;	  /* it took a worker with it */
+};
+
+struct oracle_phase {
+	uint32_t shard_count; /* as journaled so far */
+	bool sealed;
+	struct shard_set done, dead;
+	struct shard_facts *facts; /* of the first ORACLE_FATED; made when first asked for */
+};
+
+/* A job as the outside knows it. */
+struct oracle_job {
+	uint64_t id;
+	uint32_t sim_job;
+	bool second, chained;
+	uint64_t parent;
+	uint64_t key_hi, key_lo;
+	uint32_t phase; /* in work */
+	struct oracle_phase phases[ORACLE_PHASES];
+	uint8_t ended; /* enum job_state; 0 = not yet */
+	bool planner_failed, cancel_asked;
+	bool event_due, settled;
+	uint64_t run_us, output_bytes; /* of the outcomes taken */
+};
+
+/* A lease as it was sent. */
+struct oracle_lease {
+	struct token token;
+	size_t job; /* index */
+	uint32_t phase;
+	struct range range;
+	uint64_t life;		       /* of the worker it was granted to */
+	struct shard_set well, synced; /* executed with success; output on disk */
+};
+
+struct oracle_event {
+	uint64_t key_lo;
+	uint64_t answered_job; /* 0 = not answered yet */
+};
+
+struct oracle {
+	struct world *world;
+	const struct scenario *scenario;
+	struct coverage *coverage;
+	struct oracle_job *jobs;
+	size_t job_count, job_capacity;
+	struct oracle_lease *leases;
+	size_t lease_count, lease_capacity;
+	uint64_t seen_lsn; /* records up to this one were read */
+	struct oracle_event events[SIM_JOBS_MAX];
+	uint64_t losses; /* of workers, not by their shards' fault: killed, cut off, paused */
+	uint32_t epoch;
+};
+
+void oracle_init(struct oracle *o, struct world *w, const struct scenario *s, struct coverage *c);
+void oracle_fini(struct oracle *o);
+
+/* How many dead shards the job may have and still succeed. */
+uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j);
+struct oracle_lease *oracle_lease(struct oracle *o, struct token t);
+
+/* NULL when no durable record made this job. */
+struct oracle_job *oracle_job(struct oracle *o, uint64_t id);
+struct shard_facts *oracle_facts(struct oracle_job *j, uint32_t phase, uint32_t shard);
+
+/* A lease leaves the dispatcher: its job must be durable. */
+void oracle_granted(struct oracle *o, const struct lease *l, uint64_t life);
+/* Executions. A shard whose success could not be synced has failed after all. */
+void oracle_well(struct oracle *o, struct token t, struct range r);
+void oracle_synced(struct oracle *o, struct token t, struct range r);
+void oracle_failed(struct oracle *o, struct token t, uint32_t shard, enum fate fate);
+void oracle_crashed(struct oracle *o, struct token t, uint32_t shard);
+
+/* The durable records, each once, in order. */
+void oracle_record(struct oracle *o, uint32_t type, const void *body);
+/* A client's event was answered. */
+void oracle_answered(struct oracle *o, uint32_t sim_job, uint64_t job, bool repeat);
+void oracle_cancel_asked(struct oracle *o, uint64_t job);
+void oracle_told_ended(struct oracle *o, uint64_t job);
+
+/* All accepted jobs have ended and are settled. */
+bool oracle_is_quiet(const struct oracle *o, char *why, size_t size);
+/* The run is over: everything must add up. */
+void oracle_finish(struct oracle *o);

@@ -1,0 +1,420 @@
+/* What the durable records say, held against what really happened. */
+#include <string.h>
+
+#include "base/check.h"
+#include "jobs/kinds.h"
+#include "tests/sim/oracle.h"
+
+static void hit(struct oracle *o, enum cover_row row)
+{
+	coverage_hit(o->coverage, row, o->world->now_us);
+}
+
+static struct oracle_job *known(struct oracle *o, uint64_t id, const char *what)
+{
+	struct oracle_job *j = oracle_job(o, id);
+
+	if (j == NULL)
+		world_fail(o->world, "%s of job %llu, which does not exist", what, (unsigned long long)id);
+	return j;
+}
+
+static struct oracle_job *alive(struct oracle *o, uint64_t id, uint32_t phase, const char *what)
+{
+	struct oracle_job *j = known(o, id, what);
+
+	if (j->ended || phase != j->phase)
+		world_fail(o->world, "%s of job %llu phase %u; %s", what, (unsigned long long)id, phase,
+			   j->ended ? "it has ended" : "that is not the phase in work");
+	return j;
+}
+
+static void add_job(struct oracle *o, const struct accepted *a, const struct new_job *n)
+{
+	struct sim_job_value v;
+	struct oracle_job *j;
+
+	if (oracle_job(o, n->job) != NULL)
+		world_fail(o->world, "job id %llu is given twice", (unsigned long long)n->job);
+	if (n->values.count != 1 || n->values.items[0].text.size != sizeof v)
+		world_fail(o->world, "job %llu lost its values", (unsigned long long)n->job);
+	memcpy(&v, n->values.items[0].text.data, sizeof v);
+	if (o->job_count == o->job_capacity) {
+		o->job_capacity = o->job_capacity ? 2 * o->job_capacity : 16;
+		o->jobs = check_realloc(o->jobs, o->job_capacity, sizeof *o->jobs);
+	}
+	j = &o->jobs[o->job_count++];
+	memset(j, 0, sizeof *j);
+	j->id = n->job;
+	j->sim_job = v.sim_job;
+	j->second = v.second;
+	j->chained = v.parent != 0;
+	j->parent = v.parent;
+	j->key_hi = a->key_hi;
+	j->key_lo = a->key_lo;
+	j->phases[0].shard_count = n->plan.shard_count;
+	j->phases[0].sealed = n->planner == PLANNER_PURE;
+	if (n->due_wall_us != 0)
+		hit(o, ROW_HELD);
+	if (j->chained)
+		hit(o, ROW_CHAINED);
+}
+
+static void on_accepted(struct oracle *o, const struct accepted *a)
+{
+	for (size_t i = 0; i < o->job_count; i++)
+		if (o->jobs[i].key_hi == a->key_hi && o->jobs[i].key_lo == a->key_lo)
+			world_fail(o->world, "an event is accepted twice: its first job is %llu",
+				   (unsigned long long)o->jobs[i].id);
+	for (uint32_t i = 0; i < a->jobs.count; i++)
+		add_job(o, a, &a->jobs.items[i]);
+}
+
+/* ---- plans ---- */
+
+static void on_piece(struct oracle *o, const struct plan_piece *p)
+{
+	struct oracle_job *j = alive(o, p->job, p->phase, "a piece");
+	struct oracle_phase *ph = &j->phases[p->phase];
+
+	ph->shard_count += p->count;
+	if (ph->sealed || ph->shard_count > o->scenario->jobs[j->sim_job].shard_count)
+		world_fail(o->world, "job %llu is planned beyond its %u shards: %u",
+			   (unsigned long long)j->id, o->scenario->jobs[j->sim_job].shard_count,
+			   ph->shard_count);
+	hit(o, ROW_PIECE);
+}
+
+static void on_sealed(struct oracle *o, const struct plan_sealed *p)
+{
+	struct oracle_job *j = alive(o, p->job, p->phase, "a seal");
+
+	j->phases[p->phase].sealed = true;
+	if (j->phases[p->phase].shard_count != o->scenario->jobs[j->sim_job].shard_count ||
+	    p->plan.shard_count != j->phases[p->phase].shard_count)
+		world_fail(o->world, "job %llu is sealed with %u shards of %u", (unsigned long long)j->id,
+			   j->phases[p->phase].shard_count, o->scenario->jobs[j->sim_job].shard_count);
+	hit(o, ROW_SEALED);
+}
+
+static void on_plan_failed(struct oracle *o, const struct plan_failed *p)
+{
+	struct oracle_job *j = alive(o, p->job, p->phase, "a planner's failure");
+
+	if (p->due_wall_us == 0)
+		j->planner_failed = true;
+	hit(o, p->due_wall_us == 0 ? ROW_PLAN_DEAD : ROW_PLAN_RETRY);
+}
+
+static void on_phase(struct oracle *o, const struct phase_started *p)
+{
+	struct oracle_job *j = known(o, p->job, "a phase");
+	struct oracle_phase *before = &j->phases[j->phase];
+
+	if (p->phase != j->phase + 1 || p->phase >= ORACLE_PHASES)
+		world_fail(o->world, "job %llu goes from phase %u to %u", (unsigned long long)j->id, j->phase,
+			   p->phase);
+	if (!before->sealed ||
+	    (uint64_t)shard_set_count(&before->done) + shard_set_count(&before->dead) != before->shard_count)
+		world_fail(o->world, "job %llu begins phase %u with %u done and %u dead of %u",
+			   (unsigned long long)j->id, p->phase, shard_set_count(&before->done),
+			   shard_set_count(&before->dead), before->shard_count);
+	j->phase = p->phase;
+	j->phases[p->phase].shard_count = p->plan.shard_count;
+	j->phases[p->phase].sealed = true;
+	hit(o, ROW_PHASE);
+}
+
+/* ---- outcomes ---- */
+
+static void take_done(struct oracle *o, struct oracle_job *j, const struct oracle_lease *l, struct range r)
+{
+	struct oracle_phase *p = &j->phases[l->phase];
+	bool synced = o->scenario->jobs[j->sim_job].durable_output;
+
+	if (!range_is_valid(r, p->shard_count) || shard_set_contains_any(&p->done, r))
+		world_fail(o->world,
+			   "shards %u+%u of job %llu are counted as done a second time, or are none", r.first,
+			   r.count, (unsigned long long)j->id);
+	if (!shard_set_contains_all(synced ? &l->synced : &l->well, r))
+		world_fail(o->world,
+			   "token %u.%llu is named for shards %u+%u of job %llu, which it did not %s",
+			   l->token.epoch, (unsigned long long)l->token.lease, r.first, r.count,
+			   (unsigned long long)j->id, synced ? "run and sync" : "run");
+	shard_set_add(&p->done, r.first, r.count);
+	shard_set_remove(&p->dead, r.first, r.count);
+	hit(o, ROW_DONE);
+}
+
+static void take_failure(struct oracle *o, struct oracle_job *j, uint32_t phase, uint32_t shard,
+			 const struct shard_failure *f)
+{
+	uint32_t budget = o->scenario->jobs[j->sim_job].attempts_max;
+	struct oracle_phase *p = &j->phases[phase];
+	struct shard_facts *facts;
+
+	if (shard >= p->shard_count || shard_set_contains(&p->done, shard) ||
+	    shard_set_contains(&p->dead, shard))
+		world_fail(o->world, "shard %u of job %llu is done, dead or none, and fails", shard,
+			   (unsigned long long)j->id);
+	if (f->dead)
+		shard_set_add(&p->dead, shard, 1);
+	if (shard >= ORACLE_FATED)
+		return;
+	facts = oracle_facts(j, phase, shard);
+	facts->recorded++;
+	if (++facts->recorded_ever > facts->failed)
+		world_fail(o->world, "shard %u of job %llu failed %u times, the journal says %u", shard,
+			   (unsigned long long)j->id, facts->failed, facts->recorded_ever);
+	if (f->dead && facts->recorded < budget && facts->fatal == 0)
+		world_fail(o->world, "shard %u of job %llu is dead after %u failures of %u", shard,
+			   (unsigned long long)j->id, facts->recorded, budget);
+	if (!f->dead && facts->recorded >= budget)
+		world_fail(o->world, "shard %u of job %llu is tried again after %u failures of %u", shard,
+			   (unsigned long long)j->id, facts->recorded, budget);
+}
+
+static void take_outcome(struct oracle *o, const struct outcome_taken *t)
+{
+	struct oracle_job *j = alive(o, t->job, t->phase, "an outcome");
+	const struct oracle_lease *l = oracle_lease(o, t->token);
+
+	if (&o->jobs[l->job] != j || l->phase != t->phase)
+		world_fail(o->world, "token %u.%llu is of another job or phase", t->token.epoch,
+			   (unsigned long long)t->token.lease);
+	for (uint32_t i = 0; i < t->done.count; i++)
+		take_done(o, j, l, t->done.items[i]);
+	for (uint32_t i = 0; i < t->failed.count; i++) {
+		const struct shard_failure *f = &t->failed.items[i];
+
+		for (uint32_t k = 0; k < f->count; k++)
+			take_failure(o, j, t->phase, f->first + k, f);
+		hit(o, f->dead ? ROW_DEAD : ROW_RETRIED);
+	}
+	for (uint32_t i = 0; i < t->returned.count; i++) {
+		if (!range_is_valid(t->returned.items[i], j->phases[t->phase].shard_count))
+			world_fail(o->world, "shards are given back that are none");
+		hit(o, ROW_RETURNED);
+	}
+	j->run_us += t->run_us;
+	j->output_bytes += t->output_bytes;
+}
+
+static void on_outcomes(struct oracle *o, const struct outcomes_taken *t)
+{
+	for (uint32_t i = 0; i < t->outcomes.count; i++)
+		take_outcome(o, &t->outcomes.items[i]);
+}
+
+static void crash_dead(struct oracle *o, struct oracle_job *j, uint32_t phase, struct range r)
+{
+	for (uint64_t i = r.first; i < range_end(r); i++) {
+		const struct shard_facts *f;
+
+		if (shard_set_contains(&j->phases[phase].done, (uint32_t)i))
+			world_fail(o->world, "shard %llu of job %llu is done, and dead of crashes",
+				   (unsigned long long)i, (unsigned long long)j->id);
+		if (i >= ORACLE_FATED)
+			continue;
+		f = oracle_facts(j, phase, (uint32_t)i);
+		if (f->crashes < o->scenario->crashes_max || (!f->kills && o->losses == 0))
+			world_fail(o->world, "shard %llu of job %llu is dead of %u crashes, and %s",
+				   (unsigned long long)i, (unsigned long long)j->id, f->crashes,
+				   f->kills ? "that is too few" : "never took a worker with it");
+	}
+	shard_set_add(&j->phases[phase].dead, r.first, r.count);
+	hit(o, ROW_CRASH_DEAD);
+}
+
+static void count_crash(struct oracle_job *j, uint32_t phase, struct range r)
+{
+	for (uint64_t i = r.first; i < range_end(r) && i < ORACLE_FATED; i++)
+		oracle_facts(j, phase, (uint32_t)i)->crashes++;
+}
+
+static void on_crashed(struct oracle *o, const struct crashed *c)
+{
+	struct oracle_job *j = alive(o, c->job, c->phase, "a crash");
+
+	for (uint32_t i = 0; i < c->suspects.count; i++) {
+		count_crash(j, c->phase,
+			    (struct range){c->suspects.items[i].first, c->suspects.items[i].count});
+		hit(o, ROW_CRASH_SUSPECT);
+	}
+	for (uint32_t i = 0; i < c->dead.count; i++) {
+		count_crash(j, c->phase, c->dead.items[i]);
+		crash_dead(o, j, c->phase, c->dead.items[i]);
+	}
+}
+
+static void on_retried(struct oracle *o, const struct retried *r)
+{
+	struct oracle_job *j = alive(o, r->job, r->phase, "a retry");
+
+	for (uint32_t i = 0; i < r->shards.count; i++) {
+		struct range s = r->shards.items[i];
+
+		if (shard_set_remove(&j->phases[r->phase].dead, s.first, s.count) != s.count)
+			world_fail(o->world, "shards %u+%u are revived, but were not dead", s.first, s.count);
+		for (uint64_t k = s.first; k < range_end(s) && k < ORACLE_FATED; k++) {
+			oracle_facts(j, r->phase, (uint32_t)k)->recorded = 0;
+			oracle_facts(j, r->phase, (uint32_t)k)->crashes = 0;
+		}
+	}
+	hit(o, ROW_REVIVED);
+}
+
+/* ---- the end of a job ---- */
+
+uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j)
+{
+	const struct sim_job *s = &o->scenario->jobs[j->sim_job];
+
+	switch (s->tolerate_kind) {
+	case TOLERATE_COUNT:
+		return s->tolerate;
+	case TOLERATE_PPM:
+		return j->phases[0].sealed ? s->tolerate * j->phases[0].shard_count / 1000000 : UINT64_MAX;
+	default:
+		return 0;
+	}
+}
+
+static bool has_right_to_fail(const struct oracle *o, const struct oracle_job *j)
+{
+	if (j->planner_failed || shard_set_count(&j->phases[0].dead) > oracle_tolerated(o, j))
+		return true;
+	return j->phase > 0 && shard_set_count(&j->phases[j->phase].dead) > 0;
+}
+
+static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job *j)
+{
+	const struct oracle_phase *last = &j->phases[j->phase];
+
+	if (!last->sealed || shard_set_count(&j->phases[0].dead) > oracle_tolerated(o, j))
+		return false;
+	if (j->phase == 0)
+		return (uint64_t)shard_set_count(&last->done) + shard_set_count(&last->dead) ==
+		       last->shard_count;
+	return shard_set_count(&last->done) == last->shard_count;
+}
+
+static void check_end(struct oracle *o, const struct oracle_job *j, const struct job_ended *e)
+{
+	uint64_t done = shard_set_count(&j->phases[0].done), dead = shard_set_count(&j->phases[0].dead);
+	bool right = e->state == JOB_SUCCEEDED ? has_right_to_succeed(o, j)
+		     : e->state == JOB_FAILED  ? has_right_to_fail(o, j)
+					       : j->cancel_asked;
+
+	if (!right)
+		world_fail(o->world, "job %llu has no right to be %s (%.*s): %llu done, %llu dead of %u",
+			   (unsigned long long)j->id, job_state_name(e->state), (int)e->why.size,
+			   (const char *)e->why.data, (unsigned long long)done, (unsigned long long)dead,
+			   j->phases[0].shard_count);
+	if (e->shards != j->phases[0].shard_count || e->done != done || e->dead != dead ||
+	    e->done + e->dead + e->dropped != e->shards || (e->state == JOB_SUCCEEDED && e->dropped > 0))
+		world_fail(
+		    o->world,
+		    "job %llu ends with %llu + %llu + %llu of %llu shards; there are %llu + %llu of %u",
+		    (unsigned long long)j->id, (unsigned long long)e->done, (unsigned long long)e->dead,
+		    (unsigned long long)e->dropped, (unsigned long long)e->shards, (unsigned long long)done,
+		    (unsigned long long)dead, j->phases[0].shard_count);
+	if (e->run_us != j->run_us || e->output_bytes != j->output_bytes)
+		world_fail(o->world,
+			   "job %llu ends with %llu us and %llu bytes; its outcomes say %llu and %llu",
+			   (unsigned long long)j->id, (unsigned long long)e->run_us,
+			   (unsigned long long)e->output_bytes, (unsigned long long)j->run_us,
+			   (unsigned long long)j->output_bytes);
+}
+
+static void on_ended(struct oracle *o, const struct job_ended *e)
+{
+	struct oracle_job *j = known(o, e->job, "an end");
+
+	if (j->ended)
+		world_fail(o->world, "job %llu ends twice", (unsigned long long)j->id);
+	check_end(o, j, e);
+	j->ended = e->state;
+	j->event_due = e->event_due;
+	SAY(o->world, "job %llu is %s: %.*s", (unsigned long long)j->id, job_state_name(e->state),
+	    (int)e->why.size, (const char *)e->why.data);
+	hit(o, e->state == JOB_SUCCEEDED ? ROW_SUCCEEDED
+	       : e->state == JOB_FAILED	 ? ROW_FAILED
+					 : ROW_CANCELLED);
+	if (e->dropped > 0)
+		hit(o, ROW_DROPPED);
+	if (e->state == JOB_SUCCEEDED && e->dead > 0)
+		hit(o, ROW_TOLERATED);
+}
+
+static void on_changed(struct oracle *o, const struct job_changed *c)
+{
+	static const enum cover_row rows[] = {
+	    [CHANGE_ACTIVATED] = ROW_ACTIVATED, [CHANGE_PAUSED] = ROW_PAUSED, [CHANGE_RESUMED] = ROW_RESUMED};
+
+	known(o, c->job, "a change");
+	hit(o, rows[c->change]);
+}
+
+static void on_slice(struct oracle *o, const struct job_slice *s)
+{
+	struct oracle_job *j = known(o, s->job, "a slice");
+
+	if (j->ended)
+		world_fail(o->world, "job %llu has ended and is carried forward", (unsigned long long)j->id);
+	for (uint32_t i = 0; i < s->done.count; i++)
+		if (!shard_set_contains_all(&j->phases[s->phase].done, s->done.items[i]))
+			world_fail(o->world, "job %llu is carried forward with shards done that are not",
+				   (unsigned long long)j->id);
+	hit(o, ROW_CARRIED);
+}
+
+void oracle_record(struct oracle *o, uint32_t type, const void *body)
+{
+	switch (type) {
+	case RECORD_EPOCH:
+		if (((const struct epoch_started *)body)->epoch != o->epoch + 1)
+			world_fail(o->world, "after epoch %u comes %u", o->epoch,
+				   ((const struct epoch_started *)body)->epoch);
+		o->epoch++;
+		break;
+	case RECORD_ACCEPTED:
+		on_accepted(o, body);
+		break;
+	case RECORD_PLAN_PIECE:
+		on_piece(o, body);
+		break;
+	case RECORD_PLAN_SEALED:
+		on_sealed(o, body);
+		break;
+	case RECORD_PLAN_FAILED:
+		on_plan_failed(o, body);
+		break;
+	case RECORD_PHASE_STARTED:
+		on_phase(o, body);
+		break;
+	case RECORD_OUTCOMES:
+		on_outcomes(o, body);
+		break;
+	case RECORD_CRASHED:
+		on_crashed(o, body);
+		break;
+	case RECORD_RETRIED:
+		on_retried(o, body);
+		break;
+	case RECORD_ENDED:
+		on_ended(o, body);
+		break;
+	case RECORD_JOB_CHANGED:
+		on_changed(o, body);
+		break;
+	case RECORD_SETTLED:
+		known(o, ((const struct event_settled *)body)->job, "a settlement")->settled = true;
+		break;
+	case RECORD_JOB_SLICE:
+		on_slice(o, body);
+		break;
+	default:
+		break;
+	}
+}

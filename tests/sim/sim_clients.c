@@ -1,0 +1,328 @@
+/* Who stands around the dispatcher: clients that submit, repeat and cancel, planners, and the rules
+ * that an ended job's event is offered to. */
+#include <string.h>
+
+#include "jobs/kinds.h"
+#include "tests/sim/sim.h"
+
+/* request numbers say who waits. */
+#define REQUEST_ACTION (1ull << 32)
+#define REQUEST_CHAIN (2ull << 32)
+#define KEY_EVENT 0xe4e27u
+#define KEY_CHAIN 0xc4a14u
+
+struct accept {
+	struct arena arena;
+	struct definition_body definition;
+	struct new_job jobs[2];
+	struct text_item values[2];
+	struct sim_job_value value[2];
+	uint8_t sha256[32];
+};
+
+static const struct exit_rule exit_rules[] = {
+    {.first = 42, .last = 42, .verdict = VERDICT_FAIL},
+    {.first = 3, .last = 3, .verdict = VERDICT_SUCCESS},
+};
+
+static void phase_of(const struct sim_job *j, bool gather, struct phase_def *ret)
+{
+	struct policy *p = &ret->policy;
+	struct run_spec *r = &ret->run;
+
+	*ret = (struct phase_def){
+	    .name = gather ? BYTES_LIT("gather") : BYTES_LIT("shards"),
+	    .fanin = gather ? j->gather_fanin : 0,
+	};
+	p->shape.cpu_milli = j->cpu_milli;
+	p->shape.memory_bytes = 1 << 20;
+	p->attempts_max = j->attempts_max;
+	p->backoff_us = j->backoff_us;
+	p->backoff_max_us = j->backoff_max_us;
+	p->exit_rules.items = (struct exit_rule *)exit_rules;
+	p->exit_rules.count = ARRAY_LENGTH(exit_rules);
+	p->tolerate_kind = gather ? TOLERATE_NONE : j->tolerate_kind;
+	p->tolerate = gather ? 0 : j->tolerate;
+	p->durable_output = j->durable_output;
+	p->retry_larger = j->retry_larger;
+	r->kind = RUN_RUNNER;
+	r->shape = p->shape;
+	r->durable_output = j->durable_output;
+	r->exit_rules = p->exit_rules;
+}
+
+static void definition_of(struct accept *a, const struct sim_job *j)
+{
+	struct definition_body *d = &a->definition;
+
+	memset(a->sha256, 0xd0, sizeof a->sha256);
+	a->sha256[0] = (uint8_t)j->number;
+	*d = (struct definition_body){
+	    .sha256 = BYTES(a->sha256, sizeof a->sha256),
+	    .name = BYTES_LIT("simulated"),
+	    .text = BYTES_LIT("version: 1"),
+	    .queue = BYTES_LIT("default"),
+	    .priority = j->priority,
+	};
+	d->phases.count = j->gather ? 2 : 1;
+	d->phases.items = arena_alloc(&a->arena, 2 * sizeof *d->phases.items);
+	phase_of(j, false, &d->phases.items[0]);
+	phase_of(j, true, &d->phases.items[1]);
+}
+
+static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_t parent, usec_t now_wall_us)
+{
+	struct new_job *n = &a->jobs[at];
+
+	a->value[at] = (struct sim_job_value){.sim_job = j->number, .second = at > 0, .parent = parent};
+	a->values[at].text = BYTES(&a->value[at], sizeof a->value[at]);
+	*n = (struct new_job){
+	    .definition = a->definition.sha256,
+	    .name = a->definition.name,
+	    .priority = j->priority,
+	    .due_wall_us = j->due_after_us > 0 && parent == 0 ? now_wall_us + j->due_after_us : 0,
+	    .depth = parent != 0,
+	    .planner = j->planner,
+	    .values = {.items = &a->values[at], .count = 1},
+	};
+	if (j->planner == PLANNER_PURE)
+		n->plan = (struct plan){.kind = PLAN_COUNT, .shard_count = j->shard_count, .step = 1};
+	else
+		n->plan = (struct plan){.kind = PLAN_ITEMS, .blob = BYTES_LIT("plan")};
+}
+
+static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint64_t request)
+{
+	const struct sim_job *j = &s->scenario.jobs[sim_job];
+	struct accept a;
+	struct input_accept in = {.request = request};
+
+	arena_init(&a.arena, 0);
+	definition_of(&a, j);
+	in.key_hi = parent ? KEY_CHAIN : KEY_EVENT;
+	in.key_lo = parent ? parent : sim_job + 1;
+	in.definitions.items = &a.definition;
+	in.definitions.count = 1;
+	in.jobs.items = a.jobs;
+	in.jobs.count = j->event_has_two && parent == 0 ? 2 : 1;
+	for (uint32_t i = 0; i < in.jobs.count; i++)
+		job_of(&a, i, j, parent, world_wall(&s->world, HOST_DISPATCHER));
+	in.event = BYTES_LIT("{}");
+	sim_dispatcher_step(&s->dispatcher, INPUT_ACCEPT, &in);
+	arena_fini(&a.arena);
+}
+
+static void again_later(struct sim *s, uint64_t action, usec_t low, usec_t high)
+{
+	world_push(&s->world, s->world.now_us + world_between(&s->world, low, high), SIM_CLIENT,
+		   HOST_DISPATCHER, action, 0, NULL);
+}
+
+static void pause_or_resume(struct sim *s, uint64_t request, uint64_t job, bool resume)
+{
+	sim_dispatcher_step(&s->dispatcher, INPUT_PAUSE,
+			    &(struct input_pause){
+				.request = request, .job = job, .resume = resume, .why = BYTES_LIT("asked")});
+}
+
+/* After the calm each job is resumed until it has ended. */
+static void insist(struct sim *s, uint64_t action)
+{
+	size_t at = action - SIM_ACTIONS_MAX;
+
+	if (at >= s->oracle.job_count) { /* perhaps it comes to be */
+		if (at < SIM_JOBS_MAX)
+			again_later(s, action, USEC_PER_SEC, 3 * USEC_PER_SEC);
+		return;
+	}
+	if (s->oracle.jobs[at].ended)
+		return;
+	if (s->dispatcher.life != 0)
+		pause_or_resume(s, REQUEST_ACTION | action, s->oracle.jobs[at].id, true);
+	again_later(s, action, 2 * USEC_PER_SEC, 4 * USEC_PER_SEC);
+}
+
+static void drain(struct sim *s, uint64_t request, uint32_t host)
+{
+	const struct sim_worker *w = &s->workers[host];
+
+	if (w->life != 0)
+		sim_dispatcher_step(&s->dispatcher, INPUT_DRAIN,
+				    &(struct input_drain){.request = request, .worker = w->id});
+}
+
+static void act_on_job(struct sim *s, const struct action *a, uint64_t number)
+{
+	uint64_t job = s->oracle.events[a->target].answered_job;
+	uint64_t request = REQUEST_ACTION | number;
+
+	if (job == 0) {
+		if (!s->calm)
+			again_later(s, number, 100 * USEC_PER_MSEC, USEC_PER_SEC);
+		return;
+	}
+	switch (a->kind) {
+	case ACTION_CANCEL:
+		oracle_cancel_asked(&s->oracle, job);
+		sim_dispatcher_step(
+		    &s->dispatcher, INPUT_CANCEL,
+		    &(struct input_cancel){.request = request, .job = job, .why = BYTES_LIT("asked")});
+		break;
+	case ACTION_RETRY:
+		sim_dispatcher_step(&s->dispatcher, INPUT_RETRY,
+				    &(struct input_retry){.request = request, .job = job});
+		break;
+	default:
+		pause_or_resume(s, request, job, a->kind == ACTION_RESUME);
+	}
+}
+
+void sim_client_act(struct sim *s, uint64_t number)
+{
+	const struct action *a = &s->scenario.actions[number];
+
+	if (number >= SIM_ACTIONS_MAX) {
+		insist(s, number);
+		return;
+	}
+	if (a->kind == ACTION_TERM) {
+		sim_worker_term(&s->workers[a->target]);
+		return;
+	}
+	if (s->answered[number])
+		return;
+	if (s->dispatcher.life == 0) {
+		again_later(s, number, 100 * USEC_PER_MSEC, USEC_PER_SEC);
+		return;
+	}
+	switch (a->kind) {
+	case ACTION_SUBMIT:
+		SAY(&s->world, "client: submits job %u", a->target);
+		again_later(s, number, USEC_PER_SEC, 3 * USEC_PER_SEC);
+		accept(s, a->target, 0, REQUEST_ACTION | number);
+		break;
+	case ACTION_DRAIN:
+		drain(s, REQUEST_ACTION | number, a->target);
+		break;
+	default:
+		act_on_job(s, a, number);
+	}
+}
+
+void sim_client_replied(struct sim *s, const struct dispatcher_reply *r)
+{
+	uint64_t number = r->request & 0xffffffff;
+	const struct action *a = &s->scenario.actions[number];
+
+	if (!(r->request & REQUEST_ACTION) || number >= SIM_ACTIONS_MAX)
+		return;
+	s->answered[number] = true;
+	if (a->kind != ACTION_SUBMIT)
+		return;
+	if (r->code < 0)
+		world_fail(&s->world, "job %u is refused: %s", a->target, error_code_name(r->code));
+	SAY(&s->world, "client: job %u is accepted as %llu%s", a->target, (unsigned long long)r->job,
+	    r->duplicate ? " (a repeat)" : "");
+	oracle_answered(&s->oracle, a->target, r->job, r->duplicate);
+}
+
+/* ---- planners ---- */
+
+static struct sim_planner *planner_of(struct sim_dispatcher *d, uint64_t job)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(d->planners); i++) {
+		if (d->planners[i].job == 0)
+			d->planners[i].job = job;
+		if (d->planners[i].job == job)
+			return &d->planners[i];
+	}
+	world_fail(&d->sim->world, "more jobs with planners than there are jobs");
+}
+
+static uint32_t pieces_end(const struct sim_job *j, uint32_t pieces)
+{
+	return j->plan_pieces == 0 ? 0 : (uint32_t)((uint64_t)j->shard_count * pieces / j->plan_pieces);
+}
+
+static void planner_later(struct sim_dispatcher *d, const struct sim_planner *p)
+{
+	struct world *w = &d->sim->world;
+
+	world_push(w, w->now_us + world_between(w, 100, 300 * USEC_PER_MSEC), SIM_PLANNER, HOST_DISPATCHER,
+		   p->ticket, p->job, NULL);
+}
+
+void sim_planner_begin(struct sim_dispatcher *d, const struct sim_waiting *w)
+{
+	struct sim_planner *p = planner_of(d, w->job);
+	const struct oracle_job *j = oracle_job(&d->sim->oracle, w->job);
+
+	if (j == NULL)
+		world_fail(&d->sim->world, "a planner starts for job %llu, which is not durable",
+			   (unsigned long long)w->job);
+	if (pieces_end(&d->sim->scenario.jobs[j->sim_job], w->cursor) != w->shard_count)
+		world_fail(&d->sim->world, "job %llu's planner is told of %u shards at piece %u",
+			   (unsigned long long)w->job, w->shard_count, w->cursor);
+	SAY(&d->sim->world, "planner: of job %llu goes on at piece %u", (unsigned long long)w->job,
+	    w->cursor);
+	p->ticket = ++d->next_ticket;
+	p->phase = w->phase;
+	p->piece = w->cursor;
+	planner_later(d, p);
+}
+
+void sim_planner_stop(struct sim_dispatcher *d, uint64_t job)
+{
+	planner_of(d, job)->ticket = 0;
+}
+
+static void planner_fails(struct sim_dispatcher *d, struct sim_planner *p, bool final)
+{
+	p->fails++;
+	p->ticket = 0;
+	SAY(&d->sim->world, "planner: of job %llu fails%s", (unsigned long long)p->job,
+	    final ? " for good" : "");
+	sim_dispatcher_step(d, INPUT_PLAN_FAILED,
+			    &(struct input_plan_failed){.job = p->job,
+							.phase = p->phase,
+							.kind = FAILURE_PLAN,
+							.final = final,
+							.why = BYTES_LIT("as the scenario wants it")});
+}
+
+void sim_planner_step(struct sim_dispatcher *d, uint64_t job, uint64_t ticket)
+{
+	struct sim_planner *p = planner_of(d, job);
+	const struct sim_job *j = &d->sim->scenario.jobs[oracle_job(&d->sim->oracle, job)->sim_job];
+	uint32_t cursor = p->piece + 1;
+
+	if (p->ticket != ticket)
+		return;
+	if ((j->plan_hopeless || p->fails < j->plan_fails) && (p->piece > 0 || j->plan_pieces < 2)) {
+		planner_fails(d, p, j->plan_hopeless && world_chance(&d->sim->world, 300000));
+		return;
+	}
+	if (p->piece == j->plan_pieces) {
+		p->ticket = 0;
+		sim_dispatcher_step(d, INPUT_SEALED, &(struct input_sealed){.job = job, .phase = p->phase});
+		return;
+	}
+	p->piece++;
+	planner_later(d, p);
+	sim_dispatcher_step(
+	    d, INPUT_PIECE,
+	    &(struct input_piece){.job = job,
+				  .phase = p->phase,
+				  .count = pieces_end(j, p->piece) - pieces_end(j, p->piece - 1),
+				  .blob = BYTES_LIT("plan"),
+				  .cursor = BYTES(&cursor, sizeof cursor)});
+}
+
+void sim_settle(struct sim_dispatcher *d, uint64_t job)
+{
+	const struct oracle_job *j = oracle_job(&d->sim->oracle, job);
+
+	if (d->sim->scenario.jobs[j->sim_job].chains && !j->chained)
+		accept(d->sim, j->sim_job, job, REQUEST_CHAIN);
+	sim_dispatcher_step(d, INPUT_SETTLED, &(struct input_settled){.job = job});
+}
