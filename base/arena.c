@@ -57,8 +57,10 @@ void *arena_alloc(struct arena *a, size_t size)
 	if (a->max_bytes != 0 && (size > a->max_bytes || a->used_bytes > a->max_bytes - size))
 		return NULL;
 	if (b == NULL || b->size - b->used < size) {
-		size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+		size_t room = a->block_bytes != 0 ? a->block_bytes : BLOCK_BYTES;
 
+		if (room < size)
+			room = size;
 		b = check_realloc(NULL, 1, sizeof *b + room);
 		*b = (struct arena_block){.next = a->head, .size = room};
 		a->head = b;

@@ -8,8 +8,9 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *head;
-	size_t used_bytes; /* of all blocks */
-	size_t max_bytes;  /* 0 = no bound */
+	size_t used_bytes;  /* of all blocks */
+	size_t max_bytes;   /* 0 = no bound */
+	size_t block_bytes; /* 0 = 16 KiB; less for arenas of which there are many */
 };
 
 void arena_init(struct arena *a, size_t max_bytes);

@@ -3,14 +3,14 @@
 
 #include "base/types.h"
 
-#define KINDS(e)                   enum e {
+#define KINDS(e) enum e {
 #define KIND(constant, n, nm, doc) constant = n,
-#define KINDS_END(e)                                                                               \
-	}                                                                                          \
-	;                                                                                          \
-	const char *e##_name(uint32_t kind);       /* "unknown" when it is none */                 \
-	uint8_t e##_of(struct bytes name);         /* 0 when it is none */                         \
-	const char *e##_names(void);               /* "a, b or c", for errors */
+#define KINDS_END(e)                                                                                         \
+	}                                                                                                    \
+	;                                                                                                    \
+	const char *e##_name(uint32_t kind); /* "unknown" when it is none */                                 \
+	uint8_t e##_of(struct bytes name);   /* 0 when it is none */                                         \
+	const char *e##_names(void);	     /* "a, b or c", for errors */
 #include "jobs/kinds.def"
 #undef KINDS
 #undef KIND

@@ -9,25 +9,25 @@
 #include "jobs/codec.h"
 #include "jobs/range.h"
 
-#define STRUCT(name, doc)                                                                          \
-	struct name;                                                                               \
-	const struct codec *codec_##name(void);                                                    \
-	struct name##_list {                                                                       \
-		struct name *items;                                                                \
-		uint32_t count;                                                                    \
-	};                                                                                         \
+#define STRUCT(name, doc)                                                                                    \
+	struct name;                                                                                         \
+	const struct codec *codec_##name(void);                                                              \
+	struct name##_list {                                                                                 \
+		struct name *items;                                                                          \
+		uint32_t count;                                                                              \
+	};                                                                                                   \
 	struct name {
-#define BOOL(since, field, doc)       bool field;
-#define U8(since, field, doc)         uint8_t field;
-#define U32(since, field, doc)        uint32_t field;
-#define U64(since, field, doc)        uint64_t field;
-#define I64(since, field, doc)        int64_t field;
-#define BIN(since, field, doc)        struct bytes field;
-#define TEXT(since, field, doc)       struct bytes field;
-#define SUB(since, type, field, doc)  struct type field;
+#define BOOL(since, field, doc) bool field;
+#define U8(since, field, doc) uint8_t field;
+#define U32(since, field, doc) uint32_t field;
+#define U64(since, field, doc) uint64_t field;
+#define I64(since, field, doc) int64_t field;
+#define BIN(since, field, doc) struct bytes field;
+#define TEXT(since, field, doc) struct bytes field;
+#define SUB(since, type, field, doc) struct type field;
 #define LIST(since, type, field, doc) struct type##_list field;
-#define END(name)                                                                                  \
-	}                                                                                          \
+#define END(name)                                                                                            \
+	}                                                                                                    \
 	;
 
 /* struct range stands in range.h; its list and codec belong here. */

@@ -48,8 +48,7 @@ void shard_set_copy(struct shard_set *dst, const struct shard_set *src)
 	if (dst == src)
 		return;
 	if (src->form == SHARD_SET_VECTOR)
-		copy.vector =
-		    shard_vector_create(shard_vector_runs(src->vector), src->vector->length);
+		copy.vector = shard_vector_create(shard_vector_runs(src->vector), src->vector->length);
 	else if (src->form == SHARD_SET_BITMAP)
 		copy.bitmap = shard_bitmap_copy(src->bitmap);
 	shard_set_fini(dst);
@@ -63,8 +62,8 @@ static void vector_of_bitmap(struct shard_set *s)
 	uint32_t n = 0;
 
 	CHECK(bitmap->runs <= INTERVALS_FEW);
-	for (uint64_t at = 0;
-	     n < ARRAY_LENGTH(runs) && shard_bitmap_next(bitmap, at, SHARDS_MAX, &runs[n]); n++)
+	for (uint64_t at = 0; n < ARRAY_LENGTH(runs) && shard_bitmap_next(bitmap, at, SHARDS_MAX, &runs[n]);
+	     n++)
 		at = range_end(runs[n]);
 	CHECK(n == bitmap->runs);
 	s->vector = shard_vector_create(runs, n);
@@ -241,8 +240,7 @@ uint32_t shard_set_subtract(struct shard_set *s, const struct shard_set *other)
 		return before;
 	}
 	/* Each leaps to where the other goes on, so that the longer one is not walked. */
-	while (shard_set_next_range(s, at, &mine) &&
-	       shard_set_next_range(other, mine.first, &theirs)) {
+	while (shard_set_next_range(s, at, &mine) && shard_set_next_range(other, mine.first, &theirs)) {
 		at = range_end(theirs);
 		if (theirs.first >= range_end(mine))
 			at = theirs.first;
@@ -258,16 +256,14 @@ int shard_set_replace(struct shard_set *s, struct range window, const struct ran
 	uint64_t at = window.first;
 
 	if (range_end(window) > SHARDS_MAX)
-		return error_set(reterr, ERR_INVALID,
-				 "expected a window of shards below %llu, found %u+%u", SHARDS_MAX,
-				 window.first, window.count);
+		return error_set(reterr, ERR_INVALID, "expected a window of shards below %llu, found %u+%u",
+				 SHARDS_MAX, window.first, window.count);
 	for (size_t i = 0; i < range_count; i++) {
 		if (ranges[i].first < at || range_end(ranges[i]) > range_end(window))
 			return error_set(reterr, ERR_INVALID,
 					 "expected ranges in order inside shards %u+%u, found "
 					 "%u+%u as number %zu",
-					 window.first, window.count, ranges[i].first,
-					 ranges[i].count, i + 1);
+					 window.first, window.count, ranges[i].first, ranges[i].count, i + 1);
 		at = range_end(ranges[i]);
 	}
 	at = window.first;

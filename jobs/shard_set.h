@@ -103,8 +103,7 @@ enum shard_set_form shard_set_form(const struct shard_set *s);
  * behind the last: start it at 0, call again until less than max come. Between two calls the set
  * may change: what a call gives was true when it was made, of the numbers from its cursor up to the
  * next one. */
-size_t shard_set_ranges(const struct shard_set *s, uint64_t *cursor, struct range out[],
-			size_t max);
+size_t shard_set_ranges(const struct shard_set *s, uint64_t *cursor, struct range out[], size_t max);
 /* Of the window's numbers, exactly those in ranges are in the set afterwards; others keep their
  * place. The ranges are in order, do not overlap and lie in the window, else ERR_INVALID, and the
  * set is as it was. Applying it to a set that already agrees changes nothing. */

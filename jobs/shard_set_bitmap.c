@@ -56,8 +56,7 @@ struct shard_bitmap *shard_bitmap_create(const struct range runs[], uint32_t run
 	b->bits = roaring_bitmap_create();
 	CHECK(b->bits != NULL);
 	for (uint32_t i = 0; i < run_count; i++) {
-		roaring_bitmap_add_range_closed(b->bits, runs[i].first,
-						(uint32_t)(range_end(runs[i]) - 1));
+		roaring_bitmap_add_range_closed(b->bits, runs[i].first, (uint32_t)(range_end(runs[i]) - 1));
 		b->count += runs[i].count;
 	}
 	b->runs = run_count;
@@ -135,8 +134,7 @@ static uint64_t bitmap_run_end(const struct shard_bitmap *b, uint64_t at, uint64
 	return at;
 }
 
-bool shard_bitmap_next(const struct shard_bitmap *b, uint64_t from, uint64_t limit,
-		       struct range *ret)
+bool shard_bitmap_next(const struct shard_bitmap *b, uint64_t from, uint64_t limit, struct range *ret)
 {
 	roaring_uint32_iterator_t it;
 
@@ -150,8 +148,7 @@ bool shard_bitmap_next(const struct shard_bitmap *b, uint64_t from, uint64_t lim
 		roaring_move_uint32_iterator_equalorlarger(&it, (uint32_t)from);
 	if (!it.has_value || it.current_value >= limit)
 		return false;
-	*ret = range_between(it.current_value,
-			     bitmap_run_end(b, (uint64_t)it.current_value + 1, limit));
+	*ret = range_between(it.current_value, bitmap_run_end(b, (uint64_t)it.current_value + 1, limit));
 	return true;
 }
 
@@ -172,8 +169,7 @@ uint32_t shard_bitmap_add(struct shard_bitmap *b, struct range r)
 		touched += roaring_bitmap_contains(b->bits, r.first + 1);
 	} else {
 		/* One number more on each side: runs there become one with r. */
-		for (uint64_t at = from; shard_bitmap_next(b, at, limit, &run);
-		     at = range_end(run)) {
+		for (uint64_t at = from; shard_bitmap_next(b, at, limit, &run); at = range_end(run)) {
 			touched++;
 			covered += range_intersect(run, r).count;
 		}

@@ -48,7 +48,6 @@ uint32_t shard_bitmap_remove(struct shard_bitmap *b, struct range r);
 bool shard_bitmap_contains(const struct shard_bitmap *b, uint32_t shard);
 uint32_t shard_bitmap_first(const struct shard_bitmap *b);
 /* The first run that has a number in [from, limit), cut to it; limit <= SHARDS_MAX. */
-bool shard_bitmap_next(const struct shard_bitmap *b, uint64_t from, uint64_t limit,
-		       struct range *ret);
+bool shard_bitmap_next(const struct shard_bitmap *b, uint64_t from, uint64_t limit, struct range *ret);
 bool shard_bitmap_equal(const struct shard_bitmap *a, const struct shard_bitmap *b);
 void shard_bitmap_check(const struct shard_bitmap *b);

@@ -9,8 +9,7 @@
 
 static struct shard_vector *vector_alloc(uint32_t capacity)
 {
-	struct shard_vector *v =
-	    check_calloc(1, sizeof(*v) + (size_t)capacity * sizeof(v->runs[0]));
+	struct shard_vector *v = check_calloc(1, sizeof(*v) + (size_t)capacity * sizeof(v->runs[0]));
 
 	v->capacity = capacity;
 	return v;

@@ -99,8 +99,9 @@ struct view_worker {
 	usec_t heard_us_ago; /* in time that the dispatcher itself ran */
 };
 
-/* Workers in the order of their registration, cursor-wise: the first session above `after`. */
-bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t after,
+/* Workers in the order of their registration, cursor-wise: the first session above `after`. In the
+ * arena. */
+bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t after, struct arena *arena,
 				 struct view_worker *ret) MUST_CHECK;
 
 /* Per shape, in the order of their first use. */

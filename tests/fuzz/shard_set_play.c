@@ -30,14 +30,27 @@ static uint32_t read_number(struct play *p, uint32_t bound)
 	return x % bound;
 }
 
-/* Mostly short, sometimes half of the universe; base 0 is the universe's first. */
+/* Where one of CRoaring's containers ends, as a number of the universe; its middle if none does. */
+static uint32_t border_number(struct play *p)
+{
+	uint32_t number = 65536 - p->base % 65536 + 65536 * (p->size > 65536 ? read_number(p, 3) : 0);
+
+	return number < p->size ? number : p->size / 2;
+}
+
+/* Of the universe's numbers: mostly few, sometimes up to all; some begin or end at a border. */
 static struct range read_range(struct play *p)
 {
 	uint32_t kind = read_number(p, 8);
 	uint32_t first = read_number(p, p->size);
-	uint32_t bound = kind < 4 ? 2 : kind < 7 ? 16 : p->size;
+	uint32_t bound = kind < 6 ? 16 : p->size;
 	uint32_t count = kind < 3 ? 1 : read_number(p, bound);
 
+	if (kind >= 4 && kind <= 6) {
+		first = border_number(p);
+		if (kind > 4)
+			first = first < count ? 0 : first - count;
+	}
 	if (count > p->size - first)
 		count = p->size - first;
 	return (struct range){first, count};
@@ -228,7 +241,7 @@ static void play_op(struct play *p)
 		op_change(p, t, false);
 	else if (op < 190)
 		op_take(p, t);
-	else if (op < 225)
+	else if (op < 215)
 		op_query(p, t);
 	else if (op < 235)
 		op_comb(p, t);
@@ -260,7 +273,7 @@ static void play_check(struct play *p, const enum shard_set_form before[2])
 		if (t->count > 0)
 			CHECK(first == p->base + model_next(p, t, 0, 1));
 		CHECK((shard_set_bytes(&t->set) > 0) == (form > SHARD_SET_INTERVAL));
-		if (p->size <= 4096 || p->played->op_count % 64 == 0)
+		if (p->size <= 300 || p->played->op_count % (p->size / 500) == 0)
 			twin_compare(p, t);
 		p->played->form_count[form]++;
 		p->played->to_bitmap_count += form == SHARD_SET_BITMAP && before[i] != SHARD_SET_BITMAP;

@@ -58,8 +58,8 @@ static const struct argp argp = {
 	   "report of the whole. Exit code: 0 fine, 1 usage, 2 bad data, 3 cannot read or write.",
 };
 
-static int count_reads(int fd, const char *name, const struct adapter_search *search,
-		       struct stats *stats, struct error *reterr)
+static int count_reads(int fd, const char *name, const struct adapter_search *search, struct stats *stats,
+		       struct error *reterr)
 {
 	struct fastq_record record;
 	struct reader reader;
@@ -77,9 +77,8 @@ static int count_reads(int fd, const char *name, const struct adapter_search *se
 	return code;
 }
 
-static int take_input(const struct options *o, const char *file,
-		      const struct adapter_search *search, struct stats *stats,
-		      struct error *reterr)
+static int take_input(const struct options *o, const char *file, const struct adapter_search *search,
+		      struct stats *stats, struct error *reterr)
 {
 	bool is_stdin = strcmp(file, "-") == 0;
 	const char *name = is_stdin ? "standard input" : file;

@@ -25,8 +25,8 @@ void reader_fini(struct reader *r)
 
 int reader_where(const struct reader *r, struct error *reterr)
 {
-	return error_where(reterr, "%s: record %" PRIu64 " at byte %" PRIu64, r->name,
-			   r->record_number, r->record_offset);
+	return error_where(reterr, "%s: record %" PRIu64 " at byte %" PRIu64, r->name, r->record_number,
+			   r->record_offset);
 }
 
 /* Keeps what is not handed out yet and reads about one more block behind it. */
@@ -72,9 +72,9 @@ static const char *byte_text(uint8_t byte, char text[8])
 static int bad_start(struct reader *r, const uint8_t *at, size_t size, struct error *reterr)
 {
 	char text[8];
-	int code = error_set(reterr, ERR_INVALID,
-			     "expected '@' at the start of a record's first line, found %s",
-			     byte_text(at[0], text));
+	int code =
+	    error_set(reterr, ERR_INVALID, "expected '@' at the start of a record's first line, found %s",
+		      byte_text(at[0], text));
 
 	if (size >= 2 && at[0] == 0x1f && at[1] == 0x8b)
 		error_help(reterr, "this is gzip: zcat FILE | fastq-qc");
@@ -91,9 +91,8 @@ static int bad_start(struct reader *r, const uint8_t *at, size_t size, struct er
 static int bad_plus(struct reader *r, uint8_t found, struct error *reterr)
 {
 	char text[8];
-	int code =
-	    error_set(reterr, ERR_INVALID, "expected '+' at the start of the third line, found %s",
-		      byte_text(found, text));
+	int code = error_set(reterr, ERR_INVALID, "expected '+' at the start of the third line, found %s",
+			     byte_text(found, text));
 
 	error_help(reterr, "sequence and quality have to be one line each");
 	reader_where(r, reterr);
@@ -103,8 +102,8 @@ static int bad_plus(struct reader *r, uint8_t found, struct error *reterr)
 static int bad_lengths(struct reader *r, size_t bases, size_t qualities, struct error *reterr)
 {
 	int code = error_set(reterr, ERR_INVALID,
-			     "sequence and quality are not equally long: %zu bases, %zu qualities",
-			     bases, qualities);
+			     "sequence and quality are not equally long: %zu bases, %zu qualities", bases,
+			     qualities);
 
 	error_help(reterr, "was this input damaged, or cut inside a record?");
 	reader_where(r, reterr);
@@ -144,8 +143,7 @@ static size_t line_length(const uint8_t *line, const uint8_t *stop)
 }
 
 /* 1: a record of *ret_size bytes is in the buffer; 0: more bytes are needed; negative: bad. */
-static int scan(struct reader *r, struct fastq_record *ret_record, size_t *ret_size,
-		struct error *reterr)
+static int scan(struct reader *r, struct fastq_record *ret_record, size_t *ret_size, struct error *reterr)
 {
 	const uint8_t *start = r->data + r->begin, *end = r->data + r->end;
 	const uint8_t *sequence, *plus, *quality, *stop, *next;

@@ -26,5 +26,4 @@ int report_parse(struct bytes line, struct stats *ret_stats, struct error *reter
 
 /* Merge the reports of a stream, one a line, into into. Memory: REPORT_BYTES_MAX and what jansson
  * makes of it. Empty lines are skipped; errors name the line. */
-int report_merge_stream(int fd, const char *name, struct stats *into,
-			struct error *reterr) MUST_CHECK;
+int report_merge_stream(int fd, const char *name, struct stats *into, struct error *reterr) MUST_CHECK;

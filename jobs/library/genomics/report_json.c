@@ -142,8 +142,7 @@ static void put_derived(struct buf *out, const struct stats *s)
 		put_ratio(out, adapter_table[id].key, m.adapter[id]);
 	put_end(out, "},");
 	put_key(out, "position_columns");
-	put_text(out,
-		 "[\"first\",\"last\",\"bases\",\"sum\",\"p10\",\"p25\",\"p50\",\"p75\",\"p90\"],");
+	put_text(out, "[\"first\",\"last\",\"bases\",\"sum\",\"p10\",\"p25\",\"p50\",\"p75\",\"p90\"],");
 	put_key(out, "positions");
 	put_text(out, "[");
 	for (uint32_t bin = 0; bin < position_bins_of(s->length_max); bin++) {

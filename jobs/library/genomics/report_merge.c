@@ -33,8 +33,7 @@ static bool is_empty(struct bytes line)
 	return true;
 }
 
-static int merge_line(struct bytes line, struct stats *scratch, struct stats *into,
-		      struct error *reterr)
+static int merge_line(struct bytes line, struct stats *scratch, struct stats *into, struct error *reterr)
 {
 	int code;
 
@@ -49,8 +48,8 @@ static int merge_line(struct bytes line, struct stats *scratch, struct stats *in
 }
 
 /* Merges every whole line of the buffer and keeps the rest. */
-static int merge_lines(struct buf *input, bool eof, const char *name, uint64_t *number,
-		       struct stats *scratch, struct stats *into, struct error *reterr)
+static int merge_lines(struct buf *input, bool eof, const char *name, uint64_t *number, struct stats *scratch,
+		       struct stats *into, struct error *reterr)
 {
 	size_t at = 0;
 	int code = 0;
@@ -90,9 +89,8 @@ int report_merge_stream(int fd, const char *name, struct stats *into, struct err
 
 	do {
 		got = read_more(fd, &input, name, reterr);
-		code = got < 0
-			   ? (int)got
-			   : merge_lines(&input, got == 0, name, &number, scratch, into, reterr);
+		code =
+		    got < 0 ? (int)got : merge_lines(&input, got == 0, name, &number, scratch, into, reterr);
 	} while (code == 0 && got > 0);
 	buf_fini(&input);
 	stats_destroy(scratch);

@@ -8,8 +8,7 @@ static int wrong(struct error *reterr, const char *key, const char *expected)
 	return error_set(reterr, ERR_INVALID, "\"%s\": expected %s", key, expected);
 }
 
-static int get_count(const json_t *object, const char *key, uint64_t max, uint64_t *ret,
-		     struct error *reterr)
+static int get_count(const json_t *object, const char *key, uint64_t max, uint64_t *ret, struct error *reterr)
 {
 	const json_t *value = json_object_get(object, key);
 
@@ -21,8 +20,7 @@ static int get_count(const json_t *object, const char *key, uint64_t max, uint64
 }
 
 /* A row into zeroed counts. */
-static int get_row(const json_t *row, const char *key, uint64_t *counts, size_t count,
-		   struct error *reterr)
+static int get_row(const json_t *row, const char *key, uint64_t *counts, size_t count, struct error *reterr)
 {
 	size_t index = 0;
 
@@ -65,13 +63,11 @@ static int get_positions(const json_t *root, struct stats *s, struct error *rete
 	if (!json_is_array(quality) || json_array_size(quality) != bins)
 		return wrong(reterr, "quality", "a row for each position up to the longest read");
 	if (!json_is_array(composition) || json_array_size(composition) != bins)
-		return wrong(reterr, "composition",
-			     "five counts for each position up to the longest read");
+		return wrong(reterr, "composition", "five counts for each position up to the longest read");
 	for (uint32_t bin = 0; bin < bins && code == 0; bin++) {
 		const json_t *bases = json_array_get(composition, bin);
 
-		code = get_row(json_array_get(quality, bin), "quality", s->quality[bin], QUALITIES,
-			       reterr);
+		code = get_row(json_array_get(quality, bin), "quality", s->quality[bin], QUALITIES, reterr);
 		if (!json_is_array(bases) || json_array_size(bases) != BASE_CODES)
 			return wrong(reterr, "composition", "[A, C, G, T, N] for each position");
 		for (uint32_t i = 0; i < BASE_CODES; i++) {
@@ -125,8 +121,7 @@ static int get_sample(const json_t *root, struct sample *sample, struct error *r
 		json_int_t value = json_integer_value(count);
 
 		if (!parse_hash(key, &hash) || !sample_keeps((uint32_t)level, hash))
-			return wrong(reterr, "sequences",
-				     "hashes that belong to a sample of this level");
+			return wrong(reterr, "sequences", "hashes that belong to a sample of this level");
 		if (!json_is_integer(count) || value < 1 || value > (json_int_t)COUNT_MAX)
 			return wrong(reterr, "sequences", "counts above 0");
 		sample_add(sample, hash, (uint64_t)value);
@@ -154,15 +149,13 @@ static int parse_root(const json_t *root, struct stats *s, struct error *reterr)
 		return code;
 	s->length_min = (uint32_t)length_min;
 	s->length_max = (uint32_t)length_max;
-	if ((code = get_row_field(root, "lengths", s->lengths, ARRAY_LENGTH(s->lengths), reterr)) <
-		0 ||
+	if ((code = get_row_field(root, "lengths", s->lengths, ARRAY_LENGTH(s->lengths), reterr)) < 0 ||
 	    (code = get_row_field(root, "mean_quality", s->mean_quality, QUALITIES, reterr)) < 0 ||
 	    (code = get_row_field(root, "gc", s->gc, ARRAY_LENGTH(s->gc), reterr)) < 0 ||
 	    (code = get_positions(root, s, reterr)) < 0)
 		return code;
 	for (int id = 0; id < ADAPTER_COUNT && code == 0; id++)
-		code = get_row_field(adapters, adapter_table[id].key, s->adapter[id], POSITION_BINS,
-				     reterr);
+		code = get_row_field(adapters, adapter_table[id].key, s->adapter[id], POSITION_BINS, reterr);
 	if (code == 0)
 		code = get_sample(root, &s->sample, reterr);
 	return code;
@@ -171,8 +164,7 @@ static int parse_root(const json_t *root, struct stats *s, struct error *reterr)
 int report_parse(struct bytes line, struct stats *ret_stats, struct error *reterr)
 {
 	json_error_t where;
-	json_t *root =
-	    json_loadb((const char *)line.data, line.size, JSON_REJECT_DUPLICATES, &where);
+	json_t *root = json_loadb((const char *)line.data, line.size, JSON_REJECT_DUPLICATES, &where);
 	int code;
 
 	stats_clear(ret_stats);

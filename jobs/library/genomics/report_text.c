@@ -71,8 +71,8 @@ static uint32_t value_length(uint32_t index)
 	return index == 0 ? 0 : position_bin_first(index - 1) + 1;
 }
 
-static void put_histogram(struct buf *out, const char *title, const uint64_t *counts,
-			  uint32_t count, uint32_t bend, value_fn *value)
+static void put_histogram(struct buf *out, const char *title, const uint64_t *counts, uint32_t count,
+			  uint32_t bend, value_fn *value)
 {
 	uint64_t most = 0;
 	uint32_t first = 0;
@@ -93,8 +93,7 @@ static void put_histogram(struct buf *out, const char *title, const uint64_t *co
 		end = row_end(at, first, count, bend);
 		uint64_t sum = sum_counts(counts + at, end - at);
 
-		buf_printf(out, "  %13s %12" PRIu64 "  ",
-			   range_text(value(at), value(end) - 1, text), sum);
+		buf_printf(out, "  %13s %12" PRIu64 "  ", range_text(value(at), value(end) - 1, text), sum);
 		put_bar(out, sum, most);
 	}
 }
@@ -103,8 +102,7 @@ static void put_head(struct buf *out, const struct stats *s, const struct summar
 {
 	char a[24], b[24];
 
-	buf_printf(out, "FASTQ quality: %" PRIu64 " reads, %" PRIu64 " bases\n\n", s->reads,
-		   s->bases);
+	buf_printf(out, "FASTQ quality: %" PRIu64 " reads, %" PRIu64 " bases\n\n", s->reads, s->bases);
 	buf_printf(out, "  length        %u to %u, mean %s\n", s->length_min, s->length_max,
 		   ratio_text(m->mean_length, "-", a));
 	buf_printf(out, "  quality       %u to %u, mean %s\n", m->quality_min, m->quality_max,
@@ -145,9 +143,8 @@ static void put_quality(struct buf *out, const struct stats *s, const struct sum
 	uint32_t bins = position_bins_of(s->length_max);
 	char position[32], mean[24];
 
-	buf_printf(out,
-		   "\nQuality by position: - 10th to 90th percentile, [=] quartiles, | median\n"
-		   "       position   mean  median  0");
+	buf_printf(out, "\nQuality by position: - 10th to 90th percentile, [=] quartiles, | median\n"
+			"       position   mean  median  0");
 	for (uint32_t q = 10; q <= m->quality_max; q += 10)
 		buf_printf(out, "%10u", q);
 	buf_printf(out, "\n");
@@ -155,10 +152,9 @@ static void put_quality(struct buf *out, const struct stats *s, const struct sum
 		end = row_end(bin, 0, bins, POSITION_SINGLES);
 		struct quality_summary q = summary_quality(s, bin, end);
 
-		buf_printf(
-		    out, "  %13s %6s  %6u  ",
-		    range_text(position_bin_first(bin) + 1, position_bin_first(end), position),
-		    ratio_text(ratio(q.sum, q.count, 1), "-", mean), q.q50);
+		buf_printf(out, "  %13s %6s  %6u  ",
+			   range_text(position_bin_first(bin) + 1, position_bin_first(end), position),
+			   ratio_text(ratio(q.sum, q.count, 1), "-", mean), q.q50);
 		put_box(out, &q, m->quality_max);
 	}
 }
@@ -177,14 +173,12 @@ static void put_composition(struct buf *out, const struct stats *s)
 		for (uint32_t i = bin; i < end; i++)
 			for (uint32_t code = 0; code < BASE_CODES; code++)
 				by_code[code] += s->base[i][code];
-		buf_printf(
-		    out, "  %13s",
-		    range_text(position_bin_first(bin) + 1, position_bin_first(end), position));
+		buf_printf(out, "  %13s",
+			   range_text(position_bin_first(bin) + 1, position_bin_first(end), position));
 		for (uint32_t code = 0; code < BASE_CODES; code++)
 			buf_printf(
 			    out, " %7s",
-			    ratio_text(percent(by_code[code], sum_counts(by_code, BASE_CODES)), "-",
-				       text));
+			    ratio_text(percent(by_code[code], sum_counts(by_code, BASE_CODES)), "-", text));
 		buf_printf(out, "\n");
 	}
 }
@@ -215,9 +209,8 @@ static void put_adapters(struct buf *out, const struct stats *s, const struct su
 			if (seen > 0 && line[i] == ' ')
 				line[i] = '.';
 		}
-		buf_printf(out, "  %-21s  %s  %10" PRIu64 "  %6s %%  |%s|\n",
-			   adapter_table[id].name, adapter_table[id].sequence,
-			   sum_counts(s->adapter[id], POSITION_BINS),
+		buf_printf(out, "  %-21s  %s  %10" PRIu64 "  %6s %%  |%s|\n", adapter_table[id].name,
+			   adapter_table[id].sequence, sum_counts(s->adapter[id], POSITION_BINS),
 			   ratio_text(m->adapter[id], "-", text), line);
 	}
 }
@@ -248,12 +241,11 @@ void report_text(const struct stats *s, struct buf *out)
 	if (s->bases == 0)
 		return;
 	put_quality(out, s, &m);
-	put_histogram(out, "Reads by mean quality", s->mean_quality, QUALITIES, QUALITIES,
-		      value_itself);
+	put_histogram(out, "Reads by mean quality", s->mean_quality, QUALITIES, QUALITIES, value_itself);
 	put_histogram(out, "Reads by G+C percent", s->gc, ARRAY_LENGTH(s->gc), ARRAY_LENGTH(s->gc),
 		      value_itself);
-	put_histogram(out, "Reads by length", s->lengths, ARRAY_LENGTH(s->lengths),
-		      POSITION_SINGLES + 1, value_length);
+	put_histogram(out, "Reads by length", s->lengths, ARRAY_LENGTH(s->lengths), POSITION_SINGLES + 1,
+		      value_length);
 	put_composition(out, s);
 	put_adapters(out, s, &m);
 	put_duplication(out, s, &m);

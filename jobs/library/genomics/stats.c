@@ -87,8 +87,8 @@ static inline void count_base(struct stats *s, const struct adapter_search *sear
 }
 
 /* Returns the sums of BASE_INFO_*. */
-static uint64_t count_bases(struct stats *s, const struct adapter_search *search,
-			    const uint8_t *sequence, uint32_t length)
+static uint64_t count_bases(struct stats *s, const struct adapter_search *search, const uint8_t *sequence,
+			    uint32_t length)
 {
 	struct walk w = {.kmer = ADAPTER_KMER_NONE};
 	uint32_t singles = length < POSITION_SINGLES ? length : POSITION_SINGLES;
@@ -117,8 +117,7 @@ static int bad_quality(const struct fastq_record *r, struct error *reterr)
 	return error_help(reterr, "qualities are read as Phred+33");
 }
 
-static int bad_base(const struct adapter_search *search, const struct fastq_record *r,
-		    struct error *reterr)
+static int bad_base(const struct adapter_search *search, const struct fastq_record *r, struct error *reterr)
 {
 	size_t i = 0;
 
@@ -131,8 +130,8 @@ static int bad_base(const struct adapter_search *search, const struct fastq_reco
 	return error_help(reterr, "colour space and protein sequences are not supported");
 }
 
-int stats_add(struct stats *s, const struct adapter_search *search,
-	      const struct fastq_record *record, struct error *reterr)
+int stats_add(struct stats *s, const struct adapter_search *search, const struct fastq_record *record,
+	      struct error *reterr)
 {
 	uint32_t length = (uint32_t)record->length;
 	uint32_t quality_sum;

@@ -30,8 +30,8 @@ struct stats {
 	uint64_t quality[POSITION_BINS][QUALITY_ROW]; /* bases by position and Phred quality */
 	uint64_t base[POSITION_BINS][BASE_ROW];	      /* bases by position and enum base_code */
 	uint64_t lengths[POSITION_BINS + 1];	      /* reads by position_bins_of(length) */
-	uint64_t mean_quality[QUALITIES]; /* non-empty reads by mean quality, rounded down */
-	uint64_t gc[101];		  /* reads by G+C percent of A, C, G, T, rounded half up */
+	uint64_t mean_quality[QUALITIES];	      /* non-empty reads by mean quality, rounded down */
+	uint64_t gc[101]; /* reads by G+C percent of A, C, G, T, rounded half up */
 	uint64_t adapter[ADAPTER_COUNT][POSITION_BINS]; /* reads by where it first occurs */
 	struct sample sample;				/* of the sequences of non-empty reads */
 };
@@ -41,8 +41,8 @@ void stats_destroy(struct stats *s); /* may be NULL */
 void stats_clear(struct stats *s);
 /* Count a read. ERR_INVALID when a letter is no base or a character no Phred+33 quality: s is then
  * of no more use. The caller adds where. */
-int stats_add(struct stats *s, const struct adapter_search *search,
-	      const struct fastq_record *record, struct error *reterr) MUST_CHECK;
+int stats_add(struct stats *s, const struct adapter_search *search, const struct fastq_record *record,
+	      struct error *reterr) MUST_CHECK;
 /* ERR_LIMIT when the sum passes COUNT_MAX: into is unchanged. Both have passed stats_check. */
 int stats_merge(struct stats *into, const struct stats *from, struct error *reterr) MUST_CHECK;
 /* Do the counts agree with each other? ERR_CORRUPT when not: a report was damaged. */

@@ -18,8 +18,8 @@ static int disagree(struct error *reterr, const char *what, uint64_t found, cons
 		    uint64_t expected)
 {
 	return error_set(reterr, ERR_CORRUPT,
-			 "the counts do not agree: %s add up to %" PRIu64 ", expected %s%" PRIu64,
-			 what, found, relation, expected);
+			 "the counts do not agree: %s add up to %" PRIu64 ", expected %s%" PRIu64, what,
+			 found, relation, expected);
 }
 
 static int check_positions(const struct stats *s, struct error *reterr)
@@ -31,8 +31,8 @@ static int check_positions(const struct stats *s, struct error *reterr)
 		uint64_t called = sum_of(s->base[bin], BASE_CODES);
 
 		if (qualities != called)
-			return disagree(reterr, "qualities of a position", qualities,
-					"as many as bases, ", called);
+			return disagree(reterr, "qualities of a position", qualities, "as many as bases, ",
+					called);
 		if (bin < POSITION_SINGLES && qualities > before)
 			return disagree(reterr, "qualities of a position", qualities,
 					"no more than at the position before, ", before);
@@ -54,9 +54,8 @@ static int check_lengths(const struct stats *s, struct error *reterr)
 	if (reads != s->reads)
 		return disagree(reterr, "reads of all lengths", reads, "", s->reads);
 	if (s->length_min > s->length_max || s->length_max >= READ_LENGTH_MAX)
-		return error_set(reterr, ERR_CORRUPT,
-				 "the counts do not agree: lengths from %u to %u", s->length_min,
-				 s->length_max);
+		return error_set(reterr, ERR_CORRUPT, "the counts do not agree: lengths from %u to %u",
+				 s->length_min, s->length_max);
 	if (s->reads == 0)
 		return s->length_max == 0 ? 0 : disagree(reterr, "reads", 0, "more than ", 0);
 	ends_filled = s->lengths[position_bins_of(s->length_min)] > 0 &&
@@ -66,9 +65,8 @@ static int check_lengths(const struct stats *s, struct error *reterr)
 		    (i < position_bins_of(s->length_min) || i > position_bins_of(s->length_max)))
 			ends_filled = false;
 	if (!ends_filled)
-		return error_set(reterr, ERR_CORRUPT,
-				 "the counts do not agree: lengths are not %u to %u", s->length_min,
-				 s->length_max);
+		return error_set(reterr, ERR_CORRUPT, "the counts do not agree: lengths are not %u to %u",
+				 s->length_min, s->length_max);
 	return 0;
 }
 
@@ -86,16 +84,15 @@ int stats_check(const struct stats *s, struct error *reterr)
 		return code;
 	nonempty = s->reads - s->lengths[0];
 	if (sum_of(s->mean_quality, QUALITIES) != nonempty)
-		return disagree(reterr, "reads of all mean qualities",
-				sum_of(s->mean_quality, QUALITIES), "", nonempty);
+		return disagree(reterr, "reads of all mean qualities", sum_of(s->mean_quality, QUALITIES), "",
+				nonempty);
 	if (sum_of(s->gc, ARRAY_LENGTH(s->gc)) > nonempty)
-		return disagree(reterr, "reads of all G+C contents",
-				sum_of(s->gc, ARRAY_LENGTH(s->gc)), "at most ", nonempty);
+		return disagree(reterr, "reads of all G+C contents", sum_of(s->gc, ARRAY_LENGTH(s->gc)),
+				"at most ", nonempty);
 	for (int id = 0; id < ADAPTER_COUNT; id++)
 		if (sum_of(s->adapter[id], POSITION_BINS) > nonempty)
-			return disagree(reterr, adapter_table[id].name,
-					sum_of(s->adapter[id], POSITION_BINS), "at most ",
-					nonempty);
+			return disagree(reterr, adapter_table[id].name, sum_of(s->adapter[id], POSITION_BINS),
+					"at most ", nonempty);
 	for (uint32_t i = 0; i < SAMPLE_SLOTS && sampled <= nonempty; i++)
 		sampled += s->sample.slots[i].count;
 	if (sampled > nonempty || (s->sample.level == 0 && sampled != nonempty))

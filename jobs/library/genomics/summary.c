@@ -45,8 +45,7 @@ static uint32_t quantile(const uint64_t *histogram, uint64_t count, uint32_t ran
 	return q;
 }
 
-static void quality_histogram(const struct stats *s, uint32_t first, uint32_t end,
-			      uint64_t ret[QUALITIES])
+static void quality_histogram(const struct stats *s, uint32_t first, uint32_t end, uint64_t ret[QUALITIES])
 {
 	memset(ret, 0, QUALITIES * sizeof *ret);
 	for (uint32_t bin = first; bin < end; bin++)

@@ -34,10 +34,10 @@ struct quality_summary summary_quality(const struct stats *s, uint32_t first, ui
 uint64_t sum_counts(const uint64_t *counts, size_t count);
 
 struct summary {
-	uint64_t mean_length;  /* hundredths */
-	uint64_t mean_quality; /* hundredths */
-	uint64_t q20, q30;     /* percent of bases of at least this quality, hundredths */
-	uint64_t gc, n;	       /* percent of A+C+G+T; percent of bases, hundredths */
+	uint64_t mean_length;		   /* hundredths */
+	uint64_t mean_quality;		   /* hundredths */
+	uint64_t q20, q30;		   /* percent of bases of at least this quality, hundredths */
+	uint64_t gc, n;			   /* percent of A+C+G+T; percent of bases, hundredths */
 	uint32_t quality_min, quality_max; /* 0 without bases */
 	uint64_t adapter[ADAPTER_COUNT];   /* percent of reads, hundredths */
 	/* Of the sample: reads, and how many of them repeat an earlier one; percent, hundredths. */

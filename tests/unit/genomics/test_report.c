@@ -19,8 +19,8 @@ static struct stats *stats_of(const char *const *sequences, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		char quality[256];
 		size_t length = strlen(sequences[i]);
-		struct fastq_record record = {(const uint8_t *)sequences[i],
-					      (const uint8_t *)quality, length};
+		struct fastq_record record = {(const uint8_t *)sequences[i], (const uint8_t *)quality,
+					      length};
 
 		memset(quality, "#5I"[i % 3], sizeof quality);
 		cr_assert_eq(stats_add(s, &search, &record, &error), 0);
@@ -28,8 +28,7 @@ static struct stats *stats_of(const char *const *sequences, size_t count)
 	return s;
 }
 
-static const char *const SEQUENCES[] = {"ACGTACGTNN", "GGGGGGGGGGGGGG", "TTAGATCGGAAGAGCC", "",
-					"ACGTACGTNN"};
+static const char *const SEQUENCES[] = {"ACGTACGTNN", "GGGGGGGGGGGGGG", "TTAGATCGGAAGAGCC", "", "ACGTACGTNN"};
 
 static struct buf json_of(const struct stats *s)
 {
@@ -124,8 +123,7 @@ Test(report, damage_is_told)
 
 		cr_assert_eq(code, table[i].code, "%s → %s behind %s: code %d, %s", table[i].from,
 			     table[i].to, table[i].key, code, error.what);
-		cr_assert_not_null(strstr(error.what, table[i].words), "%s: %s", table[i].words,
-				   error.what);
+		cr_assert_not_null(strstr(error.what, table[i].words), "%s: %s", table[i].words, error.what);
 		buf_fini(&bad);
 	}
 	buf_fini(&json);

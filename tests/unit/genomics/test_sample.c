@@ -48,8 +48,7 @@ static void cr_assert_as_defined(const struct sample *s, uint64_t *hashes, size_
 	for (;; level++) {
 		distinct = 0;
 		for (size_t i = 0; i < count; i++)
-			distinct += sample_keeps(level, hashes[i]) &&
-				    (i == 0 || hashes[i] != hashes[i - 1]);
+			distinct += sample_keeps(level, hashes[i]) && (i == 0 || hashes[i] != hashes[i - 1]);
 		if (distinct <= SAMPLE_MAX)
 			break;
 	}

@@ -76,11 +76,9 @@ Test(shard_set, a_slice_replaces_its_window_and_nothing_else)
 
 	kept[1].count = 3;
 	cr_assert_eq(shard_set_replace(&s, (struct range){20, 10}, kept, 2, &e), ERR_INVALID);
-	cr_assert_str_eq(e.what,
-			 "expected ranges in order inside shards 20+10, found 28+3 as number 2");
+	cr_assert_str_eq(e.what, "expected ranges in order inside shards 20+10, found 28+3 as number 2");
 	expect_runs(&s, (struct range[]){{0, 22}, {28, 72}}, 2);
-	cr_assert_eq(shard_set_replace(&s, (struct range){UINT32_MAX, 1}, NULL, 0, &e),
-		     ERR_INVALID);
+	cr_assert_eq(shard_set_replace(&s, (struct range){UINT32_MAX, 1}, NULL, 0, &e), ERR_INVALID);
 	shard_set_fini(&s);
 }
 
@@ -163,10 +161,30 @@ Test(shard_set, holes_punched_into_a_run_cost_no_more_than_bits)
 	cr_assert_eq(shard_set_run_count(&s), COUNT / 2);
 	cr_assert_lt(shard_set_bytes(&s), 4 * COUNT / 2, "found %zu", shard_set_bytes(&s));
 	for (uint32_t i = 0; i < COUNT / 2; i++)
-		cr_assert(range_compare(shard_set_take_first(&s, 9), (struct range){2 * i, 1}) ==
-			  0);
+		cr_assert(range_compare(shard_set_take_first(&s, 9), (struct range){2 * i, 1}) == 0);
 	cr_assert(shard_set_is_empty(&s));
 	shard_set_fini(&s);
+}
+
+Test(shard_set, a_run_ends_where_a_container_of_the_bitmap_does)
+{
+	/* Asked about a range that goes on into the 65,536 numbers behind, of which it has nothing,
+	 * CRoaring 0.2.66 looks at the beginning of the next container, or asserts if there is none. */
+	for (uint32_t next = 0; next < 2; next++) {
+		struct shard_set s = {0};
+		struct range run;
+
+		for (uint32_t i = 0; i <= SHARD_SET_INTERVALS_MAX; i++)
+			shard_set_add(&s, 2 * i, 1);
+		shard_set_add(&s, 131072 - 500, 500);
+		shard_set_add(&s, 3 * 65536, next * 5000);
+		cr_assert_eq(shard_set_form(&s), SHARD_SET_BITMAP);
+		shard_set_check(&s);
+		cr_assert(shard_set_next_range(&s, 30000, &run));
+		cr_assert(range_compare(run, (struct range){131072 - 500, 500}) == 0);
+		cr_assert_eq(shard_set_next_absent(&s, 131000, SHARDS_MAX), 131072);
+		shard_set_fini(&s);
+	}
 }
 
 Test(shard_set, random_operations_agree_with_a_plain_array)

@@ -1,0 +1,196 @@
+"""Runs the suites of the builds that are there and ends with one table. Called by ./mill test.
+
+run.py quick|normal|long
+
+Tests get MILL_TEST (the same word) and MILL_BUILD (plain or asan) to size themselves by. A test is
+a program registered with meson under one of the suites; what it counts as is read from its output:
+Criterion's synthesis, unittest's last lines, or `mill: 12 passed, 0 failed`; else it is one test.
+It did not run when it exits with 77; its last line then says why.
+A report of a sanitizer, a leak too, is a failure even if the program ended well.
+"""
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+SUITES = ("unit", "sim", "fuzz", "e2e", "tidy")
+SKIPPED_RESULTS = ("SKIP", "IGNORED")
+GOOD_RESULTS = ("OK", "EXPECTEDFAIL")
+REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|: runtime error: ")
+TIMEOUT_FACTOR = {"plain": 1, "asan": 3}
+
+
+class Row:
+    def __init__(self, suite, build):
+        self.suite, self.build = suite, build
+        self.passed = self.failed = 0
+        self.seconds = None
+        self.not_run = []
+
+
+def plan(mode):
+    """[(suite, build, reason not to run it or None)]"""
+    rows = []
+    for suite in SUITES:
+        quick = mode == "quick"
+        rows.append((suite, "plain", "left out by --quick" if quick and suite == "e2e" else None))
+        if suite != "tidy":  # it judges the sources and the plain build only
+            rows.append((suite, "asan", "left out by --quick" if quick else None))
+    return sorted(rows, key=lambda row: row[1] != "plain")
+
+
+def registered(build):
+    """{suite: [test, …]}; None holds what no suite of ours has."""
+    listed = subprocess.run(["meson", "introspect", f"build/{build}", "--tests"], check=True,
+                            capture_output=True, text=True)
+    tests = {}
+    for test in json.loads(listed.stdout):
+        suites = {name.split(":")[-1] for name in test["suite"]} & set(SUITES)
+        tests.setdefault(suites.pop() if len(suites) == 1 else None, []).append(test["name"])
+    return tests
+
+
+def counted(output):
+    """(passed, failed, skipped) as the program itself counts; None when it does not."""
+    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    found = re.search(r"Tested: \d+ \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)", output)
+    if found:
+        passing, failing, crashing = map(int, found.groups())
+        return passing, failing + crashing, 0
+    found = re.search(r"^Ran (\d+) tests? in", output, re.M)
+    if found:
+        outcome = dict(re.findall(r"(failures|errors|skipped)=(\d+)", output[found.end():]))
+        failed = int(outcome.get("failures", 0)) + int(outcome.get("errors", 0))
+        skipped = int(outcome.get("skipped", 0))
+        return int(found.group(1)) - failed - skipped, failed, skipped
+    lines = re.findall(r"^mill: (\d+) passed, (\d+) failed", output, re.M)
+    if lines:
+        return sum(int(p) for p, _ in lines), sum(int(f) for _, f in lines), 0
+    return None
+
+
+def add_test(row, test, failures):
+    """One line of meson's log."""
+    name = test["name"].split(" / ")[-1]
+    output = test.get("stdout", "") + "\n" + test.get("stderr", "")
+    passed, failed, skipped = counted(output) or (None, None, 0)
+    if test["result"] in SKIPPED_RESULTS:
+        last = (output.strip().split("\n") or [""])[-1]
+        row.not_run.append(f"{name}: {last or 'no reason given'}")
+        return
+    if passed is None:
+        good = test["result"] in GOOD_RESULTS
+        passed, failed = int(good), int(not good)
+    elif test["result"] not in GOOD_RESULTS and failed == 0:
+        failed = 1  # all its tests passed, and then it went wrong
+    if skipped:
+        row.not_run.append(f"{name}: {skipped} skipped by itself")
+    if REPORT.search(output):
+        failed += 1
+    row.passed += passed
+    row.failed += failed
+    if failed:
+        failures.append(f"{row.suite} ({row.build}): {name}: {test['result'].lower()}, "
+                        f"{failed} failed")
+
+
+def add_reports(row, directory, failures):
+    """What sanitizers wrote: one failure each, whatever the program's exit code was."""
+    for path in sorted(glob.glob(f"{directory}/*")):
+        with open(path, errors="replace") as f:
+            text = f.read()
+        if not text.strip():
+            continue
+        row.failed += 1
+        print(f"\n--- {path}\n" + "\n".join(text.split("\n")[:60]))
+        failures.append(f"{row.suite} ({row.build}): a sanitizer's report: {path}")
+
+
+def run_suite(row, mode, failures):
+    reports = os.path.abspath(f"build/{row.build}/reports/{row.suite}")
+    shutil.rmtree(reports, ignore_errors=True)
+    os.makedirs(reports)
+    env = dict(os.environ, MILL_TEST=mode, MILL_BUILD=row.build)
+    for name, options in (("ASAN_OPTIONS", "detect_leaks=1:strict_string_checks=1"),
+                          ("UBSAN_OPTIONS", "print_stacktrace=1")):
+        env[name] = ":".join(filter(None, [env.get(name), options, f"log_path={reports}/report"]))
+    factor = 0 if mode == "long" else TIMEOUT_FACTOR[row.build]
+    log = f"build/{row.build}/meson-logs/{row.suite}.json"
+    if os.path.exists(log):
+        os.unlink(log)
+    print(f"\n=== {row.suite} ({row.build})", flush=True)
+    start = time.monotonic()
+    result = subprocess.run(
+        ["meson", "test", "-C", f"build/{row.build}", "--no-rebuild", "--suite", row.suite,
+         "--logbase", row.suite, "--print-errorlogs", "-t", str(factor)],
+        env=env, stdin=subprocess.DEVNULL)
+    row.seconds = time.monotonic() - start
+    before = len(failures)
+    if os.path.exists(log):
+        with open(log) as f:
+            for line in f:
+                add_test(row, json.loads(line), failures)
+    add_reports(row, reports, failures)
+    if result.returncode != 0 and len(failures) == before:
+        row.failed += 1
+        failures.append(f"{row.suite} ({row.build}): meson test ended with {result.returncode}")
+
+
+def print_table(rows):
+    head = ("suite", "build", "tests", "failures", "seconds", "did not run, and why")
+    lines = [head]
+    for row in rows:
+        reasons = row.not_run or [""]
+        seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
+        lines.append((row.suite, row.build, str(row.passed + row.failed), str(row.failed), seconds,
+                      reasons[0]))
+        lines += [("", "", "", "", "", reason) for reason in reasons[1:]]
+    widths = [max(len(line[i]) for line in lines) for i in range(5)]
+    print()
+    for number, line in enumerate(lines):
+        cells = [cell.rjust(width) if 2 <= i else cell.ljust(width)
+                 for i, (cell, width) in enumerate(zip(line, widths))]
+        print("  ".join(cells + [line[5]]).rstrip())
+        if number == 0:
+            print("-" * (sum(widths) + 10 + len(head[5])))
+
+
+def main(mode):
+    rows, failures, tests = [], [], {}
+    for suite, build, reason in plan(mode):
+        row = Row(suite, build)
+        rows.append(row)
+        if reason is None and build not in tests:
+            tests[build] = registered(build)
+        if reason is None and suite not in tests[build]:
+            reason = "no test is registered"
+        if reason is not None:
+            row.not_run.append(reason)
+            continue
+        run_suite(row, mode, failures)
+    for build, by_suite in tests.items():
+        for name in by_suite.get(None, []):
+            row = Row("?", build)
+            row.failed = 1
+            row.not_run.append(f"{name}: register it under one of {', '.join(SUITES)}")
+            rows.append(row)
+            failures.append(f"{name} ({build}) belongs to no suite")
+    if failures:
+        print("\nWhat failed:")
+        for failure in failures:
+            print("  " + failure)
+    print_table(rows)
+    passed, failed = sum(r.passed for r in rows), sum(r.failed for r in rows)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or failures else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in ("quick", "normal", "long"):
+        raise SystemExit("usage: run.py quick|normal|long")
+    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,72 @@
+"""The dependency law, as the includes tell it: base <- jobs <- */core <- shells <- tests, bench.
+
+Each file may include only what its component may know. Daemons never include one another; they
+meet at the messages in jobs/. Includes are written from the root of the tree.
+"""
+import os
+import re
+import sys
+
+import tree
+
+SHELL = {"base-pure", "base", "jobs"}
+
+# Who may include whom; its own component is added below. None = everything.
+LAW = {
+    "base-pure": set(),
+    "base": {"base-pure"},
+    "jobs": {"base-pure"},
+    "jobs-library": {"base-pure", "base", "jobs"},
+    "cli": SHELL,
+    "tests": None,
+    "bench": None,
+    "demo": None,
+}
+for daemon in tree.DAEMONS:
+    LAW[daemon + "/core"] = {"base-pure", "jobs"}
+    LAW[daemon] = SHELL | {daemon + "/core"}
+
+# Pure code calls no clock by an instruction either; nm would not see that.
+ASSEMBLY = re.compile(r"\b(asm|__asm__|__asm|_?_rdtscp?|__builtin_ia32_rdtscp?)\b")
+PURE = {"base-pure", "jobs"} | {daemon + "/core" for daemon in tree.DAEMONS}
+
+
+def check_include(root, path, line, target, component, stems):
+    where = f"{path}:{line}"
+    if not os.path.exists(os.path.join(root, target)):
+        beside = os.path.join(os.path.dirname(path), target)
+        hint = f' (write "{beside}")' if os.path.exists(os.path.join(root, beside)) else ""
+        return f'{where}: "{target}" is not a file from the root of the tree{hint}'
+    other = tree.component(root, target, stems)
+    allowed = LAW[component]
+    if allowed is not None and other != component and other not in allowed:
+        return f"{where}: {component} must not include {target}, which is {other}"
+    return None
+
+
+def check(root):
+    """Returns (problems, number of files)."""
+    stems = tree.pure_stems(root)
+    problems, paths = [], tree.files(root, ".c", ".h", ".def", ".tbl", ".inc")
+    for path in paths:
+        component = tree.component(root, path, stems)
+        if component is None:
+            problems.append(
+                f"{path}: no component owns this folder; give it a place in "
+                "tests/tidy/tree.py and in the law of tests/tidy/includes.py")
+            continue
+        text = tree.without_comments(tree.read(root, path))
+        for number, line in enumerate(text.split("\n"), 1):
+            found = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+            problem = None
+            if found:
+                problem = check_include(root, path, number, found.group(1), component, stems)
+            elif component in PURE and ASSEMBLY.search(line):
+                problem = f"{path}:{number}: {component} is pure and must hold no assembly"
+            if problem:
+                problems.append(problem)
+    return problems, len(paths)
+
+
+if __name__ == "__main__":
+    tree.report("includes", *check(sys.argv[1]))

@@ -1,0 +1,307 @@
+"""Tests of the law itself: a check that cannot fail proves nothing.
+
+Each test builds a small tree that breaks one rule, beside a sound one that must pass.
+Usage: law_test.py ROOT (the real tree: its base-pure and log are compiled).
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import formatting
+import includes
+import sizes
+import symbols
+import tree
+import words
+import worker_libraries
+
+ROOT = ""
+
+SOUND = """\
+#include "base/check.h"
+#include "base/error.h"
+
+int core_step(struct error *reterr);
+int core_step(struct error *reterr)
+{
+	CHECK(reterr != NULL);
+	return error_set(reterr, ERR_BUSY, "later");
+}
+"""
+
+CLOCK = """\
+#include <time.h>
+
+long core_step(void);
+long core_step(void)
+{
+	struct timespec ts;
+
+	return clock_gettime(CLOCK_MONOTONIC, &ts) + ts.tv_nsec;
+}
+"""
+
+CLOCK_THROUGH_LOG = """\
+#include "base/log.h"
+
+void core_step(void);
+void core_step(void)
+{
+	log_info("stepped");
+}
+"""
+
+
+class TreeCase(unittest.TestCase):
+    """A tree of its own: base as it is, and what the test writes."""
+
+    def setUp(self):
+        self.root = tempfile.mkdtemp(prefix="shardmill-law-")
+        self.addCleanup(shutil.rmtree, self.root)
+        shutil.copytree(os.path.join(ROOT, "base"), os.path.join(self.root, "base"))
+
+    def write(self, path, text):
+        full = os.path.join(self.root, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def one_problem(self, result, *parts):
+        problems, _ = result
+        self.assertEqual(len(problems), 1, problems)
+        for part in parts:
+            self.assertIn(part, problems[0])
+
+
+class Symbols(TreeCase):
+    compiled = {}  # objects of base by source: the same in each test
+
+    def setUp(self):
+        super().setUp()
+        self.build = os.path.join(self.root, "build")
+        stems = sorted(tree.pure_stems(ROOT))
+        self.archive("base/libbase-pure.a", *(stem + ".c" for stem in stems))
+        self.archive("base/libbase.a", "base/log.c", "base/clock.c")
+        self.write("jobs/job.c", "int job_state;\n")
+        self.archive("jobs/libjobs-shape.a", "jobs/job.c")
+
+    def archive(self, path, *sources):
+        """Compiles sources into build/path."""
+        full = os.path.join(self.build, path)
+        objects = []
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        for source in sources:
+            objects.append(os.path.join(self.build, source + ".o"))
+            os.makedirs(os.path.dirname(objects[-1]), exist_ok=True)
+            self.compile(source, objects[-1])
+        subprocess.run(["ar", "rcs", full, *objects], check=True)
+
+    def compile(self, source, target):
+        key = (source, tree.read(self.root, source))
+        if key not in self.compiled:
+            subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-I", self.root, "-c", "-o",
+                            target, os.path.join(self.root, source)], check=True)
+            with open(target, "rb") as f:
+                self.compiled[key] = f.read()
+        with open(target, "wb") as f:
+            f.write(self.compiled[key])
+
+    def core(self, text, daemon="dispatcher"):
+        self.write(f"{daemon}/core/core.c", text)
+        self.archive(f"{daemon}/core/lib{daemon}-core.a", f"{daemon}/core/core.c")
+        return symbols.check(self.build)
+
+    def test_a_sound_core_passes(self):
+        self.assertEqual(self.core(SOUND), ([], 3))
+
+    def test_a_core_that_calls_clock_gettime(self):
+        self.one_problem(self.core(CLOCK), "libdispatcher-core.a", "clock_gettime", "core.c")
+
+    def test_a_core_that_calls_clock_gettime_through_bases_log(self):
+        problems, _ = self.core(CLOCK_THROUGH_LOG)
+        self.assertEqual(len(problems), 2, problems)
+        self.assertIn("uses log_enabled", problems[0])
+        self.assertIn("uses log_write", problems[1])
+        self.one_problem(includes.check(self.root), "dispatcher/core/core.c:1", "base/log.h")
+
+    def test_each_core_is_checked(self):
+        for daemon in tree.DAEMONS:
+            problems, _ = self.core(CLOCK, daemon)
+            self.assertIn(f"lib{daemon}-core.a", problems[-1])
+
+    def test_a_thin_archive_is_read_as_meson_builds_it(self):
+        self.core(SOUND)
+        os.makedirs(os.path.join(self.build, "worker/core"))
+        self.write("worker/core/clock.c", CLOCK)
+        subprocess.run(["cc", "-c", "-o", "worker/core/clock.c.o",
+                        os.path.join(self.root, "worker/core/clock.c")], check=True,
+                       cwd=self.build)
+        subprocess.run(["ar", "csrDT", "worker/core/libworker-core.a", "worker/core/clock.c.o"],
+                       check=True, cwd=self.build)
+        self.one_problem(symbols.check(self.build), "libworker-core.a", "clock.c uses clock_")
+
+    def test_jobs_may_ask_for_nothing_either(self):
+        self.write("jobs/home.c", '#include <stdlib.h>\nchar *home(void);\n'
+                                  'char *home(void)\n{\n\treturn getenv("HOME");\n}\n')
+        self.archive("jobs/libjobs-authoring.a", "jobs/home.c")
+        self.one_problem(symbols.check(self.build), "libjobs-authoring.a", "getenv")
+
+    def test_a_core_may_not_use_another(self):
+        self.core("int of_dispatcher;\n")
+        self.one_problem(self.core("extern int of_dispatcher;\nint *core_peek(void);\n"
+                                   "int *core_peek(void)\n{\n\treturn &of_dispatcher;\n}\n",
+                                   "worker"), "libworker-core.a", "of_dispatcher")
+
+    def test_only_check_c_may_write_to_stderr(self):
+        text = tree.read(self.root, "base/error.c")
+        self.write("base/error.c", text + '\nvoid shout(void);\nvoid shout(void)\n{\n'
+                                          '\tfprintf(stderr, "%d", 1);\n}\n')
+        stems = sorted(tree.pure_stems(ROOT))
+        os.unlink(os.path.join(self.build, "base/libbase-pure.a"))
+        self.archive("base/libbase-pure.a", *(stem + ".c" for stem in stems))
+        problems, _ = symbols.check(self.build)
+        self.assertEqual([p.split(" uses ")[0] for p in problems],
+                         ["base/libbase-pure.a: error.c"] * 2)
+
+    def test_a_missing_archive_is_no_success(self):
+        os.unlink(os.path.join(self.build, "jobs/libjobs-shape.a"))
+        self.one_problem(symbols.check(self.build), "no archive of jobs")
+
+    def test_the_last_match_decides(self):
+        rules = symbols.read_list()
+        for symbol, allowed in (("json_loads", True), ("json_load_file", False),
+                                ("fy_document_build_from_string", True),
+                                ("fy_document_build_from_file", False),
+                                ("crypto_hash_sha256", True), ("crypto_sign_keypair", False),
+                                ("memcpy", True), ("memfd_create", False), ("strftime", False),
+                                ("syscall", False), ("rand", False), ("time", False)):
+            self.assertEqual(symbols.is_listed(rules, symbol, "libjobs-shape.a", "x.c"), allowed,
+                             symbol)
+
+
+class Includes(TreeCase):
+    def case(self, path, include):
+        self.write(path, f'/* not this one: #include "cli/no.h" */\n#include "{include}"\n')
+        return includes.check(self.root)
+
+    def setUp(self):
+        super().setUp()
+        for path in ("jobs/job.h", "dispatcher/core/core.h", "dispatcher/server.h",
+                     "worker/core/core.h", "worker/agent.h", "cli/table.h", "tests/help.h",
+                     "jobs/library/media/cut.h"):
+            self.write(path, "#pragma once\n")
+
+    def test_what_is_allowed(self):
+        for path, include in (("base/x.c", "base/log.h"), ("jobs/x.c", "base/error.h"),
+                              ("jobs/x.c", "base/limits.h"), ("jobs/x.c", "jobs/job.h"),
+                              ("worker/core/x.c", "worker/core/core.h"),
+                              ("worker/core/x.c", "jobs/job.h"),
+                              ("worker/x.c", "worker/core/core.h"), ("worker/x.c", "base/log.h"),
+                              ("cli/x.c", "jobs/job.h"), ("tests/x.c", "worker/agent.h"),
+                              ("tests/x.c", "dispatcher/core/core.h"),
+                              ("jobs/library/media/x.c", "base/log.h")):
+            self.assertEqual(self.case(path, include)[0], [], (path, include))
+
+    def test_what_is_not(self):
+        for path, include in (("base/error.c", "base/log.h"), ("base/units.c", "jobs/job.h"),
+                              ("base/x.c", "jobs/job.h"), ("base/x.c", "tests/help.h"),
+                              ("jobs/x.c", "base/log.h"), ("jobs/x.c", "dispatcher/core/core.h"),
+                              ("jobs/x.c", "jobs/library/media/cut.h"),
+                              ("dispatcher/core/x.c", "base/clock.h"),
+                              ("dispatcher/core/x.c", "dispatcher/server.h"),
+                              ("dispatcher/core/x.c", "worker/core/core.h"),
+                              ("dispatcher/x.c", "worker/core/core.h"),
+                              ("dispatcher/x.c", "worker/agent.h"),
+                              ("worker/x.c", "dispatcher/server.h"),
+                              ("scaler/x.c", "worker/agent.h"), ("cli/x.c", "dispatcher/server.h"),
+                              ("worker/x.c", "cli/table.h"), ("worker/x.c", "tests/help.h")):
+            saved = tree.read(self.root, path) if path in ("base/error.c", "base/units.c") else ""
+            self.one_problem(self.case(path, include), f"{path}:2", "must not include", include)
+            self.write(path, saved)
+
+    def test_an_include_that_is_not_from_the_root(self):
+        self.one_problem(self.case("worker/x.c", "agent.h"), 'write "worker/agent.h"')
+
+    def test_a_folder_that_nobody_owns(self):
+        self.one_problem(self.case("helpers/x.c", "base/error.h"), "no component owns")
+
+    def test_a_clock_as_an_instruction(self):
+        self.write("worker/core/x.c", "/* asm */\nlong t(void)\n{\n\treturn __rdtsc();\n}\n")
+        self.one_problem(includes.check(self.root), "worker/core/x.c:4", "no assembly")
+
+
+class Sizes(TreeCase):
+    def setUp(self):
+        super().setUp()
+        shutil.rmtree(os.path.join(self.root, "base"))
+        self.list = os.path.join(self.root, "allowed")
+        self.allow("")
+
+    def allow(self, text):
+        with open(self.list, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def function(self, lines):
+        self.write("cli/f.c", "static int\nodd(int x)\n{\n" + "\tx++;\n" * (lines - 2) + "}\n")
+        return sizes.check(self.root, self.list)
+
+    def test_functions(self):
+        self.assertEqual(self.function(70)[0], [])
+        self.one_problem(self.function(71), "cli/f.c:3", "odd has 71 lines")
+        self.allow("cli/f.c:odd a table in words\n")
+        self.assertEqual(self.function(71)[0], [])
+        self.one_problem(self.function(70), "needs no exception")
+
+    def test_files(self):
+        self.write("cli/f.c", "\n" * 500)
+        self.assertEqual(sizes.check(self.root, self.list)[0], [])
+        self.write("cli/f.h", "\n" * 501)
+        self.one_problem(sizes.check(self.root, self.list), "cli/f.h", "501 lines")
+
+    def test_an_exception_needs_a_reason(self):
+        self.allow("cli/f.c\n")
+        self.assertRaises(SystemExit, sizes.check, self.root, self.list)
+
+    def test_tests_have_names(self):
+        self.write("tests/t.c", "Test(suite, name, .init = x,\n     .fini = y)\n{\n"
+                   + "\n" * 80 + "}\n")
+        self.one_problem(sizes.check(self.root, self.list), "suite.name has 82 lines")
+
+
+class Others(TreeCase):
+    def setUp(self):
+        super().setUp()
+        shutil.rmtree(os.path.join(self.root, "base"))
+
+    def test_words(self):
+        for mark in words.MARKS:
+            self.write("cli/f.c", f"int x; /* {mark}: later */\n")
+            self.one_problem(words.check(self.root), "cli/f.c:1", mark)
+        self.write("cli/f.c", 'char name[] = "file-XXXXXX"; /* a method */\n')
+        self.assertEqual(words.check(self.root)[0], [])
+
+    @unittest.skipIf(formatting.version() != formatting.VERSION, "needs clang-format 14")
+    def test_formatting(self):
+        shutil.copy(os.path.join(ROOT, ".clang-format"), self.root)
+        self.write("cli/f.c", "int x;\n")
+        self.assertEqual(formatting.check(self.root)[0], [])
+        self.write("cli/f.c", "int  x ;\n")
+        self.one_problem(formatting.check(self.root), "cli/f.c:1")
+
+    def test_worker_libraries(self):
+        self.write("worker/main.c", "int main(void)\n{\n\treturn 0;\n}\n")
+        program = os.path.join(self.root, "worker/shardmill-worker")
+        for libraries, count in ((["-lm"], 0), (["-lsqlite3"], 1)):
+            subprocess.run(["cc", "-o", program, os.path.join(self.root, "worker/main.c"),
+                            "-Wl,--no-as-needed", *libraries], check=True)
+            self.assertEqual(worker_libraries.programs(self.root), [program])
+            self.assertEqual(len(worker_libraries.check([program])[0]), count)
+
+
+if __name__ == "__main__":
+    ROOT = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
