@@ -1,0 +1,152 @@
+/* What attempts write is found again by shard and token, in shard order, and nothing else is. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "jobs/slice.h"
+#include "worker/gather.h"
+#include "worker/output.h"
+
+static char root[] = "/tmp/shardmill-output-XXXXXX";
+static struct output_dir dir;
+static struct output output;
+static const struct uuid worker = {1, 2};
+
+static void open_with(uint64_t roll_bytes)
+{
+	struct error e;
+
+	cr_assert_eq(output_dir_open(&dir, root, &worker, roll_bytes, &e), 0, "%s", e.what);
+	cr_assert_eq(output_open(&output, &dir, &e), 0, "%s", e.what);
+}
+
+static void setup(void)
+{
+	cr_assert_not_null(mkdtemp(root));
+	open_with(1 << 20);
+}
+
+static void teardown(void)
+{
+	char command[100];
+
+	output_close(&output);
+	output_dir_close(&dir);
+	snprintf(command, sizeof command, "rm -r %s", root);
+	cr_assert_eq(system(command), 0);
+}
+
+TestSuite(output, .init = setup, .fini = teardown);
+
+static uint32_t attempt(struct token token, uint32_t shard, const char *text, bool success)
+{
+	char words[100];
+	uint64_t bytes;
+
+	cr_assert_eq(output_begin(&output, NULL), 0);
+	cr_assert_eq(write(output.out_fd, text, strlen(text)), (ssize_t)strlen(text));
+	if (success) {
+		cr_assert_eq(output_commit(&output, token, shard, &bytes, NULL), 0);
+		cr_assert_eq(bytes, strlen(text));
+	} else {
+		cr_assert_eq(write(output.err_fd, "first\nno luck\n", 14), 14);
+		output_abandon(&output, words, sizeof words);
+		cr_assert_str_eq(words, "no luck");
+	}
+	return output.segment;
+}
+
+/* Runs a feed to its end through a pipe. */
+static void gather_all(struct gather *g, char *ret, size_t size, int expected)
+{
+	struct error e = {0};
+	int fds[2], rc;
+	ssize_t got;
+
+	cr_assert_eq(pipe2(fds, O_NONBLOCK), 0);
+	rc = gather_feed(g, fds[1], &e);
+	cr_assert_eq(rc, expected, "%s", e.what);
+	close(fds[1]);
+	got = read(fds[0], ret, size - 1);
+	ret[got > 0 ? got : 0] = '\0';
+	close(fds[0]);
+}
+
+Test(output, gathered_in_shard_order_from_two_segments_and_two_tokens)
+{
+	struct token a = {1, 1}, b = {1, 2};
+	struct slice_winner winners[2] = {{0, 3, worker, a, 0}, {3, 3, worker, b, 0}};
+	struct range missing[] = {{5, 1}};
+	struct slice slice = {.winners = {winners, 2}, .missing = {missing, 1}};
+	struct gather *g;
+	char text[100];
+
+	winners[0].segment = attempt(a, 2, "two ", true);
+	attempt(a, 0, "failed ", false);
+	attempt(a, 0, "zero ", true); /* shard 1 wrote nothing */
+	output_close(&output);
+	cr_assert_eq(output_open(&output, &dir, NULL), 0);
+	winners[1].segment = attempt(b, 3, "three ", true);
+	attempt(a, 4, "another token's four ", true);
+	attempt(b, 4, "four ", true);
+	cr_assert_eq(output_sync(&output, NULL), 0);
+	cr_assert_neq(winners[0].segment, winners[1].segment);
+	g = gather_open(root, &slice, (struct range){0, 6});
+	gather_all(g, text, sizeof text, 0);
+	cr_assert_str_eq(text, "zero two three four ");
+	cr_assert_eq(gather_missing(g), 1);
+	gather_close(g);
+	g = gather_open(root, &slice, (struct range){2, 2}); /* a node of a tree */
+	gather_all(g, text, sizeof text, 0);
+	cr_assert_str_eq(text, "two three ");
+	gather_close(g);
+}
+
+Test(output, a_flipped_bit_in_an_output_is_told)
+{
+	struct token a = {1, 1};
+	struct slice_winner winners[1] = {{0, 1, worker, a, 0}};
+	struct slice slice = {.winners = {winners, 1}};
+	struct gather *g;
+	char text[100], path[200];
+	int fd;
+
+	winners[0].segment = attempt(a, 0, "precious", true);
+	snprintf(path, sizeof path, "%s/%08u.out", dir.path, winners[0].segment);
+	fd = open(path, O_WRONLY);
+	cr_assert_eq(pwrite(fd, "P", 1, 0), 1);
+	close(fd);
+	g = gather_open(root, &slice, (struct range){0, 1});
+	gather_all(g, text, sizeof text, ERR_CORRUPT);
+	gather_close(g);
+}
+
+Test(output, a_long_segment_is_closed_for_a_new_one)
+{
+	uint32_t first;
+
+	output_close(&output);
+	output_dir_close(&dir);
+	open_with(4);
+	first = attempt((struct token){1, 1}, 0, "more than four bytes", true);
+	cr_assert_gt(attempt((struct token){1, 1}, 1, "x", true), first);
+}
+
+Test(output, entries_survive_their_encoding_and_no_flipped_bit)
+{
+	struct output_entry e = {{7, 1ull << 40}, 12, 1, 2, 3, 4, 5}, got;
+	uint8_t raw[OUTPUT_ENTRY_BYTES];
+
+	output_entry_encode(&e, raw);
+	cr_assert_eq(output_entry_decode(raw, &got), 0);
+	cr_assert_eq(got.token.lease, e.token.lease);
+	cr_assert_eq(got.err_length, 4);
+	for (int bit = 0; bit < OUTPUT_ENTRY_BYTES * 8; bit++) {
+		raw[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		cr_assert_eq(output_entry_decode(raw, &got), ERR_CORRUPT);
+		raw[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+}

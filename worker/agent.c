@@ -1,0 +1,349 @@
+#include "worker/agent.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker/agent_impl.h"
+
+/* Slots are looked at once in so long while they keep raising their flag: short shards are taken in
+ * handfuls, and the agent leaves the cores to them. */
+#define FETCH_INTERVAL_US USEC_PER_MSEC
+#define FRAMES_PER_TURN 256
+
+extern char **environ;
+
+static void step_kind(struct agent *a, enum worker_input_kind kind)
+{
+	struct worker_input in = {.kind = kind};
+
+	agent_step(a, &in);
+}
+
+static void take_frame(struct agent *a, struct bytes body)
+{
+	struct worker_input in = {.kind = WORKER_FRAME};
+	struct error e;
+	uint32_t type;
+	void *value;
+
+	arena_reset(&a->frame_arena);
+	if (codec_union_decode(&message_union, &body, &type, &value, &a->frame_arena, &e) < 0) {
+		log_warn("a frame of the dispatcher makes no sense and is dropped",
+			 log_text("error", e.what));
+		return;
+	}
+	in.frame = (struct worker_frame){.type = (enum message_type)type, .body = value};
+	agent_step(a, &in);
+}
+
+/* Returns true when more may be waiting. */
+static bool drain_frames(struct agent *a)
+{
+	struct endpoint_frame f;
+
+	for (int i = 0; i < FRAMES_PER_TURN; i++) {
+		if (endpoint_receive(a->endpoint, &f) == 0)
+			return false;
+		take_frame(a, f.body);
+	}
+	return true;
+}
+
+static void drain_events(struct agent *a)
+{
+	enum endpoint_event event;
+
+	while ((event = endpoint_next_event(a->endpoint)) != ENDPOINT_QUIET) {
+		if (event == ENDPOINT_REFUSED && !a->refusal_told) {
+			a->refusal_told = true;
+			log_error("the dispatcher does not accept this worker's key, or is not the one whose "
+				  "key we have",
+				  log_text("address", endpoint_address(a->endpoint)));
+		}
+		if (event == ENDPOINT_CONNECTED)
+			a->refusal_told = false;
+		step_kind(a, event == ENDPOINT_CONNECTED ? WORKER_CONNECTED : WORKER_DISCONNECTED);
+	}
+}
+
+/* libzmq's descriptors are edges: both are looked at before each sleep. */
+static void on_prepare(struct loop *loop, void *arg)
+{
+	struct agent *a = arg;
+	bool more;
+
+	drain_events(a);
+	more = drain_frames(a);
+	loop_timer_set(loop, &a->tick, more ? clock_mono_us() : worker_core_deadline(a->core));
+}
+
+static void on_readable(struct loop *loop, uint32_t events, void *arg)
+{
+	(void)loop;
+	(void)events;
+	(void)arg; /* on_prepare does it */
+}
+
+static void on_tick(struct loop *loop, void *arg)
+{
+	struct agent *a = arg;
+
+	(void)loop;
+	if (!drain_frames(a))
+		step_kind(a, WORKER_TICK);
+}
+
+static void on_slots(struct loop *loop, uint32_t events, void *arg)
+{
+	struct agent *a = arg;
+	uint64_t count;
+	ssize_t got = read(a->notify_fd, &count, sizeof count);
+	usec_t due = a->slots_fetched_us + FETCH_INTERVAL_US;
+
+	(void)events;
+	(void)got;
+	if (clock_mono_us() >= due)
+		agent_fetch_slots(a);
+	else
+		loop_timer_set(loop, &a->slot_timer, due);
+}
+
+static void on_slot_timer(struct loop *loop, void *arg)
+{
+	(void)loop;
+	agent_fetch_slots(arg);
+}
+
+static void on_synced(struct loop *loop, uint32_t events, void *arg)
+{
+	struct agent *a = arg;
+	struct worker_input in = {0};
+	struct error failed;
+	uint64_t count, done;
+	ssize_t got = read(a->syncer.fd, &count, sizeof count);
+
+	(void)loop;
+	(void)events;
+	(void)got;
+	pthread_mutex_lock(&a->syncer.lock);
+	done = a->syncer.done;
+	failed = a->syncer.failed;
+	in.sync_failed.code = a->syncer.failed_errno;
+	pthread_mutex_unlock(&a->syncer.lock);
+	if (failed.code == ERR_OK) {
+		in.kind = WORKER_SYNCED;
+		in.synced = done;
+	} else {
+		in.kind = WORKER_SYNC_FAILED;
+		in.sync_failed.generation = done;
+		in.sync_failed.why = bytes_of(failed.what);
+		log_error("outputs could not be synced", log_text("error", failed.what));
+	}
+	agent_step(a, &in);
+}
+
+static void on_signal(struct loop *loop, int signo, void *arg)
+{
+	static int count;
+
+	(void)loop;
+	log_info(count == 0 ? "draining: what runs is finished, the rest given back"
+			    : "aborting: what runs is ended",
+		 log_i64("signal", signo));
+	step_kind(arg, count++ == 0 ? WORKER_DRAIN : WORKER_ABORT);
+}
+
+/* Starting */
+
+static struct resources capacity_of(const struct agent *a)
+{
+	uint64_t cpus = params_cpus_milli(a->params, PARAM_CPUS),
+		 memory = params_size_bytes(a->params, PARAM_MEMORY);
+
+	return (struct resources){
+	    .cpu_milli = cpus != 0 ? cpus : a->topology.core_count * 1000ull,
+	    .memory_bytes = memory != 0 ? memory : a->topology.memory_bytes,
+	};
+}
+
+static int create_core(struct agent *a, struct error *reterr)
+{
+	static char host[256];
+	struct worker_config config;
+	uint64_t seed;
+
+	if (gethostname(host, sizeof host - 1) < 0 ||
+	    getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+		return error_set(reterr, ERR_IO, "the system tells no host name or random number");
+	config = (struct worker_config){
+	    .worker = a->home.worker,
+	    .host = bytes_of(host),
+	    .pid = (uint32_t)getpid(),
+	    .pool = bytes_of(params_text(a->params, PARAM_POOL)),
+	    .provider_id = bytes_of(params_text(a->params, PARAM_PROVIDER_ID)),
+	    .numa_node = a->topology.numa_node,
+	    .capacity = capacity_of(a),
+	    .gone = {a->home.gone, a->home.gone_count},
+	    .seed = seed,
+	    .heartbeat_us = params_duration_us(a->params, PARAM_HEARTBEAT),
+	    .report_delay_min_us = params_duration_us(a->params, PARAM_REPORT_DELAY_MIN),
+	    .report_delay_max_us = params_duration_us(a->params, PARAM_REPORT_DELAY_MAX),
+	};
+	a->core = worker_core_create(&config);
+	return 0;
+}
+
+static int open_connection(struct agent *a, struct error *reterr)
+{
+	const char *dir = params_text(a->params, PARAM_KEYS_DIR);
+	struct key_pair own, server;
+	char path[4200];
+	int rc;
+
+	snprintf(path, sizeof path, "%s/worker.key", dir);
+	rc = key_pair_load(path, true, &own, reterr);
+	if (rc == 0) {
+		snprintf(path, sizeof path, "%s/dispatcher.key.pub", dir);
+		rc = key_pair_load(path, false, &server, reterr);
+	}
+	if (rc < 0)
+		return rc;
+	a->context = zmq_ctx_new();
+	rc = endpoint_connect(a->context, params_text(a->params, PARAM_CONNECT), &own, server.public_text,
+			      &a->endpoint, reterr);
+	explicit_bzero(&own, sizeof own);
+	return rc;
+}
+
+static const char *scratch_dir(const struct agent *a, char *buf, size_t size)
+{
+	const char *said = params_text(a->params, PARAM_SCRATCH_DIR), *tmp = getenv("TMPDIR");
+
+	if (said[0] != '\0')
+		return said;
+	snprintf(buf, size, "%s/shardmill", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
+	return buf;
+}
+
+static int open_machine(struct agent *a, struct error *reterr)
+{
+	const char *cores = params_text(a->params, PARAM_CORES);
+	char scratch[4000];
+	int rc = topology_open(cores[0] != '\0' ? cores : NULL, (int)params_choice(a->params, PARAM_PIN),
+			       &a->topology, reterr);
+
+	if (rc == 0)
+		rc = home_open(&a->home, scratch_dir(a, scratch, sizeof scratch), reterr);
+	if (rc == 0)
+		rc = output_dir_open(&a->output, params_text(a->params, PARAM_OUTPUT_DIR), &a->home.worker,
+				     OUTPUT_ROLL_BYTES, reterr);
+	a->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	a->shared = (struct slot_shared){
+	    .worker = a->home.worker,
+	    .topology = &a->topology,
+	    .output = &a->output,
+	    .output_root = params_text(a->params, PARAM_OUTPUT_DIR),
+	    .scratch = a->home.path,
+	    .environ = environ,
+	    .output_bytes_max = params_size_bytes(a->params, PARAM_MAX_OUTPUT),
+	    .kill_grace_us = params_duration_us(a->params, PARAM_KILL_GRACE),
+	    .notify_fd = a->notify_fd,
+	};
+	if (rc == 0)
+		rc = syncer_start(&a->syncer, a->slots, SLOTS_PER_WORKER_MAX, reterr);
+	return rc;
+}
+
+static int watch(struct agent *a, struct loop_watch *w, int fd, loop_watch_fn *fn, struct error *reterr)
+{
+	w->fn = fn;
+	w->arg = a;
+	return loop_add(a->loop, w, fd, EPOLLIN, reterr);
+}
+
+static int open_loop(struct agent *a, struct error *reterr)
+{
+	int rc = loop_create(&a->loop, reterr);
+
+	a->tick = (struct loop_timer){.fn = on_tick, .arg = a};
+	a->slot_timer = (struct loop_timer){.fn = on_slot_timer, .arg = a};
+	a->prepare = (struct loop_task){.fn = on_prepare, .arg = a};
+	if (rc == 0)
+		rc = loop_add_signal(a->loop, SIGTERM, on_signal, a, reterr);
+	if (rc == 0)
+		rc = loop_add_signal(a->loop, SIGINT, on_signal, a, reterr);
+	if (rc == 0)
+		rc = open_machine(a, reterr);
+	if (rc == 0)
+		rc = open_connection(a, reterr);
+	if (rc == 0)
+		rc = create_core(a, reterr);
+	if (rc == 0)
+		rc = watch(a, &a->frame_watch, endpoint_fd(a->endpoint), on_readable, reterr);
+	if (rc == 0)
+		rc = watch(a, &a->event_watch, endpoint_event_fd(a->endpoint), on_readable, reterr);
+	if (rc == 0)
+		rc = watch(a, &a->slot_watch, a->notify_fd, on_slots, reterr);
+	if (rc == 0)
+		rc = watch(a, &a->sync_watch, a->syncer.fd, on_synced, reterr);
+	if (rc == 0)
+		loop_add_prepare(a->loop, &a->prepare);
+	return rc;
+}
+
+static void close_all(struct agent *a)
+{
+	for (uint32_t i = 0; i < SLOTS_PER_WORKER_MAX; i++)
+		slot_close(a->slots[i]);
+	syncer_stop(&a->syncer);
+	endpoint_destroy(a->endpoint, 1000);
+	if (a->context != NULL)
+		zmq_ctx_term(a->context);
+	worker_core_destroy(a->core);
+	worker_effects_fini(&a->effects);
+	arena_fini(&a->frame_arena);
+	buf_fini(&a->frame);
+	output_dir_close(&a->output);
+	home_close(&a->home);
+	topology_close(&a->topology);
+	if (a->notify_fd >= 0)
+		close(a->notify_fd);
+	loop_destroy(a->loop);
+	free(a);
+}
+
+int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
+{
+	struct agent *a = check_calloc(1, sizeof *a);
+	char id[33];
+	int rc;
+
+	a->params = params;
+	a->notify_fd = a->output.fd = a->home.lock_fd = -1;
+	arena_init(&a->frame_arena, 16 * FRAME_BYTES_MAX);
+	worker_effects_init(&a->effects);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	rc = open_loop(a, reterr);
+	if (rc == 0) {
+		uuid_text(&a->home.worker, id);
+		log_info("worker started", log_text("worker", id),
+			 log_text("dispatcher", endpoint_address(a->endpoint)),
+			 log_u64("cores", a->topology.core_count),
+			 log_u64("numa_node", a->topology.numa_node), log_flag("pinned", a->topology.pin));
+		loop_run(a->loop);
+		*exit_ret = a->exit_code;
+	}
+	close_all(a);
+	return rc;
+}

@@ -1,0 +1,200 @@
+/* What the worker's core wants done, and what it is told in return. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "jobs/kinds.h"
+#include "worker/agent_impl.h"
+
+/* Inputs that effects gave rise to; taken after all effects of the step. */
+#define PENDING_MAX 64
+
+struct pending {
+	struct worker_input items[PENDING_MAX];
+	uint32_t count;
+};
+
+static void put(struct pending *p, const struct worker_input *in)
+{
+	CHECK(p->count < PENDING_MAX);
+	p->items[p->count++] = *in;
+}
+
+static void send_frame(struct agent *a, const struct worker_send *s)
+{
+	int rc;
+
+	buf_clear(&a->frame);
+	codec_union_encode(&message_union, s->type, s->body, &a->frame);
+	rc = endpoint_send(a->endpoint, 0, buf_bytes(&a->frame));
+	if (rc < 0) /* no connection now: the core says it again when there is one */
+		log_debug("a frame was not sent", log_u64("type", s->type), log_i64("code", rc));
+}
+
+/* Cores that are next to each other and least used; fractions of a core share one. */
+static unsigned place(const struct agent *a, unsigned count)
+{
+	unsigned best = 0, best_load = UINT32_MAX;
+
+	for (unsigned first = 0; first + count <= a->topology.core_count; first++) {
+		unsigned load = 0;
+
+		for (unsigned i = first; i < first + count; i++)
+			load += a->cores_used[i];
+		if (load < best_load) {
+			best = first;
+			best_load = load;
+		}
+	}
+	return best;
+}
+
+static void use_cores(struct agent *a, const struct slot *s, int by)
+{
+	for (unsigned i = 0; i < slot_core_count(s); i++)
+		a->cores_used[slot_first_core(s) + i] = (uint8_t)(a->cores_used[slot_first_core(s) + i] + by);
+}
+
+static void open_slot(struct agent *a, const struct worker_slot_ref *ref, struct pending *p)
+{
+	unsigned count = ref->shape.cpu_milli <= 1000 ? 1 : (unsigned)((ref->shape.cpu_milli + 999) / 1000);
+	struct worker_input lost = {.kind = WORKER_SLOT_LOST};
+	static struct error e; /* the input points into it */
+	struct slot *s;
+
+	if (slot_open(&a->shared, ref, place(a, count), &s, &e) == 0) {
+		use_cores(a, s, 1);
+		syncer_replace(&a->syncer, ref->slot, s);
+		return;
+	}
+	log_error("a slot does not start", log_u64("slot", ref->slot), log_text("error", e.what));
+	lost.lost =
+	    (struct worker_slot_lost){.slot = ref->slot, .kind = FAILURE_START, .why = bytes_of(e.what)};
+	put(p, &lost);
+}
+
+static void close_slot(struct agent *a, uint32_t number)
+{
+	struct slot *s = a->slots[number];
+
+	if (s == NULL)
+		return;
+	use_cores(a, s, -1);
+	syncer_replace(&a->syncer, number, NULL);
+	slot_close(s);
+}
+
+static void lower_end(struct agent *a, const struct worker_lower_end *l, struct pending *p)
+{
+	struct worker_input in = {.kind = WORKER_SLOT_PROGRESS};
+	struct cell_view v;
+
+	if (a->slots[l->slot] == NULL || !slot_lower_end(a->slots[l->slot], l, &v))
+		return;
+	in.progress = (struct worker_slot_progress){
+	    .slot = l->slot, .cell = l->cell, .token = l->token, .next = v.next, .end = v.end};
+	put(p, &in);
+}
+
+static void carry_out(struct agent *a, const struct worker_effect *e, struct pending *p)
+{
+	switch (e->kind) {
+	case WORKER_SEND:
+		send_frame(a, &e->send);
+		return;
+	case WORKER_OPEN_SLOT:
+		open_slot(a, &e->open, p);
+		return;
+	case WORKER_CLOSE_SLOT:
+		close_slot(a, e->close.slot);
+		return;
+	case WORKER_ARM:
+		if (a->slots[e->arm.slot] != NULL)
+			slot_arm(a->slots[e->arm.slot], &e->arm);
+		return;
+	case WORKER_LOWER_END:
+		lower_end(a, &e->lower_end, p);
+		return;
+	case WORKER_STOP:
+		if (a->slots[e->stop.slot] != NULL)
+			slot_stop(a->slots[e->stop.slot], &e->stop);
+		return;
+	case WORKER_SYNC:
+		syncer_request(&a->syncer, e->sync.generation);
+		return;
+	case WORKER_FORGET_DEFINITION:
+	case WORKER_FORGET_JOB:
+		return; /* nothing is kept beyond the lease that it was compiled for */
+	case WORKER_EXIT:
+		a->exit_code = (int)e->exit.code;
+		log_info("worker leaves", log_bytes("why", e->exit.why));
+		loop_stop(a->loop);
+		return;
+	}
+}
+
+static void step_one(struct agent *a, struct worker_input *in, struct pending *p)
+{
+	struct error e;
+
+	in->mono_us = clock_mono_us();
+	in->wall_us = clock_wall_us();
+	worker_effects_clear(&a->effects);
+	if (worker_core_step(a->core, in, &a->effects, &e) < 0)
+		log_warn("a frame of the dispatcher was dropped", log_text("error", e.what));
+	for (uint32_t i = 0; i < a->effects.count; i++)
+		carry_out(a, &a->effects.items[i], p);
+}
+
+void agent_step(struct agent *a, struct worker_input *in)
+{
+	struct pending now = {.count = 0}, next;
+
+	step_one(a, in, &now);
+	while (now.count > 0) {
+		next.count = 0;
+		for (uint32_t i = 0; i < now.count; i++)
+			step_one(a, &now.items[i], &next);
+		now = next;
+	}
+}
+
+static void tell_batch(struct agent *a, uint32_t slot, const struct slot_batch *b)
+{
+	struct worker_input in = {.kind = WORKER_SLOT_PROGRESS};
+	struct cell_view v = slot_peek(a->slots[slot], b->cell);
+
+	if (b->released)
+		v.next = v.end; /* the agent alone arms: nothing else is in the cell */
+	in.progress = (struct worker_slot_progress){
+	    .slot = slot,
+	    .cell = b->cell,
+	    .token = b->token,
+	    .done = b->done,
+	    .failed = b->failed,
+	    .run_us = b->run_us,
+	    .output_bytes = b->output_bytes,
+	    .segment = b->segment,
+	    .run_counts = b->run_counts,
+	    .next = v.next,
+	    .end = v.end,
+	    .released = b->released,
+	};
+	agent_step(a, &in);
+}
+
+void agent_fetch_slots(struct agent *a)
+{
+	a->slots_fetched_us = clock_mono_us();
+	for (uint32_t i = 0; i < SLOTS_PER_WORKER_MAX; i++) {
+		struct slot_batch *b = a->slots[i] != NULL ? slot_fetch(a->slots[i]) : NULL;
+
+		while (b != NULL) {
+			struct slot_batch *next = b->next;
+
+			tell_batch(a, i, b);
+			slot_batch_free(b);
+			b = next;
+		}
+	}
+}

@@ -1,0 +1,395 @@
+/* One attempt: its arguments, environment and input, the process, and what became of it. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "jobs/plan.h"
+#include "worker/slot_impl.h"
+
+#define NO_INPUT ((struct input){.stdin_fd = -1, .feed_fd = -1, .file_fd = -1})
+
+struct attempt {
+	struct slot *slot;
+	struct work *work;
+	uint32_t shard;
+	bool has_shard; /* else it is a runner's command */
+	struct input input;
+	char **argv, **envp;
+	const char *path;
+	struct process process;
+	struct process_end end;
+	uint8_t ended_for; /* enum failure_kind of our own ending; 0 = it ended by itself */
+	bool stopped;
+	usec_t kill_at_us;
+	struct error why;
+};
+
+static void fail(struct verdict *v, uint8_t kind, int64_t code, const char *why)
+{
+	v->done = false;
+	v->kind = kind;
+	v->code = code;
+	snprintf(v->why, sizeof v->why, "%s", why);
+}
+
+static void fail_error(struct verdict *v, uint8_t kind, int64_t code, const struct error *e)
+{
+	char line[800];
+
+	fail(v, kind, code, error_text(e, line, sizeof line));
+}
+
+static struct template_values values_of(const struct attempt *a)
+{
+	const struct worker_arm *arm = &a->work->arm;
+
+	return (struct template_values){
+	    .job = arm->job,
+	    .job_name = arm->parameters->name,
+	    .values = &arm->parameters->values,
+	    .plan = &arm->parameters->plan,
+	    .shard = a->shard,
+	    .item = a->input.item,
+	    .input_file = a->input.file,
+	};
+}
+
+static char *keep(struct attempt *a, struct buf *b)
+{
+	char *text = (char *)(uintptr_t)arena_copy(&a->slot->arena, buf_bytes(b)).data;
+
+	buf_clear(b);
+	return text;
+}
+
+static int build_argv(struct attempt *a)
+{
+	uint32_t count = a->work->arm.run->run.argv.count;
+	struct template_values values = values_of(a);
+	struct buf b = {0};
+	int rc = 0;
+
+	a->argv = arena_alloc(&a->slot->arena, (count + 1) * sizeof *a->argv);
+	for (uint32_t i = 0; rc == 0 && i < count; i++) {
+		rc = template_expand(&a->work->argv[i], &values, &b, &a->why);
+		if (rc == 0)
+			a->argv[i] = keep(a, &b);
+	}
+	buf_fini(&b);
+	return rc;
+}
+
+/* A value with a NUL byte cannot stand in an environment; it is still there as input. */
+static void add_value(struct attempt *a, struct buf *b, uint32_t *count)
+{
+	const struct plan *p = &a->work->arm.parameters->plan;
+
+	if (p->kind == PLAN_COUNT)
+		buf_printf(b, "SHARDMILL_VALUE=%lld", (long long)plan_count_value(p, a->shard));
+	else if (p->kind == PLAN_ITEMS && memchr(a->input.item.data, '\0', a->input.item.size) == NULL &&
+		 a->input.item.size < ARG_BYTES_MAX - 32)
+		buf_printf(b, "SHARDMILL_VALUE=%.*s", (int)a->input.item.size,
+			   (const char *)a->input.item.data);
+	else
+		return;
+	a->envp[(*count)++] = keep(a, b);
+}
+
+static void add_input(struct attempt *a, struct buf *b, uint32_t *count)
+{
+	const struct plan *p = &a->work->arm.parameters->plan;
+	uint64_t first, end;
+
+	if (p->kind == PLAN_BYTES) {
+		plan_bytes_range(p, a->shard, &first, &end);
+		buf_printf(b, "SHARDMILL_INPUT_URL=%.*s", (int)p->url.size, (const char *)p->url.data);
+		a->envp[(*count)++] = keep(a, b);
+		buf_printf(b, "SHARDMILL_INPUT_FIRST=%llu",
+			   (unsigned long long)(a->input.file_fd >= 0 ? a->input.first_byte : first));
+		a->envp[(*count)++] = keep(a, b);
+		buf_printf(b, "SHARDMILL_INPUT_END=%llu",
+			   (unsigned long long)(a->input.file_fd >= 0 ? a->input.end : end));
+		a->envp[(*count)++] = keep(a, b);
+	}
+	if (a->input.file.size > 0) {
+		buf_printf(b, "SHARDMILL_INPUT_FILE=%s", (const char *)a->input.file.data);
+		a->envp[(*count)++] = keep(a, b);
+	}
+	if (p->kind == PLAN_GATHER) {
+		buf_printf(b, "SHARDMILL_MANIFEST=%s", (const char *)a->input.manifest.data);
+		a->envp[(*count)++] = keep(a, b);
+		buf_printf(b, "SHARDMILL_MISSING=%llu", (unsigned long long)a->input.missing);
+		a->envp[(*count)++] = keep(a, b);
+	}
+}
+
+static int build_envp(struct attempt *a)
+{
+	const struct pair_list *env = &a->work->arm.run->run.env;
+	const struct worker_arm *arm = &a->work->arm;
+	struct template_values values = values_of(a);
+	struct buf b = {0};
+	uint32_t count = 0;
+	int rc = 0;
+
+	a->envp =
+	    arena_alloc(&a->slot->arena, (a->work->env_fixed_count + env->count + 12) * sizeof *a->envp);
+	for (; count < a->work->env_fixed_count; count++)
+		a->envp[count] = (char *)(uintptr_t)a->work->env_fixed[count].data;
+	for (uint32_t i = 0; rc == 0 && i < env->count; i++) {
+		buf_printf(&b, "%.*s=", (int)env->items[i].name.size, (const char *)env->items[i].name.data);
+		rc = template_expand(&a->work->env[i], &values, &b, &a->why);
+		if (rc == 0)
+			a->envp[count++] = keep(a, &b);
+	}
+	buf_clear(&b);
+	if (!a->has_shard) {
+		buf_fini(&b);
+		return rc;
+	}
+	buf_printf(&b, "SHARDMILL_SHARD=%u", a->shard);
+	a->envp[count++] = keep(a, &b);
+	buf_printf(&b, "SHARDMILL_ATTEMPT=%u", arm->attempt);
+	a->envp[count++] = keep(a, &b);
+	buf_printf(&b, "SHARDMILL_ATTEMPT_ID=%u-%llu-%u", arm->token.epoch,
+		   (unsigned long long)arm->token.lease, a->shard);
+	a->envp[count++] = keep(a, &b);
+	add_value(a, &b, &count);
+	add_input(a, &b, &count);
+	buf_fini(&b);
+	return rc;
+}
+
+static int find_program(struct attempt *a)
+{
+	char *path;
+
+	a->path = a->work->path;
+	if (a->path[0] != '\0')
+		return 0;
+	path = arena_alloc(&a->slot->arena, sizeof a->work->path);
+	a->path = path;
+	return process_find(a->argv[0], path, sizeof a->work->path, &a->why);
+}
+
+static int start(struct attempt *a, struct verdict *v)
+{
+	struct slot *s = a->slot;
+	const struct run_spec *run = &a->work->arm.run->run;
+	uint64_t max = run->output_bytes_max != 0 ? run->output_bytes_max : s->shared->output_bytes_max;
+	uint64_t written = s->output.out_size > s->output.err_size ? s->output.out_size : s->output.err_size;
+	char *directory = s->scratch;
+	struct process_spec spec;
+	int code = 0;
+
+	if (run->directory.size > 0)
+		directory = (char *)(uintptr_t)arena_copy(&s->arena, run->directory).data;
+	spec = (struct process_spec){
+	    .path = a->path,
+	    .argv = a->argv,
+	    .envp = a->envp,
+	    .directory = directory,
+	    .stdin_fd = a->input.stdin_fd,
+	    .stdout_fd = s->output.out_fd,
+	    .stderr_fd = s->output.err_fd,
+	    .file_bytes_max = max == 0 ? 0 : written + max,
+	    .stack = s->stack,
+	};
+	if (process_start(&spec, &a->process, &code, &a->why) == 0)
+		return 0;
+	fail_error(v, FAILURE_START, code, &a->why);
+	return ERR_IO;
+}
+
+static void end_it(struct attempt *a, uint8_t kind, bool stopped)
+{
+	if (a->ended_for != 0 || a->stopped)
+		return;
+	a->ended_for = kind;
+	a->stopped = stopped;
+	process_kill_tree(a->process.pid, SIGTERM);
+	a->kill_at_us = clock_mono_us() + a->slot->shared->kill_grace_us;
+}
+
+static void on_wake(struct attempt *a)
+{
+	uint64_t count;
+	ssize_t got = read(a->slot->wake_fd, &count, sizeof count);
+
+	(void)got;
+	slot_release_other(a->slot);
+	if (atomic_load(&a->slot->stop[a->slot->turn]))
+		end_it(a, 0, true);
+}
+
+static int wait_ms(const struct attempt *a, usec_t deadline_us)
+{
+	bool ending = a->ended_for != 0 || a->stopped;
+	usec_t until = ending ? a->kill_at_us : deadline_us;
+	usec_t left;
+
+	if (until == USEC_NEVER)
+		return -1;
+	left = until - clock_mono_us();
+	if (left <= 0)
+		return 0;
+	return left > 1000 * USEC_PER_SEC ? 1000000 : (int)(left / USEC_PER_MSEC) + 1;
+}
+
+static void on_time(struct attempt *a, usec_t deadline_us)
+{
+	usec_t now = clock_mono_us();
+
+	if ((a->ended_for != 0 || a->stopped) && now >= a->kill_at_us) {
+		process_kill_tree(a->process.pid, SIGKILL);
+		a->kill_at_us = USEC_NEVER;
+	} else if (now >= deadline_us) {
+		end_it(a, FAILURE_TIMEOUT, false);
+	}
+}
+
+/* Until the leader has ended: feeds it, ends it in time or when it is told to. */
+static void watch(struct attempt *a, usec_t deadline_us)
+{
+	for (;;) {
+		struct pollfd fds[3] = {{a->process.pidfd, POLLIN, 0},
+					{a->slot->wake_fd, POLLIN, 0},
+					{a->input.feed_fd, POLLOUT, 0}};
+		int n = poll(fds, 3, wait_ms(a, deadline_us));
+
+		if (n > 0 && fds[0].revents != 0)
+			break;
+		if (n > 0 && fds[1].revents != 0)
+			on_wake(a);
+		if (n > 0 && fds[2].revents != 0 && input_feed(&a->input, &a->why) < 0)
+			end_it(a, FAILURE_INPUT, false);
+		on_time(a, deadline_us);
+	}
+	process_wait(&a->process, &a->end);
+}
+
+static uint8_t exit_verdict(const struct run_spec *run, uint32_t code)
+{
+	for (uint32_t i = 0; i < run->exit_rules.count; i++) {
+		const struct exit_rule *rule = &run->exit_rules.items[i];
+
+		if (code >= rule->first && code <= rule->last)
+			return rule->verdict;
+	}
+	return code == 0 ? VERDICT_SUCCESS : VERDICT_RETRY;
+}
+
+static void judge(struct attempt *a, struct verdict *v)
+{
+	const struct run_spec *run = &a->work->arm.run->run;
+	char words[256];
+
+	v->stopped = a->stopped;
+	if (a->stopped)
+		return;
+	if (a->ended_for == 0 && a->end.exited &&
+	    exit_verdict(run, (uint32_t)a->end.code) == VERDICT_SUCCESS) {
+		struct token token = a->work->arm.token;
+
+		v->done = output_commit(&a->slot->output, token, a->shard, &v->output_bytes, &a->why) == 0;
+		if (!v->done)
+			fail_error(v, FAILURE_OUTPUT, 0, &a->why);
+		return;
+	}
+	output_abandon(&a->slot->output, words, sizeof words);
+	if (a->ended_for == FAILURE_INPUT)
+		fail_error(v, FAILURE_INPUT, 0, &a->why);
+	else if (a->ended_for == FAILURE_TIMEOUT)
+		fail(v, FAILURE_TIMEOUT, run->timeout_us, words);
+	else if (a->end.exited)
+		fail(v, FAILURE_EXIT, a->end.code, words);
+	else if (a->end.code == SIGXFSZ)
+		fail(v, FAILURE_OUTPUT, a->end.code, "it wrote more than its bound (output_max)");
+	else
+		fail(v, FAILURE_SIGNAL, a->end.code, words);
+}
+
+/* A shard of a bytes plan in which no record starts is done: there is nothing to run on. */
+static bool has_no_records(const struct attempt *a)
+{
+	const struct plan *p = &a->work->arm.parameters->plan;
+
+	return p->kind == PLAN_BYTES && a->input.file_fd >= 0 && a->input.first_byte >= a->input.end &&
+	       p->shard_count > 1;
+}
+
+/* Everything before the process; what fails here is the shard's failure. 1: done without one. */
+static int prepare(struct attempt *a, struct verdict *v)
+{
+	const struct input_request rq = {
+	    .arm = &a->work->arm,
+	    .slice = &a->work->slice,
+	    .shard = a->shard,
+	    .scratch = a->slot->scratch,
+	    .output_root = a->slot->shared->output_root,
+	    .arena = &a->slot->arena,
+	};
+
+	if (a->work->failed != 0) {
+		fail_error(v, a->work->failed_kind, a->work->failed_code, &a->work->why);
+		return a->work->failed;
+	}
+	if (input_open(&rq, &a->input, &a->why) < 0) {
+		fail_error(v, FAILURE_INPUT, 0, &a->why);
+		return ERR_IO;
+	}
+	if (has_no_records(a)) {
+		v->done = true;
+		return 1;
+	}
+	if (build_argv(a) < 0 || build_envp(a) < 0 || find_program(a) < 0) {
+		fail_error(v, FAILURE_START, ENOENT, &a->why);
+		return ERR_INVALID;
+	}
+	if (output_begin(&a->slot->output, &a->why) < 0) {
+		fail_error(v, FAILURE_OUTPUT, 0, &a->why);
+		return ERR_IO;
+	}
+	return start(a, v);
+}
+
+int attempt_command(struct slot *s, struct work *w, struct runner_command *ret, struct error *reterr)
+{
+	struct attempt a = {.slot = s, .work = w, .input = NO_INPUT};
+	int rc;
+
+	arena_reset(&s->arena);
+	rc = build_argv(&a);
+	if (rc == 0)
+		rc = build_envp(&a);
+	if (rc == 0)
+		rc = find_program(&a);
+	*ret = (struct runner_command){a.path, a.argv, a.envp,
+				       (const char *)arena_copy(&s->arena, w->arm.run->run.directory).data};
+	if (rc < 0 && reterr != NULL)
+		*reterr = a.why;
+	return rc;
+}
+
+void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict *ret)
+{
+	struct attempt a = {.slot = s, .work = w, .shard = shard, .has_shard = true, .input = NO_INPUT};
+	usec_t begun = clock_mono_us(), timeout = w->arm.run->run.timeout_us;
+	struct verdict v = {0};
+
+	arena_reset(&s->arena);
+	if (prepare(&a, &v) == 0) {
+		input_started(&a.input);
+		watch(&a, timeout == 0 ? USEC_NEVER : begun + timeout);
+		judge(&a, &v);
+	}
+	input_close(&a.input);
+	v.run_us = clock_mono_us() - begun;
+	*ret = v;
+}

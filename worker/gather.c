@@ -1,0 +1,246 @@
+#include "worker/gather.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "base/fs.h"
+#include "base/limits.h"
+
+#define WINDOW_SHARDS 4096u /* entries held at a time */
+#define INDEX_BYTES_MAX (4 * GIB)
+#define BLOCK_BYTES 65536u
+
+struct gather {
+	const char *root;
+	const struct slice *slice;
+	struct range inputs;
+	uint32_t winner;     /* index in slice->winners */
+	struct range window; /* shards whose entries are held */
+	uint32_t next;	     /* within the window */
+	struct output_entry *entries;
+	struct buf index; /* of the segment that was read last */
+	char index_path[4096], path[4096];
+	/* feeding */
+	bool feeding;
+	struct output_entry current;
+	int fd;
+	uint64_t done;
+	uint32_t crc;
+	uint8_t *block;
+	size_t block_used, block_size;
+};
+
+struct gather *gather_open(const char *output_root, const struct slice *slice, struct range inputs)
+{
+	struct gather *g = check_calloc(1, sizeof *g);
+
+	g->root = output_root;
+	g->slice = slice;
+	g->inputs = inputs;
+	g->entries = check_calloc(WINDOW_SHARDS, sizeof *g->entries);
+	g->block = check_calloc(1, BLOCK_BYTES);
+	g->fd = -1;
+	return g;
+}
+
+void gather_close(struct gather *g)
+{
+	if (g == NULL)
+		return;
+	if (g->fd >= 0)
+		close(g->fd);
+	buf_fini(&g->index);
+	free(g->entries);
+	free(g->block);
+	free(g);
+}
+
+void gather_rewind(struct gather *g)
+{
+	g->winner = 0;
+	g->window = (struct range){0, 0};
+	g->next = 0;
+}
+
+uint64_t gather_missing(const struct gather *g)
+{
+	uint64_t missing = 0;
+
+	for (uint32_t i = 0; i < g->slice->missing.count; i++)
+		missing += range_intersect(g->slice->missing.items[i], g->inputs).count;
+	return missing;
+}
+
+/* A segment without an index file is one whose attempts wrote nothing. */
+static int read_index(struct gather *g, const struct slice_winner *w, struct error *reterr)
+{
+	char relative[128], path[4096];
+	int rc;
+
+	output_path(&w->worker, w->segment, "idx", relative, sizeof relative);
+	snprintf(path, sizeof path, "%s/%s", g->root, relative);
+	if (strcmp(path, g->index_path) == 0)
+		return 0;
+	buf_clear(&g->index);
+	rc = fs_read_file(path, INDEX_BYTES_MAX, &g->index, reterr);
+	if (rc < 0 && rc != ERR_NOT_FOUND)
+		return rc;
+	memcpy(g->index_path, path, sizeof path);
+	output_path(&w->worker, w->segment, "out", relative, sizeof relative);
+	snprintf(g->path, sizeof g->path, "%s/%s", g->root, relative);
+	return 0;
+}
+
+static int load_window(struct gather *g, const struct slice_winner *w, uint32_t first, struct error *reterr)
+{
+	struct range all = range_intersect((struct range){w->first, w->count}, g->inputs);
+	uint32_t damaged = 0;
+	int rc = read_index(g, w, reterr);
+
+	if (rc < 0)
+		return rc;
+	g->window = (struct range){first, (uint32_t)(range_end(all) - first)};
+	if (g->window.count > WINDOW_SHARDS)
+		g->window.count = WINDOW_SHARDS;
+	memset(g->entries, 0, g->window.count * sizeof *g->entries);
+	output_index_collect(buf_bytes(&g->index), w->token, g->window, g->entries, &damaged);
+	g->next = 0;
+	if (damaged == 0)
+		return 0;
+	error_set(reterr, ERR_CORRUPT, "%u entries of an output index are damaged", damaged);
+	error_where(reterr, "%s", g->index_path);
+	error_help(reterr, "retry the shards %u..%u of the phase before", w->first, w->first + w->count - 1);
+	return ERR_CORRUPT;
+}
+
+int gather_next(struct gather *g, struct gather_extent *ret, struct error *reterr)
+{
+	for (;;) {
+		const struct slice_winner *w;
+		struct range all;
+		uint64_t first;
+		int rc;
+
+		while (g->next < g->window.count) {
+			const struct output_entry *e = &g->entries[g->next++];
+
+			if (e->out_length == 0)
+				continue;
+			*ret = (struct gather_extent){g->path, *e};
+			return 1;
+		}
+		if (g->winner == g->slice->winners.count)
+			return 0;
+		w = &g->slice->winners.items[g->winner];
+		all = range_intersect((struct range){w->first, w->count}, g->inputs);
+		first = g->window.count > 0 ? range_end(g->window) : all.first;
+		if (all.count == 0 || first >= range_end(all)) {
+			g->winner++;
+			g->window = (struct range){0, 0};
+			g->next = 0;
+			continue;
+		}
+		rc = load_window(g, w, (uint32_t)first, reterr);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int gather_write_manifest(struct gather *g, const char *path, struct error *reterr)
+{
+	struct gather_extent x;
+	FILE *f = fopen(path, "we");
+	int rc = 0;
+
+	if (f == NULL)
+		return error_set(reterr, ERR_IO, "cannot write the gather's manifest %s: %s", path,
+				 strerror(errno));
+	while ((rc = gather_next(g, &x, reterr)) > 0)
+		fprintf(f, "{\"shard\":%u,\"path\":\"%s\",\"offset\":%llu,\"length\":%llu,\"crc\":%u}\n",
+			x.entry.shard, x.path, (unsigned long long)x.entry.out_offset,
+			(unsigned long long)x.entry.out_length, x.entry.out_crc);
+	if (fclose(f) != 0 && rc == 0)
+		rc = error_set(reterr, ERR_IO, "cannot write the gather's manifest %s: %s", path,
+			       strerror(errno));
+	gather_rewind(g);
+	return rc;
+}
+
+static int damaged_output(const struct gather *g, const char *what, struct error *reterr)
+{
+	error_set(reterr, ERR_CORRUPT, "the output of shard %u %s", g->current.shard, what);
+	error_where(reterr, "%s at byte %llu", g->path, (unsigned long long)g->current.out_offset);
+	error_help(reterr, "retry that shard, then the gather");
+	return ERR_CORRUPT;
+}
+
+/* The next extent becomes current: 1, or 0 at the end. */
+static int begin_extent(struct gather *g, struct error *reterr)
+{
+	struct gather_extent x;
+	int rc = gather_next(g, &x, reterr);
+
+	if (rc <= 0)
+		return rc;
+	if (g->fd >= 0)
+		close(g->fd);
+	g->fd = open(x.path, O_RDONLY | O_CLOEXEC);
+	g->current = x.entry;
+	g->done = 0;
+	g->crc = 0;
+	g->feeding = true;
+	return g->fd < 0 ? damaged_output(g, "cannot be opened", reterr) : 1;
+}
+
+/* Reads the next block of the current extent, and compares the sum behind the last. */
+static int fill_block(struct gather *g, struct error *reterr)
+{
+	uint64_t left = g->current.out_length - g->done;
+	size_t want = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
+	ssize_t got = pread(g->fd, g->block, want, (off_t)(g->current.out_offset + g->done));
+
+	if (got <= 0)
+		return damaged_output(g, "ends before it should", reterr);
+	g->crc = crc32c(g->crc, g->block, (size_t)got);
+	g->done += (uint64_t)got;
+	g->block_used = 0;
+	g->block_size = (size_t)got;
+	if (g->done < g->current.out_length)
+		return 0;
+	g->feeding = false;
+	return g->crc == g->current.out_crc
+		   ? 0
+		   : damaged_output(g, "is not what was written: its checksum differs", reterr);
+}
+
+int gather_feed(struct gather *g, int fd, struct error *reterr)
+{
+	for (;;) {
+		int rc = 1;
+		ssize_t put;
+
+		if (g->block_used == g->block_size) {
+			if (!g->feeding)
+				rc = begin_extent(g, reterr);
+			if (rc > 0)
+				rc = fill_block(g, reterr) < 0 ? ERR_CORRUPT : 1;
+			if (rc <= 0)
+				return rc;
+		}
+		put = write(fd, g->block + g->block_used, g->block_size - g->block_used);
+		if (put < 0 && errno == EAGAIN)
+			return 1;
+		if (put < 0)
+			return errno == EPIPE
+				   ? 0
+				   : error_set(reterr, ERR_IO, "cannot feed the gather: %s", strerror(errno));
+		g->block_used += (size_t)put;
+	}
+}

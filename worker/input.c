@@ -1,0 +1,254 @@
+#include "worker/input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "jobs/border.h"
+#include "jobs/file_tag.h"
+#include "jobs/kinds.h"
+#include "jobs/plan.h"
+#include "worker/gather.h"
+
+#define SEARCH_BLOCK ((size_t)65536)
+#define PIPE_BYTES (1024 * 1024)
+
+static int named(struct error *reterr, struct bytes url)
+{
+	return error_where(reterr, "%.*s", (int)(url.size < 200 ? url.size : 200), (const char *)url.data);
+}
+
+/* The file behind the plan's URL, unchanged since it was planned. */
+static int open_object(const struct plan *p, struct arena *arena, int *ret, struct error *reterr)
+{
+	static const struct bytes scheme = BYTES_LIT("file://");
+	char tag[FILE_TAG_BYTES_MAX];
+	struct bytes path;
+	struct stat st;
+	int fd;
+
+	if (p->url.size <= scheme.size || memcmp(p->url.data, scheme.data, scheme.size) != 0 ||
+	    memchr(p->url.data, '\0', p->url.size) != NULL) {
+		error_set(reterr, ERR_INVALID, "this worker reads objects at file:///path only");
+		return named(reterr, p->url);
+	}
+	path = arena_copy(arena, BYTES(p->url.data + scheme.size, p->url.size - scheme.size));
+	fd = open((const char *)path.data, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		error_set(reterr, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read the input: %s",
+			  strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return named(reterr, p->url);
+	}
+	file_tag((uint64_t)st.st_ino, (uint64_t)st.st_size,
+		 st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec, tag);
+	if (p->etag.size > 0 && !bytes_equal(p->etag, bytes_of(tag))) {
+		close(fd);
+		error_set(reterr, ERR_INVALID, "the input changed while its job ran");
+		error_help(reterr, "submit a new job for the new content");
+		return named(reterr, p->url);
+	}
+	*ret = fd;
+	return 0;
+}
+
+/* cut(at) of jobs/border.h, reading the file. */
+static int find_border(int fd, const struct plan *p, uint64_t at, uint64_t *ret, struct error *reterr)
+{
+	static _Thread_local uint8_t block[SEARCH_BLOCK];
+	struct border_search s;
+	int rc = border_search_init(&s, p->align, at, p->size_bytes, RECORD_BYTES_MAX, reterr);
+
+	while (rc == BORDER_NEED_MORE) {
+		ssize_t got = pread(fd, block, sizeof block, (off_t)s.offset);
+
+		if (got < 0)
+			return error_set(reterr, ERR_IO, "cannot read the input: %s", strerror(errno));
+		rc = border_search_feed(&s, BYTES(block, (size_t)got), reterr);
+	}
+	if (rc == BORDER_FOUND)
+		*ret = s.found;
+	return rc < 0 ? rc : 0;
+}
+
+static int open_range(const struct input_request *rq, struct input *in, struct error *reterr)
+{
+	const struct plan *p = &rq->arm->parameters->plan;
+	uint64_t first, end;
+	int rc = open_object(p, rq->arena, &in->file_fd, reterr);
+
+	if (rc < 0)
+		return rc;
+	plan_bytes_range(p, rq->shard, &first, &end);
+	rc = find_border(in->file_fd, p, first, &in->at, reterr);
+	if (rc == 0)
+		rc = find_border(in->file_fd, p, end, &in->end, reterr);
+	if (rc < 0)
+		return named(reterr, p->url), rc;
+	in->first_byte = in->at;
+	return 0;
+}
+
+static int open_gather(const struct input_request *rq, struct input *in, struct error *reterr)
+{
+	char path[4096];
+
+	in->gather = gather_open(rq->output_root, rq->slice,
+				 plan_gather_inputs(&rq->arm->parameters->plan, rq->shard));
+	in->missing = gather_missing(in->gather);
+	snprintf(path, sizeof path, "%s/manifest.jsonl", rq->scratch);
+	in->manifest = arena_copy(rq->arena, bytes_of(path));
+	return gather_write_manifest(in->gather, path, reterr);
+}
+
+static int open_item(const struct input_request *rq, struct input *in, struct error *reterr)
+{
+	const struct plan *p = &rq->arm->parameters->plan;
+	uint32_t place = rq->shard - rq->arm->range.first;
+
+	if (rq->slice->items.count > place)
+		in->item = rq->slice->items.items[place].text;
+	else if (p->items.count > rq->shard)
+		in->item = p->items.items[rq->shard].text;
+	else
+		return error_set(reterr, ERR_CORRUPT, "the lease came without the item of shard %u",
+				 rq->shard);
+	in->end = in->item.size;
+	return 0;
+}
+
+static int make_pipe(struct input *in, struct error *reterr)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return error_set(reterr, ERR_IO, "cannot make a pipe for stdin: %s", strerror(errno));
+	fcntl(fds[1], F_SETPIPE_SZ, PIPE_BYTES); /* larger is faster; the default works too */
+	fcntl(fds[1], F_SETFL, O_NONBLOCK);
+	in->stdin_fd = fds[0];
+	in->feed_fd = fds[1];
+	return 0;
+}
+
+static bool is_empty(const struct input *in)
+{
+	return in->gather == NULL && in->at >= in->end;
+}
+
+/* Blocking: the child starts when its file is whole. */
+static int write_file(const struct input_request *rq, struct input *in, struct error *reterr)
+{
+	char path[4096];
+	int rc;
+
+	snprintf(path, sizeof path, "%s/input", rq->scratch);
+	in->file = arena_copy(rq->arena, bytes_of(path));
+	in->feed_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (in->feed_fd < 0)
+		return error_set(reterr, ERR_IO, "cannot write the input file %s: %s", path, strerror(errno));
+	while ((rc = input_feed(in, reterr)) > 0)
+		;
+	if (in->feed_fd >= 0)
+		close(in->feed_fd);
+	in->feed_fd = -1;
+	return rc;
+}
+
+int input_open(const struct input_request *rq, struct input *ret, struct error *reterr)
+{
+	const struct plan *p = &rq->arm->parameters->plan;
+	uint8_t mode = rq->arm->run->run.input;
+	struct input in = {.stdin_fd = -1, .feed_fd = -1, .file_fd = -1};
+	int rc = 0;
+
+	if (p->kind == PLAN_ITEMS)
+		rc = open_item(rq, &in, reterr); /* also for {{shard.item}} */
+	else if (p->kind == PLAN_GATHER)
+		rc = open_gather(rq, &in, reterr);
+	else if (p->kind == PLAN_BYTES && mode != FEED_NONE)
+		rc = open_range(rq, &in, reterr);
+	if (rc == 0 && mode == FEED_FILE)
+		rc = write_file(rq, &in, reterr);
+	else if (rc == 0 && (mode == FEED_STDIN || p->kind == PLAN_GATHER) && !is_empty(&in))
+		rc = make_pipe(&in, reterr);
+	if (rc < 0)
+		input_close(&in);
+	else
+		*ret = in;
+	return rc;
+}
+
+void input_started(struct input *in)
+{
+	if (in->stdin_fd >= 0)
+		close(in->stdin_fd);
+	in->stdin_fd = -1;
+}
+
+/* 1: moved some; 0: nothing more, or nobody reads; 2: the pipe is full. */
+static int feed_once(struct input *in, struct error *reterr)
+{
+	off_t at = (off_t)in->at;
+	ssize_t moved;
+
+	if (in->at >= in->end)
+		return 0;
+	if (in->item.data != NULL)
+		moved = write(in->feed_fd, in->item.data + in->at, in->end - in->at);
+	else if (in->stdin_fd < 0 && in->file.size == 0)
+		moved = splice(in->file_fd, &at, in->feed_fd, NULL, (size_t)(in->end - in->at),
+			       SPLICE_F_NONBLOCK);
+	else
+		moved = copy_file_range(in->file_fd, &at, in->feed_fd, NULL, (size_t)(in->end - in->at), 0);
+	if (moved < 0 && errno == EAGAIN)
+		return 2;
+	if (moved < 0)
+		return errno == EPIPE
+			   ? 0
+			   : error_set(reterr, ERR_IO, "cannot hand over the input: %s", strerror(errno));
+	if (moved == 0)
+		return error_set(reterr, ERR_INVALID, "the input became shorter while its job ran");
+	in->at += (uint64_t)moved;
+	return 1;
+}
+
+int input_feed(struct input *in, struct error *reterr)
+{
+	int rc;
+
+	if (in->gather != NULL) {
+		rc = gather_feed(in->gather, in->feed_fd, reterr);
+	} else {
+		do
+			rc = feed_once(in, reterr);
+		while (rc == 1);
+		rc = rc == 2 ? 1 : rc;
+	}
+	if (rc <= 0) {
+		close(in->feed_fd);
+		in->feed_fd = -1;
+	}
+	return rc;
+}
+
+void input_close(struct input *in)
+{
+	input_started(in);
+	if (in->feed_fd >= 0)
+		close(in->feed_fd);
+	if (in->file_fd >= 0)
+		close(in->file_fd);
+	gather_close(in->gather);
+	if (in->file.size > 0)
+		unlink((const char *)in->file.data);
+	if (in->manifest.size > 0)
+		unlink((const char *)in->manifest.data);
+	*in = (struct input){.stdin_fd = -1, .feed_fd = -1, .file_fd = -1};
+}

@@ -1,0 +1,54 @@
+/* shardmill-worker: runs shards on cores of one NUMA node. */
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "worker/agent.h"
+
+static const struct options_spec spec = {
+    .program = "shardmill-worker",
+    .synopsis = "[OPTION]...",
+    .summary = "run shards that a shardmill dispatcher leases to this machine",
+    .details = "SIGTERM drains it: what runs is finished, the rest given back, and it leaves when all is "
+	       "acknowledged. A second one ends what runs.",
+    .scopes = PARAM_SCOPE_WORKER,
+};
+
+static int check_needed(const struct params *p, struct error *reterr)
+{
+	static const enum param_id needed[] = {PARAM_KEYS_DIR, PARAM_OUTPUT_DIR};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(needed); i++)
+		if (params_text(p, needed[i])[0] == '\0') {
+			error_set(reterr, ERR_INVALID, "a worker needs %s", param_info(needed[i])->name);
+			error_help(
+			    reterr,
+			    "both are in the dispatcher's state directory; `shardmill up` passes them");
+			return ERR_INVALID;
+		}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	char line[ERROR_LINE_MAX];
+	struct params params;
+	struct error e;
+	int first, code = 2, rc;
+
+	if (options_start(&spec, &params, argc, argv, &first, &code)) {
+		log_configure((enum log_level)params_choice(&params, PARAM_LOG_LEVEL),
+			      (enum log_format)params_choice(&params, PARAM_LOG_FORMAT), STDERR_FILENO);
+		check_set_hook(log_check_failed);
+		rc = check_needed(&params, &e);
+		if (rc == 0)
+			rc = agent_run(&params, &code, &e);
+		if (rc < 0) {
+			log_error("the worker cannot start", log_error_field(&e, line, sizeof line));
+			code = 2;
+		}
+	}
+	params_fini(&params);
+	return code;
+}

@@ -1,0 +1,169 @@
+#include "worker/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+/* What the child needs; it shares our memory until execve. */
+struct child {
+	const struct process_spec *spec;
+	sigset_t mask;	  /* that the new program starts with: nothing blocked */
+	int failed_errno; /* written by the child, read by us: VFORK orders the two */
+	const char *failed_step;
+};
+
+static int try_executable(const char *path, struct error *reterr)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return error_set(reterr, ERR_NOT_FOUND, "no program `%s`: %s", path, strerror(errno));
+	if (S_ISDIR(st.st_mode) || access(path, X_OK) < 0)
+		return error_set(reterr, ERR_DENIED, "`%s` is there, but cannot be executed", path);
+	return 0;
+}
+
+int process_find(const char *name, char *ret, size_t size, struct error *reterr)
+{
+	const char *dirs = getenv("PATH");
+	int found = ERR_NOT_FOUND;
+
+	if (strchr(name, '/') != NULL) {
+		if ((size_t)snprintf(ret, size, "%s", name) >= size)
+			return error_set(reterr, ERR_LIMIT, "the program's path is longer than %zu bytes",
+					 size);
+		return try_executable(name, reterr);
+	}
+	if (dirs == NULL || dirs[0] == '\0')
+		dirs = "/usr/local/bin:/usr/bin:/bin";
+	for (const char *end; found != 0 && *dirs != '\0'; dirs = *end ? end + 1 : end) {
+		int rc;
+
+		end = strchrnul(dirs, ':');
+		if ((size_t)snprintf(ret, size, "%.*s/%s", (int)(end - dirs), dirs, name) >= size)
+			continue;
+		rc = try_executable(ret, reterr);
+		if (rc == 0 || rc == ERR_DENIED)
+			found = rc;
+		if (rc == 0)
+			return 0;
+	}
+	if (found == ERR_NOT_FOUND) {
+		error_set(reterr, ERR_NOT_FOUND, "no program `%s` in the worker's PATH", name);
+		error_help(reterr, "install it on this machine, or give its path in `exec`");
+	}
+	return found;
+}
+
+static bool place(struct child *c, int from, int to, int flags)
+{
+	int fd = from;
+
+	if (from < 0)
+		fd = open("/dev/null", flags);
+	if (fd < 0 || dup2(fd, to) < 0) { /* dup2 of a descriptor to another drops close-on-exec */
+		c->failed_step = "give it its standard streams";
+		return false;
+	}
+	return true;
+}
+
+static bool set_limits(struct child *c)
+{
+	struct rlimit fsize = {c->spec->file_bytes_max, c->spec->file_bytes_max};
+
+	if (c->spec->file_bytes_max == 0 || setrlimit(RLIMIT_FSIZE, &fsize) == 0)
+		return true;
+	c->failed_step = "bound its files";
+	return false;
+}
+
+/* Runs in our memory, on its own stack, with every signal blocked: system calls only. */
+static int child_main(void *arg)
+{
+	struct child *c = arg;
+	const struct process_spec *s = c->spec;
+
+	setsid();
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
+	if (!place(c, s->stdin_fd, 0, O_RDONLY) || !place(c, s->stdout_fd, 1, O_WRONLY) ||
+	    !place(c, s->stderr_fd, 2, O_WRONLY) || !set_limits(c))
+		goto failed;
+	if (s->directory != NULL && chdir(s->directory) < 0) {
+		c->failed_step = "enter its directory";
+		goto failed;
+	}
+	sigprocmask(SIG_SETMASK, &c->mask, NULL);
+	execve(s->path, s->argv, s->envp);
+	c->failed_step = "start it";
+failed:
+	c->failed_errno = errno;
+	_exit(127);
+}
+
+int process_start(const struct process_spec *spec, struct process *ret, int *ret_errno, struct error *reterr)
+{
+	struct child c = {.spec = spec};
+	struct process p = {-1, -1};
+	sigset_t all, before;
+	int code;
+
+	/* Streams must not lie on 0..2: placing one would cover the next. */
+	CHECK(spec->stdin_fd < 0 || spec->stdin_fd > 2);
+	CHECK((spec->stdout_fd < 0 || spec->stdout_fd > 2) && (spec->stderr_fd < 0 || spec->stderr_fd > 2));
+	sigemptyset(&c.mask);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	p.pid = clone(child_main, (uint8_t *)spec->stack + PROCESS_STACK_BYTES,
+		      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &c, &p.pidfd);
+	code = p.pid < 0 ? errno : c.failed_errno;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (code == 0) {
+		*ret = p;
+		return 0;
+	}
+	if (p.pid > 0) {
+		waitpid(p.pid, NULL, 0);
+		close(p.pidfd);
+	}
+	*ret_errno = code;
+	error_set(reterr, ERR_IO, "cannot %s: %s", p.pid < 0 ? "make a process" : c.failed_step,
+		  strerror(code));
+	return error_where(reterr, "%s", spec->path);
+}
+
+void process_wait(struct process *p, struct process_end *ret)
+{
+	struct process_end end = {0};
+	siginfo_t info;
+	int status = 0;
+
+	/* First without reaping, so that the number stays the group's while its rest is ended. */
+	while (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOWAIT) < 0)
+		CHECK(errno == EINTR);
+	process_kill_tree(p->pid, SIGKILL);
+	while (wait4(p->pid, &status, 0, &end.usage) < 0)
+		CHECK(errno == EINTR);
+	close(p->pidfd);
+	p->pidfd = -1;
+	end.exited = WIFEXITED(status);
+	end.code = end.exited ? WEXITSTATUS(status) : WTERMSIG(status);
+	*ret = end;
+}
+
+void process_kill_tree(pid_t leader, int sig)
+{
+	kill(-leader, sig);
+}

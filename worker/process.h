@@ -1,0 +1,51 @@
+/* Starting, watching and ending one attempt's process tree.
+ *
+ * The child leads a session of its own; it inherits the calling thread's binding and memory policy.
+ * It is started like posix_spawn does it (clone with VM and VFORK: nothing of a large worker is
+ * copied), by hand because posix_spawn can set no limits and gives no pidfd.
+ * Thread: any; a struct process belongs to one thread, but process_kill_tree may be called from another
+ * while that one waits. */
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+/* Bytes of stack that the child needs until it becomes another program. */
+#define PROCESS_STACK_BYTES ((size_t)32768)
+
+struct process_spec {
+	const char *path;  /* of the executable, looked up already */
+	char *const *argv; /* NULL-terminated, as envp */
+	char *const *envp;
+	const char *directory;
+	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
+	uint64_t file_bytes_max;	    /* RLIMIT_FSIZE; 0 = as the worker's */
+	void *stack;			    /* PROCESS_STACK_BYTES, 16-aligned; one start at a time */
+};
+
+struct process {
+	pid_t pid;
+	int pidfd;
+};
+
+struct process_end {
+	bool exited;	     /* else by a signal */
+	int code;	     /* exit code or signal */
+	struct rusage usage; /* of the leader and what it waited for */
+};
+
+/* The executable that argv[0] names: itself when it has a slash, else by PATH. The text goes to
+ * ret[size]. ERR_NOT_FOUND and ERR_DENIED in words. */
+int process_find(const char *name, char *ret, size_t size, struct error *reterr) MUST_CHECK;
+
+/* On failure the errno of the step that failed is in *ret_errno and its words in reterr. */
+int process_start(const struct process_spec *spec, struct process *ret, int *ret_errno,
+		  struct error *reterr) MUST_CHECK;
+
+/* Blocks until the leader ends, then ends what is left of its session's group and closes the pidfd. */
+void process_wait(struct process *p, struct process_end *ret);
+
+/* Signals the whole group; harmless when it has ended. */
+void process_kill_tree(pid_t leader, int sig);

@@ -1,0 +1,50 @@
+/* What a worker and a resident runner say to each other over the runner's stdin and stdout. Pure.
+ *
+ * Version 1, two encodings of the same messages: `msgpack`, each a map behind its length (32 bits, big
+ * endian), and `json`, each an object on a line of its own. Unknown members are skipped.
+ *
+ *   worker  {type: "hello", protocol: 1, format, worker, slot}
+ *   runner  {type: "hello", protocol: 1}
+ *   worker  {type: "job", job, name, phase, shards, plan: {kind, …}, values: {path: text}}
+ *   worker  {type: "run", token: "<epoch>-<lease>", first, count, items?: [text]}
+ *   runner  {type: "done", first, count, failed?: [[shard, kind, code, why?]], results?: [[shard, bytes]]}
+ *
+ * A `job` precedes the first `run` of each job; up to two runs are in flight. `done` answers the runs
+ * in order, whole or in pieces from the front; a shard in it that is not in `failed` succeeded, and
+ * what `results` has for it is its output. kind is `exit` or `runner` (the default), code a number.
+ * The worker closes stdin when it wants no more: the runner ends. What it writes to stderr is kept for
+ * the words of a failure. */
+#pragma once
+
+#include "base/buf.h"
+#include "jobs/slice.h"
+#include "worker/core/core.h"
+
+#define RUNNER_PROTOCOL 1
+
+void runner_encode_hello(const struct uuid *worker, uint32_t slot, uint8_t format, struct buf *out);
+void runner_encode_job(const struct worker_arm *arm, uint8_t format, struct buf *out);
+/* items: of the lease, when it has any; first_of_lease tells which is which. */
+void runner_encode_run(const struct worker_arm *arm, const struct slice *slice, struct range run,
+		       uint8_t format, struct buf *out);
+
+enum runner_message_type { RUNNER_HELLO = 1, RUNNER_DONE };
+
+struct runner_result {
+	uint32_t shard;
+	struct bytes output;
+};
+
+struct runner_message {
+	enum runner_message_type type;
+	uint64_t protocol;	    /* HELLO */
+	struct range done;	    /* DONE */
+	struct failure_list failed; /* one shard each; texts in the arena */
+	struct runner_result *results;
+	uint32_t result_count;
+};
+
+/* Takes one message from the front of `in`. 1: *ret, and *used_ret bytes are done with; 0: not whole
+ * yet; ERR_INVALID, ERR_LIMIT, ERR_VERSION in words. *ret lives as long as the arena. */
+int runner_decode(struct bytes in, uint8_t format, struct arena *arena, struct runner_message *ret,
+		  size_t *used_ret, struct error *reterr) MUST_CHECK;

@@ -1,0 +1,238 @@
+#include "worker/slot.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "worker/runner.h"
+#include "worker/slot_impl.h"
+
+static void wake(struct slot *s)
+{
+	uint64_t one = 1;
+	ssize_t done = write(s->wake_fd, &one, sizeof one);
+
+	(void)done; /* full means raised already */
+}
+
+static void sleep_until_woken(struct slot *s)
+{
+	struct pollfd p = {s->wake_fd, POLLIN, 0};
+	uint64_t count;
+
+	if (poll(&p, 1, -1) > 0) {
+		ssize_t got = read(s->wake_fd, &count, sizeof count);
+
+		(void)got;
+	}
+}
+
+/* The word is read, and the release recorded, before the cell may be armed again. */
+static void release(struct slot *s, uint32_t cell)
+{
+	struct token token = s->cells[cell].token;
+
+	atomic_store(&s->stop[cell], false);
+	cell_release(&s->cells[cell]);
+	slot_record_release(s, cell, token);
+}
+
+void slot_release_other(struct slot *s)
+{
+	uint32_t other = 1 - s->turn;
+	struct cell_view v;
+
+	if (!cell_is_armed(&s->cells[other]))
+		return;
+	v = cell_peek(&s->cells[other]);
+	if (v.next == v.end)
+		release(s, other);
+}
+
+/* One cell from its arming to its release. */
+static void run_cell(struct slot *s, uint32_t cell)
+{
+	struct token token = s->cells[cell].token;
+	struct work work;
+	struct range r;
+
+	work_prepare(&work, s, &s->arms[cell]);
+	if (work.arm.run->run.kind == RUN_RUNNER && work.failed == 0)
+		runner_run_cell(s, &work, cell);
+	while (r = cell_take(&s->cells[cell], 1), r.count > 0) {
+		struct verdict v;
+
+		attempt_run(s, &work, r.first, &v);
+		if (!v.stopped)
+			slot_record(s, cell, token, r, &v);
+	}
+	work_fini(&work);
+	release(s, cell);
+}
+
+static void *slot_main(void *arg)
+{
+	struct slot *s = arg;
+	struct error e;
+
+	if (topology_bind_thread(s->shared->topology, s->first_core, s->core_count, &e) < 0)
+		log_warn("a slot runs unpinned", log_u64("slot", s->number), log_text("error", e.what));
+	while (!atomic_load(&s->closing)) {
+		uint32_t cell = s->turn;
+
+		if (!cell_is_armed(&s->cells[cell])) {
+			slot_release_other(s);
+			sleep_until_woken(s);
+			continue;
+		}
+		run_cell(s, cell);
+		s->turn = 1 - cell;
+	}
+	runner_end(s);
+	return NULL;
+}
+
+static int start_thread(struct slot *s, struct error *reterr)
+{
+	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&s->thread, NULL, slot_main, s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc == 0 ? 0 : error_set(reterr, ERR_IO, "a slot's thread does not start: %s", strerror(rc));
+}
+
+static void destroy(struct slot *s)
+{
+	for (struct slot_batch *b = slot_fetch(s), *next; b != NULL; b = next) {
+		next = b->next;
+		slot_batch_free(b);
+	}
+	output_close(&s->output);
+	if (s->scratch[0] != '\0')
+		rmdir(s->scratch);
+	if (s->wake_fd >= 0)
+		close(s->wake_fd);
+	arena_fini(&s->arena);
+	pthread_mutex_destroy(&s->lock);
+	free(s->stack);
+	free(s);
+}
+
+int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *ref, unsigned first_core,
+	      struct slot **ret, struct error *reterr)
+{
+	struct slot *s = NULL;
+	int rc;
+
+	CHECK(posix_memalign((void **)&s, 64, sizeof *s) == 0);
+	memset(s, 0, sizeof *s);
+	s->shared = shared;
+	s->number = ref->slot;
+	s->shape =
+	    (struct resources){.cpu_milli = ref->shape.cpu_milli, .memory_bytes = ref->shape.memory_bytes};
+	s->first_core = first_core;
+	s->core_count = ref->shape.cpu_milli <= 1000 ? 1 : (unsigned)((ref->shape.cpu_milli + 999) / 1000);
+	if (s->core_count > shared->topology->core_count) /* told to hand out more than there is */
+		s->core_count = shared->topology->core_count;
+	arena_init(&s->arena, 0);
+	pthread_mutex_init(&s->lock, NULL);
+	CHECK(posix_memalign(&s->stack, 16, PROCESS_STACK_BYTES) == 0);
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	snprintf(s->scratch, sizeof s->scratch, "%s/slot-%u", shared->scratch, ref->slot);
+	rc = s->wake_fd < 0 || (mkdir(s->scratch, 0700) < 0 && errno != EEXIST)
+		 ? error_set(reterr, ERR_IO, "cannot make a slot in %s: %s", s->scratch, strerror(errno))
+		 : 0;
+	if (rc == 0)
+		rc = output_open(&s->output, shared->output, reterr);
+	if (rc == 0)
+		rc = start_thread(s, reterr);
+	if (rc < 0) {
+		destroy(s);
+		return rc;
+	}
+	*ret = s;
+	return 0;
+}
+
+void slot_close(struct slot *s)
+{
+	if (s == NULL)
+		return;
+	atomic_store(&s->closing, true);
+	wake(s);
+	pthread_join(s->thread, NULL);
+	destroy(s);
+}
+
+unsigned slot_first_core(const struct slot *s)
+{
+	return s->first_core;
+}
+
+unsigned slot_core_count(const struct slot *s)
+{
+	return s->core_count;
+}
+
+void slot_arm(struct slot *s, const struct worker_arm *arm)
+{
+	s->arms[arm->cell] = *arm;
+	atomic_store(&s->stop[arm->cell], false);
+	cell_arm(&s->cells[arm->cell], arm->token, arm->range);
+	wake(s);
+}
+
+static bool holds(const struct slot *s, uint32_t cell, struct token token)
+{
+	return cell_is_armed(&s->cells[cell]) && s->cells[cell].token.epoch == token.epoch &&
+	       s->cells[cell].token.lease == token.lease;
+}
+
+bool slot_lower_end(struct slot *s, const struct worker_lower_end *l, struct cell_view *ret)
+{
+	if (!holds(s, l->cell, l->token))
+		return false;
+	*ret = cell_lower_end(&s->cells[l->cell], l->end);
+	wake(s);
+	return true;
+}
+
+void slot_stop(struct slot *s, const struct worker_stop *st)
+{
+	if (!holds(s, st->cell, st->token))
+		return;
+	cell_lower_end(&s->cells[st->cell], 0);
+	atomic_store(&s->stop[st->cell], true);
+	wake(s);
+}
+
+struct cell_view slot_peek(const struct slot *s, uint32_t cell)
+{
+	return cell_peek(&s->cells[cell]);
+}
+
+int slot_sync(struct slot *s, struct error *reterr)
+{
+	return output_sync(&s->output, reterr);
+}
+
+uint32_t slot_segment(struct slot *s)
+{
+	uint32_t segment;
+
+	pthread_mutex_lock(&s->output.lock);
+	segment = s->output.segment;
+	pthread_mutex_unlock(&s->output.lock);
+	return segment;
+}

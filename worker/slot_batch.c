@@ -1,0 +1,121 @@
+/* What a slot keeps for the agent. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "worker/slot_impl.h"
+
+static void notify(struct slot *s)
+{
+	uint64_t one = 1;
+	ssize_t done = write(s->shared->notify_fd, &one, sizeof one);
+
+	(void)done; /* full means raised already */
+}
+
+/* The last batch when it goes on with the same cell and segment, else a new one. Under the lock. */
+static struct slot_batch *batch_for(struct slot *s, uint32_t cell, struct token token, bool *was_empty)
+{
+	struct slot_batch *b = s->last;
+
+	*was_empty = s->first == NULL;
+	if (b != NULL && b->cell == cell && !b->released && b->segment == s->output.segment &&
+	    b->token.epoch == token.epoch && b->token.lease == token.lease)
+		return b;
+	b = check_calloc(1, sizeof *b);
+	b->cell = cell;
+	b->token = token;
+	b->segment = s->output.segment;
+	arena_init(&b->texts, 0);
+	if (s->last == NULL)
+		s->first = b;
+	else
+		s->last->next = b;
+	s->last = b;
+	return b;
+}
+
+static void add_done(struct slot_batch *b, struct range r)
+{
+	struct range *last = b->done.count > 0 ? &b->done.items[b->done.count - 1] : NULL;
+
+	if (last != NULL && range_end(*last) == r.first) {
+		last->count += r.count;
+		return;
+	}
+	if (b->done.count == b->done_room) {
+		b->done_room = b->done_room == 0 ? 4 : b->done_room * 2;
+		b->done.items = check_realloc(b->done.items, b->done_room, sizeof *b->done.items);
+	}
+	b->done.items[b->done.count++] = r;
+}
+
+static void add_failed(struct slot_batch *b, struct range r, const struct verdict *v)
+{
+	if (b->failed.count == b->failed_room) {
+		b->failed_room = b->failed_room == 0 ? 4 : b->failed_room * 2;
+		b->failed.items = check_realloc(b->failed.items, b->failed_room, sizeof *b->failed.items);
+	}
+	b->failed.items[b->failed.count++] = (struct failure){.first = r.first,
+							      .count = r.count,
+							      .kind = v->kind,
+							      .code = v->code,
+							      .why = arena_copy(&b->texts, bytes_of(v->why))};
+}
+
+static unsigned bucket_of(usec_t us)
+{
+	unsigned k = us < 2 ? 0 : 63u - (unsigned)__builtin_clzll((unsigned long long)us);
+
+	return k < RUN_BUCKETS ? k : RUN_BUCKETS - 1;
+}
+
+void slot_record(struct slot *s, uint32_t cell, struct token token, struct range shards,
+		 const struct verdict *v)
+{
+	struct slot_batch *b;
+	bool was_empty;
+
+	pthread_mutex_lock(&s->lock);
+	b = batch_for(s, cell, token, &was_empty);
+	if (v->done)
+		add_done(b, shards);
+	else
+		add_failed(b, shards, v);
+	b->run_us += (uint64_t)v->run_us;
+	b->output_bytes += v->output_bytes;
+	b->run_counts[bucket_of(v->run_us / shards.count)] += shards.count;
+	pthread_mutex_unlock(&s->lock);
+	if (was_empty)
+		notify(s);
+}
+
+void slot_record_release(struct slot *s, uint32_t cell, struct token token)
+{
+	bool was_empty;
+
+	pthread_mutex_lock(&s->lock);
+	batch_for(s, cell, token, &was_empty)->released = true;
+	pthread_mutex_unlock(&s->lock);
+	if (was_empty)
+		notify(s);
+}
+
+struct slot_batch *slot_fetch(struct slot *s)
+{
+	struct slot_batch *b;
+
+	pthread_mutex_lock(&s->lock);
+	b = s->first;
+	s->first = s->last = NULL;
+	pthread_mutex_unlock(&s->lock);
+	return b;
+}
+
+void slot_batch_free(struct slot_batch *b)
+{
+	free(b->done.items);
+	free(b->failed.items);
+	arena_fini(&b->texts);
+	free(b);
+}

@@ -1,0 +1,158 @@
+/* A lease, made ready to run: what does not change from shard to shard. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/limits.h"
+#include "worker/slot_impl.h"
+
+#define SECRET_BYTES_MAX ((size_t)65536)
+#define ALL_SCOPES                                                                                           \
+	(TEMPLATE_EVENT | TEMPLATE_JOB | TEMPLATE_SHARD | TEMPLATE_VALUE | TEMPLATE_ITEM | TEMPLATE_BYTES |  \
+	 TEMPLATE_INPUT)
+
+static int compile(struct work *w, struct bytes text, struct template *ret)
+{
+	int rc = template_compile(text, ALL_SCOPES, &w->arena, ret, NULL, &w->why);
+
+	return rc < 0 ? rc : template_resolve(ret, &w->arm.definition->value_names, &w->why);
+}
+
+static int compile_all(struct work *w)
+{
+	const struct run_spec *run = &w->arm.run->run;
+
+	w->argv = arena_alloc(&w->arena, (run->argv.count + 1) * sizeof *w->argv);
+	w->env = arena_alloc(&w->arena, (run->env.count + 1) * sizeof *w->env);
+	for (uint32_t i = 0; i < run->argv.count; i++)
+		if (compile(w, run->argv.items[i].text, &w->argv[i]) < 0)
+			return ERR_INVALID;
+	for (uint32_t i = 0; i < run->env.count; i++)
+		if (compile(w, run->env.items[i].value, &w->env[i]) < 0)
+			return ERR_INVALID;
+	return 0;
+}
+
+static void add_env(struct work *w, struct buf *line)
+{
+	w->env_fixed[w->env_fixed_count++] = arena_copy(&w->arena, buf_bytes(line));
+	buf_clear(line);
+}
+
+/* Secrets come from files on the worker; a last newline is not part of one. */
+static int add_secrets(struct work *w, struct buf *line)
+{
+	const struct pair_list *from = &w->arm.run->run.env_from;
+
+	for (uint32_t i = 0; i < from->count; i++) {
+		struct bytes path = arena_copy(&w->arena, from->items[i].value);
+		int rc;
+
+		buf_printf(line, "%.*s=", (int)from->items[i].name.size,
+			   (const char *)from->items[i].name.data);
+		rc = fs_read_file((const char *)path.data, SECRET_BYTES_MAX, line, &w->why);
+		if (rc < 0)
+			return rc;
+		if (line->size > 0 && line->data[line->size - 1] == '\n')
+			line->size--;
+		if (memchr(line->data, '\0', line->size) != NULL)
+			return error_set(&w->why, ERR_INVALID, "the file %s of env_from holds a NUL byte",
+					 (const char *)path.data);
+		add_env(w, line);
+	}
+	return 0;
+}
+
+static bool is_overridden(const struct run_spec *run, const char *line)
+{
+	size_t size = strcspn(line, "=");
+	struct bytes name = BYTES(line, size);
+
+	if (size > 10 && memcmp(line, "SHARDMILL_", 10) == 0)
+		return true;
+	for (uint32_t i = 0; i < run->env.count; i++)
+		if (bytes_equal(run->env.items[i].name, name))
+			return true;
+	for (uint32_t i = 0; i < run->env_from.count; i++)
+		if (bytes_equal(run->env_from.items[i].name, name))
+			return true;
+	return false;
+}
+
+static int fixed_environment(struct work *w, const struct slot *s)
+{
+	const struct run_spec *run = &w->arm.run->run;
+	struct bytes name = w->arm.parameters->name;
+	struct buf line = {0};
+	char id[33];
+	size_t inherited = 0;
+	int rc;
+
+	while (s->shared->environ[inherited] != NULL)
+		inherited++;
+	w->env_fixed = arena_alloc(&w->arena, (inherited + run->env_from.count + 5) * sizeof *w->env_fixed);
+	for (size_t i = 0; i < inherited; i++)
+		if (!is_overridden(run, s->shared->environ[i]))
+			w->env_fixed[w->env_fixed_count++] = bytes_of(s->shared->environ[i]);
+	uuid_text(&s->shared->worker, id);
+	buf_printf(&line, "SHARDMILL_JOB=%llu", (unsigned long long)w->arm.job);
+	add_env(w, &line);
+	buf_printf(&line, "SHARDMILL_NAME=%.*s", (int)name.size, (const char *)name.data);
+	add_env(w, &line);
+	buf_printf(&line, "SHARDMILL_PHASE=%.*s", (int)w->arm.run->name.size,
+		   (const char *)w->arm.run->name.data);
+	add_env(w, &line);
+	buf_printf(&line, "SHARDMILL_SHARDS=%u", w->arm.parameters->plan.shard_count);
+	add_env(w, &line);
+	buf_printf(&line, "SHARDMILL_WORKER=%s", id);
+	add_env(w, &line);
+	rc = add_secrets(w, &line);
+	buf_fini(&line);
+	return rc;
+}
+
+static int find_program(struct work *w)
+{
+	struct bytes name;
+
+	if (w->arm.run->run.argv.count == 0)
+		return error_set(&w->why, ERR_INVALID, "the definition names no program");
+	if (!template_is_literal(&w->argv[0]))
+		return 0; /* looked up for each shard */
+	name = arena_copy(&w->arena, w->argv[0].part_count > 0 ? w->argv[0].parts[0].text : BYTES(NULL, 0));
+	w->failed_code = ENOENT;
+	return process_find((const char *)name.data, w->path, sizeof w->path, &w->why);
+}
+
+static void fail(struct work *w, int rc, uint8_t kind)
+{
+	w->failed = rc;
+	w->failed_kind = kind;
+}
+
+void work_prepare(struct work *w, const struct slot *s, const struct worker_arm *arm)
+{
+	int rc;
+
+	*w = (struct work){.arm = *arm};
+	arena_init(&w->arena, 0);
+	rc = slice_decode(arm->slice, &w->slice, &w->arena, &w->why);
+	if (rc < 0) {
+		fail(w, rc, FAILURE_INPUT);
+		return;
+	}
+	rc = compile_all(w);
+	if (rc == 0)
+		rc = fixed_environment(w, s);
+	if (rc == 0)
+		rc = find_program(w);
+	if (rc < 0)
+		fail(w, rc, FAILURE_START);
+}
+
+void work_fini(struct work *w)
+{
+	arena_fini(&w->arena);
+}
