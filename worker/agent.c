@@ -13,10 +13,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "worker/agent_impl.h"
+#include "worker/strays.h"
 
 /* Slots are looked at once in so long while they keep raising their flag: short shards are taken in
  * handfuls, and the agent leaves the cores to them. */
 #define FETCH_INTERVAL_US USEC_PER_MSEC
+#define STRAYS_INTERVAL_US (5 * USEC_PER_SEC)
 #define FRAMES_PER_TURN 256
 
 extern char **environ;
@@ -121,6 +123,16 @@ static void on_slot_timer(struct loop *loop, void *arg)
 {
 	(void)loop;
 	agent_fetch_slots(arg);
+}
+
+static void on_strays(struct loop *loop, void *arg)
+{
+	struct agent *a = arg;
+	uint32_t ended = strays_end(a->slots, SLOTS_PER_WORKER_MAX);
+
+	if (ended > 0)
+		log_warn("processes that had left their attempt were ended", log_u64("processes", ended));
+	loop_timer_set(loop, &a->stray_timer, clock_mono_us() + STRAYS_INTERVAL_US);
 }
 
 static void on_synced(struct loop *loop, uint32_t events, void *arg)
@@ -295,8 +307,11 @@ static int open_loop(struct agent *a, struct error *reterr)
 		rc = watch(a, &a->slot_watch, a->notify_fd, on_slots, reterr);
 	if (rc == 0)
 		rc = watch(a, &a->sync_watch, a->syncer.fd, on_synced, reterr);
-	if (rc == 0)
+	a->stray_timer = (struct loop_timer){.fn = on_strays, .arg = a};
+	if (rc == 0) {
 		loop_add_prepare(a->loop, &a->prepare);
+		loop_timer_set(a->loop, &a->stray_timer, clock_mono_us() + STRAYS_INTERVAL_US);
+	}
 	return rc;
 }
 

@@ -28,7 +28,7 @@ struct agent {
 	struct buf unsent; /* frames, length-prefixed, that the connection does not take now */
 	struct loop_watch frame_watch, event_watch, slot_watch, sync_watch;
 	struct loop_task prepare;
-	struct loop_timer tick, slot_timer;
+	struct loop_timer tick, slot_timer, stray_timer;
 	usec_t slots_fetched_us;
 	int notify_fd;
 	int exit_code;

@@ -186,7 +186,7 @@ static int start(struct attempt *a, struct verdict *v)
 	uint64_t written = s->output.out_size > s->output.err_size ? s->output.out_size : s->output.err_size;
 	char *directory = s->scratch;
 	struct process_spec spec;
-	int code = 0;
+	int code = 0, rc;
 
 	if (run->directory.size > 0)
 		directory = (char *)(uintptr_t)arena_copy(&s->arena, run->directory).data;
@@ -201,7 +201,12 @@ static int start(struct attempt *a, struct verdict *v)
 	    .file_bytes_max = max == 0 ? 0 : written + max,
 	    .stack = s->stack,
 	};
-	if (process_start(&spec, &a->process, &code, &a->why) == 0)
+	atomic_store(&s->starting, true);
+	rc = process_start(&spec, &a->process, &code, &a->why);
+	if (rc == 0)
+		atomic_store(&s->leader, a->process.pid);
+	atomic_store(&s->starting, false);
+	if (rc == 0)
 		return 0;
 	fail_error(v, FAILURE_START, code, &a->why);
 	return ERR_IO;
@@ -272,6 +277,7 @@ static void watch(struct attempt *a, usec_t deadline_us)
 		on_time(a, deadline_us);
 	}
 	process_wait(&a->process, &a->end);
+	atomic_store(&a->slot->leader, 0);
 }
 
 static uint8_t exit_verdict(const struct run_spec *run, uint32_t code)

@@ -58,6 +58,7 @@ void runner_end(struct slot *s)
 			process_kill_tree(r->process.pid, SIGKILL);
 	}
 	process_wait(&r->process, &end);
+	atomic_store(&s->runner_leader, 0);
 	s->runner = NULL;
 	forget(r);
 }
@@ -213,7 +214,11 @@ static int start_process(struct slot *s, struct runner *r, const struct work *w,
 	    .stderr_fd = r->err_fd,
 	    .stack = s->stack,
 	};
+	atomic_store(&s->starting, true);
 	rc = process_start(&spec, &r->process, &code, reterr);
+	if (rc == 0)
+		atomic_store(&s->runner_leader, r->process.pid);
+	atomic_store(&s->starting, false);
 	close_fd(&child[0]);
 	close_fd(&child[1]);
 	return rc;

@@ -227,12 +227,15 @@ int slot_sync(struct slot *s, struct error *reterr)
 	return output_sync(&s->output, reterr);
 }
 
-uint32_t slot_segment(struct slot *s)
+bool slot_owns(const struct slot *s, pid_t pid, pid_t session)
 {
-	uint32_t segment;
+	pid_t leader = atomic_load(&s->leader), runner = atomic_load(&s->runner_leader);
 
-	pthread_mutex_lock(&s->output.lock);
-	segment = s->output.segment;
-	pthread_mutex_unlock(&s->output.lock);
-	return segment;
+	return (leader != 0 && (pid == leader || session == leader)) ||
+	       (runner != 0 && (pid == runner || session == runner));
+}
+
+bool slot_is_starting(const struct slot *s)
+{
+	return atomic_load(&s->starting);
 }

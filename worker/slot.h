@@ -61,7 +61,8 @@ struct cell_view slot_peek(const struct slot *s, uint32_t cell);
 /* All batches so far, oldest first; the caller frees each with slot_batch_free. */
 struct slot_batch *slot_fetch(struct slot *s);
 void slot_batch_free(struct slot_batch *b);
+/* Is it one of the slot's processes, or in the session of one? */
+bool slot_owns(const struct slot *s, pid_t pid, pid_t session);
+bool slot_is_starting(const struct slot *s);
 /* The output segment is on disk. */
 int slot_sync(struct slot *s, struct error *reterr) MUST_CHECK;
-/* The segment that the slot writes to now. */
-uint32_t slot_segment(struct slot *s);

@@ -50,8 +50,10 @@ struct slot {
 	char scratch[4096]; /* the slot's own directory */
 	struct arena arena; /* of one attempt */
 	void *stack;
-	struct runner *runner; /* NULL: none */
-	pthread_mutex_t lock;  /* of batches */
+	struct runner *runner;		     /* NULL: none */
+	_Atomic pid_t leader, runner_leader; /* of the attempt in work, of the runner; 0: none */
+	_Atomic bool starting;		     /* a process that is in neither yet */
+	pthread_mutex_t lock;		     /* of batches */
 	struct slot_batch *first, *last;
 };
 
