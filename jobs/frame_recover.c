@@ -285,10 +285,11 @@ static bool only_zeros_are_torn(struct frame_cursor *c, const struct frame *f)
 
 static enum frame_status torn_zeros(const struct frame_cursor *c, struct error *reterr)
 {
-	error_set(reterr, ERR_CORRUPT,
-		  "the last commit, up to record %llu, is whole, but what stands behind it was not written to "
-		  "its end; nothing is lost",
-		  (unsigned long long)(c->chain.lsn - 1));
+	error_set(
+	    reterr, ERR_CORRUPT,
+	    "the last commit, up to record %llu, is whole, but what stands behind it was not written to "
+	    "its end; nothing is lost",
+	    (unsigned long long)(c->chain.lsn - 1));
 	error_where(reterr, "bytes %llu to %llu", (unsigned long long)c->torn_first,
 		    (unsigned long long)(c->torn_end - 1));
 	return FRAME_TORN;
