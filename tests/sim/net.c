@@ -134,12 +134,16 @@ static void send(struct net *n, struct conn *c, enum net_way way, struct bytes f
 		return;
 	n->duplicate_count++;
 	coverage_fault(n->coverage, FAULT_DUPLICATE, w->now_us);
-	if (way == NET_UP && world_chance(w, 500000)) {
+	if (way == NET_UP && world_chance(w, 300000)) {
 		free(n->links[c->host].again);
 		n->links[c->host].again = sim_frame_of(frame);
-	} else {
-		world_push(w, arrival(n, c, way), kind, host, id, 0, sim_frame_of(frame));
+		return;
 	}
+	if (world_chance(w, 500000)) /* an echo, behind frames that were sent later */
+		at += world_between(w, 0, 2 * USEC_PER_SEC);
+	else
+		at = arrival(n, c, way);
+	world_push(w, at, kind, host, id, 0, sim_frame_of(frame));
 }
 
 void net_send_up(struct net *n, uint32_t host, struct bytes frame)

@@ -179,12 +179,13 @@ static void act_on_job(struct sim *s, const struct action *a, uint64_t number)
 
 void sim_client_act(struct sim *s, uint64_t number)
 {
-	const struct action *a = &s->scenario.actions[number];
+	const struct action *a;
 
 	if (number >= SIM_ACTIONS_MAX) {
 		insist(s, number);
 		return;
 	}
+	a = &s->scenario.actions[number];
 	if (a->kind == ACTION_TERM) {
 		sim_worker_term(&s->workers[a->target]);
 		return;
@@ -212,10 +213,11 @@ void sim_client_act(struct sim *s, uint64_t number)
 void sim_client_replied(struct sim *s, const struct dispatcher_reply *r)
 {
 	uint64_t number = r->request & 0xffffffff;
-	const struct action *a = &s->scenario.actions[number];
+	const struct action *a;
 
 	if (!(r->request & REQUEST_ACTION) || number >= SIM_ACTIONS_MAX)
 		return;
+	a = &s->scenario.actions[number];
 	s->answered[number] = true;
 	if (a->kind != ACTION_SUBMIT)
 		return;

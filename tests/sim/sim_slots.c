@@ -149,13 +149,17 @@ bool sim_slots_begin(struct sim_worker *w)
 	return tell;
 }
 
-static void remember_output(struct sim_worker *w, struct token t, struct range r, uint32_t segment)
+/* A sync covers what the core was told of before it asked for it. */
+static void remember_outputs(struct sim_worker *w, const struct sim_slot *s, struct token t)
 {
-	if (w->output_count == w->output_capacity) {
-		w->output_capacity = w->output_capacity ? 2 * w->output_capacity : 32;
-		w->outputs = check_realloc(w->outputs, w->output_capacity, sizeof *w->outputs);
+	for (uint32_t i = 0; i < s->done_count; i++) {
+		if (w->output_count == w->output_capacity) {
+			w->output_capacity = w->output_capacity ? 2 * w->output_capacity : 32;
+			w->outputs = check_realloc(w->outputs, w->output_capacity, sizeof *w->outputs);
+		}
+		w->outputs[w->output_count++] =
+		    (struct sim_output){.token = t, .range = s->done[i], .segment = (uint32_t)(s - w->slots)};
 	}
-	w->outputs[w->output_count++] = (struct sim_output){.token = t, .range = r, .segment = segment};
 }
 
 static void ended_well(struct sim_worker *w, struct sim_slot *s)
@@ -164,10 +168,6 @@ static void ended_well(struct sim_worker *w, struct sim_slot *s)
 	struct range *last = s->done_count ? &s->done[s->done_count - 1] : NULL;
 
 	oracle_well(&w->sim->oracle, t, s->work);
-	if (s->durable[s->current])
-		remember_output(w, t, s->work, (uint32_t)(s - w->slots));
-	else
-		oracle_synced(&w->sim->oracle, t, s->work);
 	s->output_bytes += 10ull * s->work.count;
 	if (last != NULL && range_end(*last) == s->work.first)
 		last->count += s->work.count;
@@ -255,6 +255,8 @@ void sim_slot_progress(struct sim_worker *w, uint32_t slot, uint32_t cell, const
 	ret->failed = (struct failure_list){.items = (struct failure *)failed, .count = failed ? 1 : 0};
 	ret->run_us = s->run_us;
 	ret->output_bytes = s->output_bytes;
+	if (s->durable[cell])
+		remember_outputs(w, s, c->token);
 	s->done_count = 0;
 	s->run_us = s->output_bytes = 0;
 	if (s->busy || v.next != v.end)

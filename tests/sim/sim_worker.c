@@ -208,7 +208,7 @@ void sim_worker_start(struct sim_worker *w)
 	if (world_chance(world, 300000))
 		config.report_ranges_max = (uint32_t)world_between(world, 2, 8);
 	if (world_chance(world, 200000))
-		config.tokens_max = (uint32_t)world_between(world, 2, 6);
+		config.tokens_max = (uint32_t)world_between(world, 16, 24);
 	if (world_chance(world, 300000))
 		config.cache_bytes_max = 1;
 	w->core = worker_core_create(&config);
