@@ -1,0 +1,163 @@
+#include "base/http_client.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/check.h"
+
+struct http_client {
+	CURL *curl;
+	char *socket_path;
+	char error[CURL_ERROR_SIZE];
+};
+
+/* One call in work. */
+struct transfer {
+	CURL *curl;
+	const struct http_call *call;
+	struct buf body;
+	bool too_large, ended;
+};
+
+int http_client_create(const char *socket_path, struct http_client **ret, struct error *reterr)
+{
+	struct http_client *c;
+
+	if (strlen(socket_path) >= sizeof((struct sockaddr_un *)NULL)->sun_path) {
+		error_set(reterr, ERR_LIMIT, "the path of a Unix socket has at most %zu bytes, found %zu",
+			  sizeof((struct sockaddr_un *)NULL)->sun_path - 1, strlen(socket_path));
+		error_where(reterr, "%.200s", socket_path);
+		error_help(reterr, "choose a shorter one with --api-socket");
+		return ERR_LIMIT;
+	}
+	c = check_calloc(1, sizeof *c);
+	c->socket_path = strdup(socket_path);
+	c->curl = curl_easy_init();
+	CHECK(c->socket_path != NULL && c->curl != NULL);
+	*ret = c;
+	return 0;
+}
+
+void http_client_destroy(struct http_client *c)
+{
+	if (c == NULL)
+		return;
+	curl_easy_cleanup(c->curl);
+	free(c->socket_path);
+	free(c);
+}
+
+static size_t on_body(char *data, size_t unit, size_t count, void *arg)
+{
+	struct transfer *t = arg;
+	size_t size = unit * count;
+	long status = 0;
+
+	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (t->call->take != NULL && status / 100 == 2) {
+		t->ended = t->call->take(t->call->take_arg, BYTES(data, size)) != 0;
+		return t->ended ? 0 : size;
+	}
+	t->too_large = t->body.size + size > HTTP_ANSWER_BYTES_MAX;
+	if (t->too_large)
+		return 0;
+	buf_append(&t->body, data, size);
+	return size;
+}
+
+static struct curl_slist *headers_of(const struct http_call *call)
+{
+	struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no waiting for 100 Continue */
+	char type[160];
+
+	if (call->body.data != NULL) {
+		snprintf(type, sizeof type, "Content-Type: %s",
+			 call->type != NULL ? call->type : "application/json");
+		list = curl_slist_append(list, type);
+	}
+	for (size_t i = 0; call->headers != NULL && call->headers[i] != NULL; i++)
+		list = curl_slist_append(list, call->headers[i]);
+	return list;
+}
+
+static void set_up(struct http_client *c, struct transfer *t, const char *url, struct curl_slist *headers)
+{
+	const struct http_call *call = t->call;
+
+	curl_easy_reset(c->curl); /* keeps the connection */
+	curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, c->socket_path);
+	curl_easy_setopt(c->curl, CURLOPT_URL, url);
+	curl_easy_setopt(c->curl, CURLOPT_PROXY, ""); /* the environment's is not for us */
+	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->error);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)((call->timeout_us + 999) / 1000));
+	if (call->body.data != NULL || strcmp(call->method, "POST") == 0) {
+		curl_easy_setopt(c->curl, CURLOPT_POST, 1L);
+		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.size);
+		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS,
+				 call->body.data != NULL ? (const char *)call->body.data : "");
+	}
+	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, call->method);
+}
+
+static int failed(const struct http_client *c, const struct transfer *t, CURLcode code, struct error *reterr)
+{
+	int rc;
+
+	if (t->too_large)
+		rc = error_set(reterr, ERR_LIMIT, "the answer is larger than %zu bytes",
+			       (size_t)HTTP_ANSWER_BYTES_MAX);
+	else if (t->ended)
+		rc = error_set(reterr, ERR_CLOSED, "the answer was not taken to its end");
+	else if (code == CURLE_COULDNT_CONNECT)
+		rc = error_set(reterr, ERR_CLOSED, "no dispatcher listens here");
+	else if (code == CURLE_OPERATION_TIMEDOUT)
+		rc = error_set(reterr, ERR_TIMEOUT, "the dispatcher did not answer in time");
+	else
+		rc = error_set(reterr, ERR_IO, "the dispatcher's answer was cut off: %s",
+			       c->error[0] != '\0' ? c->error : curl_easy_strerror(code));
+	error_where(reterr, "%s", c->socket_path);
+	if (code == CURLE_COULDNT_CONNECT)
+		error_help(reterr, "start it with `shardmill up`, or name its socket with --api-socket");
+	return rc;
+}
+
+int http_client_call(struct http_client *c, const struct http_call *call, struct http_answer *ret,
+		     struct error *reterr)
+{
+	struct transfer t = {.curl = c->curl, .call = call};
+	struct curl_slist *headers = headers_of(call);
+	struct buf url = {0};
+	curl_off_t retry_after = 0;
+	long status = 0;
+	CURLcode code;
+
+	buf_printf(&url, "http://localhost%s", call->path);
+	c->error[0] = '\0';
+	set_up(c, &t, buf_text(&url), headers);
+	code = curl_easy_perform(c->curl);
+	curl_slist_free_all(headers);
+	buf_fini(&url);
+	if (code != CURLE_OK) {
+		buf_fini(&t.body);
+		return failed(c, &t, code, reterr);
+	}
+	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &retry_after);
+	buf_text(&t.body);
+	*ret = (struct http_answer){.status = (unsigned)status, .body = t.body};
+	ret->retry_after_us = (usec_t)retry_after * USEC_PER_SEC;
+	return 0;
+}
+
+void http_answer_fini(struct http_answer *a)
+{
+	buf_fini(&a->body);
+	*a = (struct http_answer){0};
+}
