@@ -37,15 +37,16 @@ struct definition {
 	struct arena arena; /* holds all of it */
 };
 
-/* problems (initialised with this text, may be NULL) gets all errors that were found, reterr the
- * first. */
-int definition_parse(struct bytes text, const char *file, struct problems *problems, struct definition **ret,
+/* file is what people call the text. report (may be NULL) gets all errors that were found, each with its
+ * line and a caret; reterr the first. */
+int definition_parse(struct bytes text, const char *file, struct buf *report, struct definition **ret,
 		     struct error *reterr) MUST_CHECK;
 void definition_destroy(struct definition *d);
 bool definition_matches(const struct definition *d, const struct event *e);
 
-/* `shardmill submit --array 1-1000:2 -- prog {}`: a definition of one command. `{}` inside an argument
- * is {{shard.value}}. Texts are what the keys of the same name would hold; an empty one is left out. */
+/* `shardmill submit --array 1-1000:2 -- prog {}`: a definition of one command. `{}` inside an argument,
+ * when no other brace touches it, is {{shard.value}}. Texts are what the keys of the same name would hold; an
+ * empty one is left out. */
 struct definition_command {
 	struct bytes name; /* empty: the program's */
 	const struct bytes *argv;

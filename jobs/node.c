@@ -26,13 +26,26 @@ struct builder {
 	uint32_t document_count;
 };
 
+static enum fy_scalar_style style_of(struct fy_event *event)
+{
+	struct fy_token *token = event->type == FYET_SCALAR ? fy_event_get_token(event) : NULL;
+
+	return token == NULL ? FYSS_PLAIN : fy_scalar_token_get_style(token);
+}
+
 static struct place place_of(struct fy_event *event)
 {
 	const struct fy_mark *mark = fy_event_start_mark(event);
+	enum fy_scalar_style style = style_of(event);
+	struct place at;
 
 	if (mark == NULL)
 		return (struct place){0, 0};
-	return (struct place){(uint32_t)mark->line + 1, (uint32_t)mark->column + 1};
+	at = (struct place){(uint32_t)mark->line + 1, (uint32_t)mark->column + 1};
+	/* libfyaml's mark is behind the opening quote. */
+	if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && at.column > 1)
+		at.column--;
+	return at;
 }
 
 /* A scalar's text, in the arena. */
@@ -152,9 +165,20 @@ static int add_event(struct builder *b, struct fy_event *event)
 	if (type == FYET_SEQUENCE_START)
 		return open_level(b, event, NODE_LIST);
 	n = add_node(b, event, NODE_SCALAR);
-	n->quoted = fy_event_get_token(event) != NULL &&
-		    fy_scalar_token_get_style(fy_event_get_token(event)) != FYSS_PLAIN;
+	n->quoted = style_of(event) != FYSS_PLAIN;
 	return copy_text(b, event, &n->text);
+}
+
+static bool line_has_braces(struct bytes text, uint32_t line)
+{
+	uint32_t at = 1;
+
+	for (size_t i = 0; i + 1 < text.size && at <= line; i++) {
+		if (at == line && text.data[i] == '{' && text.data[i + 1] == '{')
+			return true;
+		at += text.data[i] == '\n';
+	}
+	return false;
 }
 
 /* What libfyaml says: its first error is the cause. */
@@ -162,15 +186,18 @@ static int syntax_error(struct problems *problems, struct fy_diag *diag)
 {
 	void *at = NULL;
 	struct fy_diag_error *e = fy_diag_errors_iterate(diag, &at);
+	const char *help = NULL;
 	char quoted[200];
+	struct place place;
 
 	if (e == NULL || e->msg == NULL)
 		return problems_add(problems, (struct place){0, 0}, ERR_INVALID, NULL, "expected YAML");
-	/* libfyaml counts lines and columns of collected errors from 1 and 0. */
-	return problems_add(
-	    problems,
-	    (struct place){e->line > 0 ? (uint32_t)e->line : 1, e->column > 0 ? (uint32_t)e->column : 1},
-	    ERR_INVALID, NULL, "expected YAML: %s", text_quote(quoted, sizeof quoted, bytes_of(e->msg)));
+	place.line = e->line > 0 ? (uint32_t)e->line : 1;
+	place.column = e->column > 0 ? (uint32_t)e->column : 1;
+	if (line_has_braces(problems->text, place.line))
+		help = "a text with {{ and }} has to stand in quotes";
+	return problems_add(problems, place, ERR_INVALID, help, "expected YAML: %s",
+			    text_quote(quoted, sizeof quoted, bytes_of(e->msg)));
 }
 
 /* What libfyaml would stumble over, or read differently from what a person sees. */

@@ -1,6 +1,6 @@
 #include "jobs/node.h"
 
-#include <errno.h>
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +77,15 @@ static bool is_number(struct bytes text, bool *real_ret)
 	return at == text.size;
 }
 
+/* Digits without leading zeros. INT64_MIN is not read: nobody means it. */
+static bool fits_int64(const char *digits)
+{
+	static const char most[] = "9223372036854775807";
+	size_t size = strlen(digits), most_size = sizeof most - 1;
+
+	return size < most_size || (size == most_size && strcmp(digits, most) <= 0);
+}
+
 static json_t *number_to_json(const struct node *n, bool real, struct problems *problems)
 {
 	const char *text = (const char *)n->text.data;
@@ -89,17 +98,13 @@ static json_t *number_to_json(const struct node *n, bool real, struct problems *
 				   "the number %s begins with a zero that would be lost", quoted);
 		return NULL;
 	}
-	errno = 0;
 	if (real) {
 		double value = strtod(text, NULL);
 
-		if (errno == 0 || value == 0)
+		if (value <= DBL_MAX && value >= -DBL_MAX)
 			return json_real(value);
-	} else {
-		long long value = strtoll(text, NULL, 10);
-
-		if (errno == 0)
-			return json_integer(value);
+	} else if (fits_int64(text + sign)) {
+		return json_integer(strtoll(text, NULL, 10));
 	}
 	(void)problems_add(problems, n->at, ERR_LIMIT, "put it in quotes if it is text",
 			   "the number %s does not fit into 64 bits", quoted);

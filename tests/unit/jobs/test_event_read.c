@@ -30,75 +30,72 @@ static const char *value(const struct event *e, const char *path)
 	return buf_text(&out);
 }
 
+static const struct {
+	const char *file, *detail_type, *url, *size, *etag, *version, *sequencer, *reason;
+} notifications[] = {
+    {"s3-event.json", "Object Created", "s3://sourcebucket/Happy Face.jpg", "1024",
+     "d41d8cd98f00b204e9800998ecf8427e", "version", "Happy Sequencer", "PutObject"},
+    {"s3-in-sns.json", "Object Created", "s3://sourcebucket/Happy Face.jpg", "1024",
+     "d41d8cd98f00b204e9800998ecf8427e", "version", "Happy Sequencer", "PutObject"},
+    {"s3-in-sns-in-sqs.json", "Object Created", "s3://sourcebucket/Happy Face.jpg", "1024",
+     "d41d8cd98f00b204e9800998ecf8427e", "version", "Happy Sequencer", "PutObject"},
+    {"eventbridge-object-created.json", "Object Created", "s3://DOC-EXAMPLE-BUCKET1/example-key", "5",
+     "b1946ac92492d2347c6235b4d2611184", "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e", "617f08299329d189", "PutObject"},
+    {"eventbridge-object-deleted.json", "Object Deleted", "s3://DOC-EXAMPLE-BUCKET1/example-key", "-",
+     "d41d8cd98f00b204e9800998ecf8427e", "1QW9g1Z99LUNbvaaYVpW9xDlOLU.qxgF", "617f0837b476e463",
+     "DeleteObject"},
+    {"minio-webhook.json", "Object Created", "s3://images/myphoto.jpg", "6474",
+     "430f89010c77aa34fc8760696da62d08-1", "1", "15C32494527B46C5", "PutObject"},
+    {"ceph-rgw.json", "Object Created", "s3://mybucket1/myimage1.jpg", "1024",
+     "37b51d194a7513e45b56f6524f2d51f2", "-", "F7E6D75DC742D108", "PutObject"},
+    {"ceph-001-ObjectCreated_Put.json", "Object Created", "s3://data/in/a b+c%é.txt", "6",
+     "b1946ac92492d2347c6235b4d2611184", "-", "3AAF026B2CB93C10", "PutObject"},
+    {"ceph-002-ObjectCreated_CompleteMultipartUpload.json", "Object Created", "s3://data/in/big.bin",
+     "12582912", "eef8840085d8d12cf3a0861265e81696-2", "-", "3BAF026BE279571D", "CompleteMultipartUpload"},
+    {"ceph-003-ObjectCreated_Put.json", "Object Created", "s3://data/in/ver.txt", "6",
+     "b1946ac92492d2347c6235b4d2611184", "uYjFQIppwq7I4txQWgFZot01lODu.WI", "3DAF026B95DFD832", "PutObject"},
+    {"ceph-004-ObjectRemoved_DeleteMarkerCreated.json", "Object Deleted", "s3://data/in/ver.txt", "-",
+     "b1946ac92492d2347c6235b4d2611184", "-", "3EAF026BB7818025", "DeleteObject"},
+    {"ceph-005-ObjectRemoved_DeleteMarkerCreated.json", "Object Deleted", "s3://data/in/copy.txt", "-", "-",
+     "-", "3FAF026BEEC90413", "DeleteObject"},
+    {"s3-sqs-function.json", "Object Created", "s3://bucket1/in/some file+é.txt", "5",
+     "5d41402abc4b2a76b9719d911017c592", "-", "-", "PutObject"},
+    {"s3-eventbridge-sqs-function.json", "Object Created", "s3://bucket1/in/e", "5", "-", "null",
+     "617f08299329d189", "ObjectCreated"},
+    {"s3-glacier-event.json", "Object Restore Completed", "s3://example-bucket/glacier-test.txt", "1024",
+     "0123456789abcdef0123456789abcdef", "abcdeH0Xp66ep__QDjR76LK7Gc9X4wKO", "0A1B2C3D4E5F678901", "-"},
+    {"s3-lifecycle-event.json", "Object Storage Class Changed", "s3://example-bucket/lifecycle-test.dat",
+     "10485760", "abcd1234ef5678901234567890abcdef", "lifecycleVersion123", "0066LIFECYCLE890", "-"},
+    {"s3-intelligenttier-event.json", "Object Access Tier Changed",
+     "s3://example-bucket/intelligent-tier-test.dat", "5242880", "d41d8cd98f00b204e9800998ecf8427e",
+     "versionExample123", "0066ABC1234567890", "-"},
+    {"s3-replication-event.json", "Replication:OperationFailedReplication",
+     "s3://amzn-s3-demo-bucket1/replication-test.png", "520080", "e12345ca7e88a38428305d3ff7fcb99f",
+     "abcdeH0Xp66ep__QDjR76LK7Gc9X4wKO", "0066DA1CBF104C0D51", "-"},
+};
+
 Test(event_read, what_s3_sends_becomes_what_eventbridge_would_send)
 {
-	static const struct {
-		const char *file, *detail_type, *url, *size, *etag, *version, *sequencer, *reason;
-	} cases[] = {
-	    {"s3-event.json", "Object Created", "s3://sourcebucket/Happy Face.jpg", "1024",
-	     "d41d8cd98f00b204e9800998ecf8427e", "version", "Happy Sequencer", "PutObject"},
-	    {"s3-in-sns.json", "Object Created", "s3://sourcebucket/Happy Face.jpg", "1024",
-	     "d41d8cd98f00b204e9800998ecf8427e", "version", "Happy Sequencer", "PutObject"},
-	    {"s3-in-sns-in-sqs.json", "Object Created", "s3://sourcebucket/Happy Face.jpg", "1024",
-	     "d41d8cd98f00b204e9800998ecf8427e", "version", "Happy Sequencer", "PutObject"},
-	    {"eventbridge-object-created.json", "Object Created", "s3://DOC-EXAMPLE-BUCKET1/example-key", "5",
-	     "b1946ac92492d2347c6235b4d2611184", "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e", "617f08299329d189",
-	     "PutObject"},
-	    {"eventbridge-object-deleted.json", "Object Deleted", "s3://DOC-EXAMPLE-BUCKET1/example-key", "-",
-	     "d41d8cd98f00b204e9800998ecf8427e", "1QW9g1Z99LUNbvaaYVpW9xDlOLU.qxgF", "617f0837b476e463",
-	     "DeleteObject"},
-	    {"minio-webhook.json", "Object Created", "s3://images/myphoto.jpg", "6474",
-	     "430f89010c77aa34fc8760696da62d08-1", "1", "15C32494527B46C5", "PutObject"},
-	    {"ceph-rgw.json", "Object Created", "s3://mybucket1/myimage1.jpg", "1024",
-	     "37b51d194a7513e45b56f6524f2d51f2", "-", "F7E6D75DC742D108", "PutObject"},
-	    {"ceph-001-ObjectCreated_Put.json", "Object Created", "s3://data/in/a b+c%é.txt", "6",
-	     "b1946ac92492d2347c6235b4d2611184", "-", "3AAF026B2CB93C10", "PutObject"},
-	    {"ceph-002-ObjectCreated_CompleteMultipartUpload.json", "Object Created", "s3://data/in/big.bin",
-	     "12582912", "eef8840085d8d12cf3a0861265e81696-2", "-", "3BAF026BE279571D",
-	     "CompleteMultipartUpload"},
-	    {"ceph-003-ObjectCreated_Put.json", "Object Created", "s3://data/in/ver.txt", "6",
-	     "b1946ac92492d2347c6235b4d2611184", "uYjFQIppwq7I4txQWgFZot01lODu.WI", "3DAF026B95DFD832",
-	     "PutObject"},
-	    {"ceph-004-ObjectRemoved_DeleteMarkerCreated.json", "Object Deleted", "s3://data/in/ver.txt", "-",
-	     "b1946ac92492d2347c6235b4d2611184", "-", "3EAF026BB7818025", "DeleteObject"},
-	    {"ceph-005-ObjectRemoved_DeleteMarkerCreated.json", "Object Deleted", "s3://data/in/copy.txt",
-	     "-", "-", "-", "3FAF026BEEC90413", "DeleteObject"},
-	    {"s3-sqs-function.json", "Object Created", "s3://bucket1/in/some file+é.txt", "5",
-	     "5d41402abc4b2a76b9719d911017c592", "-", "-", "PutObject"},
-	    {"s3-eventbridge-sqs-function.json", "Object Created", "s3://bucket1/in/e", "5", "-", "null",
-	     "617f08299329d189", "ObjectCreated"},
-	    {"s3-glacier-event.json", "Object Restore Completed", "s3://example-bucket/glacier-test.txt",
-	     "1024", "0123456789abcdef0123456789abcdef", "abcdeH0Xp66ep__QDjR76LK7Gc9X4wKO",
-	     "0A1B2C3D4E5F678901", "-"},
-	    {"s3-lifecycle-event.json", "Object Storage Class Changed",
-	     "s3://example-bucket/lifecycle-test.dat", "10485760", "abcd1234ef5678901234567890abcdef",
-	     "lifecycleVersion123", "0066LIFECYCLE890", "-"},
-	    {"s3-intelligenttier-event.json", "Object Access Tier Changed",
-	     "s3://example-bucket/intelligent-tier-test.dat", "5242880", "d41d8cd98f00b204e9800998ecf8427e",
-	     "versionExample123", "0066ABC1234567890", "-"},
-	    {"s3-replication-event.json", "Replication:OperationFailedReplication",
-	     "s3://amzn-s3-demo-bucket1/replication-test.png", "520080", "e12345ca7e88a38428305d3ff7fcb99f",
-	     "abcdeH0Xp66ep__QDjR76LK7Gc9X4wKO", "0066DA1CBF104C0D51", "-"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+	for (size_t i = 0; i < ARRAY_LENGTH(notifications); i++) {
 		struct error e = {0};
 		const struct event *ev;
 		char name[200];
 
-		snprintf(name, sizeof name, "events/%s", cases[i].file);
+		snprintf(name, sizeof name, "events/%s", notifications[i].file);
 		cr_assert_eq(events_read(data_read(&text, name), NOW, &list, &e), 0, "%s: %s: %s", name,
 			     e.where, e.what);
 		cr_assert_eq(list.count, 1, "%s", name);
 		ev = &list.items[0];
 		cr_expect_str_eq(ev->source, "aws.s3");
-		cr_expect_str_eq(ev->detail_type, cases[i].detail_type, "%s", name);
-		cr_expect_str_eq(value(ev, "event.object"), cases[i].url, "%s", name);
-		cr_expect_str_eq(value(ev, "event.detail.object.size"), cases[i].size, "%s", name);
-		cr_expect_str_eq(value(ev, "event.detail.object.etag"), cases[i].etag, "%s", name);
-		cr_expect_str_eq(value(ev, "event.detail.object.version-id"), cases[i].version, "%s", name);
-		cr_expect_str_eq(value(ev, "event.detail.object.sequencer"), cases[i].sequencer, "%s", name);
-		cr_expect_str_eq(value(ev, "event.detail.reason"), cases[i].reason, "%s", name);
+		cr_expect_str_eq(ev->detail_type, notifications[i].detail_type, "%s", name);
+		cr_expect_str_eq(value(ev, "event.object"), notifications[i].url, "%s", name);
+		cr_expect_str_eq(value(ev, "event.detail.object.size"), notifications[i].size, "%s", name);
+		cr_expect_str_eq(value(ev, "event.detail.object.etag"), notifications[i].etag, "%s", name);
+		cr_expect_str_eq(value(ev, "event.detail.object.version-id"), notifications[i].version, "%s",
+				 name);
+		cr_expect_str_eq(value(ev, "event.detail.object.sequencer"), notifications[i].sequencer, "%s",
+				 name);
+		cr_expect_str_eq(value(ev, "event.detail.reason"), notifications[i].reason, "%s", name);
 		events_fini(&list);
 	}
 }

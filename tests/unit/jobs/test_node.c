@@ -79,7 +79,7 @@ Test(node, what_cannot_be_meant_is_refused_at_its_place)
 			    "  help: save the file as UTF-8\n"},
 	    {"a: \x07", "x.yaml:1:4: expected text, found the control character 0x07\n    a: ?\n       ^\n"
 			"  help: in double quotes it can be written as an escape: \"\\x07\"\n"},
-	    {"a: \"x\\0\"", "x.yaml:1:5: a NUL character (\\0) is not taken\n    a: \"x\\0\"\n        ^\n"},
+	    {"a: \"x\\0\"", "x.yaml:1:4: a NUL character (\\0) is not taken\n    a: \"x\\0\"\n       ^\n"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {

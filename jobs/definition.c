@@ -1,0 +1,233 @@
+#include "jobs/definition.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "jobs/definition_read.h"
+
+#define VERSION 1
+#define PHASES_MAX 2 /* shards, gather */
+
+static bool read_version(struct definition_reader *r, const struct node *n, void *target)
+{
+	char found[60];
+
+	(void)target;
+	if (n->kind == NODE_SCALAR && bytes_equal(n->text, BYTES_LIT("1")))
+		return true;
+	(void)problems_add(r->problems, n->at, ERR_VERSION, "this build reads version 1",
+			   "expected version %d, found %s", VERSION, node_found(n, found, sizeof found));
+	return false;
+}
+
+static bool read_definition_name(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+
+	return read_name(r, n, &d->body.name);
+}
+
+static bool read_on_section(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+
+	return read_on(r, n, &d->on);
+}
+
+static bool read_shard_section(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+	bool fine = read_shard(r, n, &d->shard);
+
+	r->plan_scope = shard_scope(&d->shard);
+	return fine;
+}
+
+static bool read_run_section(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+
+	return read_run(r, n, &d->body.phases.items[0]);
+}
+
+static bool read_gather_section(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+	struct phase_def *phase = &d->body.phases.items[1];
+
+	d->body.phases.count = 2;
+	phase->name = BYTES_LIT("gather");
+	run_defaults(&phase->run);
+	return read_gather(r, n, phase);
+}
+
+static bool read_retry_section(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+
+	return read_retry(r, n, &d->body.phases.items[0].policy);
+}
+
+static bool read_tolerate_section(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+
+	return read_tolerate(r, n, &d->body.phases.items[0].policy);
+}
+
+static bool read_output(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+	struct bytes text;
+
+	if (!read_template(r, n, TEMPLATE_EVENT | TEMPLATE_JOB, true, &text))
+		return false;
+	if (text.size > URL_BYTES_MAX || (strncmp((const char *)text.data, "s3://", 5) != 0 &&
+					  strncmp((const char *)text.data, "file:///", 8) != 0))
+		return read_refuse(r, n, NULL, "s3://bucket/… or file:///…");
+	d->body.output = text;
+	return true;
+}
+
+static bool read_queue(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+
+	return read_name(r, n, &d->body.queue);
+}
+
+static bool read_priority(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+
+	return read_integer(r, n, -DEFINITION_PRIORITY_MAX, DEFINITION_PRIORITY_MAX, &d->body.priority);
+}
+
+/* shard stands before run: what its plan gives decides what templates may name. */
+static const struct definition_key sections[] = {
+    {"version", true, read_version},
+    {"name", true, read_definition_name},
+    {"on", false, read_on_section},
+    {"shard", false, read_shard_section},
+    {"run", true, read_run_section},
+    {"retry", false, read_retry_section},
+    {"tolerate", false, read_tolerate_section},
+    {"gather", false, read_gather_section},
+    {"output", false, read_output},
+    {"queue", false, read_queue},
+    {"priority", false, read_priority},
+};
+
+static void set_defaults(struct definition_reader *r)
+{
+	struct definition *d = r->d;
+	struct phase_def *phases = read_alloc(r, PHASES_MAX, sizeof *phases);
+
+	d->body.queue = BYTES_LIT("default");
+	d->body.phases.items = phases;
+	d->body.phases.count = 1;
+	phases[0].name = BYTES_LIT("shards");
+	run_defaults(&phases[0].run);
+	policy_defaults(&phases[0].policy);
+	shard_defaults(&d->shard);
+	r->plan_scope = shard_scope(&d->shard);
+}
+
+/* What both sides of a phase need stands in both parts; gather is tried as often as shards are. */
+static void share_policy(struct definition *d)
+{
+	for (uint32_t i = 0; i < d->body.phases.count; i++) {
+		struct phase_def *phase = &d->body.phases.items[i];
+
+		if (i > 0) {
+			phase->policy = d->body.phases.items[0].policy;
+			phase->policy.tolerate_kind = TOLERATE_NONE;
+			phase->policy.tolerate = 0;
+		}
+		phase->policy.shape = phase->run.shape;
+		phase->policy.timeout_us = phase->run.timeout_us;
+		phase->policy.durable_output = phase->run.durable_output;
+		phase->run.exit_rules = phase->policy.exit_rules;
+	}
+}
+
+static void set_text(struct definition_reader *r)
+{
+	struct definition *d = r->d;
+	struct buf text = {0};
+	uint8_t hash[crypto_hash_sha256_BYTES];
+
+	definition_write(d, r->on, &text);
+	crypto_hash_sha256(hash, text.data, text.size);
+	d->body.text = arena_copy(r->arena, buf_bytes(&text));
+	d->body.sha256 = arena_copy(r->arena, BYTES(hash, sizeof hash));
+	buf_fini(&text);
+}
+
+static int read_all(struct definition_reader *r, struct bytes text)
+{
+	struct node *root;
+	int rc = node_parse(text, r->arena, r->problems, &root);
+
+	if (rc < 0)
+		return rc;
+	if (!read_map(r, root, "a definition", sections, ARRAY_LENGTH(sections), r->d)) {
+		CHECK(r->problems->count > 0);
+		return r->problems->first.code;
+	}
+	CHECK(r->problems->count == 0);
+	r->d->body.value_names = (struct text_item_list){r->values, r->value_count};
+	share_policy(r->d);
+	set_text(r);
+	if (r->d->body.text.size > DEFINITION_BYTES_MAX)
+		return problems_add(r->problems, (struct place){0, 0}, ERR_LIMIT, NULL,
+				    "a definition of %zu bytes in canonical form; at most %llu are taken",
+				    r->d->body.text.size, DEFINITION_BYTES_MAX);
+	return 0;
+}
+
+int definition_parse(struct bytes text, const char *file, struct buf *report, struct definition **ret,
+		     struct error *reterr)
+{
+	struct definition *d = check_calloc(1, sizeof *d);
+	struct problems problems;
+	struct definition_reader r = {.d = d, .arena = &d->arena, .problems = &problems, .on = json_array()};
+	int rc;
+
+	arena_init(&d->arena, 0);
+	problems_init(&problems, file, text);
+	r.values = read_alloc(&r, DEFINITION_VALUES_MAX, sizeof *r.values);
+	set_defaults(&r);
+	rc = read_all(&r, text);
+	json_decref(r.on);
+	if (rc == 0) {
+		*ret = d;
+	} else {
+		if (report != NULL)
+			buf_append(report, problems_text(&problems), strlen(problems_text(&problems)));
+		if (reterr != NULL)
+			*reterr = problems.first;
+		definition_destroy(d);
+	}
+	problems_fini(&problems);
+	return rc;
+}
+
+void definition_destroy(struct definition *d)
+{
+	if (d == NULL)
+		return;
+	arena_fini(&d->arena);
+	free(d);
+}
+
+bool definition_matches(const struct definition *d, const struct event *e)
+{
+	for (uint32_t i = 0; i < d->on.count; i++)
+		if (pattern_matches(d->on.items[i], e->dom))
+			return true;
+	return false;
+}

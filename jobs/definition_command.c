@@ -1,0 +1,202 @@
+/* A command line as a definition: `shardmill submit --array 1-1000:2 -- prog {}`. */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "jobs/definition.h"
+#include "jobs/json.h"
+#include "jobs/template.h"
+
+static void set(json_t *to, const char *name, json_t *value)
+{
+	CHECK(value != NULL && json_object_set_new(to, name, value) == 0);
+}
+
+/* Not set when empty. The reader of definitions takes all values as text. */
+static int set_text(json_t *to, const char *name, struct bytes text, struct error *reterr)
+{
+	json_t *value;
+
+	if (text.size == 0)
+		return 0;
+	value = memchr(text.data, '\0', text.size) != NULL ? NULL
+							   : json_stringn((const char *)text.data, text.size);
+	if (value == NULL) {
+		error_set(reterr, ERR_INVALID, "expected UTF-8 text without NUL");
+		return error_where(reterr, "%s", name);
+	}
+	set(to, name, value);
+	return 0;
+}
+
+/* {} becomes {{shard.value}}; the rest is a template as it stands. */
+static void expand_braces(struct bytes arg, struct buf *out)
+{
+	for (size_t i = 0; i < arg.size; i++) {
+		bool lone = i + 1 < arg.size && arg.data[i] == '{' && arg.data[i + 1] == '}' &&
+			    (i == 0 || arg.data[i - 1] != '{') &&
+			    (i + 2 == arg.size || arg.data[i + 2] != '}');
+
+		if (lone) {
+			buf_append(out, "{{shard.value}}", 15);
+			i++;
+		} else {
+			buf_append(out, &arg.data[i], 1);
+		}
+	}
+}
+
+static int fill_argv(const struct definition_command *c, json_t *run, struct error *reterr)
+{
+	json_t *argv = json_array();
+
+	set(run, "exec", argv);
+	for (size_t i = 0; i < c->argc; i++) {
+		struct buf text = {0};
+		json_t *value;
+
+		expand_braces(c->argv[i], &text);
+		value = text_is_utf8(buf_bytes(&text)) ? json_stringn(buf_text(&text), text.size) : NULL;
+		buf_fini(&text);
+		if (value == NULL) {
+			error_set(reterr, ERR_INVALID, "expected UTF-8 text");
+			return error_where(reterr, "argument %zu", i + 1);
+		}
+		CHECK(json_array_append_new(argv, value) == 0);
+	}
+	return 0;
+}
+
+static int fill_env(const struct definition_command *c, json_t *run, struct error *reterr)
+{
+	json_t *env = json_object();
+	int rc = 0;
+
+	set(run, "env", env);
+	for (size_t i = 0; i < c->env_count && rc == 0; i++) {
+		struct buf name = {0}, value = {0};
+
+		buf_append_bytes(&name, c->env[i].name);
+		template_escape(&value, c->env[i].value);
+		if (value.size == 0)
+			set(env, buf_text(&name), json_string(""));
+		else
+			rc = set_text(env, buf_text(&name), buf_bytes(&value), reterr);
+		buf_fini(&name);
+		buf_fini(&value);
+	}
+	return rc;
+}
+
+static int fill_run(const struct definition_command *c, json_t *run, struct error *reterr)
+{
+	json_t *resources = json_object();
+	int rc = fill_argv(c, run, reterr);
+
+	set(run, "resources", resources);
+	if (rc == 0)
+		rc = fill_env(c, run, reterr);
+	if (rc == 0)
+		rc = set_text(run, "input", c->input, reterr);
+	if (rc == 0)
+		rc = set_text(run, "timeout", c->timeout, reterr);
+	if (rc == 0)
+		rc = set_text(run, "directory", c->directory, reterr);
+	if (rc == 0)
+		rc = set_text(resources, "cpus", c->cpus, reterr);
+	if (rc == 0)
+		rc = set_text(resources, "memory", c->memory, reterr);
+	if (rc == 0)
+		rc = set_text(resources, "gpus", c->gpus, reterr);
+	return rc;
+}
+
+static int fill_shard(const struct definition_command *c, json_t *map, struct error *reterr)
+{
+	json_t *shard;
+	int rc;
+
+	if (c->array.size == 0 && c->bytes.size == 0)
+		return 0;
+	shard = json_object();
+	set(map, "shard", shard);
+	if (c->array.size > 0)
+		return set_text(shard, "count", c->array, reterr);
+	rc = set_text(shard, "bytes", c->bytes, reterr);
+	if (rc == 0)
+		rc = set_text(shard, "of", c->of, reterr);
+	if (rc == 0)
+		rc = set_text(shard, "align", c->align, reterr);
+	return rc;
+}
+
+/* The program's file name, as far as it makes a name. */
+static void name_of_program(struct bytes program, struct buf *out)
+{
+	size_t first = 0;
+
+	for (size_t i = 0; i < program.size; i++)
+		if (program.data[i] == '/')
+			first = i + 1;
+	for (size_t i = first; i < program.size && out->size < 64; i++) {
+		uint8_t c = program.data[i];
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+		if (letter || (out->size > 0 && memchr("._-", c, 3) != NULL))
+			buf_append(out, &c, 1);
+	}
+	if (out->size == 0)
+		buf_append(out, "command", 7);
+}
+
+static int fill(const struct definition_command *c, json_t *map, struct error *reterr)
+{
+	json_t *run = json_object(), *retry = json_object();
+	struct buf name = {0};
+	int rc;
+
+	set(map, "version", json_integer(1));
+	set(map, "run", run);
+	set(map, "retry", retry);
+	if (c->name.size > 0)
+		buf_append_bytes(&name, c->name);
+	else
+		name_of_program(c->argv[0], &name);
+	rc = set_text(map, "name", buf_bytes(&name), reterr);
+	buf_fini(&name);
+	if (rc == 0)
+		rc = fill_shard(c, map, reterr);
+	if (rc == 0)
+		rc = fill_run(c, run, reterr);
+	if (rc == 0)
+		rc = set_text(retry, "attempts", c->attempts, reterr);
+	if (rc == 0)
+		rc = set_text(map, "tolerate", c->tolerate, reterr);
+	if (rc == 0)
+		rc = set_text(map, "queue", c->queue, reterr);
+	if (rc == 0)
+		rc = set_text(map, "priority", c->priority, reterr);
+	if (rc == 0)
+		rc = set_text(map, "output", c->output, reterr);
+	return rc;
+}
+
+int definition_from_command(const struct definition_command *c, struct definition **ret, struct error *reterr)
+{
+	json_t *map = json_object();
+	struct buf text = {0};
+	int rc;
+
+	if (c->argc == 0) {
+		json_decref(map);
+		return error_set(reterr, ERR_INVALID, "expected a command behind --, found nothing");
+	}
+	rc = fill(c, map, reterr);
+	if (rc == 0) {
+		json_write(&text, map);
+		rc = definition_parse(buf_bytes(&text), "command line", NULL, ret, reterr);
+	}
+	json_decref(map);
+	buf_fini(&text);
+	return rc;
+}

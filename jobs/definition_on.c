@@ -1,0 +1,70 @@
+/* on: [{pattern: {…}}] — when a definition starts by itself. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "jobs/definition_read.h"
+
+/* Other members an event does not have, so that a pattern that names one never matches. */
+static bool check_members(struct definition_reader *r, const struct node *pattern)
+{
+	static const char *const members[] = {"id",	   "source", "detail-type", "time",
+					      "resources", "detail", "account",	    "region"};
+	bool fine = true;
+
+	for (const struct node *n = pattern->children; n != NULL; n = n->next) {
+		const char *nearest = problems_nearest(n->key, members, ARRAY_LENGTH(members));
+		char quoted[80], help[120] = "events have id, source, detail-type, time, resources, detail, "
+					     "account and region";
+		bool known = false;
+
+		for (size_t i = 0; i < ARRAY_LENGTH(members); i++)
+			known = known || bytes_equal(n->key, bytes_of(members[i]));
+		if (known || (n->key.size > 0 && n->key.data[0] == '$'))
+			continue;
+		if (nearest != NULL)
+			snprintf(help, sizeof help, "did you mean %s?", nearest);
+		(void)problems_add(r->problems, n->key_at, ERR_INVALID, help, "an event has no %s",
+				   text_quote(quoted, sizeof quoted, n->key));
+		fine = false;
+	}
+	return fine;
+}
+
+static bool read_pattern(struct definition_reader *r, const struct node *n, void *target)
+{
+	const struct pattern **ret = target;
+	json_t *json;
+	bool fine = pattern_compile(n, r->arena, r->problems, ret) == 0;
+
+	if (n->kind == NODE_MAP)
+		fine = check_members(r, n) && fine;
+	if (!fine)
+		return false;
+	json = node_to_json(n, r->problems);
+	if (json == NULL)
+		return false;
+	CHECK(json_array_append_new(r->on, json_pack("{so}", "pattern", json)) == 0);
+	return true;
+}
+
+bool read_on(struct definition_reader *r, const struct node *n, void *target)
+{
+	static const struct definition_key keys[] = {{"pattern", true, read_pattern}};
+	struct pattern_list *on = target;
+	bool fine = true;
+
+	if (n->kind != NODE_LIST || n->child_count == 0)
+		return read_refuse(r, n, "write each as - pattern: {…}", "a list of what starts it");
+	if (n->child_count > DEFINITION_PATTERNS_MAX) {
+		(void)problems_add(r->problems, n->at, ERR_LIMIT, NULL, "%u patterns; at most %d are taken",
+				   n->child_count, DEFINITION_PATTERNS_MAX);
+		return false;
+	}
+	on->items = read_alloc(r, n->child_count, sizeof(void *));
+	for (const struct node *child = n->children; child != NULL; child = child->next)
+		fine = read_map(r, child, "an entry of `on`", keys, ARRAY_LENGTH(keys),
+				&on->items[on->count++]) &&
+		       fine;
+	return fine;
+}

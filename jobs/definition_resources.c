@@ -1,0 +1,90 @@
+/* resources: what one attempt needs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "jobs/definition_read.h"
+
+#define GPUS_MAX 1024
+
+static bool read_cpus(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct resources *shape = target;
+
+	return read_milli(r, n, &shape->cpu_milli);
+}
+
+static bool read_memory(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct resources *shape = target;
+
+	return read_size(r, n, &shape->memory_bytes);
+}
+
+static bool read_gpus(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct resources *shape = target;
+	int64_t gpus;
+
+	if (!read_integer(r, n, 0, GPUS_MAX, &gpus))
+		return false;
+	shape->gpus = (uint32_t)gpus;
+	return true;
+}
+
+/* Sorted by name, as shapes are compared. */
+static void insert_amount(struct named_amount_list *list, struct bytes name, uint64_t amount)
+{
+	uint32_t at = list->count++;
+
+	while (at > 0 && strcmp((const char *)list->items[at - 1].name.data, (const char *)name.data) > 0) {
+		list->items[at] = list->items[at - 1];
+		at--;
+	}
+	list->items[at] = (struct named_amount){name, amount};
+}
+
+static bool read_named(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct resources *shape = target;
+	bool fine = true;
+
+	if (n->kind != NODE_MAP)
+		return read_refuse(r, n, NULL, "a map of names and amounts");
+	if (n->child_count > NAMED_RESOURCES_MAX) {
+		(void)problems_add(r->problems, n->at, ERR_LIMIT, NULL,
+				   "%u named resources; at most %d are taken", n->child_count,
+				   NAMED_RESOURCES_MAX);
+		return false;
+	}
+	shape->named.items = read_alloc(r, n->child_count, sizeof *shape->named.items);
+	for (const struct node *child = n->children; child != NULL; child = child->next) {
+		uint64_t amount;
+		char quoted[80];
+
+		if (!is_name(child->key)) {
+			(void)problems_add(r->problems, child->key_at, ERR_INVALID, NULL,
+					   "expected a name, found %s",
+					   text_quote(quoted, sizeof quoted, child->key));
+			fine = false;
+		} else if (!read_milli(r, child, &amount)) {
+			fine = false;
+		} else {
+			insert_amount(&shape->named, child->key, amount);
+		}
+	}
+	return fine;
+}
+
+bool read_resources(struct definition_reader *r, const struct node *n, struct resources *ret)
+{
+	static const struct definition_key keys[] = {
+	    {"cpus", false, read_cpus},
+	    {"memory", false, read_memory},
+	    {"gpus", false, read_gpus},
+	    {"named", false, read_named},
+	};
+
+	return read_map(r, n, "`resources`", keys, ARRAY_LENGTH(keys), ret);
+}

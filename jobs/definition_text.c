@@ -1,0 +1,207 @@
+/* The canonical text. Every key that had a default when its version of the format was made is written, so
+ * that a later build with another default reads the same; what is empty is left out. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/units.h"
+#include "jobs/definition_read.h"
+#include "jobs/json.h"
+
+static void set(json_t *to, const char *name, json_t *value)
+{
+	CHECK(value != NULL && json_object_set_new(to, name, value) == 0);
+}
+
+static json_t *text_of(struct bytes text)
+{
+	return json_stringn(text.data == NULL ? "" : (const char *)text.data, text.size);
+}
+
+static void set_text(json_t *to, const char *name, struct bytes text)
+{
+	if (text.size > 0)
+		set(to, name, text_of(text));
+}
+
+static json_t *duration_of(int64_t us)
+{
+	char text[UNITS_TEXT_MAX];
+
+	return json_string(units_format_duration(us, text, sizeof text));
+}
+
+static json_t *size_of(uint64_t bytes)
+{
+	char text[UNITS_TEXT_MAX];
+
+	return json_string(units_format_size(bytes, text, sizeof text));
+}
+
+static json_t *milli_of(uint64_t milli)
+{
+	char text[UNITS_TEXT_MAX];
+
+	return json_string(units_format_cpus((uint32_t)milli, text, sizeof text));
+}
+
+static json_t *list_of(const struct text_item_list *list)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < list->count; i++)
+		CHECK(json_array_append_new(array, text_of(list->items[i].text)) == 0);
+	return array;
+}
+
+static void set_pairs(json_t *to, const char *name, const struct pair_list *list)
+{
+	json_t *map = json_object();
+
+	for (uint32_t i = 0; i < list->count; i++)
+		set(map, (const char *)list->items[i].name.data, text_of(list->items[i].value));
+	if (list->count > 0)
+		set(to, name, map);
+	else
+		json_decref(map);
+}
+
+static json_t *count_of(const struct shard_section *s)
+{
+	int64_t last = s->start + s->step * (int64_t)(s->count - 1);
+	char text[80];
+
+	if (s->start == 0 && s->step == 1)
+		return json_integer(s->count);
+	if (s->step == 1)
+		snprintf(text, sizeof text, "%lld-%lld", (long long)s->start, (long long)last);
+	else
+		snprintf(text, sizeof text, "%lld-%lld:%lld", (long long)s->start, (long long)last,
+			 (long long)s->step);
+	return json_string(text);
+}
+
+static json_t *shard_of(const struct shard_section *s)
+{
+	json_t *map = json_object(), *from;
+
+	switch (s->kind) {
+	case PLAN_COUNT:
+		set(map, "count", count_of(s));
+		break;
+	case PLAN_BYTES:
+		set(map, "bytes", size_of(s->step_bytes));
+		set(map, "align", json_string(align_kind_name(s->align)));
+		set(map, "of", text_of(s->of));
+		break;
+	default:
+		if (s->planner == PLANNER_PURE) {
+			set(map, "items", list_of(&s->items));
+			break;
+		}
+		from = json_object();
+		set(from, planner_kind_name(s->planner), text_of(s->of));
+		set(map, "items", from);
+	}
+	return map;
+}
+
+static json_t *resources_of(const struct resources *shape)
+{
+	json_t *map = json_object(), *named;
+
+	set(map, "cpus", milli_of(shape->cpu_milli));
+	if (shape->memory_bytes > 0)
+		set(map, "memory", size_of(shape->memory_bytes));
+	if (shape->gpus > 0)
+		set(map, "gpus", json_integer(shape->gpus));
+	if (shape->named.count == 0)
+		return map;
+	named = json_object();
+	for (uint32_t i = 0; i < shape->named.count; i++)
+		set(named, (const char *)shape->named.items[i].name.data,
+		    milli_of(shape->named.items[i].amount));
+	set(map, "named", named);
+	return map;
+}
+
+static json_t *run_of(const struct run_spec *run)
+{
+	json_t *map = json_object();
+
+	if (run->kind == RUN_RUNNER) {
+		set(map, "runner", list_of(&run->argv));
+		set(map, "format", json_string(runner_format_name(run->format)));
+	} else {
+		set(map, "exec", list_of(&run->argv));
+		set(map, "input", json_string(input_mode_name(run->input)));
+	}
+	set(map, "timeout", run->timeout_us == 0 ? json_string("none") : duration_of(run->timeout_us));
+	set(map, "resources", resources_of(&run->shape));
+	set_pairs(map, "env", &run->env);
+	set_pairs(map, "env_from", &run->env_from);
+	set_text(map, "directory", run->directory);
+	set(map, "durable_output", json_boolean(run->durable_output));
+	if (run->output_bytes_max > 0)
+		set(map, "output_max", size_of(run->output_bytes_max));
+	return map;
+}
+
+static json_t *retry_of(const struct policy *p)
+{
+	json_t *map = json_object(), *rules;
+
+	set(map, "attempts", json_integer(p->attempts_max));
+	set(map, "backoff", duration_of(p->backoff_us));
+	set(map, "max", duration_of(p->backoff_max_us));
+	set(map, "oom", json_string(p->retry_larger ? "larger" : "same"));
+	if (p->exit_rules.count == 0)
+		return map;
+	rules = json_object();
+	for (uint32_t i = 0; i < p->exit_rules.count; i++) {
+		const struct exit_rule *rule = &p->exit_rules.items[i];
+		char codes[32];
+
+		snprintf(codes, sizeof codes, rule->first == rule->last ? "%u" : "%u-%u", rule->first,
+			 rule->last);
+		set(rules, codes, json_string(exit_verdict_name(rule->verdict)));
+	}
+	set(map, "exit", rules);
+	return map;
+}
+
+static void set_tolerate(json_t *to, const struct policy *p)
+{
+	char text[UNITS_TEXT_MAX];
+
+	if (p->tolerate_kind == TOLERATE_COUNT)
+		set(to, "tolerate", json_integer((json_int_t)p->tolerate));
+	else if (p->tolerate_kind == TOLERATE_PPM)
+		set(to, "tolerate",
+		    json_string(units_format_percent((uint32_t)p->tolerate, text, sizeof text)));
+}
+
+void definition_write(const struct definition *d, const json_t *on, struct buf *out)
+{
+	const struct phase_def *phases = d->body.phases.items;
+	json_t *map = json_object(), *gather;
+
+	set(map, "version", json_integer(1));
+	set(map, "name", text_of(d->body.name));
+	if (json_array_size(on) > 0)
+		set(map, "on", json_incref((json_t *)on));
+	set(map, "shard", shard_of(&d->shard));
+	set(map, "run", run_of(&phases[0].run));
+	set(map, "retry", retry_of(&phases[0].policy));
+	set_tolerate(map, &phases[0].policy);
+	if (d->body.phases.count > 1) {
+		gather = run_of(&phases[1].run);
+		set(gather, "fanin",
+		    phases[1].fanin == 0 ? json_string("all") : json_integer(phases[1].fanin));
+		set(map, "gather", gather);
+	}
+	set_text(map, "output", d->body.output);
+	set(map, "queue", text_of(d->body.queue));
+	set(map, "priority", json_integer(d->body.priority));
+	json_write(out, map);
+	json_decref(map);
+}

@@ -1,0 +1,220 @@
+#include "jobs/instantiate.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "jobs/kinds.h"
+#include "jobs/plan.h"
+#include "jobs/template.h"
+
+#define OBJECT_PATH BYTES_LIT("event.object")
+
+struct builder {
+	const struct definition *d;
+	const struct event *event; /* may be NULL */
+	struct arena *arena;
+	struct new_job *job;
+};
+
+static int event_text(const struct builder *b, struct bytes path, struct buf *out, struct error *reterr)
+{
+	char quoted[120];
+
+	if (b->event != NULL)
+		return event_value(b->event, path, out, reterr);
+	error_set(reterr, ERR_INVALID, "the definition names %s, and there is no event",
+		  text_quote(quoted, sizeof quoted, path));
+	error_help(reterr, "submit it with an event");
+	return ERR_INVALID;
+}
+
+static int keep_bytes(const struct builder *b, struct bytes from, struct bytes *ret, struct error *reterr)
+{
+	*ret = arena_copy(b->arena, from);
+	return ret->data != NULL ? 0 : error_set(reterr, ERR_LIMIT, "a job's values need too much room");
+}
+
+static int fill_values(struct builder *b, struct error *reterr)
+{
+	const struct text_item_list *names = &b->d->body.value_names;
+	struct text_item_list *values = &b->job->values;
+	struct buf text = {0};
+	int rc = 0;
+
+	if (names->count == 0)
+		return 0;
+	values->items = arena_alloc(b->arena, names->count * sizeof *values->items);
+	if (values->items == NULL)
+		return error_set(reterr, ERR_LIMIT, "a job's values need too much room");
+	for (values->count = 0; values->count < names->count && rc == 0; values->count++) {
+		struct bytes name = names->items[values->count].text;
+		char quoted[120];
+
+		buf_clear(&text);
+		rc = event_text(b, name, &text, reterr);
+		/* A worker could not put it into an argument, attempt after attempt. */
+		if (rc == 0 && text.size > 0 && memchr(text.data, '\0', text.size) != NULL)
+			rc = error_set(reterr, ERR_INVALID,
+				       "the value of %s has a NUL byte, which no argument can carry",
+				       text_quote(quoted, sizeof quoted, name));
+		if (rc == 0 && text.size >= ARG_BYTES_MAX)
+			rc = error_set(reterr, ERR_LIMIT,
+				       "the value of %s has %zu bytes; at most %llu are taken",
+				       text_quote(quoted, sizeof quoted, name), text.size, ARG_BYTES_MAX - 1);
+		if (rc == 0)
+			rc = keep_bytes(b, buf_bytes(&text), &values->items[values->count].text, reterr);
+	}
+	buf_fini(&text);
+	return rc;
+}
+
+/* `..` in a key would climb out of the directory that a definition names. */
+static bool climbs(struct bytes path)
+{
+	for (size_t i = 0; i + 1 < path.size; i++)
+		if (path.data[i] == '.' && path.data[i + 1] == '.' && (i == 0 || path.data[i - 1] == '/') &&
+		    (i + 2 == path.size || path.data[i + 2] == '/'))
+			return true;
+	return false;
+}
+
+static int check_url(struct bytes url, struct error *reterr)
+{
+	const char *text = (const char *)url.data; /* arena_copy puts a NUL behind it */
+	const char *expected = NULL;
+	char quoted[160];
+
+	if (url.size > URL_BYTES_MAX)
+		return error_set(reterr, ERR_LIMIT, "a URL of %zu bytes; at most %d are taken", url.size,
+				 URL_BYTES_MAX);
+	if (memchr(url.data, '\0', url.size) != NULL) {
+		expected = "a URL without NUL";
+	} else if (strncmp(text, "s3://", 5) == 0) {
+		const char *slash = strchr(text + 5, '/');
+
+		if (slash == NULL || slash == text + 5 || slash[1] == '\0')
+			expected = "s3://bucket/key";
+	} else if (strncmp(text, "file:///", 8) == 0) {
+		if (url.data[url.size - 1] == '/')
+			expected = "a file, not a directory";
+		else if (climbs(url))
+			expected = "a path that does not climb by ..";
+	} else {
+		expected = "s3://bucket/key or file:///path";
+	}
+	if (expected == NULL)
+		return 0;
+	return error_set(reterr, ERR_INVALID, "expected %s, found %s", expected,
+			 text_quote(quoted, sizeof quoted, url));
+}
+
+static int expand_url(struct builder *b, const struct template *t, struct error *reterr)
+{
+	struct buf text = {0};
+	int rc = 0;
+
+	for (uint32_t i = 0; i < t->part_count && rc == 0; i++) {
+		if (t->parts[i].kind == PART_TEXT)
+			buf_append_bytes(&text, t->parts[i].text);
+		else
+			rc = event_text(b, t->parts[i].text, &text, reterr);
+	}
+	if (rc == 0)
+		rc = keep_bytes(b, buf_bytes(&text), &b->job->plan.url, reterr);
+	buf_fini(&text);
+	return rc == 0 ? check_url(b->job->plan.url, reterr) : rc;
+}
+
+/* The event knows the object's size: all is known. */
+static int plan_object(struct builder *b, struct error *reterr)
+{
+	struct plan *p = &b->job->plan;
+	struct event_object object;
+	int rc = event_object(b->event, b->arena, &object, reterr);
+
+	if (rc < 0)
+		return rc;
+	p->url = object.url;
+	rc = check_url(p->url, reterr);
+	if (rc < 0)
+		return rc;
+	p->etag = object.etag;
+	if (!object.size_known) {
+		b->job->planner = PLANNER_SIZE;
+		return 0;
+	}
+	b->job->planner = PLANNER_PURE;
+	p->size_bytes = object.size_bytes;
+	return plan_bytes_count(p->size_bytes, p->step_bytes, &p->shard_count, reterr);
+}
+
+static int plan_url(struct builder *b, struct error *reterr)
+{
+	const struct shard_section *s = &b->d->shard;
+	struct template t;
+	int rc;
+
+	CHECK(template_compile(s->of, TEMPLATE_EVENT, b->arena, &t, NULL, NULL) == 0);
+	if (s->kind == PLAN_BYTES && b->event != NULL && t.part_count == 1 &&
+	    bytes_equal(t.parts[0].text, OBJECT_PATH) && t.parts[0].kind == PART_EVENT) {
+		rc = plan_object(b, reterr);
+	} else {
+		rc = expand_url(b, &t, reterr);
+		b->job->planner = s->kind == PLAN_BYTES ? (uint8_t)PLANNER_SIZE : s->planner;
+	}
+	return rc;
+}
+
+static int fill_plan(struct builder *b, struct error *reterr)
+{
+	const struct shard_section *s = &b->d->shard;
+	struct plan *p = &b->job->plan;
+
+	p->kind = s->kind;
+	b->job->planner = PLANNER_PURE;
+	if (s->kind == PLAN_COUNT) {
+		p->start = s->start;
+		p->step = s->step;
+		p->shard_count = s->count;
+		return plan_validate(p, reterr);
+	}
+	if (s->kind == PLAN_ITEMS && s->planner == PLANNER_PURE) {
+		p->items = s->items;
+		p->shard_count = s->items.count;
+		return plan_validate(p, reterr);
+	}
+	p->step_bytes = s->step_bytes;
+	p->align = s->align;
+	return plan_url(b, reterr);
+}
+
+static int check_depth(const struct event *event, struct error *reterr)
+{
+	if (event == NULL || event->depth <= CHAIN_DEPTH_MAX)
+		return 0;
+	error_set(reterr, ERR_LIMIT, "a chain of jobs that start jobs, %u deep; at most %d are allowed",
+		  event->depth, CHAIN_DEPTH_MAX);
+	error_help(reterr, "let the rule's pattern leave out the jobs that it starts itself");
+	return ERR_LIMIT;
+}
+
+int definition_instantiate(const struct definition *d, const struct event *event, struct bytes job_name,
+			   struct arena *arena, struct new_job *ret, struct error *reterr)
+{
+	struct new_job job = {.definition = d->body.sha256,
+			      .name = job_name.size > 0 ? job_name : d->body.name,
+			      .priority = d->body.priority,
+			      .depth = event == NULL ? 0 : event->depth};
+	struct builder b = {.d = d, .event = event, .arena = arena, .job = &job};
+	int rc = check_depth(event, reterr);
+
+	if (rc == 0)
+		rc = fill_plan(&b, reterr);
+	if (rc == 0)
+		rc = fill_values(&b, reterr);
+	if (rc == 0)
+		*ret = job;
+	return rc;
+}

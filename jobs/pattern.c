@@ -1,0 +1,152 @@
+#include "jobs/pattern.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "jobs/pattern_tree.h"
+
+#define JOINED_BYTES_MAX 1024
+
+/* The member of a pattern that is tried, as the event may spell it: "state", or "detail.state". */
+struct joined {
+	char text[JOINED_BYTES_MAX];
+	size_t size;
+};
+
+static bool join(struct joined *j, struct bytes key)
+{
+	size_t dot = j->size > 0;
+
+	if (key.size + dot + 1 > JOINED_BYTES_MAX - j->size)
+		return false;
+	if (dot)
+		j->text[j->size++] = '.';
+	memcpy(j->text + j->size, key.data, key.size);
+	j->size += key.size;
+	j->text[j->size] = '\0';
+	return true;
+}
+
+static int compare_bytes(struct bytes a, struct bytes b)
+{
+	size_t size = a.size < b.size ? a.size : b.size;
+	int order = size == 0 ? 0 : memcmp(a.data, b.data, size);
+
+	return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+/* Exact texts are in order, so that thousands of them cost no more than a few. */
+static bool has_text(const struct pattern_field *f, struct bytes text)
+{
+	uint32_t low = 0, high = f->text_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int order = compare_bytes(f->texts[middle], text);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+static bool begins_with(struct bytes text, struct bytes prefix)
+{
+	return text.size >= prefix.size &&
+	       (prefix.size == 0 || memcmp(text.data, prefix.data, prefix.size) == 0);
+}
+
+static bool ends_with(struct bytes text, struct bytes suffix)
+{
+	return text.size >= suffix.size && (suffix.size == 0 || memcmp(text.data + text.size - suffix.size,
+								       suffix.data, suffix.size) == 0);
+}
+
+static bool other_matches(const struct pattern_other *o, const json_t *value)
+{
+	struct bytes text = BYTES(json_string_value(value), json_string_length(value));
+
+	switch (o->kind) {
+	case PATTERN_PREFIX:
+		return json_is_string(value) && begins_with(text, o->text);
+	case PATTERN_SUFFIX:
+		return json_is_string(value) && ends_with(text, o->text);
+	case PATTERN_INTEGER:
+		return json_is_integer(value) && json_integer_value(value) == o->integer;
+	case PATTERN_REAL:
+		return json_is_real(value) && json_real_value(value) >= o->real &&
+		       json_real_value(value) <= o->real;
+	case PATTERN_TRUE:
+		return json_is_true(value);
+	case PATTERN_FALSE:
+		return json_is_false(value);
+	case PATTERN_NULL:
+		return json_is_null(value);
+	}
+	return false;
+}
+
+static bool leaf_matches(const struct pattern_field *f, const json_t *value)
+{
+	if (json_is_string(value) && has_text(f, BYTES(json_string_value(value), json_string_length(value))))
+		return true;
+	for (uint32_t i = 0; i < f->other_count; i++)
+		if (other_matches(&f->others[i], value))
+			return true;
+	return false;
+}
+
+static bool object_matches(const struct pattern *p, const json_t *object, struct joined *path);
+
+/* Lists in the event: any element, however deep. */
+static bool field_matches(const struct pattern_field *f, const json_t *value)
+{
+	if (json_is_array(value)) {
+		for (size_t i = 0; i < json_array_size(value); i++)
+			if (field_matches(f, json_array_get(value, i)))
+				return true;
+		return false;
+	}
+	if (f->deeper != NULL) {
+		struct joined path = {.size = 0};
+
+		return json_is_object(value) && object_matches(f->deeper, value, &path);
+	}
+	return leaf_matches(f, value);
+}
+
+static bool object_matches(const struct pattern *p, const json_t *object, struct joined *path)
+{
+	size_t before = path->size;
+
+	for (uint32_t i = 0; i < p->field_count; i++) {
+		const struct pattern_field *f = &p->fields[i];
+		bool matches = join(path, f->key);
+
+		if (matches) {
+			const json_t *value = json_object_get(object, path->text);
+
+			if (value != NULL)
+				matches = field_matches(f, value);
+			else
+				matches = f->deeper != NULL && object_matches(f->deeper, object, path);
+		}
+		path->size = before;
+		if (!matches)
+			return false;
+	}
+	return true;
+}
+
+bool pattern_matches(const struct pattern *p, const json_t *event)
+{
+	struct joined path = {.size = 0};
+
+	return json_is_object(event) && object_matches(p, event, &path);
+}

@@ -1,0 +1,342 @@
+/* Definitions: what they compile to, what is said of a wrong one, and what names a version. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/rng.h"
+#include "jobs/definition.h"
+#include "jobs/json.h"
+#include "jobs/kinds.h"
+#include "tests/unit/jobs/data.h"
+
+static struct definition *parse(struct bytes text)
+{
+	struct definition *d = NULL;
+	struct buf report = {0};
+
+	cr_assert_eq(definition_parse(text, "d.yaml", &report, &d, NULL), 0, "%s", buf_text(&report));
+	buf_fini(&report);
+	return d;
+}
+
+static struct definition *parse_file(const char *name)
+{
+	struct buf text = {0};
+	struct definition *d = parse(data_read(&text, name));
+
+	buf_fini(&text);
+	return d;
+}
+
+static void expect_text(struct bytes got, const char *want)
+{
+	cr_expect(bytes_equal(got, bytes_of(want)), "expected %s, found %.*s", want, (int)got.size, got.data);
+}
+
+static const char *const good[] = {"fastq-qc", "least", "everything", "array", "lines"};
+
+Test(definition, a_good_one_has_the_canonical_text_that_is_written_down)
+{
+	struct buf want = {0};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(good); i++) {
+		char name[100];
+		struct definition *d;
+		struct bytes text;
+
+		snprintf(name, sizeof name, "definitions/good/%s.yaml", good[i]);
+		d = parse_file(name);
+		snprintf(name, sizeof name, "definitions/good/%s.json", good[i]);
+		text = data_read(&want, name);
+		text.size--; /* the file's newline */
+		cr_expect(bytes_equal(d->body.text, text), "%s: found %.*s", name, (int)d->body.text.size,
+			  d->body.text.data);
+		definition_destroy(d);
+	}
+	buf_fini(&want);
+}
+
+Test(definition, spelling_order_and_comments_make_no_new_version)
+{
+	struct definition *a = parse_file("definitions/good/fastq-qc.yaml");
+	struct definition *b = parse_file("definitions/good/fastq-qc-otherwise.yaml");
+
+	cr_expect(bytes_equal(a->body.sha256, b->body.sha256));
+	cr_expect(codec_equal(codec_definition_body(), &a->body, &b->body));
+	definition_destroy(a);
+	definition_destroy(b);
+}
+
+/* The same JSON with its keys in another order and blanks where they may stand. */
+static void write_shuffled(struct buf *out, const json_t *value, struct rng *rng)
+{
+	size_t count = json_is_object(value) ? json_object_size(value) : json_array_size(value), n = 0;
+	static const char *const blanks[] = {"", " ", "\n  ", "  "};
+	const char *keys[64], *key;
+	json_t *item;
+
+	if (!json_is_object(value) && !json_is_array(value)) {
+		json_write(out, value);
+		return;
+	}
+	cr_assert_leq(count, ARRAY_LENGTH(keys));
+	if (json_is_object(value))
+		json_object_foreach((json_t *)value, key, item) keys[n++] = key;
+	for (size_t i = n; i > 1; i--) {
+		size_t k = rng_below(rng, i);
+
+		key = keys[i - 1];
+		keys[i - 1] = keys[k];
+		keys[k] = key;
+	}
+	buf_printf(out, "%c%s", n > 0 || json_is_object(value) ? '{' : '[', blanks[rng_below(rng, 4)]);
+	for (size_t i = 0; i < count; i++) {
+		if (n > 0)
+			buf_printf(out, "\"%s\":%s", keys[i], blanks[rng_below(rng, 4)]);
+		write_shuffled(out, n > 0 ? json_object_get(value, keys[i]) : json_array_get(value, i), rng);
+		buf_printf(out, "%s%s", i + 1 < count ? "," : "", blanks[rng_below(rng, 4)]);
+	}
+	buf_printf(out, "%c", json_is_object(value) ? '}' : ']');
+}
+
+Test(definition, canonical_text_is_its_own_canonical_text_however_it_is_shuffled)
+{
+	const uint64_t seed = 42;
+	struct buf text = {0};
+	struct rng rng;
+
+	rng_seed(&rng, seed);
+	for (size_t i = 0; i < ARRAY_LENGTH(good); i++) {
+		char name[100];
+		struct definition *first;
+		json_t *json;
+
+		snprintf(name, sizeof name, "definitions/good/%s.yaml", good[i]);
+		first = parse_file(name);
+		json = json_read(first->body.text, MIB, 80, NULL);
+		cr_assert_not_null(json);
+		for (int round = 0; round < 50; round++) {
+			struct definition *again;
+
+			buf_clear(&text);
+			if (round == 0)
+				buf_append_bytes(&text, first->body.text);
+			else
+				write_shuffled(&text, json, &rng);
+			again = parse(buf_bytes(&text));
+			cr_expect(codec_equal(codec_definition_body(), &first->body, &again->body),
+				  "seed %llu: %s", (unsigned long long)seed, buf_text(&text));
+			definition_destroy(again);
+		}
+		json_decref(json);
+		definition_destroy(first);
+	}
+	buf_fini(&text);
+}
+
+Test(definition, a_change_of_meaning_makes_a_new_version)
+{
+	static const char *const texts[] = {
+	    "version: 1\nname: a\nrun: {exec: [x]}",
+	    "version: 1\nname: b\nrun: {exec: [x]}",
+	    "version: 1\nname: a\nrun: {exec: [x, ]}\npriority: 1",
+	    "version: 1\nname: a\nrun: {exec: [x, y]}",
+	    "version: 1\nname: a\nrun: {exec: [x], timeout: 1s}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 2}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 1-2}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\non: [{pattern: {source: [a]}}]",
+	    "version: 1\nname: a\nrun: {exec: [x]}\non: [{pattern: {source: [1]}}]",
+	    "version: 1\nname: a\nrun: {exec: [x]}\non: [{pattern: {source: ['1']}}]",
+	};
+	struct definition *all[ARRAY_LENGTH(texts)];
+
+	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+		all[i] = parse(bytes_of(texts[i]));
+		for (size_t k = 0; k < i; k++)
+			cr_expect(!bytes_equal(all[i]->body.sha256, all[k]->body.sha256), "%s", texts[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
+		definition_destroy(all[i]);
+}
+
+static void expect_gather(const struct phase_def *gather, const struct policy *shards)
+{
+	expect_text(gather->name, "gather");
+	cr_expect_eq(gather->fanin, 100);
+	cr_expect_eq(gather->run.input, FEED_FILE);
+	cr_expect_eq(gather->run.timeout_us, 5400 * USEC_PER_SEC);
+	cr_expect_eq(gather->policy.timeout_us, gather->run.timeout_us);
+	cr_expect_eq(gather->policy.tolerate_kind, TOLERATE_NONE);
+	cr_expect_eq(gather->policy.attempts_max, shards->attempts_max);
+	cr_expect_eq(gather->policy.exit_rules.count, 3);
+}
+
+Test(definition, every_key_lands_in_its_field)
+{
+	struct definition *d = parse_file("definitions/good/everything.yaml");
+	const struct phase_def *shards = &d->body.phases.items[0];
+	const struct run_spec *run = &shards->run;
+	const struct policy *p = &shards->policy;
+	static const char *const values[] = {"event.detail.bucket.name", "event.detail.object.key",
+					     "event.id"};
+
+	expect_text(d->body.name, "every-key.2");
+	expect_text(d->body.queue, "night");
+	cr_expect_eq(d->body.priority, -5);
+	cr_expect_eq(d->on.count, 2);
+	cr_expect_eq(d->shard.items.count, 6);
+	expect_text(d->shard.items.items[3].text, "{\"a\":[1,\"b\"]}");
+	cr_expect_eq(run->kind, RUN_RUNNER);
+	cr_expect_eq(run->format, FORMAT_JSON);
+	cr_expect_eq(run->shape.cpu_milli, 500);
+	cr_expect_eq(run->shape.memory_bytes, 1000000000);
+	cr_expect_eq(run->shape.gpus, 1);
+	expect_text(run->shape.named.items[0].name, "fpga.x");
+	cr_expect_eq(run->shape.named.items[0].amount, 250);
+	expect_text(run->env.items[0].name, "A");
+	expect_text(run->env_from.items[0].value, "/run/secrets/token");
+	expect_text(run->directory, "/srv/work");
+	cr_expect(!run->durable_output);
+	cr_expect(!p->durable_output);
+	cr_expect_eq(run->output_bytes_max, MIB);
+	cr_expect_eq(p->attempts_max, 5);
+	cr_expect_eq(p->backoff_us, 100 * USEC_PER_MSEC);
+	cr_expect_eq(p->backoff_max_us, 3600 * USEC_PER_SEC);
+	cr_expect(p->retry_larger);
+	cr_expect_eq(p->tolerate_kind, TOLERATE_PPM);
+	cr_expect_eq(p->tolerate, 25000);
+	cr_expect_eq(p->exit_rules.items[2].first, 75);
+	cr_expect_eq(p->exit_rules.items[2].last, 78);
+	cr_expect_eq(p->exit_rules.items[2].verdict, VERDICT_RETRY);
+	cr_expect_eq(run->exit_rules.count, 3);
+	cr_assert_eq(d->body.phases.count, 2);
+	expect_gather(&d->body.phases.items[1], p);
+	cr_assert_eq(d->body.value_names.count, 3, "each once, in the order of reading");
+	for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
+		expect_text(d->body.value_names.items[i].text, values[i]);
+	definition_destroy(d);
+}
+
+Test(definition, typical_mistakes_are_told_in_these_words)
+{
+	static const char *const bad[] = {
+	    "typo",    "duration", "shell", "placeholder", "unquoted", "unquoted-in-list",
+	    "pattern", "missing",  "twice", "indent",	   "bounds",   "exit",
+	    "input",   "version",  "empty", "list",	   "url",
+	};
+	struct buf yaml = {0}, want = {0}, got = {0};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+		char name[100], file[100];
+		struct definition *d = NULL;
+		struct error e = {0};
+
+		snprintf(name, sizeof name, "definitions/bad/%s.yaml", bad[i]);
+		snprintf(file, sizeof file, "%s.yaml", bad[i]);
+		buf_clear(&got);
+		cr_expect_lt(definition_parse(data_read(&yaml, name), file, &got, &d, &e), 0);
+		snprintf(name, sizeof name, "definitions/bad/%s.txt", bad[i]);
+		data_read(&want, name);
+		cr_expect_str_eq(buf_text(&got), buf_text(&want));
+		cr_expect_eq(strncmp(e.where, file, strlen(file)), 0, "%s", e.where);
+		cr_expect_null(d);
+	}
+	buf_fini(&yaml);
+	buf_fini(&want);
+	buf_fini(&got);
+}
+
+Test(definition, no_report_and_no_error_are_fine_too)
+{
+	struct definition *d = NULL;
+
+	cr_assert_eq(definition_parse(BYTES_LIT("version: 3"), "x", NULL, &d, NULL), ERR_VERSION);
+	cr_assert_null(d);
+	definition_destroy(NULL);
+}
+
+Test(definition, bounds_are_bounds)
+{
+	struct buf text = {0};
+	struct definition *d;
+	struct error e = {0};
+
+	buf_printf(&text, "version: 1\nname: n\nrun: {exec: [x]}\nshard:\n  items: [");
+	for (int i = 0; i < DEFINITION_ITEMS_MAX; i++)
+		buf_printf(&text, "i%d,", i);
+	buf_printf(&text, "]\n");
+	d = parse(buf_bytes(&text));
+	cr_expect_eq(d->shard.items.count, DEFINITION_ITEMS_MAX);
+	definition_destroy(d);
+	text.size -= 2;
+	buf_printf(&text, "more]\n");
+	cr_assert_eq(definition_parse(buf_bytes(&text), "x", NULL, &d, &e), ERR_LIMIT);
+	cr_assert_str_eq(e.what, "10001 items; at most 10000 are taken");
+	cr_assert_str_eq(e.help, "put them into a file: items: {lines: URL}");
+
+	buf_clear(&text);
+	buf_append_zeros(&text, DEFINITION_BYTES_MAX + 1);
+	cr_assert_eq(definition_parse(buf_bytes(&text), "x", NULL, &d, &e), ERR_LIMIT);
+	buf_fini(&text);
+}
+
+Test(definition, a_command_line_is_a_definition)
+{
+	const struct bytes argv[] = {BYTES_LIT("/usr/bin/prog"), BYTES_LIT("--n={}"),
+				     BYTES_LIT("{print $1}"),	 BYTES_LIT("{}"),
+				     BYTES_LIT("{\"a\":{}}"),	 BYTES_LIT("{{job.id}}")};
+	const struct pair env[] = {{BYTES_LIT("A"), BYTES_LIT("{{not.a.template}}")},
+				   {BYTES_LIT("E"), BYTES_LIT("")}};
+	struct definition_command c = {.argv = argv,
+				       .argc = ARRAY_LENGTH(argv),
+				       .array = BYTES_LIT("1-1000:2"),
+				       .timeout = BYTES_LIT("90s"),
+				       .cpus = BYTES_LIT("2"),
+				       .attempts = BYTES_LIT("1"),
+				       .env = env,
+				       .env_count = 2};
+	struct definition *d = NULL;
+	struct error e = {0};
+
+	cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s: %s", e.where, e.what);
+	expect_text(
+	    d->body.text,
+	    "{\"name\":\"prog\",\"priority\":0,\"queue\":\"default\",\"retry\":{\"attempts\":1,"
+	    "\"backoff\":\"1s\",\"max\":\"1m\",\"oom\":\"same\"},\"run\":{\"durable_output\":true,\"env\":{"
+	    "\"A\":\"{{{{not.a.template}}\",\"E\":\"\"},\"exec\":[\"/usr/bin/prog\",\"--n={{shard.value}}\","
+	    "\"{print $1}\",\"{{shard.value}}\",\"{\\\"a\\\":{}}\",\"{{job.id}}\"],\"input\":"
+	    "\"none\",\"resources\":{\"cpus\":\"2\"},\"timeout\":\"1m30s\"},\"shard\":{\"count\":\"1-999:2\"}"
+	    ","
+	    "\"version\":1}");
+	cr_expect_eq(d->shard.count, 500);
+	definition_destroy(d);
+}
+
+Test(definition, a_wrong_command_line_is_told)
+{
+	static const struct bytes plain[] = {BYTES_LIT("prog")},
+				  binary[] = {BYTES_LIT("prog"), BYTES_LIT("\xff")};
+	static const struct {
+		struct definition_command c;
+		const char *what;
+	} cases[] = {
+	    {{.argc = 0}, "expected a command behind --, found nothing"},
+	    {{.argv = plain, .argc = 1, .array = BYTES_LIT("5-1")},
+	     "expected a number of shards, or a range such as 1-1000 or 1-1000:2, found \"5-1\""},
+	    {{.argv = plain, .argc = 1, .timeout = BYTES_LIT("1")},
+	     "expected a duration such as 90s, 1h30m or 250ms, found \"1\": a unit must follow the number: "
+	     "d, h, "
+	     "m, s, ms or us"},
+	    {{.argv = plain, .argc = 1, .name = BYTES_LIT("a b")}, "expected a name, found \"a b\""},
+	    {{.argv = binary, .argc = 2}, "expected UTF-8 text"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct definition *d = NULL;
+		struct error e = {0};
+
+		cr_expect_lt(definition_from_command(&cases[i].c, &d, &e), 0);
+		cr_expect_str_eq(e.what, cases[i].what);
+	}
+}
