@@ -12,19 +12,19 @@
 	PLANT_ROW(revoked_tail_off_by_one)	/* worker: a revoke gives back one shard less */             \
 	PLANT_ROW(sync_skipped)			/* worker: reports outputs before they are synced */         \
 	PLANT_ROW(stale_session_lease_started)	/* worker: runs leases of another session */                 \
-	PLANT_ROW(returned_reported_twice)	/* worker: says twice that a shard is given back */          \
-	PLANT_ROW(token_not_compared)		/* dispatcher: a failure counts from any token */            \
-	PLANT_ROW(ack_before_durable)		/* dispatcher: a report is acknowledged at once */           \
-	PLANT_ROW(border_off_by_one_at_split)	/* dispatcher: a suspect range loses a shard at its cut */   \
-	PLANT_ROW(retry_counted_twice)		/* dispatcher: a failure counts as two */                    \
-	PLANT_ROW(duplicate_report_counted)	/* dispatcher: a report is taken again when it is resent */  \
-	PLANT_ROW(lease_before_durable)		/* dispatcher: a job is leased before its commit stands */   \
-	PLANT_ROW(returned_dropped)		/* dispatcher: a range given back is forgotten */            \
-	PLANT_ROW(adopt_without_check)		/* dispatcher: adopted though its shards are not free */     \
-	PLANT_ROW(dedup_forgotten_in_replay)	/* dispatcher: keys do not survive a start */                \
-	PLANT_ROW(crash_not_counted)		/* dispatcher: a shard that kills workers is never found */  \
-	PLANT_ROW(grant_skips_a_shard)		/* dispatcher: the frontier moves one too far */             \
-	PLANT_ROW(epoch_not_grown)		/* dispatcher: tokens of two starts are the same */
+	PLANT_ROW(lost_reported_done)	      /* worker: what was stopped or lost in work counts as done */  \
+	PLANT_ROW(token_not_compared)	      /* dispatcher: a failure counts from any token */              \
+	PLANT_ROW(ack_before_durable)	      /* dispatcher: a report is acknowledged at once */             \
+	PLANT_ROW(border_off_by_one_at_split) /* dispatcher: a suspect range loses a shard at its cut */     \
+	PLANT_ROW(retry_counted_twice)	      /* dispatcher: a failure counts as two */                      \
+	PLANT_ROW(duplicate_report_counted)   /* dispatcher: a report is taken again when it is resent */    \
+	PLANT_ROW(lease_before_durable)	      /* dispatcher: a job is leased before its commit stands */     \
+	PLANT_ROW(returned_dropped)	      /* dispatcher: a range given back is forgotten */              \
+	PLANT_ROW(adopt_without_check)	      /* dispatcher: adopted though its shards are not free */       \
+	PLANT_ROW(dedup_forgotten_in_replay)  /* dispatcher: keys do not survive a start */                  \
+	PLANT_ROW(crash_not_counted)	      /* dispatcher: a shard that kills workers is never found */    \
+	PLANT_ROW(grant_skips_a_shard)	      /* dispatcher: the frontier moves one too far */               \
+	PLANT_ROW(epoch_not_grown)	      /* dispatcher: tokens of two starts are the same */
 
 #define PLANT_ROW_ENUM(name) PLANT_##name,
 enum plant { PLANT_none, PLANTS(PLANT_ROW_ENUM) };

@@ -94,7 +94,7 @@ struct worker_slot_lost {
 	uint8_t kind; /* enum failure_kind: lost, start, runner, oom, … */
 	int64_t code;
 	struct bytes why;
-	uint32_t next[SLOT_CELLS]; /* per armed cell: first not begun */
+	uint32_t next[SLOT_CELLS]; /* per armed cell: first not begun; 0: as in the last progress */
 };
 
 struct worker_sync_failed {
@@ -154,8 +154,8 @@ struct worker_arm {
 	uint32_t attempt; /* for people */
 	struct bytes slice;
 	struct resources shape; /* the slot's, with the lease's memory */
-	/* These three and slice live until the step after the one that was told of the release (or the
-	 * loss of the slot), and do not change meanwhile: slot threads may read them. */
+	/* These three and slice live, unchanged, until the core is told of the release or of the
+	 * slot's loss: slot threads may read them. */
 	const struct run_definition *definition;
 	const struct phase_run *run; /* = &definition->phases.items[phase] */
 	const struct job_parameters *parameters;
@@ -214,8 +214,8 @@ struct worker_effect {
 	};
 };
 
-/* Owned by the shell. What effects point to lives until worker_effects_clear, and no longer than the
- * core's next step. */
+/* Owned by the shell. What effects point to lives until worker_effects_clear, but for what ARM says
+ * of itself. */
 struct worker_effects {
 	struct worker_effect *items;
 	uint32_t count;

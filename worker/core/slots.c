@@ -1,0 +1,276 @@
+/* Slots: opened for a shape, given parts of leases, two at a time, closed when another shape needs the
+ * room. */
+#include "worker/core/state.h"
+
+/* ---- the lists of a class ---- */
+
+/* Where a slot belongs, by its cells. */
+static struct slot **list_of(struct slot *s)
+{
+	if (s->cells[0] == NULL && s->cells[1] == NULL)
+		return &s->class->idle;
+	return s->cells[s->turn] == NULL ? &s->class->half : &s->class->full;
+}
+
+static void relist(struct slot *s)
+{
+	if (s->list != NULL)
+		DL_DELETE(*s->list, s);
+	s->list = list_of(s);
+	if (s->list == &s->class->idle)
+		DL_PREPEND(*s->list, s); /* the warmest is taken first, the coldest closed first */
+	else
+		DL_APPEND(*s->list, s);
+}
+
+void worker_part_queue(struct part *p, struct shape_class *k)
+{
+	struct part *last = k->queue ? k->queue->prev : NULL;
+
+	p->place = PART_QUEUED;
+	p->class = k;
+	if (last == NULL || last->number <= p->number) {
+		DL_APPEND2(k->queue, p, prev, next_part);
+		return;
+	}
+	if (p->number < k->queue->number) {
+		DL_PREPEND2(k->queue, p, prev, next_part);
+		return;
+	}
+	while (last->number > p->number)
+		last = last->prev;
+	DL_APPEND_ELEM2(k->queue, last, p, prev, next_part);
+}
+
+/* ---- opening and closing ---- */
+
+static struct slot *slot_open(struct worker_core *c, struct shape_class *k)
+{
+	struct slot *s;
+	uint32_t id = 0;
+
+	while (id < c->slot_capacity && c->slots[id] != NULL && c->slots[id]->open)
+		id++;
+	if (id == SLOTS_PER_WORKER_MAX)
+		return NULL;
+	if (id == c->slot_capacity) {
+		c->slots = check_realloc(c->slots, id + 1, sizeof(struct slot *));
+		c->slots[id] = check_calloc(1, sizeof(*s));
+		c->slot_capacity = id + 1;
+	}
+	s = c->slots[id];
+	*s = (struct slot){.open = true, .id = id, .class = k};
+	relist(s);
+	k->slots_open++;
+	c->slots_open++;
+	worker_amounts_add(&c->used, &k->amounts);
+	worker_effect_push(c, WORKER_OPEN_SLOT)->open =
+	    (struct worker_slot_ref){.slot = id, .shape = k->shape};
+	return s;
+}
+
+void worker_slot_remove(struct worker_core *c, struct slot *s)
+{
+	CHECK(s->cells[0] == NULL && s->cells[1] == NULL);
+	DL_DELETE(*s->list, s);
+	s->list = NULL;
+	s->open = false;
+	s->class->slots_open--;
+	c->slots_open--;
+	worker_amounts_subtract(&c->used, &s->class->amounts);
+	c->place_wanted = true;
+}
+
+static void slot_close(struct worker_core *c, struct slot *s)
+{
+	worker_effect_push(c, WORKER_CLOSE_SLOT)->close =
+	    (struct worker_slot_ref){.slot = s->id, .shape = s->class->shape};
+	worker_slot_remove(c, s);
+}
+
+/* Room for one more slot of the class, if need be by closing idle ones of other classes. */
+static bool make_room(struct worker_core *c, const struct shape_class *k)
+{
+	struct amounts least = c->used;
+	struct shape_class *other;
+	struct slot *s;
+
+	if (worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
+		return true;
+	DL_FOREACH (c->classes, other)
+		if (other != k)
+			DL_FOREACH (other->idle, s)
+				worker_amounts_subtract(&least, &other->amounts);
+	if (!worker_amounts_fit(&k->amounts, &least, &c->capacity))
+		return false;
+	DL_FOREACH (c->classes, other)
+		while (other != k && other->idle != NULL &&
+		       !worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
+			slot_close(c, other->idle->prev);
+	return true;
+}
+
+bool worker_slots_have_idle(const struct worker_core *c)
+{
+	const struct shape_class *k;
+
+	DL_FOREACH (c->classes, k) {
+		if (k->queue != NULL)
+			return false;
+	}
+	DL_FOREACH (c->classes, k) {
+		if (k->idle != NULL || worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
+			return true;
+	}
+	return c->slots_open == 0;
+}
+
+/* ---- cells ---- */
+
+static void arm(struct worker_core *c, struct slot *s, struct part *p)
+{
+	struct held *l = p->lease;
+	const struct run_definition *d = &l->definition->value->definition;
+
+	DL_DELETE2(s->class->queue, p, prev, next_part);
+	p->place = PART_ARMED;
+	p->slot = s;
+	p->cell = s->turn;
+	p->definition = l->definition->value;
+	p->definition->uses++;
+	p->job = l->parameters->value;
+	p->job->uses++;
+	s->cells[p->cell] = p;
+	s->turn ^= 1;
+	relist(s);
+	worker_held_touch(c, l);
+	worker_effect_push(c, WORKER_ARM)->arm = (struct worker_arm){.slot = s->id,
+								     .cell = p->cell,
+								     .token = worker_held_token_of(l),
+								     .job = l->job,
+								     .phase = l->phase,
+								     .range = range_between(p->first, p->end),
+								     .attempt = l->attempt,
+								     .slice = l->slice,
+								     .shape = s->class->shape,
+								     .definition = d,
+								     .run = &d->phases.items[l->phase],
+								     .parameters = &p->job->job};
+}
+
+void worker_slot_free_cell(struct worker_core *c, struct part *p)
+{
+	struct slot *s = p->slot;
+
+	CHECK(s->cells[p->cell] == p);
+	s->cells[p->cell] = NULL;
+	relist(s);
+	worker_params_value_drop(p->definition);
+	worker_params_value_drop(p->job);
+	c->place_wanted = true;
+}
+
+void worker_slot_lower(struct worker_core *c, struct part *p, uint32_t end)
+{
+	uint32_t low = end > p->next ? end : p->next;
+
+	if (p->stopped || low >= p->asked_end)
+		return;
+	p->asked_end = low;
+	worker_effect_push(c, WORKER_LOWER_END)->lower_end = (struct worker_lower_end){
+	    .slot = p->slot->id, .cell = p->cell, .token = worker_held_token_of(p->lease), .end = low};
+}
+
+void worker_slot_stop(struct worker_core *c, struct part *p)
+{
+	if (p->stopped)
+		return;
+	p->stopped = true;
+	worker_effect_push(c, WORKER_STOP)->stop = (struct worker_stop){
+	    .slot = p->slot->id, .cell = p->cell, .token = worker_held_token_of(p->lease)};
+}
+
+/* ---- placing ---- */
+
+/* An idle slot first, then a new one, then the second cell of the slot that waits longest for one. */
+static struct slot *slot_for(struct worker_core *c, struct shape_class *k)
+{
+	struct slot *s = k->idle;
+
+	if (s == NULL && make_room(c, k))
+		s = slot_open(c, k);
+	return s != NULL ? s : k->half;
+}
+
+/* The class whose head is oldest, of those not tried in this round. */
+static struct shape_class *next_class(struct worker_core *c)
+{
+	struct shape_class *best = NULL, *k;
+
+	DL_FOREACH (c->classes, k)
+		if (!k->tried && k->queue != NULL && (best == NULL || k->queue->number < best->queue->number))
+			best = k;
+	return best;
+}
+
+/* While slots have nothing to do, what lies in other slots' second cells, not begun, comes back. */
+static void steal(struct worker_core *c, struct shape_class *k)
+{
+	uint32_t hungry = 0, coming = 0;
+	struct slot *s;
+
+	DL_FOREACH (k->idle, s)
+		hungry++;
+	if (worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
+		hungry++;
+	DL_FOREACH (k->full, s) {
+		struct part *p = s->cells[s->turn ^ 1]; /* the newer */
+
+		if (coming >= hungry)
+			return;
+		if (p->next > p->first || p->first == p->end || p->stopped)
+			continue;
+		worker_slot_lower(c, p, p->first);
+		coming++;
+	}
+}
+
+void worker_slots_place(struct worker_core *c)
+{
+	struct shape_class *k;
+
+	if (!c->place_wanted)
+		return;
+	c->place_wanted = false;
+	if (c->cut_off || c->draining)
+		return;
+	DL_FOREACH (c->classes, k)
+		k->tried = false;
+	while ((k = next_class(c)) != NULL) {
+		struct slot *s;
+
+		k->tried = true;
+		while (k->queue != NULL && (s = slot_for(c, k)) != NULL)
+			arm(c, s, k->queue);
+		/* It waits for room that others' slots take: nobody behind it may keep them busy. */
+		if (k->queue != NULL && k->slots_open == 0)
+			break;
+	}
+	DL_FOREACH (c->classes, k)
+		if (k->queue == NULL && k->slots_open > 0)
+			steal(c, k);
+	c->place_wanted = false;
+}
+
+void worker_slots_fini(struct worker_core *c)
+{
+	for (uint32_t id = 0; id < c->slot_capacity; id++)
+		free(c->slots[id]);
+	free(c->slots);
+	while (c->classes != NULL) {
+		struct shape_class *k = c->classes;
+
+		DL_DELETE(c->classes, k);
+		free(k);
+	}
+}

@@ -1,0 +1,360 @@
+/* What the worker's core consists of; only its own files include this.
+ *
+ * A lease is split into parts: each is queued for slots of one shape, waits for parameters, or is
+ * armed in a cell. What became of shards is gathered in tallies: fresh (outputs not synced), syncing,
+ * ready, or in a report that is not acknowledged. Pointers run one way:
+ *
+ *   core -> leases -> parts -> (class or slot)        core -> params entries -> values
+ *                  -> tallies -> (one of four lists)  core -> reports -> tallies */
+#pragma once
+
+#include "base/check.h"
+#include "base/plant.h"
+#include "base/rng.h"
+#include "jobs/kinds.h"
+#include "jobs/shard_set.h"
+#include "worker/core/core.h"
+
+#define uthash_fatal(msg) CHECK(!msg)
+#include <uthash.h>
+#include <utlist.h>
+#undef assert /* of utlist.h */
+#define assert(cond) CHECK(cond)
+
+#define WORKER_WIRE_VERSION 1
+#define SHA256_BYTES 32
+#define WHY_BYTES_MAX 400
+#define REGISTER_RANGES_MAX (4 * RANGES_PER_REPORT_MAX)
+#define AMOUNTS (3 + NAMED_RESOURCES_MAX)
+
+/* ---- parameters.c: definitions and jobs that leases name ---- */
+
+enum params_kind {
+	PARAMS_DEFINITION = 1,
+	PARAMS_JOB = 2,
+};
+
+/* Compared as bytes: all of it is set. */
+struct params_key {
+	uint8_t sha256[SHA256_BYTES]; /* or zeros */
+	uint64_t job;
+	uint32_t phase;
+	uint32_t kind;
+};
+
+/* Never changes; shared by the cache and by cells that run by it. */
+struct params_value {
+	uint32_t uses;
+	struct arena arena;
+	union {
+		struct run_definition definition;
+		struct job_parameters job;
+	};
+};
+
+struct params_entry {
+	UT_hash_handle hh;
+	struct params_key key;
+	struct params_value *value; /* NULL: missing */
+	uint32_t wanted;	    /* leases that name it; 0: may be forgotten */
+	usec_t ask_us, ask_delay_us;
+	struct params_entry *prev, *next; /* in core->missing (wanted, no value) or core->spare */
+};
+
+/* ---- slots.c: slots cut by shape ---- */
+
+/* cpu_milli, memory_bytes, gpus, then named amounts in the order of the capacity's names. */
+struct amounts {
+	uint64_t v[AMOUNTS];
+};
+
+struct slot {
+	bool open;
+	uint32_t id;
+	uint32_t turn; /* the cell to arm next */
+	struct shape_class *class;
+	struct part *cells[SLOT_CELLS];
+	struct slot **list; /* the class's list that it is in */
+	struct slot *prev, *next;
+};
+
+/* Slots of one shape, and the parts that wait for them. */
+struct shape_class {
+	struct amounts amounts;
+	struct resources shape;
+	struct named_amount named[NAMED_RESOURCES_MAX];
+	struct part *queue;
+	struct slot *idle; /* both cells free; the last to become idle first */
+	struct slot *half; /* the cell whose turn it is is free */
+	struct slot *full;
+	uint32_t slots_open;
+	bool tried; /* in this round of placing */
+	struct shape_class *prev, *next;
+};
+
+/* ---- held.c ---- */
+
+struct token_key {
+	uint64_t lease;
+	uint32_t epoch;
+	uint32_t zero;
+};
+
+enum part_place {
+	PART_WAITING, /* for parameters */
+	PART_QUEUED,  /* in class->queue */
+	PART_ARMED,   /* in slot->cells[cell] */
+};
+
+struct part {
+	struct held *lease;
+	enum part_place place;
+	uint32_t first, next, end; /* next: first not begun; queued: = first */
+	uint64_t number;	   /* age: the order of queues */
+	/* armed */
+	struct slot *slot;
+	uint32_t cell;
+	uint32_t asked_end;	/* of the last LOWER_END */
+	bool stopped;		/* STOP was told */
+	struct shard_set ended; /* of [first, next), those with an outcome */
+	struct params_value *definition, *job;
+	struct shape_class *class;     /* queued */
+	struct part *prev, *next_part; /* in core->waiting or class->queue */
+	struct part *lease_prev, *lease_next;
+};
+
+/* A lease that the worker holds (`struct lease` is the message). It is forgotten when it has no parts and
+ * no tallies left. */
+struct held {
+	UT_hash_handle hh;
+	struct token_key key;
+	uint64_t job;
+	uint32_t phase;
+	uint32_t attempt;
+	struct range range;
+	uint64_t memory_bytes;
+	struct bytes slice; /* owned */
+	struct params_entry *definition, *parameters;
+	uint64_t keep_end; /* shards from here on are given back, unless begun */
+	bool finish;	   /* leased elsewhere: begins nothing */
+	bool killed;	   /* nothing of it is told */
+	bool touched;	   /* by this step */
+	uint64_t listed;   /* serial of the REGISTER that listed it last */
+	struct part *parts;
+	struct tally *tallies;
+	struct tally *fresh, *ready; /* those that still take in outcomes; may be NULL */
+	struct shard_set acked;
+	struct held *touched_next;
+};
+
+/* ---- tally.c ---- */
+
+struct fail {
+	struct range range;
+	uint8_t kind;
+	int64_t code;
+	struct bytes why; /* owned */
+};
+
+struct tally {
+	struct held *lease;
+	struct tally **list; /* the head of the list that it is in */
+	struct shard_set done, returned;
+	struct fail *failed;
+	uint32_t fail_count, fail_capacity;
+	uint32_t fail_shards;
+	uint64_t why_bytes;
+	uint8_t returned_why;
+	uint32_t segment;
+	uint64_t run_us, output_bytes;
+	struct tally *prev, *next;
+	struct tally *lease_prev, *lease_next;
+};
+
+/* ---- report.c ---- */
+
+struct sent_report {
+	uint64_t seq;
+	usec_t sent_us;
+	struct tally *tallies;
+	uint64_t run_counts[RUN_BUCKETS];
+	struct sent_report *prev, *next;
+};
+
+struct worker_core {
+	struct worker_config config;
+	struct arena arena; /* of the config */
+	struct rng rng;
+	usec_t now_us;
+	struct worker_effects *out; /* of this step */
+
+	/* session.c */
+	enum worker_link link;
+	bool cut_off;
+	uint64_t session;
+	uint32_t epoch;
+	uint64_t serial;
+	uint64_t lease_high; /* lease ids of this session up to here were seen */
+	usec_t heartbeat_us, timeout_us;
+	usec_t heard_us, sent_us;
+	usec_t register_us, register_delay_us; /* when to try again */
+
+	/* leave.c */
+	bool draining, aborting;
+	usec_t abort_us;
+
+	/* held.c */
+	struct held *leases;
+	struct held *touched;
+	struct part *waiting;
+	uint64_t part_number;
+	uint64_t slice_bytes;
+
+	/* parameters.c */
+	struct params_entry *params;
+	struct params_entry *missing, *spare; /* spare: unused longest first */
+	uint64_t spare_bytes;
+
+	/* slots.c */
+	struct amounts capacity, used;
+	uint32_t slot_capacity;
+	struct slot **slots; /* by id */
+	uint32_t slots_open;
+	struct shape_class *classes;
+	bool place_wanted;
+
+	/* report.c */
+	struct tally *fresh, *syncing, *ready;
+	uint64_t sync_generation;    /* of the SYNC under way, or the last one */
+	struct sent_report *reports; /* not acknowledged, oldest first */
+	uint32_t report_count;
+	uint64_t seq;
+	usec_t report_us, sync_us; /* when the last one left, was asked for */
+	bool report_wanted;	   /* credit or a flag changed */
+	uint64_t run_counts[RUN_BUCKETS];
+
+	struct worker_view totals; /* only the counters since the start */
+};
+
+/* effects.c */
+struct worker_effect *worker_effect_push(struct worker_core *c, enum worker_effect_kind kind);
+void *worker_effect_alloc(struct worker_core *c, size_t size);
+struct bytes worker_effect_bytes(struct worker_core *c, struct bytes b);
+/* A zeroed body in the effects' arena, to be filled; counts as a frame sent now. */
+void *worker_effect_send(struct worker_core *c, enum message_type type, size_t size);
+
+/* parameters.c */
+struct params_entry *worker_params_want_definition(struct worker_core *c, struct bytes sha256);
+struct params_entry *worker_params_want_job(struct worker_core *c, uint64_t job, uint32_t phase);
+void worker_params_unwant(struct worker_core *c, struct params_entry *e);
+void worker_params_value_drop(struct params_value *v);
+int worker_params_take(struct worker_core *c, const struct parameters *p, struct error *reterr);
+/* Ask for what is missing and due. */
+void worker_params_ask(struct worker_core *c);
+void worker_params_ask_anew(struct worker_core *c);
+usec_t worker_params_deadline(const struct worker_core *c);
+void worker_params_fini(struct worker_core *c);
+
+/* held.c */
+struct held *worker_held_find(struct worker_core *c, struct token t);
+struct token worker_held_token_of(const struct held *l);
+void worker_held_revoke(struct worker_core *c, struct held *l, uint32_t keep_end);
+void worker_held_finish(struct worker_core *c, struct held *l);
+int worker_held_take_leases(struct worker_core *c, const struct leases *m, struct error *reterr);
+/* Unstarted shards of the lease come (back) to the core: they are queued by the age `number`, or given
+ * back. */
+void worker_held_take_back(struct worker_core *c, struct held *l, uint64_t first, uint64_t end,
+			   uint64_t number);
+/* Shards that are not begun and may not be begun go: all of it, or from keep_end on. */
+void worker_held_trim(struct worker_core *c, struct held *l);
+void worker_held_kill(struct worker_core *c, struct held *l);
+void worker_held_touch(struct worker_core *c, struct held *l);
+/* Forgets the lease when nothing is left of it. */
+void worker_held_settle(struct worker_core *c, struct held *l);
+void worker_held_destroy(struct worker_core *c, struct held *l);
+/* Leases whose parameters came go to the queues. */
+void worker_held_resolve(struct worker_core *c);
+void worker_part_destroy(struct worker_core *c, struct part *p);
+bool worker_held_starts(const struct worker_core *c, const struct held *l);
+
+/* amounts.c */
+void worker_amounts_of_capacity(struct amounts *a, const struct resources *r);
+bool worker_amounts_fit(const struct amounts *need, const struct amounts *used,
+			const struct amounts *capacity);
+void worker_amounts_add(struct amounts *a, const struct amounts *b);
+void worker_amounts_subtract(struct amounts *a, const struct amounts *b);
+/* The class of a shape; NULL and words when it does not fit into the whole capacity. */
+struct shape_class *worker_class_of(struct worker_core *c, const struct resources *shape,
+				    uint64_t memory_bytes, char *why, size_t why_size);
+void worker_classes_drop_unused(struct worker_core *c);
+void worker_credit_fill(struct worker_core *c, struct resources *ret);
+
+/* slots.c */
+/* Arm what can be armed; take parts back from busy slots for idle ones. */
+void worker_slots_place(struct worker_core *c);
+void worker_slot_lower(struct worker_core *c, struct part *p, uint32_t end);
+void worker_slot_stop(struct worker_core *c, struct part *p);
+/* The part leaves its cell; the slot may take another one. */
+void worker_slot_free_cell(struct worker_core *c, struct part *p);
+void worker_slot_remove(struct worker_core *c, struct slot *s);
+void worker_part_queue(struct part *p, struct shape_class *k);
+bool worker_slots_have_idle(const struct worker_core *c);
+void worker_slots_fini(struct worker_core *c);
+
+/* progress.c */
+int worker_slot_progress(struct worker_core *c, const struct worker_slot_progress *p, struct error *reterr);
+int worker_slot_lost(struct worker_core *c, const struct worker_slot_lost *p, struct error *reterr);
+
+/* tally.c */
+void worker_tally_done(struct worker_core *c, struct held *l, struct range r, uint32_t segment,
+		       bool unsynced);
+void worker_tally_failed(struct worker_core *c, struct held *l, const struct failure *f);
+void worker_tally_returned(struct worker_core *c, struct held *l, uint64_t first, uint64_t end, uint8_t why);
+/* Of what was taken in just before. */
+void worker_tally_costs(struct worker_core *c, struct held *l, uint64_t run_us, uint64_t output_bytes);
+/* To the end of a list; but into the lease's own ready one, when that can take it. */
+void worker_tally_move(struct worker_core *c, struct tally *t, struct tally **list);
+void worker_tally_destroy(struct tally *t);
+uint32_t worker_tally_ranges(const struct tally *t);
+uint64_t worker_tally_bytes(const struct tally *t);
+uint64_t worker_tally_shards(const struct tally *t);
+/* A new tally with at most `ranges` ranges (> 0) and about `bytes` bytes of t, no longer in t. */
+struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t bytes);
+/* All its done shards become failed. */
+void worker_tally_spoil(struct worker_core *c, struct tally *t, uint8_t kind, int64_t code, struct bytes why);
+/* The set as a list in the effects' arena. */
+struct range_list worker_tally_list(struct worker_core *c, const struct shard_set *s);
+void worker_tally_fill(struct worker_core *c, const struct tally *t, struct outcome *ret);
+
+/* report.c */
+void worker_reports_flush(struct worker_core *c);
+int worker_reports_ack(struct worker_core *c, uint64_t seq, struct error *reterr);
+void worker_reports_renumber(struct worker_core *c);
+int worker_reports_synced(struct worker_core *c, uint64_t generation, struct error *reterr);
+int worker_reports_sync_failed(struct worker_core *c, const struct worker_sync_failed *f,
+			       struct error *reterr);
+usec_t worker_reports_deadline(const struct worker_core *c);
+bool worker_reports_pending(const struct worker_core *c);
+void worker_reports_fini(struct worker_core *c);
+
+/* session.c */
+void worker_session_connected(struct worker_core *c);
+void worker_session_disconnected(struct worker_core *c);
+int worker_session_registered(struct worker_core *c, const struct registered *m, struct error *reterr);
+void worker_session_who(struct worker_core *c);
+/* On a tick: has the dispatcher been silent too long? */
+void worker_session_expire(struct worker_core *c);
+/* REGISTER again and heartbeats, when due. */
+void worker_session_flush(struct worker_core *c);
+usec_t worker_session_deadline(const struct worker_core *c);
+bool worker_session_is(const struct worker_core *c, uint64_t session);
+
+/* leave.c */
+void worker_leave_drain(struct worker_core *c);
+void worker_leave_abort(struct worker_core *c);
+void worker_leave_refused(struct worker_core *c, struct bytes why);
+void worker_leave_settle(struct worker_core *c);
+usec_t worker_leave_deadline(const struct worker_core *c);
+
+/* check.c */
+void worker_held_check(const struct worker_core *c, const struct held *l, enum check_depth depth);

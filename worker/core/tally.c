@@ -1,0 +1,289 @@
+/* What became of shards, gathered for reports: coalesced per lease, split to fit into a frame. */
+#include "worker/core/state.h"
+
+/* What the parts of an outcome take in a frame, at most. */
+#define OUTCOME_BYTES 128
+#define RANGE_BYTES 12
+#define FAILURE_BYTES 40
+
+static struct tally *create(struct held *l)
+{
+	struct tally *t = check_calloc(1, sizeof(*t));
+
+	t->lease = l;
+	DL_APPEND2(l->tallies, t, lease_prev, lease_next);
+	return t;
+}
+
+static void unlist(struct tally *t)
+{
+	if (t->list != NULL)
+		DL_DELETE(*t->list, t);
+	t->list = NULL;
+	if (t->lease->fresh == t)
+		t->lease->fresh = NULL;
+	if (t->lease->ready == t)
+		t->lease->ready = NULL;
+}
+
+static void enlist(struct tally *t, struct tally **list)
+{
+	t->list = list;
+	DL_APPEND(*list, t);
+}
+
+void worker_tally_destroy(struct tally *t)
+{
+	unlist(t);
+	DL_DELETE2(t->lease->tallies, t, lease_prev, lease_next);
+	for (uint32_t i = 0; i < t->fail_count; i++)
+		free((void *)t->failed[i].why.data);
+	free(t->failed);
+	shard_set_fini(&t->done);
+	shard_set_fini(&t->returned);
+	free(t);
+}
+
+static struct tally *ready_of(struct worker_core *c, struct held *l)
+{
+	if (l->ready == NULL) {
+		l->ready = create(l);
+		enlist(l->ready, &c->ready);
+	}
+	return l->ready;
+}
+
+static struct tally *ready_anew(struct worker_core *c, struct held *l)
+{
+	l->ready = NULL;
+	return ready_of(c, l);
+}
+
+/* ---- taking in ---- */
+
+void worker_tally_done(struct worker_core *c, struct held *l, struct range r, uint32_t segment, bool unsynced)
+{
+	struct tally *t;
+
+	if (unsynced && !PLANTED(sync_skipped)) {
+		t = l->fresh;
+		if (t == NULL || t->segment != segment) {
+			t = l->fresh = create(l);
+			enlist(t, &c->fresh);
+		}
+	} else {
+		t = ready_of(c, l);
+		if (!shard_set_is_empty(&t->done) && t->segment != segment)
+			t = ready_anew(c, l);
+	}
+	t->segment = segment;
+	CHECK(shard_set_add(&t->done, r.first, r.count) == r.count);
+	c->totals.done += r.count;
+}
+
+static void fail_add(struct tally *t, struct fail f)
+{
+	struct fail *last = t->fail_count ? &t->failed[t->fail_count - 1] : NULL;
+
+	t->fail_shards += f.range.count;
+	if (last != NULL && range_end(last->range) == f.range.first && last->kind == f.kind &&
+	    last->code == f.code && bytes_equal(last->why, f.why)) {
+		last->range.count += f.range.count;
+		free((void *)f.why.data);
+		return;
+	}
+	if (t->fail_count == t->fail_capacity) {
+		t->fail_capacity = t->fail_capacity ? t->fail_capacity * 2 : 4;
+		t->failed = check_realloc(t->failed, t->fail_capacity, sizeof(*t->failed));
+	}
+	t->failed[t->fail_count++] = f;
+	t->why_bytes += f.why.size;
+}
+
+static struct bytes why_copy(struct bytes why)
+{
+	size_t size = why.size < WHY_BYTES_MAX ? why.size : WHY_BYTES_MAX;
+	uint8_t *copy = check_calloc(size + 1, 1);
+
+	/* Not through the middle of a UTF-8 character. */
+	while (size < why.size && size > 0 && (why.data[size] & 0xc0) == 0x80)
+		size--;
+	if (size > 0)
+		memcpy(copy, why.data, size);
+	return BYTES(copy, size);
+}
+
+void worker_tally_failed(struct worker_core *c, struct held *l, const struct failure *f)
+{
+	fail_add(ready_of(c, l), (struct fail){.range = {f->first, f->count},
+					       .kind = f->kind,
+					       .code = f->code,
+					       .why = why_copy(f->why)});
+	c->totals.failed += f->count;
+}
+
+void worker_tally_returned(struct worker_core *c, struct held *l, uint64_t first, uint64_t end, uint8_t why)
+{
+	struct tally *t;
+	struct range r;
+
+	if (first >= end)
+		return;
+	t = ready_of(c, l);
+	if (!shard_set_is_empty(&t->returned) && t->returned_why != why)
+		t = ready_anew(c, l);
+	t->returned_why = why;
+	r = range_between(first, end);
+	CHECK(shard_set_add(&t->returned, r.first, r.count) == r.count);
+	c->totals.returned += r.count;
+}
+
+void worker_tally_costs(struct worker_core *c, struct held *l, uint64_t run_us, uint64_t output_bytes)
+{
+	struct tally *t = l->fresh != NULL ? l->fresh : ready_of(c, l);
+
+	t->run_us += run_us;
+	t->output_bytes += output_bytes;
+}
+
+/* ---- moving ---- */
+
+static bool merge(struct tally *into, struct tally *t)
+{
+	bool both_done = !shard_set_is_empty(&into->done) && !shard_set_is_empty(&t->done);
+	bool both_returned = !shard_set_is_empty(&into->returned) && !shard_set_is_empty(&t->returned);
+
+	if ((both_done && into->segment != t->segment) ||
+	    (both_returned && into->returned_why != t->returned_why))
+		return false;
+	if (!shard_set_is_empty(&t->done))
+		into->segment = t->segment;
+	if (!shard_set_is_empty(&t->returned))
+		into->returned_why = t->returned_why;
+	shard_set_unite(&into->done, &t->done);
+	shard_set_unite(&into->returned, &t->returned);
+	for (uint32_t i = 0; i < t->fail_count; i++)
+		fail_add(into, t->failed[i]);
+	t->fail_count = 0;
+	into->run_us += t->run_us;
+	into->output_bytes += t->output_bytes;
+	return true;
+}
+
+void worker_tally_move(struct worker_core *c, struct tally *t, struct tally **list)
+{
+	struct held *l = t->lease;
+
+	unlist(t);
+	if (list == &c->ready && l->ready != NULL && merge(l->ready, t)) {
+		worker_tally_destroy(t);
+		return;
+	}
+	enlist(t, list);
+	if (list == &c->ready && l->ready == NULL)
+		l->ready = t;
+}
+
+void worker_tally_spoil(struct worker_core *c, struct tally *t, uint8_t kind, int64_t code, struct bytes why)
+{
+	struct range r;
+
+	for (uint64_t at = 0; shard_set_next_range(&t->done, at, &r); at = range_end(r)) {
+		fail_add(t, (struct fail){.range = r, .kind = kind, .code = code, .why = why_copy(why)});
+		c->totals.done -= r.count;
+		c->totals.failed += r.count;
+	}
+	shard_set_clear(&t->done);
+	t->output_bytes = 0;
+	t->segment = 0;
+}
+
+/* ---- sizes and pieces ---- */
+
+uint32_t worker_tally_ranges(const struct tally *t)
+{
+	return shard_set_run_count(&t->done) + shard_set_run_count(&t->returned) + t->fail_count;
+}
+
+uint64_t worker_tally_bytes(const struct tally *t)
+{
+	return OUTCOME_BYTES + (uint64_t)worker_tally_ranges(t) * RANGE_BYTES +
+	       (uint64_t)t->fail_count * FAILURE_BYTES + t->why_bytes;
+}
+
+uint64_t worker_tally_shards(const struct tally *t)
+{
+	return (uint64_t)shard_set_count(&t->done) + shard_set_count(&t->returned) + t->fail_shards;
+}
+
+/* Moves up to `ranges` runs; how many. */
+static uint32_t split_set(struct shard_set *from, struct shard_set *to, uint32_t ranges)
+{
+	uint32_t moved = 0;
+
+	for (; moved < ranges && !shard_set_is_empty(from); moved++) {
+		struct range r = shard_set_take_first(from, UINT32_MAX);
+
+		shard_set_add(to, r.first, r.count);
+	}
+	return moved;
+}
+
+struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t bytes)
+{
+	struct tally *piece = create(t->lease);
+	uint64_t fit = bytes / (RANGE_BYTES + FAILURE_BYTES + WHY_BYTES_MAX);
+	uint32_t room = fit < 1 ? 1 : fit < ranges ? (uint32_t)fit : ranges;
+	uint32_t fails;
+
+	piece->segment = t->segment;
+	piece->returned_why = t->returned_why;
+	piece->run_us = t->run_us;
+	piece->output_bytes = t->output_bytes;
+	t->run_us = t->output_bytes = 0;
+	room -= split_set(&t->done, &piece->done, room);
+	room -= split_set(&t->returned, &piece->returned, room);
+	fails = room < t->fail_count ? room : t->fail_count;
+	for (uint32_t i = 0; i < fails; i++) {
+		t->fail_shards -= t->failed[i].range.count;
+		t->why_bytes -= t->failed[i].why.size;
+		fail_add(piece, t->failed[i]);
+	}
+	t->fail_count -= fails;
+	if (t->fail_count > 0)
+		memmove(t->failed, t->failed + fails, t->fail_count * sizeof(*t->failed));
+	return piece;
+}
+
+struct range_list worker_tally_list(struct worker_core *c, const struct shard_set *s)
+{
+	struct range_list list = {.count = shard_set_run_count(s)};
+	uint64_t cursor = 0;
+
+	list.items = worker_effect_alloc(c, list.count * sizeof(*list.items));
+	CHECK(shard_set_ranges(s, &cursor, list.items, list.count) == list.count);
+	return list;
+}
+
+void worker_tally_fill(struct worker_core *c, const struct tally *t, struct outcome *ret)
+{
+	const struct held *l = t->lease;
+
+	*ret = (struct outcome){.token = worker_held_token_of(l),
+				.job = l->job,
+				.phase = l->phase,
+				.done = worker_tally_list(c, &t->done),
+				.returned = worker_tally_list(c, &t->returned),
+				.returned_why = t->returned_why,
+				.run_us = t->run_us,
+				.output_bytes = t->output_bytes,
+				.segment = t->segment};
+	ret->failed.count = t->fail_count;
+	ret->failed.items = worker_effect_alloc(c, t->fail_count * sizeof(struct failure));
+	for (uint32_t i = 0; i < t->fail_count; i++)
+		ret->failed.items[i] = (struct failure){.first = t->failed[i].range.first,
+							.count = t->failed[i].range.count,
+							.kind = t->failed[i].kind,
+							.code = t->failed[i].code,
+							.why = worker_effect_bytes(c, t->failed[i].why)};
+}
