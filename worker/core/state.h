@@ -318,7 +318,8 @@ void worker_tally_destroy(struct tally *t);
 uint32_t worker_tally_ranges(const struct tally *t);
 uint64_t worker_tally_bytes(const struct tally *t);
 uint64_t worker_tally_shards(const struct tally *t);
-/* A new tally with at most `ranges` ranges (> 0) and about `bytes` bytes of t, no longer in t. */
+/* A new tally with at most `ranges` ranges (> 0) and about `bytes` bytes of t, at least one range, no
+ * longer in t; t is gone when that is all of it. */
 struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t bytes);
 /* All its done shards become failed. */
 void worker_tally_spoil(struct worker_core *c, struct tally *t, uint8_t kind, int64_t code, struct bytes why);

@@ -232,26 +232,28 @@ static uint32_t split_set(struct shard_set *from, struct shard_set *to, uint32_t
 struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t bytes)
 {
 	struct tally *piece = create(t->lease);
-	uint64_t fit = bytes / (RANGE_BYTES + FAILURE_BYTES + WHY_BYTES_MAX);
+	uint64_t fit = bytes / RANGE_BYTES;
 	uint32_t room = fit < 1 ? 1 : fit < ranges ? (uint32_t)fit : ranges;
-	uint32_t fails;
+	uint32_t moved, fails = 0;
 
 	piece->segment = t->segment;
 	piece->returned_why = t->returned_why;
 	piece->run_us = t->run_us;
 	piece->output_bytes = t->output_bytes;
 	t->run_us = t->output_bytes = 0;
-	room -= split_set(&t->done, &piece->done, room);
-	room -= split_set(&t->returned, &piece->returned, room);
-	fails = room < t->fail_count ? room : t->fail_count;
-	for (uint32_t i = 0; i < fails; i++) {
-		t->fail_shards -= t->failed[i].range.count;
-		t->why_bytes -= t->failed[i].why.size;
-		fail_add(piece, t->failed[i]);
+	moved = split_set(&t->done, &piece->done, room);
+	moved += split_set(&t->returned, &piece->returned, room - moved);
+	while (fails < t->fail_count && moved + fails < room &&
+	       (moved + fails == 0 || worker_tally_bytes(piece) + WHY_BYTES_MAX <= bytes)) {
+		t->fail_shards -= t->failed[fails].range.count;
+		t->why_bytes -= t->failed[fails].why.size;
+		fail_add(piece, t->failed[fails++]);
 	}
 	t->fail_count -= fails;
 	if (t->fail_count > 0)
 		memmove(t->failed, t->failed + fails, t->fail_count * sizeof(*t->failed));
+	if (worker_tally_ranges(t) == 0)
+		worker_tally_destroy(t);
 	return piece;
 }
 

@@ -255,10 +255,8 @@ void rig_ack(struct rig *r, uint64_t seq)
 	cr_assert_eq(rig_frame(r, MESSAGE_ACK, &m), 0);
 }
 
-void rig_ready(struct rig *r, const struct worker_config *config)
+void rig_ready(struct rig *r, const struct worker_config *config, bool durable)
 {
-	bool durable = r->durable;
-
 	rig_init(r, config);
 	r->durable = durable;
 	rig_connect(r);

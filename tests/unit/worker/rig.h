@@ -73,7 +73,7 @@ void rig_revoke(struct rig *r, struct token t, uint32_t keep_end);
 void rig_kill(struct rig *r, struct token t);
 void rig_ack(struct rig *r, uint64_t seq);
 /* The whole way: connected, registered, parameters sent, first report acknowledged. */
-void rig_ready(struct rig *r, const struct worker_config *config);
+void rig_ready(struct rig *r, const struct worker_config *config, bool durable);
 
 /* A slot begins up to n shards of the cell in work; how many. */
 uint32_t rig_begin(struct rig *r, uint32_t slot, uint32_t n);

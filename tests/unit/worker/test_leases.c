@@ -18,7 +18,7 @@ Test(leases, run_to_the_end_and_are_forgotten)
 	struct token t;
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	t = rig_lease(&r, 100, 3);
 	cr_assert_eq(rig_in_work(&r, 0)->arm.token.lease, t.lease);
 	cr_assert_eq(rig_in_work(&r, 0)->arm.job, 7);
@@ -43,7 +43,7 @@ Test(leases, of_another_session_or_repeated_or_senseless_are_dropped)
 	struct leases m = {.leases = {&l, 1}};
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	l = rig_lease_of(&r, 0, 5);
 	m.session = r.session + 1;
 	cr_assert_eq(rig_frame(&r, MESSAGE_LEASES, &m), 0);
@@ -111,7 +111,7 @@ Test(leases, see_a_plan_that_has_grown_and_old_cells_keep_the_old_one)
 	const struct job_parameters *old;
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	m.session = r.session;
 	rig_lease(&r, 0, 5);
 	old = rig_in_work(&r, 0)->arm.parameters;
@@ -142,7 +142,7 @@ Test(leases, that_cannot_run_here_fail_in_words)
 		struct lease l;
 		struct rig r;
 
-		rig_ready(&r, &config);
+		rig_ready(&r, &config, false);
 		rig_parameters_of(&r, RIG_SHA_2, cases[i].shape, 8);
 		l = rig_lease_of(&r, 2, 4);
 		l.definition = BYTES(RIG_SHA_2, 32);
@@ -180,7 +180,7 @@ Test(leases, asked_back_give_their_unbegun_tail)
 		struct token t;
 		struct rig r;
 
-		rig_ready(&r, &config);
+		rig_ready(&r, &config, false);
 		t = rig_lease(&r, 0, 10);
 		rig_begin(&r, 0, cases[i].begun);
 		rig_revoke(&r, t, cases[i].keep);
@@ -206,7 +206,7 @@ Test(leases, asked_back_while_queued_are_cut_in_the_queue)
 	struct token t = {0};
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	for (uint32_t i = 0; i < 9; i++)
 		t = rig_lease(&r, i * 10, 10); /* four slots, two cells each: the ninth is queued */
 	cr_assert_eq(rig_view(&r).slots_open, 4);
@@ -233,7 +233,7 @@ Test(leases, killed_are_stopped_and_never_spoken_of)
 	struct token t;
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	r.mute = true;
 	t = rig_lease(&r, 0, 10);
 	rig_begin(&r, 0, 2);
@@ -259,7 +259,7 @@ Test(leases, beyond_the_bound_are_given_back_at_once)
 
 	config.tokens_max = 2;
 	config.slice_bytes_max = 100;
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	m.session = r.session;
 	rig_lease(&r, 0, 1);
 	l = rig_lease_of(&r, 1, 1);
@@ -280,7 +280,7 @@ Test(leases, that_are_over_leave_room_in_the_cache)
 	struct rig r;
 
 	config.cache_bytes_max = 20000;
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	memcpy(sha, RIG_SHA, 33);
 	for (uint64_t job = 100; job < 200; job++) {
 		sha[0] = (char)job;

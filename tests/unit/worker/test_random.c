@@ -233,9 +233,8 @@ static void world_run(uint64_t seed)
 	struct worker_config config = rig_config();
 	uint64_t killed = 0;
 
-	w->rig.durable = true;
 	rng_seed(&w->rng, seed);
-	rig_ready(&w->rig, &config);
+	rig_ready(&w->rig, &config, true);
 	rig_parameters_of(&w->rig, RIG_SHA_2, (struct resources){.cpu_milli = 2000}, 8);
 	w->up = true;
 	w->seq = 1;
@@ -276,7 +275,7 @@ Test(random, the_same_seed_gives_the_same_messages)
 		void *noise = malloc(run ? 100000 : 10); /* other addresses */
 
 		rng_seed(&w->rng, 77);
-		rig_ready(&w->rig, &config);
+		rig_ready(&w->rig, &config, true);
 		w->up = true;
 		w->seq = 1;
 		w->seen = w->rig.sent_count;

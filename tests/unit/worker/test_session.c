@@ -60,7 +60,7 @@ Test(session, beats_when_it_has_nothing_else_to_say)
 	struct worker_config config = rig_config();
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_until(&r, r.now + 7 * SEC);
 	cr_assert_eq(rig_count(&r, MESSAGE_HEARTBEAT), 3);
 	rig_ack(&r, 1);
@@ -75,7 +75,7 @@ Test(session, registers_again_when_asked_who_it_is)
 	struct rig r;
 	struct who who = {0};
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_lease(&r, 0, 10);
 	rig_begin(&r, 0, 2);
 	rig_progress(&r, 0, 0, false);
@@ -98,7 +98,7 @@ Test(session, unacknowledged_reports_are_sent_again_in_the_new_session)
 	const struct report *m;
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_lease(&r, 0, 10);
 	rig_begin(&r, 0, 4);
 	rig_end(&r, 0, 0, 0);
@@ -144,7 +144,7 @@ Test(session, each_verdict_has_its_effect)
 		struct worker_view v;
 		struct rig r;
 
-		rig_ready(&r, &config);
+		rig_ready(&r, &config, false);
 		r.mute = true;
 		rig_lease(&r, 0, 10);
 		rig_begin(&r, 0, 2);
@@ -175,7 +175,7 @@ Test(session, cut_off_it_finishes_what_runs_and_starts_nothing)
 	struct worker_config config = rig_config();
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_lease(&r, 0, 10);
 	rig_lease(&r, 50, 3);
 	rig_begin(&r, 0, 2);
@@ -203,7 +203,7 @@ Test(session, silence_in_an_open_connection_is_noticed_too)
 	struct worker_config config = rig_config();
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_until(&r, r.now + 31 * SEC);
 	cr_assert(rig_view(&r).cut_off);
 	cr_assert_eq(rig_view(&r).link, WORKER_REGISTERING);
@@ -218,7 +218,7 @@ Test(session, drains_gives_back_the_rest_and_leaves_when_all_is_acknowledged)
 	const struct report *m;
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_lease(&r, 0, 10);
 	rig_begin(&r, 0, 2);
 	rig_step(&r, (struct worker_input){.kind = WORKER_DRAIN});
@@ -249,7 +249,7 @@ Test(session, a_second_signal_stops_what_runs_and_waits_only_a_moment)
 	const struct report *m;
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_lease(&r, 0, 10);
 	rig_begin(&r, 0, 2);
 	rig_step(&r, (struct worker_input){.kind = WORKER_DRAIN});
@@ -273,7 +273,7 @@ Test(session, an_idle_worker_leaves_at_once)
 	struct rig r;
 	struct drain drain;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	drain.session = r.session + 1;
 	rig_frame(&r, MESSAGE_DRAIN, &drain);
 	cr_assert(!r.exited, "another session's");
@@ -291,7 +291,7 @@ Test(session, refused_it_ends_with_the_dispatchers_words)
 	struct refused m = {BYTES_LIT("wire version 1 is too old: install 2.0")};
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_lease(&r, 0, 10);
 	rig_begin(&r, 0, 2);
 	r.mute = true;
@@ -310,7 +310,7 @@ Test(session, frames_that_make_no_sense_are_told)
 	struct registered reg = {.wire = 1, .session = 9, .epoch = 1, .tokens = {&verdict, 1}, .serial = 2};
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	ack = (struct ack){.session = r.session, .seq = 99};
 	cr_assert_eq(rig_frame(&r, MESSAGE_ACK, &ack), ERR_INVALID);
 	cr_assert_eq(rig_frame(&r, MESSAGE_HEARTBEAT, &beat), ERR_VERSION);

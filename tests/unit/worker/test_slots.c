@@ -26,7 +26,7 @@ Test(slots, each_gets_one_lease_before_any_gets_two)
 	struct worker_config config = rig_config();
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	for (uint32_t i = 0; i < 5; i++)
 		rig_lease(&r, i * 10, 10);
 	cr_assert_eq(rig_view(&r).slots_open, 4);
@@ -46,7 +46,7 @@ Test(slots, that_are_idle_take_over_what_waits_in_a_busy_one)
 	struct worker_config config = rig_config();
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	for (uint32_t i = 0; i < 5; i++)
 		rig_lease(&r, i * 10, 10);
 	rig_begin(&r, 0, 1);
@@ -69,7 +69,7 @@ Test(slots, of_a_large_shape_get_their_turn)
 	uint32_t steps = 0;
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_parameters_of(&r, RIG_SHA_2, (struct resources){.cpu_milli = 4000}, 8);
 	for (uint32_t i = 0; i < 8; i++)
 		rig_lease(&r, i, 1);
@@ -96,7 +96,7 @@ Test(slots, need_the_memory_that_the_lease_names)
 	struct leases m = {.leases = {&l, 1}};
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	m.session = r.session;
 	for (uint32_t i = 0; i < 3; i++) {
 		l = rig_lease_of(&r, i, 1);
@@ -127,7 +127,7 @@ Test(slots, lost_give_back_what_was_in_work)
 		const struct outcome *o;
 		struct rig r;
 
-		rig_ready(&r, &config);
+		rig_ready(&r, &config, false);
 		rig_lease(&r, 0, 10);
 		rig_begin(&r, 0, cases[i].begun);
 		rig_lost(&r, 0, cases[i].kind);
@@ -150,7 +150,7 @@ Test(slots, lost_keep_the_second_lease)
 	struct rig r;
 
 	config.capacity.cpu_milli = 1000;
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_lease(&r, 0, 10);
 	rig_lease(&r, 10, 10);
 	rig_begin(&r, 0, 2);
@@ -167,7 +167,7 @@ Test(slots, that_stop_a_shard_give_it_back_as_lost)
 	struct worker_config config = rig_config();
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_lease(&r, 0, 2);
 	rig_begin(&r, 0, 2);
 	rig_progress(&r, 0, 0, true); /* released, and nothing said of the two */
@@ -182,7 +182,7 @@ Test(slots, late_words_of_a_cell_are_ignored)
 	struct worker_slot_progress late = {.slot = 0, .cell = 0, .token = {1, 99}, .next = 5, .end = 5};
 	struct rig r;
 
-	rig_ready(&r, &config);
+	rig_ready(&r, &config, false);
 	rig_lease(&r, 0, 10);
 	cr_assert_eq(rig_step(&r, (struct worker_input){.kind = WORKER_SLOT_PROGRESS, .progress = late}), 0);
 	late.slot = 17;
