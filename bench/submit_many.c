@@ -1,0 +1,78 @@
+/* Submits many one-shard jobs over the API's Unix socket on one connection, pipelined: what a burst of
+ * events looks like to the dispatcher. Usage: submit-many SOCKET COUNT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define IN_FLIGHT 64
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0) {
+		perror(path);
+		exit(1);
+	}
+	return fd;
+}
+
+static void put(int fd)
+{
+	static const char body[] = "{\"command\":{\"argv\":[\"/bin/true\"],\"name\":\"one\"}}";
+	char text[512];
+	int n = snprintf(text, sizeof text,
+			 "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: "
+			 "application/json\r\nContent-Length: %zu\r\n\r\n%s",
+			 sizeof body - 1, body);
+
+	if (write(fd, text, (size_t)n) != n)
+		exit(1);
+}
+
+/* Reads one answer whole; false when it is not 201. */
+static int take(FILE *in)
+{
+	char line[1024], body[4096];
+	size_t length = 0;
+	int status = 0;
+
+	if (fgets(line, sizeof line, in) == NULL || sscanf(line, "HTTP/1.1 %d", &status) != 1)
+		return 0;
+	while (fgets(line, sizeof line, in) != NULL && strcmp(line, "\r\n") != 0)
+		if (strncasecmp(line, "Content-Length:", 15) == 0)
+			length = strtoul(line + 15, NULL, 10);
+	if (length >= sizeof body || fread(body, 1, length, in) != length)
+		return 0;
+	body[length] = '\0';
+	if (status != 201)
+		fprintf(stderr, "%d %s\n", status, body);
+	return status == 201;
+}
+
+int main(int argc, char **argv)
+{
+	int fds[IN_FLIGHT];
+	FILE *in[IN_FLIGHT];
+	long count = argc == 3 ? strtol(argv[2], NULL, 10) : 0;
+
+	if (count <= 0)
+		return 2;
+	for (int i = 0; i < IN_FLIGHT; i++) {
+		fds[i] = connect_to(argv[1]);
+		in[i] = fdopen(fds[i], "r");
+	}
+	for (long sent = 0, taken = 0; taken < count; taken++) {
+		while (sent < count && sent - taken < IN_FLIGHT)
+			put(fds[sent++ % IN_FLIGHT]);
+		if (!take(in[taken % IN_FLIGHT]))
+			return 1;
+	}
+	return 0;
+}
