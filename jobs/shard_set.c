@@ -94,7 +94,8 @@ static void set_settle(struct shard_set *s)
 
 		shard_set_fini(s);
 		set_interval(s, only);
-	} else if (s->form == SHARD_SET_VECTOR && s->vector->length > SHARD_SET_INTERVALS_MAX) {
+	} else if (s->form == SHARD_SET_VECTOR && s->vector->length > SHARD_SET_INTERVALS_MAX &&
+		   shard_bitmap_available()) {
 		bitmap_of_vector(s);
 	}
 }

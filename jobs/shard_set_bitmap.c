@@ -49,6 +49,11 @@ static void bitmap_settle(struct shard_bitmap *b)
 		bitmap_measure(b);
 }
 
+bool shard_bitmap_available(void)
+{
+	return true;
+}
+
 struct shard_bitmap *shard_bitmap_create(const struct range runs[], uint32_t run_count)
 {
 	struct shard_bitmap *b = check_calloc(1, sizeof(*b));

@@ -40,6 +40,8 @@ struct shard_bitmap {
 	size_t bytes;
 };
 
+/* False in a program that was linked without CRoaring (shard_set_no_bitmap.c). */
+bool shard_bitmap_available(void);
 struct shard_bitmap *shard_bitmap_create(const struct range runs[], uint32_t run_count) MUST_CHECK;
 struct shard_bitmap *shard_bitmap_copy(const struct shard_bitmap *b) MUST_CHECK;
 void shard_bitmap_destroy(struct shard_bitmap *b);

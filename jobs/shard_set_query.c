@@ -147,7 +147,7 @@ static void vector_check(const struct shard_set *s)
 	const struct range *runs = shard_vector_runs(v);
 	uint64_t count = 0;
 
-	CHECK(v->length >= 2 && v->length <= SHARD_SET_INTERVALS_MAX);
+	CHECK(v->length >= 2 && (v->length <= SHARD_SET_INTERVALS_MAX || !shard_bitmap_available()));
 	CHECK(v->head <= v->capacity && v->length <= v->capacity - v->head);
 	for (uint32_t i = 0; i < v->length; i++) {
 		CHECK(runs[i].count > 0 && range_end(runs[i]) <= SHARDS_MAX);
