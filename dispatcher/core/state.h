@@ -43,6 +43,11 @@
 #define ALONE_CRASHES 2 /* a single shard that took this many workers is leased alone on one */
 #define JOB_BLOCK_ROWS 256
 
+struct blob {
+	uint8_t *data; /* owned */
+	uint32_t size;
+};
+
 /* ---- resources, shapes, queues, definitions ---- */
 
 /* cpu_milli, memory_bytes, gpus, then named ones by their number in the core's table. */
@@ -73,7 +78,7 @@ struct shape {
 };
 
 struct queue {
-	struct bytes name; /* owned */
+	struct blob name;
 	uint32_t index;
 	uint32_t references;
 	uint64_t served_us;	 /* of work leased; the queue with the least goes first */
@@ -103,11 +108,6 @@ struct definition_table {
 
 /* ---- jobs ---- */
 
-struct blob {
-	uint8_t *data;
-	uint32_t size;
-};
-
 enum job_flag {
 	JOB_PAUSED = 1,
 	JOB_SEALED = 2,	    /* the plan of the phase in work is whole */
@@ -120,6 +120,8 @@ enum job_flag {
 	JOB_RUNNABLE = 128, /* is in a bucket */
 	JOB_HARD = 256,	    /* is in the list of those with shards that need a worker to themselves */
 	JOB_TOUCHED = 512,
+	JOB_PLAIN = 1024,    /* its demand is counted as that of a job without a run */
+	JOB_DEMANDED = 2048, /* its demand is counted */
 };
 
 /* A queued one-shard job is this and its body. Ids are a counter, so that a row is found by its place. */
@@ -220,6 +222,7 @@ struct run {
 
 struct lease_entry {
 	struct token token;
+	uint64_t key_epoch, key_lease; /* the token again, without padding: the key */
 	uint64_t job;
 	uint32_t phase;
 	uint32_t first, count; /* as granted */
@@ -245,6 +248,7 @@ struct worker {
 	uint64_t leased_shards;
 	struct session *session; /* volatile; NULL: not here (yet) */
 	uint64_t serial;	 /* volatile: of its last REGISTER */
+	bool pinned;		 /* a step works with it: not to be freed */
 	UT_hash_handle hh;
 };
 
@@ -276,6 +280,8 @@ struct session {
 	uint32_t streak_jobs; /* different ones, roughly */
 	uint64_t streak_done; /* done shards of all workers when it began */
 	uint64_t done_shards, failed_shards;
+	struct kill *kill;			 /* within a step: the message that takes more tokens */
+	struct revoke *revoke;			 /* likewise */
 	struct session *list_next, *list_prev;	 /* hungry or full */
 	struct session *heard_next, *heard_prev; /* longest silent first */
 	UT_hash_handle hh;
@@ -311,8 +317,8 @@ struct dedup {
 /* ---- all of it ---- */
 
 struct mark {
-	struct bytes intake;   /* owned */
-	struct bytes position; /* owned */
+	struct blob intake;
+	struct blob position;
 	uint64_t lsn;
 };
 
@@ -392,7 +398,7 @@ struct dispatcher_core {
 	struct session *peers;	  /* by peer */
 	struct session *hungry, *full;
 	struct session *heard;
-	struct amounts offered; /* by all sessions */
+	uint64_t offered_cpu_milli; /* by all sessions */
 	char *resource_names[NAMED_RESOURCES_MAX];
 	struct shape **shapes; /* by index; NULL = free */
 	uint32_t shape_count;
@@ -401,7 +407,8 @@ struct dispatcher_core {
 	uint64_t runnable_jobs;
 	uint64_t *hard; /* job ids, ascending */
 	uint32_t hard_count, hard_capacity;
-	bool hard_dirty;
+	bool hard_dirty;	   /* something changed for them */
+	bool set_apart;		   /* a session is alone or reserved */
 	struct timer_heap held;	   /* on the wall clock */
 	struct timer_heap retries; /* on the steady one: mono + offset */
 	struct waiting_queue durable_waits, history_waits, ended;

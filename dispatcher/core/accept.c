@@ -1,0 +1,178 @@
+/* An event is accepted in one commit: its deduplication key, and one job per matching rule. */
+#include "dispatcher/core/apply.h"
+#include "dispatcher/core/dedup.h"
+#include "dispatcher/core/definition_table.h"
+#include "dispatcher/core/steps.h"
+#include "dispatcher/core/timers.h"
+#include "jobs/plan.h"
+
+static uint64_t item_lsn(const struct dispatcher_core *core, const struct dedup_item *item)
+{
+	uint64_t lsn = (core->d.last_lsn & ~(uint64_t)UINT32_MAX) | item->lsn_low;
+
+	if (lsn > core->d.last_lsn)
+		lsn -= (uint64_t)UINT32_MAX + 1;
+	return lsn;
+}
+
+static const struct definition_body *find_body(const struct input_accept *in, struct bytes sha256)
+{
+	for (uint32_t i = 0; i < in->definitions.count; i++)
+		if (bytes_equal(in->definitions.items[i].sha256, sha256))
+			return &in->definitions.items[i];
+	return NULL;
+}
+
+static int check_job(struct dispatcher_core *core, const struct input_accept *in, const struct new_job *j,
+		     struct error *reterr)
+{
+	const struct definition *def = definition_find(&core->d.definitions, j->definition);
+
+	if ((def == NULL || !def->known) && find_body(in, j->definition) == NULL)
+		return error_set(reterr, ERR_INVALID, "the job names a definition that did not come with it");
+	if (j->priority < INT32_MIN || j->priority > INT32_MAX)
+		return error_set(reterr, ERR_INVALID, "expected a priority of 32 bits, found %lld",
+				 (long long)j->priority);
+	if (j->depth > core->config.chain_depth_max) {
+		error_set(reterr, ERR_LIMIT,
+			  "jobs started by jobs started by jobs: %u deep, at most %u are allowed", j->depth,
+			  core->config.chain_depth_max);
+		return error_help(reterr, "look for a rule that matches the events of its own jobs");
+	}
+	if (j->planner < PLANNER_PURE || j->planner > PLANNER_JSON_LINES)
+		return error_set(reterr, ERR_INVALID, "expected planner %s", planner_kind_names());
+	if (j->planner == PLANNER_PURE)
+		return plan_validate(&j->plan, reterr);
+	if (j->plan.kind < PLAN_COUNT || j->plan.kind > PLAN_ITEMS)
+		return error_set(reterr, ERR_INVALID, "expected plan %s", plan_kind_names());
+	if (j->plan.shard_count > 0)
+		return error_set(reterr, ERR_INVALID, "shards are named, but a planner is to name them");
+	return 0;
+}
+
+static int check_accept(struct dispatcher_core *core, const struct input_accept *in, struct error *reterr)
+{
+	if (core->live_jobs + in->jobs.count > core->config.jobs_max) {
+		error_set(reterr, ERR_BUSY, "%llu jobs are live, at most %u are allowed",
+			  (unsigned long long)core->live_jobs, core->config.jobs_max);
+		return error_help(reterr, "try again later");
+	}
+	for (uint32_t i = 0; i < in->definitions.count; i++) {
+		int rc = definition_check(&in->definitions.items[i], reterr);
+
+		if (rc < 0)
+			return rc;
+	}
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		int rc = check_job(core, in, &in->jobs.items[i], reterr);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Whatever jobs name is known and bound, or nothing has changed. */
+static int add_definitions(struct dispatcher_core *core, const struct input_accept *in, struct error *reterr)
+{
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		struct bytes sha256 = in->jobs.items[i].definition;
+		struct definition *def = definition_find(&core->d.definitions, sha256);
+		struct definition_added r;
+		int rc;
+
+		if (def != NULL)
+			continue;
+		r.definition = *find_body(in, sha256);
+		/* The name table is tried first, so that a record is written only for what is served. */
+		struct definition trial = {.known = true, .body = r.definition};
+		rc = definition_bind(core, &trial, reterr);
+		if (rc < 0)
+			return rc;
+		emit(core, RECORD_DEFINITION, &r);
+		def = definition_find(&core->d.definitions, sha256);
+		rc = definition_bind(core, def, reterr);
+		CHECK(rc == 0);
+		definition_unbind(core, &trial);
+	}
+	return 0;
+}
+
+static void drop_unused(struct dispatcher_core *core, const struct input_accept *in)
+{
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		struct definition *def = definition_find(&core->d.definitions, in->jobs.items[i].definition);
+
+		if (def != NULL)
+			definition_release(core, def);
+	}
+}
+
+static void write_accepted(struct dispatcher_core *core, const struct input_accept *in)
+{
+	struct new_job *jobs = step_alloc(core, in->jobs.count * sizeof *jobs);
+	struct accepted r = {.key_hi = in->key_hi,
+			     .key_lo = in->key_lo,
+			     .wall_us = core->wall_us,
+			     .event = in->event,
+			     .jobs = {jobs, in->jobs.count}};
+	usec_t shortened_us = 0;
+
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		jobs[i] = in->jobs.items[i];
+		jobs[i].job = core->d.next_job + i;
+		if (jobs[i].due_wall_us <= core->wall_us)
+			jobs[i].due_wall_us = 0;
+	}
+	if (in->key_hi != 0 || in->key_lo != 0)
+		dedup_place(&core->d.dedup, steady_us(core), core->config.dedup_window_us,
+			    core->config.dedup_max, &r.bucket_wall_us, &r.forget_before_us, &shortened_us);
+	emit(core, RECORD_ACCEPTED, &r);
+	if (shortened_us > 0)
+		tell(core, true, 0,
+		     step_text(core, "deduplication reaches back only %lld s: %u keys are its bound",
+			       (long long)(shortened_us / USEC_PER_SEC), core->config.dedup_max));
+	reply_ok(core, in->request, in->jobs.count > 0 ? jobs[0].job : 0, in->jobs.count, false,
+		 core->d.last_lsn);
+}
+
+void step_accept(struct dispatcher_core *core, const struct input_accept *in)
+{
+	bool keyed = in->key_hi != 0 || in->key_lo != 0;
+	const struct dedup_item *item = keyed ? dedup_find(&core->d.dedup, in->key_hi, in->key_lo) : NULL;
+	struct error err = {0};
+	int rc;
+
+	if (item != NULL) {
+		reply_ok(core, in->request, item->job, item->job_count, true, item_lsn(core, item));
+		return;
+	}
+	rc = check_accept(core, in, &err);
+	if (rc == 0) {
+		rc = add_definitions(core, in, &err);
+		if (rc < 0)
+			drop_unused(core, in);
+	}
+	if (rc < 0) {
+		const char *why = step_text(core, "%s", err.what);
+
+		reply_error(core, in->request, (enum error_code)rc, why);
+		tell(core, true, 0, why);
+		return;
+	}
+	if (in->jobs.count == 0 && !keyed) {
+		reply_ok(core, in->request, 0, 0, false, 0);
+		return;
+	}
+	write_accepted(core, in);
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		uint64_t job = core->d.next_job - in->jobs.count + i;
+		struct job_row *row = job_get(core, job);
+
+		core->live_jobs++;
+		if (row->state == JOB_HELD) {
+			core->held_jobs++;
+			timer_add(&core->held, row->due_wall_us, job);
+		}
+	}
+}

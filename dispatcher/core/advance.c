@@ -1,0 +1,230 @@
+/* What follows from what a step changed: a job that has too many dead shards fails, a phase that is
+ * through makes room for the next, the last one ends the job. */
+#include "dispatcher/core/advance.h"
+
+#include "dispatcher/core/definition_table.h"
+#include "dispatcher/core/job_table.h"
+#include "dispatcher/core/lease_table.h"
+#include "dispatcher/core/runnable.h"
+#include "dispatcher/core/sessions.h"
+#include "dispatcher/core/shards.h"
+#include "dispatcher/core/steps.h"
+#include "dispatcher/core/timers.h"
+
+/* Dead shards that the job may have and still succeed; UINT64_MAX: not decided before the plan is whole. */
+uint64_t tolerated(const struct policy *policy, uint32_t phase, bool sealed, uint64_t shard_count)
+{
+	if (phase > 0)
+		return 0;
+	switch (policy->tolerate_kind) {
+	case TOLERATE_COUNT:
+		return policy->tolerate;
+	case TOLERATE_PPM:
+		if (!sealed)
+			return UINT64_MAX;
+		if (policy->tolerate >= 1000000)
+			return shard_count;
+		return shard_count * policy->tolerate / 1000000;
+	default:
+		return 0;
+	}
+}
+
+static const char *end_why(struct dispatcher_core *core, const struct job_row *row, uint64_t dead,
+			   uint64_t allowed)
+{
+	const struct run *run = row->run;
+	const char *phase = row->phase == 0 ? "shards" : "gather";
+
+	if (run->note_count > 0 && run->notes[0].why.size > 0)
+		return step_text(core, "%s: %llu dead, %llu allowed; shard %u: %s %lld, %.*s", phase,
+				 (unsigned long long)dead, (unsigned long long)allowed,
+				 run->notes[0].shards.first, failure_kind_name(run->notes[0].kind),
+				 (long long)run->notes[0].code, (int)run->notes[0].why.size,
+				 (const char *)run->notes[0].why.data);
+	if (run->note_count > 0)
+		return step_text(core, "%s: %llu dead, %llu allowed; shard %u: %s %lld", phase,
+				 (unsigned long long)dead, (unsigned long long)allowed,
+				 run->notes[0].shards.first, failure_kind_name(run->notes[0].kind),
+				 (long long)run->notes[0].code);
+	return step_text(core, "%s: %llu dead, %llu allowed", phase, (unsigned long long)dead,
+			 (unsigned long long)allowed);
+}
+
+/* KILL for its leases, one message a session. */
+static void kill_leases(struct dispatcher_core *core, const struct job_row *row, uint64_t after_lsn)
+{
+	struct lease_entry *lease;
+
+	if (row->run == NULL)
+		return;
+	DL_FOREACH2(row->run->leases, lease, job_next)
+	{
+		struct session *s = lease->worker->session;
+		struct kill *k;
+
+		if (s == NULL)
+			continue;
+		if (s->kill == NULL) {
+			s->kill = step_alloc(core, sizeof *k);
+			s->kill->session = s->id;
+			s->kill->tokens.items =
+			    step_alloc(core, lease->worker->lease_count * sizeof(struct token));
+			send(core, s->peer, MESSAGE_KILL, s->kill, after_lsn);
+		}
+		k = s->kill;
+		k->tokens.items[k->tokens.count++] = lease->token;
+	}
+	DL_FOREACH2(row->run->leases, lease, job_next)
+	if (lease->worker->session != NULL) {
+		lease->worker->session->kill = NULL;
+		session_is_hungry(core, lease->worker->session);
+	}
+}
+
+static void fill_end(struct dispatcher_core *core, uint64_t job, const struct job_row *row,
+		     struct job_ended *r)
+{
+	const struct run *run = row->run;
+	struct new_job body;
+
+	job_row_body(row, codec_new_job(), &body, &core->out->arena);
+	r->job = job;
+	r->name = body.name.size > 0 ? body.name : job_definition(core, row)->body.name;
+	r->definition = BYTES(job_definition(core, row)->sha256, 32);
+	r->depth = row->depth;
+	r->phase = row->phase;
+	r->event_id_hi = body.event_id_hi;
+	r->event_id_lo = body.event_id_lo;
+	r->accepted_wall_us = row->accepted_wall_us;
+	r->wall_us = core->wall_us;
+	r->shards = row->shard_count;
+	if (run != NULL) {
+		r->shards = row->phase > 0 ? run->first_shards : row->shard_count;
+		r->done = row->phase > 0 ? run->first_done : shard_set_count(&run->done);
+		r->dead = row->phase > 0 ? run->first_dead : shards_dead_count(run);
+		r->retries = run->retries;
+		r->run_us = run->run_us;
+		r->output_bytes = run->output_bytes;
+		r->started_wall_us = run->started_wall_us;
+	}
+	r->dropped = r->shards - r->done - r->dead;
+}
+
+void job_offer_event(struct dispatcher_core *core, const struct job_row *row, uint64_t after_lsn)
+{
+	struct job_ended *r = step_alloc(core, sizeof *r);
+
+	job_row_body(row, codec_job_ended(), r, &core->out->arena);
+	/* Bytes stay where they are, in the row: it may go before the effect does. */
+	r->definition = arena_copy(&core->out->arena, r->definition);
+	effect_add(core, DISPATCHER_JOB_ENDED, after_lsn)->ended = r;
+}
+
+void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, const char *why)
+{
+	struct job_row *row = job_get_live(core, job);
+	struct job_ended r = {.state = (uint8_t)state, .why = bytes_of(why)};
+	uint64_t lsn = core->d.last_lsn + 1;
+
+	fill_end(core, job, row, &r);
+	r.event_due = state != JOB_CANCELLED && row->depth < core->config.chain_depth_max;
+	if (state != JOB_CANCELLED && !r.event_due)
+		tell(core, true, job,
+		     step_text(core, "job %llu is %u jobs deep in a chain: its end starts nothing",
+			       (unsigned long long)job, row->depth));
+	kill_leases(core, row, lsn);
+	if (row->run != NULL && row->run->planning)
+		effect_add(core, DISPATCHER_PLAN_STOP, lsn)->plan.job = job;
+	runnable_remove(core, job, row);
+	core->live_jobs--;
+	if (row->state == JOB_HELD)
+		core->held_jobs--;
+	core->ended_jobs++;
+	emit(core, RECORD_ENDED, &r);
+	waiting_add(&core->ended, (struct waiting){.lsn = lsn, .job = job});
+	if (r.event_due)
+		job_offer_event(core, row, lsn);
+}
+
+static uint32_t nodes(uint32_t inputs, uint32_t fanin)
+{
+	if (fanin == 0 || inputs <= fanin)
+		return 1;
+	return inputs / fanin + (inputs % fanin != 0);
+}
+
+/* The phase in work is through. */
+static void next_phase(struct dispatcher_core *core, uint64_t job, struct job_row *row)
+{
+	const struct definition *def = job_definition(core, row);
+	struct phase_started r = {.job = job, .phase = row->phase + 1u, .wall_us = core->wall_us};
+	bool last = row->phase > 0 ? row->shard_count == 1 : def->body.phases.count == 1;
+
+	if (last) {
+		job_end(core, job, JOB_SUCCEEDED, "");
+		return;
+	}
+	r.plan.kind = PLAN_GATHER;
+	r.plan.fanin = def->body.phases.items[1].fanin;
+	r.plan.inputs = row->shard_count;
+	r.plan.shard_count = nodes(row->shard_count, r.plan.fanin);
+	runnable_remove(core, job, row);
+	emit(core, RECORD_PHASE_STARTED, &r);
+}
+
+static void pause_if_large(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
+{
+	struct job_changed r = {.job = job, .change = CHANGE_PAUSED, .wall_us = core->wall_us};
+	const char *why;
+
+	if (row->run == NULL || (row->flags & JOB_PAUSED) ||
+	    shards_bytes(row->run) <= core->config.job_state_bytes_max)
+		return;
+	why = step_text(core, "its shards' state passed job_state_max, %llu bytes: too many scattered shards",
+			(unsigned long long)core->config.job_state_bytes_max);
+	r.why = bytes_of(why);
+	emit(core, RECORD_JOB_CHANGED, &r);
+	tell(core, true, job, why);
+}
+
+/* One thing that follows; false when nothing does. */
+static bool advance_once(struct dispatcher_core *core, uint64_t job)
+{
+	struct job_row *row = job_get_live(core, job);
+	uint64_t dead, allowed;
+	bool sealed;
+
+	if (row == NULL || row->state != JOB_ACTIVE)
+		return false;
+	sealed = (row->flags & JOB_SEALED) != 0;
+	dead = row->run != NULL ? shards_dead_count(row->run) : 0;
+	allowed = tolerated(job_policy(core, row), row->phase, sealed, row->shard_count);
+	if (dead > allowed) {
+		job_end(core, job, JOB_FAILED, end_why(core, row, dead, allowed));
+		return true;
+	}
+	if (sealed && row->shard_count == dead + (row->run != NULL ? shard_set_count(&row->run->done) : 0)) {
+		next_phase(core, job, row);
+		return true;
+	}
+	return false;
+}
+
+void step_settle(struct dispatcher_core *core)
+{
+	for (uint32_t i = 0; i < core->d.touched_count; i++) {
+		uint64_t job = core->d.touched[i];
+		struct job_row *row;
+
+		while (advance_once(core, job))
+			;
+		row = job_get_live(core, job);
+		if (row == NULL)
+			continue;
+		pause_if_large(core, job, row);
+		planner_start(core, job, row);
+		job_await_durable(core, job, row);
+		runnable_refresh(core, job, row);
+	}
+}

@@ -1,0 +1,18 @@
+/* How long a shard takes: running means of a job's phase, of a definition's, of a shape's. Volatile.
+ * Pure: integers only. */
+#pragma once
+
+#include "dispatcher/core/state.h"
+
+/* `shards` attempts took run_us in a lease of lease_count shards. */
+void estimate_take(struct dispatcher_core *core, struct job_row *row, uint64_t run_us, uint64_t shards,
+		   uint32_t lease_count);
+/* Nanoseconds of one shard; 0 = not known. */
+uint64_t estimate_shard_ns(const struct dispatcher_core *core, const struct job_row *row);
+/* What `shards` of it will take a slot; with the default for what is not known. */
+uint64_t estimate_work_us(const struct dispatcher_core *core, const struct job_row *row, uint64_t shards);
+/* Shards short enough to wait at a worker that is busy. */
+bool estimate_allows_prefetch(const struct dispatcher_core *core, const struct job_row *row);
+/* How many of `pending` shards the next lease gets: lease_time_us worth of them, growing from 1 by
+ * doubling while the estimate is young, at most a slot's share of what remains. 1..pending. */
+uint32_t estimate_lease_size(const struct dispatcher_core *core, const struct job_row *row, uint64_t pending);

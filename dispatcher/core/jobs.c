@@ -1,0 +1,59 @@
+#include "dispatcher/core/definition_table.h"
+#include "dispatcher/core/job_table.h"
+#include "dispatcher/core/steps.h"
+
+struct job_row *job_get(const struct dispatcher_core *core, uint64_t job)
+{
+	struct job_row *row = job == 0 ? NULL : job_table_get(&core->d.jobs, job);
+
+	return row != NULL && row->state != 0 ? row : NULL;
+}
+
+struct job_row *job_get_live(const struct dispatcher_core *core, uint64_t job)
+{
+	struct job_row *row = job_get(core, job);
+
+	return row != NULL && !job_state_is_ended(row->state) ? row : NULL;
+}
+
+struct definition *job_definition(const struct dispatcher_core *core, const struct job_row *row)
+{
+	return definition_at(&core->d.definitions, row->definition);
+}
+
+const struct policy *job_policy(const struct dispatcher_core *core, const struct job_row *row)
+{
+	return definition_policy(job_definition(core, row), row->phase);
+}
+
+struct shape *job_shape(const struct dispatcher_core *core, const struct job_row *row)
+{
+	struct definition *def = job_definition(core, row);
+
+	return def->shapes[definition_phase(def, row->phase)];
+}
+
+void job_plan(const struct dispatcher_core *core, const struct job_row *row, struct plan *ret,
+	      struct arena *arena)
+{
+	(void)core;
+	if (row->run != NULL && row->run->plan.size > 0) {
+		int rc = codec_decode(codec_plan(), blob_bytes(&row->run->plan), ret, arena, NULL);
+
+		CHECK(rc == 0);
+	} else {
+		struct new_job body;
+
+		job_row_body(row, codec_new_job(), &body, arena);
+		*ret = body.plan;
+	}
+	ret->shard_count = row->shard_count;
+}
+
+struct bytes job_name(const struct dispatcher_core *core, const struct job_row *row, struct arena *arena)
+{
+	struct new_job body;
+
+	job_row_body(row, codec_new_job(), &body, arena);
+	return body.name.size > 0 ? body.name : job_definition(core, row)->body.name;
+}

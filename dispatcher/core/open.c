@@ -1,0 +1,230 @@
+/* Replay is over: an epoch begins. Volatile state is built from durable state, and what is still due is
+ * done again: plans that are not whole, ends whose events were not offered. */
+#include <stdlib.h>
+
+#include "base/plant.h"
+#include "dispatcher/core/apply.h"
+#include "dispatcher/core/definition_table.h"
+#include "dispatcher/core/job_table.h"
+#include "dispatcher/core/runnable.h"
+#include "dispatcher/core/sessions.h"
+#include "dispatcher/core/steps.h"
+#include "dispatcher/core/timers.h"
+
+static usec_t or_usec(usec_t v, usec_t otherwise)
+{
+	return v > 0 ? v : otherwise;
+}
+
+static uint32_t or_u32(uint32_t v, uint32_t otherwise)
+{
+	return v > 0 ? v : otherwise;
+}
+
+struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *config)
+{
+	struct dispatcher_core *core = check_calloc(1, sizeof *core);
+	struct dispatcher_config *c = &core->config;
+
+	*c = *config;
+	c->wire_min = or_u32(c->wire_min, 1);
+	c->wire_max = or_u32(c->wire_max, 1);
+	c->heartbeat_us = or_usec(c->heartbeat_us, 2 * USEC_PER_SEC);
+	c->timeout_us = or_usec(c->timeout_us, 30 * USEC_PER_SEC);
+	c->adopt_wait_us = or_usec(c->adopt_wait_us, 60 * USEC_PER_SEC);
+	c->lease_time_us = or_usec(c->lease_time_us, 250 * USEC_PER_MSEC);
+	c->prefetch_below_us = or_usec(c->prefetch_below_us, 30 * USEC_PER_SEC);
+	c->steal_wait_us = or_usec(c->steal_wait_us, 20 * USEC_PER_MSEC);
+	c->steal_above_us = or_usec(c->steal_above_us, 10 * USEC_PER_MSEC);
+	c->default_shard_us = or_usec(c->default_shard_us, USEC_PER_SEC);
+	c->dedup_window_us = or_usec(c->dedup_window_us, 24 * 3600 * USEC_PER_SEC);
+	c->dedup_max = or_u32(c->dedup_max, 4u << 20);
+	c->crashes_max = or_u32(c->crashes_max, CRASHES_MAX);
+	c->chain_depth_max = or_u32(c->chain_depth_max, CHAIN_DEPTH_MAX);
+	c->quarantine_after = or_u32(c->quarantine_after, 20);
+	c->jobs_max = or_u32(c->jobs_max, 4u << 20);
+	if (c->job_state_bytes_max == 0)
+		c->job_state_bytes_max = JOB_STATE_BYTES_MAX;
+	core->d.next_job = 1;
+	core->steal_us = USEC_NEVER;
+	return core;
+}
+
+void dispatcher_core_destroy(struct dispatcher_core *core)
+{
+	struct definition *def, *next;
+
+	if (core == NULL)
+		return;
+	while (core->sessions != NULL)
+		session_destroy(core, core->sessions);
+	runnable_fini(core);
+	HASH_ITER (hh, core->d.definitions.by_hash, def, next)
+		def->queue = NULL;
+	durable_fini(&core->d);
+	for (uint32_t i = 0; i < core->shape_count; i++)
+		if (core->shapes[i] != NULL) {
+			arena_fini(&core->shapes[i]->arena);
+			free(core->shapes[i]);
+		}
+	free(core->shapes);
+	for (uint32_t i = 0; i < NAMED_RESOURCES_MAX; i++)
+		free(core->resource_names[i]);
+	free(core->held.items);
+	free(core->retries.items);
+	free(core->durable_waits.items);
+	free(core->history_waits.items);
+	free(core->ended.items);
+	free(core);
+}
+
+int dispatcher_core_apply(struct dispatcher_core *core, uint32_t type, const void *record, uint64_t lsn,
+			  struct error *reterr)
+{
+	if (core->open || core->replayed)
+		return error_set(reterr, ERR_INVALID, "a record is applied after the replay's end");
+	if (core->d.last_lsn != 0 && lsn != core->d.last_lsn + 1)
+		return error_set(reterr, ERR_CORRUPT, "record %llu follows record %llu",
+				 (unsigned long long)lsn, (unsigned long long)core->d.last_lsn);
+	return durable_apply(&core->d, type, record, lsn, reterr);
+}
+
+int dispatcher_core_replay_end(struct dispatcher_core *core, struct error *reterr)
+{
+	struct definition *def, *next;
+
+	for (uint64_t job = job_table_next(&core->d.jobs, 0); job != 0;
+	     job = job_table_next(&core->d.jobs, job)) {
+		const struct job_row *row = job_table_get(&core->d.jobs, job);
+
+		if (row->state == 0)
+			return apply_corrupt(job, "records name it, but none says what it is", reterr);
+		if (row->flags & JOB_LOADING)
+			return apply_corrupt(job, "not all of its carried slices are there", reterr);
+		if (!definition_at(&core->d.definitions, row->definition)->known &&
+		    !job_state_is_ended(row->state))
+			return apply_corrupt(job, "its definition is not there", reterr);
+	}
+	HASH_ITER (hh, core->d.definitions.by_hash, def, next) {
+		if (def->references == 0)
+			definition_remove(&core->d.definitions, def);
+		else if (def->known && definition_check(&def->body, reterr) < 0)
+			return ERR_CORRUPT;
+		else if (def->known && definition_bind(core, def, reterr) < 0)
+			return ERR_CORRUPT;
+	}
+	core->replayed = true;
+	return 0;
+}
+
+static int compare_waiting(const void *a, const void *b)
+{
+	const struct waiting *x = a, *y = b;
+
+	if (x->lsn != y->lsn)
+		return x->lsn < y->lsn ? -1 : 1;
+	return (x->job > y->job) - (x->job < y->job);
+}
+
+struct waits {
+	struct waiting *items;
+	uint32_t count, capacity;
+};
+
+static void collect(struct waits *w, uint64_t lsn, uint64_t job)
+{
+	if (w->count == w->capacity) {
+		w->capacity = w->capacity == 0 ? 64 : 2 * w->capacity;
+		w->items = check_realloc(w->items, w->capacity, sizeof(struct waiting));
+	}
+	w->items[w->count++] = (struct waiting){.lsn = lsn, .job = job};
+}
+
+static void release(struct waits *w, struct waiting_queue *q)
+{
+	if (w->count > 0)
+		qsort(w->items, w->count, sizeof(struct waiting), compare_waiting);
+	for (uint32_t i = 0; i < w->count; i++)
+		waiting_add(q, w->items[i]);
+	free(w->items);
+}
+
+static void revive_live(struct dispatcher_core *core, uint64_t job, struct job_row *row,
+			struct waits *history)
+{
+	struct run *run = row->run;
+	struct lease_entry *lease;
+
+	core->live_jobs++;
+	if (row->state == JOB_HELD) {
+		core->held_jobs++;
+		timer_add(&core->held, row->due_wall_us, job);
+		return;
+	}
+	if (run == NULL) {
+		row->flags |= JOB_READY;
+	} else {
+		run->ready_count = run->queued_count = row->shard_count;
+		DL_FOREACH2(run->leases, lease, job_next)
+		session_bind(core, lease, job_shape(core, row));
+		for (uint32_t i = 0; i < run->delayed_count; i++)
+			timer_add(&core->retries, run->delayed[i].due_wall_us, job);
+		if (run->planner_due_wall_us > 0)
+			timer_add(&core->retries, run->planner_due_wall_us, job);
+		if (row->phase > 0 && run->phase_lsn > core->history_lsn)
+			collect(history, run->phase_lsn, job);
+	}
+	planner_start(core, job, row);
+	runnable_refresh(core, job, row);
+	apply_job(&core->d, job); /* touched: what follows from its state is decided, if it was not */
+}
+
+static void revive_jobs(struct dispatcher_core *core)
+{
+	struct waits history = {0}, ended = {0};
+	uint64_t job = job_table_next(&core->d.jobs, 0), next;
+
+	for (; job != 0; job = next) {
+		struct job_row *row = job_get(core, job);
+
+		next = job_table_next(&core->d.jobs, job);
+		if (!job_state_is_ended(row->state)) {
+			revive_live(core, job, row, &history);
+			continue;
+		}
+		core->ended_jobs++;
+		if (row->flags & JOB_EVENT_DUE)
+			job_offer_event(core, row, 0);
+		if (row->lsn <= core->history_lsn)
+			ended_forget(core, job);
+		else
+			collect(&ended, row->lsn, job);
+	}
+	release(&history, &core->history_waits);
+	release(&ended, &core->ended);
+}
+
+int step_open(struct dispatcher_core *core, const struct input_open *in)
+{
+	struct epoch_started r = {.epoch = core->d.epoch + (PLANTED(epoch_not_grown) ? 0 : 1),
+				  .wall_us = core->wall_us,
+				  .seed = in->seed};
+
+	if (!core->replayed)
+		return ERR_INVALID;
+	if (r.epoch == 0)
+		r.epoch = 1;
+	core->open = true;
+	core->d.live = true;
+	core->durable_lsn = core->d.last_lsn;
+	core->history_lsn = in->history_lsn;
+	core->offset_us = core->wall_us - core->mono_us;
+	core->live_us = 0;
+	rng_seed(&core->rng, in->seed);
+	emit(core, RECORD_EPOCH, &r);
+	core->epoch_lsn = core->d.last_lsn;
+	if (core->d.leases != NULL)
+		core->adopt_until_us = core->live_us + core->config.adopt_wait_us;
+	revive_jobs(core);
+	return 0;
+}

@@ -1,0 +1,103 @@
+/* Plans that are made by effect: in pieces, sealed when whole, tried again when they fail. */
+#include "dispatcher/core/job_table.h"
+#include "dispatcher/core/shards.h"
+#include "dispatcher/core/steps.h"
+#include "dispatcher/core/timers.h"
+#include "dispatcher/core/verdict.h"
+#include "jobs/plan.h"
+
+void planner_start(struct dispatcher_core *core, uint64_t job, struct job_row *row)
+{
+	struct dispatcher_plan *p;
+	struct plan *plan;
+
+	if (row->state != JOB_ACTIVE || (row->flags & (JOB_SEALED | JOB_PAUSED)))
+		return;
+	if (row->run == NULL)
+		row->run = run_create(job);
+	if (row->run->planning || row->run->planner_due_wall_us > steady_us(core))
+		return;
+	row->run->planning = true;
+	plan = step_alloc(core, sizeof *plan);
+	job_plan(core, row, plan, &core->out->arena);
+	p = &effect_add(core, DISPATCHER_PLAN, core->d.last_lsn)->plan;
+	*p = (struct dispatcher_plan){.job = job,
+				      .phase = row->phase,
+				      .planner = row->planner,
+				      .shard_count = row->shard_count,
+				      .cursor = arena_copy(&core->out->arena, blob_bytes(&row->run->cursor)),
+				      .plan = plan};
+}
+
+/* The row that a planner's answer is for; NULL when nobody waits for it any more. */
+static struct job_row *planned_row(struct dispatcher_core *core, uint64_t job, uint32_t phase)
+{
+	struct job_row *row = job_get_live(core, job);
+
+	if (row == NULL || row->phase != phase || (row->flags & JOB_SEALED) || row->run == NULL ||
+	    !row->run->planning)
+		return NULL;
+	return row;
+}
+
+static void plan_fails(struct dispatcher_core *core, uint64_t job, struct job_row *row, uint8_t kind,
+		       bool final, struct bytes why)
+{
+	const struct policy *policy = job_policy(core, row);
+	struct plan_failed r = {.job = job, .phase = row->phase, .kind = kind, .why = why};
+	uint32_t failures = row->run->planner_failures + 1;
+
+	if (!final && failures < policy->attempts_max)
+		r.due_wall_us = steady_us(core) + backoff_us(core, policy, failures);
+	row->run->planning = false;
+	emit(core, RECORD_PLAN_FAILED, &r);
+	if (r.due_wall_us == 0)
+		job_end(
+		    core, job, JOB_FAILED,
+		    step_text(core, "it could not be planned: %.*s", (int)why.size, (const char *)why.data));
+	else
+		timer_add(&core->retries, r.due_wall_us, job);
+}
+
+void step_piece(struct dispatcher_core *core, const struct input_piece *in)
+{
+	struct job_row *row = planned_row(core, in->job, in->phase);
+	struct plan_piece r = {
+	    .job = in->job, .phase = in->phase, .count = in->count, .blob = in->blob, .cursor = in->cursor};
+
+	if (row == NULL)
+		return;
+	if (in->count > SHARDS_MAX - row->shard_count) {
+		plan_fails(core, in->job, row, FAILURE_PLAN, true,
+			   bytes_of(step_text(core, "its plan has more than %llu shards", SHARDS_MAX)));
+		return;
+	}
+	emit(core, RECORD_PLAN_PIECE, &r);
+}
+
+void step_sealed(struct dispatcher_core *core, const struct input_sealed *in)
+{
+	struct job_row *row = planned_row(core, in->job, in->phase);
+	struct plan_sealed r = {.job = in->job, .phase = in->phase, .plan = in->plan};
+	struct error err = {0};
+
+	if (row == NULL)
+		return;
+	if (in->plan.kind == 0) {
+		job_plan(core, row, &r.plan, &core->out->arena);
+	} else if (plan_validate(&in->plan, &err) < 0 || in->plan.shard_count < row->shard_count) {
+		plan_fails(core, in->job, row, FAILURE_PLAN, true,
+			   bytes_of(step_text(core, "%s", err.what[0] != 0 ? err.what : "its plan shrank")));
+		return;
+	}
+	row->run->planning = false;
+	emit(core, RECORD_PLAN_SEALED, &r);
+}
+
+void step_plan_failed(struct dispatcher_core *core, const struct input_plan_failed *in)
+{
+	struct job_row *row = planned_row(core, in->job, in->phase);
+
+	if (row != NULL)
+		plan_fails(core, in->job, row, in->kind, in->final, in->why);
+}

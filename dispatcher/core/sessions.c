@@ -1,0 +1,166 @@
+#include "dispatcher/core/sessions.h"
+
+#include <string.h>
+
+#include "dispatcher/core/amounts.h"
+#include "dispatcher/core/job_table.h"
+#include "dispatcher/core/lease_table.h"
+
+struct session *session_find(const struct dispatcher_core *core, uint64_t id)
+{
+	struct session *s = NULL;
+
+	HASH_FIND(hh, core->sessions, &id, sizeof id, s);
+	return s;
+}
+
+struct session *session_of_peer(const struct dispatcher_core *core, uint64_t peer)
+{
+	struct session *s = NULL;
+
+	HASH_FIND(hh_peer, core->peers, &peer, sizeof peer, s);
+	return s;
+}
+
+static void keep_registration(struct session *s, const struct register_worker *m)
+{
+	struct register_worker kept = *m;
+	struct buf b = {0};
+
+	kept.tokens = (struct held_token_list){0};
+	kept.gone = (struct uuid_list){0};
+	codec_encode(codec_register_worker(), &kept, &b);
+	blob_set(&s->registered, buf_bytes(&b));
+	buf_fini(&b);
+}
+
+struct session *session_create(struct dispatcher_core *core, uint64_t id, uint64_t peer,
+			       struct worker *worker, const struct register_worker *m)
+{
+	struct session *s = check_calloc(1, sizeof *s), *other = session_of_peer(core, peer);
+	struct lease_entry *lease;
+
+	CHECK(worker->session == NULL);
+	if (other != NULL) { /* a connection speaks for one session at a time */
+		HASH_DELETE(hh_peer, core->peers, other);
+		other->peer = 0;
+	}
+	s->id = id;
+	s->peer = peer;
+	s->worker = worker;
+	worker->session = s;
+	keep_registration(s, m);
+	s->draining = m->draining;
+	s->heard_us = core->live_us;
+	HASH_ADD(hh, core->sessions, id, sizeof s->id, s);
+	HASH_ADD(hh_peer, core->peers, peer, sizeof s->peer, s);
+	DL_APPEND2(core->heard, s, heard_prev, heard_next);
+	DL_APPEND2(core->full, s, list_prev, list_next);
+	session_offer(core, s, &m->capacity);
+	DL_FOREACH2(worker->leases, lease, worker_next)
+	{
+		if (lease->shape != NULL)
+			amounts_add(&s->used, amounts_doubled(&lease->shape->need, lease->traits.doublings));
+		if (lease->count == 1 && lease->traits.crashes >= ALONE_CRASHES)
+			s->alone = core->set_apart = true;
+	}
+	return s;
+}
+
+void session_destroy(struct dispatcher_core *core, struct session *s)
+{
+	HASH_DEL(core->sessions, s);
+	if (s->peer != 0)
+		HASH_DELETE(hh_peer, core->peers, s);
+	DL_DELETE2(core->heard, s, heard_prev, heard_next);
+	if (s->hungry)
+		DL_DELETE2(core->hungry, s, list_prev, list_next);
+	else
+		DL_DELETE2(core->full, s, list_prev, list_next);
+	core->offered_cpu_milli -= s->offered.v[AMOUNT_CPU];
+	s->worker->session = NULL;
+	worker_release(&core->d, s->worker);
+	blob_fini(&s->registered);
+	free(s);
+	core->hard_dirty = true;
+}
+
+void session_offer(struct dispatcher_core *core, struct session *s, const struct resources *credit)
+{
+	struct amounts before = s->offered;
+
+	core->offered_cpu_milli -= s->offered.v[AMOUNT_CPU];
+	amounts_of_offer(core, credit, &s->offered);
+	core->offered_cpu_milli += s->offered.v[AMOUNT_CPU];
+	if (memcmp(&before, &s->offered, sizeof before) != 0)
+		session_is_hungry(core, s);
+}
+
+void session_heard(struct dispatcher_core *core, struct session *s)
+{
+	s->heard_us = core->live_us;
+	DL_DELETE2(core->heard, s, heard_prev, heard_next);
+	DL_APPEND2(core->heard, s, heard_prev, heard_next);
+}
+
+void session_is_hungry(struct dispatcher_core *core, struct session *s)
+{
+	core->hard_dirty = true;
+	if (s->hungry)
+		return;
+	DL_DELETE2(core->full, s, list_prev, list_next);
+	DL_APPEND2(core->hungry, s, list_prev, list_next);
+	s->hungry = true;
+}
+
+void session_is_full(struct dispatcher_core *core, struct session *s)
+{
+	if (!s->hungry)
+		return;
+	DL_DELETE2(core->hungry, s, list_prev, list_next);
+	DL_APPEND2(core->full, s, list_prev, list_next);
+	s->hungry = false;
+}
+
+void sessions_are_hungry(struct dispatcher_core *core)
+{
+	while (core->full != NULL)
+		session_is_hungry(core, core->full);
+}
+
+void session_bind(struct dispatcher_core *core, struct lease_entry *lease, struct shape *shape)
+{
+	(void)core;
+	if (lease->shape != NULL)
+		return;
+	lease->shape = shape;
+	shape->leases++;
+	if (lease->worker->session != NULL)
+		amounts_add(&lease->worker->session->used,
+			    amounts_doubled(&shape->need, lease->traits.doublings));
+}
+
+void session_await_ack(struct session *s, uint64_t lsn)
+{
+	if (s->ack_count == ACKS_MAX) { /* the last waits for both */
+		s->acks[ACKS_MAX - 1] = (struct pending_ack){s->seq, lsn};
+		return;
+	}
+	s->acks[s->ack_count++] = (struct pending_ack){s->seq, lsn};
+}
+
+uint64_t session_acked(struct session *s, uint64_t durable_lsn)
+{
+	uint32_t n = 0;
+
+	while (n < s->ack_count && s->acks[n].lsn <= durable_lsn)
+		s->acked_seq = s->acks[n++].seq;
+	s->ack_count -= n;
+	memmove(s->acks, s->acks + n, s->ack_count * sizeof s->acks[0]);
+	return s->acked_seq;
+}
+
+bool session_takes_leases(const struct session *s)
+{
+	return !s->draining && !s->quarantined && s->peer != 0;
+}

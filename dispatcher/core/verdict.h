@@ -1,0 +1,10 @@
+/* What a failure means: another attempt, and when, or none. Pure. */
+#pragma once
+
+#include "dispatcher/core/state.h"
+
+/* Before attempt failures + 1: exponential, full jitter; 0..backoff_max. Draws from the core's rng. */
+usec_t backoff_us(struct dispatcher_core *core, const struct policy *policy, uint32_t failures);
+/* `failures` counts this one. Fills dead, due_wall_us and larger of f. */
+void verdict_failure(struct dispatcher_core *core, const struct policy *policy, uint32_t failures,
+		     struct shard_failure *f);

@@ -1,0 +1,162 @@
+#include "dispatcher/core/view.h"
+
+#include "dispatcher/core/definition_table.h"
+#include "dispatcher/core/estimate.h"
+#include "dispatcher/core/job_table.h"
+#include "dispatcher/core/runnable.h"
+#include "dispatcher/core/shards.h"
+#include "dispatcher/core/steps.h"
+
+const char *job_word_name(enum job_word word)
+{
+	static const char *const names[] = {"unknown",	 "held",   "planning",	"queued", "running",
+					    "gathering", "paused", "succeeded", "failed", "cancelled"};
+
+	return word < ARRAY_LENGTH(names) ? names[word] : names[0];
+}
+
+static enum job_word word_of(const struct job_row *row)
+{
+	switch (row->state) {
+	case JOB_HELD:
+		return row->flags & JOB_PAUSED ? JOB_WORD_PAUSED : JOB_WORD_HELD;
+	case JOB_SUCCEEDED:
+		return JOB_WORD_SUCCEEDED;
+	case JOB_FAILED:
+		return JOB_WORD_FAILED;
+	case JOB_CANCELLED:
+		return JOB_WORD_CANCELLED;
+	}
+	if (row->flags & JOB_PAUSED)
+		return JOB_WORD_PAUSED;
+	if (row->phase > 0)
+		return JOB_WORD_GATHERING;
+	if (row->run != NULL && row->run->started_wall_us != 0)
+		return JOB_WORD_RUNNING;
+	return row->flags & JOB_SEALED ? JOB_WORD_QUEUED : JOB_WORD_PLANNING;
+}
+
+static void count_shards(const struct dispatcher_core *core, const struct job_row *row, struct view_counts *c)
+{
+	const struct run *run = row->run;
+
+	c->shards = c->pending = row->shard_count;
+	if (run == NULL)
+		return;
+	c->leased = run->leased_shards;
+	c->done = shard_set_count(&run->done);
+	c->dead = shards_dead_count(run);
+	for (uint32_t i = 0; i < run->delayed_count; i++)
+		if (run->delayed[i].due_wall_us > steady_us(core))
+			c->delayed += shard_set_count(&run->delayed[i].shards);
+	c->pending -= c->leased + c->done + c->dead + c->delayed;
+}
+
+static void view_ended(const struct job_row *row, struct arena *arena, struct view_job *ret)
+{
+	struct job_ended r;
+
+	job_row_body(row, codec_job_ended(), &r, arena);
+	ret->name = r.name;
+	ret->why = r.why;
+	ret->definition = arena_copy(arena, r.definition);
+	ret->accepted_wall_us = r.accepted_wall_us;
+	ret->started_wall_us = r.started_wall_us;
+	ret->ended_wall_us = r.wall_us;
+	ret->retries = r.retries;
+	ret->run_us = r.run_us;
+	ret->output_bytes = r.output_bytes;
+	ret->first_shards = ret->counts.shards = r.shards;
+	ret->first_done = ret->counts.done = r.done;
+	ret->first_dead = ret->counts.dead = r.dead;
+	ret->sealed = true;
+}
+
+static void view_live(const struct dispatcher_core *core, const struct job_row *row, struct arena *arena,
+		      struct view_job *ret)
+{
+	const struct run *run = row->run;
+
+	ret->name = job_name(core, row, arena);
+	ret->definition = BYTES(job_definition(core, row)->sha256, 32);
+	ret->accepted_wall_us = row->accepted_wall_us;
+	ret->due_wall_us = row->due_wall_us;
+	ret->estimate_us = estimate_shard_ns(core, row) / 1000;
+	count_shards(core, row, &ret->counts);
+	ret->first_shards = ret->counts.shards;
+	ret->first_done = ret->counts.done;
+	ret->first_dead = ret->counts.dead;
+	if (run == NULL)
+		return;
+	ret->why = arena_copy(arena, blob_bytes(&run->why));
+	ret->started_wall_us = run->started_wall_us;
+	ret->retries = run->retries;
+	ret->run_us = run->run_us;
+	ret->output_bytes = run->output_bytes;
+	if (row->phase == 0)
+		return;
+	ret->last_done_lsn = run->phase_lsn;
+	ret->first_shards = run->first_shards;
+	ret->first_done = run->first_done;
+	ret->first_dead = run->first_dead;
+}
+
+bool dispatcher_view_job(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+			 struct view_job *ret)
+{
+	const struct job_row *row = job_get(core, job);
+
+	if (row == NULL)
+		return false;
+	*ret = (struct view_job){.job = job,
+				 .state = row->state,
+				 .word = word_of(row),
+				 .paused = (row->flags & JOB_PAUSED) != 0,
+				 .sealed = (row->flags & JOB_SEALED) != 0,
+				 .phase = row->phase,
+				 .depth = row->depth,
+				 .priority = row->priority};
+	if (job_state_is_ended(row->state))
+		view_ended(row, arena, ret);
+	else
+		view_live(core, row, arena, ret);
+	return true;
+}
+
+bool dispatcher_view_parameters(const struct dispatcher_core *core, uint64_t job, uint32_t phase,
+				struct arena *arena, struct job_parameters *ret)
+{
+	const struct job_row *row = job_get_live(core, job);
+	struct new_job body;
+
+	if (row == NULL || row->phase != phase)
+		return false;
+	job_row_body(row, codec_new_job(), &body, arena);
+	*ret = (struct job_parameters){
+	    .job = job, .phase = phase, .name = job_definition(core, row)->body.name, .values = body.values};
+	for (uint32_t i = 0; i < ret->values.count; i++) /* they stand in the row, which may move */
+		ret->values.items[i].text = arena_copy(arena, ret->values.items[i].text);
+	job_plan(core, row, &ret->plan, arena);
+	return true;
+}
+
+bool dispatcher_view_body(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+			  struct new_job *ret)
+{
+	const struct job_row *row = job_get_live(core, job);
+
+	if (row == NULL)
+		return false;
+	job_row_body(row, codec_new_job(), ret, arena);
+	ret->job = job;
+	ret->definition = BYTES(job_definition(core, row)->sha256, 32);
+	return true;
+}
+
+const struct definition_body *dispatcher_view_definition(const struct dispatcher_core *core,
+							 struct bytes sha256)
+{
+	const struct definition *def = definition_find(&core->d.definitions, sha256);
+
+	return def != NULL && def->known ? &def->body : NULL;
+}

@@ -1,0 +1,181 @@
+/* Views that walk: jobs, dead and done shards, workers, demand, counters. */
+#include "dispatcher/core/amounts.h"
+#include "dispatcher/core/job_table.h"
+#include "dispatcher/core/shards.h"
+#include "dispatcher/core/sessions.h"
+#include "dispatcher/core/steps.h"
+#include "dispatcher/core/view.h"
+
+uint64_t dispatcher_view_next_job(const struct dispatcher_core *core, uint64_t after)
+{
+	uint64_t job = after == UINT64_MAX ? 0 : job_table_next(&core->d.jobs, after);
+
+	return job;
+}
+
+uint64_t dispatcher_view_previous_job(const struct dispatcher_core *core, uint64_t before)
+{
+	return job_table_previous(&core->d.jobs, before);
+}
+
+/* The next run of dead shards, whatever its kind. */
+static bool next_dead(const struct run *run, uint64_t from, struct view_dead *ret)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < run->dead_count; i++) {
+		struct range r;
+
+		if (!shard_set_next_range(&run->dead[i].shards, from, &r) ||
+		    (found && r.first >= ret->shards.first))
+			continue;
+		*ret = (struct view_dead){.shards = r, .kind = run->dead[i].kind};
+		found = true;
+	}
+	return found;
+}
+
+/* A run that starts in a note ends with it, one before a note ends there: each has its own why. */
+static void add_note(const struct run *run, struct view_dead *d)
+{
+	for (uint32_t i = 0; i < run->note_count; i++) {
+		const struct dead_note *n = &run->notes[i];
+
+		if (!range_overlaps(n->shards, d->shards))
+			continue;
+		if (range_contains(n->shards, d->shards.first)) {
+			d->shards = range_intersect(d->shards, n->shards);
+			d->noted = true;
+			d->code = n->code;
+			d->why = blob_bytes(&n->why);
+		} else {
+			d->shards = range_between(d->shards.first, n->shards.first);
+		}
+	}
+}
+
+size_t dispatcher_view_dead(const struct dispatcher_core *core, uint64_t job, uint64_t *cursor,
+			    struct view_dead out[], size_t max)
+{
+	const struct job_row *row = job_get_live(core, job);
+	size_t n = 0;
+
+	if (row == NULL || row->run == NULL)
+		return 0;
+	while (n < max && next_dead(row->run, *cursor, &out[n])) {
+		add_note(row->run, &out[n]);
+		*cursor = range_end(out[n++].shards);
+	}
+	return n;
+}
+
+size_t dispatcher_view_done(const struct dispatcher_core *core, uint64_t job, uint64_t *cursor,
+			    struct range out[], size_t max)
+{
+	const struct job_row *row = job_get_live(core, job);
+
+	if (row == NULL || row->run == NULL)
+		return 0;
+	return shard_set_ranges(&row->run->done, cursor, out, max);
+}
+
+static void fill_worker(const struct dispatcher_core *core, const struct session *s, struct arena *arena,
+			struct view_worker *ret)
+{
+	struct register_worker *m = arena_alloc(arena, sizeof *m);
+	int rc = codec_decode(codec_register_worker(), blob_bytes(&s->registered), m, arena, NULL);
+
+	CHECK(rc == 0);
+	*ret = (struct view_worker){.worker = s->worker->id,
+				    .session = s->id,
+				    .peer = s->peer,
+				    .host = m->host,
+				    .pool = m->pool,
+				    .provider_id = m->provider_id,
+				    .pid = m->pid,
+				    .numa_node = m->numa_node,
+				    .capacity = m->capacity,
+				    .credit_bytes = s->credit_bytes,
+				    .leases = s->worker->lease_count,
+				    .leased_shards = s->worker->leased_shards,
+				    .done_shards = s->done_shards,
+				    .failed_shards = s->failed_shards,
+				    .draining = s->draining,
+				    .quarantined = s->quarantined,
+				    .heard_us_ago = core->live_us - s->heard_us};
+	amounts_to_resources(core, &s->offered, &ret->credit, arena);
+}
+
+bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t after, struct arena *arena,
+				 struct view_worker *ret)
+{
+	const struct session *s = after == 0 ? NULL : session_find(core, after);
+
+	if (s != NULL)
+		s = s->hh.next;
+	else /* from the start, or the one that the cursor stood at has gone */
+		for (s = core->sessions; s != NULL && s->id <= after; s = s->hh.next)
+			;
+	if (s == NULL)
+		return false;
+	fill_worker(core, s, arena, ret);
+	return true;
+}
+
+size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_demand out[], size_t max)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < core->shape_count && n < max; i++) {
+		const struct shape *s = core->shapes[i];
+		uint64_t shard_us;
+
+		if (s == NULL)
+			continue;
+		shard_us = s->estimate.samples > 0 ? s->estimate.shard_ns / 1000
+						   : (uint64_t)core->config.default_shard_us;
+		out[n++] = (struct view_demand){.shape = &s->resources,
+						.jobs = s->plain_jobs + s->demand_jobs,
+						.pending_shards = s->plain_shards + s->demand_shards,
+						.pending_us = s->plain_shards * shard_us + s->demand_us,
+						.leases = s->leases};
+	}
+	return n;
+}
+
+void dispatcher_view_counters(const struct dispatcher_core *core, struct view_counters *ret)
+{
+	const struct worker *w;
+
+	*ret = (struct view_counters){.epoch = core->d.epoch,
+				      .next_job = core->d.next_job,
+				      .last_lsn = core->d.last_lsn,
+				      .durable_lsn = core->durable_lsn,
+				      .live_jobs = core->live_jobs,
+				      .ended_jobs = core->ended_jobs,
+				      .held_jobs = core->held_jobs,
+				      .runnable_jobs = core->runnable_jobs,
+				      .leases = HASH_COUNT(core->d.leases),
+				      .sessions = HASH_COUNT(core->sessions),
+				      .dedup_entries = core->d.dedup.count,
+				      .definitions = HASH_COUNT(core->d.definitions.by_hash),
+				      .late = core->d.late,
+				      .duplicate = core->d.duplicate,
+				      .strange = core->strange,
+				      .shards_done = core->shards_done,
+				      .shards_failed = core->shards_failed,
+				      .shards_lost = core->shards_lost};
+	for (w = core->d.workers; w != NULL; w = w->hh.next) {
+		ret->leased_shards += w->leased_shards;
+		if (w->session == NULL)
+			ret->unbound_leases += w->lease_count;
+	}
+}
+
+struct bytes dispatcher_view_watermark(const struct dispatcher_core *core, struct bytes intake)
+{
+	for (uint32_t i = 0; i < core->d.mark_count; i++)
+		if (bytes_equal(blob_bytes(&core->d.marks[i].intake), intake))
+			return blob_bytes(&core->d.marks[i].position);
+	return BYTES(NULL, 0);
+}
