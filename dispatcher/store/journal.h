@@ -13,8 +13,8 @@
  * removes trimmed ones, so that only it can meet a full disk.
  *
  * Life: open (reads the last segment) -> replay (reads all) -> start (first write: zeroes a torn tail) ->
- * submit … -> close. One thread, the loop's, calls all of them, but journal_replay after start, which any
- * thread may. No other process has the directory: the state directory's lock sees to it.
+ * submit … -> stop -> close. One thread, the loop's, calls all of them, but journal_replay after start, which
+ * any thread may. No other process has the directory: the state directory's lock sees to it.
  *
  * A failed write or sync of a commit is final: what the kernel then holds may differ from the disk
  * (Rebello et al., "Can Applications Recover from fsync Failures?", ATC '20). The journal refuses all that
@@ -49,7 +49,10 @@ struct journal_options {
  * ERR_CORRUPT: damaged, or missing; ERR_VERSION; ERR_DENIED: another cluster's; ERR_IO. */
 int journal_open(struct journal **ret, const char *dir, const struct journal_options *options,
 		 struct error *reterr) MUST_CHECK;
-/* Commits what is queued (unless it failed), ends the threads. NULL is allowed. */
+/* Commits what is queued (unless it failed), ends the threads; nothing may be submitted any more. Replay
+ * still works, the tap is not called any more. */
+void journal_stop(struct journal *j);
+/* journal_stop, and the rest. NULL is allowed. */
 void journal_close(struct journal *j);
 
 /* Was the last commit cut off? Then reterr tells of it; for the log. */

@@ -72,7 +72,7 @@ int journal_start(struct journal *j, struct error *reterr)
 {
 	int rc;
 
-	CHECK(!j->started);
+	CHECK(!j->started && !j->stop);
 	rc = make_writable(j, reterr);
 	if (rc == 0 && !j->options.no_threads)
 		rc = start_threads(j, reterr);
@@ -92,15 +92,22 @@ static void end_threads(struct journal *j)
 	j->has_threads = false;
 }
 
-void journal_close(struct journal *j)
+void journal_stop(struct journal *j)
 {
-	if (j == NULL)
-		return;
 	if (j->has_threads)
 		end_threads(j);
 	pthread_mutex_lock(&j->lock);
 	journal_commit_all(j);
+	j->stop = true;
 	pthread_mutex_unlock(&j->lock);
+	j->started = false;
+}
+
+void journal_close(struct journal *j)
+{
+	if (j == NULL)
+		return;
+	journal_stop(j);
 	while (j->first != NULL) {
 		struct batch *next = j->first->next;
 

@@ -1,8 +1,8 @@
 #include "tests/unit/store/journal_kit.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,24 +23,16 @@ void kit_begin(struct kit *k)
 	snprintf(k->journal, sizeof k->journal, "%s/journal", k->dir);
 }
 
-static void remove_files(const char *path)
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d != NULL && (e = readdir(d)) != NULL)
-		if (e->d_name[0] != '.')
-			unlinkat(dirfd(d), e->d_name, 0);
-	if (d != NULL)
-		closedir(d);
-	rmdir(path);
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
 }
 
 void kit_end(struct kit *k)
 {
 	kit_close(k);
-	remove_files(k->journal);
-	remove_files(k->dir);
+	nftw(k->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void kit_close(struct kit *k)

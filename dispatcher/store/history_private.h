@@ -1,0 +1,97 @@
+/* What the files of history share. */
+#pragma once
+
+#include <pthread.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "dispatcher/store/history.h"
+#include "dispatcher/store/sql.h"
+
+#define HISTORY_FORMAT 1
+
+/* The writer's statements; texts in history_schema.c. */
+enum history_write {
+	WRITE_BEGIN,
+	WRITE_COMMIT,
+	WRITE_ROLLBACK,
+	WRITE_LSN,
+	WRITE_FIRST_LSN,
+	WRITE_LSN_READ,
+	WRITE_EPOCH,
+	WRITE_DEFINITION,
+	WRITE_DEFINITION_NAME,
+	WRITE_WORKER,
+	WRITE_WORKER_FIND,
+	WRITE_EVENT,
+	WRITE_JOB,
+	WRITE_JOB_SLICE,
+	WRITE_JOB_STATE,
+	WRITE_JOB_PAUSED,
+	WRITE_JOB_PHASE,
+	WRITE_JOB_GREW,
+	WRITE_JOB_SEALED,
+	WRITE_JOB_ENDED,
+	WRITE_JOB_CARRIED,
+	WRITE_PHASE,
+	WRITE_PHASE_GREW,
+	WRITE_RANGE_BEFORE,
+	WRITE_RANGE_LONGER,
+	WRITE_RANGE,
+	WRITE_FAILURE_COUNT,
+	WRITE_FAILURE_OVERLAP,
+	WRITE_FAILURE_BEFORE,
+	WRITE_FAILURE_LONGER,
+	WRITE_FAILURE,
+	WRITE_FAILURE_DELETE,
+	WRITE_COUNT,
+};
+
+/* Records as they came, in lsn order. */
+struct history_batch {
+	struct history_batch *next;
+	uint64_t first_lsn;
+	uint32_t record_count;
+	struct buf payload;
+};
+
+/* How many rows of failures a job has: asking for it each time would cost what is counted. */
+#define FAILURE_ROWS_CACHED 64
+struct failure_rows {
+	uint64_t job; /* 0 = unused */
+	int64_t rows;
+};
+
+struct history {
+	struct sql db;	      /* the writer's thread's, once started */
+	uint64_t applied_lsn; /* of the transaction that is open, or of the last one */
+	struct arena arena;   /* of one record */
+	struct failure_rows failure_rows[FAILURE_ROWS_CACHED]; /* by job, modulo; cleared by a rollback */
+	struct journal *journal;
+	int event_fd;
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t wake_writer, wake_reader;
+	struct history_batch *first, *last;
+	size_t queued_bytes;
+	uint64_t seen_lsn;    /* newest submitted, kept or not */
+	bool writer_is_idle;  /* waits for records, not for its next turn */
+	uint64_t durable_lsn; /* also read without the lock, atomically */
+	bool stop;
+	bool write_failing, read_failing;
+	struct error write_error, read_error;
+	struct history_query *asked, *asked_last;
+	struct history_query *answered, *answered_last;
+	bool has_threads;
+	pthread_t writer, reader;
+};
+
+/* Makes or checks the tables, prepares the statements, reads the lsn. */
+int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo,
+		   struct error *reterr) MUST_CHECK;
+/* One record, inside the transaction that is open. */
+int history_apply(struct history *h, uint32_t type, const void *record, struct error *reterr) MUST_CHECK;
+void *history_writer_main(void *history);
+void *history_reader_main(void *history);
+/* Wakes whoever polls history_fd. */
+void history_tell(struct history *h);

@@ -1,0 +1,78 @@
+/* Reading history. Any process may, also while the dispatcher runs: it sees whole transactions.
+ * A reader belongs to one thread. Texts are in the arena, which the caller resets. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "jobs/schema.h"
+
+struct history_reader;
+
+/* ERR_NOT_FOUND when there is no such file. */
+int history_reader_open(struct history_reader **ret, const char *path, struct error *reterr) MUST_CHECK;
+void history_reader_close(struct history_reader *r);
+/* The last record that it knows. */
+int history_reader_lsn(struct history_reader *r, uint64_t *ret, struct error *reterr) MUST_CHECK;
+
+struct history_job {
+	uint64_t job;
+	struct bytes name;
+	struct bytes definition; /* sha256; size 0 = not known */
+	uint8_t state;		 /* enum job_state: held and active as of the last record */
+	bool paused;
+	struct bytes why;
+	int64_t priority;
+	uint32_t depth;
+	uint64_t event_id_hi, event_id_lo;				      /* 0, 0 = none */
+	usec_t due_wall_us, accepted_wall_us, started_wall_us, ended_wall_us; /* 0 = not (yet) */
+	uint64_t shards; /* of the first phase; the counts below stand when it has ended */
+	uint64_t done, dead, dropped, retries, run_us, output_bytes;
+	uint32_t phase; /* the last one begun */
+};
+
+/* ERR_NOT_FOUND. */
+int history_job(struct history_reader *r, uint64_t job, struct arena *arena, struct history_job *ret,
+		struct error *reterr) MUST_CHECK;
+
+/* Negative ends the walk and is what it returns. */
+typedef int history_job_fn(void *arg, const struct history_job *job);
+/* Newest first: at most `limit` jobs with ids below `before` (0 = from the newest) whose state is in
+ * `states` (bit 1 << state; 0 = any). The last id is the next cursor. */
+int history_jobs(struct history_reader *r, uint64_t before, uint32_t states, uint32_t limit,
+		 struct arena *arena, history_job_fn *fn, void *arg, struct error *reterr) MUST_CHECK;
+
+struct history_winner {
+	struct range shards;
+	bool is_missing; /* nobody made these: dead, dropped, not done yet; the rest says nothing */
+	struct uuid worker;
+	struct token token;
+	uint32_t segment;
+};
+typedef int history_winner_fn(void *arg, const struct history_winner *w);
+/* Who made the outputs of shards [first, first + count) of a phase, in shard order, without gaps or
+ * overlaps; what nobody made comes as missing. */
+int history_winners(struct history_reader *r, uint64_t job, uint32_t phase, struct range shards,
+		    history_winner_fn *fn, void *arg, struct error *reterr) MUST_CHECK;
+/* N of a phase, as far as it was planned. ERR_NOT_FOUND when it was never begun. */
+int history_phase_shards(struct history_reader *r, uint64_t job, uint32_t phase, uint64_t *ret,
+			 struct error *reterr) MUST_CHECK;
+
+struct history_failure {
+	struct range shards;
+	uint8_t kind; /* enum failure_kind */
+	int64_t code;
+	struct bytes why;
+	usec_t wall_us;
+};
+typedef int history_failure_fn(void *arg, const struct history_failure *f);
+/* Dead shards in shard order, from shard `first` on, at most `limit` ranges. The first
+ * HISTORY_FAILURES_MAX of a job are kept. */
+int history_failures(struct history_reader *r, uint64_t job, uint32_t phase, uint32_t first, uint32_t limit,
+		     struct arena *arena, history_failure_fn *fn, void *arg, struct error *reterr) MUST_CHECK;
+
+/* Canonical JSON. ERR_NOT_FOUND. */
+int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct arena *arena, struct bytes *ret,
+		  struct error *reterr) MUST_CHECK;
+/* Canonical text. ERR_NOT_FOUND, also when only its name is known any more. */
+int history_definition(struct history_reader *r, struct bytes sha256, struct arena *arena,
+		       struct bytes *ret_name, struct bytes *ret_text, struct error *reterr) MUST_CHECK;
