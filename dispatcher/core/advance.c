@@ -70,7 +70,7 @@ static void kill_leases(struct dispatcher_core *core, const struct job_row *row,
 			s->kill->session = s->id;
 			s->kill->tokens.items =
 			    step_alloc(core, lease->worker->lease_count * sizeof(struct token));
-			send(core, s->peer, MESSAGE_KILL, s->kill, after_lsn);
+			effect_send(core, s->peer, MESSAGE_KILL, s->kill, after_lsn);
 		}
 		k = s->kill;
 		k->tokens.items[k->tokens.count++] = lease->token;

@@ -119,7 +119,7 @@ void grant_close(struct grant_round *g)
 	emit_applied(g->core, RECORD_GRANTED, &g->record);
 	m = step_alloc(g->core, sizeof *m);
 	*m = (struct leases){.session = g->session->id, .leases = g->leases};
-	send(g->core, g->session->peer, MESSAGE_LEASES, m, 0);
+	effect_send(g->core, g->session->peer, MESSAGE_LEASES, m, 0);
 	g->session->slot_idle = false;
 }
 

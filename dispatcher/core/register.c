@@ -11,7 +11,7 @@ static void refuse(struct dispatcher_core *core, uint64_t peer, const char *why)
 	struct refused *m = step_alloc(core, sizeof *m);
 
 	m->why = bytes_of(why);
-	send(core, peer, MESSAGE_REFUSED, m, 0);
+	effect_send(core, peer, MESSAGE_REFUSED, m, 0);
 	tell(core, true, 0, why);
 }
 
@@ -163,12 +163,12 @@ static void send_registered(struct dispatcher_core *core, struct session *s, con
 				 .timeout_us = core->config.timeout_us,
 				 .cluster = core->config.cluster,
 				 .serial = m->serial};
-	send(core, s->peer, MESSAGE_REGISTERED, r, 0);
+	effect_send(core, s->peer, MESSAGE_REGISTERED, r, 0);
 	if (s->draining && !m->draining) { /* it was asked before it came back */
 		struct drain *d = step_alloc(core, sizeof *d);
 
 		d->session = s->id;
-		send(core, s->peer, MESSAGE_DRAIN, d, 0);
+		effect_send(core, s->peer, MESSAGE_DRAIN, d, 0);
 	}
 }
 

@@ -9,7 +9,7 @@ static void acknowledge(struct dispatcher_core *core, struct session *s, uint64_
 	struct ack *ack = step_alloc(core, sizeof *ack);
 
 	*ack = (struct ack){.session = s->id, .seq = seq};
-	send(core, s->peer, MESSAGE_ACK, ack, PLANTED(ack_before_durable) ? 0 : lsn);
+	effect_send(core, s->peer, MESSAGE_ACK, ack, PLANTED(ack_before_durable) ? 0 : lsn);
 }
 
 static uint64_t range_count(const struct report *m)

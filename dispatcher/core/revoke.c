@@ -90,7 +90,7 @@ static void revoke(struct dispatcher_core *core, const struct steal *steal)
 		s->revoke = step_alloc(core, sizeof *s->revoke);
 		s->revoke->session = s->id;
 		s->revoke->leases.items = step_alloc(core, STEALS_PER_STEP * sizeof(struct revoked));
-		send(core, s->peer, MESSAGE_REVOKE, s->revoke, 0);
+		effect_send(core, s->peer, MESSAGE_REVOKE, s->revoke, 0);
 	}
 	s->revoke->leases.items[s->revoke->leases.count++] =
 	    (struct revoked){steal->lease->token, steal->keep_end};

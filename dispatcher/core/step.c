@@ -90,8 +90,8 @@ struct dispatcher_effect *effect_add(struct dispatcher_core *core, enum dispatch
 	return e;
 }
 
-void send(struct dispatcher_core *core, uint64_t peer, enum message_type type, const void *body,
-	  uint64_t after_lsn)
+void effect_send(struct dispatcher_core *core, uint64_t peer, enum message_type type, const void *body,
+		 uint64_t after_lsn)
 {
 	if (peer != 0)
 		effect_add(core, DISPATCHER_SEND, after_lsn)->send =

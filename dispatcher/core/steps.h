@@ -9,8 +9,8 @@ void emit(struct dispatcher_core *core, uint32_t type, const void *record);
 void emit_applied(struct dispatcher_core *core, uint32_t type, const void *record);
 void *step_alloc(struct dispatcher_core *core, size_t size); /* zeroed, lives as long as the effects */
 const char *step_text(struct dispatcher_core *core, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void send(struct dispatcher_core *core, uint64_t peer, enum message_type type, const void *body,
-	  uint64_t after_lsn);
+void effect_send(struct dispatcher_core *core, uint64_t peer, enum message_type type, const void *body,
+		 uint64_t after_lsn);
 void reply_ok(struct dispatcher_core *core, uint64_t request, uint64_t job, uint32_t job_count,
 	      bool duplicate, uint64_t after_lsn);
 void reply_error(struct dispatcher_core *core, uint64_t request, enum error_code code, const char *why);

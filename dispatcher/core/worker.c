@@ -8,7 +8,7 @@ static void send_who(struct dispatcher_core *core, uint64_t peer, uint64_t sessi
 	struct who *who = step_alloc(core, sizeof *who);
 
 	who->session = session;
-	send(core, peer, MESSAGE_WHO, who, 0);
+	effect_send(core, peer, MESSAGE_WHO, who, 0);
 }
 
 /* The session that the frame names, if this peer is who has it; else it is asked who it is. */
@@ -33,7 +33,7 @@ static void take_heartbeat(struct dispatcher_core *core, uint64_t peer, const st
 		return;
 	ack = step_alloc(core, sizeof *ack);
 	*ack = (struct ack){.session = s->id, .seq = session_acked(s, core->durable_lsn)};
-	send(core, peer, MESSAGE_ACK, ack, 0);
+	effect_send(core, peer, MESSAGE_ACK, ack, 0);
 }
 
 static void take_need(struct dispatcher_core *core, uint64_t peer, const struct need *m)
@@ -123,6 +123,6 @@ void step_drain(struct dispatcher_core *core, const struct input_drain *in)
 	worker->session->draining = true;
 	m = step_alloc(core, sizeof *m);
 	m->session = worker->session->id;
-	send(core, worker->session->peer, MESSAGE_DRAIN, m, 0);
+	effect_send(core, worker->session->peer, MESSAGE_DRAIN, m, 0);
 	reply_ok(core, in->request, 0, 0, false, 0);
 }
