@@ -1,0 +1,100 @@
+/* What people do to a job: cancel, retry, pause, resume. */
+#include "dispatcher/api/job_json.h"
+
+static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+{
+	struct request *r = arg;
+	struct error e = {0};
+	uint64_t job = (uint64_t)(uintptr_t)r->state;
+	json_t *value;
+
+	r->state = NULL;
+	if (reply->code != ERR_OK) {
+		error_set(&e, reply->code, "%s", reply->why);
+		error_where(&e, "job %llu", (unsigned long long)job);
+		request_fail(r, &e);
+		return;
+	}
+	value = job_json(s, job, &e);
+	if (value != NULL)
+		request_answer(r, MHD_HTTP_OK, value);
+	else
+		request_fail(r, &e);
+}
+
+/* The job, and `why` of the body; false: answered. why lives as long as *ret_body. */
+static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body, struct bytes *ret_why)
+{
+	static const char *const names[] = {"why", NULL};
+	struct error e = {0};
+	const char *why = NULL;
+	int rc;
+
+	if (!request_job(r, ret_job))
+		return false;
+	*ret_body = request_object(r);
+	if (*ret_body == NULL)
+		return false;
+	rc = object_only(*ret_body, names, &e);
+	if (rc == 0)
+		rc = object_text(*ret_body, "why", &why, &e);
+	if (rc == 0)
+		rc = server_has_room(r->server, &e);
+	if (rc == 0) {
+		*ret_why = bytes_of(why != NULL ? why : "");
+		if (ret_why->size > 400)
+			ret_why->size = 400;
+		r->state = (void *)(uintptr_t)*ret_job;
+		return true;
+	}
+	json_decref(*ret_body);
+	request_fail(r, &e);
+	return false;
+}
+
+void api_cancel(struct request *r)
+{
+	struct input_cancel in = {0};
+	json_t *body;
+
+	if (!open_change(r, &in.job, &body, &in.why))
+		return;
+	in.request = replies_expect(&r->server->replies, on_reply, r);
+	server_step(r->server, INPUT_CANCEL, &in);
+	json_decref(body);
+}
+
+static void change_pause(struct request *r, bool resume)
+{
+	struct input_pause in = {.resume = resume};
+	json_t *body;
+
+	if (!open_change(r, &in.job, &body, &in.why))
+		return;
+	in.request = replies_expect(&r->server->replies, on_reply, r);
+	server_step(r->server, INPUT_PAUSE, &in);
+	json_decref(body);
+}
+
+void api_pause(struct request *r)
+{
+	change_pause(r, false);
+}
+
+void api_resume(struct request *r)
+{
+	change_pause(r, true);
+}
+
+void api_retry(struct request *r)
+{
+	struct input_retry in = {0};
+	struct bytes why;
+	json_t *body;
+
+	if (!open_change(r, &in.job, &body, &why))
+		return;
+	in.request = replies_expect(&r->server->replies, on_reply, r);
+	server_step(r->server, INPUT_RETRY, &in);
+	json_decref(body);
+}

@@ -1,0 +1,109 @@
+#include "dispatcher/api/job_json.h"
+
+#include "dispatcher/api/job_row.h"
+#include "jobs/kinds.h"
+
+static json_t *phase_name(const struct definition_body *body, uint32_t phase)
+{
+	if (body != NULL && body->phases.count > 0) {
+		uint32_t last = body->phases.count - 1;
+
+		return json_of_bytes(body->phases.items[phase < last ? phase : last].name);
+	}
+	return json_string(phase == 0 ? "shards" : "gather");
+}
+
+static json_t *phase_json(json_t *name, const struct view_counts *c, bool sealed, bool ended)
+{
+	uint64_t known = c->pending + c->delayed + c->leased + c->done + c->dead;
+	json_t *phase = json_object();
+
+	json_object_set_new(phase, "name", name);
+	json_object_set_new(phase, "shards", json_integer((json_int_t)c->shards));
+	json_object_set_new(phase, "sealed", json_boolean(sealed));
+	json_object_set_new(phase, "pending", json_integer((json_int_t)c->pending));
+	json_object_set_new(phase, "leased", json_integer((json_int_t)c->leased));
+	json_object_set_new(phase, "delayed", json_integer((json_int_t)c->delayed));
+	json_object_set_new(phase, "done", json_integer((json_int_t)c->done));
+	json_object_set_new(phase, "dead", json_integer((json_int_t)c->dead));
+	json_object_set_new(phase, "dropped",
+			    json_integer(ended && c->shards > known ? (json_int_t)(c->shards - known) : 0));
+	return phase;
+}
+
+static json_t *phases_json(struct server *s, const struct view_job *v)
+{
+	const struct definition_body *body = dispatcher_view_definition(s->core, v->definition);
+	bool ended = job_state_is_ended(v->state);
+	json_t *phases = json_array();
+
+	if (v->phase > 0 && !ended) {
+		struct view_counts first = {
+		    .shards = v->first_shards, .done = v->first_done, .dead = v->first_dead};
+
+		json_array_append_new(phases, phase_json(phase_name(body, 0), &first, true, false));
+	}
+	json_array_append_new(phases, phase_json(phase_name(body, ended ? 0 : v->phase), &v->counts,
+						 v->sealed || ended, ended));
+	return phases;
+}
+
+json_t *job_json_live(struct server *s, const struct view_job *v)
+{
+	const struct definition_body *body = dispatcher_view_definition(s->core, v->definition);
+	json_t *job = json_object();
+
+	json_object_set_new(job, "id", json_integer((json_int_t)v->job));
+	json_object_set_new(job, "name", json_of_bytes(v->name));
+	json_object_set_new(job, "definition", json_of_hex(v->definition));
+	json_object_set_new(job, "state", json_string(job_state_name(v->state)));
+	json_object_set_new(job, "word", json_string(job_word_name(v->word)));
+	json_object_set_new(job, "why", json_of_bytes(v->why));
+	json_object_set_new(job, "paused", json_boolean(v->paused));
+	json_object_set_new(job, "priority", json_integer(v->priority));
+	json_object_set_new(job, "queue", body != NULL ? json_of_bytes(body->queue) : json_null());
+	json_object_set_new(job, "phase", json_integer(v->phase));
+	json_object_set_new(job, "phases", phases_json(s, v));
+	json_object_set_new(job, "retries", json_integer((json_int_t)v->retries));
+	json_object_set_new(job, "run_seconds", json_real((double)v->run_us / 1e6));
+	json_object_set_new(job, "shard_seconds",
+			    v->estimate_us > 0 ? json_real((double)v->estimate_us / 1e6) : json_null());
+	json_object_set_new(job, "output_bytes", json_integer((json_int_t)v->output_bytes));
+	json_object_set_new(job, "accepted", json_of_time(v->accepted_wall_us));
+	json_object_set_new(job, "started", json_of_time(v->started_wall_us));
+	json_object_set_new(job, "ended", json_of_time(v->ended_wall_us));
+	return job;
+}
+
+json_t *job_json(struct server *s, uint64_t job, struct error *reterr)
+{
+	struct arena arena;
+	struct view_job v;
+	json_t *value = NULL;
+
+	arena_init(&arena, 0);
+	if (dispatcher_view_job(s->core, job, &arena, &v))
+		value = job_json_live(s, &v);
+	arena_fini(&arena);
+	return value != NULL ? value : job_row_json(s, job, reterr);
+}
+
+bool job_is_live(struct server *s, uint64_t job)
+{
+	struct arena arena;
+	struct view_job v;
+	bool live;
+
+	arena_init(&arena, 0);
+	live = dispatcher_view_job(s->core, job, &arena, &v) && !job_state_is_ended(v.state);
+	arena_fini(&arena);
+	return live;
+}
+
+bool job_has_ended(struct server *s, uint64_t job)
+{
+	struct view_counters c;
+
+	dispatcher_view_counters(s->core, &c);
+	return job < c.next_job && !job_is_live(s, job);
+}

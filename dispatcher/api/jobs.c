@@ -1,0 +1,219 @@
+/* GET /v1/jobs and /v1/jobs/{id}. The list is merged by id: the core's jobs, then history's. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "dispatcher/api/job_json.h"
+#include "dispatcher/api/job_row.h"
+#include "jobs/kinds.h"
+
+/* Jobs of the core that one request looks at; a page may then be short, but has a cursor. */
+#define LOOK_MAX 20000
+
+struct listing {
+	struct history_query query;
+	struct request *request;
+	uint64_t before, limit;
+	uint32_t states, words; /* bits; 0 = any */
+	char name[NAME_BYTES_MAX + 1];
+	json_t *jobs;
+	uint64_t live_last; /* the core was read down to this id; 0 = to its end */
+	uint64_t rows_last; /* the same of history */
+	uint64_t looked;    /* rows of it */
+	struct history_job *rows;
+	size_t row_count;
+	struct arena arena;
+};
+
+static void listing_destroy(void *state)
+{
+	struct listing *l = state;
+
+	json_decref(l->jobs);
+	free(l->rows);
+	arena_fini(&l->arena);
+	free(l);
+}
+
+void api_job(struct request *r)
+{
+	struct error e = {0};
+	json_t *value;
+	uint64_t job;
+
+	if (!request_job(r, &job))
+		return;
+	value = job_json(r->server, job, &e);
+	if (value != NULL)
+		request_answer(r, MHD_HTTP_OK, value);
+	else
+		request_fail(r, &e);
+}
+
+/* "running,failed" */
+static int read_states(struct listing *l, const char *text, struct error *reterr)
+{
+	while (*text != '\0') {
+		size_t length = strcspn(text, ",");
+		struct bytes word = BYTES(text, length);
+		uint8_t state = job_state_of(word);
+		bool known = state != 0;
+
+		for (uint32_t w = JOB_WORD_HELD; w <= JOB_WORD_CANCELLED; w++) {
+			if (!bytes_equal(bytes_of(job_word_name(w)), word))
+				continue;
+			l->words |= 1u << w;
+			known = true;
+		}
+		if (state != 0)
+			l->states |= 1u << state;
+		if (!known) {
+			error_set(reterr, ERR_INVALID, "expected states or words of jobs, found \"%.*s\"",
+				  (int)(length < 40 ? length : 40), text);
+			error_help(reterr, "held, planning, queued, running, gathering, paused, active, "
+					   "succeeded, failed, cancelled");
+			return error_where(reterr, "?state=");
+		}
+		text += length + (text[length] == ',');
+	}
+	return 0;
+}
+
+static bool wanted(const struct listing *l, uint8_t state, uint32_t word, struct bytes name)
+{
+	if (l->name[0] != '\0' && !bytes_equal(name, bytes_of(l->name)))
+		return false;
+	return (l->states | l->words) == 0 || (l->states & 1u << state) != 0 || (l->words & 1u << word) != 0;
+}
+
+/* The core's jobs, newest first. */
+static void read_live(struct listing *l)
+{
+	struct server *s = l->request->server;
+	uint64_t id = l->before;
+	int looked = 0;
+
+	while ((id = dispatcher_view_previous_job(s->core, id)) != 0) {
+		struct view_job v;
+
+		arena_reset(&l->arena);
+		if (dispatcher_view_job(s->core, id, &l->arena, &v) && wanted(l, v.state, v.word, v.name))
+			json_array_append_new(l->jobs, job_json_live(s, &v));
+		if (json_array_size(l->jobs) == l->limit || ++looked == LOOK_MAX) {
+			l->live_last = id;
+			return;
+		}
+	}
+}
+
+static uint64_t id_of(const json_t *job)
+{
+	return (uint64_t)json_integer_value(json_object_get(job, "id"));
+}
+
+static int take_row(void *arg, const struct history_job *row)
+{
+	struct listing *l = arg;
+
+	l->rows_last = row->job;
+	l->looked++;
+	if (!job_state_is_ended(row->state) || !wanted(l, row->state, 0, row->name))
+		return 0;
+	l->rows = check_realloc(l->rows, l->row_count + 1, sizeof(*l->rows));
+	l->rows[l->row_count++] = *row;
+	return 0;
+}
+
+/* In history's thread. */
+static void run(struct history_reader *reader, struct history_query *q)
+{
+	struct listing *l = (struct listing *)q;
+	uint32_t states = 0;
+
+	for (uint32_t s = JOB_SUCCEEDED; s <= JOB_CANCELLED; s++)
+		if (wanted(&(struct listing){.states = l->states, .words = l->words}, (uint8_t)s,
+			   JOB_WORD_SUCCEEDED + (s - JOB_SUCCEEDED), (struct bytes){0}))
+			states |= 1u << s;
+	q->rc = 0;
+	if (states != 0)
+		q->rc = history_jobs(reader, l->before, states, (uint32_t)l->limit, &l->arena, take_row, l,
+				     &q->error);
+	if (l->looked < l->limit) /* that was all */
+		l->rows_last = 0;
+}
+
+/* Both lists go down by id; a job that is in both is the core's. */
+static json_t *merge(struct listing *l, uint64_t *ret_next)
+{
+	json_t *merged = json_array();
+	size_t live = 0, row = 0, live_count = json_array_size(l->jobs);
+	uint64_t floor = l->live_last > l->rows_last ? l->live_last : l->rows_last;
+
+	while (json_array_size(merged) < l->limit && (live < live_count || row < l->row_count)) {
+		uint64_t a = live < live_count ? id_of(json_array_get(l->jobs, live)) : 0;
+		uint64_t b = row < l->row_count ? l->rows[row].job : 0;
+
+		if ((a > b ? a : b) < floor)
+			break;
+		if (a >= b) {
+			json_array_append(merged, json_array_get(l->jobs, live++));
+			row += a == b;
+		} else {
+			json_array_append_new(merged, json_of_row(&l->rows[row++]));
+		}
+	}
+	*ret_next = floor;
+	if (json_array_size(merged) == l->limit)
+		*ret_next = id_of(json_array_get(merged, l->limit - 1));
+	return merged;
+}
+
+static void done(struct history_query *q)
+{
+	struct listing *l = (struct listing *)q;
+	json_t *answer, *merged;
+	uint64_t next;
+
+	if (q->rc < 0) {
+		request_fail(l->request, &q->error);
+		return;
+	}
+	answer = json_object();
+	merged = merge(l, &next);
+	json_object_set_new(answer, "jobs", merged);
+	json_object_set_new(answer, "next", next > 1 ? json_integer((json_int_t)next) : json_null());
+	request_answer(l->request, MHD_HTTP_OK, answer);
+}
+
+void api_jobs(struct request *r)
+{
+	struct listing *l = check_calloc(1, sizeof(*l));
+	const char *name = request_query(r, "name");
+	struct error e = {0};
+	int rc;
+
+	l->request = r;
+	l->jobs = json_array();
+	arena_init(&l->arena, 0);
+	r->state = l;
+	r->state_fini = listing_destroy;
+	rc = request_query_number(r, "limit", 1, 1000, 100, &l->limit, &e);
+	if (rc == 0)
+		rc = request_query_number(r, "cursor", 1, INT64_MAX, 0, &l->before, &e);
+	if (rc == 0)
+		rc = read_states(l, request_query(r, "state"), &e);
+	if (rc == 0 && strlen(name) > NAME_BYTES_MAX) {
+		error_set(&e, ERR_INVALID, "expected a name of at most %d bytes", NAME_BYTES_MAX);
+		rc = error_where(&e, "?name=");
+	}
+	if (rc < 0) {
+		request_fail(r, &e);
+		return;
+	}
+	memcpy(l->name, name, strlen(name) + 1);
+	read_live(l);
+	arena_reset(&l->arena);
+	l->query.run = run;
+	l->query.done = done;
+	history_ask(r->server->history, &l->query);
+}

@@ -1,0 +1,307 @@
+/* GET /v1/jobs/{id}/output: what shards wrote, in their order, straight from the segments of those that
+ * history says have won, a page of shards at a time. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "dispatcher/api/job_json.h"
+#include "dispatcher/api/segments.h"
+#include "jobs/kinds.h"
+
+#define PAGE_SHARDS 4096
+#define BLOCK_BYTES (256 * KIB)
+#define RETRY_US (20 * USEC_PER_MSEC)
+#define RETRIES_MAX 500
+/* Pages without a byte that are read in one go: other requests wait meanwhile. */
+#define EMPTY_PAGES_MAX 64
+
+/* One shard's bytes. */
+struct piece {
+	struct uuid worker;
+	uint32_t segment;
+	uint32_t crc; /* of stdout */
+	uint64_t offset, length;
+};
+
+struct output_stream {
+	struct server *server;
+	struct request *request; /* NULL once the answer has begun */
+	struct loop_timer timer;
+	int tries;
+	struct segments *segments;
+	uint64_t job;
+	uint32_t phase;
+	bool err;
+	uint64_t next, end; /* shards not yet in a page */
+	struct piece *pieces;
+	size_t piece_count, piece;
+	uint64_t done; /* bytes of the piece in work */
+	uint32_t crc;
+	int fd; /* of the piece in work; -1 = not open */
+	struct uuid fd_worker;
+	uint32_t fd_segment;
+	struct error error; /* of the page */
+};
+
+static void stream_destroy(void *state)
+{
+	struct output_stream *o = state;
+
+	if (o->server != NULL && o->request != NULL)
+		loop_timer_unset(o->server->loop, &o->timer);
+	if (o->fd >= 0)
+		close(o->fd);
+	segments_destroy(o->segments);
+	free(o->pieces);
+	free(o);
+}
+
+/* ---- pages ---- */
+
+static int take_winner(void *arg, const struct history_winner *w)
+{
+	struct output_stream *o = arg;
+	struct output_entry *entries;
+	int r;
+
+	if (w->is_missing)
+		return 0;
+	entries = check_calloc(w->shards.count, sizeof(*entries));
+	r = segments_collect(o->segments, &w->worker, w->segment, w->token, w->shards, entries, &o->error);
+	for (uint32_t i = 0; r == 0 && i < w->shards.count; i++) {
+		const struct output_entry *e = &entries[i];
+
+		if ((o->err ? e->err_length : e->out_length) == 0)
+			continue;
+		o->pieces[o->piece_count++] =
+		    (struct piece){.worker = w->worker,
+				   .segment = w->segment,
+				   .crc = e->out_crc,
+				   .offset = o->err ? e->err_offset : e->out_offset,
+				   .length = o->err ? e->err_length : e->out_length};
+	}
+	free(entries);
+	return r;
+}
+
+static int next_page(struct output_stream *o)
+{
+	uint64_t left = o->end - o->next;
+	struct range range = {.first = (uint32_t)o->next,
+			      .count = (uint32_t)(left < PAGE_SHARDS ? left : PAGE_SHARDS)};
+	struct error e = {0};
+	int r;
+
+	o->piece = o->piece_count = 0;
+	o->error = (struct error){0};
+	r = history_winners(o->server->reader, o->job, o->phase, range, take_winner, o, &e);
+	if (r < 0 && o->error.code == ERR_OK)
+		o->error = e;
+	o->next += range.count;
+	return r;
+}
+
+static bool same_file(const struct output_stream *o, const struct piece *p)
+{
+	return o->fd >= 0 && o->fd_segment == p->segment && o->fd_worker.hi == p->worker.hi &&
+	       o->fd_worker.lo == p->worker.lo;
+}
+
+/* Some bytes of the piece in work; 0 never. */
+static ssize_t read_piece(struct output_stream *o, char *buf, size_t max)
+{
+	const struct piece *p = &o->pieces[o->piece];
+	uint64_t left = p->length - o->done;
+	ssize_t n;
+
+	if (!same_file(o, p)) {
+		if (o->fd >= 0)
+			close(o->fd);
+		o->fd = -1;
+		if (segments_open(o->segments, &p->worker, p->segment, o->err ? "err" : "out", &o->fd,
+				  &o->error) < 0)
+			return -1;
+		o->fd_worker = p->worker;
+		o->fd_segment = p->segment;
+	}
+	do {
+		n = pread(o->fd, buf, left < max ? (size_t)left : max, (off_t)(p->offset + o->done));
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0) {
+		error_set(&o->error, ERR_CORRUPT, "an output is shorter than its index says");
+		return -1;
+	}
+	o->done += (uint64_t)n;
+	o->crc = crc32c(o->crc, buf, (size_t)n);
+	if (o->done == p->length) {
+		if (!o->err && o->crc != p->crc) {
+			error_set(&o->error, ERR_CORRUPT, "an output is not as it was written");
+			return -1;
+		}
+		o->piece++;
+		o->done = 0;
+		o->crc = 0;
+	}
+	return n;
+}
+
+static ssize_t stream_read(void *state, uint64_t position, char *buf, size_t max)
+{
+	struct output_stream *o = state;
+	size_t used = 0;
+	int pages = 0;
+	char line[ERROR_LINE_MAX];
+
+	(void)position;
+	while (used < max) {
+		ssize_t n;
+
+		if (o->piece == o->piece_count) {
+			if (o->next == o->end || used > 0)
+				break;
+			if (pages++ == EMPTY_PAGES_MAX)
+				return 0; /* asked again in a later turn */
+			n = next_page(o) < 0 ? -1 : 0;
+		} else {
+			n = read_piece(o, buf + used, max - used);
+		}
+		if (n < 0) {
+			log_error("an output cannot be sent", log_u64("job", o->job),
+				  log_error_field(&o->error, line, sizeof(line)));
+			return MHD_CONTENT_READER_END_WITH_ERROR;
+		}
+		used += (size_t)n;
+	}
+	return used > 0 ? (ssize_t)used : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/* ---- the request ---- */
+
+static void fail(struct output_stream *o, const struct error *e)
+{
+	struct request *r = o->request;
+
+	request_fail(r, e);
+}
+
+static void begin(struct output_stream *o)
+{
+	struct request *r = o->request;
+	struct MHD_Response *response;
+	int rc = 0;
+
+	/* The first page is read before the head is sent, so that what is wrong can still be said. */
+	for (int i = 0; i < EMPTY_PAGES_MAX && rc == 0 && o->piece_count == 0 && o->next < o->end; i++)
+		rc = next_page(o);
+	if (rc < 0) {
+		fail(o, &o->error);
+		return;
+	}
+	r->state = NULL;
+	o->request = NULL;
+	response =
+	    MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, o, stream_destroy);
+	CHECK(response != NULL);
+	(void)MHD_add_response_header(response, "Content-Type", "application/octet-stream");
+	request_answer_response(r, MHD_HTTP_OK, response);
+}
+
+/* What to send: the gathered output of a job that succeeded, else its shards'. */
+static int choose(struct output_stream *o, const struct history_job *row, struct error *reterr)
+{
+	uint64_t shard, shards = row->shards;
+	int rc;
+
+	if (row->phase > 0 && row->state == JOB_SUCCEEDED && request_query(o->request, "shard")[0] == '\0') {
+		o->phase = row->phase;
+		rc = history_phase_shards(o->server->reader, o->job, o->phase, &shards, reterr);
+		if (rc < 0)
+			return rc;
+	}
+	o->end = shards;
+	if (request_query(o->request, "shard")[0] == '\0')
+		return 0;
+	rc = request_query_number(o->request, "shard", 0, shards > 0 ? shards - 1 : 0, 0, &shard, reterr);
+	if (rc < 0)
+		return rc;
+	o->next = shard;
+	o->end = shards > 0 ? shard + 1 : shard;
+	return 0;
+}
+
+/* History runs a moment behind the core: what it must know has to be there first. */
+static void try(struct output_stream *o)
+{
+	struct history_job row;
+	struct arena arena;
+	struct error e = {0};
+	int rc;
+
+	arena_init(&arena, 0);
+	rc = history_job(o->server->reader, o->job, &arena, &row, &e);
+	if (rc == 0 && job_state_is_ended(row.state)) {
+		rc = choose(o, &row, &e);
+		if (rc < 0)
+			fail(o, &e);
+		else
+			begin(o);
+	} else if ((rc == 0 || rc == ERR_NOT_FOUND) && job_has_ended(o->server, o->job) &&
+		   o->tries++ < RETRIES_MAX) {
+		loop_timer_set(o->server->loop, &o->timer, clock_mono_us() + RETRY_US);
+	} else {
+		if (rc == 0) {
+			error_set(&e, ERR_EXISTS, "job %llu has not ended", (unsigned long long)o->job);
+			error_help(&e, "GET /v1/jobs/%llu/wait answers when it has",
+				   (unsigned long long)o->job);
+		} else if (rc == ERR_NOT_FOUND) {
+			error_set(&e, ERR_NOT_FOUND, "there is no job %llu", (unsigned long long)o->job);
+		}
+		fail(o, &e);
+	}
+	arena_fini(&arena);
+}
+
+static void on_timer(struct loop *loop, void *arg)
+{
+	(void)loop;
+	try(arg);
+}
+
+void api_output(struct request *r)
+{
+	struct output_stream *o;
+	const char *stream = request_query(r, "stream");
+	struct error e = {0};
+	uint64_t job;
+
+	if (!request_job(r, &job))
+		return;
+	if (stream[0] != '\0' && strcmp(stream, "out") != 0 && strcmp(stream, "err") != 0) {
+		error_set(&e, ERR_INVALID, "expected out or err, found \"%.20s\"", stream);
+		error_where(&e, "?stream=");
+		request_fail(r, &e);
+		return;
+	}
+	if (job_is_live(r->server, job)) {
+		error_set(&e, ERR_EXISTS, "job %llu has not ended", (unsigned long long)job);
+		error_help(&e, "GET /v1/jobs/%llu/wait answers when it has", (unsigned long long)job);
+		request_fail(r, &e);
+		return;
+	}
+	o = check_calloc(1, sizeof(*o));
+	o->server = r->server;
+	o->request = r;
+	o->fd = -1;
+	o->job = job;
+	o->err = strcmp(stream, "err") == 0;
+	o->segments = segments_create(r->server->output_dir);
+	o->pieces = check_calloc(PAGE_SHARDS, sizeof(*o->pieces));
+	o->timer = (struct loop_timer){.fn = on_timer, .arg = o};
+	r->state = o;
+	r->state_fini = stream_destroy;
+	try(o);
+}

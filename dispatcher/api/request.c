@@ -1,0 +1,284 @@
+#include "dispatcher/api/request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "dispatcher/api/listener.h"
+#include "jobs/json.h"
+
+#define RETRY_AFTER "1"
+
+/* ---- values ---- */
+
+json_t *json_of_bytes(struct bytes text)
+{
+	struct buf b = {0};
+	json_t *value;
+
+	if (text_is_utf8(text))
+		return json_stringn(text.size > 0 ? (const char *)text.data : "", text.size);
+	text_escape(&b, text);
+	value = json_stringn((const char *)b.data, b.size);
+	buf_fini(&b);
+	return value;
+}
+
+json_t *json_of_hex(struct bytes bytes)
+{
+	struct buf b = {0};
+	json_t *value;
+
+	for (size_t i = 0; i < bytes.size; i++)
+		buf_printf(&b, "%02x", bytes.data[i]);
+	value = json_string(buf_text(&b));
+	buf_fini(&b);
+	return value;
+}
+
+json_t *json_of_time(usec_t wall_us)
+{
+	char text[EVENT_TIME_BYTES_MAX];
+
+	return wall_us == 0 ? json_null() : json_string(event_time(wall_us, text));
+}
+
+json_t *json_of_error(const struct error *e)
+{
+	json_t *inner = json_object();
+	json_t *outer = json_object();
+
+	json_object_set_new(inner, "code", json_string(error_code_name(e->code)));
+	json_object_set_new(inner, "message", json_of_bytes(bytes_of(e->what)));
+	json_object_set_new(inner, "where", json_of_bytes(bytes_of(e->where)));
+	json_object_set_new(inner, "help", json_of_bytes(bytes_of(e->help)));
+	json_object_set_new(outer, "error", inner);
+	return outer;
+}
+
+/* ---- answers ---- */
+
+static void ready(struct server *s, void *arg)
+{
+	struct request *r = arg;
+
+	r->ready = true;
+	if (r->suspended) {
+		r->suspended = false;
+		r->listener->resumed = true;
+		MHD_resume_connection(r->connection);
+		loop_defer(s->loop, &s->steps.turn_end);
+	}
+}
+
+void request_answer_response(struct request *r, unsigned status, struct MHD_Response *response)
+{
+	struct steps *st = &r->server->steps;
+
+	CHECK(response != NULL && r->response == NULL);
+	r->response = response;
+	r->status = status;
+	if (status >= 400)
+		r->api->failed++;
+	/* Nothing shows a fact that is not durable. */
+	if (st->last_lsn <= st->durable_lsn || r->api->closing)
+		ready(r->server, r);
+	else
+		release_call(r->server, st->last_lsn, ready, r);
+}
+
+static struct MHD_Response *response_of(json_t *value)
+{
+	struct buf b = {0};
+	struct MHD_Response *response;
+
+	json_write(&b, value);
+	buf_append(&b, "\n", 1);
+	json_decref(value);
+	response = MHD_create_response_from_buffer(b.size, b.data, MHD_RESPMEM_MUST_FREE);
+	CHECK(response != NULL);
+	(void)MHD_add_response_header(response, "Content-Type", "application/json");
+	return response;
+}
+
+void request_answer(struct request *r, unsigned status, json_t *value)
+{
+	request_answer_response(r, status, response_of(value));
+}
+
+void request_fail_status(struct request *r, unsigned status, const struct error *e)
+{
+	struct MHD_Response *response = response_of(json_of_error(e));
+
+	if (status == MHD_HTTP_TOO_MANY_REQUESTS || status == MHD_HTTP_SERVICE_UNAVAILABLE)
+		(void)MHD_add_response_header(response, "Retry-After", RETRY_AFTER);
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+		char methods[64];
+
+		(void)MHD_add_response_header(response, "Allow",
+					      route_methods(r->route, methods, sizeof(methods)));
+	}
+	if (status == MHD_HTTP_UNAUTHORIZED)
+		(void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+	request_answer_response(r, status, response);
+}
+
+static unsigned status_of(enum error_code code)
+{
+	switch (code) {
+	case ERR_OK:
+		return MHD_HTTP_OK;
+	case ERR_INVALID:
+	case ERR_VERSION:
+	case ERR_LIMIT:
+		return MHD_HTTP_BAD_REQUEST;
+	case ERR_NOT_FOUND:
+		return MHD_HTTP_NOT_FOUND;
+	case ERR_EXISTS:
+		return MHD_HTTP_CONFLICT;
+	case ERR_BUSY:
+		return MHD_HTTP_TOO_MANY_REQUESTS;
+	case ERR_DENIED:
+		return MHD_HTTP_FORBIDDEN;
+	case ERR_MEMORY:
+	case ERR_CLOSED:
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	case ERR_TIMEOUT:
+		return MHD_HTTP_GATEWAY_TIMEOUT;
+	case ERR_IO:
+	case ERR_CORRUPT:
+		break;
+	}
+	return MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+void request_fail(struct request *r, const struct error *e)
+{
+	request_fail_status(r, status_of(e->code), e);
+}
+
+/* ---- questions ---- */
+
+const char *request_query(struct request *r, const char *name)
+{
+	const char *value = MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
+
+	return value != NULL ? value : "";
+}
+
+const char *request_header(struct request *r, const char *name)
+{
+	const char *value = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+
+	return value != NULL ? value : "";
+}
+
+static int parse_number(const char *text, uint64_t min, uint64_t max, const char *where, uint64_t *ret,
+			struct error *reterr)
+{
+	char *end = NULL;
+	unsigned long long value;
+
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < min || value > max) {
+		error_set(reterr, ERR_INVALID,
+			  "expected a number from %" PRIu64 " to %" PRIu64 ", found \"%.40s\"", min, max,
+			  text);
+		return error_where(reterr, "%s", where);
+	}
+	*ret = value;
+	return 0;
+}
+
+int request_query_number(struct request *r, const char *name, uint64_t min, uint64_t max, uint64_t fallback,
+			 uint64_t *ret, struct error *reterr)
+{
+	const char *text = request_query(r, name);
+	char where[64];
+
+	if (text[0] == '\0') {
+		*ret = fallback;
+		return 0;
+	}
+	snprintf(where, sizeof(where), "?%s=", name);
+	return parse_number(text, min, max, where, ret, reterr);
+}
+
+bool request_job(struct request *r, uint64_t *ret)
+{
+	struct error e = {0};
+
+	if (parse_number(r->argument, 1, INT64_MAX, "the job in the path", ret, &e) == 0)
+		return true;
+	request_fail(r, &e);
+	return false;
+}
+
+json_t *request_object(struct request *r)
+{
+	struct error e = {0};
+	json_t *value;
+
+	if (r->body.size == 0)
+		return json_object();
+	value = json_read(buf_bytes(&r->body), HTTP_BODY_BYTES_MAX, EVENT_DEPTH_MAX, &e);
+	if (value != NULL && json_is_object(value))
+		return value;
+	if (value != NULL) {
+		error_set(&e, ERR_INVALID, "expected an object, found %s", json_kind_name(value));
+		json_decref(value);
+	}
+	if (e.where[0] != '\0') {
+		char place[64];
+
+		snprintf(place, sizeof(place), "%.60s", e.where);
+		error_where(&e, "body:%s", place);
+	} else {
+		error_where(&e, "body");
+	}
+	request_fail(r, &e);
+	return NULL;
+}
+
+int object_text(json_t *object, const char *name, const char **ret, struct error *reterr)
+{
+	json_t *value = json_object_get(object, name);
+
+	*ret = NULL;
+	if (value == NULL)
+		return 0;
+	if (!json_is_string(value)) {
+		error_set(reterr, ERR_INVALID, "expected text, found %s", json_kind_name(value));
+		return error_where(reterr, "%s", name);
+	}
+	*ret = json_string_value(value);
+	return 0;
+}
+
+int object_only(json_t *object, const char *const names[], struct error *reterr)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(object, key, value)
+	{
+		struct buf known = {0};
+		size_t i = 0;
+
+		while (names[i] != NULL && strcmp(names[i], key) != 0)
+			i++;
+		if (names[i] != NULL)
+			continue;
+		for (i = 0; names[i] != NULL; i++)
+			buf_printf(&known, "%s%s", i > 0 ? ", " : "", names[i]);
+		error_set(reterr, ERR_INVALID, "there is no such member; expected %s", buf_text(&known));
+		buf_fini(&known);
+		return error_where(reterr, "%.100s", key);
+	}
+	return 0;
+}

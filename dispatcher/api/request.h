@@ -1,0 +1,69 @@
+/* One HTTP request, from its first header to its last byte, and the ways to answer it. */
+#pragma once
+
+#include <jansson.h>
+#include <microhttpd.h>
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "dispatcher/api/api.h"
+#include "dispatcher/api/routes.h"
+#include "dispatcher/server/server.h"
+
+struct listener;
+
+struct request {
+	struct api *api;
+	struct server *server;
+	struct listener *listener;
+	struct MHD_Connection *connection;
+	const struct route *route;
+	char argument[128]; /* what stood in {…} */
+	struct buf body;
+	bool too_large;
+	size_t swallowed; /* bytes of a body that nobody wants */
+	bool dispatched;  /* its handler was called */
+	bool in_handler;  /* inside a callback of libmicrohttpd */
+	bool suspended;
+	bool ready; /* response may go out */
+	unsigned status;
+	struct MHD_Response *response;
+	void *state;		     /* the handler's */
+	void (*state_fini)(void *);  /* may be NULL */
+	struct request *prev, *next; /* all of the API's */
+};
+
+typedef void api_handler(struct request *r);
+
+/* Answers. Each is given once; value is taken over. The status of an error follows from its code. */
+void request_answer(struct request *r, unsigned status, json_t *value);
+void request_fail(struct request *r, const struct error *e);
+void request_fail_status(struct request *r, unsigned status, const struct error *e);
+/* A response made by hand; taken over. */
+void request_answer_response(struct request *r, unsigned status, struct MHD_Response *response);
+
+/* "" when it is not there. */
+const char *request_query(struct request *r, const char *name);
+const char *request_header(struct request *r, const char *name);
+/* The value of ?name= as a number from min to max; fallback when it is not there. ERR_INVALID. */
+int request_query_number(struct request *r, const char *name, uint64_t min, uint64_t max, uint64_t fallback,
+			 uint64_t *ret, struct error *reterr) MUST_CHECK;
+/* The job that the path names; false: it was answered with the error. */
+bool request_job(struct request *r, uint64_t *ret) MUST_CHECK;
+/* The body as a JSON object (a new reference; an empty body is an empty object); NULL: answered. */
+json_t *request_object(struct request *r) MUST_CHECK;
+/* A member that is text; NULL where it is missing. ERR_INVALID when it is something else. */
+int object_text(json_t *object, const char *name, const char **ret, struct error *reterr) MUST_CHECK;
+/* All members must be among `names` (NULL ends them), so that a misspelt one is not overlooked. */
+int object_only(json_t *object, const char *const names[], struct error *reterr) MUST_CHECK;
+
+/* Values for answers. */
+json_t *json_of_bytes(struct bytes text); /* bytes that are no UTF-8 are escaped */
+json_t *json_of_hex(struct bytes bytes);
+json_t *json_of_time(usec_t wall_us);	      /* RFC 3339; 0 = null */
+json_t *json_of_error(const struct error *e); /* {"error": {…}} */
+
+/* The handlers, named by routes.def. */
+#define ROUTE(id, method, path, doc) api_handler api_##id;
+#include "dispatcher/api/routes.def"
+#undef ROUTE

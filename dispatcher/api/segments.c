@@ -1,0 +1,187 @@
+#include "dispatcher/api/segments.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "base/check.h"
+
+#define SEGMENTS_KEPT 8
+
+/* Where the entries of a lease lie: [first, end) bytes, others may stand between. */
+struct stretch {
+	struct token token;
+	uint64_t first, end;
+	UT_hash_handle hh;
+};
+
+struct segment {
+	struct uuid worker;
+	uint32_t number; /* 0 = free */
+	uint64_t used;
+	uint8_t *data;
+	size_t size;
+	struct stretch *stretches;
+};
+
+struct segments {
+	char *dir;
+	uint64_t clock;
+	struct segment kept[SEGMENTS_KEPT];
+};
+
+struct segments *segments_create(const char *output_dir)
+{
+	struct segments *s = check_calloc(1, sizeof(*s));
+
+	s->dir = strdup(output_dir);
+	CHECK(s->dir != NULL);
+	return s;
+}
+
+static void segment_close(struct segment *g)
+{
+	struct stretch *t, *next;
+
+	HASH_ITER (hh, g->stretches, t, next) {
+		HASH_DELETE(hh, g->stretches, t);
+		free(t);
+	}
+	if (g->size > 0)
+		munmap(g->data, g->size);
+	*g = (struct segment){0};
+}
+
+void segments_destroy(struct segments *s)
+{
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < SEGMENTS_KEPT; i++)
+		segment_close(&s->kept[i]);
+	free(s->dir);
+	free(s);
+}
+
+int segments_open(struct segments *s, const struct uuid *worker, uint32_t segment, const char *kind,
+		  int *ret_fd, struct error *reterr)
+{
+	char name[128], path[4096];
+	int fd;
+
+	output_path(worker, segment, kind, name, sizeof(name));
+	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		error_set(reterr, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "an output cannot be read: %s",
+			  strerror(errno));
+		return error_where(reterr, "%s", path);
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static void note_stretches(struct segment *g)
+{
+	struct stretch *t = NULL;
+
+	for (size_t at = 0; at + OUTPUT_ENTRY_BYTES <= g->size; at += OUTPUT_ENTRY_BYTES) {
+		struct output_entry e;
+		struct token key = {0}; /* with its padding */
+
+		if (output_entry_decode(g->data + at, &e) < 0)
+			continue;
+		key.epoch = e.token.epoch;
+		key.lease = e.token.lease;
+		if (t == NULL || t->token.lease != key.lease || t->token.epoch != key.epoch)
+			HASH_FIND(hh, g->stretches, &key, sizeof(key), t);
+		if (t == NULL) {
+			t = check_calloc(1, sizeof(*t));
+			t->token.epoch = key.epoch;
+			t->token.lease = key.lease;
+			t->first = at;
+			HASH_ADD(hh, g->stretches, token, sizeof(t->token), t);
+		}
+		t->end = at + OUTPUT_ENTRY_BYTES;
+	}
+}
+
+static int segment_load(struct segments *s, struct segment *g, const struct uuid *worker, uint32_t number,
+			struct error *reterr)
+{
+	struct stat st;
+	int fd, r = segments_open(s, worker, number, "idx", &fd, reterr);
+
+	if (r < 0 && r != ERR_NOT_FOUND)
+		return r;
+	if (r == 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
+		g->data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+		if (g->data == MAP_FAILED) {
+			r = error_set(reterr, ERR_IO, "an output's index cannot be read: %s",
+				      strerror(errno));
+			close(fd);
+			g->data = NULL;
+			return r;
+		}
+		g->size = (size_t)st.st_size;
+	}
+	if (r == 0)
+		close(fd);
+	g->worker = *worker;
+	g->number = number;
+	note_stretches(g);
+	return 0;
+}
+
+static int segment_find(struct segments *s, const struct uuid *worker, uint32_t number, struct segment **ret,
+			struct error *reterr)
+{
+	struct segment *g = &s->kept[0];
+	int r;
+
+	for (size_t i = 0; i < SEGMENTS_KEPT; i++) {
+		struct segment *k = &s->kept[i];
+
+		if (k->number == number && k->worker.hi == worker->hi && k->worker.lo == worker->lo) {
+			k->used = ++s->clock;
+			*ret = k;
+			return 0;
+		}
+		if (k->used < g->used)
+			g = k;
+	}
+	segment_close(g);
+	r = segment_load(s, g, worker, number, reterr);
+	if (r < 0)
+		return r;
+	g->used = ++s->clock;
+	*ret = g;
+	return 0;
+}
+
+int segments_collect(struct segments *s, const struct uuid *worker, uint32_t segment, struct token token,
+		     struct range range, struct output_entry *ret, struct error *reterr)
+{
+	struct segment *g;
+	struct stretch *t = NULL;
+	struct token key = {0};
+	uint32_t damaged = 0;
+	int r = segment_find(s, worker, segment, &g, reterr);
+
+	if (r < 0)
+		return r;
+	key.epoch = token.epoch;
+	key.lease = token.lease;
+	HASH_FIND(hh, g->stretches, &key, sizeof(key), t);
+	if (t != NULL)
+		output_index_collect(BYTES(g->data + t->first, t->end - t->first), token, range, ret,
+				     &damaged);
+	if (damaged > 0)
+		return error_set(reterr, ERR_CORRUPT, "the index of an output segment is damaged");
+	return 0;
+}

@@ -1,0 +1,84 @@
+#include "base/clock.h"
+#include "base/zap.h"
+#include "dispatcher/api/listener.h"
+#include "dispatcher/rules.h"
+#include "dispatcher/server/peers.h"
+
+static void set(json_t *object, const char *name, uint64_t value)
+{
+	json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+static json_t *journal_json(struct server *s)
+{
+	struct journal_stats stats;
+	json_t *value = json_object();
+
+	journal_stats(s->journal, &stats);
+	set(value, "segments", stats.segment_count);
+	set(value, "bytes", stats.bytes);
+	set(value, "commits", stats.commit_count);
+	set(value, "inline_commits", stats.inline_count);
+	set(value, "oldest_lsn", stats.oldest_lsn);
+	set(value, "last_lsn", s->steps.last_lsn);
+	set(value, "durable_lsn", s->steps.durable_lsn);
+	set(value, "history_lsn", s->steps.history_lsn);
+	return value;
+}
+
+static json_t *peers_json(struct server *s)
+{
+	struct peers_counters c;
+	json_t *value = json_object();
+
+	peers_counters(s->peers, &c);
+	set(value, "frames_in", c.frames_in);
+	set(value, "frames_out", c.frames_out);
+	set(value, "denied", c.denied);
+	set(value, "dropped", c.dropped);
+	set(value, "queued_bytes", c.queued_bytes);
+	json_object_set_new(value, "address", json_string(peers_address(s->peers)));
+	return value;
+}
+
+static json_t *jobs_json(const struct view_counters *c)
+{
+	json_t *value = json_object();
+
+	set(value, "live", c->live_jobs);
+	set(value, "held", c->held_jobs);
+	set(value, "runnable", c->runnable_jobs);
+	set(value, "ended", c->ended_jobs);
+	set(value, "accepted", c->next_job > 0 ? c->next_job - 1 : 0);
+	return value;
+}
+
+void api_status(struct request *r)
+{
+	struct server *s = r->server;
+	struct view_counters c;
+	json_t *value = json_object();
+
+	dispatcher_view_counters(s->core, &c);
+	json_object_set_new(value, "version", json_string(SHARDMILL_VERSION));
+	json_object_set_new(value, "cluster", json_string(s->state.cluster_id));
+	set(value, "epoch", c.epoch);
+	json_object_set_new(value, "started", json_of_time(s->started_wall_us));
+	json_object_set_new(value, "now", json_of_time(clock_wall_us()));
+	json_object_set_new(value, "jobs", jobs_json(&c));
+	set(value, "workers", c.sessions);
+	set(value, "leases", c.leases);
+	set(value, "leased_shards", c.leased_shards);
+	set(value, "unbound_leases", c.unbound_leases);
+	set(value, "shards_done", c.shards_done);
+	set(value, "shards_failed", c.shards_failed);
+	set(value, "shards_lost", c.shards_lost);
+	set(value, "late", c.late);
+	set(value, "duplicate", c.duplicate);
+	set(value, "strange", c.strange);
+	set(value, "dedup_entries", c.dedup_entries);
+	set(value, "rules", rules_count(s->rules));
+	json_object_set_new(value, "journal", journal_json(s));
+	json_object_set_new(value, "peers", peers_json(s));
+	request_answer(r, MHD_HTTP_OK, value);
+}

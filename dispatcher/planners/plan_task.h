@@ -1,0 +1,33 @@
+/* One plan to make, in the planner's thread. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "dispatcher/planners/planners.h"
+
+struct plan_task {
+	struct plan_task *next;
+	uint64_t job;
+	uint32_t phase;
+	uint8_t planner; /* enum planner_kind */
+	uint32_t shard_count;
+	struct bytes cursor;
+	struct plan plan;
+	struct arena arena;
+	const char *plans_dir;
+	_Atomic bool stop;
+	struct planners *planners;
+};
+
+/* What the thread tells; copied. */
+void plan_task_piece(struct plan_task *t, uint32_t count, struct bytes blob, struct bytes cursor);
+void plan_task_sealed(struct plan_task *t, const struct plan *plan);
+/* final: trying again cannot help. */
+void plan_task_failed(struct plan_task *t, bool final, const struct error *e);
+
+/* The planners. Each tells what it found, or that it failed, unless it is stopped. */
+void planner_size(struct plan_task *t);
+void planner_items(struct plan_task *t); /* lines and json-lines */
+
+/* The path that file:///… names. ERR_INVALID in words for any other URL, or a path with a NUL. */
+int plan_task_path(const struct plan_task *t, char *ret, size_t size, struct error *reterr) MUST_CHECK;

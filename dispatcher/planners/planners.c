@@ -1,0 +1,270 @@
+#include "dispatcher/planners/planners.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "dispatcher/planners/blobs.h"
+#include "dispatcher/planners/plan_task.h"
+#include "dispatcher/server/server.h"
+
+struct planners {
+	struct server *server;
+	pthread_t thread;
+	bool running;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct plan_task *first, *last; /* waiting */
+	struct plan_task *current;
+	bool closing;
+	struct buf told; /* inputs, encoded */
+	int fd;
+	struct loop_watch watch;
+};
+
+static void task_destroy(struct plan_task *t)
+{
+	arena_fini(&t->arena);
+	free(t);
+}
+
+static void tell(struct plan_task *t, enum input_type type, const void *body)
+{
+	struct planners *p = t->planners;
+
+	if (t->stop)
+		return;
+	pthread_mutex_lock(&p->lock);
+	codec_union_encode(&input_union, type, body, &p->told);
+	pthread_mutex_unlock(&p->lock);
+	CHECK(eventfd_write(p->fd, 1) == 0);
+}
+
+void plan_task_piece(struct plan_task *t, uint32_t count, struct bytes blob, struct bytes cursor)
+{
+	tell(t, INPUT_PIECE,
+	     &(struct input_piece){
+		 .job = t->job, .phase = t->phase, .count = count, .blob = blob, .cursor = cursor});
+}
+
+void plan_task_sealed(struct plan_task *t, const struct plan *plan)
+{
+	tell(t, INPUT_SEALED, &(struct input_sealed){.job = t->job, .phase = t->phase, .plan = *plan});
+}
+
+void plan_task_failed(struct plan_task *t, bool final, const struct error *e)
+{
+	char line[ERROR_LINE_MAX];
+
+	tell(t, INPUT_PLAN_FAILED,
+	     &(struct input_plan_failed){.job = t->job,
+					 .phase = t->phase,
+					 .kind = FAILURE_PLAN,
+					 .final = final,
+					 .why = bytes_of(error_text(e, line, sizeof(line)))});
+}
+
+int plan_task_path(const struct plan_task *t, char *ret, size_t size, struct error *reterr)
+{
+	static const char scheme[] = "file://";
+	size_t skip = sizeof(scheme) - 1;
+	struct bytes url = t->plan.url;
+
+	if (url.size <= skip || memcmp(url.data, scheme, skip) != 0 || url.data[skip] != '/')
+		error_set(reterr, ERR_INVALID,
+			  "expected an object file:///path; this build reads no other kind of object");
+	else if (url.size - skip >= size || memchr(url.data, '\0', url.size) != NULL)
+		error_set(reterr, ERR_INVALID, "expected a path that can be opened");
+	else {
+		memcpy(ret, url.data + skip, url.size - skip);
+		ret[url.size - skip] = '\0';
+		return 0;
+	}
+	return error_where(reterr, "%.*s", (int)(url.size < 200 ? url.size : 200), url.data);
+}
+
+static void run(struct plan_task *t)
+{
+	struct error e = {0};
+
+	switch (t->planner) {
+	case PLANNER_SIZE:
+		planner_size(t);
+		break;
+	case PLANNER_LINES:
+	case PLANNER_JSON_LINES:
+		planner_items(t);
+		break;
+	default:
+		error_set(&e, ERR_VERSION, "this build has no planner of kind %u", t->planner);
+		plan_task_failed(t, true, &e);
+		break;
+	}
+}
+
+static void *thread_main(void *arg)
+{
+	struct planners *p = arg;
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->closing) {
+		struct plan_task *t = p->first;
+
+		if (t == NULL) {
+			pthread_cond_wait(&p->wake, &p->lock);
+			continue;
+		}
+		p->first = t->next;
+		if (p->first == NULL)
+			p->last = NULL;
+		p->current = t;
+		pthread_mutex_unlock(&p->lock);
+		run(t);
+		pthread_mutex_lock(&p->lock);
+		p->current = NULL;
+		task_destroy(t);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+static void on_told(struct loop *loop, uint32_t events, void *arg)
+{
+	struct planners *p = arg;
+	struct buf told;
+	struct bytes in;
+	struct arena arena;
+	eventfd_t n;
+
+	(void)loop;
+	(void)events;
+	(void)eventfd_read(p->fd, &n);
+	pthread_mutex_lock(&p->lock);
+	told = p->told;
+	p->told = (struct buf){0};
+	pthread_mutex_unlock(&p->lock);
+	arena_init(&arena, 0);
+	for (in = buf_bytes(&told); in.size > 0; arena_reset(&arena)) {
+		uint32_t type;
+		void *body;
+
+		CHECK(codec_union_decode(&input_union, &in, &type, &body, &arena, NULL) == 0);
+		server_step(p->server, type, body);
+	}
+	arena_fini(&arena);
+	buf_fini(&told);
+}
+
+int planners_open(struct server *s, struct error *reterr)
+{
+	struct planners *p = s->planners = check_calloc(1, sizeof(*p));
+	int r;
+
+	p->server = s;
+	p->fd = -1;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->wake, NULL);
+	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->fd < 0)
+		return error_set(reterr, ERR_IO, "eventfd: %m");
+	p->watch = (struct loop_watch){.fn = on_told, .arg = p};
+	r = loop_add(s->loop, &p->watch, p->fd, EPOLLIN, reterr);
+	if (r < 0)
+		return r;
+	r = pthread_create(&p->thread, NULL, thread_main, p);
+	if (r != 0)
+		return error_set(reterr, ERR_IO, "no thread for planners: %s", strerror(r));
+	p->running = true;
+	return 0;
+}
+
+void planners_close(struct planners *p)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->closing = true;
+	if (p->current != NULL)
+		p->current->stop = true;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	if (p->running)
+		pthread_join(p->thread, NULL);
+	while (p->first != NULL) {
+		struct plan_task *t = p->first;
+
+		p->first = t->next;
+		task_destroy(t);
+	}
+	if (p->fd >= 0) {
+		loop_remove(p->server->loop, &p->watch);
+		close(p->fd);
+	}
+	buf_fini(&p->told);
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+void planners_run(struct planners *p, const struct dispatcher_plan *plan)
+{
+	struct plan_task *t = check_calloc(1, sizeof(*t));
+
+	t->job = plan->job;
+	t->phase = plan->phase;
+	t->planner = plan->planner;
+	t->shard_count = plan->shard_count;
+	t->planners = p;
+	t->plans_dir = p->server->plans_dir;
+	arena_init(&t->arena, 0);
+	t->cursor = arena_copy(&t->arena, plan->cursor);
+	CHECK(codec_copy(codec_plan(), plan->plan, &t->plan, &t->arena));
+	pthread_mutex_lock(&p->lock);
+	if (p->last != NULL)
+		p->last->next = t;
+	else
+		p->first = t;
+	p->last = t;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void planners_forget(struct planners *p, uint64_t job)
+{
+	pthread_mutex_lock(&p->lock);
+	if (p->current != NULL && p->current->job == job)
+		p->current->stop = true;
+	for (struct plan_task *t = p->first; t != NULL; t = t->next)
+		if (t->job == job)
+			t->stop = true;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void planners_sweep(struct server *s)
+{
+	DIR *dir = opendir(s->plans_dir);
+	struct dirent *entry;
+	struct arena arena;
+
+	if (dir == NULL)
+		return;
+	arena_init(&arena, 0);
+	while ((entry = readdir(dir)) != NULL) {
+		uint64_t job = blob_job(entry->d_name);
+		struct view_job view;
+
+		if (job == 0 ||
+		    (dispatcher_view_job(s->core, job, &arena, &view) && !job_state_is_ended(view.state)))
+			continue;
+		blobs_forget(s->blobs, bytes_of(entry->d_name));
+		(void)unlinkat(dirfd(dir), entry->d_name, 0);
+		arena_reset(&arena);
+	}
+	arena_fini(&arena);
+	closedir(dir);
+}

@@ -1,0 +1,48 @@
+/* A file's size and eTag, for plans by bytes. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "dispatcher/planners/plan_task.h"
+#include "jobs/file_tag.h"
+#include "jobs/kinds.h"
+#include "jobs/plan.h"
+
+static int look(struct plan_task *t, struct plan *plan, char tag[FILE_TAG_BYTES_MAX], bool *ret_final,
+		struct error *reterr)
+{
+	char path[4096];
+	struct stat st;
+	int r;
+
+	*ret_final = true;
+	r = plan_task_path(t, path, sizeof(path), reterr);
+	if (r < 0)
+		return r;
+	if (stat(path, &st) < 0) {
+		*ret_final = false; /* a mount may come back, a file may still come */
+		error_set(reterr, ERR_IO, "the object to cut cannot be read: %s", strerror(errno));
+		return error_where(reterr, "%.200s", path);
+	}
+	if (!S_ISREG(st.st_mode)) {
+		error_set(reterr, ERR_INVALID, "the object to cut is no regular file");
+		return error_where(reterr, "%.200s", path);
+	}
+	plan->size_bytes = (uint64_t)st.st_size;
+	plan->etag = BYTES(tag, file_tag((uint64_t)st.st_ino, (uint64_t)st.st_size,
+					 (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, tag));
+	return plan_bytes_count(plan->size_bytes, plan->step_bytes, &plan->shard_count, reterr);
+}
+
+void planner_size(struct plan_task *t)
+{
+	struct plan plan = t->plan;
+	char tag[FILE_TAG_BYTES_MAX];
+	struct error e = {0};
+	bool final;
+
+	if (look(t, &plan, tag, &final, &e) < 0)
+		plan_task_failed(t, final, &e);
+	else
+		plan_task_sealed(t, &plan);
+}

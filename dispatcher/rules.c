@@ -1,0 +1,311 @@
+#include "dispatcher/rules.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+/* Editors write in several steps: look when it is quiet. */
+#define QUIET_US (100 * USEC_PER_MSEC)
+
+struct rule {
+	char *file; /* name in the directory */
+	struct stat seen;
+	struct definition *definition;
+	struct error error;
+	struct error job_error;
+	uint64_t matched;
+	bool present; /* in the listing that is being read */
+};
+
+struct rules {
+	struct loop *loop;
+	char *dir;
+	struct rule *items; /* by file name */
+	size_t count;
+	int notify_fd;
+	struct loop_watch watch;
+	struct loop_timer timer;
+};
+
+static void rule_fini(struct rule *rule)
+{
+	definition_destroy(rule->definition);
+	free(rule->file);
+}
+
+static bool is_rule_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	return name[0] != '.' && ((length > 5 && strcmp(name + length - 5, ".yaml") == 0) ||
+				  (length > 4 && strcmp(name + length - 4, ".yml") == 0));
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Two rules of one name would be one line in every list. */
+static int check_name(const struct rules *r, const struct rule *rule, const struct definition *d,
+		      struct error *reterr)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		const struct rule *other = &r->items[i];
+
+		if (other == rule || other->definition == NULL ||
+		    !bytes_equal(other->definition->body.name, d->body.name))
+			continue;
+		error_set(reterr, ERR_EXISTS, "expected a name of its own; %s has the same", other->file);
+		return error_where(reterr, "%s", rule->file);
+	}
+	return 0;
+}
+
+static int rule_parse(struct rules *r, struct rule *rule, struct definition **ret, struct error *reterr)
+{
+	char path[4096];
+	struct buf text = {0};
+	struct definition *d = NULL;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/%s", r->dir, rule->file);
+	rc = fs_read_file(path, DEFINITION_BYTES_MAX, &text, reterr);
+	if (rc == 0)
+		rc = definition_parse(buf_bytes(&text), rule->file, NULL, &d, reterr);
+	if (rc == 0 && d->on.count == 0) {
+		rc = error_set(reterr, ERR_INVALID,
+			       "expected `on` with a pattern: without it nothing starts it");
+		error_where(reterr, "%s", rule->file);
+	}
+	if (rc == 0)
+		rc = check_name(r, rule, d, reterr);
+	buf_fini(&text);
+	if (rc < 0)
+		definition_destroy(d);
+	else
+		*ret = d;
+	return rc;
+}
+
+static void rule_read(struct rules *r, struct rule *rule)
+{
+	struct definition *d = NULL;
+	struct error e = {0};
+	char line[ERROR_LINE_MAX];
+
+	if (rule_parse(r, rule, &d, &e) < 0) {
+		log_error(rule->definition != NULL ? "a rule cannot be read: its last good version stays"
+						   : "a rule cannot be read",
+			  log_text("file", rule->file), log_error_field(&e, line, sizeof(line)));
+		rule->error = e;
+		return;
+	}
+	log_info("rule", log_text("file", rule->file), log_bytes("name", d->body.name));
+	rule->error = (struct error){0};
+	definition_destroy(rule->definition);
+	rule->definition = d;
+}
+
+static struct rule *rule_find(struct rules *r, const char *file)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (strcmp(r->items[i].file, file) == 0)
+			return &r->items[i];
+	return NULL;
+}
+
+static void visit(struct rules *r, const char *file)
+{
+	struct rule *rule = rule_find(r, file);
+	struct stat st;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", r->dir, file);
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	if (rule == NULL) {
+		if (r->count >= RULES_MAX) {
+			log_error("more rules than may be: the rest is not read", log_text("file", file),
+				  log_u64("max", RULES_MAX));
+			return;
+		}
+		r->items = check_realloc(r->items, r->count + 1, sizeof(*r->items));
+		rule = &r->items[r->count++];
+		*rule = (struct rule){.file = strdup(file)};
+		CHECK(rule->file != NULL);
+	} else if (same_file(&rule->seen, &st) && rule->error.code == ERR_OK) {
+		rule->present = true;
+		return;
+	}
+	rule->present = true;
+	rule->seen = st;
+	rule_read(r, rule);
+}
+
+static void remove_absent(struct rules *r)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->items[i].present) {
+			r->items[kept++] = r->items[i];
+			continue;
+		}
+		log_info("a rule was removed", log_text("file", r->items[i].file));
+		rule_fini(&r->items[i]);
+	}
+	r->count = kept;
+}
+
+static int select_rule(const struct dirent *entry)
+{
+	return is_rule_name(entry->d_name);
+}
+
+static int scan(struct rules *r, struct error *reterr)
+{
+	struct dirent **names = NULL;
+	int count = scandir(r->dir, &names, select_rule, alphasort);
+
+	if (count < 0) {
+		error_set(reterr, ERR_IO, "the directory of rules cannot be read: %s", strerror(errno));
+		return error_where(reterr, "%s", r->dir);
+	}
+	for (size_t i = 0; i < r->count; i++)
+		r->items[i].present = false;
+	for (int i = 0; i < count; i++) {
+		visit(r, names[i]->d_name);
+		free(names[i]);
+	}
+	free(names);
+	remove_absent(r);
+	return 0;
+}
+
+void rules_reload(struct rules *r)
+{
+	struct error e = {0};
+	char line[ERROR_LINE_MAX];
+
+	if (r->dir[0] != '\0' && scan(r, &e) < 0)
+		log_error("the rules stay as they are", log_error_field(&e, line, sizeof(line)));
+}
+
+static void on_quiet(struct loop *loop, void *arg)
+{
+	(void)loop;
+	rules_reload(arg);
+}
+
+static void on_notify(struct loop *loop, uint32_t events, void *arg)
+{
+	struct rules *r = arg;
+	char buffer[16384] __attribute__((aligned(8)));
+
+	(void)events;
+	while (read(r->notify_fd, buffer, sizeof(buffer)) > 0)
+		loop_timer_set(loop, &r->timer, clock_mono_us() + QUIET_US);
+}
+
+static int watch(struct rules *r, struct error *reterr)
+{
+	r->notify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (r->notify_fd < 0 || inotify_add_watch(r->notify_fd, r->dir,
+						  IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
+						      IN_ATTRIB | IN_ONLYDIR) < 0) {
+		error_set(reterr, ERR_IO, "the directory of rules cannot be watched: %s", strerror(errno));
+		return error_where(reterr, "%s", r->dir);
+	}
+	r->watch = (struct loop_watch){.fn = on_notify, .arg = r};
+	return loop_add(r->loop, &r->watch, r->notify_fd, EPOLLIN, reterr);
+}
+
+int rules_open(struct loop *loop, const char *dir, struct rules **ret, struct error *reterr)
+{
+	struct rules *r = check_calloc(1, sizeof(*r));
+	int rc = 0;
+
+	r->loop = loop;
+	r->dir = strdup(dir);
+	CHECK(r->dir != NULL);
+	r->notify_fd = -1;
+	r->timer = (struct loop_timer){.fn = on_quiet, .arg = r};
+	if (dir[0] != '\0')
+		rc = watch(r, reterr);
+	if (rc == 0 && dir[0] != '\0')
+		rc = scan(r, reterr);
+	if (rc < 0)
+		rules_close(r);
+	else
+		*ret = r;
+	return rc;
+}
+
+void rules_close(struct rules *r)
+{
+	if (r == NULL)
+		return;
+	loop_timer_unset(r->loop, &r->timer);
+	if (r->notify_fd >= 0) {
+		loop_remove(r->loop, &r->watch);
+		close(r->notify_fd);
+	}
+	for (size_t i = 0; i < r->count; i++)
+		rule_fini(&r->items[i]);
+	free(r->items);
+	free(r->dir);
+	free(r);
+}
+
+size_t rules_count(const struct rules *r)
+{
+	return r->count;
+}
+
+void rules_at(const struct rules *r, size_t index, struct rule_view *ret)
+{
+	const struct rule *rule = &r->items[index];
+
+	*ret = (struct rule_view){.file = rule->file,
+				  .definition = rule->definition,
+				  .error = &rule->error,
+				  .matched = rule->matched,
+				  .job_error = &rule->job_error};
+}
+
+const struct definition *rules_match(struct rules *r, const struct event *e, size_t *cursor)
+{
+	while (*cursor < r->count) {
+		struct rule *rule = &r->items[(*cursor)++];
+
+		if (rule->definition == NULL || !definition_matches(rule->definition, e))
+			continue;
+		rule->matched++;
+		return rule->definition;
+	}
+	return NULL;
+}
+
+void rules_note_error(struct rules *r, size_t cursor, const struct error *e)
+{
+	struct rule *rule = &r->items[cursor - 1];
+	char line[ERROR_LINE_MAX];
+
+	rule->job_error = *e;
+	log_warn("an event matched a rule but made no job", log_text("file", rule->file),
+		 log_error_field(e, line, sizeof(line)));
+}

@@ -1,0 +1,32 @@
+/* The rules: definitions with `on` in a directory (*.yaml, *.yml), read before any intake opens, and again
+ * when the directory changes or on SIGHUP. A file that cannot be understood is told and keeps its last
+ * good version; one that is removed is a rule no more. Jobs keep the version that they were made of.
+ * Bound: RULES_MAX files. Thread: the loop's. */
+#pragma once
+
+#include "base/loop.h"
+#include "jobs/definition.h"
+
+struct rules;
+
+/* dir "" = no rules, ever. Files that are wrong do not fail it: they are in the log and in rules_at. */
+int rules_open(struct loop *loop, const char *dir, struct rules **ret, struct error *reterr) MUST_CHECK;
+void rules_close(struct rules *r); /* NULL is fine */
+void rules_reload(struct rules *r);
+
+size_t rules_count(const struct rules *r);
+
+struct rule_view {
+	const char *file;
+	const struct definition *definition; /* the last good version; NULL = there never was one */
+	const struct error *error;	     /* of the file as it is now; code ERR_OK = none */
+	uint64_t matched;
+	const struct error *job_error; /* the last event that matched and made no job */
+};
+void rules_at(const struct rules *r, size_t index, struct rule_view *ret);
+
+/* The next rule that the event matches, at or after *cursor (0 at first), which moves behind it; NULL at
+ * the end. Borrowed until the loop's next turn. */
+const struct definition *rules_match(struct rules *r, const struct event *e, size_t *cursor);
+/* The rule that rules_match gave last made no job of it. */
+void rules_note_error(struct rules *r, size_t cursor, const struct error *e);

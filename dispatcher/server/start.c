@@ -1,0 +1,252 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "dispatcher/api/api.h"
+#include "dispatcher/intake/buckets.h"
+#include "dispatcher/intake/ended.h"
+#include "dispatcher/planners/blobs.h"
+#include "dispatcher/planners/planners.h"
+#include "dispatcher/rules.h"
+#include "dispatcher/server/peers.h"
+#include "dispatcher/server/replay.h"
+#include "dispatcher/server/server.h"
+
+#define STOP_WAIT_MS 10000
+
+/* ---- state on disk ---- */
+
+static int open_state(struct server *s, struct error *reterr)
+{
+	const char *path = params_text(s->params, PARAM_STATE_DIR);
+	const char *output = params_text(s->params, PARAM_OUTPUT_DIR);
+	unsigned flags = params_bool(s->params, PARAM_INIT) ? STATEDIR_CREATE : 0;
+	char *fallback = NULL;
+	int r = 0;
+
+	if (path[0] == '\0')
+		r = statedir_default(&fallback, reterr);
+	if (r == 0)
+		r = statedir_open(&s->state, fallback != NULL ? fallback : path, flags, reterr);
+	free(fallback);
+	if (r < 0)
+		return r;
+	s->plans_dir = statedir_path(&s->state, "plans");
+	s->output_dir = output[0] != '\0' ? strdup(output) : statedir_path(&s->state, "output");
+	CHECK(s->output_dir != NULL);
+	return 0;
+}
+
+/* The secret of deduplication keys: without it nobody can make two events collide. */
+static int load_secret(struct server *s, struct error *reterr)
+{
+	char *path = statedir_path(&s->state, "keys/dedup");
+	struct buf secret = {0};
+	struct error e = {0};
+	int r = fs_read_file(path, 4096, &secret, &e);
+
+	if (r == ERR_NOT_FOUND) {
+		randombytes_buf(s->dedup_secret, sizeof(s->dedup_secret));
+		r = fs_write_file(path, BYTES(s->dedup_secret, sizeof(s->dedup_secret)), 0600, reterr);
+	} else if (r == 0 && secret.size == sizeof(s->dedup_secret)) {
+		memcpy(s->dedup_secret, secret.data, secret.size);
+	} else if (r == 0) {
+		error_set(reterr, ERR_CORRUPT, "expected %zu bytes of secret, found %zu",
+			  sizeof(s->dedup_secret), secret.size);
+		r = error_where(reterr, "%s", path);
+	} else if (reterr != NULL) {
+		*reterr = e;
+	}
+	buf_fini(&secret);
+	free(path);
+	return r;
+}
+
+/* ---- what the loop watches ---- */
+
+static void read_empty(int fd)
+{
+	eventfd_t n;
+
+	(void)eventfd_read(fd, &n);
+}
+
+static void on_journal(struct loop *loop, uint32_t events, void *arg)
+{
+	struct server *s = arg;
+
+	(void)events;
+	read_empty(journal_fd(s->journal));
+	server_progress(s);
+	loop_defer(loop, &s->steps.turn_end);
+}
+
+static void on_history(struct loop *loop, uint32_t events, void *arg)
+{
+	struct server *s = arg;
+
+	(void)events;
+	read_empty(history_fd(s->history));
+	(void)history_poll(s->history);
+	server_progress(s);
+	loop_defer(loop, &s->steps.turn_end);
+}
+
+static void on_stop(struct loop *loop, int signo, void *arg)
+{
+	struct server *s = arg;
+
+	log_info("stopping", log_i64("signal", signo));
+	s->stopping = true;
+	loop_stop(loop);
+}
+
+static void on_reload(struct loop *loop, int signo, void *arg)
+{
+	struct server *s = arg;
+
+	(void)loop;
+	(void)signo;
+	rules_reload(s->rules);
+}
+
+static int open_loop(struct server *s, struct error *reterr)
+{
+	int r = loop_create(&s->loop, reterr);
+
+	if (r == 0)
+		r = loop_add_signal(s->loop, SIGTERM, on_stop, s, reterr);
+	if (r == 0)
+		r = loop_add_signal(s->loop, SIGINT, on_stop, s, reterr);
+	if (r == 0)
+		r = loop_add_signal(s->loop, SIGHUP, on_reload, s, reterr);
+	s->journal_watch = (struct loop_watch){.fn = on_journal, .arg = s};
+	s->history_watch = (struct loop_watch){.fn = on_history, .arg = s};
+	return r;
+}
+
+/* ---- the core wakes up ---- */
+
+/* Rules are read before ends of jobs are offered to them; doors open last. */
+static int open_core(struct server *s, struct error *reterr)
+{
+	struct input_open open = {.history_lsn = history_lsn(s->history)};
+	int r;
+
+	randombytes_buf(&open.seed, sizeof(open.seed));
+	s->blobs = blobs_create(s->plans_dir);
+	s->ended = ended_create(s);
+	r = planners_open(s, reterr);
+	if (r == 0)
+		r = rules_open(s->loop, params_text(s->params, PARAM_RULES_DIR), &s->rules, reterr);
+	if (r < 0)
+		return r;
+	s->steps.history_lsn = open.history_lsn;
+	s->open = true;
+	server_step(s, INPUT_OPEN, &open);
+	server_commit(s);
+	planners_sweep(s);
+	return 0;
+}
+
+static int open_doors(struct server *s, struct error *reterr)
+{
+	int r = loop_add(s->loop, &s->journal_watch, journal_fd(s->journal), EPOLLIN, reterr);
+
+	if (r == 0)
+		r = loop_add(s->loop, &s->history_watch, history_fd(s->history), EPOLLIN, reterr);
+	if (r == 0)
+		r = peers_open(s, reterr);
+	if (r == 0)
+		r = buckets_open(s, reterr);
+	if (r == 0)
+		r = api_open(s, reterr);
+	return r;
+}
+
+int server_open(struct server *s, const struct params *params, struct error *reterr)
+{
+	struct view_counters c;
+	int r;
+
+	*s = (struct server){.params = params, .started_wall_us = clock_wall_us(), .state = {.lock_fd = -1}};
+	steps_init(s);
+	r = open_state(s, reterr);
+	if (r == 0)
+		r = load_secret(s, reterr);
+	if (r == 0)
+		r = open_loop(s, reterr);
+	if (r == 0)
+		r = replay_open(s, reterr);
+	if (r == 0)
+		r = open_core(s, reterr);
+	if (r == 0)
+		r = open_doors(s, reterr);
+	if (r < 0)
+		return r;
+	dispatcher_view_counters(s->core, &c);
+	log_info("dispatcher ready", log_u64("epoch", c.epoch), log_u64("jobs", c.live_jobs),
+		 log_u64("rules", rules_count(s->rules)), log_text("listen", peers_address(s->peers)));
+	return 0;
+}
+
+void server_run(struct server *s)
+{
+	loop_run(s->loop);
+}
+
+/* What was answered with yes is durable already; the rest gets its chance. */
+static void settle(struct server *s)
+{
+	usec_t deadline = clock_mono_us() + STOP_WAIT_MS * USEC_PER_MSEC;
+
+	s->steps.urgent = true;
+	server_commit(s);
+	while (journal_durable_lsn(s->journal) < s->steps.last_lsn && clock_mono_us() < deadline) {
+		struct pollfd p = {.fd = journal_fd(s->journal), .events = POLLIN};
+
+		if (poll(&p, 1, 100) > 0)
+			read_empty(p.fd);
+		server_progress(s);
+		s->steps.urgent = true;
+		server_commit(s);
+	}
+	api_turn(s->api);
+	dispatcher_core_check(s->core, CHECK_FULL);
+}
+
+void server_close(struct server *s)
+{
+	s->stopping = true;
+	if (s->open)
+		settle(s);
+	buckets_close(s);
+	planners_close(s->planners);
+	if (s->history != NULL)
+		loop_remove(s->loop, &s->history_watch);
+	history_reader_close(s->reader);
+	history_close(s->history); /* questions are answered, if only with an error */
+	api_close(s);
+	peers_close(s);
+	if (s->journal != NULL)
+		loop_remove(s->loop, &s->journal_watch);
+	journal_close(s->journal);
+	ended_destroy(s->ended);
+	rules_close(s->rules);
+	blobs_destroy(s->blobs);
+	release_fini(&s->release);
+	replies_fini(&s->replies);
+	steps_fini(s);
+	dispatcher_core_destroy(s->core);
+	loop_destroy(s->loop);
+	statedir_close(&s->state);
+	free(s->plans_dir);
+	free(s->output_dir);
+}

@@ -1,0 +1,155 @@
+/* A directory of rules: good files count, broken ones are told and keep what was good. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "dispatcher/rules.h"
+#include "tests/support/scratch.h"
+
+#define GOOD(name, suffix)                                                                                   \
+	"version: 1\nname: " name "\non:\n  - pattern:\n      source: [shardmill.bucket]\n"                  \
+	"      detail: {object: {key: [{suffix: " suffix "}]}}\nrun: {exec: [echo, hello]}\n"
+
+static struct loop *loop;
+static struct rules *rules;
+
+static void write_rule(const char *name, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "rules/%s", name);
+	cr_assert_eq(fs_write_file(scratch_path(path), bytes_of(text), 0644, NULL), 0);
+}
+
+static void setup(void)
+{
+	scratch_make();
+	log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, -1);
+	cr_assert_eq(fs_make_dirs(scratch_path("rules"), 0755, NULL), 0);
+	cr_assert_eq(loop_create(&loop, NULL), 0);
+}
+
+static void teardown(void)
+{
+	rules_close(rules);
+	loop_destroy(loop);
+	scratch_remove();
+}
+
+static void open_rules(void)
+{
+	struct error e = {0};
+
+	cr_assert_eq(rules_open(loop, scratch_path("rules"), &rules, &e), 0, "%s", e.what);
+}
+
+static struct rule_view view(const char *file)
+{
+	struct rule_view v = {0};
+
+	for (size_t i = 0; i < rules_count(rules); i++) {
+		rules_at(rules, i, &v);
+		if (strcmp(v.file, file) == 0)
+			return v;
+	}
+	cr_assert_fail("%s is not among the rules", file);
+	return v;
+}
+
+static struct event event_of(const char *key)
+{
+	struct event e;
+	struct error error = {0};
+	json_t *dom = json_pack("{s:s,s:s,s:s,s:s,s:[],s:{s:{s:s}}}", "id", "1", "source", "shardmill.bucket",
+				"detail-type", "Object Created", "time", "2026-01-01T00:00:00Z", "resources",
+				"detail", "object", "key", key);
+
+	cr_assert_eq(event_from_json(dom, 0, &e, &error), 0, "%s", error.what);
+	json_decref(dom);
+	return e;
+}
+
+static size_t matches(const char *key)
+{
+	struct event e = event_of(key);
+	size_t cursor = 0, count = 0;
+
+	while (rules_match(rules, &e, &cursor) != NULL)
+		count++;
+	event_fini(&e);
+	return count;
+}
+
+/* Turns until the rules are as many, by the watch alone. */
+static void turn_until_count(size_t count)
+{
+	usec_t deadline = clock_mono_us() + 10 * USEC_PER_SEC;
+
+	while (rules_count(rules) != count && clock_mono_us() < deadline)
+		loop_turn(loop, true);
+	cr_assert_eq(rules_count(rules), count);
+}
+
+Test(rules, good_ones_match_and_broken_ones_are_told, .init = setup, .fini = teardown)
+{
+	write_rule("a.yaml", GOOD("a", ".fastq"));
+	write_rule("b.yml", GOOD("b", ".csv"));
+	write_rule("broken.yaml", "version: 1\nname: broken\nrun: {exec: [}\n");
+	write_rule("silent.yaml", "version: 1\nname: silent\nrun: {exec: [echo]}\n");
+	write_rule("twin.yaml", GOOD("a", ".txt"));
+	write_rule(".hidden.yaml", GOOD("hidden", ".fastq"));
+	write_rule("README.md", "no rule\n");
+	open_rules();
+
+	cr_assert_eq(rules_count(rules), 5);
+	cr_assert_eq(view("a.yaml").error->code, ERR_OK);
+	cr_assert_eq(view("broken.yaml").error->code, ERR_INVALID);
+	cr_assert_not_null(strstr(view("broken.yaml").error->where, "broken.yaml:3:"), "%s",
+			   view("broken.yaml").error->where);
+	cr_assert_null(view("silent.yaml").definition, "without `on` nothing starts it");
+	cr_assert_eq(view("twin.yaml").error->code, ERR_EXISTS);
+	cr_assert_eq(matches("x.fastq"), 1);
+	cr_assert_eq(matches("x.txt"), 0);
+	cr_assert_eq(view("a.yaml").matched, 1);
+}
+
+Test(rules, a_broken_change_keeps_the_last_good_version, .init = setup, .fini = teardown)
+{
+	write_rule("a.yaml", GOOD("a", ".fastq"));
+	open_rules();
+	write_rule("a.yaml", "version: 1\nname: [\n");
+	rules_reload(rules);
+	cr_assert_neq(view("a.yaml").error->code, ERR_OK);
+	cr_assert_eq(matches("x.fastq"), 1);
+
+	write_rule("a.yaml", GOOD("a", ".bam"));
+	rules_reload(rules);
+	cr_assert_eq(view("a.yaml").error->code, ERR_OK);
+	cr_assert_eq(matches("x.fastq"), 0);
+	cr_assert_eq(matches("x.bam"), 1);
+}
+
+Test(rules, come_and_go_with_their_files, .init = setup, .fini = teardown)
+{
+	open_rules();
+	cr_assert_eq(rules_count(rules), 0);
+	write_rule("a.yaml", GOOD("a", ".fastq"));
+	turn_until_count(1);
+	cr_assert_eq(matches("x.fastq"), 1);
+	cr_assert_eq(unlink(scratch_path("rules/a.yaml")), 0);
+	turn_until_count(0);
+	cr_assert_eq(matches("x.fastq"), 0);
+}
+
+Test(rules, a_missing_directory_is_an_error, .init = setup, .fini = teardown)
+{
+	struct error e = {0};
+
+	cr_assert_neq(rules_open(loop, scratch_path("nowhere"), &rules, &e), 0);
+	cr_assert_not_null(strstr(e.where, "nowhere"));
+	cr_assert_eq(rules_open(loop, "", &rules, &e), 0, "no directory, no rules");
+}
