@@ -99,6 +99,11 @@ static int read_header(struct journal *j, uint64_t number, struct segment_ref *r
 	return 0;
 }
 
+static bool all_zero(const uint8_t *p, size_t size)
+{
+	return size == 0 || (p[0] == 0 && memcmp(p, p + 1, size - 1) == 0);
+}
+
 /* The last segment's header is not valid. That is no damage if it never held a frame: it was prepared
  * and not begun, or the power went while it was begun. Either way it is nothing yet, and a new one will
  * take its name, unless it can be used as it is. */
@@ -106,22 +111,17 @@ static int take_unbegun(struct journal *j, uint64_t number, struct error *reterr
 {
 	struct buf bytes = {0};
 	char name[SEGMENT_NAME_SIZE];
-	bool header_is_zero = true, rest_is_zero = true;
 	struct error ignored;
+	size_t header;
 	int rc = segment_load(j, number, &bytes, &ignored);
 
-	for (size_t i = 0; rc == 0 && i < bytes.size; i++) {
-		if (bytes.data[i] == 0)
-			continue;
-		header_is_zero &= i >= FRAME_BLOCK_BYTES;
-		rest_is_zero &= i < FRAME_BLOCK_BYTES;
-	}
-	if (rc < 0 || !rest_is_zero) {
+	header = bytes.size < FRAME_BLOCK_BYTES ? bytes.size : FRAME_BLOCK_BYTES;
+	if (rc < 0 || !all_zero(bytes.data + header, bytes.size - header)) {
 		buf_fini(&bytes);
 		return ERR_CORRUPT; /* reterr says what is wrong with the header */
 	}
 	segment_name(number, name);
-	if (header_is_zero && bytes.size == j->options.segment_bytes)
+	if (bytes.size == j->options.segment_bytes && all_zero(bytes.data, header))
 		j->next_fd = j->io->openat(j->dir_fd, name, O_RDWR, 0);
 	buf_fini(&bytes);
 	if (reterr != NULL)

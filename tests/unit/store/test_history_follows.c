@@ -77,17 +77,10 @@ static void remove_database(void)
 	unlink(path);
 }
 
-Test(history_follows, a_missing_one_is_built_again_and_is_the_same)
+static void assert_same_when_built_again(void)
 {
 	struct buf first = {0}, again = {0};
-	struct rng r;
 
-	rng_seed(&r, 1);
-	history_kit_open(&k);
-	for (int i = 0; i < 20; i++) {
-		add_random(&r, 100);
-		history_kit_wait(&k);
-	}
 	history_kit_dump(&k, &first);
 	history_kit_close(&k);
 	remove_database();
@@ -96,14 +89,26 @@ Test(history_follows, a_missing_one_is_built_again_and_is_the_same)
 	history_kit_wait(&k);
 	history_kit_dump(&k, &again);
 	cr_assert_str_eq(buf_text(&first), buf_text(&again));
-	cr_assert_gt(first.size, 10000);
+	cr_assert_gt(first.size, 5000);
 	buf_fini(&first);
 	buf_fini(&again);
 }
 
+Test(history_follows, a_missing_one_is_built_again_and_is_the_same)
+{
+	struct rng r;
+
+	rng_seed(&r, 1);
+	history_kit_open(&k);
+	for (int i = 0; i < 20; i++) {
+		add_random(&r, 100);
+		history_kit_wait(&k);
+	}
+	assert_same_when_built_again();
+}
+
 Test(history_follows, it_takes_each_record_once_however_often_it_stops)
 {
-	struct buf first = {0}, again = {0};
 	struct rng r;
 
 	rng_seed(&r, 2);
@@ -115,15 +120,7 @@ Test(history_follows, it_takes_each_record_once_however_often_it_stops)
 	}
 	history_kit_open(&k);
 	history_kit_wait(&k);
-	history_kit_dump(&k, &first);
-	history_kit_close(&k);
-	remove_database();
-	history_kit_open(&k);
-	history_kit_wait(&k);
-	history_kit_dump(&k, &again);
-	cr_assert_str_eq(buf_text(&first), buf_text(&again));
-	buf_fini(&first);
-	buf_fini(&again);
+	assert_same_when_built_again();
 }
 
 Test(history_follows, what_its_queue_does_not_hold_is_read_from_the_journal, .timeout = 60)
@@ -131,6 +128,7 @@ Test(history_follows, what_its_queue_does_not_hold_is_read_from_the_journal, .ti
 	struct buf event = {0};
 	struct new_job n = {.job = 1, .event_id_hi = 1};
 	struct accepted a = {.jobs = {&n, 1}};
+	struct plan_piece piece = {.job = 1, .count = 1};
 	uint64_t jobs = 200, behind = 0;
 
 	kit_close(&k.kit);
@@ -144,19 +142,21 @@ Test(history_follows, what_its_queue_does_not_hold_is_read_from_the_journal, .ti
 	for (n.job = 1; n.job <= jobs; n.job++) {
 		n.event_id_lo = n.job;
 		history_kit_add(&k, RECORD_ACCEPTED, &a);
+		history_kit_add(&k, RECORD_PLAN_PIECE, &piece);
 		behind += history_lsn(k.h) < n.job;
 	}
 	cr_assert_gt(behind, 0);
 	history_kit_write(&k);
 	cr_assert_eq(history_kit_number(&k, "SELECT count(*) FROM jobs"), (int64_t)jobs);
 	cr_assert_eq(history_kit_number(&k, "SELECT count(*) FROM events"), (int64_t)jobs);
+	cr_assert_eq(history_kit_number(&k, "SELECT shards FROM jobs WHERE id = 1"), (int64_t)jobs,
+		     "no record is taken twice");
 	buf_fini(&event);
 }
 
 /* The writer is killed at any moment; what it said to have is there, and nothing is there twice. */
 Test(history_follows, kill_9_of_the_writer, .timeout = 60)
 {
-	struct buf first = {0}, again = {0};
 	struct rng r;
 
 	rng_seed(&r, 4);
@@ -202,15 +202,7 @@ Test(history_follows, kill_9_of_the_writer, .timeout = 60)
 	cr_assert_eq(journal_start(k.kit.j, NULL), 0);
 	history_kit_open(&k);
 	history_kit_wait(&k);
-	history_kit_dump(&k, &first);
-	history_kit_close(&k);
-	remove_database();
-	history_kit_open(&k);
-	history_kit_wait(&k);
-	history_kit_dump(&k, &again);
-	cr_assert_str_eq(buf_text(&first), buf_text(&again));
-	buf_fini(&first);
-	buf_fini(&again);
+	assert_same_when_built_again();
 }
 
 Test(history_follows, a_journal_that_was_trimmed_leaves_a_gap_that_is_told)
@@ -315,6 +307,7 @@ Test(history_follows, a_full_disk_passes, .timeout = 60)
 	history_kit_wait(&k);
 	cr_assert_not(history_is_failing(k.h, NULL));
 	cr_assert_eq(history_kit_number(&k, "SELECT value FROM meta WHERE name = 'lsn'"), 1000);
+	assert_same_when_built_again();
 }
 
 struct question {

@@ -1,0 +1,180 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "tests/unit/dispatcher/kit.h"
+
+static void fill_phase(struct phase_def *p, const struct kit_job *job, const char *name)
+{
+	*p = (struct phase_def){.name = bytes_of(name)};
+	p->policy.shape.cpu_milli = job->cpu_milli != 0 ? job->cpu_milli : 1000;
+	p->policy.shape.memory_bytes = job->memory_bytes;
+	p->policy.attempts_max = job->attempts != 0 ? job->attempts : 3;
+	p->policy.backoff_us = job->backoff_us != 0 ? job->backoff_us : 100 * USEC_PER_MSEC;
+	p->policy.backoff_max_us = 60 * USEC_PER_SEC;
+	p->policy.tolerate_kind = job->tolerate_kind != 0 ? job->tolerate_kind : TOLERATE_NONE;
+	p->policy.tolerate = job->tolerate;
+	p->policy.retry_larger = job->retry_larger;
+	if (job->rule.verdict != 0)
+		p->policy.exit_rules = (struct exit_rule_list){(struct exit_rule *)&job->rule, 1};
+	p->run.kind = RUN_EXEC;
+}
+
+uint64_t kit_submit(struct kit *k, struct kit_job job)
+{
+	uint8_t sha[32] = {0};
+	struct phase_def phases[2];
+	struct definition_body def = {.name = bytes_of(job.name != NULL ? job.name : "job"),
+				      .queue = bytes_of(job.queue != NULL ? job.queue : "default"),
+				      .phases = {phases, job.gather ? 2 : 1}};
+	struct text_item value = {BYTES_LIT("a value")};
+	struct new_job j = {.definition = BYTES(sha, 32),
+			    .priority = job.priority,
+			    .due_wall_us = job.due_wall_us,
+			    .depth = job.depth,
+			    .planner = job.planner != 0 ? job.planner : PLANNER_PURE,
+			    .values = {&value, 1},
+			    .plan = {.kind = PLAN_COUNT, .shard_count = job.shards, .step = 1}};
+	struct input_accept in = {.request = ++k->next_request,
+				  .key_hi = job.key,
+				  .key_lo = job.key != 0 ? job.key * 0x9e3779b97f4a7c15ull : 0,
+				  .definitions = {&def, 1},
+				  .jobs = {&j, 1}};
+	struct buf text = {0};
+
+	if (job.planner != 0)
+		j.plan = (struct plan){.kind = PLAN_ITEMS};
+	fill_phase(&phases[0], &job, "shards");
+	fill_phase(&phases[1], &job, "gather");
+	phases[1].fanin = job.fanin;
+	/* A hash of what it says: the same definition has the same name. */
+	codec_encode(codec_definition_body(), &def, &text);
+	for (size_t i = 0; i < text.size; i++)
+		sha[i % 32] = (uint8_t)(sha[i % 32] * 31 + text.data[i]);
+	buf_fini(&text);
+	def.sha256 = BYTES(sha, 32);
+	k->reply = (struct dispatcher_reply){0};
+	kit_step(k, INPUT_ACCEPT, &in);
+	return k->reply.request == in.request ? k->reply.job : 0;
+}
+
+void kit_register_with(struct kit *k, uint32_t worker, struct held_token_list tokens)
+{
+	struct kit_worker *w = &k->workers[worker];
+	struct register_worker m = {.wire_min = 1,
+				    .wire_max = 1,
+				    .worker = w->id,
+				    .host = BYTES_LIT("host"),
+				    .pool = BYTES_LIT("pool"),
+				    .capacity = {.cpu_milli = w->cpu_milli, .memory_bytes = w->memory_bytes},
+				    .tokens = tokens,
+				    .serial = ++w->serial};
+
+	w->peer = w->peer == 0 ? 100 * (worker + 1) : w->peer + 1;
+	kit_message(k, worker, MESSAGE_REGISTER, &m);
+}
+
+void kit_register(struct kit *k, uint32_t worker, uint32_t cpu_milli)
+{
+	k->workers[worker].cpu_milli = cpu_milli;
+	kit_register_with(k, worker, (struct held_token_list){0});
+	cr_assert_neq(k->workers[worker].session, 0);
+}
+
+static void send_report(struct kit *k, uint32_t worker, const struct outcome *outcomes, uint32_t count,
+			bool idle)
+{
+	struct kit_worker *w = &k->workers[worker];
+	struct report m = {.session = w->session,
+			   .seq = ++w->seq,
+			   .outcomes = {(struct outcome *)outcomes, count},
+			   .credit = {.cpu_milli = w->cpu_milli, .memory_bytes = w->memory_bytes},
+			   .credit_bytes = MIB,
+			   .slot_idle = idle};
+
+	kit_message(k, worker, MESSAGE_REPORT, &m);
+}
+
+void kit_report(struct kit *k, uint32_t worker, const struct outcome *outcomes, uint32_t count)
+{
+	send_report(k, worker, outcomes, count, false);
+}
+
+void kit_idle(struct kit *k, uint32_t worker)
+{
+	send_report(k, worker, NULL, 0, true);
+}
+
+void kit_done_range(struct kit *k, uint32_t worker, const struct kit_lease *lease, uint32_t first,
+		    uint32_t count)
+{
+	struct range r = {first, count};
+	struct outcome o = {.token = lease->token,
+			    .job = lease->job,
+			    .phase = lease->phase,
+			    .done = {&r, 1},
+			    .run_us = 1000ull * count,
+			    .output_bytes = 10ull * count};
+
+	kit_report(k, worker, &o, 1);
+}
+
+void kit_done(struct kit *k, uint32_t worker, const struct kit_lease *lease)
+{
+	kit_done_range(k, worker, lease, lease->first, lease->count);
+}
+
+void kit_failed(struct kit *k, uint32_t worker, const struct kit_lease *lease, uint8_t kind, int64_t code)
+{
+	struct failure f = {lease->first, lease->count, kind, code, BYTES_LIT("it said no")};
+	struct outcome o = {.token = lease->token,
+			    .job = lease->job,
+			    .phase = lease->phase,
+			    .failed = {&f, 1},
+			    .run_us = 1000ull * lease->count};
+
+	kit_report(k, worker, &o, 1);
+}
+
+void kit_returned(struct kit *k, uint32_t worker, const struct kit_lease *lease, uint32_t first,
+		  uint32_t count)
+{
+	struct range r = {first, count};
+	struct outcome o = {.token = lease->token,
+			    .job = lease->job,
+			    .phase = lease->phase,
+			    .returned = {&r, 1},
+			    .returned_why = FAILURE_REVOKED};
+
+	kit_report(k, worker, &o, 1);
+}
+
+void kit_cancel(struct kit *k, uint64_t job)
+{
+	struct input_cancel in = {.request = ++k->next_request, .job = job, .why = BYTES_LIT("enough")};
+
+	kit_step(k, INPUT_CANCEL, &in);
+}
+
+void kit_gone(struct kit *k, uint32_t worker)
+{
+	struct input_gone in = {k->workers[worker].id};
+
+	kit_step(k, INPUT_GONE, &in);
+}
+
+struct kit_lease *kit_last_lease(struct kit *k, uint32_t worker)
+{
+	struct kit_worker *w = &k->workers[worker];
+
+	cr_assert_gt(w->lease_count, 0, "worker %u was leased nothing", worker);
+	return &w->leases[w->lease_count - 1];
+}
+
+struct view_job kit_view(struct kit *k, uint64_t job)
+{
+	struct view_job v = {0};
+
+	if (!dispatcher_view_job(k->core, job, &k->arena, &v))
+		v.state = 0;
+	return v;
+}
