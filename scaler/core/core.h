@@ -1,0 +1,161 @@
+/* The scaler's core: how many workers each pool wants, when to start and which to drain, and a sentence
+ * for each decision that says why. A deterministic policy: what is demanded, what is there and two
+ * clocks in, effects as data out. Pure.
+ *
+ * Up at once, within the step limit; down only by drain, those idle longest first; never a busy one.
+ * Nothing is decided before both the demand and the workers of a pool have been told, and nothing when
+ * the demand is old: tell both together, every second or few. It keeps no state that cannot be found again:
+ * after a restart of the scaler the registered workers and the provider's own list (INSTANCES) tell it all
+ * but the backoff.
+ *
+ * Rules: DESIGN.md section 10. Not thread safe. */
+#pragma once
+
+#include "base/check.h"
+#include "base/error.h"
+#include "jobs/schema.h"
+
+struct scaler_core;
+
+#define SCALER_SENTENCE_MAX 300
+
+/* ---- what it is created with: copied ---- */
+
+struct scaler_pool_config {
+	struct bytes name;
+	uint32_t min_workers;	      /* 0: to zero */
+	uint32_t max_workers;	      /* at least 1, at least min_workers, at most WORKERS_MAX */
+	uint32_t step_max;	      /* starts in one step_interval_us; 0 = 10 */
+	uint64_t cpu_milli;	      /* of one worker; at least 1 */
+	usec_t step_interval_us;      /* 10 s */
+	usec_t target_us;	      /* 30 s: the backlog may take this long; it sizes the pool */
+	usec_t idle_before_shrink_us; /* 60 s: without need before a worker is drained */
+	usec_t start_timeout_us;      /* 5 min: a start that has not registered by then has failed */
+	usec_t fail_backoff_us;	      /* 5 s after the first failed start, doubles */
+	usec_t fail_backoff_max_us;   /* 5 min */
+	usec_t demand_stale_us;	      /* 60 s: older demand decides nothing */
+};
+
+struct scaler_config {
+	const struct scaler_pool_config *pools;
+	uint32_t pool_count;
+};
+
+/* ---- inputs; a pool is its index in the configuration ---- */
+
+enum scaler_input_kind {
+	SCALER_TICK,
+	SCALER_DEMAND,
+	SCALER_WORKERS,	     /* all that are registered for the pool; those not listed are gone */
+	SCALER_STARTED,	     /* the provider took a START */
+	SCALER_START_FAILED, /* it did not */
+	SCALER_INSTANCES,    /* the provider's own list: all of the pool that it queues or runs */
+};
+
+struct scaler_demand {
+	uint64_t work_us;	/* CPU time of all shards that could run now or are leased, estimated */
+	uint64_t queued_shards; /* that could run now and are not leased */
+	uint64_t leased_shards;
+	usec_t oldest_wait_us; /* of a queued shard */
+};
+
+struct scaler_worker {
+	struct uuid id;
+	struct bytes provider_id; /* what STARTED said; may be empty for workers that people started */
+	bool draining;
+	bool busy;	/* holds a lease, or a report that is not acknowledged */
+	usec_t idle_us; /* not busy: since how long */
+};
+
+struct scaler_started {
+	uint64_t start; /* of the effect */
+	struct bytes provider_id;
+};
+
+struct scaler_start_failed {
+	uint64_t start;
+	struct bytes why;
+};
+
+struct scaler_input {
+	usec_t mono_us;
+	usec_t wall_us;
+	enum scaler_input_kind kind;
+	uint32_t pool; /* not of TICK */
+	union {
+		struct scaler_demand demand;
+		struct {
+			const struct scaler_worker *items;
+			uint32_t count;
+		} workers;
+		struct scaler_started started;
+		struct scaler_start_failed start_failed;
+		struct {
+			const struct bytes *provider_ids;
+			uint32_t count;
+		} instances;
+	};
+};
+
+/* ---- effects ---- */
+
+enum scaler_effect_kind {
+	SCALER_START,	/* ask the provider for one worker; answer STARTED or START_FAILED */
+	SCALER_DRAIN,	/* ask the dispatcher to drain this worker */
+	SCALER_ABANDON, /* a start that never registered: the provider may take it off its queue */
+	SCALER_TELL,	/* a decision, in words; also when it is to do nothing and that is new */
+};
+
+struct scaler_effect {
+	enum scaler_effect_kind kind;
+	uint32_t pool;
+	union {
+		uint64_t start;	   /* names this start; never used again by this core */
+		struct uuid drain; /* worker id */
+		struct {
+			uint64_t start;
+			struct bytes provider_id; /* empty: the provider has not answered */
+		} abandon;
+		struct {
+			uint32_t wanted;
+			struct bytes why; /* one sentence with its facts; NUL behind it */
+		} tell;
+	};
+};
+
+/* Owned by the shell; what it points to lives until scaler_effects_clear. */
+struct scaler_effects {
+	struct scaler_effect *items;
+	uint32_t count;
+	uint32_t capacity;
+	struct arena arena;
+};
+
+void scaler_effects_init(struct scaler_effects *e);
+void scaler_effects_fini(struct scaler_effects *e);
+void scaler_effects_clear(struct scaler_effects *e);
+
+/* ---- the machine ---- */
+
+/* ERR_INVALID in words for bounds that contradict each other. */
+int scaler_core_create(const struct scaler_config *config, struct scaler_core **ret,
+		       struct error *reterr) MUST_CHECK;
+void scaler_core_destroy(struct scaler_core *core);
+
+/* ERR_INVALID for a pool or an input that there is not; nothing changed then. */
+int scaler_core_step(struct scaler_core *core, const struct scaler_input *in, struct scaler_effects *out,
+		     struct error *reterr) MUST_CHECK;
+usec_t scaler_core_deadline(const struct scaler_core *core);
+void scaler_core_check(const struct scaler_core *core, enum check_depth depth);
+
+struct scaler_view {
+	uint32_t wanted;
+	uint32_t ready; /* registered, not draining */
+	uint32_t busy;	/* of those */
+	uint32_t starting;
+	uint32_t draining;
+	uint32_t failed_starts; /* in a row */
+	char why[SCALER_SENTENCE_MAX];
+};
+
+void scaler_core_view(const struct scaler_core *core, uint32_t pool, struct scaler_view *ret);
