@@ -10,7 +10,8 @@
 
 struct http_client {
 	CURL *curl;
-	char *socket_path;
+	char *address;
+	bool is_url;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -22,21 +23,23 @@ struct transfer {
 	bool too_large, ended;
 };
 
-int http_client_create(const char *socket_path, struct http_client **ret, struct error *reterr)
+int http_client_create(const char *address, struct http_client **ret, struct error *reterr)
 {
+	bool is_url = strncmp(address, "http://", 7) == 0 || strncmp(address, "https://", 8) == 0;
 	struct http_client *c;
 
-	if (strlen(socket_path) >= sizeof((struct sockaddr_un *)NULL)->sun_path) {
+	if (!is_url && strlen(address) >= sizeof((struct sockaddr_un *)NULL)->sun_path) {
 		error_set(reterr, ERR_LIMIT, "the path of a Unix socket has at most %zu bytes, found %zu",
-			  sizeof((struct sockaddr_un *)NULL)->sun_path - 1, strlen(socket_path));
-		error_where(reterr, "%.200s", socket_path);
+			  sizeof((struct sockaddr_un *)NULL)->sun_path - 1, strlen(address));
+		error_where(reterr, "%.200s", address);
 		error_help(reterr, "choose a shorter one with --api-socket");
 		return ERR_LIMIT;
 	}
 	c = check_calloc(1, sizeof *c);
-	c->socket_path = strdup(socket_path);
+	c->address = strdup(address);
+	c->is_url = is_url;
 	c->curl = curl_easy_init();
-	CHECK(c->socket_path != NULL && c->curl != NULL);
+	CHECK(c->address != NULL && c->curl != NULL);
 	*ret = c;
 	return 0;
 }
@@ -46,7 +49,7 @@ void http_client_destroy(struct http_client *c)
 	if (c == NULL)
 		return;
 	curl_easy_cleanup(c->curl);
-	free(c->socket_path);
+	free(c->address);
 	free(c);
 }
 
@@ -88,7 +91,8 @@ static void set_up(struct http_client *c, struct transfer *t, const char *url, s
 	const struct http_call *call = t->call;
 
 	curl_easy_reset(c->curl); /* keeps the connection */
-	curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, c->socket_path);
+	if (!c->is_url)
+		curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, c->address);
 	curl_easy_setopt(c->curl, CURLOPT_URL, url);
 	curl_easy_setopt(c->curl, CURLOPT_PROXY, ""); /* the environment's is not for us */
 	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
@@ -115,14 +119,14 @@ static int failed(const struct http_client *c, const struct transfer *t, CURLcod
 			       (size_t)HTTP_ANSWER_BYTES_MAX);
 	else if (t->ended)
 		rc = error_set(reterr, ERR_CLOSED, "the answer was not taken to its end");
-	else if (code == CURLE_COULDNT_CONNECT)
+	else if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
 		rc = error_set(reterr, ERR_CLOSED, "no dispatcher listens here");
 	else if (code == CURLE_OPERATION_TIMEDOUT)
 		rc = error_set(reterr, ERR_TIMEOUT, "the dispatcher did not answer in time");
 	else
 		rc = error_set(reterr, ERR_IO, "the dispatcher's answer was cut off: %s",
 			       c->error[0] != '\0' ? c->error : curl_easy_strerror(code));
-	error_where(reterr, "%s", c->socket_path);
+	error_where(reterr, "%s", c->address);
 	if (code == CURLE_COULDNT_CONNECT)
 		error_help(reterr, "start it with `shardmill up`, or name its socket with --api-socket");
 	return rc;
@@ -138,7 +142,12 @@ int http_client_call(struct http_client *c, const struct http_call *call, struct
 	long status = 0;
 	CURLcode code;
 
-	buf_printf(&url, "http://localhost%s", call->path);
+	if (c->is_url) /* a slash at its end is easily written */
+		buf_append(&url, c->address,
+			   strlen(c->address) - (c->address[strlen(c->address) - 1] == '/'));
+	else
+		buf_printf(&url, "http://localhost");
+	buf_printf(&url, "%s", call->path);
 	c->error[0] = '\0';
 	set_up(c, &t, buf_text(&url), headers);
 	code = curl_easy_perform(c->curl);

@@ -1,4 +1,4 @@
-/* HTTP requests to the API over its Unix socket (libcurl): for the command and the scaler.
+/* HTTP requests to the API over its Unix socket or TCP (libcurl): for the command and the scaler.
  *
  * Calls block, bounded by their timeout; the connection is kept between calls and made anew when it
  * was lost. Answers are bounded. Not thread safe; one client a thread. */
@@ -30,7 +30,8 @@ struct http_answer {
 	struct buf body;       /* with a NUL behind it that is not counted */
 };
 
-int http_client_create(const char *socket_path, struct http_client **ret, struct error *reterr) MUST_CHECK;
+/* address: the path of a Unix socket, or http://host:port. */
+int http_client_create(const char *address, struct http_client **ret, struct error *reterr) MUST_CHECK;
 void http_client_destroy(struct http_client *c); /* NULL is fine */
 
 /* 0 whenever an answer came, whatever its status; http_answer_fini is then due. ERR_CLOSED: nobody

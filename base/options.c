@@ -33,6 +33,34 @@ static const char common_help[] =
     "  --man[=roff|markdown]\n      Print the manual page.\n"
     "  --version\n  --help\n";
 
+/* ":h" and the extras' letters, for getopt. */
+static void build_letters(const struct options_spec *spec, char letters[static 2 * EXTRAS_MAX + 4])
+{
+	char *out = letters;
+
+	if (spec->stop_at_argument)
+		*out++ = '+';
+	*out++ = ':';
+	*out++ = 'h';
+	for (size_t i = 0; i < spec->extra_count; i++) {
+		if (spec->extras[i].letter == '\0')
+			continue;
+		*out++ = spec->extras[i].letter;
+		if (spec->extras[i].placeholder != NULL)
+			*out++ = ':';
+	}
+	*out = '\0';
+}
+
+/* The extra that a letter names, as getopt_long would return its long name. */
+static int option_of_letter(const struct options_spec *spec, int option)
+{
+	for (size_t i = 0; option < OPTION_HELP && i < spec->extra_count; i++)
+		if (spec->extras[i].letter == option)
+			return OPTION_FIRST + PARAM_COUNT + (int)i;
+	return option;
+}
+
 static void build_table(const struct options_spec *spec, struct table *t)
 {
 	struct option *row = t->rows;
@@ -149,13 +177,14 @@ static int parse_flags(const struct options_spec *spec, struct params *p, int ar
 		       struct request *request, struct error *reterr)
 {
 	struct table *t = check_calloc(1, sizeof *t);
+	char letters[2 * EXTRAS_MAX + 4];
 	int option, r = 0;
 
 	build_table(spec, t);
+	build_letters(spec, letters);
 	optind = 0; /* GNU: begin anew */
 	opterr = 0;
-	while (r == 0 && (option = getopt_long(argc, argv, spec->stop_at_argument ? "+:h" : ":h", t->rows,
-					       NULL)) != -1) {
+	while (r == 0 && (option = getopt_long(argc, argv, letters, t->rows, NULL)) != -1) {
 		if (option == 'h') {
 			request->help = true;
 		} else if (option == ':') {
@@ -171,7 +200,7 @@ static int parse_flags(const struct options_spec *spec, struct params *p, int ar
 
 			r = refuse_option(spec, optopt != 0 ? letter : argv[optind - 1], reterr);
 		} else {
-			r = take(spec, p, t, option, request, reterr);
+			r = take(spec, p, t, option_of_letter(spec, option), request, reterr);
 		}
 	}
 	free(t);
@@ -201,7 +230,11 @@ static void write_help(const struct options_spec *spec, struct buf *out)
 	for (size_t i = 0; i < spec->extra_count; i++) {
 		const struct options_extra *extra = &spec->extras[i];
 
-		buf_printf(out, "  --%s%s%s\n      %s\n", extra->name, extra->placeholder != NULL ? "=" : "",
+		if (extra->letter != '\0')
+			buf_printf(out, "  -%c,", extra->letter);
+		else
+			buf_printf(out, " ");
+		buf_printf(out, " --%s%s%s\n      %s\n", extra->name, extra->placeholder != NULL ? "=" : "",
 			   extra->placeholder != NULL ? extra->placeholder : "", extra->doc);
 	}
 	params_write_help(spec->scopes, out);

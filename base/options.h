@@ -13,6 +13,7 @@
 
 /* An option that is no parameter, as `submit --array`. */
 struct options_extra {
+	char letter;		 /* 'o' for -o; 0 when it has none */
 	const char *name;	 /* "array" */
 	const char *placeholder; /* "RANGE"; NULL when it takes no value */
 	const char *doc;

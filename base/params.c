@@ -38,33 +38,6 @@ const struct param_info *param_info(enum param_id id)
 	return &table[id];
 }
 
-/* Edits (insert, delete, change) from a to b, cut at 64 bytes: to guess what was meant. */
-static size_t distance(struct bytes a, const char *b)
-{
-	size_t row[65], length = strlen(b);
-
-	if (length > 64 || a.size > 64)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= length; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a.size; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= length; j++) {
-			size_t best = diagonal + (a.data[i - 1] != (uint8_t)b[j - 1]);
-
-			diagonal = row[j];
-			if (best > row[j] + 1)
-				best = row[j] + 1;
-			if (best > row[j - 1] + 1)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[length];
-}
-
 static bool same_name(struct bytes name, const char *known)
 {
 	if (strlen(known) != name.size)
@@ -87,7 +60,7 @@ int param_find(struct bytes name, enum param_id *ret_id, struct error *reterr)
 			*ret_id = (enum param_id)i;
 			return 0;
 		}
-		edits = distance(name, table[i].name);
+		edits = text_distance(name, bytes_of(table[i].name));
 		if (edits < best) {
 			best = edits;
 			nearest = i;

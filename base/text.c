@@ -147,3 +147,29 @@ const char *text_quote(char *buf, size_t size, struct bytes b)
 	buf[used] = '\0';
 	return buf;
 }
+
+size_t text_distance(struct bytes a, struct bytes b)
+{
+	size_t row[TEXT_DISTANCE_BYTES_MAX + 1];
+
+	if (a.size > TEXT_DISTANCE_BYTES_MAX || b.size > TEXT_DISTANCE_BYTES_MAX)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= b.size; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= a.size; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= b.size; j++) {
+			size_t best = diagonal + (a.data[i - 1] != b.data[j - 1]);
+
+			diagonal = row[j];
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			if (best > row[j - 1] + 1)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[b.size];
+}

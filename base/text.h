@@ -20,3 +20,8 @@ void text_escape_json(struct buf *out, struct bytes b);
 /* For messages: b in double quotes, escaped, cut with an ellipsis when it does not fit into size
  * (>= 8, the NUL included). Returns buf. */
 const char *text_quote(char *buf, size_t size, struct bytes b);
+
+#define TEXT_DISTANCE_BYTES_MAX 64u
+/* Edits (insert, delete, change a byte) from a to b, to guess what was meant; SIZE_MAX when one is
+ * longer than TEXT_DISTANCE_BYTES_MAX. */
+size_t text_distance(struct bytes a, struct bytes b);

@@ -22,8 +22,9 @@ static int set_extra(void *arg, const char *value, struct error *reterr)
 }
 
 static const struct options_extra extras[] = {
-    {"array", "RANGE", "Shards to run.", set_extra, "array"},
-    {"quiet", NULL, "Say less.", set_extra, "quiet"},
+    {'\0', "array", "RANGE", "Shards to run.", set_extra, "array"},
+    {'q', "quiet", NULL, "Say less.", set_extra, "quiet"},
+    {'o', "out", "FILE", "Where to.", set_extra, "out"},
 };
 
 static const struct options_spec spec = {
@@ -85,6 +86,10 @@ Test(options, flags_of_all_shapes)
 	cr_assert_eq(params_list_count(&params, PARAM_BUCKET), 2);
 	cr_assert_str_eq(last_extra, "quiet=");
 	cr_assert_eq(first, 10);
+	cr_assert_eq(parse("-o - -q"), OPTIONS_RUN, "%s: %s", e.where, e.what);
+	cr_assert_str_eq(last_extra, "quiet=");
+	cr_assert_eq(parse("-qo/x"), OPTIONS_RUN, "%s: %s", e.where, e.what);
+	cr_assert_str_eq(last_extra, "out=/x");
 	cr_assert_eq(parse("--init=no -- --heartbeat"), OPTIONS_RUN);
 	cr_assert_not(params_bool(&params, PARAM_INIT));
 	cr_assert_eq(first, 3);
@@ -112,6 +117,7 @@ Test(options, wrong_flags_say_which_and_what_to_do)
 	    {"--heartbeat", "--heartbeat", "expected a value"},
 	    {"--de=1", "--de", "more than one that begins so"},
 	    {"--quiet=1", "--quiet=1", "expected no value"},
+	    {"-o", "-o", "expected a value"},
 	    {"--array=bad", "--array", "expected a range"},
 	    {"-x", "-x", "has no option -x"},
 	    {"--", "", ""},

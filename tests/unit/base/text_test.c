@@ -117,3 +117,26 @@ Test(text, any_bytes_become_one_clean_line)
 		buf_fini(&out);
 	}
 }
+
+Test(text, the_distance_is_the_fewest_edits)
+{
+	static const struct {
+		const char *a, *b;
+		size_t edits;
+	} cases[] = {
+	    {"", "", 0},	  {"wait", "wait", 0}, {"wait", "wiat", 2},	 {"sumbit", "submit", 2},
+	    {"shows", "show", 1}, {"", "up", 2},       {"kitten", "sitting", 3},
+	};
+	char long_text[TEXT_DISTANCE_BYTES_MAX + 2];
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct bytes a = bytes_of(cases[i].a), b = bytes_of(cases[i].b);
+
+		cr_expect_eq(text_distance(a, b), cases[i].edits, "%s %s", cases[i].a, cases[i].b);
+		cr_expect_eq(text_distance(b, a), cases[i].edits, "%s %s", cases[i].b, cases[i].a);
+	}
+	memset(long_text, 'x', sizeof(long_text));
+	cr_assert_eq(text_distance(BYTES(long_text, TEXT_DISTANCE_BYTES_MAX), bytes_of("")),
+		     TEXT_DISTANCE_BYTES_MAX);
+	cr_assert_eq(text_distance(BYTES(long_text, TEXT_DISTANCE_BYTES_MAX + 1), bytes_of("")), SIZE_MAX);
+}
