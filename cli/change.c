@@ -1,0 +1,97 @@
+#include "cli/change.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/human.h"
+
+static void print_job(const struct cli *cli, json_t *job)
+{
+	bool paused = json_is_true(json_object_get(job, "paused"));
+	const char *word = paused ? "paused" : cli_text(job, "word");
+	struct buf out = {0};
+
+	buf_printf(&out, "job %" PRIu64 " ", cli_number(job, "id"));
+	human_text(&out, bytes_of(cli_text(job, "name")), false);
+	buf_printf(&out, "  ");
+	terminal_style(&cli->terminal, &out, style_of_word(word), bytes_of(word));
+	buf_printf(&out, "\n");
+	cli_print(&out);
+}
+
+static int change_job(struct cli *cli, const struct change *change, const char *text, const char *why,
+		      struct error *reterr)
+{
+	char suffix[32], path[CLI_PATH_BYTES_MAX];
+	json_t *body = json_object();
+	struct client_answer answer;
+	uint64_t job;
+	int r = cli_job_id(cli, text, &job, reterr);
+
+	if (r != 0) {
+		json_decref(body);
+		return r;
+	}
+	snprintf(suffix, sizeof(suffix), "/%s", change->verb);
+	cli_job_path(job, suffix, path, sizeof(path));
+	if (why != NULL && json_object_set_new(body, "why", json_string(why)) != 0) {
+		json_decref(body);
+		error_set(reterr, ERR_INVALID, "expected UTF-8");
+		return error_where(reterr, "--why");
+	}
+	r = client_post(&cli->client, path, body, true, &answer, reterr);
+	if (r != 0)
+		return r;
+	if (cli->json)
+		cli_print_json(cli, &answer);
+	else
+		print_job(cli, answer.json);
+	client_answer_fini(&answer);
+	return 0;
+}
+
+/* A job that refuses does not keep the others from it; the first error's exit code counts. */
+static int change_all(struct cli *cli, const struct change *change, const char *why, struct error *reterr)
+{
+	int code = CLI_EXIT_FINE;
+
+	if (cli_expect_arguments(cli, 1, INT32_MAX, "expected jobs", reterr) != 0)
+		return ERR_INVALID;
+	for (int i = 0; i < cli->argc; i++) {
+		struct error e = {0};
+		int r = change_job(cli, change, cli->argv[i], why, &e);
+		int told = r != 0 ? cli_tell_error(cli, &e) : 0;
+
+		if (code == CLI_EXIT_FINE)
+			code = told;
+		if (r == ERR_CLOSED)
+			break;
+	}
+	return code;
+}
+
+int change_jobs(const struct change *change, int argc, char **argv)
+{
+	const char *why = NULL;
+	const struct options_extra extras[] = {
+	    {0, "why", "TEXT", "A reason, which `shardmill show` tells.", cli_set_text, &why},
+	};
+	char program[32];
+	struct options_spec spec = {
+	    .program = program,
+	    .synopsis = "[OPTION]... JOB...",
+	    .summary = change->summary,
+	    .details = change->details,
+	    .extras = extras,
+	    .extra_count = change->has_why ? ARRAY_LENGTH(extras) : 0,
+	};
+	struct error e = {0};
+	struct cli cli;
+	int code;
+
+	snprintf(program, sizeof(program), "shardmill %s", change->verb);
+	if (!cli_open(&cli, &spec, argc, argv, &code))
+		return code;
+	return cli_close(&cli, change_all(&cli, change, why, &e), &e);
+}

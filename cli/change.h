@@ -1,0 +1,14 @@
+/* What people do to jobs by a POST: cancel, retry, pause, resume. */
+#pragma once
+
+#include "base/options.h"
+
+struct change {
+	const char *verb;    /* "cancel": the last part of the path, too */
+	const char *summary; /* for help, as options_spec.summary */
+	const char *details; /* may be NULL */
+	bool has_why;	     /* takes --why */
+};
+
+/* The verb, whole. */
+int change_jobs(const struct change *change, int argc, char **argv);

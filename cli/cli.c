@@ -1,0 +1,273 @@
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "cli/human.h"
+
+/* ---- begin and end ---- */
+
+bool cli_open(struct cli *cli, const struct options_spec *spec, int argc, char **argv, int *ret_exit)
+{
+	struct options_spec own = *spec;
+	struct error e = {0};
+	int first = 0;
+
+	*cli = (struct cli){.program = spec->program};
+	own.scopes = PARAM_SCOPE_CLI;
+	if (!options_start(&own, &cli->params, argc, argv, &first, ret_exit)) {
+		params_fini(&cli->params);
+		return false;
+	}
+	cli->terminal = terminal_of(stdout);
+	cli->json = params_choice(&cli->params, PARAM_OUTPUT) == 1;
+	cli->argc = argc - first;
+	cli->argv = argv + first;
+	if (client_open(&cli->client, &cli->params, &e) == 0)
+		return true;
+	*ret_exit = cli_close(cli, e.code, &e);
+	return false;
+}
+
+static int exit_of(enum error_code code)
+{
+	switch (code) {
+	case ERR_OK:
+		return CLI_EXIT_FINE;
+	case ERR_INVALID:
+	case ERR_NOT_FOUND:
+	case ERR_EXISTS:
+	case ERR_LIMIT:
+		return CLI_EXIT_USAGE;
+	case ERR_CLOSED:
+		return CLI_EXIT_UNREACHABLE;
+	case ERR_TIMEOUT:
+		return CLI_EXIT_TIMEOUT;
+	case ERR_BUSY:
+	case ERR_IO:
+	case ERR_CORRUPT:
+	case ERR_VERSION:
+	case ERR_DENIED:
+	case ERR_MEMORY:
+		break;
+	}
+	return CLI_EXIT_TROUBLE;
+}
+
+int cli_tell_error(const struct cli *cli, const struct error *e)
+{
+	struct terminal t = terminal_of(stderr);
+	struct buf out = {0}, text = {0};
+
+	fflush(stdout);
+	buf_printf(&out, "%s: ", cli->program);
+	if (e->where[0] != '\0') {
+		human_text(&out, bytes_of(e->where), false);
+		buf_printf(&out, ": ");
+	}
+	human_text(&text, bytes_of(e->what), true);
+	terminal_style(&t, &out, STYLE_BAD, buf_bytes(&text));
+	buf_printf(&out, "\n");
+	if (e->help[0] != '\0') {
+		buf_printf(&out, "  ");
+		human_text(&out, bytes_of(e->help), true);
+		buf_printf(&out, "\n");
+	}
+	fwrite(out.data, 1, out.size, stderr);
+	buf_fini(&out);
+	buf_fini(&text);
+	return exit_of(e->code);
+}
+
+int cli_close(struct cli *cli, int r, const struct error *e)
+{
+	int code = r;
+
+	if (r < 0) {
+		CHECK(e->code != ERR_OK);
+		code = cli_tell_error(cli, e);
+	}
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "%s: cannot write the output: %s\n", cli->program, strerror(errno));
+		if (code == CLI_EXIT_FINE)
+			code = CLI_EXIT_TROUBLE;
+	}
+	client_close(&cli->client);
+	params_fini(&cli->params);
+	return code;
+}
+
+int cli_expect_arguments(const struct cli *cli, int min, int max, const char *what, struct error *reterr)
+{
+	if (cli->argc >= min && cli->argc <= max)
+		return 0;
+	if (cli->argc == 0)
+		error_set(reterr, ERR_INVALID, "%s, found none", what);
+	else
+		error_set(reterr, ERR_INVALID, "%s, found %d arguments", what, cli->argc);
+	return error_help(reterr, "`%s --help` tells more", cli->program);
+}
+
+/* ---- jobs ---- */
+
+static int newest_job(struct cli *cli, uint64_t *ret, struct error *reterr)
+{
+	struct client_answer answer;
+	int r = client_get(&cli->client, "/v1/jobs?limit=1", &answer, reterr);
+
+	if (r != 0)
+		return r;
+	*ret = cli_number(json_array_get(json_object_get(answer.json, "jobs"), 0), "id");
+	client_answer_fini(&answer);
+	if (*ret == 0)
+		return error_set(reterr, ERR_NOT_FOUND, "there is no job yet");
+	return 0;
+}
+
+int cli_job_id(struct cli *cli, const char *text, uint64_t *ret, struct error *reterr)
+{
+	char found[80];
+	char *end;
+
+	if (strcmp(text, "last") == 0)
+		return newest_job(cli, ret, reterr);
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *ret > 0)
+		return 0;
+	return error_set(reterr, ERR_INVALID, "expected a job's number, or last, found %s",
+			 text_quote(found, sizeof(found), bytes_of(text)));
+}
+
+const char *cli_job_path(uint64_t job, const char *suffix, char *buf, size_t size)
+{
+	snprintf(buf, size, "/v1/jobs/%" PRIu64 "%s", job, suffix);
+	return buf;
+}
+
+/* ---- in and out ---- */
+
+void cli_print(struct buf *out)
+{
+	if (out->size > 0)
+		fwrite(out->data, 1, out->size, stdout);
+	buf_fini(out);
+}
+
+void cli_print_json_value(const struct cli *cli, json_t *value)
+{
+	char *text = json_dumps(value, cli->terminal.is_terminal ? JSON_INDENT(2) : JSON_COMPACT);
+
+	CHECK(text != NULL);
+	puts(text);
+	free(text);
+}
+
+void cli_print_json(const struct cli *cli, const struct client_answer *answer)
+{
+	if (cli->terminal.is_terminal) {
+		cli_print_json_value(cli, answer->json);
+		return;
+	}
+	fwrite(answer->body.data, 1, answer->body.size, stdout);
+	if (answer->body.size > 0 && answer->body.data[answer->body.size - 1] != '\n')
+		putchar('\n');
+}
+
+static int read_stdin(size_t max_bytes, struct buf *ret, struct error *reterr)
+{
+	ssize_t got;
+
+	do {
+		got = read(STDIN_FILENO, buf_reserve(ret, 65536), 65536);
+		if (got > 0)
+			ret->size += (size_t)got;
+	} while ((got > 0 && ret->size <= max_bytes) || (got < 0 && errno == EINTR));
+	if (got < 0)
+		error_set(reterr, ERR_IO, "cannot read: %s", strerror(errno));
+	else if (ret->size > max_bytes)
+		error_set(reterr, ERR_LIMIT, "expected at most %zu bytes, found more", max_bytes);
+	else
+		return 0;
+	return error_where(reterr, "stdin");
+}
+
+int cli_read_input(const char *path, size_t max_bytes, struct buf *ret, struct error *reterr)
+{
+	if (strcmp(path, "-") == 0)
+		return read_stdin(max_bytes, ret, reterr);
+	return fs_read_file(path, max_bytes, ret, reterr);
+}
+
+/* ---- options ---- */
+
+int cli_set_text(void *arg, const char *value, struct error *reterr)
+{
+	(void)reterr;
+	*(const char **)arg = value;
+	return 0;
+}
+
+int cli_set_flag(void *arg, const char *value, struct error *reterr)
+{
+	(void)value;
+	(void)reterr;
+	*(bool *)arg = true;
+	return 0;
+}
+
+int cli_set_duration(void *arg, const char *value, struct error *reterr)
+{
+	return units_parse_duration(bytes_of(value), arg, reterr);
+}
+
+int cli_set_number(void *arg, const char *value, struct error *reterr)
+{
+	unsigned long long number;
+	char found[80];
+	char *end;
+
+	errno = 0;
+	number = strtoull(value, &end, 10);
+	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0)
+		return error_set(reterr, ERR_INVALID, "expected a whole number, found %s",
+				 text_quote(found, sizeof(found), bytes_of(value)));
+	*(uint64_t *)arg = number;
+	return 0;
+}
+
+/* ---- JSON ---- */
+
+const char *cli_text(json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text != NULL ? text : "";
+}
+
+uint64_t cli_number(json_t *object, const char *name)
+{
+	json_int_t value = json_integer_value(json_object_get(object, name));
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+double cli_real(json_t *object, const char *name)
+{
+	return json_number_value(json_object_get(object, name));
+}
+
+usec_t cli_time(json_t *object, const char *name)
+{
+	usec_t wall_us;
+
+	return human_parse_time(cli_text(object, name), &wall_us) == 0 ? wall_us : 0;
+}

@@ -1,0 +1,75 @@
+/* What the verbs of the command share. A verb is one function in verb_<name>.c, named in verbs.def:
+ *
+ *   cli_open     options, client, what stdout is
+ *   ...          its own work: 0 or more is the exit code, less than 0 an error
+ *   cli_close    tells the error, returns the exit code */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/options.h"
+#include "cli/client.h"
+#include "cli/terminal.h"
+
+enum cli_exit {
+	CLI_EXIT_FINE = 0,
+	CLI_EXIT_JOB_FAILED = 1,
+	CLI_EXIT_USAGE = 2, /* the command line, or what it names, is wrong */
+	CLI_EXIT_JOB_CANCELLED = 3,
+	CLI_EXIT_UNREACHABLE = 4,
+	CLI_EXIT_TROUBLE = 5, /* the dispatcher or the system said no */
+	CLI_EXIT_TIMEOUT = 124,
+	CLI_EXIT_INTERRUPTED = 130, /* 128 + SIGINT, as a shell would */
+};
+
+struct cli {
+	const char *program; /* "shardmill show" */
+	struct params params;
+	struct client client;
+	struct terminal terminal; /* stdout's */
+	bool json;
+	int argc; /* what is left of the command line */
+	char **argv;
+};
+
+/* False: leave with *ret_exit. spec->scopes is set here. */
+bool cli_open(struct cli *cli, const struct options_spec *spec, int argc, char **argv, int *ret_exit);
+int cli_close(struct cli *cli, int r, const struct error *e);
+/* Tells an error without leaving; returns its exit code. */
+int cli_tell_error(const struct cli *cli, const struct error *e);
+/* ERR_INVALID unless argc is from min to max; what: "expected one job". */
+int cli_expect_arguments(const struct cli *cli, int min, int max, const char *what,
+			 struct error *reterr) MUST_CHECK;
+
+/* A job's number, or `last`, the newest. */
+int cli_job_id(struct cli *cli, const char *text, uint64_t *ret, struct error *reterr) MUST_CHECK;
+/* "/v1/jobs/12" and suffix; returns buf. */
+const char *cli_job_path(uint64_t job, const char *suffix, char *buf, size_t size);
+#define CLI_PATH_BYTES_MAX 128u
+
+/* The answer as it is; indented on a terminal. */
+void cli_print_json(const struct cli *cli, const struct client_answer *answer);
+void cli_print_json_value(const struct cli *cli, json_t *value);
+/* out's text to stdout. */
+void cli_print(struct buf *out);
+
+/* A whole file, or stdin for "-". */
+int cli_read_input(const char *path, size_t max_bytes, struct buf *ret, struct error *reterr) MUST_CHECK;
+
+/* For options_extra.set: arg is a const char **, a bool *, a usec_t *, a uint64_t *. */
+int cli_set_text(void *arg, const char *value, struct error *reterr);
+int cli_set_flag(void *arg, const char *value, struct error *reterr);
+int cli_set_duration(void *arg, const char *value, struct error *reterr);
+int cli_set_number(void *arg, const char *value, struct error *reterr);
+
+/* Of a JSON object; "" or 0 when it is not there or something else. */
+const char *cli_text(json_t *object, const char *name);
+uint64_t cli_number(json_t *object, const char *name);
+double cli_real(json_t *object, const char *name);
+/* A time of the API; 0 when there is none. */
+usec_t cli_time(json_t *object, const char *name);
+
+/* The verbs. */
+#define VERB_GROUP(title)
+#define VERB(name, function, doc) int function(int argc, char **argv);
+#include "cli/verbs.def"

@@ -1,0 +1,327 @@
+#include "cli/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/statedir.h"
+
+#define CALL_TIMEOUT_US (90 * USEC_PER_SEC) /* longer than the API's longest wait */
+#define PAUSE_US (200 * USEC_PER_MSEC)
+#define TOKEN_BYTES_MAX 4096u
+#define TOKEN_DEFAULT_PATH "keys/api-token"
+
+/* ---- where it is ---- */
+
+static int state_path(const struct params *params, const char *name, char **ret, struct error *reterr)
+{
+	struct statedir sd = {.path = (char *)(uintptr_t)params_text(params, PARAM_STATE_DIR)};
+	char *owned = NULL;
+
+	if (sd.path[0] == '\0') {
+		int r = statedir_default(&owned, reterr);
+
+		if (r != 0)
+			return r;
+		sd.path = owned;
+	}
+	*ret = statedir_path(&sd, name);
+	free(owned);
+	return 0;
+}
+
+static int read_token(struct client *c, const struct params *params, struct error *reterr)
+{
+	const char *given = params_text(params, PARAM_API_TOKEN_FILE);
+	struct buf text = {0}, header = {0};
+	struct error e = {0};
+	char *path = NULL;
+	int r = 0;
+
+	if (given[0] != '\0')
+		path = strdup(given);
+	else if (state_path(params, TOKEN_DEFAULT_PATH, &path, NULL) != 0)
+		return 0;
+	CHECK(path != NULL);
+	r = fs_read_file(path, TOKEN_BYTES_MAX, &text, &e);
+	free(path);
+	while (text.size > 0 && text.data[text.size - 1] <= ' ')
+		text.size--;
+	for (size_t i = 0; r == 0 && i < text.size; i++)
+		if (text.data[i] <= ' ' || text.data[i] >= 0x7f)
+			r = error_set(&e, ERR_INVALID, "expected a token, one word of visible ASCII");
+	if (r == 0) {
+		buf_printf(&header, "Authorization: Bearer %s", buf_text(&text));
+		buf_text(&header);
+		c->authorization = (char *)header.data;
+	} else if (given[0] != '\0' && reterr != NULL) {
+		*reterr = e;
+		error_help(reterr, "it was named by api_token_file");
+	}
+	buf_fini(&text);
+	return given[0] != '\0' ? r : 0; /* without one, the API says whether it needs it */
+}
+
+int client_open(struct client *c, const struct params *params, struct error *reterr)
+{
+	const char *url = params_text(params, PARAM_API), *socket = params_text(params, PARAM_API_SOCKET);
+	int r = 0;
+
+	*c = (struct client){.patience_us = CLIENT_PATIENCE_US, .deadline_us = USEC_NEVER};
+	if (url[0] != '\0' && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+		error_set(reterr, ERR_INVALID, "expected http://host:port, found %.200s", url);
+		return error_where(reterr, "--api");
+	}
+	if (url[0] != '\0' || socket[0] != '\0') {
+		c->address = strdup(url[0] != '\0' ? url : socket);
+		CHECK(c->address != NULL);
+	} else {
+		r = state_path(params, "api.sock", &c->address, reterr);
+	}
+	if (r == 0 && url[0] != '\0')
+		r = read_token(c, params, reterr);
+	return r == 0 ? http_client_create(c->address, &c->http, reterr) : r;
+}
+
+void client_close(struct client *c)
+{
+	http_client_destroy(c->http);
+	free(c->address);
+	if (c->authorization != NULL)
+		explicit_bzero(c->authorization, strlen(c->authorization));
+	free(c->authorization);
+	*c = (struct client){0};
+}
+
+/* ---- one call ---- */
+
+struct taking {
+	const struct client_request *request;
+	bool begun;
+};
+
+static int take(void *arg, struct bytes piece)
+{
+	struct taking *t = arg;
+
+	t->begun = true;
+	return t->request->take(t->request->take_arg, piece);
+}
+
+/* Once over the wire. */
+static int send_once(struct client *c, const struct client_request *q, struct taking *t,
+		     struct http_answer *ret, struct error *reterr)
+{
+	char key[KEY_BYTES_MAX + 32];
+	const char *headers[3] = {0};
+	struct http_call call = {.method = q->method, .path = q->path, .body = q->body, .headers = headers};
+	size_t count = 0;
+
+	if (c->authorization != NULL)
+		headers[count++] = c->authorization;
+	if (q->key != NULL) {
+		snprintf(key, sizeof(key), "Idempotency-Key: %s", q->key);
+		headers[count++] = key;
+	}
+	if (q->take != NULL) {
+		call.take = take;
+		call.take_arg = t;
+	} else {
+		call.timeout_us = CALL_TIMEOUT_US;
+	}
+	return http_client_call(c->http, &call, ret, reterr);
+}
+
+static const char *text_of(json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text != NULL ? text : "";
+}
+
+/* The API's error, as it tells it. */
+static int read_error(const struct client *c, struct http_answer *a, struct error *reterr)
+{
+	json_t *body = json_loadb((const char *)a->body.data, a->body.size, 0, NULL);
+	json_t *error = json_object_get(body, "error");
+	enum error_code code = ERR_IO;
+
+	if (json_is_object(error)) {
+		code = error_code_of(text_of(error, "code"));
+		error_set(reterr, code, "%s", text_of(error, "message"));
+		error_where(reterr, "%s", text_of(error, "where"));
+		error_help(reterr, "%s", text_of(error, "help"));
+	} else {
+		error_set(reterr, code, "expected an answer of shardmill's API, found status %u", a->status);
+		error_where(reterr, "%s", c->address);
+	}
+	json_decref(body);
+	return code;
+}
+
+/* A 2xx answer; takes over its body. */
+static int read_answer(const struct client *c, const struct client_request *q, struct http_answer *a,
+		       struct client_answer *ret, struct error *reterr)
+{
+	struct client_answer answer = {.status = a->status};
+
+	if (q->take == NULL) {
+		answer.json = json_loadb((const char *)a->body.data, a->body.size, 0, NULL);
+		if (answer.json == NULL) {
+			error_set(reterr, ERR_IO, "expected JSON, found something else");
+			return error_where(reterr, "%s %.150s at %.80s", q->method, q->path, c->address);
+		}
+		answer.body = a->body;
+		a->body = (struct buf){0};
+	}
+	*ret = answer;
+	return 0;
+}
+
+/* False when waiting is over. */
+static bool wait_a_little(const struct client *c, usec_t until_us, usec_t pause_us)
+{
+	usec_t end = clock_mono_us() + pause_us;
+
+	if (end > until_us || end > c->deadline_us)
+		return false;
+	for (usec_t now = clock_mono_us(); now < end; now = clock_mono_us()) {
+		if (c->interrupted != NULL && *c->interrupted)
+			return false;
+		(void)poll(NULL, 0, (int)((end - now) / USEC_PER_MSEC) + 1);
+	}
+	return c->interrupted == NULL || !*c->interrupted;
+}
+
+static usec_t add_time(usec_t a, usec_t b)
+{
+	return b > USEC_NEVER - a ? USEC_NEVER : a + b;
+}
+
+/* May it be asked again after this failure to get an answer? */
+static bool may_repeat(const struct client *c, const struct client_request *q, const struct taking *t, int r)
+{
+	if (t->begun)
+		return false;
+	if (r == ERR_CLOSED) /* nobody listened: it was not taken */
+		return c->reached;
+	return r == ERR_IO && (q->repeatable || strcmp(q->method, "GET") == 0);
+}
+
+static int explain(const struct client *c, const struct client_request *q, const struct taking *t, int r,
+		   struct error *reterr)
+{
+	bool get = strcmp(q->method, "GET") == 0;
+
+	if (t->begun && r == ERR_CLOSED)
+		return error_set(reterr, ERR_IO, "the output could not be written to its end");
+	if (r == ERR_CLOSED) {
+		error_set(reterr, r, "no dispatcher answers");
+		error_where(reterr, "%s", c->address);
+		error_help(reterr, "start one with `shardmill up`, or say where one is with --state-dir, "
+				   "--api-socket or --api");
+	} else if (r == ERR_IO && !get && !q->repeatable) {
+		error_help(reterr, "whether it was done is not known: look before you do it again");
+	}
+	return r == ERR_IO || r == ERR_TIMEOUT ? ERR_CLOSED : r;
+}
+
+int client_call(struct client *c, const struct client_request *q, struct client_answer *ret,
+		struct error *reterr)
+{
+	struct taking taking = {.request = q};
+	usec_t until_us = 0;
+	bool away = false;
+	int r;
+
+	for (;;) {
+		struct http_answer answer = {0};
+		usec_t pause_us = PAUSE_US;
+		bool again;
+
+		r = send_once(c, q, &taking, &answer, reterr);
+		if (r == 0) {
+			r = answer.status / 100 == 2 ? read_answer(c, q, &answer, ret, reterr)
+						     : read_error(c, &answer, reterr);
+			again = answer.status == 503 || answer.status == 429;
+			if (answer.retry_after_us > 0)
+				pause_us = answer.retry_after_us;
+			http_answer_fini(&answer);
+			c->reached = true;
+			if (again == false && away && c->on_away != NULL)
+				c->on_away(c->on_away_arg, false);
+			if (!again)
+				return r;
+		} else {
+			again = may_repeat(c, q, &taking, r);
+			r = explain(c, q, &taking, r, reterr);
+			if (!again)
+				return r;
+			c->reached = true; /* it was there when the connection broke */
+		}
+		if (until_us == 0)
+			until_us = add_time(clock_mono_us(), c->patience_us);
+		if (!away && c->on_away != NULL)
+			c->on_away(c->on_away_arg, true);
+		away = true;
+		if (!wait_a_little(c, until_us, pause_us))
+			return r;
+	}
+}
+
+int client_get(struct client *c, const char *path, struct client_answer *ret, struct error *reterr)
+{
+	struct client_request q = {.method = "GET", .path = path, .repeatable = true};
+
+	return client_call(c, &q, ret, reterr);
+}
+
+int client_post(struct client *c, const char *path, json_t *body, bool repeatable, struct client_answer *ret,
+		struct error *reterr)
+{
+	struct client_request q = {.method = "POST", .path = path, .repeatable = repeatable};
+	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	int r;
+
+	CHECK(body == NULL || text != NULL);
+	if (text != NULL)
+		q.body = bytes_of(text);
+	r = client_call(c, &q, ret, reterr);
+	free(text);
+	json_decref(body);
+	return r;
+}
+
+void client_answer_fini(struct client_answer *a)
+{
+	buf_fini(&a->body);
+	json_decref(a->json);
+	*a = (struct client_answer){0};
+}
+
+void client_escape(struct buf *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
+		    (*text >= '0' && *text <= '9') || strchr("-_.~", *text) != NULL)
+			buf_append(out, text, 1);
+		else
+			buf_printf(out, "%%%02X", (unsigned char)*text);
+	}
+}
+
+void client_random_id(char id[static 33])
+{
+	uint8_t random[16];
+
+	CHECK(getrandom(random, sizeof(random), 0) == (ssize_t)sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(id + 2 * i, 3, "%02x", random[i]);
+}

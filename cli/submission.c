@@ -1,0 +1,218 @@
+#include "cli/submission.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/words.h"
+
+void submission_init(struct submission *s)
+{
+	*s = (struct submission){.texts = json_object(), .env = json_object()};
+}
+
+void submission_fini(struct submission *s)
+{
+	json_decref(s->texts);
+	json_decref(s->env);
+	json_decref(s->gather);
+	json_decref(s->command);
+}
+
+int submission_add_env(void *arg, const char *value, struct error *reterr)
+{
+	struct submission *s = arg;
+	const char *equals = strchr(value, '=');
+	char found[80], *name;
+	int failed;
+
+	if (equals == NULL || equals == value)
+		return error_set(reterr, ERR_INVALID, "expected NAME=VALUE, found %s",
+				 text_quote(found, sizeof(found), bytes_of(value)));
+	name = strndup(value, (size_t)(equals - value));
+	CHECK(name != NULL);
+	failed = json_object_set_new(s->env, name, json_string(equals + 1));
+	free(name);
+	return failed ? error_set(reterr, ERR_INVALID, "expected UTF-8") : 0;
+}
+
+static json_t *argv_json(char **argv, size_t count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		if (json_array_append_new(list, json_string(argv[i])) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+int submission_set_gather(void *arg, const char *value, struct error *reterr)
+{
+	struct submission *s = arg;
+	struct words w;
+	int r = words_split(value, &w, reterr);
+
+	if (r != 0)
+		return r;
+	json_decref(s->gather);
+	s->gather = argv_json(w.items, w.count);
+	words_fini(&w);
+	return s->gather == NULL ? error_set(reterr, ERR_INVALID, "expected UTF-8") : 0;
+}
+
+int submission_take_command(struct submission *s, int *argc, char **argv, struct error *reterr)
+{
+	int i = 1;
+
+	while (i < *argc && strcmp(argv[i], "--") != 0)
+		i++;
+	if (i == *argc)
+		return 0;
+	if (i + 1 == *argc)
+		return error_set(reterr, ERR_INVALID, "expected a command behind --, found none");
+	s->command = argv_json(argv + i + 1, (size_t)(*argc - i - 1));
+	if (s->command == NULL) {
+		error_set(reterr, ERR_INVALID, "expected UTF-8");
+		error_help(reterr, "an argument of other bytes can come from a file that the command reads");
+		return error_where(reterr, "the command");
+	}
+	*argc = i;
+	argv[i] = NULL;
+	return 0;
+}
+
+/* ---- the body ---- */
+
+static int add_definition(json_t *body, const char *path, struct error *reterr)
+{
+	struct buf text = {0};
+	int r = cli_read_input(path, DEFINITION_BYTES_MAX, &text, reterr);
+	json_t *value = r == 0 ? json_stringn(text.size > 0 ? (const char *)text.data : "", text.size) : NULL;
+
+	buf_fini(&text);
+	if (r != 0)
+		return r;
+	if (value == NULL) {
+		error_set(reterr, ERR_INVALID, "expected a definition, text in UTF-8");
+		return error_where(reterr, "%.200s", path);
+	}
+	json_object_set_new(body, "definition", value);
+	if (strcmp(path, "-") != 0 && text_is_utf8(bytes_of(path)))
+		json_object_set_new(body, "file", json_string(path)); /* for the places in errors */
+	return 0;
+}
+
+static void add_command(const struct submission *s, json_t *body, const char *directory)
+{
+	json_t *command = json_copy(s->texts);
+
+	json_object_set(command, "argv", s->command);
+	if (json_object_size(s->env) > 0)
+		json_object_set(command, "env", s->env);
+	if (s->gather != NULL)
+		json_object_set(command, "gather", s->gather);
+	if (directory != NULL && json_object_get(command, "directory") == NULL)
+		(void)json_object_set_new(command, "directory", json_string(directory));
+	json_object_set_new(body, "command", command);
+}
+
+static int add_event(json_t *body, const char *path, struct error *reterr)
+{
+	struct buf text = {0};
+	json_error_t where;
+	json_t *event;
+	int r = cli_read_input(path, EVENT_BYTES_MAX, &text, reterr);
+
+	if (r != 0)
+		return r;
+	event = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &where);
+	buf_fini(&text);
+	if (event == NULL) {
+		error_set(reterr, ERR_INVALID, "expected an event as JSON: %s", where.text);
+		return error_where(reterr, "%.200s:%d:%d", path, where.line, where.column);
+	}
+	json_object_set_new(body, "event", event);
+	return 0;
+}
+
+static int add_text(json_t *body, const char *name, const char *value, struct error *reterr)
+{
+	if (value == NULL || json_object_set_new(body, name, json_string(value)) == 0)
+		return 0;
+	error_set(reterr, ERR_INVALID, "expected UTF-8");
+	return error_where(reterr, "--%s", name);
+}
+
+static int add_priority(json_t *body, const char *value, struct error *reterr)
+{
+	char found[80], *end;
+	long number;
+
+	if (value == NULL)
+		return 0;
+	number = strtol(value, &end, 10);
+	if (value[0] == '\0' || *end != '\0') {
+		error_set(reterr, ERR_INVALID, "expected a whole number, found %s",
+			  text_quote(found, sizeof(found), bytes_of(value)));
+		return error_where(reterr, "--priority");
+	}
+	json_object_set_new(body, "priority", json_integer(number));
+	return 0;
+}
+
+static int check_kind(const struct submission *s, const char *definition, struct error *reterr)
+{
+	const char *key;
+	json_t *value;
+
+	if ((definition != NULL) == (s->command != NULL)) {
+		error_set(reterr, ERR_INVALID,
+			  definition != NULL ? "expected a definition or a command, found both"
+					     : "expected a definition, or a command behind --");
+		return error_help(reterr,
+				  "shardmill submit job.yaml, or: shardmill submit --array 1-10 -- prog {}");
+	}
+	if (s->command != NULL)
+		return 0;
+	json_object_foreach(s->texts, key, value)
+	{
+		error_set(reterr, ERR_INVALID, "this is for a command; a definition says it itself");
+		return error_where(reterr, "--%s", key);
+	}
+	if (json_object_size(s->env) == 0 && s->gather == NULL)
+		return 0;
+	error_set(reterr, ERR_INVALID, "this is for a command; a definition says it itself");
+	return error_where(reterr, s->gather != NULL ? "--gather" : "--env");
+}
+
+int submission_body(const struct submission *s, const char *definition, const char *directory, json_t **ret,
+		    struct error *reterr)
+{
+	json_t *body = json_object();
+	int r = check_kind(s, definition, reterr);
+
+	if (r == 0 && definition != NULL)
+		r = add_definition(body, definition, reterr);
+	else if (r == 0)
+		add_command(s, body, directory);
+	if (r == 0 && s->event != NULL)
+		r = add_event(body, s->event, reterr);
+	if (r == 0)
+		r = add_text(body, "id", s->id, reterr);
+	if (r == 0)
+		r = add_text(body, "name", s->name, reterr);
+	if (r == 0)
+		r = add_priority(body, s->priority, reterr);
+	if (r != 0) {
+		json_decref(body);
+		return r;
+	}
+	*ret = body;
+	return 0;
+}

@@ -1,0 +1,28 @@
+/* What `submit` sends: the options, and the body of POST /v1/jobs made of them. Pure but for files. */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/error.h"
+
+struct submission {
+	const char *event; /* file; NULL: none */
+	const char *id, *name, *priority;
+	json_t *texts;	 /* members of "command" that are text: array, cpus, … */
+	json_t *env;	 /* of the command */
+	json_t *gather;	 /* its argv; NULL: none */
+	json_t *command; /* argv; NULL: a definition */
+	bool wait;
+};
+
+void submission_init(struct submission *s);
+void submission_fini(struct submission *s);
+/* For options_extra.set; arg is the submission. */
+int submission_add_env(void *arg, const char *value, struct error *reterr);
+int submission_set_gather(void *arg, const char *value, struct error *reterr);
+/* Everything behind `--` is the command: cuts it off argv, *argc is what is before. ERR_INVALID. */
+int submission_take_command(struct submission *s, int *argc, char **argv, struct error *reterr) MUST_CHECK;
+/* definition: a file, "-" for stdin; NULL with a command. directory: where the command runs unless the
+ * options say; may be NULL. */
+int submission_body(const struct submission *s, const char *definition, const char *directory, json_t **ret,
+		    struct error *reterr) MUST_CHECK;

@@ -1,0 +1,14 @@
+#include "cli/change.h"
+#include "cli/cli.h"
+
+int verb_cancel(int argc, char **argv)
+{
+	static const struct change change = {
+	    .verb = "cancel",
+	    .summary = "end jobs now",
+	    .details = "What runs is killed; what it has written so far is not a result.",
+	    .has_why = true,
+	};
+
+	return change_jobs(&change, argc, argv);
+}

@@ -1,0 +1,166 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "cli/cli.h"
+#include "cli/human.h"
+
+struct emit_options {
+	const char *source, *detail_type, *detail, *id;
+	json_t *resources;
+};
+
+static int add_resource(void *arg, const char *value, struct error *reterr)
+{
+	if (json_array_append_new(arg, json_string(value)) != 0)
+		return error_set(reterr, ERR_INVALID, "expected UTF-8");
+	return 0;
+}
+
+static int set_text(json_t *event, const char *name, const char *value, struct error *reterr)
+{
+	if (json_object_set_new(event, name, json_string(value)) == 0)
+		return 0;
+	error_set(reterr, ERR_INVALID, "expected UTF-8");
+	return error_where(reterr, "--%s", name);
+}
+
+/* The event that the options tell, as text. */
+static int make_event(const struct emit_options *o, struct buf *ret, struct error *reterr)
+{
+	json_error_t where;
+	json_t *detail = json_loads(o->detail != NULL ? o->detail : "{}", JSON_REJECT_DUPLICATES, &where);
+	json_t *event = json_object();
+	char id[33], *text;
+	int r = 0;
+
+	client_random_id(id);
+	if (!json_is_object(detail)) {
+		error_set(reterr, ERR_INVALID, "expected a JSON object%s%s", detail == NULL ? ": " : "",
+			  detail == NULL ? where.text : "");
+		r = error_where(reterr, "--detail");
+	}
+	json_object_set_new(event, "detail", detail != NULL ? detail : json_null());
+	json_object_set(event, "resources", o->resources);
+	if (r == 0)
+		r = set_text(event, "id", o->id != NULL ? o->id : id, reterr);
+	if (r == 0)
+		r = set_text(event, "source", o->source, reterr);
+	if (r == 0)
+		r = set_text(event, "detail-type", o->detail_type, reterr);
+	if (r == 0) {
+		text = json_dumps(event, JSON_COMPACT);
+		CHECK(text != NULL);
+		buf_printf(ret, "%s", text);
+		free(text);
+	}
+	json_decref(event);
+	return r;
+}
+
+static int read_event(struct cli *cli, const struct emit_options *o, struct buf *ret, struct error *reterr)
+{
+	bool made = o->source != NULL || o->detail_type != NULL || o->detail != NULL || o->id != NULL;
+
+	if (cli->argc == 1 && !made)
+		return cli_read_input(cli->argv[0], HTTP_BODY_BYTES_MAX, ret, reterr);
+	if (cli->argc == 0 && o->source != NULL && o->detail_type != NULL)
+		return make_event(o, ret, reterr);
+	error_set(reterr, ERR_INVALID, "expected a file with an event, or --source and --detail-type");
+	return error_help(reterr, "`shardmill emit --help` tells more");
+}
+
+static void add_event(struct buf *out, json_t *event)
+{
+	json_t *jobs = json_object_get(event, "jobs"), *job, *error;
+	bool duplicate = json_is_true(json_object_get(event, "duplicate"));
+	size_t i;
+
+	buf_printf(out, "event ");
+	human_text(out, bytes_of(cli_text(event, "id")), false);
+	buf_printf(out, ": ");
+	if (duplicate)
+		buf_printf(out, "was known already; ");
+	if (json_array_size(jobs) == 0)
+		buf_printf(out, "no rule matches it");
+	else
+		buf_printf(out, "%s job%s", duplicate ? "it started" : "starts",
+			   json_array_size(jobs) == 1 ? "" : "s");
+	json_array_foreach(jobs, i, job)
+	    buf_printf(out, "%s %" JSON_INTEGER_FORMAT, i > 0 ? "," : "", json_integer_value(job));
+	buf_printf(out, "\n");
+	json_array_foreach(json_object_get(event, "errors"), i, error)
+	{
+		json_t *inner = json_object_get(error, "error");
+
+		buf_printf(out, "  rule ");
+		human_text(out, bytes_of(cli_text(error, "rule")), false);
+		buf_printf(out, ": ");
+		human_text(out, bytes_of(cli_text(inner, "where")), false);
+		buf_printf(out, "%s", cli_text(inner, "where")[0] != '\0' ? ": " : "");
+		human_text(out, bytes_of(cli_text(inner, "message")), false);
+		buf_printf(out, "\n");
+	}
+}
+
+static int emit(struct cli *cli, const struct emit_options *o, struct error *reterr)
+{
+	/* An event has an id, by which the dispatcher knows it again. */
+	struct client_request q = {.method = "POST", .path = "/v1/events", .repeatable = true};
+	struct client_answer answer;
+	struct buf body = {0}, out = {0};
+	json_t *event;
+	size_t i;
+	int r = read_event(cli, o, &body, reterr);
+
+	q.body = buf_bytes(&body);
+	if (r == 0)
+		r = client_call(&cli->client, &q, &answer, reterr);
+	buf_fini(&body);
+	if (r != 0)
+		return r;
+	if (cli->json)
+		cli_print_json(cli, &answer);
+	json_array_foreach(json_object_get(answer.json, "events"), i, event) if (!cli->json)
+	    add_event(&out, event);
+	if (!cli->json && json_array_size(json_object_get(answer.json, "events")) == 0)
+		buf_printf(&out, "it holds no event\n");
+	cli_print(&out);
+	client_answer_fini(&answer);
+	return 0;
+}
+
+int verb_emit(int argc, char **argv)
+{
+	struct emit_options o = {.resources = json_array()};
+	const struct options_extra extras[] = {
+	    {0, "source", "SOURCE", "Who tells it, as com.example.shop.", cli_set_text, &o.source},
+	    {0, "detail-type", "TYPE", "What has happened, as \"Order Placed\".", cli_set_text,
+	     &o.detail_type},
+	    {0, "detail", "JSON", "An object with all that is to be known about it.", cli_set_text,
+	     &o.detail},
+	    {0, "resource", "NAME", "What it is about; may be given more than once.", add_resource,
+	     o.resources},
+	    {0, "id", "ID", "The same id and source are the same event: the second one starts nothing.",
+	     cli_set_text, &o.id},
+	};
+	const struct options_spec spec = {
+	    .program = "shardmill emit",
+	    .synopsis = "[OPTION]... FILE|-",
+	    .summary = "offer an event to the rules",
+	    .details =
+		"FILE holds an event of EventBridge's form, an S3 notification, or a CloudEvent, as JSON.\n"
+		"Without FILE the event is made of --source, --detail-type and --detail.",
+	    .extras = extras,
+	    .extra_count = ARRAY_LENGTH(extras),
+	};
+	struct error e = {0};
+	struct cli cli;
+	int code;
+
+	if (cli_open(&cli, &spec, argc, argv, &code))
+		code = cli_close(&cli, emit(&cli, &o, &e), &e);
+	json_decref(o.resources);
+	return code;
+}

@@ -1,0 +1,14 @@
+#include "cli/change.h"
+#include "cli/cli.h"
+
+int verb_pause(int argc, char **argv)
+{
+	static const struct change change = {
+	    .verb = "pause",
+	    .summary = "lease no more shards of jobs",
+	    .details = "What runs goes on to its end. `shardmill resume` undoes it.",
+	    .has_why = true,
+	};
+
+	return change_jobs(&change, argc, argv);
+}

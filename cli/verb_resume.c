@@ -1,0 +1,14 @@
+#include "cli/change.h"
+#include "cli/cli.h"
+
+int verb_resume(int argc, char **argv)
+{
+	static const struct change change = {
+	    .verb = "resume",
+	    .summary = "let paused jobs go on",
+	    .details = NULL,
+	    .has_why = false,
+	};
+
+	return change_jobs(&change, argc, argv);
+}

@@ -1,0 +1,115 @@
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/human.h"
+
+static void add_count(struct buf *out, json_t *object, const char *name, const char *text, bool *first)
+{
+	char count[HUMAN_TEXT_MAX];
+
+	if (!json_is_integer(json_object_get(object, name)))
+		return;
+	buf_printf(out, "%s%s %s", *first ? "" : ", ",
+		   human_count(cli_number(object, name), count, sizeof(count)), text);
+	*first = false;
+}
+
+static void add_jobs(struct buf *out, json_t *jobs)
+{
+	static const char *const names[][2] = {
+	    {"live", "live"},
+	    {"held", "held"},
+	    {"runnable", "with shards to run"},
+	    {"accepted", "accepted ever"},
+	};
+	bool first = true;
+
+	buf_printf(out, "  jobs        ");
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+		add_count(out, jobs, names[i][0], names[i][1], &first);
+	buf_printf(out, "\n");
+}
+
+static void add_shards(struct buf *out, json_t *status)
+{
+	static const char *const names[][2] = {
+	    {"leased_shards", "leased"},
+	    {"shards_done", "done"},
+	    {"shards_failed", "failed attempts"},
+	    {"shards_lost", "lost with their workers"},
+	    {"late", "late"},
+	    {"duplicate", "duplicate"},
+	};
+	bool first = true;
+
+	buf_printf(out, "  shards      ");
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+		if (i < 2 || cli_number(status, names[i][0]) > 0)
+			add_count(out, status, names[i][0], names[i][1], &first);
+	buf_printf(out, ", since this start\n");
+}
+
+static void add_status(const struct cli *cli, struct buf *out, json_t *status)
+{
+	json_t *journal = json_object_get(status, "journal");
+	usec_t started = cli_time(status, "started"), now = cli_time(status, "now");
+	char text[HUMAN_TEXT_MAX];
+	struct buf version = {0};
+
+	buf_printf(&version, "shardmill %s", cli_text(status, "version"));
+	terminal_style(&cli->terminal, out, STYLE_BOLD, buf_bytes(&version));
+	buf_fini(&version);
+	buf_printf(out, " at %s", cli->client.address);
+	if (started > 0 && now >= started)
+		buf_printf(out, ", up for %s", human_span(now - started, text, sizeof(text)));
+	buf_printf(out, "\n  cluster     ");
+	human_text(out, bytes_of(cli_text(status, "cluster")), false);
+	buf_printf(out, ", start %s of it\n", human_count(cli_number(status, "epoch"), text, sizeof(text)));
+	add_jobs(out, json_object_get(status, "jobs"));
+	add_shards(out, status);
+	buf_printf(out, "  workers     %s", human_count(cli_number(status, "workers"), text, sizeof(text)));
+	buf_printf(out, ", %s leases\n", human_count(cli_number(status, "leases"), text, sizeof(text)));
+	buf_printf(out, "  rules       %s\n", human_count(cli_number(status, "rules"), text, sizeof(text)));
+	if (json_is_object(journal)) {
+		buf_printf(out, "  journal     %s",
+			   human_size(cli_number(journal, "bytes"), text, sizeof(text)));
+		buf_printf(out, ", %s commits\n",
+			   human_count(cli_number(journal, "commits"), text, sizeof(text)));
+	}
+}
+
+static int show_status(struct cli *cli, struct error *reterr)
+{
+	struct client_answer answer;
+	struct buf out = {0};
+	int r = cli_expect_arguments(cli, 0, 0, "expected no argument", reterr);
+
+	if (r == 0)
+		r = client_get(&cli->client, "/v1/status", &answer, reterr);
+	if (r != 0)
+		return r;
+	if (cli->json) {
+		cli_print_json(cli, &answer);
+	} else {
+		add_status(cli, &out, answer.json);
+		cli_print(&out);
+	}
+	client_answer_fini(&answer);
+	return 0;
+}
+
+int verb_status(int argc, char **argv)
+{
+	const struct options_spec spec = {
+	    .program = "shardmill status",
+	    .synopsis = "[OPTION]...",
+	    .summary = "tell how the dispatcher is",
+	};
+	struct error e = {0};
+	struct cli cli;
+	int code;
+
+	if (!cli_open(&cli, &spec, argc, argv, &code))
+		return code;
+	return cli_close(&cli, show_status(&cli, &e), &e);
+}

@@ -1,0 +1,132 @@
+/* A command line becomes the body of POST /v1/jobs. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "cli/submission.h"
+#include "tests/support/scratch.h"
+
+static struct submission s;
+static struct error e;
+
+static void setup(void)
+{
+	scratch_make();
+	submission_init(&s);
+	e = (struct error){0};
+}
+
+static void teardown(void)
+{
+	submission_fini(&s);
+	scratch_remove();
+}
+
+TestSuite(submission, .init = setup, .fini = teardown);
+
+static void expect_body(const char *definition, const char *expected)
+{
+	json_t *body = NULL;
+	char *text;
+
+	cr_assert_eq(submission_body(&s, definition, "/here", &body, &e), 0, "%s: %s", e.where, e.what);
+	text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
+	cr_assert_str_eq(text, expected);
+	free(text);
+	json_decref(body);
+}
+
+static void expect_refused(const char *definition, const char *where, const char *what)
+{
+	json_t *body = NULL;
+
+	cr_assert_lt(submission_body(&s, definition, "/here", &body, &e), 0);
+	cr_assert_not_null(strstr(e.where, where), "%s: %s", e.where, e.what);
+	cr_assert_not_null(strstr(e.what, what), "%s: %s", e.where, e.what);
+	cr_assert_null(body);
+}
+
+Test(submission, what_stands_behind_two_dashes_is_the_command)
+{
+	char *argv[] = {"submit", "--array", "1-9", "--", "prog", "--", "{}", NULL};
+	int argc = 7;
+
+	cr_assert_eq(submission_take_command(&s, &argc, argv, &e), 0);
+	cr_assert_eq(argc, 3);
+	cr_assert_null(argv[3]);
+	json_object_set_new(s.texts, "array", json_string("1-9"));
+	cr_assert_eq(submission_add_env(&s, "A=b=c", &e), 0);
+	cr_assert_eq(submission_add_env(&s, "B=", &e), 0);
+	cr_assert_eq(submission_set_gather(&s, "cat -n", &e), 0);
+	s.id = "night 7";
+	s.priority = "-3";
+	expect_body(
+	    NULL, "{\"command\":{\"argv\":[\"prog\",\"--\",\"{}\"],\"array\":\"1-9\",\"directory\":\"/here\","
+		  "\"env\":{\"A\":\"b=c\",\"B\":\"\"},\"gather\":[\"cat\",\"-n\"]},\"id\":\"night 7\","
+		  "\"priority\":-3}");
+}
+
+Test(submission, a_directory_that_was_named_stays)
+{
+	s.command = json_pack("[s]", "true");
+	json_object_set_new(s.texts, "directory", json_string("/there"));
+	expect_body(NULL, "{\"command\":{\"argv\":[\"true\"],\"directory\":\"/there\"}}");
+}
+
+Test(submission, a_definition_goes_as_it_stands_with_its_event)
+{
+	const char *definition = scratch_path("job.yaml"), *event = scratch_path("event.json");
+	char expected[512];
+
+	cr_assert_eq(fs_write_file(definition, BYTES_LIT("version: 1\n# é\n"), 0644, &e), 0);
+	cr_assert_eq(fs_write_file(event, BYTES_LIT("{\"id\":\"1\"}"), 0644, &e), 0);
+	s.event = event;
+	s.name = "tonight";
+	snprintf(expected, sizeof(expected),
+		 "{\"definition\":\"version: 1\\n# "
+		 "é\\n\",\"event\":{\"id\":\"1\"},\"file\":\"%s\",\"name\":\"tonight\"}",
+		 definition);
+	expect_body(definition, expected);
+}
+
+Test(submission, neither_nor_both_are_refused)
+{
+	expect_refused(NULL, "", "expected a definition, or a command behind --");
+	s.command = json_pack("[s]", "true");
+	expect_refused("job.yaml", "", "found both");
+}
+
+Test(submission, options_of_a_command_are_not_for_a_definition)
+{
+	json_object_set_new(s.texts, "array", json_string("9"));
+	expect_refused("job.yaml", "--array", "a definition says it itself");
+	json_object_clear(s.texts);
+	cr_assert_eq(submission_add_env(&s, "A=b", &e), 0);
+	expect_refused("job.yaml", "--env", "a definition says it itself");
+}
+
+Test(submission, wrong_values_say_where)
+{
+	const char *event = scratch_path("event.json");
+	char *no_command[] = {"submit", "--", NULL};
+	int argc = 2;
+
+	cr_assert_eq(submission_take_command(&s, &argc, no_command, &e), ERR_INVALID);
+	cr_assert_eq(submission_add_env(&s, "=b", &e), ERR_INVALID);
+	cr_assert_eq(submission_add_env(&s, "novalue", &e), ERR_INVALID);
+	cr_assert_eq(submission_add_env(&s, "A=\xff", &e), ERR_INVALID);
+	cr_assert_eq(submission_set_gather(&s, "a | b", &e), ERR_INVALID);
+	s.command = json_pack("[s]", "true");
+	s.priority = "high";
+	expect_refused(NULL, "--priority", "found \"high\"");
+	s.priority = NULL;
+	cr_assert_eq(fs_write_file(event, BYTES_LIT("{\n \"a\": }"), 0644, &e), 0);
+	s.event = event;
+	expect_refused(NULL, ":2:", "expected an event as JSON");
+	s.event = "/nonexistent";
+	expect_refused(NULL, "/nonexistent", "");
+	s.event = NULL;
+	s.name = "\xff";
+	expect_refused(NULL, "--name", "UTF-8");
+}
