@@ -241,12 +241,12 @@ int apply_ended(struct durable *d, const struct job_ended *r, uint64_t lsn, stru
 	}
 	if (r->job >= d->next_job)
 		d->next_job = r->job + 1;
+	row->state = r->state; /* it is there: only then is it touched */
 	apply_job(d, r->job);
 	while (row->run != NULL && row->run->leases != NULL)
 		lease_remove(d, row->run->leases);
 	run_destroy(row->run);
 	row->run = NULL;
-	row->state = r->state;
 	row->lsn = lsn;
 	row->phase = (uint16_t)r->phase;
 	row->flags &= JOB_TOUCHED | JOB_RUNNABLE | JOB_HARD;

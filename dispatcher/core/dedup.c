@@ -127,6 +127,8 @@ void dedup_forget(struct dedup *t, usec_t before_us)
 		t->count -= t->buckets[i]->count;
 		bucket_free(t->buckets[i]);
 	}
+	if (gone == 0)
+		return;
 	t->bucket_count -= gone;
 	memmove(t->buckets, t->buckets + gone, t->bucket_count * sizeof(struct dedup_bucket *));
 }

@@ -86,14 +86,15 @@ static void take_send(struct kit *k, const struct dispatcher_send *s)
 {
 	struct kit_worker *w = worker_of_peer(k, s->peer);
 
-	cr_assert_not_null(w);
+	if (w == NULL)
+		return; /* to a connection that is gone */
 	switch (s->type) {
 	case MESSAGE_REGISTERED:
 		w->registered = *(const struct registered *)s->body;
 		w->session = w->registered.session;
 		w->seq = w->acked = 0;
-		memcpy(w->verdicts, w->registered.tokens.items,
-		       w->registered.tokens.count * sizeof w->verdicts[0]);
+		for (uint32_t i = 0; i < w->registered.tokens.count; i++)
+			w->verdicts[i] = w->registered.tokens.items[i];
 		return;
 	case MESSAGE_LEASES:
 		take_leases(w, s->body);
@@ -197,6 +198,32 @@ static struct dispatcher_effect keep(struct kit *k, const struct dispatcher_effe
 	return r;
 }
 
+static void show_record(struct kit *k, struct bytes record)
+{
+	struct arena arena;
+	uint32_t type;
+	void *body;
+
+	if (k->on_record == NULL)
+		return;
+	arena_init(&arena, 0);
+	cr_assert_eq(codec_union_decode(&record_union, &record, &type, &body, &arena, NULL), 0);
+	k->on_record(type, body);
+	arena_fini(&arena);
+}
+
+/* What is durable is a fact. */
+static void show_durable(struct kit *k)
+{
+	while (k->shown_bytes < k->journal.size) {
+		struct bytes rest = BYTES(k->journal.data + k->shown_bytes, k->journal.size - k->shown_bytes);
+		size_t size = (size_t)codec_value_size(rest, NULL);
+
+		show_record(k, BYTES(rest.data, size));
+		k->shown_bytes += size;
+	}
+}
+
 static void keep_records(struct kit *k)
 {
 	struct bytes in = buf_bytes(&k->out.records);
@@ -243,6 +270,7 @@ void kit_durable(struct kit *k)
 		size_t count = k->held_count;
 
 		k->durable_lsn = k->last_lsn;
+		show_durable(k);
 		k->held = NULL;
 		k->held_count = 0;
 		for (size_t i = 0; i < count; i++)
@@ -269,6 +297,37 @@ void kit_step(struct kit *k, uint32_t type, const void *body)
 		if (k->auto_history)
 			kit_history(k);
 	}
+}
+
+bool kit_carry(struct kit *k, uint64_t oldest_lsn, uint32_t bytes_max, uint32_t max_steps)
+{
+	struct input_carry in = {oldest_lsn, bytes_max};
+
+	for (uint32_t i = 0; i < max_steps; i++) {
+		uint64_t before = dispatcher_core_digest(k->core);
+
+		raw_step(k, INPUT_CARRY, &in);
+		cr_assert_eq(dispatcher_core_digest(k->core), before, "carrying changes nothing");
+		if (k->out.carry_done)
+			return true;
+	}
+	return false;
+}
+
+void kit_trim(struct kit *k, uint64_t oldest_lsn)
+{
+	size_t bytes = 0, gone = (size_t)(oldest_lsn - k->first_lsn);
+
+	cr_assert(oldest_lsn >= k->first_lsn && oldest_lsn <= k->durable_lsn);
+	for (size_t i = 0; i < gone; i++)
+		bytes += ((uint32_t *)(void *)k->sizes.data)[i];
+	memmove(k->journal.data, k->journal.data + bytes, k->journal.size - bytes);
+	k->journal.size -= bytes;
+	k->shown_bytes -= bytes;
+	memmove(k->sizes.data, k->sizes.data + gone * sizeof(uint32_t),
+		k->sizes.size - gone * sizeof(uint32_t));
+	k->sizes.size -= gone * sizeof(uint32_t);
+	k->first_lsn = oldest_lsn;
 }
 
 void kit_tick(struct kit *k)

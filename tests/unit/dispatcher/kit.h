@@ -54,6 +54,9 @@ struct kit {
 	uint64_t next_request;
 	uint64_t next_key;
 	uint64_t outcome_records; /* RECORD_OUTCOMES written in the last step */
+	size_t shown_bytes;	  /* of the journal */
+	/* Each record, once it is durable. */
+	void (*on_record)(uint32_t type, const void *record); /* may be NULL */
 };
 
 struct kit_job {
@@ -88,6 +91,10 @@ void kit_tick(struct kit *k);
 void kit_pass(struct kit *k, usec_t us, uint32_t alive);
 /* A crash: what is not durable is lost. The journal is replayed; a new epoch is opened. */
 void kit_restart(struct kit *k);
+/* Carries forward what is older than oldest_lsn, a few steps of bytes_max each; false when it is not done
+ * in max_steps. Then the journal may be trimmed. */
+bool kit_carry(struct kit *k, uint64_t oldest_lsn, uint32_t bytes_max, uint32_t max_steps);
+void kit_trim(struct kit *k, uint64_t oldest_lsn);
 /* A core replayed from the journal has the same digest. */
 void kit_compare_replay(struct kit *k);
 
