@@ -7,7 +7,9 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/human.h"
 #include "cli/words.h"
+#include "jobs/definition.h"
 
 void submission_init(struct submission *s)
 {
@@ -215,4 +217,21 @@ int submission_body(const struct submission *s, const char *definition, const ch
 	}
 	*ret = body;
 	return 0;
+}
+
+void submission_explain(json_t *body, struct buf *out)
+{
+	json_t *text = json_object_get(body, "definition");
+	const char *file = json_string_value(json_object_get(body, "file"));
+	struct definition *d = NULL;
+	struct buf report = {0};
+
+	if (!json_is_string(text))
+		return;
+	if (definition_parse(BYTES(json_string_value(text), json_string_length(text)),
+			     file != NULL ? file : "definition", &report, &d, NULL) == 0)
+		definition_destroy(d);
+	else
+		human_text(out, buf_bytes(&report), true);
+	buf_fini(&report);
 }

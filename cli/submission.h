@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 
 struct submission {
@@ -22,6 +23,9 @@ int submission_add_env(void *arg, const char *value, struct error *reterr);
 int submission_set_gather(void *arg, const char *value, struct error *reterr);
 /* Everything behind `--` is the command: cuts it off argv, *argc is what is before. ERR_INVALID. */
 int submission_take_command(struct submission *s, int *argc, char **argv, struct error *reterr) MUST_CHECK;
+/* What is wrong with the definition in a refused body, each error with its line; out stays empty when
+ * this build finds nothing. */
+void submission_explain(json_t *body, struct buf *out);
 /* definition: a file, "-" for stdin; NULL with a command. directory: where the command runs unless the
  * options say; may be NULL. */
 int submission_body(const struct submission *s, const char *definition, const char *directory, json_t **ret,

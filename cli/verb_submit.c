@@ -91,12 +91,25 @@ static int post(struct cli *cli, const struct submission *s, json_t *body, struc
 	return r;
 }
 
+/* The dispatcher names the first error; a person wants all of them, with their lines. */
+static bool explain(json_t *body)
+{
+	struct buf report = {0};
+	bool any;
+
+	submission_explain(body, &report);
+	any = report.size > 0;
+	fwrite(report.data != NULL ? (const char *)report.data : "", 1, report.size, stderr);
+	buf_fini(&report);
+	return any;
+}
+
 static int submit(struct cli *cli, const struct submission *s, struct error *reterr)
 {
 	char *here = getcwd(NULL, 0);
 	struct client_answer answer;
 	json_t *body = NULL;
-	bool duplicate;
+	bool duplicate, explained = false;
 	uint64_t job;
 	int r = cli_expect_arguments(cli, 0, 1, "expected one definition", reterr);
 
@@ -105,9 +118,11 @@ static int submit(struct cli *cli, const struct submission *s, struct error *ret
 	free(here);
 	if (r == 0)
 		r = post(cli, s, body, &answer, reterr);
+	if (r == ERR_INVALID || r == ERR_LIMIT || r == ERR_VERSION)
+		explained = explain(body);
 	json_decref(body);
 	if (r != 0)
-		return r;
+		return explained ? CLI_EXIT_USAGE : r;
 	job = cli_number(answer.json, "id");
 	duplicate = s->id != NULL && json_is_true(json_object_get(answer.json, "duplicate"));
 	if (!cli->json)

@@ -51,6 +51,8 @@ struct definition_command {
 	struct bytes name; /* empty: the program's */
 	const struct bytes *argv;
 	size_t argc;
+	const struct bytes *gather; /* argv of the gather phase; `{}` is nothing special there */
+	size_t gather_count;
 	struct bytes array; /* "100" or "1-1000:2" */
 	struct bytes bytes; /* shard size: the first of these that is not empty cuts */
 	struct bytes of;

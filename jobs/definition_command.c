@@ -46,21 +46,26 @@ static void expand_braces(struct bytes arg, struct buf *out)
 	}
 }
 
-static int fill_argv(const struct definition_command *c, json_t *run, struct error *reterr)
+/* gather: its arguments, else the shards'. */
+static int fill_argv(const struct definition_command *c, bool gather, json_t *run, struct error *reterr)
 {
+	size_t count = gather ? c->gather_count : c->argc;
 	json_t *argv = json_array();
 
 	set(run, "exec", argv);
-	for (size_t i = 0; i < c->argc; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct buf text = {0};
 		json_t *value;
 
-		expand_braces(c->argv[i], &text);
+		if (gather)
+			buf_append_bytes(&text, c->gather[i]);
+		else
+			expand_braces(c->argv[i], &text);
 		value = text_is_utf8(buf_bytes(&text)) ? json_stringn(buf_text(&text), text.size) : NULL;
 		buf_fini(&text);
 		if (value == NULL) {
 			error_set(reterr, ERR_INVALID, "expected UTF-8 text");
-			return error_where(reterr, "argument %zu", i + 1);
+			return error_where(reterr, "%sargument %zu", gather ? "gather: " : "", i + 1);
 		}
 		CHECK(json_array_append_new(argv, value) == 0);
 	}
@@ -91,7 +96,7 @@ static int fill_env(const struct definition_command *c, json_t *run, struct erro
 static int fill_run(const struct definition_command *c, json_t *run, struct error *reterr)
 {
 	json_t *resources = json_object();
-	int rc = fill_argv(c, run, reterr);
+	int rc = fill_argv(c, false, run, reterr);
 
 	set(run, "resources", resources);
 	if (rc == 0)
@@ -108,6 +113,24 @@ static int fill_run(const struct definition_command *c, json_t *run, struct erro
 		rc = set_text(resources, "memory", c->memory, reterr);
 	if (rc == 0)
 		rc = set_text(resources, "gpus", c->gpus, reterr);
+	return rc;
+}
+
+/* It runs where the shards do, with their variables. */
+static int fill_gather(const struct definition_command *c, json_t *map, struct error *reterr)
+{
+	json_t *gather;
+	int rc;
+
+	if (c->gather_count == 0)
+		return 0;
+	gather = json_object();
+	set(map, "gather", gather);
+	rc = fill_argv(c, true, gather, reterr);
+	if (rc == 0)
+		rc = fill_env(c, gather, reterr);
+	if (rc == 0)
+		rc = set_text(gather, "directory", c->directory, reterr);
 	return rc;
 }
 
@@ -168,6 +191,8 @@ static int fill(const struct definition_command *c, json_t *map, struct error *r
 		rc = fill_shard(c, map, reterr);
 	if (rc == 0)
 		rc = fill_run(c, run, reterr);
+	if (rc == 0)
+		rc = fill_gather(c, map, reterr);
 	if (rc == 0)
 		rc = set_text(retry, "attempts", c->attempts, reterr);
 	if (rc == 0)

@@ -12,7 +12,6 @@ struct submission {
 	struct event event;
 	bool has_event;
 	struct arena arena;
-	struct bytes *argv;
 	struct pair *env;
 };
 
@@ -53,9 +52,10 @@ static int read_text(struct submission *u, const char *key, json_t *value, struc
 		i++;
 	if (i == ARRAY_LENGTH(texts)) {
 		error_set(reterr, ERR_INVALID, "there is no such member of a command");
-		error_help(reterr,
-			   "argv, env, name, array, bytes, of, align, input, timeout, cpus, memory, gpus, "
-			   "attempts, tolerate, queue, priority, output, directory");
+		error_help(
+		    reterr,
+		    "argv, gather, env, name, array, bytes, of, align, input, timeout, cpus, memory, gpus, "
+		    "attempts, tolerate, queue, priority, output, directory");
 		return error_where(reterr, "command.%.100s", key);
 	}
 	if (!json_is_string(value) && !json_is_number(value)) {
@@ -71,26 +71,34 @@ static int read_text(struct submission *u, const char *key, json_t *value, struc
 	return 0;
 }
 
-static int read_argv(struct submission *u, json_t *value, struct definition_command *c, struct error *reterr)
+/* name: argv or gather. */
+static int read_argv(struct submission *u, const char *name, json_t *value, struct definition_command *c,
+		     struct error *reterr)
 {
+	struct bytes *argv;
 	size_t i;
 	json_t *arg;
 
 	if (!json_is_array(value) || json_array_size(value) == 0 || json_array_size(value) > ARGV_COUNT_MAX) {
 		error_set(reterr, ERR_INVALID, "expected a list of 1 to %d texts", ARGV_COUNT_MAX);
-		return error_where(reterr, "command.argv");
+		return error_where(reterr, "command.%s", name);
 	}
-	u->argv = arena_alloc(&u->arena, sizeof(*u->argv) * json_array_size(value));
+	argv = arena_alloc(&u->arena, sizeof(*argv) * json_array_size(value));
 	json_array_foreach(value, i, arg)
 	{
 		if (!json_is_string(arg)) {
 			error_set(reterr, ERR_INVALID, "expected text, found %s", json_kind_name(arg));
-			return error_where(reterr, "command.argv[%zu]", i);
+			return error_where(reterr, "command.%s[%zu]", name, i);
 		}
-		u->argv[i] = json_bytes(arg);
+		argv[i] = json_bytes(arg);
 	}
-	c->argv = u->argv;
-	c->argc = json_array_size(value);
+	if (strcmp(name, "gather") == 0) {
+		c->gather = argv;
+		c->gather_count = json_array_size(value);
+	} else {
+		c->argv = argv;
+		c->argc = json_array_size(value);
+	}
 	return 0;
 }
 
@@ -130,8 +138,8 @@ static int read_command(struct submission *u, json_t *command, struct error *ret
 	}
 	json_object_foreach(command, key, value)
 	{
-		if (strcmp(key, "argv") == 0)
-			r = read_argv(u, value, &c, reterr);
+		if (strcmp(key, "argv") == 0 || strcmp(key, "gather") == 0)
+			r = read_argv(u, key, value, &c, reterr);
 		else if (strcmp(key, "env") == 0)
 			r = read_env(u, value, &c, reterr);
 		else

@@ -286,10 +286,14 @@ Test(definition, a_command_line_is_a_definition)
 	const struct bytes argv[] = {BYTES_LIT("/usr/bin/prog"), BYTES_LIT("--n={}"),
 				     BYTES_LIT("{print $1}"),	 BYTES_LIT("{}"),
 				     BYTES_LIT("{\"a\":{}}"),	 BYTES_LIT("{{job.id}}")};
+	const struct bytes gather[] = {BYTES_LIT("xargs"), BYTES_LIT("-I{}")};
 	const struct pair env[] = {{BYTES_LIT("A"), BYTES_LIT("{{not.a.template}}")},
 				   {BYTES_LIT("E"), BYTES_LIT("")}};
 	struct definition_command c = {.argv = argv,
 				       .argc = ARRAY_LENGTH(argv),
+				       .gather = gather,
+				       .gather_count = ARRAY_LENGTH(gather),
+				       .directory = BYTES_LIT("/there"),
 				       .array = BYTES_LIT("1-1000:2"),
 				       .timeout = BYTES_LIT("90s"),
 				       .cpus = BYTES_LIT("2"),
@@ -302,8 +306,12 @@ Test(definition, a_command_line_is_a_definition)
 	cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s: %s", e.where, e.what);
 	expect_text(
 	    d->body.text,
-	    "{\"name\":\"prog\",\"priority\":0,\"queue\":\"default\",\"retry\":{\"attempts\":1,"
-	    "\"backoff\":\"1s\",\"max\":\"1m\",\"oom\":\"same\"},\"run\":{\"durable_output\":true,\"env\":{"
+	    "{\"gather\":{\"directory\":\"/there\",\"durable_output\":true,\"env\":{\"A\":"
+	    "\"{{{{not.a.template}}\",\"E\":\"\"},\"exec\":[\"xargs\",\"-I{}\"],\"fanin\":\"all\",\"input\":"
+	    "\"stdin\",\"resources\":{\"cpus\":\"1\"},\"timeout\":\"none\"},"
+	    "\"name\":\"prog\",\"priority\":0,\"queue\":\"default\",\"retry\":{\"attempts\":1,"
+	    "\"backoff\":\"1s\",\"max\":\"1m\",\"oom\":\"same\"},\"run\":{\"directory\":\"/there\","
+	    "\"durable_output\":true,\"env\":{"
 	    "\"A\":\"{{{{not.a.template}}\",\"E\":\"\"},\"exec\":[\"/usr/bin/prog\",\"--n={{shard.value}}\","
 	    "\"{print $1}\",\"{{shard.value}}\",\"{\\\"a\\\":{}}\",\"{{job.id}}\"],\"input\":"
 	    "\"none\",\"resources\":{\"cpus\":\"2\"},\"timeout\":\"1m30s\"},\"shard\":{\"count\":\"1-999:2\"}"
