@@ -1,9 +1,9 @@
 /* sim [--seeds A-B | --seed N] [--trace] [--table] [--digest] [--for SECONDS] [--stop]
  *
  * Runs the real cores under virtual time, one world a seed. Without --seeds MILL_TEST says how many:
- * quick 2,000, normal (the default) 10,000, long an hour of random seeds. Built with -DPLANT_CHOSEN it
- * also knows `--plant NAME`, and `--plants`: each bug planted in the cores is found by the standard
- * seeds. */
+ * quick 2,000, normal (the default) 10,000, long an hour of random seeds; MILL_BUILD=asan: 200. Built with
+ * -DPLANT_CHOSEN it also knows `--plant NAME`, and `--plants`: each bug planted in the cores is found by the
+ * standard seeds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 
 #define SEEDS_QUICK 2000
 #define SEEDS_NORMAL 10000
+#define SEEDS_ASAN 200
 #define LONG_SECONDS 3600
 #define TWICE_EVERY 100 /* every so many seeds run a second time: the trace must be the same */
 #define FAILURES_MAX 10
@@ -58,13 +59,17 @@ static int parse_range(const char *text, struct options *o)
 
 static void defaults(struct options *o)
 {
-	const char *mode = getenv("MILL_TEST");
+	const char *mode = getenv("MILL_TEST"), *build = getenv("MILL_BUILD");
 
 	*o = (struct options){.first = 1, .last = SEEDS_NORMAL, .table = true};
 	if (mode != NULL && strcmp(mode, "quick") == 0)
 		o->last = SEEDS_QUICK;
 	if (mode != NULL && strcmp(mode, "long") == 0)
 		o->seconds = LONG_SECONDS;
+	if (build != NULL && strcmp(build, "asan") == 0) {
+		o->last = SEEDS_ASAN;
+		o->seconds = 0;
+	}
 }
 
 static int parse(int argc, char **argv, struct options *o)
@@ -173,6 +178,8 @@ int main(int argc, char **argv)
 		coverage_print(&coverage, stdout);
 		holes = coverage_holes(&coverage, stdout);
 	}
+	printf("mill: %llu passed, %llu failed\n", (unsigned long long)(t.runs - t.failures),
+	       (unsigned long long)(t.failures + (holes > 0)));
 	printf("sim: %llu runs, %llu failed, %.0f seeds a second of one core, %llu events, %.1f hours of "
 	       "virtual time%s\n",
 	       (unsigned long long)t.runs, (unsigned long long)t.failures,

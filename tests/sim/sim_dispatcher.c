@@ -307,14 +307,13 @@ void sim_dispatcher_start(struct sim_dispatcher *d)
 	d->life = ++s->next_life;
 	SAY(&s->world, "d: starts, life %llu", (unsigned long long)d->life);
 	d->core = r.core = new_core(d);
-	if (d->start_count++ > 0) {
-		disk_recover(&s->disk, apply_frame, &r);
-		replay_end(&r);
-		dispatcher_core_check(d->core, CHECK_FULL);
-		if (s->disk.torn)
-			coverage_fault(s->coverage, FAULT_TORN, s->world.now_us);
+	disk_recover(&s->disk, apply_frame, &r);
+	replay_end(&r);
+	dispatcher_core_check(d->core, CHECK_FULL);
+	if (s->disk.torn)
+		coverage_fault(s->coverage, FAULT_TORN, s->world.now_us);
+	if (d->start_count++ > 0)
 		coverage_hit(s->coverage, ROW_REPLAYED, s->world.now_us);
-	}
 	net_dispatcher_up(&s->net, d->life);
 	sim_dispatcher_step(
 	    d, INPUT_OPEN,

@@ -51,6 +51,15 @@ static void send_now(struct sim_dispatcher *d, uint64_t peer, uint32_t type, con
 	free(f);
 }
 
+static void wait_for(struct sim_dispatcher *d, const struct sim_waiting *w)
+{
+	if (d->waiting_count == d->waiting_capacity) {
+		d->waiting_capacity = d->waiting_capacity ? 2 * d->waiting_capacity : 64;
+		d->waiting = check_realloc(d->waiting, d->waiting_capacity, sizeof *d->waiting);
+	}
+	d->waiting[d->waiting_count++] = *w;
+}
+
 /* ---- parameters ---- */
 
 static void add_definition(struct sim_dispatcher *d, struct parameters *p, struct bytes sha256)
@@ -93,8 +102,9 @@ static bool peer_has_job(const struct sim_peer *p, struct job_ref ref)
 	return false;
 }
 
-/* What these leases name and the peer was not sent in this session. */
-static void send_parameters(struct sim_dispatcher *d, uint64_t peer, const struct leases *l)
+/* What these leases name and the peer was not sent in this session; it goes when they go. */
+static void send_parameters(struct sim_dispatcher *d, uint64_t peer, const struct leases *l,
+			    uint64_t after_lsn)
 {
 	struct sim_peer *p = peer_in_session(d, peer, l->session);
 	struct parameters out;
@@ -116,8 +126,15 @@ static void send_parameters(struct sim_dispatcher *d, uint64_t peer, const struc
 			p->jobs = check_realloc(p->jobs, p->job_count + 8, sizeof *p->jobs);
 		p->jobs[p->job_count++] = ref;
 	}
-	if (out.definitions.count + out.jobs.count > 0)
+	if (out.definitions.count + out.jobs.count == 0)
+		return;
+	if (after_lsn == 0)
 		send_now(d, peer, MESSAGE_PARAMETERS, &out);
+	else
+		wait_for(d, &(struct sim_waiting){.after_lsn = after_lsn,
+						  .kind = DISPATCHER_SEND,
+						  .peer = peer,
+						  .frame = encode(MESSAGE_PARAMETERS, &out)});
 }
 
 static void answer_need(struct sim_dispatcher *d, const struct dispatcher_parameters *e)
@@ -212,15 +229,6 @@ static void carry_out(struct sim_dispatcher *d, struct sim_waiting *w)
 	w->frame = NULL;
 }
 
-static void wait_for(struct sim_dispatcher *d, const struct sim_waiting *w)
-{
-	if (d->waiting_count == d->waiting_capacity) {
-		d->waiting_capacity = d->waiting_capacity ? 2 * d->waiting_capacity : 64;
-		d->waiting = check_realloc(d->waiting, d->waiting_capacity, sizeof *d->waiting);
-	}
-	d->waiting[d->waiting_count++] = *w;
-}
-
 static uint32_t cursor_of(struct bytes b)
 {
 	uint32_t piece = 0;
@@ -238,7 +246,7 @@ static void take(struct sim_dispatcher *d, const struct dispatcher_effect *e)
 	case DISPATCHER_SEND:
 		cover_send(d->sim, &e->send);
 		if (e->send.type == MESSAGE_LEASES)
-			send_parameters(d, e->send.peer, e->send.body);
+			send_parameters(d, e->send.peer, e->send.body, e->after_lsn);
 		if (e->after_lsn == 0) {
 			send_now(d, e->send.peer, e->send.type, e->send.body);
 			return;
