@@ -133,6 +133,8 @@ static enum token_fate fate_of(struct dispatcher_core *core, struct worker *work
 {
 	struct job_row *row = job_get_live(core, t->job);
 	struct lease_entry *lease = lease_find(&core->d, t->token);
+	bool known =
+	    lease != NULL && lease->worker == worker && lease->job == t->job && lease->phase == t->phase;
 	struct shard_set listed = {0};
 	enum token_fate fate;
 
@@ -140,8 +142,11 @@ static enum token_fate fate_of(struct dispatcher_core *core, struct worker *work
 		return TOKEN_KILL;
 	add_valid(core, &listed, &t->running, row->shard_count);
 	add_valid(core, &listed, &t->unstarted, row->shard_count);
-	add_valid(core, &listed, &t->unreported, row->shard_count);
-	if (lease != NULL && lease->worker == worker && lease->job == t->job && lease->phase == t->phase)
+	/* What has ended is not adopted: it may be that its outcome was taken and only the word that it was
+	 * got lost. Done it counts from any token; a failure would count a second time. */
+	if (known)
+		add_valid(core, &listed, &t->unreported, row->shard_count);
+	if (known)
 		fate = keep_known(core, lease, &listed, seen);
 	else
 		fate = adopt(core, worker, row, t, &listed, seen);

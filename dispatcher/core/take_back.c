@@ -38,7 +38,8 @@ static void add_suspect(struct shard_count_range_list *list, struct range r, uin
 }
 
 /* One shard too often in work when its worker was lost is dead; more than one are cut in two, each part
- * to be leased by itself, until the one that kills is found. */
+ * to be leased by itself, until the one that kills is found. What is left of a larger lease is not dead,
+ * however often: it was not alone on the worker (see ALONE_CRASHES), another may have killed it. */
 static void crash_one(struct dispatcher_core *core, const struct lease_entry *lease, uint32_t crashes)
 {
 	struct range_list held = held_ranges(core, lease);
@@ -55,7 +56,7 @@ static void crash_one(struct dispatcher_core *core, const struct lease_entry *le
 		uint64_t middle = whole.first + whole.count / 2;
 
 		core->shards_lost += whole.count;
-		if (whole.count == 1 && crashes >= core->config.crashes_max) {
+		if (lease->count == 1 && crashes >= core->config.crashes_max) {
 			r.dead.items[r.dead.count++] = whole;
 			continue;
 		}

@@ -77,11 +77,11 @@ void disk_submit(struct disk *d, struct bytes payload, uint32_t record_count, ui
 	CHECK(!d->in_flight && record_count > 0);
 	if (payload.size > disk_payload_bytes_max(d))
 		world_fail(w, "a commit of %zu bytes does not fit into a segment", payload.size);
-	d->chain.epoch = epoch;
 	if (s->used_bytes + frame_size_bytes(payload.size) > d->segment_bytes) {
 		add_segment(d);
 		s = last_segment(d);
 	}
+	d->chain.epoch = epoch;
 	frame_encode(&d->chain, s->seed, payload, record_count, &frame);
 	d->in_flight = true;
 	d->flight_offset = s->used_bytes;
@@ -114,7 +114,7 @@ void disk_crash(struct disk *d)
 	struct world *w = d->world;
 	struct disk_segment *s = last_segment(d);
 	uint8_t *at = s->bytes + d->flight_offset;
-	size_t sectors = d->flight_size / SECTOR_BYTES;
+	size_t sectors = (FRAME_HEADER_BYTES + d->flight_payload + SECTOR_BYTES - 1) / SECTOR_BYTES;
 	uint64_t how;
 
 	if (!d->in_flight)

@@ -34,7 +34,7 @@ static void cut_off(struct sim *s)
 	uint32_t only = any_worker(s);
 	bool all = world_chance(&s->world, 200000);
 
-	s->oracle.losses++;
+	s->world.harm_count++;
 	coverage_fault(s->coverage, FAULT_PARTITION, until);
 	for (uint32_t host = 1; host <= s->scenario.worker_count; host++)
 		if (all || host == only)
@@ -46,7 +46,7 @@ static void pause_one(struct sim *s)
 	uint32_t host = world_chance(&s->world, 400000) ? HOST_DISPATCHER : any_worker(s);
 	usec_t until = s->world.now_us + any_length(s);
 
-	s->oracle.losses++;
+	s->world.harm_count++;
 	SAY(&s->world, "host %u stands still for %.3f s", host, (double)(until - s->world.now_us) / 1e6);
 	coverage_fault(s->coverage, FAULT_PAUSE, until);
 	s->world.hosts[host].paused_until_us = until;
@@ -78,14 +78,17 @@ static void strike(struct sim *s)
 	else if ((roll -= c->w_partition) < c->w_pause)
 		pause_one(s);
 	else if ((roll -= c->w_pause) < c->w_worker_crash) {
-		s->oracle.losses++;
+		s->world.harm_count++;
 		if (world_chance(&s->world, 250000))
 			sim_worker_lose_slot(&s->workers[any_worker(s)]);
 		else
 			sim_worker_crash(&s->workers[any_worker(s)], "killed");
-	} else if ((roll -= c->w_worker_crash) < c->w_dispatcher_crash)
-		sim_dispatcher_crash(&s->dispatcher, "killed");
-	else if ((roll -= c->w_dispatcher_crash) < c->w_wall)
+	} else if ((roll -= c->w_worker_crash) < c->w_dispatcher_crash) {
+		if (world_chance(&s->world, 600000))
+			s->dispatcher.doomed = true;
+		else
+			sim_dispatcher_crash(&s->dispatcher, "killed");
+	} else if ((roll -= c->w_dispatcher_crash) < c->w_wall)
 		jump_wall(s);
 	else
 		s->disk.slow_until_us = s->world.now_us + world_between(&s->world, 0, 3 * USEC_PER_SEC);
@@ -111,7 +114,11 @@ void sim_calm(struct sim *s)
 
 	SAY(w, "calm: faults are over");
 	s->calm = true;
+	s->dispatcher.doomed = false;
 	s->net.faults = (struct net_faults){0};
+	/* Held jobs wait for a time of day: the clocks are set right. */
+	for (uint32_t host = 0; host < SIM_HOSTS_MAX; host++)
+		w->hosts[host].wall_offset_us = w->hosts[host].wall_home_us;
 	for (uint32_t host = 1; host <= s->scenario.worker_count; host++)
 		world_push(w, w->now_us + world_between(w, 0, USEC_PER_SEC), SIM_START, host, 0, 0, NULL);
 	for (uint64_t i = 0; i < SIM_JOBS_MAX; i++)

@@ -102,6 +102,7 @@ static usec_t arrival(struct net *n, struct conn *c, enum net_way way)
 
 	if (world_chance(w, n->faults.delay_ppm)) {
 		at += world_between(w, USEC_PER_MSEC, 3 * USEC_PER_SEC);
+		w->harm_count++;
 		coverage_fault(n->coverage, FAULT_DELAY, at);
 	}
 	if (at < n->links[c->host].cut_until_us[way])
@@ -122,6 +123,7 @@ static void send(struct net *n, struct conn *c, enum net_way way, struct bytes f
 
 	if (world_chance(w, n->faults.loss_ppm)) {
 		n->lost_count++;
+		w->harm_count++;
 		coverage_fault(n->coverage, FAULT_LOSS, w->now_us);
 		SAY(w, "net: a frame %s w%u is lost, its connection will break",
 		    way == NET_UP ? "from" : "to", c->host);

@@ -61,7 +61,7 @@ struct oracle_lease *oracle_lease(struct oracle *o, struct token t)
 	world_fail(o->world, "token %u.%llu was never granted", t.epoch, (unsigned long long)t.lease);
 }
 
-void oracle_granted(struct oracle *o, const struct lease *l, uint64_t life)
+void oracle_granted(struct oracle *o, const struct lease *l)
 {
 	struct oracle_job *j = oracle_job(o, l->job);
 	struct range r = {l->first, l->count};
@@ -89,7 +89,7 @@ void oracle_granted(struct oracle *o, const struct lease *l, uint64_t life)
 	}
 	ol = &o->leases[o->lease_count++];
 	*ol = (struct oracle_lease){
-	    .token = l->token, .job = (size_t)(j - o->jobs), .phase = l->phase, .range = r, .life = life};
+	    .token = l->token, .job = (size_t)(j - o->jobs), .phase = l->phase, .range = r};
 	SAY(o->world, "d: grants %u.%llu: job %llu phase %u shards %u+%u", l->token.epoch,
 	    (unsigned long long)l->token.lease, (unsigned long long)l->job, l->phase, r.first, r.count);
 }

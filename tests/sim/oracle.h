@@ -58,7 +58,6 @@ struct oracle_lease {
 	size_t job; /* index */
 	uint32_t phase;
 	struct range range;
-	uint64_t life;		       /* of the worker it was granted to */
 	struct shard_set well, synced; /* executed with success; output on disk */
 };
 
@@ -77,7 +76,6 @@ struct oracle {
 	size_t lease_count, lease_capacity;
 	uint64_t seen_lsn; /* records up to this one were read */
 	struct oracle_event events[SIM_JOBS_MAX];
-	uint64_t losses; /* of workers, not by their shards' fault: killed, cut off, paused */
 	uint32_t epoch;
 };
 
@@ -93,7 +91,7 @@ struct oracle_job *oracle_job(struct oracle *o, uint64_t id);
 struct shard_facts *oracle_facts(struct oracle_job *j, uint32_t phase, uint32_t shard);
 
 /* A lease leaves the dispatcher: its job must be durable. */
-void oracle_granted(struct oracle *o, const struct lease *l, uint64_t life);
+void oracle_granted(struct oracle *o, const struct lease *l);
 /* Executions. A shard whose success could not be synced has failed after all. */
 void oracle_well(struct oracle *o, struct token t, struct range r);
 void oracle_synced(struct oracle *o, struct token t, struct range r);

@@ -217,7 +217,7 @@ static void crash_dead(struct oracle *o, struct oracle_job *j, uint32_t phase, s
 		if (i >= ORACLE_FATED)
 			continue;
 		f = oracle_facts(j, phase, (uint32_t)i);
-		if (f->crashes < o->scenario->crashes_max || (!f->kills && o->losses == 0))
+		if (f->crashes < o->scenario->crashes_max || (!f->kills && o->world->harm_count == 0))
 			world_fail(o->world, "shard %llu of job %llu is dead of %u crashes, and %s",
 				   (unsigned long long)i, (unsigned long long)j->id, f->crashes,
 				   f->kills ? "that is too few" : "never took a worker with it");

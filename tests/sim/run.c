@@ -161,6 +161,10 @@ static void happen(struct sim *s, const struct sim_event *e)
 	case SIM_FAULT:
 		sim_fault(s);
 		break;
+	case SIM_DOOM:
+		if (e->a == s->dispatcher.life)
+			sim_dispatcher_crash(&s->dispatcher, "killed in a commit");
+		break;
 	case SIM_CALM:
 		sim_calm(s);
 		break;
@@ -177,6 +181,8 @@ static void still_alive(struct sim *s)
 
 	if (w->now_us > s->scenario.calm_at_us + QUIET_WITHIN_US || w->event_count > EVENTS_MAX) {
 		oracle_is_quiet(&s->oracle, why, sizeof why);
+		if (w->trace)
+			sim_describe(s);
 		world_fail(w, "not quiet %.0f s after the last fault, %llu events: %s",
 			   (double)(w->now_us - s->scenario.calm_at_us) / 1e6,
 			   (unsigned long long)w->event_count, why);

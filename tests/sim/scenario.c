@@ -174,7 +174,7 @@ void scenario_draw(struct scenario *s, struct world *w)
 	s->journal_tiny = world_chance(w, 350000);
 	s->heartbeat_us = pick(w, 300, 1500) * USEC_PER_MSEC;
 	s->timeout_us = s->heartbeat_us * pick(w, 3, 6);
-	s->crashes_max = pick(w, 2, 5);
+	s->crashes_max = pick(w, 3, 5); /* from the second on a suspect is alone on its worker */
 	s->history_lag_us = world_chance(w, 500000) ? 5 * USEC_PER_MSEC : pick(w, 10000, 3000000);
 	s->job_count = pick(w, 1, world_chance(w, 700000) ? 3 : 6);
 	s->calm_at_us = pick(w, 1, 25) * USEC_PER_SEC;

@@ -36,6 +36,9 @@ struct sim_result {
 /* coverage is added to. */
 void sim_run(uint64_t seed, bool trace, struct coverage *coverage, struct sim_result *ret);
 
+/* describe.c: who holds what, as lines of the story. */
+void sim_describe(struct sim *s);
+
 /* faults.c: SIM_FAULT, SIM_CALM. */
 void sim_fault(struct sim *s);
 void sim_calm(struct sim *s);

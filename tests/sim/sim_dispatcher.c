@@ -23,6 +23,7 @@ static void process_ends(struct sim_dispatcher *d)
 	dispatcher_core_destroy(d->core);
 	d->core = NULL;
 	d->life = 0;
+	d->doomed = false;
 	d->tick_at_us = USEC_NEVER;
 	d->batch_count = 0;
 	d->carry_end_lsn = d->carry_done_lsn = 0;
@@ -78,6 +79,9 @@ static void submit(struct sim_dispatcher *d)
 	disk_submit(disk, BYTES(d->records.data, size), records, d->epoch, d->life);
 	memmove(d->records.data, d->records.data + size, d->records.size - size);
 	d->records.size -= size;
+	if (d->doomed)
+		world_push(&d->sim->world, d->sim->world.now_us + 1, SIM_DOOM, HOST_DISPATCHER, d->life, 0,
+			   NULL);
 	d->batch_count -= count;
 	memmove(d->batches, d->batches + count, d->batch_count * sizeof *d->batches);
 }
@@ -149,7 +153,13 @@ void sim_dispatcher_tick(struct sim_dispatcher *d)
 
 void sim_dispatcher_frame(struct sim_dispatcher *d, uint64_t peer, struct bytes frame)
 {
+	struct view_counters v;
+
 	sim_dispatcher_step(d, INPUT_MESSAGE, &(struct input_message){.peer = peer, .frame = frame});
+	dispatcher_view_counters(d->core, &v);
+	if (v.late + v.duplicate > d->late_count)
+		coverage_hit(d->sim->coverage, ROW_LATE, d->sim->world.now_us);
+	d->late_count = v.late + v.duplicate;
 }
 
 void sim_dispatcher_gone(struct sim_dispatcher *d, struct uuid worker)

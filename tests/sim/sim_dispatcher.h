@@ -16,6 +16,7 @@ struct sim_waiting {
 	enum dispatcher_effect_kind kind;
 	uint64_t peer;
 	struct sim_frame *frame;
+	bool leases; /* the frame is LEASES */
 	struct dispatcher_reply reply;
 	uint64_t job;
 	uint32_t phase, shard_count, cursor;
@@ -65,6 +66,8 @@ struct sim_dispatcher {
 	struct sim_planner planners[2 * SIM_JOBS_MAX + 8];
 	uint64_t next_ticket;
 	uint64_t step_count, start_count;
+	uint64_t late_count; /* outcomes that counted for nothing, so far */
+	bool doomed;	     /* dies in its next commit */
 };
 
 void sim_dispatcher_init(struct sim_dispatcher *d, struct sim *sim);

@@ -60,6 +60,24 @@ static void wait_for(struct sim_dispatcher *d, const struct sim_waiting *w)
 	d->waiting[d->waiting_count++] = *w;
 }
 
+static void leases_leave(struct sim_dispatcher *d, const struct leases *l)
+{
+	for (uint32_t i = 0; i < l->leases.count; i++)
+		oracle_granted(&d->sim->oracle, &l->leases.items[i]);
+}
+
+static void late_leases_leave(struct sim_dispatcher *d, const struct sim_frame *f)
+{
+	struct bytes frame = BYTES(f->data, f->size);
+	uint32_t type;
+	void *body;
+
+	arena_reset(&d->arena);
+	if (codec_union_decode(&message_union, &frame, &type, &body, &d->arena, NULL) < 0)
+		world_fail(&d->sim->world, "LEASES cannot be decoded");
+	leases_leave(d, body);
+}
+
 /* ---- parameters ---- */
 
 static void add_definition(struct sim_dispatcher *d, struct parameters *p, struct bytes sha256)
@@ -115,7 +133,6 @@ static void send_parameters(struct sim_dispatcher *d, uint64_t peer, const struc
 		struct job_ref ref = {.job = lease->job, .phase = lease->phase};
 		uint64_t bit = 1ull << lease->definition.data[0];
 
-		oracle_granted(&d->sim->oracle, lease, p->life);
 		if (!(p->definitions & bit))
 			add_definition(d, &out, lease->definition);
 		p->definitions |= bit;
@@ -204,6 +221,8 @@ static void carry_out(struct sim_dispatcher *d, struct sim_waiting *w)
 	switch (w->kind) {
 	case DISPATCHER_SEND:
 	case DISPATCHER_PARAMETERS:
+		if (w->leases)
+			late_leases_leave(d, w->frame);
 		if (w->frame != NULL)
 			net_send_down(&d->sim->net, w->peer, BYTES(w->frame->data, w->frame->size));
 		break;
@@ -248,11 +267,14 @@ static void take(struct sim_dispatcher *d, const struct dispatcher_effect *e)
 		if (e->send.type == MESSAGE_LEASES)
 			send_parameters(d, e->send.peer, e->send.body, e->after_lsn);
 		if (e->after_lsn == 0) {
+			if (e->send.type == MESSAGE_LEASES)
+				leases_leave(d, e->send.body);
 			send_now(d, e->send.peer, e->send.type, e->send.body);
 			return;
 		}
 		w.peer = e->send.peer;
 		w.frame = encode(e->send.type, e->send.body);
+		w.leases = e->send.type == MESSAGE_LEASES;
 		break;
 	case DISPATCHER_REPLY:
 		w.reply = e->reply;

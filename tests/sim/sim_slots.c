@@ -48,7 +48,7 @@ void sim_slot_arm(struct sim_worker *w, const struct worker_arm *a)
 			   a->slot);
 	if (!s->cell_held[0] && !s->cell_held[1] && a->cell != s->current)
 		world_fail(world, "w%u arms the cells of slot %u out of turn", w->host, a->slot);
-	if (a->run != &a->definition->phases.items[a->phase] || a->parameters->job != a->job ||
+	if (a->run != &a->definition->phases.items[a->phase > 0] || a->parameters->job != a->job ||
 	    a->parameters->phase != a->phase)
 		world_fail(world, "w%u arms job %llu with another's parameters", w->host,
 			   (unsigned long long)a->job);
@@ -133,6 +133,7 @@ static bool slot_begin(struct sim_worker *w, struct sim_slot *s)
 					oracle_facts(oj, phase, s->work.first)->ended);
 	}
 	s->busy = true;
+	s->begun_us = world->now_us;
 	s->stopping = false;
 	s->attempt = ++w->next_attempt;
 	world_push(world, world->now_us + work_takes(w, j, s->work.count, s->fate), SIM_ATTEMPT, w->host,
@@ -209,7 +210,7 @@ bool sim_slot_attempt(struct sim_worker *w, struct sim_slot *s, struct failure *
 		s->answer[s->current] = true;
 		return true;
 	}
-	s->run_us += (uint64_t)world_between(world, 0, 2) + s->work.count;
+	s->run_us += (uint64_t)(world->now_us - s->begun_us);
 	SAY(world, "w%u: shards %u+%u of %u.%llu end: fate %d", w->host, s->work.first, s->work.count,
 	    t.epoch, (unsigned long long)t.lease, (int)s->fate);
 	switch (s->fate) {

@@ -26,6 +26,8 @@ void sim_worker_fini(struct sim_worker *w)
 	free(w->outputs);
 }
 
+static const char *const of_shard = "of a shard";
+
 static void process_ends(struct sim_worker *w)
 {
 	worker_core_destroy(w->core);
@@ -95,6 +97,8 @@ static bool carry_out(struct sim_worker *w, const struct worker_effect *e)
 		if (e->exit.code == WORKER_EXIT_REFUSED)
 			world_fail(&w->sim->world, "w%u was refused: %.*s", w->host, (int)e->exit.why.size,
 				   (const char *)e->exit.why.data);
+		if (e->exit.code == WORKER_EXIT_DRAINED)
+			coverage_hit(w->sim->coverage, ROW_BYE, w->sim->world.now_us);
 		return true;
 	default:
 		break;
@@ -208,7 +212,7 @@ void sim_worker_start(struct sim_worker *w)
 	if (world_chance(world, 300000))
 		config.report_ranges_max = (uint32_t)world_between(world, 2, 8);
 	if (world_chance(world, 200000))
-		config.tokens_max = (uint32_t)world_between(world, 16, 24);
+		config.tokens_max = (uint32_t)world_between(world, 64, 100);
 	if (world_chance(world, 300000))
 		config.cache_bytes_max = 1;
 	w->core = worker_core_create(&config);
@@ -230,7 +234,7 @@ void sim_worker_crash(struct sim_worker *w, const char *why)
 		return;
 	SAY(world, "w%u: dies (%s)", w->host, why);
 	coverage_fault(w->sim->coverage, FAULT_WORKER_CRASH, world->now_us);
-	w->sim->oracle.losses++;
+	world->harm_count += why != of_shard;
 	w->last_died = true;
 	if (world_chance(world, 500000)) /* somebody saw it */
 		world_push(world, world->now_us + world_between(world, 0, 2 * USEC_PER_SEC), SIM_SUPERVISOR,
@@ -302,7 +306,7 @@ void sim_worker_attempt(struct sim_worker *w, uint64_t attempt)
 			sim_slot_progress(w, i, s->current, failed.count ? &failed : NULL, &in.progress);
 			step(w, &in);
 		} else if (crash) {
-			sim_worker_crash(w, "of a shard");
+			sim_worker_crash(w, of_shard);
 		} else {
 			sim_slots_begin(w);
 		}

@@ -19,6 +19,7 @@ struct sim_slot {
 	uint32_t current;    /* the cell in work */
 	bool busy, stopping; /* an attempt is in work */
 	uint64_t attempt;    /* its number, for the event that ends it */
+	usec_t begun_us;
 	struct range work;
 	enum fate fate;
 	/* Ended, the core not yet told. */

@@ -18,7 +18,8 @@ void world_init(struct world *w, uint64_t seed, bool trace)
 	rng_seed(&w->rng, seed);
 	for (size_t i = 0; i < SIM_HOSTS_MAX; i++) {
 		w->hosts[i].mono_offset_us = world_between(w, 1, 1000 * USEC_PER_SEC);
-		w->hosts[i].wall_offset_us = world_between(w, -USEC_PER_SEC, USEC_PER_SEC);
+		w->hosts[i].wall_home_us = world_between(w, -USEC_PER_SEC, USEC_PER_SEC);
+		w->hosts[i].wall_offset_us = w->hosts[i].wall_home_us;
 	}
 }
 

@@ -29,6 +29,7 @@ enum sim_kind {
 	SIM_SYNC,	   /* host's output sync ends; a = incarnation, b = ticket */
 	SIM_CLIENT,	   /* a = number of the client's action */
 	SIM_FAULT,	   /* the next fault */
+	SIM_DOOM,	   /* the dispatcher dies while a commit is in flight; a = life */
 	SIM_CALM,	   /* faults are over */
 	SIM_SUPERVISOR,	   /* a = number of the worker's life: GONE is told */
 	SIM_SCALER,
@@ -53,6 +54,7 @@ struct sim_event {
 struct host {
 	usec_t mono_offset_us; /* its boot: mono = world time + this */
 	usec_t wall_offset_us;
+	usec_t wall_home_us;	/* what the offset is when the clock is right */
 	usec_t paused_until_us; /* its process does nothing before; what arrives waits */
 };
 
@@ -66,8 +68,9 @@ struct world {
 	uint64_t next_seq;
 	uint64_t digest;
 	uint64_t event_count;
-	bool trace;  /* tell the story on stdout */
-	jmp_buf out; /* where a failure goes */
+	uint64_t harm_count; /* faults for which a worker may be lost, by no fault of its shards */
+	bool trace;	     /* tell the story on stdout */
+	jmp_buf out;	     /* where a failure goes */
 	char failure[1200];
 };
 

@@ -157,7 +157,8 @@ struct worker_arm {
 	/* These three and slice live, unchanged, until the core is told of the release or of the
 	 * slot's loss: slot threads may read them. */
 	const struct run_definition *definition;
-	const struct phase_run *run; /* = &definition->phases.items[phase] */
+	const struct phase_run
+	    *run; /* definition->phases.items[phase], or the last: levels of a gather tree */
 	const struct job_parameters *parameters;
 };
 

@@ -76,6 +76,11 @@ static void part_fail(struct worker_core *c, struct part *p, const char *why)
 	worker_part_destroy(c, p);
 }
 
+const struct phase_run *worker_held_run(const struct held *l, const struct run_definition *d)
+{
+	return &d->phases.items[l->phase < d->phases.count ? l->phase : d->phases.count - 1];
+}
+
 /* Waiting parts whose parameters are here go to the queue of their shape. */
 static void part_route(struct worker_core *c, struct part *p)
 {
@@ -87,13 +92,13 @@ static void part_route(struct worker_core *c, struct part *p)
 	if (l->definition->value == NULL || l->parameters->value == NULL)
 		return;
 	d = &l->definition->value->definition;
-	if (l->phase >= d->phases.count) {
+	if (d->phases.count == 0 || (l->phase > 0 && d->phases.count == 1)) {
 		snprintf(why, sizeof(why), "the lease is of phase %u, the definition has %u", l->phase,
 			 d->phases.count);
 		part_fail(c, p, why);
 		return;
 	}
-	k = worker_class_of(c, &d->phases.items[l->phase].run.shape, l->memory_bytes, why, sizeof(why));
+	k = worker_class_of(c, &worker_held_run(l, d)->run.shape, l->memory_bytes, why, sizeof(why));
 	if (k == NULL) {
 		part_fail(c, p, why);
 		return;

@@ -16,7 +16,7 @@ static void end_shards(struct part *p, uint32_t first, uint32_t count)
 static void take_outcomes(struct worker_core *c, struct part *p, const struct worker_slot_progress *in)
 {
 	struct held *l = p->lease;
-	bool durable = p->definition->definition.phases.items[l->phase].run.durable_output;
+	bool durable = worker_held_run(l, &p->definition->definition)->run.durable_output;
 
 	for (uint32_t i = 0; i < in->done.count; i++) {
 		end_shards(p, in->done.items[i].first, in->done.items[i].count);

@@ -31,7 +31,7 @@ usec_t worker_reports_deadline(const struct worker_core *c)
 {
 	usec_t at = USEC_NEVER;
 
-	if (c->fresh != NULL && c->syncing == NULL)
+	if (c->fresh != NULL && !c->sync_running)
 		at = sync_pace_us(c);
 	if (have_news(c) && pace_us(c) < at)
 		at = pace_us(c);
@@ -68,21 +68,25 @@ static void sync_start(struct worker_core *c)
 			list[n++] = r.first + i;
 	shard_set_fini(&segments);
 	c->sync_us = c->now_us;
+	c->sync_running = true;
 	sync = (struct worker_sync){.generation = ++c->sync_generation, .segments = list, .segment_count = n};
 	worker_effect_push(c, WORKER_SYNC)->sync = sync;
 }
 
-static int sync_expected(const struct worker_core *c, uint64_t generation, struct error *reterr)
+/* What it covered may be gone by now: killed. It is under way all the same, until its answer. */
+static int sync_ended(struct worker_core *c, uint64_t generation, struct error *reterr)
 {
-	if (generation == c->sync_generation)
+	if (generation == c->sync_generation) {
+		c->sync_running = false;
 		return 0;
+	}
 	return error_set(reterr, ERR_INVALID, "sync %llu ended, %llu is under way",
 			 (unsigned long long)generation, (unsigned long long)c->sync_generation);
 }
 
 int worker_reports_synced(struct worker_core *c, uint64_t generation, struct error *reterr)
 {
-	int rc = sync_expected(c, generation, reterr);
+	int rc = sync_ended(c, generation, reterr);
 
 	while (rc == 0 && c->syncing != NULL)
 		worker_tally_move(c, c->syncing, &c->ready);
@@ -93,7 +97,7 @@ int worker_reports_synced(struct worker_core *c, uint64_t generation, struct err
 int worker_reports_sync_failed(struct worker_core *c, const struct worker_sync_failed *f,
 			       struct error *reterr)
 {
-	int rc = sync_expected(c, f->generation, reterr);
+	int rc = sync_ended(c, f->generation, reterr);
 
 	while (rc == 0 && c->syncing != NULL) {
 		worker_tally_spoil(c, c->syncing, FAILURE_OUTPUT, f->code, f->why);
@@ -191,7 +195,7 @@ static void resend(struct worker_core *c)
 
 void worker_reports_flush(struct worker_core *c)
 {
-	if (c->fresh != NULL && c->syncing == NULL && c->now_us >= sync_pace_us(c))
+	if (c->fresh != NULL && !c->sync_running && c->now_us >= sync_pace_us(c))
 		sync_start(c);
 	if (c->link != WORKER_IN_SESSION)
 		return;

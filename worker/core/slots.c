@@ -154,7 +154,7 @@ static void arm(struct worker_core *c, struct slot *s, struct part *p)
 								     .slice = l->slice,
 								     .shape = s->class->shape,
 								     .definition = d,
-								     .run = &d->phases.items[l->phase],
+								     .run = worker_held_run(l, d),
 								     .parameters = &p->job->job};
 }
 

@@ -225,7 +225,8 @@ struct worker_core {
 
 	/* report.c */
 	struct tally *fresh, *syncing, *ready;
-	uint64_t sync_generation;    /* of the SYNC under way, or the last one */
+	uint64_t sync_generation; /* of the SYNC under way, or the last one */
+	bool sync_running;
 	struct sent_report *reports; /* not acknowledged, oldest first */
 	uint32_t report_count;
 	uint64_t seq;
@@ -276,6 +277,9 @@ void worker_held_destroy(struct worker_core *c, struct held *l);
 void worker_held_resolve(struct worker_core *c);
 void worker_part_destroy(struct worker_core *c, struct part *p);
 bool worker_held_starts(const struct worker_core *c, const struct held *l);
+/* How the lease's shards are run; its definition is here. The levels of a gather tree (phases 1, 2, …)
+ * are all run as the definition's last phase says. */
+const struct phase_run *worker_held_run(const struct held *l, const struct run_definition *d);
 
 /* amounts.c */
 void worker_amounts_of_capacity(struct amounts *a, const struct resources *r);
