@@ -69,6 +69,7 @@ void worker_core_destroy(struct worker_core *c)
 		worker_held_destroy(c, c->leases);
 	worker_reports_fini(c);
 	worker_params_fini(c);
+	shard_set_fini(&c->leases_seen);
 	worker_slots_fini(c);
 	worker_effects_fini(&unseen);
 	arena_fini(&c->arena);

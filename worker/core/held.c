@@ -129,6 +129,36 @@ static bool lease_makes_sense(const struct lease *w)
 	       w->definition.size == SHA256_BYTES;
 }
 
+/* Ids first..last are forgotten. */
+static void unsee(struct worker_core *c, uint64_t first, uint64_t last)
+{
+	uint32_t slot = (uint32_t)(first % LEASE_ID_MODULUS);
+	uint32_t count = last - first >= LEASE_ID_MODULUS ? LEASE_ID_MODULUS : (uint32_t)(last - first + 1);
+	uint32_t up = count < LEASE_ID_MODULUS - slot ? count : LEASE_ID_MODULUS - slot;
+
+	shard_set_remove(&c->leases_seen, slot, up);
+	shard_set_remove(&c->leases_seen, 0, count - up);
+}
+
+/* Whether the session has brought this lease before. Exact for the last LEASES_REMEMBERED ids; what is
+ * older than that counts as a repeat. (Frames may overtake each other where one waits for its slice.) */
+static bool seen_before(struct worker_core *c, uint64_t id)
+{
+	uint64_t high = c->lease_high;
+	uint32_t slot = (uint32_t)(id % LEASE_ID_MODULUS);
+
+	if (id + LEASES_REMEMBERED <= high || (id <= high && shard_set_contains(&c->leases_seen, slot)))
+		return true;
+	if (id > high) {
+		if (id >= LEASES_REMEMBERED)
+			unsee(c, high >= LEASES_REMEMBERED ? high - LEASES_REMEMBERED : 0,
+			      id - LEASES_REMEMBERED);
+		c->lease_high = id;
+	}
+	shard_set_add(&c->leases_seen, slot, 1);
+	return false;
+}
+
 static void take(struct worker_core *c, const struct lease *w)
 {
 	bool room = HASH_COUNT(c->leases) < c->config.tokens_max &&
@@ -165,19 +195,20 @@ int worker_held_take_leases(struct worker_core *c, const struct leases *m, struc
 	}
 	for (uint32_t i = 0; i < m->leases.count; i++) {
 		const struct lease *w = &m->leases.items[i];
-		bool repeated = w->token.epoch != c->epoch || w->token.lease <= c->lease_high;
+		bool repeated;
 
-		if (PLANTED(stale_session_lease_started))
-			repeated = worker_held_find(c, w->token) != NULL;
 		if (!lease_makes_sense(w)) {
 			senseless++;
 			c->totals.leases_dropped++;
-		} else if (repeated) {
-			c->totals.leases_dropped++;
-		} else {
-			c->lease_high = w->token.lease;
-			take(c, w);
+			continue;
 		}
+		repeated = PLANTED(stale_session_lease_started)
+			       ? worker_held_find(c, w->token) != NULL
+			       : w->token.epoch != c->epoch || seen_before(c, w->token.lease);
+		if (repeated)
+			c->totals.leases_dropped++;
+		else
+			take(c, w);
 	}
 	return senseless == 0
 		   ? 0

@@ -88,7 +88,8 @@ static void send_register(struct worker_core *c)
 	m->draining = c->draining;
 	m->tokens.items = worker_effect_alloc(c, HASH_COUNT(c->leases) * sizeof(struct held_token));
 	HASH_ITER (hh, c->leases, l, tmp) {
-		if (!l->killed && list_token(c, l, &m->tokens.items[m->tokens.count], &room))
+		if (m->tokens.count < TOKENS_PER_WORKER_MAX && !l->killed &&
+		    list_token(c, l, &m->tokens.items[m->tokens.count], &room))
 			m->tokens.count++;
 	}
 	c->register_us = c->now_us + c->register_delay_us / 2 +
@@ -168,6 +169,7 @@ int worker_session_registered(struct worker_core *c, const struct registered *m,
 	c->session = m->session;
 	c->epoch = m->epoch;
 	c->lease_high = 0;
+	shard_set_clear(&c->leases_seen);
 	c->heartbeat_us = m->heartbeat_us > 0 ? m->heartbeat_us : c->config.heartbeat_us;
 	c->timeout_us = m->timeout_us > 0 ? m->timeout_us : c->config.timeout_us;
 	c->heard_us = c->now_us;

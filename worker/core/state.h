@@ -25,6 +25,8 @@
 #define SHA256_BYTES 32
 #define WHY_BYTES_MAX 400
 #define REGISTER_RANGES_MAX (4 * RANGES_PER_REPORT_MAX)
+#define LEASES_REMEMBERED (1u << 20) /* ids of a session by which a repeat is told */
+#define LEASE_ID_MODULUS (1u << 31)
 #define AMOUNTS (3 + NAMED_RESOURCES_MAX)
 
 /* ---- parameters.c: definitions and jobs that leases name ---- */
@@ -194,7 +196,8 @@ struct worker_core {
 	uint64_t session;
 	uint32_t epoch;
 	uint64_t serial;
-	uint64_t lease_high; /* lease ids of this session up to here were seen */
+	uint64_t lease_high;	      /* the highest lease id of this session */
+	struct shard_set leases_seen; /* ids of this session modulo LEASE_ID_MODULUS */
 	usec_t heartbeat_us, timeout_us;
 	usec_t heard_us, sent_us;
 	usec_t register_us, register_delay_us; /* when to try again */

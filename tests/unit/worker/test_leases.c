@@ -74,6 +74,34 @@ Test(leases, of_another_session_or_repeated_or_senseless_are_dropped)
 	rig_fini(&r);
 }
 
+Test(leases, that_overtook_another_frame_are_taken)
+{
+	static const struct {
+		uint64_t id;
+		bool taken;
+	} cases[] = {
+	    {100, true},	{90, true},	     {100, false},
+	    {90, false},	{5000000000, true},  {95, false /* too old to be told from a repeat */},
+	    {4999999999, true}, {4999999999, false}, {5000000000, false},
+	};
+	struct worker_config config = rig_config();
+	struct lease l;
+	struct leases m = {.leases = {&l, 1}};
+	struct rig r;
+
+	rig_ready(&r, &config, false);
+	m.session = r.session;
+	for (uint32_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		uint32_t before = rig_view(&r).leases;
+
+		l = rig_lease_of(&r, i, 1);
+		l.token.lease = cases[i].id;
+		cr_assert_eq(rig_frame(&r, MESSAGE_LEASES, &m), 0);
+		cr_assert_eq(rig_view(&r).leases, before + cases[i].taken, "%u", i);
+	}
+	rig_fini(&r);
+}
+
 Test(leases, wait_for_parameters_that_are_asked_for_until_they_come)
 {
 	struct worker_config config = rig_config();
