@@ -53,8 +53,19 @@ void slot_release_other(struct slot *s)
 	if (!cell_is_armed(&s->cells[other]))
 		return;
 	v = cell_peek(&s->cells[other]);
-	if (v.next == v.end)
-		release(s, other);
+	if (v.next != v.end)
+		return;
+	release(s, other);
+	s->other_released = true;
+}
+
+/* Cells are armed in turn. A newer cell that was emptied and released while the older one was in work
+ * leaves the turn with the older. */
+static void pass_turn(struct slot *s)
+{
+	if (!s->other_released)
+		s->turn = 1 - s->turn;
+	s->other_released = false;
 }
 
 /* One cell from its arming to its release. */
@@ -89,12 +100,13 @@ static void *slot_main(void *arg)
 		uint32_t cell = s->turn;
 
 		if (!cell_is_armed(&s->cells[cell])) {
-			slot_release_other(s);
+			CHECK(!cell_is_armed(&s->cells[1 - cell]) || cell_is_armed(&s->cells[cell]));
 			sleep_until_woken(s);
 			continue;
 		}
+		s->other_released = false;
 		run_cell(s, cell);
-		s->turn = 1 - cell;
+		pass_turn(s);
 	}
 	runner_end(s);
 	return NULL;

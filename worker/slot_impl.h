@@ -45,7 +45,8 @@ struct slot {
 	struct cell cells[SLOT_CELLS];
 	struct worker_arm arms[SLOT_CELLS]; /* written by the agent before it arms */
 	_Atomic bool stop[SLOT_CELLS];
-	uint32_t turn; /* the cell that is in work, or comes next */
+	uint32_t turn;	     /* the cell that is in work, or comes next */
+	bool other_released; /* while the cell in work was */
 	struct output output;
 	char scratch[4096]; /* the slot's own directory */
 	struct arena arena; /* of one attempt */

@@ -224,11 +224,11 @@ static void steal(struct worker_core *c, struct shape_class *k)
 	if (worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
 		hungry++;
 	DL_FOREACH (k->full, s) {
-		struct part *p = s->cells[s->turn ^ 1]; /* the newer */
+		struct part *p = s->cells[s->turn ^ 1]; /* the newer; NULL when it was emptied and released */
 
 		if (coming >= hungry)
 			return;
-		if (p->next > p->first || p->first == p->end || p->stopped)
+		if (p == NULL || p->next > p->first || p->first == p->end || p->stopped)
 			continue;
 		worker_slot_lower(c, p, p->first);
 		coming++;

@@ -193,3 +193,26 @@ Test(slots, late_words_of_a_cell_are_ignored)
 	cr_assert_eq(rig_view(&r).unstarted, 10);
 	rig_fini(&r);
 }
+
+/* The emptied second cell is free at once, while the slot is still busy with the first: an idle slot
+ * that looks for something to take over finds nothing there. */
+Test(slots, an_emptied_cell_is_released_while_the_older_one_works_on)
+{
+	struct worker_config config = rig_config();
+	struct rig r;
+
+	rig_ready(&r, &config, false);
+	for (uint32_t i = 0; i < 5; i++)
+		rig_lease(&r, i * 10, 10);
+	rig_begin(&r, 0, 1);
+	rig_begin(&r, 1, 10);
+	rig_end(&r, 1, 0, 0);	      /* 40+10 moves to slot 1 */
+	rig_progress(&r, 0, 1, true); /* early: slot 0 has its ten still in work */
+	rig_begin(&r, 1, 10);
+	rig_end(&r, 1, 0, 0); /* idle: looks at slot 0 again */
+	cr_assert_eq(rig_begin(&r, 0, 100), 9);
+	rig_end(&r, 0, 0, 0);
+	rig_lease(&r, 90, 5);
+	rig_begin(&r, 1, 5);
+	rig_fini(&r);
+}
