@@ -17,6 +17,7 @@
 #include "jobs/output_index.h"
 
 #define ENVIRON_BYTES_MAX ((size_t)4 << 20)
+#define UNNAMED ".new" /* behind the id, until the lock is taken */
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -119,7 +120,7 @@ static void sweep(struct home *h, const char *scratch)
 int home_open(struct home *h, const char *scratch, struct error *reterr)
 {
 	struct home home = {.lock_fd = -1};
-	char id[33], lock[3100];
+	char id[33], lock[3100], made[3050];
 	int rc;
 
 	if (getrandom(&home.worker, sizeof home.worker, 0) != (ssize_t)sizeof home.worker)
@@ -127,13 +128,20 @@ int home_open(struct home *h, const char *scratch, struct error *reterr)
 	uuid_text(&home.worker, id);
 	if ((size_t)snprintf(home.path, sizeof home.path, "%s/%s", scratch, id) >= sizeof home.path)
 		return error_set(reterr, ERR_LIMIT, "the path of scratch_dir is too long");
-	rc = fs_make_dirs(home.path, 0700, reterr);
+	/* Locked before it has its name: another worker that starts now would take it for a leftover. */
+	snprintf(made, sizeof made, "%s%s", home.path, UNNAMED);
+	rc = fs_make_dirs(made, 0700, reterr);
 	if (rc < 0)
 		return rc;
-	snprintf(lock, sizeof lock, "%s/lock", home.path);
+	snprintf(lock, sizeof lock, "%s/lock", made);
 	rc = fs_lock_file(lock, &home.lock_fd, NULL, reterr);
 	if (rc < 0)
 		return rc;
+	if (rename(made, home.path) < 0) {
+		error_set(reterr, ERR_IO, "cannot name the directory: %s", strerror(errno));
+		close(home.lock_fd);
+		return error_where(reterr, "%s", home.path);
+	}
 	sweep(&home, scratch);
 	*h = home;
 	return 0;
