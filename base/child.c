@@ -275,7 +275,7 @@ void child_close(struct child *c)
 const char *child_end_text(const struct child_end *end, char *buf, size_t size)
 {
 	if (!end->known)
-		snprintf(buf, size, "how is not known");
+		snprintf(buf, size, "unknown");
 	else if (end->exited)
 		snprintf(buf, size, "exit code %d", end->code);
 	else

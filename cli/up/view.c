@@ -49,10 +49,15 @@ void up_say_welcome(struct up *up)
 {
 	const struct up_plan *p = &up->plan;
 	const char *rules = params_text(p->params, PARAM_RULES_DIR);
-	/* The command finds the default state directory's socket by itself. */
-	bool usual =
-	    !params_is_set(p->params, PARAM_STATE_DIR) && !params_is_set(p->params, PARAM_API_SOCKET);
+	const char *option = "", *place = ""; /* the command finds the default state directory by itself */
 
+	if (params_is_set(p->params, PARAM_API_SOCKET)) {
+		option = " --api-socket=";
+		place = p->api_socket;
+	} else if (params_is_set(p->params, PARAM_STATE_DIR)) {
+		option = " --state-dir=";
+		place = p->state_dir;
+	}
 	up_say(up, "shardmill is up (dispatcher %d, scaler %d)", (int)up->dispatcher.child.pid,
 	       (int)up->scaler.child.pid);
 	up_say(up, "  state    %s%s", p->state_dir, up->new_state ? " (new)" : "");
@@ -64,8 +69,7 @@ void up_say_welcome(struct up *up)
 	for (size_t i = 0; i < params_list_count(p->params, PARAM_BUCKET); i++)
 		up_say(up, "  bucket   %s: each new file is an event",
 		       params_list_at(p->params, PARAM_BUCKET, i));
-	up_say(up, "  submit   shardmill submit %s%s%s--array 1-10 -- echo {}",
-	       usual ? "" : "--api-socket=", usual ? "" : p->api_socket, usual ? "" : " ");
+	up_say(up, "  submit   shardmill submit%s%s --array 1-10 -- echo {}", option, place);
 	up_say(up, "  stop     %s: workers finish what they run", up->view.terminal ? "Ctrl-C" : "SIGTERM");
 }
 

@@ -1,0 +1,224 @@
+#include "scaler/fleet.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/json.h"
+#include "jobs/output_index.h"
+
+#define CALL_US (2 * USEC_PER_SEC)
+#define ANSWER_DEPTH 16
+#define SHARD_US_FIRST USEC_PER_SEC /* of a shard of which nothing is known */
+
+void fleet_fini(struct fleet *f)
+{
+	free(f->workers);
+	*f = (struct fleet){0};
+}
+
+/* ---- asking ---- */
+
+static int get(struct http_client *http, const char *path, json_t **ret, struct error *reterr)
+{
+	const struct http_call call = {.method = "GET", .path = path, .timeout_us = CALL_US};
+	struct http_answer answer;
+	int rc = http_client_call(http, &call, &answer, reterr);
+
+	if (rc < 0)
+		return rc;
+	*ret = NULL;
+	if (answer.status == 200)
+		*ret = json_read(buf_bytes(&answer.body), HTTP_ANSWER_BYTES_MAX, ANSWER_DEPTH, reterr);
+	else
+		error_set(reterr, ERR_IO, "expected status 200, found %u", answer.status);
+	if (*ret == NULL) {
+		error_where(reterr, "GET %s", path);
+		rc = ERR_IO;
+	}
+	http_answer_fini(&answer);
+	return rc;
+}
+
+static uint64_t whole(const json_t *object, const char *name)
+{
+	json_int_t value = json_integer_value(json_object_get(object, name));
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+static double real(const json_t *object, const char *name)
+{
+	double value = json_number_value(json_object_get(object, name));
+
+	return value > 0 ? value : 0;
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+	const char *value = json_string_value(json_object_get(object, name));
+
+	return value != NULL ? value : "";
+}
+
+/* ---- workers ---- */
+
+static struct fleet_worker *by_id(struct fleet *f, const char *id_text)
+{
+	for (uint32_t i = 0; i < f->count; i++)
+		if (strcmp(f->workers[i].id_text, id_text) == 0)
+			return &f->workers[i];
+	return NULL;
+}
+
+struct fleet_worker *fleet_find(struct fleet *f, const char *provider_id)
+{
+	for (uint32_t i = 0; i < f->count; i++)
+		if (provider_id[0] != '\0' && strcmp(f->workers[i].provider_id, provider_id) == 0)
+			return &f->workers[i];
+	return NULL;
+}
+
+static struct fleet_worker *add(struct fleet *f, const struct uuid *id, const char *provider_id,
+				usec_t now_us)
+{
+	struct fleet_worker *w;
+
+	f->workers = check_realloc(f->workers, f->count + 1, sizeof *f->workers);
+	w = &f->workers[f->count++];
+	*w = (struct fleet_worker){.id = *id, .idle_since_us = now_us};
+	uuid_text(id, w->id_text);
+	snprintf(w->provider_id, sizeof w->provider_id, "%s", provider_id);
+	return w;
+}
+
+static void take_worker(struct fleet *f, const json_t *said, usec_t now_us)
+{
+	const char *state = text(said, "state");
+	struct fleet_worker *w;
+	struct uuid id;
+
+	if (uuid_parse(bytes_of(text(said, "id")), &id) < 0)
+		return;
+	w = by_id(f, text(said, "id"));
+	if (w == NULL)
+		w = add(f, &id, text(said, "provider_id"), now_us);
+	if (w->busy)
+		w->idle_since_us = now_us;
+	w->told = true;
+	w->missing_since_us = 0;
+	w->busy = whole(said, "leases") > 0;
+	w->draining = strcmp(state, "draining") == 0;
+}
+
+static int read_workers(struct http_client *http, json_t *all, struct error *reterr)
+{
+	char path[64] = "/v1/workers?limit=1000";
+	uint64_t next;
+
+	do {
+		json_t *page;
+		int rc = get(http, path, &page, reterr);
+
+		if (rc < 0)
+			return rc;
+		json_array_extend(all, json_object_get(page, "workers"));
+		next = whole(page, "next");
+		snprintf(path, sizeof path, "/v1/workers?limit=1000&cursor=%" PRIu64, next);
+		json_decref(page);
+	} while (next > 0 && json_array_size(all) < WORKERS_MAX);
+	return 0;
+}
+
+void fleet_miss(struct fleet *f, const struct provider_worker *p, usec_t now_us)
+{
+	struct fleet_worker *w = fleet_find(f, p->id);
+	struct uuid id;
+
+	if (w == NULL && uuid_parse(bytes_of(p->worker), &id) == 0) {
+		w = add(f, &id, p->id, now_us);
+		w->missing_since_us = now_us;
+		w->busy = true; /* for all we know */
+	}
+	if (w != NULL)
+		w->ours = true;
+}
+
+void fleet_prune(struct fleet *f)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < f->count; i++)
+		if (f->workers[i].missing_since_us == 0 || f->workers[i].ours)
+			f->workers[kept++] = f->workers[i];
+	f->count = kept;
+}
+
+bool fleet_counts(const struct fleet_worker *w, usec_t now_us)
+{
+	return w->missing_since_us == 0 || w->draining || now_us - w->missing_since_us < FLEET_MISSING_MAX_US;
+}
+
+/* ---- work ---- */
+
+static void take_demand(struct fleet *f, const json_t *said, uint64_t leased, usec_t now_us)
+{
+	struct scaler_demand d = {.leased_shards = leased};
+	json_t *shape;
+	size_t i;
+
+	f->unfit_shards = 0;
+	json_array_foreach(json_object_get(said, "shapes"), i, shape)
+	{
+		double cpus = real(shape, "cpus");
+
+		if (f->cpu_milli_max > 0 && cpus * 1000 > (double)f->cpu_milli_max) {
+			f->unfit_shards += whole(shape, "shards");
+			continue;
+		}
+		d.queued_shards += whole(shape, "shards");
+		d.work_us += (uint64_t)(real(shape, "runnable_seconds") * 1e6 * cpus);
+	}
+	if (d.queued_shards > 0)
+		f->shard_us = (usec_t)(d.work_us / d.queued_shards);
+	if (f->shard_us == 0)
+		f->shard_us = SHARD_US_FIRST;
+	d.work_us += leased * (uint64_t)f->shard_us;
+	if (d.queued_shards == 0)
+		f->queued_since_us = 0;
+	else if (f->queued_since_us == 0)
+		f->queued_since_us = now_us;
+	d.oldest_wait_us = f->queued_since_us > 0 ? now_us - f->queued_since_us : 0;
+	f->demand = d;
+}
+
+int fleet_read(struct fleet *f, struct http_client *http, const char *pool,
+	       bool (*known)(void *arg, const char *provider_id), void *arg, usec_t now_us,
+	       struct error *reterr)
+{
+	json_t *workers = json_array(), *demand = NULL, *one;
+	uint64_t leased = 0;
+	size_t i;
+	int rc = read_workers(http, workers, reterr);
+
+	if (rc == 0)
+		rc = get(http, "/v1/demand", &demand, reterr);
+	if (rc == 0) {
+		for (uint32_t k = 0; k < f->count; k++)
+			f->workers[k].told = f->workers[k].ours = false;
+		json_array_foreach(workers, i, one)
+		{
+			leased += whole(one, "leased_shards");
+			if (strcmp(text(one, "pool"), pool) == 0 || known(arg, text(one, "provider_id")))
+				take_worker(f, one, now_us);
+		}
+		for (uint32_t k = 0; k < f->count; k++)
+			if (!f->workers[k].told && f->workers[k].missing_since_us == 0)
+				f->workers[k].missing_since_us = now_us;
+		take_demand(f, demand, leased, now_us);
+	}
+	json_decref(workers);
+	json_decref(demand);
+	return rc;
+}
