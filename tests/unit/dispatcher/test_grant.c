@@ -1,0 +1,233 @@
+/* Which shards go to which worker, how many at a time, and what is asked back. */
+#include <criterion/criterion.h>
+
+#include "tests/unit/dispatcher/kit.h"
+
+static struct kit k;
+
+static void done_in(uint32_t worker, const struct kit_lease *l, uint64_t shard_us)
+{
+	struct range r = {l->first, l->count};
+	struct outcome o = {.token = l->token,
+			    .job = l->job,
+			    .phase = l->phase,
+			    .done = {&r, 1},
+			    .run_us = shard_us * l->count};
+
+	kit_report(&k, worker, &o, 1);
+}
+
+Test(grant, leases_begin_small_double_and_settle_at_the_lease_time)
+{
+	uint32_t largest = 0, previous = 1;
+
+	kit_open(&k);
+	kit_register(&k, 0, 1000);
+	kit_submit(&k, (struct kit_job){.shards = 1000000});
+	for (uint32_t i = 0; i < 40; i++) {
+		struct kit_lease *l = &k.workers[0].leases[i];
+
+		cr_assert_lt(i, k.workers[0].lease_count);
+		cr_assert_leq(l->count, 2 * previous);
+		previous = l->count > previous ? l->count : previous;
+		largest = l->count > largest ? l->count : largest;
+		done_in(0, l, 1000);
+	}
+	cr_assert_eq(largest, 250, "250 ms of shards of 1 ms");
+	kit_close(&k);
+}
+
+Test(grant, the_end_of_a_job_is_shared)
+{
+	kit_open(&k);
+	kit_register(&k, 0, 1000);
+	kit_submit(&k, (struct kit_job){.shards = 2000});
+	for (uint32_t i = 0; i < k.workers[0].lease_count; i++)
+		done_in(0, &k.workers[0].leases[i], 10);
+	cr_assert_eq(k.ended.done, 2000);
+	cr_assert_leq(kit_last_lease(&k, 0)->count, 2);
+	kit_close(&k);
+}
+
+Test(grant, short_shards_are_leased_ahead_and_long_ones_are_not)
+{
+	kit_open(&k);
+	kit_register(&k, 0, 2000);
+	kit_submit(&k, (struct kit_job){.shards = 100});
+	cr_assert_eq(k.workers[0].lease_count, 2, "nothing is known yet");
+	done_in(0, &k.workers[0].leases[0], 10 * USEC_PER_SEC);
+	cr_assert_eq(k.workers[0].lease_count, 5, "twice its slots, one done");
+	kit_close(&k);
+	kit_open(&k);
+	kit_register(&k, 0, 2000);
+	kit_submit(&k, (struct kit_job){.shards = 100});
+	done_in(0, &k.workers[0].leases[0], 31 * USEC_PER_SEC);
+	cr_assert_eq(k.workers[0].lease_count, 3);
+	kit_close(&k);
+}
+
+Test(grant, all_workers_get_what_they_can_begin_before_any_gets_more)
+{
+	kit_open(&k);
+	for (uint32_t i = 0; i < 8; i++)
+		kit_submit(&k, (struct kit_job){.shards = 1});
+	kit_register(&k, 0, 4000);
+	done_in(0, &k.workers[0].leases[0], 1000);
+	done_in(0, &k.workers[0].leases[1], 1000);
+	k.auto_durable = false;
+	for (uint32_t i = 0; i < 8; i++)
+		kit_submit(&k, (struct kit_job){.shards = 1});
+	kit_register(&k, 1, 4000);
+	kit_durable(&k);
+	cr_assert_eq(k.workers[1].lease_count - 0, 8 - (k.workers[0].lease_count - 8));
+	cr_assert_geq(k.workers[1].lease_count, 4);
+	kit_close(&k);
+}
+
+Test(grant, one_frame_carries_leases_of_many_jobs)
+{
+	kit_open(&k);
+	for (uint32_t i = 0; i < 20; i++)
+		kit_submit(&k, (struct kit_job){.shards = 1});
+	kit_register(&k, 0, 10000);
+	cr_assert_eq(k.workers[0].lease_count, 10);
+	for (uint32_t i = 0; i < 10; i++)
+		cr_assert_eq(k.workers[0].leases[i].job, i + 1, "the oldest first");
+	kit_close(&k);
+}
+
+Test(grant, higher_priority_goes_first_and_queues_share)
+{
+	kit_open(&k);
+	kit_submit(&k, (struct kit_job){.name = "low", .shards = 1, .priority = 1});
+	kit_submit(&k, (struct kit_job){.name = "high", .shards = 1, .priority = 2});
+	kit_register(&k, 0, 1000);
+	cr_assert_eq(k.workers[0].leases[0].job, 2);
+	kit_close(&k);
+	kit_open(&k);
+	kit_submit(&k, (struct kit_job){.shards = 100, .queue = "a"});
+	kit_submit(&k, (struct kit_job){.shards = 100, .queue = "b"});
+	kit_register(&k, 0, 10000);
+	uint32_t of_a = 0;
+
+	for (uint32_t i = 0; i < 10; i++)
+		of_a += k.workers[0].leases[i].job == 1;
+	cr_assert_eq(of_a, 5);
+	kit_close(&k);
+}
+
+Test(grant, shapes_that_do_not_fit_wait_and_others_go_on)
+{
+	uint64_t large;
+
+	kit_open(&k);
+	large = kit_submit(&k, (struct kit_job){.shards = 1, .cpu_milli = 8000, .priority = 9});
+	kit_submit(&k, (struct kit_job){.shards = 4});
+	k.workers[0].memory_bytes = GIB;
+	kit_register(&k, 0, 4000);
+	cr_assert_eq(k.workers[0].lease_count, 4);
+	cr_assert_eq(kit_view(&k, large).word, JOB_WORD_QUEUED);
+	kit_register(&k, 1, 8000);
+	cr_assert_eq(k.workers[1].lease_count, 1);
+	cr_assert_eq(k.workers[1].leases[0].job, large);
+	kit_close(&k);
+}
+
+Test(grant, an_oom_is_retried_with_twice_the_memory)
+{
+	kit_open(&k);
+	k.workers[0].memory_bytes = 4 * GIB;
+	kit_submit(&k,
+		   (struct kit_job){.shards = 1, .memory_bytes = GIB, .attempts = 9, .retry_larger = true});
+	kit_register(&k, 0, 4000);
+	for (uint64_t want = 2; want <= 8; want *= 2) {
+		kit_failed(&k, 0, kit_last_lease(&k, 0), FAILURE_OOM, 9);
+		kit_pass(&k, 100 * USEC_PER_SEC, 1);
+		cr_assert_eq(kit_last_lease(&k, 0)->memory_bytes, (want < 4 ? want : 4) * GIB,
+			     "no worker has more than 4 GiB");
+	}
+	kit_done(&k, 0, kit_last_lease(&k, 0));
+	cr_assert_eq(k.ended.state, JOB_SUCCEEDED);
+	kit_close(&k);
+}
+
+Test(steal, an_idle_worker_makes_a_busy_one_give_back_half)
+{
+	struct range r = {0, 100};
+	struct held_token t = {.token = {1, 77}, .running = {&r, 1}};
+	struct kit_lease l = {.token = t.token, .count = 100};
+
+	kit_open(&k);
+	t.job = l.job = kit_submit(&k, (struct kit_job){.shards = 100});
+	k.workers[0].cpu_milli = 1000;
+	kit_register_with(&k, 0, (struct held_token_list){&t, 1});
+	kit_register(&k, 1, 1000);
+	kit_idle(&k, 1);
+	cr_assert_eq(k.workers[0].revokes, 1);
+	cr_assert_eq(k.workers[0].last_revoke.keep_end, 50);
+	kit_pass(&k, 500 * USEC_PER_MSEC, 3);
+	cr_assert_eq(k.workers[0].revokes, 1, "once is enough for a second");
+	cr_assert_eq(kit_view(&k, l.job).counts.leased, 100, "asking moves nothing");
+	kit_returned(&k, 0, &l, 50, 50);
+	cr_assert_gt(k.workers[1].lease_count, 0);
+	cr_assert_eq(k.workers[1].leases[0].first, 50);
+	kit_close(&k);
+}
+
+Test(steal, what_waits_behind_a_long_shard_is_asked_back)
+{
+	kit_open(&k);
+	kit_register(&k, 0, 1000);
+	kit_submit(&k, (struct kit_job){.shards = 3});
+	done_in(0, &k.workers[0].leases[0], 5 * USEC_PER_SEC);
+	cr_assert_eq(k.workers[0].lease_count, 3, "one runs, one waits");
+	kit_register(&k, 1, 1000);
+	kit_idle(&k, 1);
+	cr_assert_eq(k.workers[0].revokes, 1);
+	cr_assert_eq(k.workers[0].last_revoke.token.lease, k.workers[0].leases[2].token.lease);
+	cr_assert_eq(k.workers[0].last_revoke.keep_end, k.workers[0].leases[2].first);
+	kit_close(&k);
+}
+
+Test(quarantine, a_worker_at_which_everything_fails_is_left_alone)
+{
+	struct view_worker v;
+
+	kit_open_with(&k, (struct dispatcher_config){.quarantine_after = 4, .lease_time_us = 1});
+	kit_submit(&k, (struct kit_job){.shards = 40, .attempts = 50});
+	kit_submit(&k, (struct kit_job){.shards = 40, .attempts = 50, .queue = "b"});
+	kit_register(&k, 0, 1000);
+	kit_register(&k, 1, 1000);
+	for (uint32_t i = 0; i < 10 && i < k.workers[0].lease_count; i++) {
+		if (i < 2)
+			kit_done(&k, 1, &k.workers[1].leases[i]);
+		kit_failed(&k, 0, &k.workers[0].leases[i], FAILURE_START, 2);
+	}
+	cr_assert(dispatcher_view_next_worker(k.core, 0, &k.arena, &v));
+	cr_assert(v.quarantined);
+	cr_assert_gt(k.tells, 0);
+	cr_assert(dispatcher_view_next_worker(k.core, v.session, &k.arena, &v));
+	cr_assert_not(v.quarantined);
+	kit_close(&k);
+}
+
+Test(demand, is_told_per_shape_in_seconds_of_work)
+{
+	struct view_demand d[4];
+
+	kit_open(&k);
+	for (uint32_t i = 0; i < 5; i++)
+		kit_submit(&k, (struct kit_job){.shards = 1});
+	kit_submit(&k, (struct kit_job){.shards = 7, .cpu_milli = 2000});
+	cr_assert_eq(dispatcher_view_demand(k.core, d, 4), 2);
+	cr_assert_eq(d[0].pending_shards, 5);
+	cr_assert_eq(d[0].pending_us, 5 * USEC_PER_SEC, "a second each while nothing is known");
+	cr_assert_eq(d[1].pending_shards, 7);
+	cr_assert_eq(d[1].shape->cpu_milli, 2000);
+	kit_register(&k, 0, 1000);
+	done_in(0, kit_last_lease(&k, 0), 100);
+	cr_assert_eq(dispatcher_view_demand(k.core, d, 4), 2);
+	cr_assert_eq(d[0].pending_us, d[0].pending_shards * 100);
+	cr_assert_gt(d[0].leases, 0);
+	kit_close(&k);
+}
