@@ -1,0 +1,69 @@
+"""What the end-to-end tests of the dispatcher share: a mill for each test, and YAML."""
+import os
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(HERE, "..", "..")
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+from mill import ApiError, Mill, until  # noqa: E402,F401
+
+BUILD = None
+FAST = {"heartbeat": "100ms", "worker_timeout": "3s", "adopt_wait": "3s"}
+
+ECHO = "version: 1\nname: echo\nrun: {exec: [echo, hello]}\n"
+
+RULE = """version: 1
+name: %s
+on:
+  - pattern:
+      source: [%s]
+      detail-type: [%s]
+run: {exec: [echo, "%s"]}
+"""
+
+
+class MillCase(unittest.TestCase):
+    """self.mill is there, nothing runs yet."""
+
+    def setUp(self):
+        self.mill = Mill(BUILD)
+        self.mill.__enter__()
+
+    def tearDown(self):
+        outcome = self._outcome.result
+        failed = any(t is self for t, _ in outcome.failures + outcome.errors)
+        self.mill.__exit__(AssertionError if failed else None, None, None)
+
+    def path(self, *names):
+        return os.path.join(self.mill.dir, *names)
+
+    def make_dir(self, name):
+        os.makedirs(self.path(name), exist_ok=True)
+        return self.path(name)
+
+    def write(self, name, text):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "wb") as f:
+            f.write(text if isinstance(text, bytes) else text.encode())
+        return self.path(name)
+
+    def jobs(self, query=""):
+        return self.mill.api("GET", "/v1/jobs" + query)["jobs"]
+
+    def expect_error(self, status, code, method, path, body=None, headers=None):
+        with self.assertRaises(ApiError) as caught:
+            self.mill.api(method, path, body, headers)
+        e = caught.exception
+        self.assertEqual(e.status, status, e.body)
+        self.assertEqual(e.error["code"], code, e.body)
+        self.assertTrue(e.error["message"], e.body)
+        return e.error
+
+
+def main():
+    global BUILD
+    BUILD = sys.argv.pop(1)
+    # The tests' module imports this one by name: it has to see BUILD too.
+    sys.modules["case"].BUILD = BUILD
+    unittest.main(module="__main__", verbosity=1)

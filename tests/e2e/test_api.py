@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+"""The API of a real dispatcher: what it takes, what it refuses and how, and that it outlives both."""
+import http.client
+import json
+import os
+import socket
+import stat
+
+from case import ECHO, ApiError, MillCase, main
+from mill import UnixConnection, free_port
+
+
+class Submit(MillCase):
+    def test_a_definition_becomes_a_job(self):
+        self.mill.start_dispatcher()
+        answer = self.mill.api("POST", "/v1/jobs", {"definition": ECHO, "name": "mine", "priority": 7})
+        self.assertEqual((answer["id"], answer["jobs"], answer["duplicate"]), (1, 1, False))
+        job = self.mill.job(1)
+        self.assertEqual((job["name"], job["priority"], job["state"], job["word"]), ("mine", 7, "active", "queued"))
+        self.assertEqual(job["phases"][0]["pending"], 1)
+
+    def test_the_same_id_is_the_same_job_also_after_kill_9(self):
+        self.mill.start_dispatcher()
+        first = self.mill.api("POST", "/v1/jobs", {"definition": ECHO, "id": "x"})
+        by_header = self.mill.api("POST", "/v1/jobs", {"definition": ECHO}, {"Idempotency-Key": "x"})
+        self.assertEqual((by_header["id"], by_header["duplicate"]), (first["id"], True))
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher()
+        again = self.mill.api("POST", "/v1/jobs", {"definition": ECHO, "id": "x"})
+        self.assertEqual((again["id"], again["duplicate"]), (first["id"], True))
+        self.assertEqual(len(self.jobs()), 1)
+        self.assertEqual(self.mill.api("GET", "/v1/status")["epoch"], 2)
+
+    def test_each_accepted_job_outlives_kill_9(self):
+        self.mill.start_dispatcher()
+        ids = [self.mill.submit(command={"argv": ["true"], "array": "1-%d" % (n + 1)}) for n in range(50)]
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher()
+        jobs = self.jobs("?limit=1000")
+        self.assertEqual([j["id"] for j in jobs], ids[::-1])
+        self.assertEqual([j["phases"][0]["shards"] for j in jobs], list(range(50, 0, -1)))
+
+    def test_what_is_wrong_is_said_with_its_place(self):
+        self.mill.start_dispatcher()
+        bad = "version: 1\nname: x\nrun:\n  exec: [echo]\n  timeout: 10x\n"
+        e = self.expect_error(400, "invalid", "POST", "/v1/jobs", {"definition": bad, "file": "bad.yaml"})
+        self.assertTrue(e["where"].startswith("bad.yaml:5:"), e)
+        cases = [
+            ("{", "body"), ("[]", "body"), (b"\xff\xfe", "body"), ({}, "body"),
+            ({"definition": ECHO, "command": {"argv": ["x"]}}, "body"),
+            ({"definition": 7}, "definition"), ({"definitoin": ECHO}, "definitoin"),
+            ({"command": []}, "command"), ({"command": {"argv": []}}, "command.argv"),
+            ({"command": {"argv": ["a", 1]}}, "command.argv[1]"), ({"command": {"arg": ["a"]}}, "command.arg"),
+            ({"command": {"argv": ["a"], "env": {"A": 1}}}, "command.env.A"),
+            ({"definition": ECHO, "priority": "high"}, "priority"), ({"definition": ECHO, "name": 1}, "name"),
+            ({"definition": ECHO, "id": ""}, "id"), ({"definition": ECHO, "event": {"id": "1"}}, "event"),
+        ]
+        for body, where in cases:
+            with self.subTest(body=body):
+                e = self.expect_error(400, "invalid", "POST", "/v1/jobs", body)
+                self.assertTrue(e["where"].startswith(where), e)
+        self.assertEqual(self.jobs(), [])
+
+    def test_bounds_of_bodies(self):
+        self.mill.start_dispatcher()
+        large = b'{"definition": "' + b"x" * (4 << 20) + b'"}'
+        for size in (5 << 20, 40 << 20):
+            body = large[:size] + b" " * max(0, size - len(large))
+            try:
+                self.mill.api("POST", "/v1/jobs", body)
+                self.fail("a body of %d bytes was taken" % size)
+            except ApiError as e:
+                self.assertEqual(e.status, 413)
+            except (BrokenPipeError, ConnectionResetError):  # the answer came before all was sent
+                self.assertGreater(size, 32 << 20)
+        c = UnixConnection(self.mill.socket, 20)
+        c.request("POST", "/v1/jobs", (b"x" * 65536 for _ in range(80)), encode_chunked=True,
+                  headers={"Transfer-Encoding": "chunked"})
+        answer = c.getresponse()
+        self.assertEqual((answer.status, json.loads(answer.read())["error"]["code"]), (413, "limit"))
+        c.close()
+        self.assertTrue(self.mill.answers())
+
+
+class Routes(MillCase):
+    def test_paths_and_methods(self):
+        self.mill.start_dispatcher()
+        self.expect_error(404, "not_found", "GET", "/")
+        self.expect_error(404, "not_found", "GET", "/v1/nothing")
+        self.expect_error(405, "invalid", "DELETE", "/v1/jobs/1")
+        for path in ("/v1/jobs/99", "/v1/jobs/99/wait", "/v1/jobs/99/output", "/v1/jobs/99/shards"):
+            self.expect_error(404, "not_found", "GET", path)
+        for verb in ("cancel", "pause", "resume", "retry"):
+            self.expect_error(404, "not_found", "POST", "/v1/jobs/99/" + verb)
+        for path in ("/v1/jobs/x", "/v1/jobs/0", "/v1/jobs/-1", "/v1/jobs/99999999999999999999",
+                     "/v1/jobs?limit=0", "/v1/jobs?state=sleeping", "/v1/jobs?cursor=x"):
+            self.expect_error(400, "invalid", "GET", path)
+        self.expect_error(400, "invalid", "POST", "/v1/workers/xyz/drain")
+        self.mill.submit(ECHO)
+        self.expect_error(400, "invalid", "GET", "/v1/jobs/1/wait?timeout=soon")
+        self.expect_error(409, "exists", "GET", "/v1/jobs/1/output")
+        self.expect_error(400, "invalid", "POST", "/v1/jobs/1/cancel", {"reason": "x"})
+
+    def test_lists_go_in_pages(self):
+        self.mill.start_dispatcher()
+        for n in range(25):
+            self.mill.submit(ECHO, name="odd" if n % 2 else "even")
+        seen, cursor = [], ""
+        while True:
+            page = self.mill.api("GET", "/v1/jobs?limit=10" + cursor)
+            seen += [j["id"] for j in page["jobs"]]
+            if page["next"] is None:
+                break
+            cursor = "&cursor=%d" % page["next"]
+        self.assertEqual(seen, list(range(25, 0, -1)))
+        self.assertEqual(len(self.jobs("?name=odd")), 12)
+        self.assertEqual(len(self.jobs("?state=queued,failed")), 25)
+        self.assertEqual(len(self.jobs("?state=succeeded")), 0)
+
+    def test_cancel_pause_resume(self):
+        self.mill.start_dispatcher()
+        job = self.mill.submit(ECHO)
+        paused = self.mill.api("POST", "/v1/jobs/%d/pause" % job, {"why": "lunch"})
+        self.assertEqual((paused["paused"], paused["why"]), (True, "lunch"))
+        self.assertFalse(self.mill.api("POST", "/v1/jobs/%d/resume" % job)["paused"])
+        ended = self.mill.api("POST", "/v1/jobs/%d/cancel" % job, {"why": "enough"})
+        self.assertEqual((ended["state"], ended["why"]), ("cancelled", "enough"))
+        self.assertEqual(self.mill.wait(job)["state"], "cancelled")
+        self.assertEqual([j["id"] for j in self.jobs("?state=cancelled")], [job])
+
+
+class Process(MillCase):
+    def test_a_second_dispatcher_on_the_same_state_is_refused(self):
+        first = self.mill.start_dispatcher()
+        second = self.mill.start("shardmill-dispatcher", {
+            "state_dir": self.mill.state, "api_socket": self.path("other.sock"),
+            "listen": "tcp://127.0.0.1:%d" % free_port()})
+        self.assertEqual(second.wait(20), 1)
+        with open(second.log) as f:
+            self.assertIn(str(first.pid), f.read())
+        self.assertTrue(self.mill.answers())
+
+    def test_missing_state_is_not_taken_for_empty_state(self):
+        p = self.mill.start("shardmill-dispatcher", {"state_dir": self.path("nowhere"),
+                                                     "api_socket": self.path("other.sock")})
+        self.assertEqual(p.wait(20), 1)
+
+    def test_sigterm_ends_it_in_order(self):
+        self.mill.start_dispatcher()
+        self.mill.submit(ECHO)
+        p = self.mill.dispatcher
+        p.terminate()
+        self.assertEqual(p.wait(20), 0)
+        self.assertFalse(os.path.exists(self.mill.socket))
+        self.mill.start_dispatcher()
+        self.assertEqual(len(self.jobs()), 1)
+
+    def test_the_socket_is_for_its_owner_alone_and_replaced_when_stale(self):
+        self.mill.start_dispatcher()
+        self.assertEqual(stat.S_IMODE(os.stat(self.mill.socket).st_mode), 0o600)
+        self.mill.kill(self.mill.dispatcher)
+        self.assertTrue(os.path.exists(self.mill.socket))
+        self.mill.start_dispatcher()
+        self.assertTrue(self.mill.answers())
+
+    def test_tcp_asks_for_the_token(self):
+        port = free_port()
+        self.mill.start_dispatcher(api_listen="127.0.0.1:%d" % port)
+        with open(os.path.join(self.mill.state, "keys", "api-token")) as f:
+            token = f.read()
+        self.assertEqual(stat.S_IMODE(os.stat(f.name).st_mode), 0o600)
+        for header, status in ((None, 401), ("Bearer " + "0" * 64, 401), ("Bearer " + token, 200)):
+            c = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            c.request("GET", "/v1/status", headers={"Authorization": header} if header else {})
+            self.assertEqual(c.getresponse().status, status)
+            c.close()
+
+    def test_it_lives_on_whatever_comes_in(self):
+        self.mill.start_dispatcher()
+        for junk in (b"\0" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+                     b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+                     b"GET /v1/jobs/" + b"9" * 60000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /v1/events HTTP/1.1\r\n"):
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(5)
+            s.connect(self.mill.socket)
+            try:
+                s.sendall(junk)
+                s.shutdown(socket.SHUT_WR)
+                s.recv(65536)
+            except OSError:
+                pass
+            s.close()
+        deep = "[" * 10000 + "]" * 10000
+        self.expect_error(400, "limit", "POST", "/v1/events", deep)
+        with socket.socket() as s:  # the workers' port, with something that is not ZMTP
+            s.connect(("127.0.0.1", self.mill.port))
+            s.sendall(b"\xff" * 4096)
+        waiting = []
+        for _ in range(30):  # who waits and goes away
+            c = socket.socket(socket.AF_UNIX)
+            c.connect(self.mill.socket)
+            c.sendall(b"GET /v1/jobs/1/wait?timeout=1s HTTP/1.1\r\nHost: x\r\n\r\n")
+            waiting.append(c)
+        self.mill.submit(ECHO)
+        for c in waiting:
+            c.close()
+        self.assertTrue(self.mill.answers())
+        self.assertIsNone(self.mill.dispatcher.poll())
+
+
+if __name__ == "__main__":
+    main()

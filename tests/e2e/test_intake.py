@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Events become jobs: over HTTP, from a watched directory, from ends of jobs; each once, also over kill -9."""
+import json
+import os
+
+from case import RULE, ROOT, FAST, MillCase, main, until
+
+EVENTS = os.path.join(ROOT, "tests", "data", "events")
+FILE_RULE = """version: 1
+name: %s
+on:
+  - pattern:
+      source: [shardmill.bucket]
+      detail: {object: {key: [{suffix: "%s"}]}}
+run: {exec: [echo, "{{event.detail.object.key}}"]}
+"""
+
+
+def event_of(number, **more):
+    event = {"id": "e-%d" % number, "source": "test", "detail-type": "Thing", "time": "2026-01-01T00:00:00Z",
+             "resources": [], "detail": {"n": number}}
+    event.update(more)
+    return event
+
+
+class Http(MillCase):
+    def start(self, **params):
+        self.rules = self.make_dir("rules")
+        self.mill.start_dispatcher(rules_dir=self.rules, **params)
+
+    def rule(self, name, source="test", kind="Thing", say="{{event.id}}"):
+        self.write("rules/%s.yaml" % name, RULE % (name, source, kind, say))
+
+    def post(self, body):
+        return self.mill.api("POST", "/v1/events", body)["events"]
+
+    def test_one_job_per_matching_rule_and_each_event_once(self):
+        self.rule("one")
+        self.rule("two")
+        self.rule("other", kind="Else")
+        self.start()
+        answer = self.post(event_of(1))
+        self.assertEqual((answer[0]["duplicate"], answer[0]["jobs"]), (False, [1, 2]))
+        self.assertEqual((self.post(event_of(1))[0]), {"id": "e-1", "duplicate": True, "jobs": [1, 2]})
+        self.assertEqual(self.post(event_of(2, source="nobody"))[0]["jobs"], [])
+        batch = self.post([event_of(n) for n in range(3, 6)])
+        self.assertEqual([e["jobs"] for e in batch], [[3, 4], [5, 6], [7, 8]])
+        self.assertEqual(sorted(j["name"] for j in self.jobs("?limit=2")), ["one", "two"])
+
+    def test_what_was_answered_yes_outlives_kill_9(self):
+        self.rule("one")
+        self.start()
+        sent = {n: self.post(event_of(n))[0]["jobs"] for n in range(20)}
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(rules_dir=self.rules)
+        for n, jobs in sent.items():
+            self.assertEqual(self.post(event_of(n))[0], {"id": "e-%d" % n, "duplicate": True, "jobs": jobs})
+        self.assertEqual(len(self.jobs()), 20)
+
+    def test_payloads_of_real_producers(self):
+        self.rule("s3", source="aws.s3", kind="Object Created", say="{{event.object}}")
+        self.start()
+        no_s3 = {"sns-event.json", "sqs-event.json"}  # envelopes around something else
+        bodies = {}
+        for name in os.listdir(EVENTS):
+            with open(os.path.join(EVENTS, name), "rb") as f:
+                bodies[name] = f.read()
+        for name in no_s3:
+            self.expect_error(400, "invalid", "POST", "/v1/events", bodies.pop(name))
+        jobs = {name: self.post(body) for name, body in bodies.items()}
+        self.assertEqual(jobs["aws-s3-test-event.json"], [])
+        for name in ("s3-event.json", "minio-webhook.json", "ceph-rgw.json", "eventbridge-object-created.json"):
+            self.assertEqual(len(jobs[name][0]["jobs"]), 1, name)
+        self.assertEqual(jobs["eventbridge-object-deleted.json"][0]["jobs"], [])
+        before = len(self.jobs("?limit=1000"))
+        for name, body in bodies.items():
+            self.assertTrue(all(e["duplicate"] or not e["jobs"] for e in self.post(body)), name)
+        self.assertEqual(len(self.jobs("?limit=1000")), before)
+
+    def test_cloudevents(self):
+        self.rule("ce", source="/my/context", kind="com.example.someevent", say="{{event.detail.x}}")
+        self.start()
+        body = {"specversion": "1.0", "id": "A234", "source": "/my/context", "type": "com.example.someevent",
+                "time": "2026-04-05T17:31:00Z", "data": {"x": 1}}
+        self.assertEqual(self.post(body)[0]["jobs"], [1])
+        self.assertTrue(self.post(body)[0]["duplicate"])
+
+    def test_a_rule_that_makes_no_job_does_not_stop_the_others(self):
+        self.rule("good")
+        self.rule("bad", say="{{event.detail.missing}}")
+        self.start()
+        answer = self.post(event_of(1))[0]
+        self.assertEqual(len(answer["jobs"]), 1)
+        self.assertEqual(answer["errors"][0]["rule"], "bad")
+        self.assertIn("missing", json.dumps(answer["errors"][0]))
+        told = {r["name"]: r for r in self.mill.api("GET", "/v1/rules")["rules"]}
+        self.assertIsNone(told["good"]["job_error"])
+        self.assertIn("missing", json.dumps(told["bad"]["job_error"]))
+
+    def test_wrong_events_are_refused_in_words(self):
+        self.rule("one")
+        self.start()
+        for body in ("", "{", "[]]", "7", {"id": "x"}, dict(event_of(1), detail=7), {"Records": [{"s3": {}}]},
+                     [event_of(1), {"id": "broken"}]):
+            with self.subTest(body=body):
+                self.expect_error(400, "invalid", "POST", "/v1/events", body)
+        self.assertEqual(self.jobs(), [])
+        self.assertEqual(self.post([]), [])
+
+    def test_rules_come_change_and_break_while_it_runs(self):
+        self.start()
+        self.assertEqual(self.post(event_of(1))[0]["jobs"], [])
+        self.rule("late")
+        until(lambda: self.mill.api("GET", "/v1/rules")["rules"], 20)
+        self.assertEqual(self.post(event_of(2))[0]["jobs"], [1])
+        self.write("rules/late.yaml", "version: 1\nname: late\nrun: {exec: [\n")
+        until(lambda: self.mill.api("GET", "/v1/rules")["rules"][0]["error"], 20)
+        error = self.mill.api("GET", "/v1/rules")["rules"][0]["error"]
+        self.assertTrue(error["where"].startswith("late.yaml:"), error)
+        self.assertEqual(self.post(event_of(3))[0]["jobs"], [2], "the last good version stays")
+        os.unlink(self.path("rules/late.yaml"))
+        until(lambda: not self.mill.api("GET", "/v1/rules")["rules"], 20)
+        self.assertEqual(self.post(event_of(4))[0]["jobs"], [])
+
+
+class Bucket(MillCase):
+    def start(self, suffix=".txt", **params):
+        self.make_dir("rules")
+        self.make_dir("bucket")
+        self.write("rules/files.yaml", FILE_RULE % ("files", suffix))
+        self.params = dict(rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms", **params)
+        self.mill.start_dispatcher(**self.params)
+
+    def until_jobs(self, count):
+        return until(lambda: len(self.jobs("?limit=1000")) >= count and self.jobs("?limit=1000"), 20)
+
+    def test_files_that_are_closed_or_moved_in(self):
+        self.start()
+        with open(self.path("bucket", "slow.txt"), "w") as slow:
+            slow.write("x")
+            slow.flush()
+            self.write("bucket/a.txt", "1")
+            for name in (".hidden.txt", "b.txt.tmp", "c.txt.part", "other.csv"):
+                self.write("bucket/" + name, "1")
+            self.write("elsewhere.txt", "2")
+            os.rename(self.path("elsewhere.txt"), self.path("bucket", "moved.txt"))
+            self.write("bucket/deep/er/d.txt", "3")
+            self.write("folder/in.txt", "4")
+            os.rename(self.path("folder"), self.path("bucket", "folder"))
+            self.until_jobs(4)
+            self.assertEqual(len(self.jobs()), 4, "slow.txt is not closed yet")
+        self.until_jobs(5)
+        self.assertEqual(len(self.jobs()), 5)
+
+    def test_each_file_once_over_restarts_and_rescans(self):
+        self.make_dir("bucket")
+        for n in range(30):
+            self.write("bucket/before-%d.txt" % n, str(n))
+        self.start()
+        self.until_jobs(30)
+        self.mill.kill(self.mill.dispatcher)
+        for n in range(10):
+            self.write("bucket/down-%d.txt" % n, str(n))
+        self.mill.start_dispatcher(**self.params)
+        self.until_jobs(40)
+        scans = self.mill.api("GET", "/v1/status")["journal"]["last_lsn"]
+        self.write("bucket/last.txt", "1")
+        self.until_jobs(41)
+        self.mill.dispatcher.terminate()
+        self.assertEqual(self.mill.dispatcher.wait(20), 0)
+        self.mill.start_dispatcher(**self.params)
+        self.write("bucket/after.txt", "1")
+        self.until_jobs(42)
+        self.assertEqual(len(self.jobs("?limit=1000")), 42, scans)
+
+    def test_a_file_that_is_written_anew_is_a_new_event(self):
+        self.start()
+        self.write("bucket/a.txt", "1")
+        self.until_jobs(1)
+        self.write("bucket/a.txt", "22")
+        self.until_jobs(2)
+
+    def test_names_that_nobody_would_choose(self):
+        self.start()
+        folder = os.fsencode(self.path("bucket"))
+        names = [b"$(reboot).txt", b"-rf.txt", b"a b\n'\"c.txt", b"\xff\xfe.txt", "\u202egpj.txt".encode(), b"%41+.txt"]
+        for name in names:
+            with open(os.path.join(folder, name), "w") as f:
+                f.write("x")
+        self.until_jobs(len(names))
+        self.mill.start_worker()
+        for job in self.jobs():
+            self.assertEqual(self.mill.wait(job["id"])["state"], "succeeded")
+        got = {self.mill.output(j["id"]) for j in self.jobs()}
+        self.assertEqual(got, {name + b"\n" for name in names})
+
+    def test_a_bucket_that_is_not_there_is_told(self):
+        p = self.mill.start_dispatcher(wait=False, bucket=self.path("nowhere"))
+        self.assertEqual(p.wait(20), 1)
+        with open(p.log) as f:
+            self.assertIn("nowhere", f.read())
+
+
+class Chain(MillCase):
+    def test_the_end_of_a_job_starts_another_once_also_over_kill_9(self):
+        self.make_dir("rules")
+        self.write("rules/next.yaml", """version: 1
+name: next
+on:
+  - pattern:
+      source: [shardmill]
+      detail-type: [job.succeeded]
+      detail: {name: [first]}
+run: {exec: [echo, "after {{event.detail.job}}"]}
+""")
+        self.mill.start_dispatcher(rules_dir=self.path("rules"), **FAST)
+        self.mill.start_worker(heartbeat="100ms")
+        job = self.mill.submit("version: 1\nname: first\nrun: {exec: [echo, one]}\n")
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        follower = until(lambda: self.jobs("?name=next"), 20)[0]["id"]
+        self.mill.wait(follower)
+        self.assertEqual(self.mill.output(follower), b"after %d\n" % job)
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(rules_dir=self.path("rules"), **FAST)
+        self.assertEqual(len(self.jobs("?name=next")), 1)
+
+
+if __name__ == "__main__":
+    main()
