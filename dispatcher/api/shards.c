@@ -1,48 +1,111 @@
+/* GET /v1/jobs/{id}/shards: dead shards, of a job that is there or of one that history knows. */
 #include "dispatcher/api/job_json.h"
 #include "jobs/kinds.h"
 
-static json_t *dead_json(const struct view_dead *d, uint32_t phase)
+#define PAGE_MAX 1000
+
+struct page {
+	json_t *list;
+	uint64_t next; /* first shard behind the last */
+	uint32_t phase;
+};
+
+static void add(struct page *p, struct range shards, uint8_t kind, const int64_t *code,
+		const struct bytes *why)
 {
 	json_t *value = json_object();
 
-	json_object_set_new(value, "phase", json_integer(phase));
-	json_object_set_new(value, "first", json_integer(d->shards.first));
-	json_object_set_new(value, "count", json_integer(d->shards.count));
-	json_object_set_new(value, "kind", json_string(failure_kind_name(d->kind)));
-	json_object_set_new(value, "code", d->noted ? json_integer(d->code) : json_null());
-	json_object_set_new(value, "why", d->noted ? json_of_bytes(d->why) : json_null());
-	return value;
+	json_object_set_new(value, "phase", json_integer(p->phase));
+	json_object_set_new(value, "first", json_integer(shards.first));
+	json_object_set_new(value, "count", json_integer(shards.count));
+	json_object_set_new(value, "kind", json_string(failure_kind_name(kind)));
+	json_object_set_new(value, "code", code != NULL ? json_integer(*code) : json_null());
+	json_object_set_new(value, "why", why != NULL ? json_of_bytes(*why) : json_null());
+	json_array_append_new(p->list, value);
+	p->next = range_end(shards);
+}
+
+static int add_row(void *arg, const struct history_failure *f)
+{
+	add(arg, f->shards, f->kind, &f->code, &f->why);
+	return 0;
+}
+
+static void add_live(struct server *s, uint64_t job, struct page *p, uint64_t limit)
+{
+	struct view_dead dead[PAGE_MAX];
+	size_t count = dispatcher_view_dead(s->core, job, &p->next, dead, limit);
+	uint64_t cursor = p->next;
+
+	for (size_t i = 0; i < count; i++)
+		add(p, dead[i].shards, dead[i].kind, dead[i].noted ? &dead[i].code : NULL,
+		    dead[i].noted ? &dead[i].why : NULL);
+	p->next = cursor;
+}
+
+static int add_rows(struct server *s, uint64_t job, struct page *p, uint64_t limit, struct error *reterr)
+{
+	struct history_job row;
+	struct arena arena;
+	int r;
+
+	arena_init(&arena, 0);
+	r = history_job(s->reader, job, &arena, &row, reterr);
+	if (r == 0)
+		r = history_failures(s->reader, job, p->phase, (uint32_t)p->next, (uint32_t)limit, &arena,
+				     add_row, p, reterr);
+	else if (r == ERR_NOT_FOUND)
+		error_set(reterr, r, "there is no job %llu", (unsigned long long)job);
+	arena_fini(&arena);
+	return r;
+}
+
+static int fill(struct request *r, uint64_t job, struct page *p, uint64_t limit, struct error *reterr)
+{
+	struct arena arena;
+	struct view_job v;
+	uint64_t phase;
+	bool live;
+	int rc;
+
+	arena_init(&arena, 0);
+	live = dispatcher_view_job(r->server->core, job, &arena, &v) && !job_state_is_ended(v.state);
+	arena_fini(&arena);
+	rc = request_query_number(r, "phase", 0, UINT32_MAX, live ? v.phase : 0, &phase, reterr);
+	if (rc < 0)
+		return rc;
+	p->phase = (uint32_t)phase;
+	if (!live || phase != v.phase)
+		return add_rows(r->server, job, p, limit, reterr);
+	add_live(r->server, job, p, limit);
+	return 0;
 }
 
 void api_shards(struct request *r)
 {
-	struct view_dead dead[1000];
-	struct arena arena;
-	struct view_job v;
+	struct page p = {0};
 	struct error e = {0};
-	json_t *answer, *list;
-	uint64_t job, limit, cursor;
-	size_t count;
-	bool found;
+	uint64_t job, limit;
+	json_t *answer;
+	int rc;
 
 	if (!request_job(r, &job))
 		return;
-	arena_init(&arena, 0);
-	found = dispatcher_view_job(r->server->core, job, &arena, &v);
-	arena_fini(&arena);
-	if (!found)
-		error_set(&e, ERR_NOT_FOUND, "job %llu is not there (any more)", (unsigned long long)job);
-	if (!found || request_query_number(r, "limit", 1, ARRAY_LENGTH(dead), 100, &limit, &e) < 0 ||
-	    request_query_number(r, "cursor", 0, SHARDS_MAX, 0, &cursor, &e) < 0) {
+	p.list = json_array();
+	rc = request_query_number(r, "limit", 1, PAGE_MAX, 100, &limit, &e);
+	if (rc == 0)
+		rc = request_query_number(r, "cursor", 0, SHARDS_MAX, 0, &p.next, &e);
+	if (rc == 0)
+		rc = fill(r, job, &p, limit, &e);
+	if (rc < 0) {
+		json_decref(p.list);
 		request_fail(r, &e);
 		return;
 	}
-	count = dispatcher_view_dead(r->server->core, job, &cursor, dead, limit);
 	answer = json_object();
-	list = json_array();
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, dead_json(&dead[i], v.phase));
-	json_object_set_new(answer, "shards", list);
-	json_object_set_new(answer, "next", count == limit ? json_integer((json_int_t)cursor) : json_null());
+	json_object_set_new(answer, "next",
+			    json_array_size(p.list) == limit ? json_integer((json_int_t)p.next)
+							     : json_null());
+	json_object_set_new(answer, "shards", p.list);
 	request_answer(r, MHD_HTTP_OK, answer);
 }

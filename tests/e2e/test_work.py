@@ -58,7 +58,7 @@ class Work(MillCase):
         self.start()
         items = ["item %d" % n for n in range(3000)] + ["x" * 60000, "last"]
         path = self.write("items.txt", "\r\n".join(items[:10]) + "\n\n" + "\n".join(items[10:]))
-        definition = ("version: 1\nname: x\nshard: {items: lines, of: 'file://%s'}\n"
+        definition = ("version: 1\nname: x\nshard: {items: {lines: 'file://%s'}}\n"
                       "run: {exec: [echo, '{{shard.item}}']}\n" % path)
         job = self.run_job(definition)
         self.assertEqual(self.mill.output(job).decode().split("\n")[:-1], items)
@@ -75,7 +75,7 @@ class Work(MillCase):
     def test_broken_json_lines_fail_the_job_in_words(self):
         self.start()
         path = self.write("items.jsonl", '{"a": 1}\n{"a": }\n')
-        job = self.run_job("version: 1\nname: x\nshard: {items: json-lines, of: 'file://%s'}\n"
+        job = self.run_job("version: 1\nname: x\nshard: {items: {json-lines: 'file://%s'}}\n"
                            "run: {exec: [echo, '{{shard.item}}']}\n" % path, state="failed")
         self.assertIn("items.jsonl:2", self.mill.job(job)["why"])
 
