@@ -1,4 +1,5 @@
 /* What the worker's core wants done, and what it is told in return. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -6,17 +7,18 @@
 #include "jobs/kinds.h"
 #include "worker/agent_impl.h"
 
-/* Inputs that effects gave rise to; taken after all effects of the step. */
-#define PENDING_MAX 64
-
+/* Inputs that effects gave rise to; taken after all effects of the step. At most two a slot. */
 struct pending {
-	struct worker_input items[PENDING_MAX];
-	uint32_t count;
+	struct worker_input *items;
+	uint32_t count, room;
 };
 
 static void put(struct pending *p, const struct worker_input *in)
 {
-	CHECK(p->count < PENDING_MAX);
+	if (p->count == p->room) {
+		p->room = p->room == 0 ? 8 : 2 * p->room;
+		p->items = check_realloc(p->items, p->room, sizeof *p->items);
+	}
 	p->items[p->count++] = *in;
 }
 
@@ -148,15 +150,15 @@ static void step_one(struct agent *a, struct worker_input *in, struct pending *p
 
 void agent_step(struct agent *a, struct worker_input *in)
 {
-	struct pending now = {.count = 0}, next;
+	struct pending p = {0};
 
-	step_one(a, in, &now);
-	while (now.count > 0) {
-		next.count = 0;
-		for (uint32_t i = 0; i < now.count; i++)
-			step_one(a, &now.items[i], &next);
-		now = next;
+	step_one(a, in, &p);
+	for (uint32_t i = 0; i < p.count; i++) {
+		struct worker_input next = p.items[i]; /* items may move */
+
+		step_one(a, &next, &p);
 	}
+	free(p.items);
 }
 
 static void tell_batch(struct agent *a, uint32_t slot, const struct slot_batch *b)
