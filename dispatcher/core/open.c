@@ -10,6 +10,7 @@
 #include "dispatcher/core/sessions.h"
 #include "dispatcher/core/steps.h"
 #include "dispatcher/core/timers.h"
+#include "dispatcher/core/verdict.h"
 
 static usec_t or_usec(usec_t v, usec_t otherwise)
 {
@@ -204,6 +205,31 @@ static void revive_jobs(struct dispatcher_core *core)
 	release(&ended, &core->ended);
 }
 
+/* What waits for its next attempt was dated by the steady clock of its time, at most a backoff ahead. A
+ * wall clock that was set back since may not make it wait longer: steady time does not go back over a
+ * start. */
+static usec_t steady_reached_us(const struct dispatcher_core *core)
+{
+	usec_t reached_us = core->wall_us;
+
+	for (uint64_t job = job_table_next(&core->d.jobs, 0); job != 0;
+	     job = job_table_next(&core->d.jobs, job)) {
+		const struct job_row *row = job_table_get(&core->d.jobs, job);
+		usec_t due_us, bound_us;
+
+		if (row->run == NULL || job_state_is_ended(row->state))
+			continue;
+		due_us = row->run->planner_due_wall_us;
+		bound_us = backoff_longest_us(job_policy(core, row));
+		if (row->run->delayed_count > 0 &&
+		    row->run->delayed[row->run->delayed_count - 1].due_wall_us > due_us)
+			due_us = row->run->delayed[row->run->delayed_count - 1].due_wall_us;
+		if (due_us > bound_us && due_us - bound_us > reached_us)
+			reached_us = due_us - bound_us;
+	}
+	return reached_us;
+}
+
 int step_open(struct dispatcher_core *core, const struct input_open *in)
 {
 	struct epoch_started r = {.epoch = core->d.epoch + (PLANTED(epoch_not_grown) ? 0 : 1),
@@ -218,7 +244,7 @@ int step_open(struct dispatcher_core *core, const struct input_open *in)
 	core->d.live = true;
 	core->durable_lsn = core->d.last_lsn;
 	core->history_lsn = in->history_lsn;
-	core->offset_us = core->wall_us - core->mono_us;
+	core->offset_us = steady_reached_us(core) - core->mono_us;
 	core->live_us = 0;
 	rng_seed(&core->rng, in->seed);
 	emit(core, RECORD_EPOCH, &r);

@@ -29,6 +29,13 @@ static usec_t rounded_due(usec_t now_us, usec_t wait_us)
 	return (now_us + wait_us + quantum_us - 1) / quantum_us * quantum_us;
 }
 
+usec_t backoff_longest_us(const struct policy *policy)
+{
+	usec_t bound = policy->backoff_max_us > 0 ? policy->backoff_max_us : policy->backoff_us;
+
+	return rounded_due(0, bound);
+}
+
 static bool exit_rule_says_fail(const struct policy *policy, const struct shard_failure *f)
 {
 	if (f->kind != FAILURE_EXIT)

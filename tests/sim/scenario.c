@@ -235,7 +235,7 @@ enum fate scenario_fate(const struct scenario *s, uint64_t seed, uint32_t job, u
 {
 	const struct sim_job *j = &s->jobs[job];
 
-	if (phase > 0)
+	if (phase > 0 && shard < FATED_SHARDS)
 		return ended < j->gather_fails ? FATE_FAIL : FATE_OK;
 	if (shard >= FATED_SHARDS)
 		return FATE_OK;
@@ -244,7 +244,7 @@ enum fate scenario_fate(const struct scenario *s, uint64_t seed, uint32_t job, u
 	return base_fate(j, mix(seed, job, phase, shard), ended);
 }
 
-uint32_t scenario_plain_run(uint32_t phase, uint32_t first, uint32_t count)
+uint32_t scenario_plain_run(uint32_t first, uint32_t count)
 {
-	return phase > 0 || first < FATED_SHARDS ? 0 : count;
+	return first < FATED_SHARDS ? 0 : count;
 }

@@ -89,4 +89,4 @@ void scenario_say(const struct scenario *s, struct world *w);
 enum fate scenario_fate(const struct scenario *s, uint64_t seed, uint32_t job, uint32_t phase, uint32_t shard,
 			uint32_t ended);
 /* How many shards from the front of the range run alike and well; 0 = the first has its own fate. */
-uint32_t scenario_plain_run(uint32_t phase, uint32_t first, uint32_t count);
+uint32_t scenario_plain_run(uint32_t first, uint32_t count);

@@ -106,7 +106,7 @@ static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint64_t re
 	in.jobs.items = a.jobs;
 	in.jobs.count = j->event_has_two && parent == 0 ? 2 : 1;
 	for (uint32_t i = 0; i < in.jobs.count; i++)
-		job_of(&a, i, j, parent, world_wall(&s->world, HOST_DISPATCHER));
+		job_of(&a, i, j, parent, world_true_wall(&s->world));
 	in.event = BYTES_LIT("{}");
 	sim_dispatcher_step(&s->dispatcher, INPUT_ACCEPT, &in);
 	arena_fini(&a.arena);

@@ -123,7 +123,7 @@ static bool slot_begin(struct sim_worker *w, struct sim_slot *s)
 	}
 	j = spec_of(w, s->job[c]);
 	phase = s->phase[c];
-	max = scenario_plain_run(phase, v.next, j->shard_count > 5000 ? PLAIN_CHUNK_BIG : PLAIN_CHUNK_SMALL);
+	max = scenario_plain_run(v.next, j->shard_count > 5000 ? PLAIN_CHUNK_BIG : PLAIN_CHUNK_SMALL);
 	s->work = cell_take(&s->cells[c], max ? max : 1);
 	s->fate = FATE_OK;
 	if (max == 0) {

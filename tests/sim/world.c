@@ -141,6 +141,11 @@ usec_t world_wall(const struct world *w, uint32_t host)
 	return WALL_START_US + w->now_us + w->hosts[host].wall_offset_us;
 }
 
+usec_t world_true_wall(const struct world *w)
+{
+	return WALL_START_US + w->now_us;
+}
+
 usec_t world_between(struct world *w, usec_t low, usec_t high)
 {
 	return low >= high ? low : low + (usec_t)rng_below(&w->rng, (uint64_t)(high - low) + 1);

@@ -86,6 +86,8 @@ bool world_next(struct world *w, struct sim_event *ret);
 
 usec_t world_mono(const struct world *w, uint32_t host);
 usec_t world_wall(const struct world *w, uint32_t host);
+/* What a clock shows that is right. */
+usec_t world_true_wall(const struct world *w);
 
 /* low..high, both included. */
 usec_t world_between(struct world *w, usec_t low, usec_t high);
