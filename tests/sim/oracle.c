@@ -1,6 +1,5 @@
 #include "tests/sim/oracle.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +28,7 @@ void oracle_fini(struct oracle *o)
 	}
 	free(o->jobs);
 	free(o->leases);
+	free(o->reported);
 }
 
 struct oracle_job *oracle_job(struct oracle *o, uint64_t id)
@@ -200,26 +200,40 @@ void oracle_told_ended(struct oracle *o, uint64_t job)
 
 /* ---- the end ---- */
 
-bool oracle_is_quiet(const struct oracle *o, char *why, size_t size)
+static bool job_is_quiet(const struct oracle_job *j)
+{
+	return j->ended && (j->settled || !j->event_due);
+}
+
+bool oracle_is_quiet(const struct oracle *o)
 {
 	for (size_t i = 0; i < o->scenario->job_count; i++)
-		if (o->events[i].answered_job == 0) {
-			snprintf(why, size, "event %zu is not answered", i);
+		if (o->events[i].answered_job == 0)
 			return false;
-		}
+	for (size_t i = 0; i < o->job_count; i++)
+		if (!job_is_quiet(&o->jobs[i]))
+			return false;
+	return true;
+}
+
+_Noreturn void oracle_fail_unquiet(const struct oracle *o, const char *when)
+{
+	for (size_t i = 0; i < o->scenario->job_count; i++)
+		if (o->events[i].answered_job == 0)
+			world_fail(o->world, "%s: event %zu is not answered", when, i);
 	for (size_t i = 0; i < o->job_count; i++) {
 		const struct oracle_job *j = &o->jobs[i];
 		const struct oracle_phase *p = &j->phases[j->phase];
 
-		if (j->ended && (j->settled || !j->event_due))
+		if (job_is_quiet(j))
 			continue;
-		snprintf(why, size, "job %llu has %s: phase %u, %u of %u shards are done, %u dead%s",
-			 (unsigned long long)j->id, j->ended ? "ended and is not settled" : "not ended",
-			 j->phase, shard_set_count(&p->done), p->shard_count, shard_set_count(&p->dead),
-			 p->sealed ? "" : ", not sealed");
-		return false;
+		world_fail(o->world, "%s: job %llu has %s: phase %u, %u of %u shards are done, %u dead%s",
+			   when, (unsigned long long)j->id,
+			   j->ended ? "ended and is not settled" : "not ended", j->phase,
+			   shard_set_count(&p->done), p->shard_count, shard_set_count(&p->dead),
+			   p->sealed ? "" : ", not sealed");
 	}
-	return true;
+	world_fail(o->world, "%s: all is quiet, but the world goes on", when);
 }
 
 static size_t jobs_like(const struct oracle *o, uint32_t sim_job, uint64_t parent)
@@ -233,10 +247,8 @@ static size_t jobs_like(const struct oracle *o, uint32_t sim_job, uint64_t paren
 
 void oracle_finish(struct oracle *o)
 {
-	char why[300];
-
-	if (!oracle_is_quiet(o, why, sizeof why))
-		world_fail(o->world, "not quiet: %s", why);
+	if (!oracle_is_quiet(o))
+		oracle_fail_unquiet(o, "at the end");
 	for (uint32_t i = 0; i < o->scenario->job_count; i++) {
 		size_t n = jobs_like(o, i, 0), wanted = o->scenario->jobs[i].event_has_two ? 2 : 1;
 

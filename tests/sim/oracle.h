@@ -61,6 +61,15 @@ struct oracle_lease {
 	struct shard_set well, synced; /* executed with success; output on disk */
 };
 
+/* Shards that a report names as done, until it is acknowledged. */
+struct oracle_reported {
+	uint32_t host;
+	uint64_t session, seq;
+	uint64_t job;
+	uint32_t phase;
+	struct range done;
+};
+
 struct oracle_event {
 	uint64_t key_lo;
 	uint64_t answered_job; /* 0 = not answered yet */
@@ -74,6 +83,8 @@ struct oracle {
 	size_t job_count, job_capacity;
 	struct oracle_lease *leases;
 	size_t lease_count, lease_capacity;
+	struct oracle_reported *reported;
+	size_t reported_count, reported_capacity;
 	uint64_t seen_lsn; /* records up to this one were read */
 	struct oracle_event events[SIM_JOBS_MAX];
 	uint32_t epoch;
@@ -98,6 +109,10 @@ void oracle_synced(struct oracle *o, struct token t, struct range r);
 void oracle_failed(struct oracle *o, struct token t, uint32_t shard, enum fate fate);
 void oracle_crashed(struct oracle *o, struct token t, uint32_t shard);
 
+/* oracle_acks.c: a worker sends a report; an acknowledgement leaves the dispatcher. */
+void oracle_reported(struct oracle *o, uint32_t host, const struct report *r);
+void oracle_acknowledged(struct oracle *o, uint64_t session, uint64_t seq);
+
 /* The durable records, each once, in order. */
 void oracle_record(struct oracle *o, uint32_t type, const void *body);
 /* A client's event was answered. */
@@ -106,6 +121,8 @@ void oracle_cancel_asked(struct oracle *o, uint64_t job);
 void oracle_told_ended(struct oracle *o, uint64_t job);
 
 /* All accepted jobs have ended and are settled. */
-bool oracle_is_quiet(const struct oracle *o, char *why, size_t size);
+bool oracle_is_quiet(const struct oracle *o);
+/* Fails the run with what is not quiet. */
+_Noreturn void oracle_fail_unquiet(const struct oracle *o, const char *when);
 /* The run is over: everything must add up. */
 void oracle_finish(struct oracle *o);

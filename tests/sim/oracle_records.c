@@ -146,22 +146,12 @@ static void take_done(struct oracle *o, struct oracle_job *j, const struct oracl
 	hit(o, ROW_DONE);
 }
 
-static void take_failure(struct oracle *o, struct oracle_job *j, uint32_t phase, uint32_t shard,
-			 const struct shard_failure *f)
+static void count_failure(struct oracle *o, struct oracle_job *j, uint32_t phase, uint32_t shard,
+			  const struct shard_failure *f)
 {
 	uint32_t budget = o->scenario->jobs[j->sim_job].attempts_max;
-	struct oracle_phase *p = &j->phases[phase];
-	struct shard_facts *facts;
+	struct shard_facts *facts = oracle_facts(j, phase, shard);
 
-	if (shard >= p->shard_count || shard_set_contains(&p->done, shard) ||
-	    shard_set_contains(&p->dead, shard))
-		world_fail(o->world, "shard %u of job %llu is done, dead or none, and fails", shard,
-			   (unsigned long long)j->id);
-	if (f->dead)
-		shard_set_add(&p->dead, shard, 1);
-	if (shard >= ORACLE_FATED)
-		return;
-	facts = oracle_facts(j, phase, shard);
 	facts->recorded++;
 	if (++facts->recorded_ever > facts->failed)
 		world_fail(o->world, "shard %u of job %llu failed %u times, the journal says %u", shard,
@@ -174,6 +164,23 @@ static void take_failure(struct oracle *o, struct oracle_job *j, uint32_t phase,
 			   (unsigned long long)j->id, facts->recorded, budget);
 }
 
+static void take_failure(struct oracle *o, struct oracle_job *j, uint32_t phase,
+			 const struct shard_failure *f)
+{
+	struct oracle_phase *p = &j->phases[phase];
+	struct range r = {f->first, f->count};
+
+	if (!range_is_valid(r, p->shard_count) || shard_set_contains_any(&p->done, r) ||
+	    shard_set_contains_any(&p->dead, r))
+		world_fail(o->world, "shards %u+%u of job %llu are done, dead or none, and fail", r.first,
+			   r.count, (unsigned long long)j->id);
+	if (f->dead)
+		shard_set_add(&p->dead, r.first, r.count);
+	for (uint64_t i = r.first; i < range_end(r) && i < ORACLE_FATED; i++)
+		count_failure(o, j, phase, (uint32_t)i, f);
+	hit(o, f->dead ? ROW_DEAD : ROW_RETRIED);
+}
+
 static void take_outcome(struct oracle *o, const struct outcome_taken *t)
 {
 	struct oracle_job *j = alive(o, t->job, t->phase, "an outcome");
@@ -184,13 +191,8 @@ static void take_outcome(struct oracle *o, const struct outcome_taken *t)
 			   (unsigned long long)t->token.lease);
 	for (uint32_t i = 0; i < t->done.count; i++)
 		take_done(o, j, l, t->done.items[i]);
-	for (uint32_t i = 0; i < t->failed.count; i++) {
-		const struct shard_failure *f = &t->failed.items[i];
-
-		for (uint32_t k = 0; k < f->count; k++)
-			take_failure(o, j, t->phase, f->first + k, f);
-		hit(o, f->dead ? ROW_DEAD : ROW_RETRIED);
-	}
+	for (uint32_t i = 0; i < t->failed.count; i++)
+		take_failure(o, j, t->phase, &t->failed.items[i]);
 	for (uint32_t i = 0; i < t->returned.count; i++) {
 		if (!range_is_valid(t->returned.items[i], j->phases[t->phase].shard_count))
 			world_fail(o->world, "shards are given back that are none");
@@ -208,15 +210,12 @@ static void on_outcomes(struct oracle *o, const struct outcomes_taken *t)
 
 static void crash_dead(struct oracle *o, struct oracle_job *j, uint32_t phase, struct range r)
 {
-	for (uint64_t i = r.first; i < range_end(r); i++) {
-		const struct shard_facts *f;
+	if (shard_set_contains_any(&j->phases[phase].done, r))
+		world_fail(o->world, "shards %u+%u of job %llu are done, and dead of crashes", r.first,
+			   r.count, (unsigned long long)j->id);
+	for (uint64_t i = r.first; i < range_end(r) && i < ORACLE_FATED; i++) {
+		const struct shard_facts *f = oracle_facts(j, phase, (uint32_t)i);
 
-		if (shard_set_contains(&j->phases[phase].done, (uint32_t)i))
-			world_fail(o->world, "shard %llu of job %llu is done, and dead of crashes",
-				   (unsigned long long)i, (unsigned long long)j->id);
-		if (i >= ORACLE_FATED)
-			continue;
-		f = oracle_facts(j, phase, (uint32_t)i);
 		if (f->crashes < o->scenario->crashes_max || (!f->kills && o->world->harm_count == 0))
 			world_fail(o->world, "shard %llu of job %llu is dead of %u crashes, and %s",
 				   (unsigned long long)i, (unsigned long long)j->id, f->crashes,

@@ -30,7 +30,7 @@ static void begin(struct sim *s)
 	net_init(&s->net, w, s->coverage);
 	s->net.faults = (struct net_faults){c->loss_ppm, c->duplicate_ppm, c->delay_ppm};
 	disk_init(&s->disk, w,
-		  c->journal_tiny ? (size_t)world_between(w, 4, 10) * 8 * FRAME_BLOCK_BYTES : 1 << 21);
+		  c->journal_tiny ? (size_t)world_between(w, 4, 10) * 8 * FRAME_BLOCK_BYTES : 1 << 19);
 	oracle_init(&s->oracle, w, c, s->coverage);
 	sim_dispatcher_init(&s->dispatcher, s);
 	coverage_begin(s->coverage);
@@ -177,32 +177,25 @@ static void happen(struct sim *s, const struct sim_event *e)
 static void still_alive(struct sim *s)
 {
 	struct world *w = &s->world;
-	char why[300] = "";
 
-	if (w->now_us > s->scenario.calm_at_us + QUIET_WITHIN_US || w->event_count > EVENTS_MAX) {
-		oracle_is_quiet(&s->oracle, why, sizeof why);
-		if (w->trace)
-			sim_describe(s);
-		world_fail(w, "not quiet %.0f s after the last fault, %llu events: %s",
-			   (double)(w->now_us - s->scenario.calm_at_us) / 1e6,
-			   (unsigned long long)w->event_count, why);
-	}
+	if (w->now_us <= s->scenario.calm_at_us + QUIET_WITHIN_US && w->event_count <= EVENTS_MAX)
+		return;
+	if (w->trace)
+		sim_describe(s);
+	oracle_fail_unquiet(&s->oracle, "not quiet long after the last fault");
 }
 
 static void live(struct sim *s)
 {
 	struct sim_event e;
 	usec_t end_at = USEC_NEVER;
-	char why[300];
 
 	while (s->world.now_us < end_at) {
-		if (!world_next(&s->world, &e)) {
-			oracle_is_quiet(&s->oracle, why, sizeof why);
-			world_fail(&s->world, "nothing happens any more: %s", why);
-		}
+		if (!world_next(&s->world, &e))
+			oracle_fail_unquiet(&s->oracle, "nothing happens any more");
 		happen(s, &e);
 		still_alive(s);
-		if (end_at == USEC_NEVER && s->calm && oracle_is_quiet(&s->oracle, why, sizeof why))
+		if (end_at == USEC_NEVER && s->calm && oracle_is_quiet(&s->oracle))
 			end_at = s->world.now_us + AFTERMATH_US;
 	}
 }

@@ -31,7 +31,7 @@ static uint32_t draw_shard_count(struct world *w)
 	case 6:
 		return pick(w, 10, 120);
 	default:
-		return world_chance(w, 200000) ? pick(w, 1000000, 3000000000u) : pick(w, 100, 3000);
+		return world_chance(w, 200000) ? pick(w, 1000000, 3000000000u) : pick(w, 100, 2000);
 	}
 }
 
@@ -176,7 +176,7 @@ void scenario_draw(struct scenario *s, struct world *w)
 	s->timeout_us = s->heartbeat_us * pick(w, 3, 6);
 	s->crashes_max = pick(w, 3, 5); /* from the second on a suspect is alone on its worker */
 	s->history_lag_us = world_chance(w, 500000) ? 5 * USEC_PER_MSEC : pick(w, 10000, 3000000);
-	s->job_count = pick(w, 1, world_chance(w, 700000) ? 3 : 6);
+	s->job_count = pick(w, 1, world_chance(w, 800000) ? 3 : 6);
 	s->calm_at_us = pick(w, 1, 25) * USEC_PER_SEC;
 	for (uint32_t i = 0; i < s->job_count; i++)
 		draw_job(&s->jobs[i], i, w);

@@ -16,7 +16,8 @@ struct sim_waiting {
 	enum dispatcher_effect_kind kind;
 	uint64_t peer;
 	struct sim_frame *frame;
-	bool leases; /* the frame is LEASES */
+	bool leases;	/* the frame is LEASES */
+	struct ack ack; /* session 0: the frame is none */
 	struct dispatcher_reply reply;
 	uint64_t job;
 	uint32_t phase, shard_count, cursor;

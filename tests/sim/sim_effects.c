@@ -66,6 +66,11 @@ static void leases_leave(struct sim_dispatcher *d, const struct leases *l)
 		oracle_granted(&d->sim->oracle, &l->leases.items[i]);
 }
 
+static void acknowledge_leaves(struct sim_dispatcher *d, const struct ack *ack)
+{
+	oracle_acknowledged(&d->sim->oracle, ack->session, ack->seq);
+}
+
 static void late_leases_leave(struct sim_dispatcher *d, const struct sim_frame *f)
 {
 	struct bytes frame = BYTES(f->data, f->size);
@@ -223,6 +228,8 @@ static void carry_out(struct sim_dispatcher *d, struct sim_waiting *w)
 	case DISPATCHER_PARAMETERS:
 		if (w->leases)
 			late_leases_leave(d, w->frame);
+		if (w->ack.session != 0)
+			oracle_acknowledged(&d->sim->oracle, w->ack.session, w->ack.seq);
 		if (w->frame != NULL)
 			net_send_down(&d->sim->net, w->peer, BYTES(w->frame->data, w->frame->size));
 		break;
@@ -269,12 +276,16 @@ static void take(struct sim_dispatcher *d, const struct dispatcher_effect *e)
 		if (e->after_lsn == 0) {
 			if (e->send.type == MESSAGE_LEASES)
 				leases_leave(d, e->send.body);
+			if (e->send.type == MESSAGE_ACK)
+				acknowledge_leaves(d, e->send.body);
 			send_now(d, e->send.peer, e->send.type, e->send.body);
 			return;
 		}
 		w.peer = e->send.peer;
 		w.frame = encode(e->send.type, e->send.body);
 		w.leases = e->send.type == MESSAGE_LEASES;
+		if (e->send.type == MESSAGE_ACK)
+			w.ack = *(const struct ack *)e->send.body;
 		break;
 	case DISPATCHER_REPLY:
 		w.reply = e->reply;

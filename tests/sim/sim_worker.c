@@ -62,6 +62,8 @@ static void send(struct sim_worker *w, const struct worker_send *s)
 	struct buf frame = {0};
 
 	SAY(&w->sim->world, "w%u: sends %s", w->host, codec_union_find(&message_union, s->type)->name);
+	if (s->type == MESSAGE_REPORT)
+		oracle_reported(&w->sim->oracle, w->host, s->body);
 	codec_union_encode(&message_union, s->type, s->body, &frame);
 	net_send_up(&w->sim->net, w->host, buf_bytes(&frame));
 	buf_fini(&frame);
@@ -145,10 +147,11 @@ static bool answer_slots(struct sim_worker *w, bool *exit_ret)
 
 	for (uint32_t i = 0; i < SIM_SLOTS_MAX; i++)
 		for (uint32_t k = 0; k < SLOT_CELLS; k++) {
-			struct worker_input in = {.kind = WORKER_SLOT_PROGRESS};
+			struct worker_input in;
 
 			if (!w->slots[i].open || !w->slots[i].answer[k] || !w->slots[i].cell_held[k])
 				continue;
+			in = (struct worker_input){.kind = WORKER_SLOT_PROGRESS};
 			sim_slot_progress(w, i, k, NULL, &in.progress);
 			step_once(w, &in, exit_ret);
 			any = true;

@@ -1,0 +1,67 @@
+/* What a worker was told is safe: it forgets the outcome, so nobody else may lose it. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "tests/sim/oracle.h"
+
+static void remember(struct oracle *o, const struct oracle_reported *r)
+{
+	if (o->reported_count == o->reported_capacity) {
+		o->reported_capacity = o->reported_capacity ? 2 * o->reported_capacity : 64;
+		o->reported = check_realloc(o->reported, o->reported_capacity, sizeof *o->reported);
+	}
+	o->reported[o->reported_count++] = *r;
+}
+
+/* Of this worker's earlier sessions nothing is acknowledged any more. */
+static void forget_older(struct oracle *o, uint32_t host, uint64_t session)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < o->reported_count; i++)
+		if (o->reported[i].host != host || o->reported[i].session == session)
+			o->reported[kept++] = o->reported[i];
+	o->reported_count = kept;
+}
+
+void oracle_reported(struct oracle *o, uint32_t host, const struct report *r)
+{
+	forget_older(o, host, r->session);
+	for (uint32_t i = 0; i < r->outcomes.count; i++) {
+		const struct outcome *out = &r->outcomes.items[i];
+
+		for (uint32_t k = 0; k < out->done.count; k++)
+			remember(o, &(struct oracle_reported){.host = host,
+							      .session = r->session,
+							      .seq = r->seq,
+							      .job = out->job,
+							      .phase = out->phase,
+							      .done = out->done.items[k]});
+	}
+}
+
+static void check_safe(struct oracle *o, const struct oracle_reported *r)
+{
+	struct oracle_job *j = oracle_job(o, r->job);
+
+	if (j != NULL &&
+	    (j->ended || j->phase > r->phase || shard_set_contains_all(&j->phases[r->phase].done, r->done)))
+		return;
+	world_fail(o->world, "shards %u+%u of job %llu are acknowledged as done before that is durable",
+		   r->done.first, r->done.count, (unsigned long long)r->job);
+}
+
+void oracle_acknowledged(struct oracle *o, uint64_t session, uint64_t seq)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < o->reported_count; i++) {
+		struct oracle_reported r = o->reported[i];
+
+		if (r.session == session && r.seq <= seq)
+			check_safe(o, &r);
+		else
+			o->reported[kept++] = r;
+	}
+	o->reported_count = kept;
+}
