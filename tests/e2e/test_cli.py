@@ -1,0 +1,399 @@
+#!/usr/bin/env python3
+"""The command against a real dispatcher and a real worker, as people and scripts use it."""
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+from case import FAST, MillCase, main
+from mill import free_port, until
+
+HOSTILE = "a\033[2J\nb"
+
+
+class Terminal:
+    """A command on a terminal of its own, and all that it has written there."""
+
+    def __init__(self, argv, env, columns=100, cwd=None):
+        pid, self.fd = pty.fork()
+        if pid == 0:
+            try:
+                os.chdir(cwd or ".")
+                os.execve(argv[0], argv, env)
+            finally:
+                os._exit(126)
+        self.pid, self.written = pid, b""
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+
+    def read(self, seconds):
+        """False when the command has closed it."""
+        if not select.select([self.fd], [], [], seconds)[0]:
+            return True
+        try:
+            got = os.read(self.fd, 65536)
+        except OSError:  # Linux: the other side is closed
+            got = b""
+        self.written += got
+        return got != b""
+
+    def until(self, text, seconds=60):
+        end = time.monotonic() + seconds
+        while text not in self.text():
+            if time.monotonic() > end or not self.read(0.1):
+                raise AssertionError("%r was not written: %r" % (text, self.written))
+
+    def text(self):
+        return self.written.decode("utf-8", "replace")
+
+    def end(self, seconds=60):
+        """The exit code; text without what was drawn over."""
+        end = time.monotonic() + seconds
+        while self.read(0.1):
+            if time.monotonic() > end:
+                os.kill(self.pid, signal.SIGKILL)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def lines(self):
+        return [re.split(r"\r\033\[K", line.rstrip("\r"))[-1] for line in self.text().split("\n")]
+
+
+class CliCase(MillCase):
+    def setUp(self):
+        super().setUp()
+        self.mill.params = FAST
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("SHARDMILL")}
+        self.env.update(SHARDMILL_API_SOCKET=self.mill.socket, TERM="xterm", LC_ALL="C.UTF-8", TZ="UTC")
+        self.env.pop("NO_COLOR", None)
+
+    def start(self, **params):
+        self.mill.start_dispatcher(**params)
+        self.mill.start_worker()
+
+    def run_cli(self, *args, code=0, stdin=b"", **env):
+        """(stdout, stderr) as text"""
+        p = subprocess.run([self.mill.program("shardmill"), *args], input=stdin, capture_output=True,
+                           env={**self.env, **env}, cwd=self.mill.dir, timeout=120)
+        out, err = p.stdout.decode("utf-8", "surrogateescape"), p.stderr.decode("utf-8", "replace")
+        self.assertEqual(p.returncode, code, "%s\n%s%s" % (args, out, err))
+        return out, err
+
+    def terminal(self, *args, **env):
+        return Terminal([self.mill.program("shardmill"), *args], {**self.env, **env}, cwd=self.mill.dir)
+
+    def submit(self, *args):
+        out, _ = self.run_cli("submit", *args)
+        self.assertRegex(out, r"\A\d+\n\Z", "in a pipe, the id and nothing else")
+        return out.strip()
+
+
+class Submit(CliCase):
+    def test_an_array_is_run_here_and_its_output_is_the_bytes(self):
+        self.start()
+        job = self.submit("--array", "1-10:3", "--env", "WHO=you", "--", "sh", "-c", "echo {} $WHO; pwd")
+        self.run_cli("wait", job)
+        here = os.path.realpath(self.mill.dir)
+        self.assertEqual(self.run_cli("output", job)[0], "".join("%d you\n%s\n" % (n, here) for n in (1, 4, 7, 10)))
+        self.assertEqual(self.run_cli("output", "--shard=2", "last")[0], "7 you\n%s\n" % here)
+
+    def test_gather_adds_it_up(self):
+        self.start()
+        self.run_cli("submit", "--array=1-20", "--gather", "awk '{s += $1} END {print s}'", "-w", "--", "echo", "{}")
+        self.assertEqual(self.run_cli("output", "last")[0], "210\n")
+
+    def test_a_definition_from_a_file_or_stdin_with_an_event(self):
+        self.start()
+        text = "version: 1\nname: hi\nrun: {exec: [echo, \"{{event.detail.who}}\"]}\n"
+        event = self.write("event.json", json.dumps(
+            {"id": "1", "source": "s", "detail-type": "t", "detail": {"who": "you"}}))
+        for source, stdin in ((self.write("hi.yaml", text), b""), ("-", text.encode())):
+            out, _ = self.run_cli("submit", source, "--event", event, "--name=tonight", stdin=stdin)
+            self.run_cli("wait", out.strip())
+            self.assertEqual(self.run_cli("output", out.strip())[0], "you\n")
+        self.assertEqual([j["name"] for j in self.mill.api("GET", "/v1/jobs")["jobs"]], ["tonight"] * 2)
+
+    def test_an_id_makes_it_once(self):
+        self.mill.start_dispatcher()
+        first = self.submit("--id", "night 7", "--", "true")
+        out, err = self.run_cli("submit", "--id", "night 7", "--", "true")
+        self.assertEqual(out.strip(), first)
+        self.assertIn("has this id already", err)
+        self.assertNotEqual(self.submit("--", "true"), first)
+
+    def test_a_definition_is_refused_with_all_that_is_wrong_in_it(self):
+        self.mill.start_dispatcher()
+        path = self.write("bad.yaml", "version: 1\nname: x\nrun: {exec: [a], timout: 3}\nshard: {cuont: 3}\n")
+        out, err = self.run_cli("submit", path, code=2)
+        self.assertEqual(out, "")
+        for part in ("bad.yaml:3:", "timout", "did you mean timeout?", "bad.yaml:4:9", "cuont", "^"):
+            self.assertIn(part, err)
+
+    def test_wrong_usage_says_what_is_right(self):
+        self.mill.start_dispatcher()
+        for args, part in (
+                (["submit"], "expected a definition, or a command behind --"),
+                (["submit", "x.yaml", "--", "true"], "found both"),
+                (["submit", "--"], "expected a command behind --"),
+                (["submit", "--array=9", "x.yaml"], "--array: this is for a command"),
+                (["submit", "--gather=a | b", "--", "true"], "this takes a shell"),
+                (["submit", "--array=9-1", "--", "true"], "expected a number of shards, or a range"),
+                (["sumbit"], "did you mean submit?"),
+                (["show", "nine"], "expected a job's number, or last"),
+                (["show", "last"], "there is no job yet"),
+                (["show", "99"], "no job 99"),
+                (["wait"], "expected jobs"),
+                (["jobs", "--limit=0"], "--limit must be at least 1"),
+                (["jobs", "--state=bogus"], "bogus"),
+                (["drain", "zz"], "no worker whose id begins with \"zz\""),
+                (["emit", "--source=a"], "--detail-type"),
+                (["--output=xml", "jobs"], "expected one of text|json")):
+            out, err = self.run_cli(*args, code=2)
+            self.assertEqual(out, "")
+            self.assertIn(part, err, args)
+
+
+class Wait(CliCase):
+    def test_the_exit_code_says_how_it_went(self):
+        self.start()
+        good, bad = self.submit("--", "true"), self.submit("--attempts=1", "--", "false")
+        out, err = self.run_cli("wait", good)
+        self.assertRegex(out, r"\Ajob %s true succeeded: 1 of 1 shard in .*\n\Z" % good)
+        self.assertEqual(err, "", "no bar in a pipe")
+        self.assertIn("failed", self.run_cli("wait", bad, code=1)[0])
+        self.run_cli("wait", good, bad, code=1)
+        self.run_cli("submit", "--attempts=1", "--wait", "--", "false", code=1)
+        long = self.submit("--", "sleep", "600")
+        out, err = self.run_cli("wait", "--timeout=100ms", long, code=124)
+        self.assertIn("job %s goes on" % long, err)
+        self.run_cli("cancel", long, "--why", "no need")
+        self.assertIn("no need", self.run_cli("wait", long, code=3)[0])
+        self.run_cli("wait", good, long, code=3)
+
+    def test_without_a_dispatcher_it_says_so_at_once(self):
+        for verb in (["wait", "1"], ["jobs"], ["submit", "--", "true"], ["emit", "--source=a", "--detail-type=b"]):
+            out, err = self.run_cli(*verb, code=4)
+            self.assertIn(self.mill.socket + ": no dispatcher answers", err)
+            self.assertIn("shardmill up", err)
+
+    def test_it_goes_on_while_the_dispatcher_is_started_again(self):
+        self.start()
+        gate = os.path.join(self.mill.dir, "gate")
+        job = self.submit("--", "sh", "-c", "while ! test -e %s; do sleep 0.02; done" % gate)
+        p = subprocess.Popen([self.mill.program("shardmill"), "wait", job], env=self.env,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until(lambda: self.mill.job(int(job))["word"] == "running")
+        self.mill.kill(self.mill.dispatcher)
+        self.assertIn(b"away", p.stderr.readline())
+        self.mill.start_dispatcher()
+        self.assertIn(b"back", p.stderr.readline())
+        open(gate, "w").close()
+        out, _ = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 0)
+        self.assertIn(b"succeeded", out)
+
+    def test_a_terminal_shows_a_bar_that_ends_as_a_whole_line(self):
+        self.start()
+        gate = os.path.join(self.mill.dir, "gate")
+        t = self.terminal("submit", "--name", HOSTILE, "--array=8", "-w", "--", "sh", "-c",
+                          "test {} -lt 4 || while ! test -e %s; do sleep 0.02; done" % gate)
+        t.until("50 %")
+        t.until("4/8")
+        open(gate, "w").close()
+        self.assertEqual(t.end(), 0)
+        text = t.text()
+        self.assertIn("░", text)
+        self.assertIn("\033[32m", text)
+        self.assertNotIn("\033[2J", text)
+        last = [line for line in t.lines() if line][-1]
+        self.assertIn("8 of 8 shards in", last)
+        self.assertIn("a\\x1b[2J\\nb", last)
+
+    def test_no_color_is_respected(self):
+        self.start()
+        t = self.terminal("submit", "-w", "--", "true", NO_COLOR="1")
+        self.assertEqual(t.end(), 0)
+        self.assertNotRegex(t.text(), r"\033\[[0-9;]*m")
+
+    def test_ctrl_c_leaves_the_job_alone(self):
+        self.start()
+        t = self.terminal("submit", "-w", "--", "sleep", "600")
+        t.until("0/1")
+        os.write(t.fd, b"\x03")
+        self.assertEqual(t.end(), 130)
+        self.assertIn("job 1 goes on", t.text())
+        self.assertEqual(self.mill.job(1)["state"], "active")
+        self.run_cli("cancel", "1")
+
+
+class Look(CliCase):
+    def test_lists_and_pages_for_people(self):
+        self.start()
+        self.run_cli("submit", "--name", HOSTILE, "--attempts=1", "--tolerate=1", "--array=3", "-w", "--",
+                     "sh", "-c", "test {} != 1")
+        out, _ = self.run_cli("jobs")
+        head, row = out.splitlines()
+        self.assertEqual(head.split(), ["JOB", "NAME", "STATE", "DONE", "SHARDS", "DEAD", "ACCEPTED", "TOOK"])
+        self.assertRegex(row, r"^  1  a\\x1b\[2J\\nb  succeeded     2       3     1  .*(ago|now)  \d.* m?s$")
+        out, _ = self.run_cli("show", "last")
+        self.assertRegex(out, r"\Ajob 1  a\\x1b\[2J\\nb  succeeded\n")
+        self.assertRegex(out, r"100 %  3 shards: 2 done, 1 dead\n")
+        self.assertRegex(out, r"  accepted   \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
+        self.assertNotIn("\033", out)
+        out, _ = self.run_cli("status")
+        self.assertRegex(out, r"jobs +0 live.*1 accepted")
+        out, _ = self.run_cli("workers")
+        self.assertEqual(len(out.splitlines()), 2)
+        self.assertEqual(self.run_cli("rules")[0], "")
+
+    def test_a_live_job_shows_which_shards_are_dead_and_why(self):
+        self.start()
+        job = self.submit("--attempts=1", "--tolerate=3", "--array=0-3", "--", "sh", "-c",
+                          "test {} = 3 && exec sleep 600; exit 7")
+        until(lambda: self.mill.job(int(job))["phases"][0]["dead"] == 3)
+        out, _ = self.run_cli("show", job)
+        self.assertIn("3 dead", out)
+        self.assertRegex(out, r"Dead shards\nSHARDS +KIND +CODE")
+        self.assertRegex(out, r"\n0(-2)? +exit +7")
+        self.run_cli("cancel", job)
+
+    def test_json_is_the_apis(self):
+        self.start()
+        out, _ = self.run_cli("--output=json", "submit", "--", "true")
+        self.assertEqual(json.loads(out), {"id": 1, "jobs": 1, "duplicate": False})
+        self.assertEqual(json.loads(self.run_cli("wait", "1", SHARDMILL_OUTPUT="json")[0])["state"], "succeeded")
+        self.assertEqual(json.loads(self.run_cli("show", "1", "--output", "json")[0])["id"], 1)
+        self.assertEqual([j["id"] for j in json.loads(self.run_cli("jobs", "--output=json")[0])["jobs"]], [1])
+        self.assertEqual(len(json.loads(self.run_cli("workers", "--output=json")[0])["workers"]), 1)
+        self.assertEqual(json.loads(self.run_cli("rules", "--output=json")[0]), {"rules": []})
+        self.assertEqual(json.loads(self.run_cli("status", "--output=json")[0])["epoch"], 1)
+        self.assertEqual(json.loads(self.run_cli("submit", "-w", "--output=json", "--", "true")[0])["id"], 2)
+
+    def test_more_jobs_than_a_page(self):
+        self.mill.start_dispatcher()
+        for _ in range(7):
+            self.mill.submit(command={"argv": ["true"]})
+        self.assertEqual(len(self.run_cli("jobs", "-n", "5")[0].splitlines()), 6)
+        self.assertEqual(len(self.run_cli("jobs")[0].splitlines()), 8)
+        self.assertEqual(self.run_cli("jobs", "--state=failed,cancelled")[0], "")
+
+    def test_output_goes_to_a_file_that_is_whole(self):
+        self.start()
+        self.run_cli("submit", "-w", "--array=3", "--", "sh", "-c", "printf '\\000\\377{}'; echo e{} >&2")
+        path = os.path.join(self.mill.dir, "result")
+        self.run_cli("output", "1", "-o", path)
+        with open(path, "rb") as f:
+            self.assertEqual(f.read(), b"\0\xff0\0\xff1\0\xff2")
+        self.assertEqual(self.run_cli("output", "1", "--stderr")[0], "e0\ne1\ne2\n")
+        self.run_cli("output", "1", "--shard=9", "-o", path, code=2)
+        with open(path, "rb") as f:
+            self.assertEqual(len(f.read()), 9, "a refused one leaves the file as it was")
+        self.assertEqual([n for n in os.listdir(self.mill.dir) if "part" in n], [])
+        _, err = self.run_cli("output", "1", "-o", "/dev/full", code=5)
+        self.assertIn("/dev/full: cannot write", err)
+
+    def test_each_verb_has_help_and_a_manual(self):
+        out, _ = self.run_cli("help")
+        verbs = re.findall(r"^  ([a-z]+) ", out, re.M)
+        self.assertGreaterEqual(len(verbs), 17)
+        for verb in set(verbs) - {"dispatcher", "worker", "scaler"}:
+            self.assertIn("Usage: shardmill " + verb, self.run_cli("help", verb)[0])
+            self.assertIn(".TH", self.run_cli(verb, "--man")[0])
+        self.assertIn("Usage: shardmill-worker", self.run_cli("worker", "--help")[0])
+
+
+class Change(CliCase):
+    def test_pause_and_resume(self):
+        self.mill.start_dispatcher()
+        job = self.submit("--array=100", "--", "true")
+        self.assertRegex(self.run_cli("pause", "last", "--why", "lunch")[0], r"job 1 true  paused\n")
+        self.assertIn("lunch", self.run_cli("show", job)[0])
+        self.assertNotIn("paused", self.run_cli("resume", job)[0])
+        self.mill.start_worker()
+        self.run_cli("wait", job)
+
+    def test_retry_lets_the_dead_run_again(self):
+        self.start()
+        here = self.mill.dir
+        job = self.submit("--attempts=1", "--tolerate=1", "--array=2", "--", "sh", "-c",
+                          "test {} = 0 && { while ! test -e %s/end; do sleep 0.02; done; exit 0; }; "
+                          "test -e %s/good" % (here, here))
+        until(lambda: self.mill.job(int(job))["phases"][0]["dead"] == 1)
+        open(os.path.join(here, "good"), "w").close()
+        self.run_cli("retry", job)
+        until(lambda: self.mill.job(int(job))["phases"][0]["done"] == 1)
+        open(os.path.join(here, "end"), "w").close()
+        self.assertIn("2 of 2 shards", self.run_cli("wait", job)[0])
+
+    def test_several_jobs_of_which_one_is_wrong(self):
+        self.mill.start_dispatcher()
+        a, b = self.submit("--", "true"), self.submit("--", "true")
+        out, err = self.run_cli("cancel", a, "99", b, code=2)
+        self.assertEqual(len(out.splitlines()), 2)
+        self.assertEqual(len([line for line in err.splitlines() if line.startswith("shardmill cancel: ")]), 1)
+        self.assertEqual(self.run_cli("jobs", "--state=queued")[0], "")
+
+    def test_a_drained_worker_leaves(self):
+        self.start()
+        worker = until(lambda: self.mill.api("GET", "/v1/workers")["workers"])[0]["id"]
+        self.assertIn(worker[:12], self.run_cli("drain", worker[:6])[0])
+        self.assertEqual(self.mill.workers[0].wait(timeout=60), 0)
+        until(lambda: self.run_cli("workers")[0] == "")
+
+
+class Emit(CliCase):
+    def test_an_event_starts_the_jobs_of_its_rules_once(self):
+        self.write("rules/hi.yaml", "version: 1\nname: hi\non: [{pattern: {source: [shop]}}]\n"
+                   "run: {exec: [echo, \"{{event.detail.who}}\"]}\n")
+        self.start(rules_dir=os.path.join(self.mill.dir, "rules"))
+        self.assertRegex(self.run_cli("rules")[0], r"\nhi +\S*hi.yaml +0 ")
+        args = ("emit", "--source=shop", "--detail-type=Order Placed", "--detail={\"who\": \"you\"}", "--id=7")
+        self.assertEqual(self.run_cli(*args)[0], "event 7: starts job 1\n")
+        self.assertEqual(self.run_cli(*args)[0], "event 7: was known already; it started job 1\n")
+        self.run_cli("wait", "last")
+        self.assertEqual(self.run_cli("output", "last")[0], "you\n")
+        self.assertIn("no rule matches", self.run_cli("emit", "--source=other", "--detail-type=x")[0])
+        event = self.write("event.json", json.dumps(
+            {"specversion": "1.0", "id": "8", "source": "shop", "type": "x", "data": {"who": "them"}}))
+        self.assertEqual(self.run_cli("emit", event)[0], "event 8: starts job 2\n")
+        with open(event, "rb") as f:
+            answer = json.loads(self.run_cli("emit", "-", "--output=json", stdin=f.read())[0])
+        self.assertEqual((answer["events"][0]["duplicate"], answer["events"][0]["jobs"]), (True, [2]))
+        _, err = self.run_cli("emit", "--source=a", "--detail-type=b", "--detail=[1]", code=2)
+        self.assertIn("--detail: expected a JSON object", err)
+
+
+class Reach(CliCase):
+    def test_over_tcp_with_a_token(self):
+        port = free_port()
+        self.mill.start_dispatcher(api_listen="127.0.0.1:%d" % port)
+        url, token = "http://127.0.0.1:%d" % port, os.path.join(self.mill.state, "keys", "api-token")
+        self.assertEqual(self.run_cli("submit", "--api", url, "--api-token-file", token, "--", "true")[0], "1\n")
+        self.assertIn("queued", self.run_cli("jobs", SHARDMILL_API=url + "/", SHARDMILL_STATE_DIR=self.mill.state)[0])
+        wrong = self.write("token", "0" * 64)
+        _, err = self.run_cli("--api", url, "--api-token-file", wrong, "jobs", code=5)
+        self.assertIn("token", err)
+        _, err = self.run_cli("--api", url, "--api-token-file", "/nonexistent", "jobs", code=2)
+        self.assertIn("api_token_file", err)
+        _, err = self.run_cli("--api", "here", "jobs", code=2)
+        self.assertIn("expected http://host:port", err)
+        _, err = self.run_cli("--api", "http://127.0.0.1:%d" % free_port(), "jobs", code=4)
+        self.assertIn("no dispatcher answers", err)
+
+    def test_by_the_state_directory(self):
+        socket = os.path.join(self.mill.state, "api.sock")
+        self.mill.socket = socket
+        self.mill.start_dispatcher(api_socket=socket)
+        del self.env["SHARDMILL_API_SOCKET"]
+        self.assertIn(socket, self.run_cli("status", "--state-dir", self.mill.state)[0])
+        self.assertIn(socket, self.run_cli("--state-dir", self.mill.state, "status")[0])
+
+
+if __name__ == "__main__":
+    main()
