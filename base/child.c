@@ -151,6 +151,16 @@ static int fork_child(const struct child_spec *s, const char *temporary, struct 
 	return 0;
 }
 
+static void put_aside(const char *log_path)
+{
+	char aside[PATH_BYTES];
+	struct stat st;
+
+	if (stat(log_path, &st) == 0 && st.st_size > CHILD_LOG_BYTES_MAX &&
+	    (size_t)snprintf(aside, sizeof aside, "%s.1", log_path) < sizeof aside)
+		(void)rename(log_path, aside);
+}
+
 int child_start(const struct child_spec *spec, struct child *ret, struct error *reterr)
 {
 	struct child c = {.pidfd = -1, .ours = true};
@@ -160,6 +170,8 @@ int child_start(const struct child_spec *spec, struct child *ret, struct error *
 	if (spec->record_path != NULL &&
 	    (size_t)snprintf(temporary, sizeof temporary, "%s.tmp", spec->record_path) >= sizeof temporary)
 		return error_set(reterr, ERR_LIMIT, "the path of its record is too long");
+	if (spec->log_path != NULL)
+		put_aside(spec->log_path);
 	if (fork_child(spec, temporary, &f, &c.pid) < 0)
 		f.code = errno;
 	if (f.code == 0) {

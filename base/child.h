@@ -14,6 +14,7 @@
 #include "base/error.h"
 
 #define CHILD_RECORD_BYTES_MAX 4096u
+#define CHILD_LOG_BYTES_MAX ((off_t)16 << 20)
 
 struct child {
 	pid_t pid;
@@ -26,7 +27,8 @@ struct child_spec {
 	const char *program; /* path */
 	char *const *argv;   /* NULL-terminated, as envp */
 	char *const *envp;
-	const char *log_path;	 /* stdout and stderr are appended to it; NULL = ours */
+	const char *log_path;	 /* stdout and stderr are appended to it; NULL = ours. One that has grown
+				    beyond CHILD_LOG_BYTES_MAX is put aside first, as `.1` */
 	const char *record_path; /* NULL = none */
 	const char *note;	 /* lines for the record, each with its newline; NULL = none */
 };

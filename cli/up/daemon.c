@@ -1,9 +1,7 @@
 #include "cli/up/daemon.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -97,13 +95,7 @@ static int start(struct daemon *d, struct error *reterr)
 {
 	const struct child_spec spec = {
 	    .program = d->program, .argv = d->argv, .envp = environ, .log_path = d->log_path};
-	char aside[4200];
-	struct stat st;
 
-	if (stat(d->log_path, &st) == 0 && st.st_size > LOG_BYTES_MAX) {
-		snprintf(aside, sizeof aside, "%s.1", d->log_path);
-		(void)rename(d->log_path, aside);
-	}
 	return child_start(&spec, &d->child, reterr);
 }
 

@@ -96,7 +96,20 @@ static int prepare(struct up *up, struct error *reterr)
 
 /* ---- its life ---- */
 
-/* It cannot be started as it was told to: trying again would not help. */
+/* At the first start: it says no by itself, and not because another one holds its lock already. */
+static bool has_refused(const struct up *up, const struct daemon *d)
+{
+	int fd, rc;
+
+	if (up->phase != UP_STARTING || !d->end.known || !d->end.exited || d->end.code == 0)
+		return false;
+	rc = fs_lock_file(d->lock_path, &fd, NULL, NULL);
+	if (rc == 0)
+		close(fd);
+	return rc != ERR_EXISTS;
+}
+
+/* Trying again would not help. */
 static void give_up(struct up *up, struct daemon *d, off_t log_offset)
 {
 	up_say(up, "the %s cannot start; it wrote to %s:", d->name, d->log_path);
@@ -111,8 +124,8 @@ static void say_end(struct up *up, struct daemon *d)
 
 	child_end_text(&d->end, how, sizeof how);
 	if (d->retry_us > 0)
-		up_say(up, "the %s ended (%s); it is started again in %lld ms", d->name, how,
-		       (long long)d->retry_us / 1000);
+		up_say(up, "the %s ended (%s; its log is %s); it is started again in %lld ms", d->name, how,
+		       d->log_path, (long long)d->retry_us / 1000);
 	else
 		up_say(up, "the %s has stopped", d->name);
 }
@@ -120,7 +133,6 @@ static void say_end(struct up *up, struct daemon *d)
 static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
 {
 	struct up *up = arg;
-	bool refused = event == DAEMON_ENDED && d->end.exited && d->end.code == EXIT_REFUSED;
 	char line[1024];
 
 	switch (event) {
@@ -136,7 +148,7 @@ static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
 		up_say(up, "the %s cannot be started: %s", d->name, error_text(&d->why, line, sizeof line));
 		break;
 	case DAEMON_ENDED:
-		if (up->phase == UP_STARTING && refused)
+		if (has_refused(up, d))
 			give_up(up, d, d == &up->scaler ? up->scaler_log_offset : up->dispatcher_log_offset);
 		else
 			say_end(up, d);

@@ -75,6 +75,27 @@ Test(child, leads_a_session_and_appends_to_its_log)
 	child_close(&c);
 }
 
+Test(child, a_log_that_has_grown_is_put_aside)
+{
+	const char *log = scratch_path("log");
+	struct buf text = {0};
+	struct child c;
+
+	cr_assert_eq(fs_write_file(log, BYTES_LIT("old"), 0600, NULL), 0);
+	cr_assert_eq(truncate(log, CHILD_LOG_BYTES_MAX), 0);
+	c = start("echo at the bound", NULL, NULL);
+	wait_end(&c);
+	child_close(&c);
+	cr_expect_neq(access(scratch_path("log.1"), F_OK), 0);
+	c = start("echo new", NULL, NULL);
+	wait_end(&c);
+	child_close(&c);
+	cr_expect_eq(access(scratch_path("log.1"), F_OK), 0);
+	cr_assert_eq(fs_read_file(log, 100, &text, NULL), 0);
+	cr_expect_str_eq(buf_text(&text), "new\n");
+	buf_fini(&text);
+}
+
 /* A starter dies; who comes after it finds the child by its record, and sees its end. */
 Test(child, a_stranger_adopts_it_by_its_record)
 {
