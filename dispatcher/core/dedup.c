@@ -162,6 +162,6 @@ void dedup_place(const struct dedup *t, usec_t wall_us, usec_t window_us, uint32
 	while (first + 1 < t->bucket_count && count >= max) {
 		count -= t->buckets[first++]->count;
 		*forget_before_us = t->buckets[first]->start_wall_us;
-		*shortened_us = wall_us - *forget_before_us;
+		*shortened_us = wall_us > *forget_before_us ? wall_us - *forget_before_us : 1;
 	}
 }
