@@ -162,7 +162,7 @@ Test(session, a_token_with_holes_is_adopted_as_it_is)
 	struct range r[] = {{1, 2}, {6, 3}};
 	struct range other = {2, 5};
 	struct held_token t = {.token = {1, 77}, .running = {&r[0], 1}, .unstarted = {&r[1], 1}};
-	struct held_token u = {.token = {1, 78}, .unreported = {&other, 1}};
+	struct held_token u = {.token = {1, 78}, .running = {&other, 1}};
 
 	kit_open(&k);
 	t.job = u.job = kit_submit(&k, (struct kit_job){.shards = 10});
@@ -172,6 +172,19 @@ Test(session, a_token_with_holes_is_adopted_as_it_is)
 	kit_register_with(&k, 1, (struct held_token_list){&u, 1});
 	cr_assert_eq(k.workers[1].verdicts[0].verdict, TOKEN_KEEP);
 	cr_assert_eq(kit_view(&k, t.job).counts.leased, 8, "3, 4 and 5 were free");
+	kit_close(&k);
+}
+
+Test(session, what_ended_under_a_token_that_is_not_known_is_not_adopted)
+{
+	struct range r = {0, 1};
+	struct held_token t = {.token = {1, 77}, .unreported = {&r, 1}};
+
+	kit_open(&k);
+	t.job = kit_submit(&k, (struct kit_job){.shards = 1});
+	k.workers[0].cpu_milli = 1;
+	kit_register_with(&k, 0, (struct held_token_list){&t, 1});
+	cr_assert_eq(k.workers[0].verdicts[0].verdict, TOKEN_FINISH, "its failure may be counted already");
 	kit_close(&k);
 }
 
