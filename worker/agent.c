@@ -19,6 +19,7 @@
  * handfuls, and the agent leaves the cores to them. */
 #define FETCH_INTERVAL_US USEC_PER_MSEC
 #define STRAYS_INTERVAL_US (5 * USEC_PER_SEC)
+#define RUNNER_IDLE_US (60 * USEC_PER_SEC)
 #define FRAMES_PER_TURN 256
 
 extern char **environ;
@@ -28,6 +29,15 @@ static void step_kind(struct agent *a, enum worker_input_kind kind)
 	struct worker_input in = {.kind = kind};
 
 	agent_step(a, &in);
+}
+
+/* 0: it may take as long as it takes. */
+static void limit_drain(struct agent *a)
+{
+	usec_t timeout = params_duration_us(a->params, PARAM_DRAIN_TIMEOUT);
+
+	if (timeout > 0 && a->drain_timer.place == 0)
+		loop_timer_set(a->loop, &a->drain_timer, clock_mono_us() + timeout);
 }
 
 static void take_frame(struct agent *a, struct bytes body)
@@ -44,6 +54,8 @@ static void take_frame(struct agent *a, struct bytes body)
 		return;
 	}
 	in.frame = (struct worker_frame){.type = (enum message_type)type, .body = value};
+	if (type == MESSAGE_DRAIN)
+		limit_drain(a);
 	agent_step(a, &in);
 }
 
@@ -163,6 +175,13 @@ static void on_synced(struct loop *loop, uint32_t events, void *arg)
 	agent_step(a, &in);
 }
 
+static void on_drain_timeout(struct loop *loop, void *arg)
+{
+	(void)loop;
+	log_info("drain_timeout is over: what runs is ended");
+	step_kind(arg, WORKER_ABORT);
+}
+
 static void on_signal(struct loop *loop, int signo, void *arg)
 {
 	static int count;
@@ -171,6 +190,8 @@ static void on_signal(struct loop *loop, int signo, void *arg)
 	log_info(count == 0 ? "draining: what runs is finished, the rest given back"
 			    : "aborting: what runs is ended",
 		 log_i64("signal", signo));
+	if (count == 0)
+		limit_drain(arg);
 	step_kind(arg, count++ == 0 ? WORKER_DRAIN : WORKER_ABORT);
 }
 
@@ -268,10 +289,11 @@ static int open_machine(struct agent *a, struct error *reterr)
 	    .environ = environ,
 	    .output_bytes_max = params_size_bytes(a->params, PARAM_MAX_OUTPUT),
 	    .kill_grace_us = params_duration_us(a->params, PARAM_KILL_GRACE),
+	    .runner_idle_us = RUNNER_IDLE_US,
 	    .notify_fd = a->notify_fd,
 	};
 	if (rc == 0)
-		rc = syncer_start(&a->syncer, a->slots, SLOTS_PER_WORKER_MAX, reterr);
+		rc = syncer_start(&a->syncer, &a->output, reterr);
 	return rc;
 }
 
@@ -308,6 +330,7 @@ static int open_loop(struct agent *a, struct error *reterr)
 	if (rc == 0)
 		rc = watch(a, &a->sync_watch, a->syncer.fd, on_synced, reterr);
 	a->stray_timer = (struct loop_timer){.fn = on_strays, .arg = a};
+	a->drain_timer = (struct loop_timer){.fn = on_drain_timeout, .arg = a};
 	if (rc == 0) {
 		loop_add_prepare(a->loop, &a->prepare);
 		loop_timer_set(a->loop, &a->stray_timer, clock_mono_us() + STRAYS_INTERVAL_US);
@@ -317,8 +340,7 @@ static int open_loop(struct agent *a, struct error *reterr)
 
 static void close_all(struct agent *a)
 {
-	for (uint32_t i = 0; i < SLOTS_PER_WORKER_MAX; i++)
-		slot_close(a->slots[i]);
+	agent_close_slots(a);
 	syncer_stop(&a->syncer);
 	endpoint_destroy(a->endpoint, 1000);
 	if (a->context != NULL)
@@ -348,6 +370,7 @@ int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
 	worker_effects_init(&a->effects);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC); /* what our starter left open */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	rc = open_loop(a, reterr);
 	if (rc == 0) {

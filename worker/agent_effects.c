@@ -1,4 +1,5 @@
 /* What the worker's core wants done, and what it is told in return. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,19 +8,19 @@
 #include "jobs/kinds.h"
 #include "worker/agent_impl.h"
 
-/* Inputs that effects gave rise to; taken after all effects of the step. At most two a slot. */
-struct pending {
-	struct worker_input *items;
-	uint32_t count, room;
-};
-
-static void put(struct pending *p, const struct worker_input *in)
+static struct worker_input *put(struct agent *a, enum worker_input_kind kind, const char *why)
 {
+	struct agent_inputs *p = &a->next;
+	struct agent_input *i;
+
 	if (p->count == p->room) {
-		p->room = p->room == 0 ? 8 : 2 * p->room;
+		p->room = p->room == 0 ? 64 : p->room * 2;
 		p->items = check_realloc(p->items, p->room, sizeof *p->items);
 	}
-	p->items[p->count++] = *in;
+	i = &p->items[p->count++];
+	i->in = (struct worker_input){.kind = kind};
+	snprintf(i->why, sizeof i->why, "%s", why);
+	return &i->in;
 }
 
 static void send_frame(struct agent *a, const struct worker_send *s)
@@ -54,27 +55,29 @@ static unsigned place(const struct agent *a, unsigned count)
 static void use_cores(struct agent *a, const struct slot *s, int by)
 {
 	for (unsigned i = 0; i < slot_core_count(s); i++)
-		a->cores_used[slot_first_core(s) + i] = (uint8_t)(a->cores_used[slot_first_core(s) + i] + by);
+		a->cores_used[slot_first_core(s) + i] =
+		    (uint16_t)(a->cores_used[slot_first_core(s) + i] + by);
 }
 
-static void open_slot(struct agent *a, const struct worker_slot_ref *ref, struct pending *p)
+static void open_slot(struct agent *a, const struct worker_slot_ref *ref)
 {
 	unsigned count = ref->shape.cpu_milli <= 1000 ? 1 : (unsigned)((ref->shape.cpu_milli + 999) / 1000);
-	struct worker_input lost = {.kind = WORKER_SLOT_LOST};
-	static struct error e; /* the input points into it */
+	char line[400];
+	struct error e;
 	struct slot *s;
 
 	if (slot_open(&a->shared, ref, place(a, count), &s, &e) == 0) {
 		use_cores(a, s, 1);
-		syncer_replace(&a->syncer, ref->slot, s);
+		a->slots[ref->slot] = s;
 		return;
 	}
-	log_error("a slot does not start", log_u64("slot", ref->slot), log_text("error", e.what));
-	lost.lost =
-	    (struct worker_slot_lost){.slot = ref->slot, .kind = FAILURE_START, .why = bytes_of(e.what)};
-	put(p, &lost);
+	error_text(&e, line, sizeof line);
+	log_error("a slot does not start", log_u64("slot", ref->slot), log_text("error", line));
+	put(a, WORKER_SLOT_LOST, line)->lost =
+	    (struct worker_slot_lost){.slot = ref->slot, .kind = FAILURE_START};
 }
 
+/* Its thread may have to end a runner or to wait for a disk: nobody waits for it here. */
 static void close_slot(struct agent *a, uint32_t number)
 {
 	struct slot *s = a->slots[number];
@@ -82,30 +85,30 @@ static void close_slot(struct agent *a, uint32_t number)
 	if (s == NULL)
 		return;
 	use_cores(a, s, -1);
-	syncer_replace(&a->syncer, number, NULL);
-	slot_close(s);
+	a->slots[number] = NULL;
+	a->ending = check_realloc(a->ending, a->ending_count + 1, sizeof(struct slot *));
+	a->ending[a->ending_count++] = s;
+	slot_end(s);
 }
 
-static void lower_end(struct agent *a, const struct worker_lower_end *l, struct pending *p)
+static void lower_end(struct agent *a, const struct worker_lower_end *l)
 {
-	struct worker_input in = {.kind = WORKER_SLOT_PROGRESS};
 	struct cell_view v;
 
 	if (a->slots[l->slot] == NULL || !slot_lower_end(a->slots[l->slot], l, &v))
 		return;
-	in.progress = (struct worker_slot_progress){
+	put(a, WORKER_SLOT_PROGRESS, "")->progress = (struct worker_slot_progress){
 	    .slot = l->slot, .cell = l->cell, .token = l->token, .next = v.next, .end = v.end};
-	put(p, &in);
 }
 
-static void carry_out(struct agent *a, const struct worker_effect *e, struct pending *p)
+static void carry_out(struct agent *a, const struct worker_effect *e)
 {
 	switch (e->kind) {
 	case WORKER_SEND:
 		send_frame(a, &e->send);
 		return;
 	case WORKER_OPEN_SLOT:
-		open_slot(a, &e->open, p);
+		open_slot(a, &e->open);
 		return;
 	case WORKER_CLOSE_SLOT:
 		close_slot(a, e->close.slot);
@@ -115,14 +118,14 @@ static void carry_out(struct agent *a, const struct worker_effect *e, struct pen
 			slot_arm(a->slots[e->arm.slot], &e->arm);
 		return;
 	case WORKER_LOWER_END:
-		lower_end(a, &e->lower_end, p);
+		lower_end(a, &e->lower_end);
 		return;
 	case WORKER_STOP:
 		if (a->slots[e->stop.slot] != NULL)
 			slot_stop(a->slots[e->stop.slot], &e->stop);
 		return;
 	case WORKER_SYNC:
-		syncer_request(&a->syncer, e->sync.generation);
+		syncer_request(&a->syncer, e->sync.generation, e->sync.segments, e->sync.segment_count);
 		return;
 	case WORKER_FORGET_DEFINITION:
 	case WORKER_FORGET_JOB:
@@ -135,7 +138,7 @@ static void carry_out(struct agent *a, const struct worker_effect *e, struct pen
 	}
 }
 
-static void step_one(struct agent *a, struct worker_input *in, struct pending *p)
+static void step_one(struct agent *a, struct worker_input *in)
 {
 	struct error e;
 
@@ -143,22 +146,26 @@ static void step_one(struct agent *a, struct worker_input *in, struct pending *p
 	in->wall_us = clock_wall_us();
 	worker_effects_clear(&a->effects);
 	if (worker_core_step(a->core, in, &a->effects, &e) < 0)
-		log_warn("a frame of the dispatcher was dropped", log_text("error", e.what));
+		log_warn("what the worker was told makes no sense and is dropped", log_text("error", e.what));
 	for (uint32_t i = 0; i < a->effects.count; i++)
-		carry_out(a, &a->effects.items[i], p);
+		carry_out(a, &a->effects.items[i]);
 }
 
 void agent_step(struct agent *a, struct worker_input *in)
 {
-	struct pending p = {0};
+	step_one(a, in);
+	while (a->next.count > 0) {
+		struct agent_inputs now = a->next;
 
-	step_one(a, in, &p);
-	for (uint32_t i = 0; i < p.count; i++) {
-		struct worker_input next = p.items[i]; /* items may move */
-
-		step_one(a, &next, &p);
+		a->next = a->now;
+		a->next.count = 0;
+		a->now = now;
+		for (uint32_t i = 0; i < now.count; i++) {
+			if (now.items[i].in.kind == WORKER_SLOT_LOST)
+				now.items[i].in.lost.why = bytes_of(now.items[i].why);
+			step_one(a, &now.items[i].in);
+		}
 	}
-	free(p.items);
 }
 
 static void tell_batch(struct agent *a, uint32_t slot, const struct slot_batch *b)
@@ -185,6 +192,18 @@ static void tell_batch(struct agent *a, uint32_t slot, const struct slot_batch *
 	agent_step(a, &in);
 }
 
+static void reap_slots(struct agent *a)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < a->ending_count; i++)
+		if (slot_has_ended(a->ending[i]))
+			slot_close(a->ending[i]);
+		else
+			a->ending[kept++] = a->ending[i];
+	a->ending_count = kept;
+}
+
 void agent_fetch_slots(struct agent *a)
 {
 	a->slots_fetched_us = clock_mono_us();
@@ -199,4 +218,19 @@ void agent_fetch_slots(struct agent *a)
 			b = next;
 		}
 	}
+	reap_slots(a);
+}
+
+void agent_close_slots(struct agent *a)
+{
+	for (uint32_t i = 0; i < SLOTS_PER_WORKER_MAX; i++)
+		if (a->slots[i] != NULL)
+			slot_end(a->slots[i]);
+	for (uint32_t i = 0; i < SLOTS_PER_WORKER_MAX; i++)
+		slot_close(a->slots[i]);
+	for (uint32_t i = 0; i < a->ending_count; i++)
+		slot_close(a->ending[i]);
+	free(a->ending);
+	free(a->now.items);
+	free(a->next.items);
 }

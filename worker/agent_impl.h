@@ -9,6 +9,15 @@
 #include "worker/slot.h"
 #include "worker/syncer.h"
 
+/* Inputs of the core, each with the text that it may point to. */
+struct agent_inputs {
+	struct agent_input {
+		struct worker_input in;
+		char why[400];
+	} * items;
+	uint32_t count, room;
+};
+
 struct agent {
 	const struct params *params;
 	struct loop *loop;
@@ -21,14 +30,16 @@ struct agent {
 	struct output_dir output;
 	struct slot_shared shared;
 	struct slot *slots[SLOTS_PER_WORKER_MAX];
-	uint8_t cores_used[SLOTS_PER_WORKER_MAX]; /* slots on each of our cores: fractions may share one */
+	struct slot **ending; /* closed by the core; their threads still end */
+	uint32_t ending_count;
+	uint16_t cores_used[SLOTS_PER_WORKER_MAX]; /* slots on each of our cores: fractions may share one */
+	struct agent_inputs now, next;		   /* that effects gave rise to */
 	struct syncer syncer;
 	struct arena frame_arena;
 	struct buf frame;
-	struct buf unsent; /* frames, length-prefixed, that the connection does not take now */
 	struct loop_watch frame_watch, event_watch, slot_watch, sync_watch;
 	struct loop_task prepare;
-	struct loop_timer tick, slot_timer, stray_timer;
+	struct loop_timer tick, slot_timer, stray_timer, drain_timer;
 	usec_t slots_fetched_us;
 	int notify_fd;
 	int exit_code;
@@ -37,6 +48,7 @@ struct agent {
 
 /* One input in, its effects out; effects may lead to more inputs, taken in turn. */
 void agent_step(struct agent *a, struct worker_input *in);
-void agent_carry_out(struct agent *a, const struct worker_effect *e);
-/* Fetches what all slots have done. */
+/* Fetches what all slots have done, and lets those go that have ended. */
 void agent_fetch_slots(struct agent *a);
+/* Ends all slots, at the same time, and waits for them. */
+void agent_close_slots(struct agent *a);

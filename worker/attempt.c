@@ -10,7 +10,9 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "jobs/plan.h"
+#include "worker/scratch.h"
 #include "worker/slot_impl.h"
+#include "worker/strays.h"
 
 #define NO_INPUT ((struct input){.stdin_fd = -1, .feed_fd = -1, .file_fd = -1})
 
@@ -19,6 +21,7 @@ struct attempt {
 	struct work *work;
 	uint32_t shard;
 	bool has_shard; /* else it is a runner's command */
+	char id[ATTEMPT_ID_BYTES];
 	struct input input;
 	char **argv, **envp;
 	const char *path;
@@ -92,8 +95,8 @@ static void add_value(struct attempt *a, struct buf *b, uint32_t *count)
 
 	if (p->kind == PLAN_COUNT)
 		buf_printf(b, "SHARDMILL_VALUE=%lld", (long long)plan_count_value(p, a->shard));
-	else if (p->kind == PLAN_ITEMS && memchr(a->input.item.data, '\0', a->input.item.size) == NULL &&
-		 a->input.item.size < ARG_BYTES_MAX - 32)
+	else if (p->kind == PLAN_ITEMS && a->input.item.size < ARG_BYTES_MAX - 32 &&
+		 (a->input.item.size == 0 || memchr(a->input.item.data, '\0', a->input.item.size) == NULL))
 		buf_printf(b, "SHARDMILL_VALUE=%.*s", (int)a->input.item.size,
 			   (const char *)a->input.item.data);
 	else
@@ -140,8 +143,10 @@ static int build_envp(struct attempt *a)
 
 	a->envp =
 	    arena_alloc(&a->slot->arena, (a->work->env_fixed_count + env->count + 12) * sizeof *a->envp);
-	for (; count < a->work->env_fixed_count; count++)
-		a->envp[count] = (char *)(uintptr_t)a->work->env_fixed[count].data;
+	buf_printf(&b, "SHARDMILL_ATTEMPT_ID=%s", a->id);
+	a->envp[count++] = keep(a, &b);
+	for (uint32_t i = 0; i < a->work->env_fixed_count; i++)
+		a->envp[count++] = (char *)(uintptr_t)a->work->env_fixed[i].data;
 	for (uint32_t i = 0; rc == 0 && i < env->count; i++) {
 		buf_printf(&b, "%.*s=", (int)env->items[i].name.size, (const char *)env->items[i].name.data);
 		rc = template_expand(&a->work->env[i], &values, &b, &a->why);
@@ -156,9 +161,6 @@ static int build_envp(struct attempt *a)
 	buf_printf(&b, "SHARDMILL_SHARD=%u", a->shard);
 	a->envp[count++] = keep(a, &b);
 	buf_printf(&b, "SHARDMILL_ATTEMPT=%u", arm->attempt);
-	a->envp[count++] = keep(a, &b);
-	buf_printf(&b, "SHARDMILL_ATTEMPT_ID=%u-%llu-%u", arm->token.epoch,
-		   (unsigned long long)arm->token.lease, a->shard);
 	a->envp[count++] = keep(a, &b);
 	add_value(a, &b, &count);
 	add_input(a, &b, &count);
@@ -175,39 +177,38 @@ static int find_program(struct attempt *a)
 		return 0;
 	path = arena_alloc(&a->slot->arena, sizeof a->work->path);
 	a->path = path;
-	return process_find(a->argv[0], path, sizeof a->work->path, &a->why);
+	return work_find_program(a->work, a->argv[0], path, sizeof a->work->path, &a->why);
+}
+
+static uint64_t output_bound(const struct attempt *a)
+{
+	uint64_t own = a->work->arm.run->run.output_bytes_max;
+
+	return own != 0 ? own : a->slot->shared->output_bytes_max;
 }
 
 static int start(struct attempt *a, struct verdict *v)
 {
 	struct slot *s = a->slot;
-	const struct run_spec *run = &a->work->arm.run->run;
-	uint64_t max = run->output_bytes_max != 0 ? run->output_bytes_max : s->shared->output_bytes_max;
+	uint64_t max = output_bound(a);
 	uint64_t written = s->output.out_size > s->output.err_size ? s->output.out_size : s->output.err_size;
-	char *directory = s->scratch;
-	struct process_spec spec;
-	int code = 0, rc;
-
-	if (run->directory.size > 0)
-		directory = (char *)(uintptr_t)arena_copy(&s->arena, run->directory).data;
-	spec = (struct process_spec){
+	struct process_spec spec = {
 	    .path = a->path,
 	    .argv = a->argv,
 	    .envp = a->envp,
-	    .directory = directory,
+	    .directory = a->work->directory,
 	    .stdin_fd = a->input.stdin_fd,
-	    .stdout_fd = s->output.out_fd,
-	    .stderr_fd = s->output.err_fd,
-	    .file_bytes_max = max == 0 ? 0 : written + max,
+	    .stdout_fd = s->output.current->out_fd,
+	    .stderr_fd = s->output.current->err_fd,
+	    .file_bytes_max = max == 0 ? 0 : written + max + 1, /* one more is one too many */
 	    .stack = s->stack,
 	};
-	atomic_store(&s->starting, true);
-	rc = process_start(&spec, &a->process, &code, &a->why);
-	if (rc == 0)
-		atomic_store(&s->leader, a->process.pid);
-	atomic_store(&s->starting, false);
-	if (rc == 0)
+	int code = 0;
+
+	slot_set_id(s, s->attempt_id, a->id);
+	if (process_start(&spec, &a->process, &code, &a->why) == 0)
 		return 0;
+	slot_set_id(s, s->attempt_id, "");
 	fail_error(v, FAILURE_START, code, &a->why);
 	return ERR_IO;
 }
@@ -277,7 +278,8 @@ static void watch(struct attempt *a, usec_t deadline_us)
 		on_time(a, deadline_us);
 	}
 	process_wait(&a->process, &a->end);
-	atomic_store(&a->slot->leader, 0);
+	strays_end_attempt(a->slot->adopted_fd, a->id);
+	slot_set_id(a->slot, a->slot->attempt_id, "");
 }
 
 static uint8_t exit_verdict(const struct run_spec *run, uint32_t code)
@@ -301,9 +303,11 @@ static void judge(struct attempt *a, struct verdict *v)
 		return;
 	if (a->ended_for == 0 && a->end.exited &&
 	    exit_verdict(run, (uint32_t)a->end.code) == VERDICT_SUCCESS) {
-		struct token token = a->work->arm.token;
+		const struct output_rules rules = {run->durable_output, output_bound(a)};
 
-		v->done = output_commit(&a->slot->output, token, a->shard, &v->output_bytes, &a->why) == 0;
+		v->done = output_commit(&a->slot->output, a->work->arm.token, a->shard, &rules,
+					&v->output_bytes, &a->why) == 0;
+		v->wrote = v->done && v->output_bytes > 0;
 		if (!v->done)
 			fail_error(v, FAILURE_OUTPUT, 0, &a->why);
 		return;
@@ -316,7 +320,8 @@ static void judge(struct attempt *a, struct verdict *v)
 	else if (a->end.exited)
 		fail(v, FAILURE_EXIT, a->end.code, words);
 	else if (a->end.code == SIGXFSZ)
-		fail(v, FAILURE_OUTPUT, a->end.code, "it wrote more than its bound (output_max)");
+		fail(v, FAILURE_OUTPUT, a->end.code,
+		     "it wrote more than its bound (output_max): to a stream, or to a file");
 	else
 		fail(v, FAILURE_SIGNAL, a->end.code, words);
 }
@@ -365,22 +370,30 @@ static int prepare(struct attempt *a, struct verdict *v)
 	return start(a, v);
 }
 
-int attempt_command(struct slot *s, struct work *w, struct runner_command *ret, struct error *reterr)
+int attempt_command(struct slot *s, struct work *w, const char *id, struct runner_command *ret,
+		    struct error *reterr)
 {
 	struct attempt a = {.slot = s, .work = w, .input = NO_INPUT};
 	int rc;
 
 	arena_reset(&s->arena);
+	snprintf(a.id, sizeof a.id, "%s", id);
 	rc = build_argv(&a);
 	if (rc == 0)
 		rc = build_envp(&a);
 	if (rc == 0)
 		rc = find_program(&a);
-	*ret = (struct runner_command){a.path, a.argv, a.envp,
-				       (const char *)arena_copy(&s->arena, w->arm.run->run.directory).data};
+	*ret = (struct runner_command){a.path, a.argv, a.envp};
 	if (rc < 0 && reterr != NULL)
 		*reterr = a.why;
 	return rc;
+}
+
+/* The next attempt finds the directory empty. */
+static void tidy(const struct attempt *a)
+{
+	if (a->work->directory == a->slot->scratch && !scratch_is_empty(a->slot->scratch_fd))
+		scratch_clear(a->slot->scratch);
 }
 
 void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict *ret)
@@ -390,12 +403,15 @@ void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict 
 	struct verdict v = {0};
 
 	arena_reset(&s->arena);
+	snprintf(a.id, sizeof a.id, "%u-%llu-%u", w->arm.token.epoch, (unsigned long long)w->arm.token.lease,
+		 shard);
 	if (prepare(&a, &v) == 0) {
 		input_started(&a.input);
 		watch(&a, timeout == 0 ? USEC_NEVER : begun + timeout);
 		judge(&a, &v);
 	}
 	input_close(&a.input);
+	tidy(&a);
 	v.run_us = clock_mono_us() - begun;
 	*ret = v;
 }

@@ -3,84 +3,72 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "jobs/output_index.h"
+#include "worker/procfs.h"
+#include "worker/scratch.h"
 
-#define ENVIRON_BYTES_MAX ((size_t)4 << 20)
-#define UNNAMED ".new" /* behind the id, until the lock is taken */
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
-}
+#define END_WAIT_US (5 * USEC_PER_SEC)
+#define ROUNDS_MAX 8
 
 static void remove_tree(const char *path)
 {
-	if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0)
+	if (!scratch_remove(path))
 		log_warn("a worker's directory stays behind", log_text("path", path),
 			 log_text("error", strerror(errno)));
 }
 
-/* Is `line` among the NUL-terminated lines of /proc/<pid>/environ? */
-static bool has_environment(pid_t pid, const char *line)
+/* Kills it and waits until it is gone, so that it is not met again. By a descriptor: its number may be
+ * another's by then. false: it was gone, or is not ours. */
+static bool end_process(pid_t pid, const char *line)
 {
-	static char text[65536];
-	char path[64];
-	ssize_t got;
-	size_t size = strlen(line) + 1;
-	int fd;
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd ended = {fd, POLLIN, 0};
+	bool killed;
 
-	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	got = read(fd, text, sizeof text - 1);
+	killed =
+	    procfs_has_environment(pid, line) && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
+	if (killed && poll(&ended, 1, (int)(END_WAIT_US / USEC_PER_MSEC)) == 0)
+		log_warn("a worker's leftover does not end", log_i64("pid", pid));
 	close(fd);
-	if (got <= 0)
-		return false;
-	text[got] = '\0';
-	for (char *at = text; at < text + got; at += strlen(at) + 1)
-		if ((size_t)(text + got - at) >= size && memcmp(at, line, size) == 0)
-			return true;
-	return false;
+	return killed;
 }
 
 /* Kills until none is found: a process may have made another while we looked. */
 static uint32_t end_leftovers(const char *worker_id)
 {
 	char line[320];
-	uint32_t ended = 0, found;
+	uint32_t ended = 0, found = 1;
 
 	snprintf(line, sizeof line, "SHARDMILL_WORKER=%s", worker_id);
-	do {
+	for (int round = 0; found > 0 && round < ROUNDS_MAX; round++) {
 		DIR *proc = opendir("/proc");
 
 		found = 0;
 		for (struct dirent *d; proc != NULL && (d = readdir(proc)) != NULL;) {
 			pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
 
-			if (pid <= 1 || pid == getpid() || !has_environment(pid, line))
-				continue;
-			if (kill(pid, SIGKILL) == 0)
-				found++;
+			if (pid > 1 && pid != getpid() && procfs_has_environment(pid, line))
+				found += end_process(pid, line);
 		}
 		if (proc != NULL)
 			closedir(proc);
 		ended += found;
-	} while (found > 0 && ended < 100000);
+	}
 	return ended;
 }
 
@@ -117,34 +105,55 @@ static void sweep(struct home *h, const char *scratch)
 		closedir(dir);
 }
 
+/* One worker at a time makes its directory or sweeps: a directory without a held lock is then one whose
+ * worker is gone, not one that is just being made. Blocks; let go by closing. */
+static int enter(const char *scratch, struct error *reterr)
+{
+	char path[3100];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/sweep.lock", scratch);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0 && flock(fd, LOCK_EX) == 0)
+		return fd;
+	error_set(reterr, ERR_IO, "cannot lock the directory of workers: %s", strerror(errno));
+	error_where(reterr, "%s", path);
+	if (fd >= 0)
+		close(fd);
+	return ERR_IO;
+}
+
+static int make(struct home *home, struct error *reterr)
+{
+	char lock[3100];
+	int rc = fs_make_dirs(home->path, 0700, reterr);
+
+	snprintf(lock, sizeof lock, "%s/lock", home->path);
+	return rc < 0 ? rc : fs_lock_file(lock, &home->lock_fd, NULL, reterr);
+}
+
 int home_open(struct home *h, const char *scratch, struct error *reterr)
 {
 	struct home home = {.lock_fd = -1};
-	char id[33], lock[3100], made[3050];
-	int rc;
+	char id[33];
+	int turn_fd, rc;
 
 	if (getrandom(&home.worker, sizeof home.worker, 0) != (ssize_t)sizeof home.worker)
 		return error_set(reterr, ERR_IO, "the system gives no random numbers: %s", strerror(errno));
 	uuid_text(&home.worker, id);
 	if ((size_t)snprintf(home.path, sizeof home.path, "%s/%s", scratch, id) >= sizeof home.path)
 		return error_set(reterr, ERR_LIMIT, "the path of scratch_dir is too long");
-	/* Locked before it has its name: another worker that starts now would take it for a leftover. */
-	snprintf(made, sizeof made, "%s%s", home.path, UNNAMED);
-	rc = fs_make_dirs(made, 0700, reterr);
-	if (rc < 0)
-		return rc;
-	snprintf(lock, sizeof lock, "%s/lock", made);
-	rc = fs_lock_file(lock, &home.lock_fd, NULL, reterr);
-	if (rc < 0)
-		return rc;
-	if (rename(made, home.path) < 0) {
-		error_set(reterr, ERR_IO, "cannot name the directory: %s", strerror(errno));
-		close(home.lock_fd);
-		return error_where(reterr, "%s", home.path);
+	rc = fs_make_dirs(scratch, 0700, reterr);
+	turn_fd = rc < 0 ? rc : enter(scratch, reterr);
+	if (turn_fd < 0)
+		return turn_fd;
+	rc = make(&home, reterr);
+	if (rc == 0) {
+		sweep(&home, scratch);
+		*h = home;
 	}
-	sweep(&home, scratch);
-	*h = home;
-	return 0;
+	close(turn_fd);
+	return rc;
 }
 
 void home_close(struct home *h)

@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/check.h"
 #include "base/crc32c.h"
@@ -36,22 +36,31 @@ int output_dir_open(struct output_dir *d, const char *root, const struct uuid *w
 	rc = fs_make_dirs(path, 0755, reterr);
 	if (rc < 0)
 		return rc;
-	*d = (struct output_dir){.path = strdup(path), .worker = *worker, .roll_bytes = roll_bytes};
+	*d =
+	    (struct output_dir){.path = strdup(path), .worker = *worker, .roll_bytes = roll_bytes, .next = 1};
 	CHECK(d->path != NULL);
-	atomic_init(&d->next, 1);
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->idle, NULL);
 	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return d->fd < 0 ? io_error(d, "open the directory of", reterr) : 0;
 }
 
 void output_dir_close(struct output_dir *d)
 {
-	if (d->fd > 0)
+	if (d->path == NULL)
+		return;
+	CHECK(d->segments == NULL);
+	if (d->fd >= 0)
 		close(d->fd);
-	if (d->path != NULL)
-		rmdir(d->path); /* stays when it holds anything */
+	rmdir(d->path); /* stays when it holds anything */
+	pthread_mutex_destroy(&d->lock);
+	pthread_cond_destroy(&d->idle);
+	free(d->failed);
 	free(d->path);
 	*d = (struct output_dir){.fd = -1};
 }
+
+/* Segments */
 
 static int open_file(struct output_dir *d, uint32_t segment, const char *kind)
 {
@@ -61,99 +70,159 @@ static int open_file(struct output_dir *d, uint32_t segment, const char *kind)
 	return openat(d->fd, name, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
 }
 
-static int open_segment(struct output *o, struct error *reterr)
+/* Files that nothing was written to go away. */
+static void close_file(struct output_dir *d, const struct output_segment *g, int fd, const char *kind)
 {
-	o->segment = atomic_fetch_add(&o->dir->next, 1);
-	o->out_fd = open_file(o->dir, o->segment, "out");
-	o->err_fd = open_file(o->dir, o->segment, "err");
-	o->idx_fd = open_file(o->dir, o->segment, "idx");
-	o->out_size = o->err_size = 0;
-	o->new_names = true;
-	o->torn = false;
-	if (o->out_fd < 0 || o->err_fd < 0 || o->idx_fd < 0)
-		return io_error(o->dir, "make", reterr);
-	return 0;
-}
-
-/* Segments that nothing was written to leave no files. */
-static void close_segment(struct output *o)
-{
-	static const char *const kinds[] = {"out", "err", "idx"};
-	int fds[] = {o->out_fd, o->err_fd, o->idx_fd};
 	struct stat st;
 	char name[32];
 
-	for (size_t i = 0; i < ARRAY_LENGTH(fds); i++) {
-		bool empty = fds[i] >= 0 && fstat(fds[i], &st) == 0 && st.st_size == 0;
+	if (fd < 0)
+		return;
+	snprintf(name, sizeof name, "%08u.%s", g->number, kind);
+	if (fstat(fd, &st) == 0 && st.st_size == 0)
+		unlinkat(d->fd, name, 0);
+	close(fd);
+}
 
-		if (fds[i] >= 0)
-			close(fds[i]);
-		snprintf(name, sizeof name, "%08u.%s", o->segment, kinds[i]);
-		if (empty)
-			unlinkat(o->dir->fd, name, 0);
+static void destroy_segment(struct output_dir *d, struct output_segment *g)
+{
+	close_file(d, g, g->out_fd, "out");
+	close_file(d, g, g->err_fd, "err");
+	close_file(d, g, g->idx_fd, "idx");
+	free(g);
+}
+
+static int open_segment(struct output *o, struct error *reterr)
+{
+	struct output_dir *d = o->dir;
+	struct output_segment *g = check_calloc(1, sizeof *g);
+
+	pthread_mutex_lock(&d->lock);
+	g->number = d->next++;
+	pthread_mutex_unlock(&d->lock);
+	g->new_names = true;
+	g->out_fd = open_file(d, g->number, "out");
+	g->err_fd = open_file(d, g->number, "err");
+	g->idx_fd = open_file(d, g->number, "idx");
+	if (g->out_fd < 0 || g->err_fd < 0 || g->idx_fd < 0) {
+		int rc = io_error(d, "make", reterr);
+
+		destroy_segment(d, g);
+		return rc;
 	}
-	o->out_fd = o->err_fd = o->idx_fd = -1;
+	pthread_mutex_lock(&d->lock);
+	DL_APPEND(d->segments, g);
+	pthread_mutex_unlock(&d->lock);
+	o->current = g;
+	o->torn = false;
+	return 0;
+}
+
+static bool has_failed(const struct output_dir *d, uint32_t number)
+{
+	for (uint32_t i = 0; i < d->failed_count; i++)
+		if (d->failed[i] == number)
+			return true;
+	return false;
+}
+
+static int sync_files(const struct output_dir *d, const struct output_segment *g, bool new_names,
+		      struct error *reterr)
+{
+	if (fdatasync(g->out_fd) < 0 || fdatasync(g->err_fd) < 0 || fdatasync(g->idx_fd) < 0)
+		return io_error(d, "sync", reterr);
+	if (new_names && fsync(d->fd) < 0)
+		return io_error(d, "sync the directory of", reterr);
+	return 0;
+}
+
+/* With the lock, which it lets go while it waits for the disk: the slot goes on meanwhile. */
+static void sync_segment(struct output_dir *d, struct output_segment *g, struct error *reterr)
+{
+	bool new_names = g->new_names;
+	int rc;
+
+	if (!g->dirty)
+		return;
+	g->busy = true;
+	g->dirty = g->new_names = false;
+	pthread_mutex_unlock(&d->lock);
+	rc = sync_files(d, g, new_names, reterr);
+	pthread_mutex_lock(&d->lock);
+	if (rc < 0 && !has_failed(d, g->number)) {
+		d->failed = check_realloc(d->failed, d->failed_count + 1, sizeof *d->failed);
+		d->failed[d->failed_count++] = g->number;
+	}
+	g->busy = false;
+	pthread_cond_broadcast(&d->idle);
+}
+
+/* With the lock: an open segment that nobody syncs now; NULL: it is closed. */
+static struct output_segment *find_idle(struct output_dir *d, uint32_t number)
+{
+	struct output_segment *g;
+
+	for (;;) {
+		DL_SEARCH_SCALAR(d->segments, g, number, number);
+		if (g == NULL || !g->busy)
+			return g;
+		pthread_cond_wait(&d->idle, &d->lock);
+	}
+}
+
+int output_sync(struct output_dir *d, const uint32_t *segments, uint32_t count, int *ret_errno,
+		struct error *reterr)
+{
+	struct error e = {0};
+
+	pthread_mutex_lock(&d->lock);
+	for (uint32_t i = 0; i < count; i++) {
+		struct output_segment *g = find_idle(d, segments[i]);
+
+		if (g != NULL)
+			sync_segment(d, g, &e);
+		if (has_failed(d, segments[i]) && e.code == ERR_OK) {
+			error_set(&e, ERR_IO, "output segment %u could not be synced earlier", segments[i]);
+			error_where(&e, "%s", d->path);
+		}
+	}
+	pthread_mutex_unlock(&d->lock);
+	if (e.code == ERR_OK)
+		return 0;
+	*ret_errno = e.code == ERR_LIMIT ? ENOSPC : EIO;
+	if (reterr != NULL)
+		*reterr = e;
+	return e.code;
+}
+
+static void close_segment(struct output *o)
+{
+	struct output_dir *d = o->dir;
+	struct output_segment *g = o->current;
+
+	if (g == NULL)
+		return;
+	pthread_mutex_lock(&d->lock);
+	while (g->busy)
+		pthread_cond_wait(&d->idle, &d->lock);
+	sync_segment(d, g, NULL); /* who asks for it later is told whether that worked */
+	DL_DELETE(d->segments, g);
+	pthread_mutex_unlock(&d->lock);
+	o->current = NULL;
+	destroy_segment(d, g);
 }
 
 int output_open(struct output *o, struct output_dir *dir, struct error *reterr)
 {
-	*o = (struct output){.dir = dir, .out_fd = -1, .err_fd = -1, .idx_fd = -1};
-	pthread_mutex_init(&o->lock, NULL);
+	*o = (struct output){.dir = dir};
 	return open_segment(o, reterr);
 }
 
 void output_close(struct output *o)
 {
-	if (o->dir == NULL)
-		return;
-	close_segment(o);
-	pthread_mutex_destroy(&o->lock);
+	if (o->dir != NULL)
+		close_segment(o);
 	*o = (struct output){0};
-}
-
-static int sync_locked(struct output *o, struct error *reterr)
-{
-	if (o->dirty && (fdatasync(o->out_fd) < 0 || fdatasync(o->err_fd) < 0 || fdatasync(o->idx_fd) < 0))
-		return io_error(o->dir, "sync", reterr);
-	if (o->dirty && o->new_names && fsync(o->dir->fd) < 0)
-		return io_error(o->dir, "sync the directory of", reterr);
-	if (o->dirty)
-		o->new_names = false;
-	o->dirty = false;
-	return 0;
-}
-
-/* The slot goes on while we wait for the disk: on duplicates, which a new segment does not close. */
-int output_sync(struct output *o, struct error *reterr)
-{
-	int fds[3], dir_fd = -1, rc = 0;
-
-	pthread_mutex_lock(&o->lock);
-	if (!o->dirty) {
-		pthread_mutex_unlock(&o->lock);
-		return 0;
-	}
-	fds[0] = fcntl(o->out_fd, F_DUPFD_CLOEXEC, 3);
-	fds[1] = fcntl(o->err_fd, F_DUPFD_CLOEXEC, 3);
-	fds[2] = fcntl(o->idx_fd, F_DUPFD_CLOEXEC, 3);
-	if (o->new_names)
-		dir_fd = o->dir->fd;
-	o->dirty = o->new_names = false;
-	pthread_mutex_unlock(&o->lock);
-	for (size_t i = 0; i < ARRAY_LENGTH(fds); i++) {
-		if (rc == 0 && (fds[i] < 0 || fdatasync(fds[i]) < 0))
-			rc = io_error(o->dir, "sync", reterr);
-		if (fds[i] >= 0)
-			close(fds[i]);
-	}
-	if (rc == 0 && dir_fd >= 0 && fsync(dir_fd) < 0)
-		rc = io_error(o->dir, "sync the directory of", reterr);
-	if (rc < 0) {
-		pthread_mutex_lock(&o->lock);
-		o->dirty = o->new_names = true;
-		pthread_mutex_unlock(&o->lock);
-	}
-	return rc;
 }
 
 static int file_size(const struct output *o, int fd, uint64_t *ret, struct error *reterr)
@@ -166,22 +235,36 @@ static int file_size(const struct output *o, int fd, uint64_t *ret, struct error
 	return 0;
 }
 
+/* Where the next attempt's output begins. */
+static int measure(struct output *o, struct error *reterr)
+{
+	int rc = file_size(o, o->current->out_fd, &o->out_size, reterr);
+
+	return rc < 0 ? rc : file_size(o, o->current->err_fd, &o->err_size, reterr);
+}
+
+static bool wants_new_segment(const struct output *o)
+{
+	struct output_dir *d = o->dir;
+	bool failed;
+
+	if (o->current == NULL || o->torn || o->out_size >= d->roll_bytes || o->err_size >= d->roll_bytes)
+		return true;
+	pthread_mutex_lock(&d->lock);
+	failed = has_failed(d, o->current->number);
+	pthread_mutex_unlock(&d->lock);
+	return failed;
+}
+
 int output_begin(struct output *o, struct error *reterr)
 {
-	int rc = file_size(o, o->out_fd, &o->out_size, reterr);
+	int rc = o->current != NULL ? measure(o, reterr) : 0;
 
-	if (rc == 0)
-		rc = file_size(o, o->err_fd, &o->err_size, reterr);
-	if (rc < 0 || (!o->torn && o->out_size < o->dir->roll_bytes && o->err_size < o->dir->roll_bytes))
+	if (rc < 0 || !wants_new_segment(o))
 		return rc;
-	pthread_mutex_lock(&o->lock);
-	rc = sync_locked(o, reterr);
-	if (rc == 0) {
-		close_segment(o);
-		rc = open_segment(o, reterr);
-	}
-	pthread_mutex_unlock(&o->lock);
-	return rc;
+	close_segment(o);
+	o->out_size = o->err_size = 0;
+	return open_segment(o, reterr); /* when it fails, the next attempt tries again */
 }
 
 static int checksum(struct output *o, uint64_t offset, uint64_t length, uint32_t *ret, struct error *reterr)
@@ -191,7 +274,7 @@ static int checksum(struct output *o, uint64_t offset, uint64_t length, uint32_t
 
 	while (length > 0) {
 		size_t want = length < sizeof block ? (size_t)length : sizeof block;
-		ssize_t got = pread(o->out_fd, block, want, (off_t)offset);
+		ssize_t got = pread(o->current->out_fd, block, want, (off_t)offset);
 
 		if (got <= 0)
 			return io_error(o->dir, "read", reterr);
@@ -206,51 +289,64 @@ static int checksum(struct output *o, uint64_t offset, uint64_t length, uint32_t
 /* A half-written entry would shift all that follow: it is cut off again. */
 static int append_entry(struct output *o, const uint8_t raw[OUTPUT_ENTRY_BYTES], struct error *reterr)
 {
-	off_t before = lseek(o->idx_fd, 0, SEEK_END);
-	int rc;
+	int fd = o->current->idx_fd, rc;
+	off_t before = lseek(fd, 0, SEEK_END);
 
-	if (write(o->idx_fd, raw, OUTPUT_ENTRY_BYTES) == OUTPUT_ENTRY_BYTES) {
-		o->dirty = true;
+	if (o->torn)
+		return error_set(reterr, ERR_IO, "an output index could not be written before this");
+	if (write(fd, raw, OUTPUT_ENTRY_BYTES) == OUTPUT_ENTRY_BYTES)
 		return 0;
-	}
 	rc = io_error(o->dir, "write the index of", reterr);
-	if (before < 0 || ftruncate(o->idx_fd, before) < 0)
+	if (before < 0 || ftruncate(fd, before) < 0)
 		o->torn = true;
 	return rc;
 }
 
-int output_commit(struct output *o, struct token token, uint32_t shard, uint64_t *bytes_ret,
-		  struct error *reterr)
+static int check_bound(uint64_t out, uint64_t err, uint64_t max, struct error *reterr)
+{
+	if (max == 0 || (out <= max && err <= max))
+		return 0;
+	return error_set(reterr, ERR_LIMIT, "it wrote more than its bound of %llu bytes (output_max)",
+			 (unsigned long long)max);
+}
+
+int output_commit(struct output *o, struct token token, uint32_t shard, const struct output_rules *rules,
+		  uint64_t *bytes_ret, struct error *reterr)
 {
 	struct output_entry e = {
 	    .token = token, .shard = shard, .out_offset = o->out_size, .err_offset = o->err_size};
 	uint8_t raw[OUTPUT_ENTRY_BYTES];
 	uint64_t out_end = 0, err_end = 0;
-	int rc = file_size(o, o->out_fd, &out_end, reterr);
+	int rc = file_size(o, o->current->out_fd, &out_end, reterr);
 
 	if (rc == 0)
-		rc = file_size(o, o->err_fd, &err_end, reterr);
+		rc = file_size(o, o->current->err_fd, &err_end, reterr);
 	if (rc < 0)
 		return rc;
 	e.out_length = out_end - o->out_size;
 	e.err_length = err_end - o->err_size;
-	*bytes_ret = e.out_length;
-	if (e.out_length == 0 && e.err_length == 0)
+	*bytes_ret = e.out_length + e.err_length;
+	if (*bytes_ret == 0)
 		return 0;
-	rc = checksum(o, e.out_offset, e.out_length, &e.out_crc, reterr);
+	rc = check_bound(e.out_length, e.err_length, rules->bytes_max, reterr);
+	if (rc == 0)
+		rc = checksum(o, e.out_offset, e.out_length, &e.out_crc, reterr);
 	if (rc < 0)
 		return rc;
 	output_entry_encode(&e, raw);
-	pthread_mutex_lock(&o->lock);
 	rc = append_entry(o, raw, reterr);
-	pthread_mutex_unlock(&o->lock);
+	if (rc == 0 && rules->durable) {
+		pthread_mutex_lock(&o->dir->lock);
+		o->current->dirty = true;
+		pthread_mutex_unlock(&o->dir->lock);
+	}
 	return rc;
 }
 
 static int write_all(struct output *o, struct bytes b, struct error *reterr)
 {
 	while (b.size > 0) {
-		ssize_t put = write(o->out_fd, b.data, b.size);
+		ssize_t put = write(o->current->out_fd, b.data, b.size);
 
 		if (put <= 0)
 			return io_error(o->dir, "write", reterr);
@@ -260,14 +356,28 @@ static int write_all(struct output *o, struct bytes b, struct error *reterr)
 }
 
 int output_append(struct output *o, struct token token, uint32_t shard, struct bytes bytes,
-		  struct error *reterr)
+		  const struct output_rules *rules, struct error *reterr)
 {
 	uint64_t written;
-	int rc = output_begin(o, reterr);
+	int rc = check_bound(bytes.size, 0, rules->bytes_max, reterr);
 
 	if (rc == 0)
+		rc = measure(o, reterr);
+	if (rc == 0)
 		rc = write_all(o, bytes, reterr);
-	return rc < 0 ? rc : output_commit(o, token, shard, &written, reterr);
+	return rc < 0 ? rc : output_commit(o, token, shard, rules, &written, reterr);
+}
+
+/* The last line of a text that ends anywhere. */
+static void last_line(char *text, size_t size, char *ret, size_t room)
+{
+	char *line;
+
+	while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r' || text[size - 1] == '\0'))
+		size--;
+	text[size] = '\0';
+	line = memrchr(text, '\n', size);
+	snprintf(ret, room, "%s", line == NULL ? text : line + 1);
 }
 
 void output_abandon(struct output *o, char *last_words, size_t size)
@@ -276,19 +386,13 @@ void output_abandon(struct output *o, char *last_words, size_t size)
 	struct stat st;
 	off_t from;
 	ssize_t got;
-	char *line;
 
 	last_words[0] = '\0';
-	if (fstat(o->err_fd, &st) < 0 || (uint64_t)st.st_size <= o->err_size)
+	if (fstat(o->current->err_fd, &st) < 0 || (uint64_t)st.st_size <= o->err_size)
 		return;
 	from = st.st_size - (off_t)o->err_size > (off_t)sizeof tail - 1 ? st.st_size - (off_t)sizeof tail + 1
 									: (off_t)o->err_size;
-	got = pread(o->err_fd, tail, sizeof tail - 1, from);
-	while (got > 0 && (tail[got - 1] == '\n' || tail[got - 1] == '\r' || tail[got - 1] == '\0'))
-		got--;
-	if (got <= 0)
-		return;
-	tail[got] = '\0';
-	line = memrchr(tail, '\n', (size_t)got);
-	snprintf(last_words, size, "%s", line == NULL ? tail : line + 1);
+	got = pread(o->current->err_fd, tail, sizeof tail - 1, from);
+	if (got > 0)
+		last_line(tail, (size_t)got, last_words, size);
 }

@@ -1,8 +1,8 @@
 /* A slot's output: one segment per stream that children write straight into, and its index.
  *
  * Nothing of an attempt is visible before it is synced and its success reported; a failed attempt
- * leaves bytes that no index names. Thread: a slot writes; the agent syncs what the slot has
- * closed or left behind (output_sync may run beside the slot: it only reads numbers under the lock). */
+ * leaves bytes that no index names. Threads: an output belongs to its slot's; output_sync runs in the
+ * syncer's, beside all of them. Nobody holds the lock while he waits for a disk. */
 #pragma once
 
 #include <pthread.h>
@@ -12,41 +12,67 @@
 
 #define OUTPUT_ROLL_BYTES (256 * MIB)
 
+/* A segment's three files, open. */
+struct output_segment {
+	struct output_segment *prev, *next;
+	uint32_t number;
+	int out_fd, err_fd, idx_fd; /* close-on-exec, O_APPEND */
+	bool dirty;		    /* something is not synced */
+	bool new_names;		    /* the directory is not synced */
+	bool busy;		    /* somebody syncs it */
+};
+
 struct output_dir {
 	char *path; /* <output>/<worker id> */
 	int fd;
 	struct uuid worker;
-	uint64_t roll_bytes;   /* a segment that is longer is closed for a new one */
-	_Atomic uint32_t next; /* segment numbers, from 1 */
+	uint64_t roll_bytes; /* a segment that is longer is closed for a new one */
+	/* Below: under the lock. */
+	pthread_mutex_t lock;
+	pthread_cond_t idle;		 /* a segment is busy no more */
+	uint32_t next;			 /* segment numbers, from 1 */
+	struct output_segment *segments; /* open ones; a closed one is on disk, or among the failed */
+	/* Segments of which a sync failed once: what the system dropped then, it does not tell again, so
+	 * that no later sync makes them good. */
+	uint32_t *failed;
+	uint32_t failed_count;
 };
 
 struct output {
 	struct output_dir *dir;
-	pthread_mutex_t lock;
-	uint32_t segment;
-	int out_fd, err_fd, idx_fd;  /* close-on-exec, O_APPEND */
+	struct output_segment *current;
 	uint64_t out_size, err_size; /* before the attempt in work */
-	bool dirty;		     /* something is not synced */
-	bool new_names;		     /* the directory is not synced */
 	bool torn;		     /* its index ends in half an entry: begin a new segment */
+};
+
+/* What a success has to keep. */
+struct output_rules {
+	bool durable;	    /* synced before it is reported */
+	uint64_t bytes_max; /* of each stream; 0 = no bound */
 };
 
 int output_dir_open(struct output_dir *d, const char *root, const struct uuid *worker, uint64_t roll_bytes,
 		    struct error *reterr) MUST_CHECK;
+/* All outputs are closed. Accepts one that was never opened, all zero. */
 void output_dir_close(struct output_dir *d);
 
 int output_open(struct output *o, struct output_dir *dir, struct error *reterr) MUST_CHECK;
+/* Syncs what is not synced; accepts one that was never opened, all zero. */
 void output_close(struct output *o);
 
-/* Before an attempt: starts a new segment when the old one is long enough. */
+/* Before an attempt: starts a new segment when the old one is long enough, or damaged. */
 int output_begin(struct output *o, struct error *reterr) MUST_CHECK;
-/* After a success: *bytes_ret written to stdout; its index entry, when there is something. */
-int output_commit(struct output *o, struct token token, uint32_t shard, uint64_t *bytes_ret,
-		  struct error *reterr) MUST_CHECK;
-/* The whole output of a success that was handed over as bytes; no attempt is in work. */
+/* After a success: its index entry, when it wrote anything; *bytes_ret: how much, in both streams.
+ * ERR_LIMIT: it wrote more than its bound. */
+int output_commit(struct output *o, struct token token, uint32_t shard, const struct output_rules *rules,
+		  uint64_t *bytes_ret, struct error *reterr) MUST_CHECK;
+/* The whole output of a success that was handed over as bytes; no attempt is in work. Goes to the segment
+ * that output_begin chose, so that the shards of one answer share it. */
 int output_append(struct output *o, struct token token, uint32_t shard, struct bytes bytes,
-		  struct error *reterr) MUST_CHECK;
+		  const struct output_rules *rules, struct error *reterr) MUST_CHECK;
 /* After a failure: the last line that it wrote to stderr, for people. */
 void output_abandon(struct output *o, char *last_words, size_t size);
-/* All committed so far is on disk, with its names. */
-int output_sync(struct output *o, struct error *reterr) MUST_CHECK;
+/* All that was committed to these segments is on disk, with its names; or an error, also when that could
+ * not be done earlier. *ret_errno is set with it. Thread: any. */
+int output_sync(struct output_dir *d, const uint32_t *segments, uint32_t count, int *ret_errno,
+		struct error *reterr) MUST_CHECK;

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 /* What the child needs; it shares our memory until execve. */
 struct child {
 	const struct process_spec *spec;
-	sigset_t mask;	  /* that the new program starts with: nothing blocked */
+	sigset_t mask; /* that the new program starts with: nothing blocked */
+	int null_fd;
 	int failed_errno; /* written by the child, read by us: VFORK orders the two */
 	const char *failed_step;
 };
@@ -66,17 +68,13 @@ int process_find(const char *name, char *ret, size_t size, struct error *reterr)
 	return found;
 }
 
-static bool place(struct child *c, int from, int to, int flags)
+/* dup2 of a descriptor to another drops close-on-exec. */
+static bool place(struct child *c, int from, int to)
 {
-	int fd = from;
-
-	if (from < 0)
-		fd = open("/dev/null", flags);
-	if (fd < 0 || dup2(fd, to) < 0) { /* dup2 of a descriptor to another drops close-on-exec */
-		c->failed_step = "give it its standard streams";
-		return false;
-	}
-	return true;
+	if (dup2(from < 0 ? c->null_fd : from, to) >= 0)
+		return true;
+	c->failed_step = "give it its standard streams";
+	return false;
 }
 
 static bool set_limits(struct child *c)
@@ -98,8 +96,8 @@ static int child_main(void *arg)
 	setsid();
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGXFSZ, SIG_DFL);
-	if (!place(c, s->stdin_fd, 0, O_RDONLY) || !place(c, s->stdout_fd, 1, O_WRONLY) ||
-	    !place(c, s->stderr_fd, 2, O_WRONLY) || !set_limits(c))
+	if (!place(c, s->stdin_fd, 0) || !place(c, s->stdout_fd, 1) || !place(c, s->stderr_fd, 2) ||
+	    !set_limits(c))
 		goto failed;
 	if (s->directory != NULL && chdir(s->directory) < 0) {
 		c->failed_step = "enter its directory";
@@ -113,9 +111,27 @@ failed:
 	_exit(127);
 }
 
+/* /dev/null, opened once, above the standard streams; -1 when it cannot be. */
+static int null_descriptor(void)
+{
+	static _Atomic int kept = -1;
+	int fd = atomic_load(&kept), none = -1, low;
+
+	if (fd >= 0)
+		return fd;
+	low = open("/dev/null", O_RDWR | O_CLOEXEC);
+	fd = fcntl(low, F_DUPFD_CLOEXEC, 3);
+	if (low >= 0)
+		close(low);
+	if (fd < 0 || atomic_compare_exchange_strong(&kept, &none, fd))
+		return fd;
+	close(fd); /* another thread was faster */
+	return none;
+}
+
 int process_start(const struct process_spec *spec, struct process *ret, int *ret_errno, struct error *reterr)
 {
-	struct child c = {.spec = spec};
+	struct child c = {.spec = spec, .null_fd = null_descriptor()};
 	struct process p = {-1, -1};
 	sigset_t all, before;
 	int code;
@@ -156,6 +172,9 @@ void process_wait(struct process *p, struct process_end *ret)
 	process_kill_tree(p->pid, SIGKILL);
 	while (wait4(p->pid, &status, 0, &end.usage) < 0)
 		CHECK(errno == EINTR);
+	/* A subreaper is handed the rest of the group: when it is reaped, nobody of it writes any more. */
+	while (waitpid(-p->pid, NULL, 0) > 0)
+		;
 	close(p->pidfd);
 	p->pidfd = -1;
 	end.exited = WIFEXITED(status);

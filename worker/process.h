@@ -44,7 +44,8 @@ int process_find(const char *name, char *ret, size_t size, struct error *reterr)
 int process_start(const struct process_spec *spec, struct process *ret, int *ret_errno,
 		  struct error *reterr) MUST_CHECK;
 
-/* Blocks until the leader ends, then ends what is left of its session's group and closes the pidfd. */
+/* Blocks until the leader ends, then ends what is left of its group, waits for that too (as far as it is
+ * handed to us: prctl(PR_SET_CHILD_SUBREAPER)), and closes the pidfd. */
 void process_wait(struct process *p, struct process_end *ret);
 
 /* Signals the whole group; harmless when it has ended. */

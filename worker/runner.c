@@ -8,15 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "worker/runner_impl.h"
+#include "worker/scratch.h"
+#include "worker/strays.h"
 
 #define HELLO_WAIT_US (30 * USEC_PER_SEC)
 #define READ_BYTES ((size_t)65536)
+#define WORDS_BYTES_MAX ((off_t)1 << 20) /* of its stderr, looked at once a lease */
 
 static void close_fd(int *fd)
 {
@@ -33,6 +36,7 @@ static void forget(struct runner *r)
 	buf_fini(&r->tx);
 	buf_fini(&r->rx);
 	arena_fini(&r->arena);
+	scratch_remove(r->scratch);
 	free(r);
 }
 
@@ -44,28 +48,9 @@ static bool await_end(const struct runner *r, usec_t wait_us)
 	return poll(&p, 1, (int)(wait_us / USEC_PER_MSEC)) > 0;
 }
 
-void runner_end(struct slot *s)
+static void read_words(const struct runner *r, char *ret, size_t size)
 {
-	struct runner *r = s->runner;
-	struct process_end end;
-
-	if (r == NULL)
-		return;
-	close_fd(&r->in_fd);
-	if (r->failing || !await_end(r, USEC_PER_SEC)) {
-		process_kill_tree(r->process.pid, SIGTERM);
-		if (!await_end(r, s->shared->kill_grace_us))
-			process_kill_tree(r->process.pid, SIGKILL);
-	}
-	process_wait(&r->process, &end);
-	atomic_store(&s->runner_leader, 0);
-	s->runner = NULL;
-	forget(r);
-}
-
-void runner_last_words(const struct runner *r, char *ret, size_t size)
-{
-	char tail[512];
+	char tail[256];
 	off_t end = lseek(r->err_fd, 0, SEEK_END);
 	ssize_t got = pread(r->err_fd, tail, sizeof tail - 1,
 			    end > (off_t)sizeof tail - 1 ? end - (off_t)sizeof tail + 1 : 0);
@@ -78,28 +63,93 @@ void runner_last_words(const struct runner *r, char *ret, size_t size)
 	snprintf(ret, size, "%s", line == NULL ? tail : line + 1);
 }
 
-/* Moves what can be moved now. ERR_CLOSED: the runner closed a pipe, or ended. */
-static int transfer(struct runner *r, short in_events, short out_events)
+void runner_trim_words(const struct runner *r)
 {
-	ssize_t n;
+	if (lseek(r->err_fd, 0, SEEK_END) > WORDS_BYTES_MAX && ftruncate(r->err_fd, 0) < 0)
+		return; /* it stays long */
+}
 
-	if (in_events != 0 && r->tx.size > r->tx_sent) {
-		n = write(r->in_fd, r->tx.data + r->tx_sent, r->tx.size - r->tx_sent);
-		if (n < 0 && errno != EAGAIN)
-			return ERR_CLOSED;
-		r->tx_sent += n > 0 ? (size_t)n : 0;
-		if (r->tx_sent == r->tx.size) {
-			buf_clear(&r->tx);
-			r->tx_sent = 0;
-		}
+/* true: it ended by itself. Its pipes are closed a moment before it has ended. */
+static bool end_process(struct slot *s, struct runner *r, struct process_end *end)
+{
+	bool by_itself;
+
+	close_fd(&r->in_fd);
+	by_itself = await_end(r, r->failing ? 0 : USEC_PER_SEC);
+	if (!by_itself) {
+		process_kill_tree(r->process.pid, SIGTERM);
+		if (!await_end(r, s->shared->kill_grace_us))
+			process_kill_tree(r->process.pid, SIGKILL);
 	}
-	if (out_events != 0) {
-		n = read(r->out_fd, buf_reserve(&r->rx, READ_BYTES), READ_BYTES);
-		if (n == 0 || (n < 0 && errno != EAGAIN))
-			return ERR_CLOSED;
-		r->rx.size += n > 0 ? (size_t)n : 0;
+	process_wait(&r->process, end);
+	strays_end_attempt(s->adopted_fd, r->id);
+	return by_itself;
+}
+
+void runner_end_told(struct slot *s, char *ret, size_t size, int *ret_code)
+{
+	struct runner *r = s->runner;
+	struct process_end end;
+	char how[40] = "", words[256];
+
+	*ret_code = 0;
+	if (end_process(s, r, &end)) {
+		snprintf(how, sizeof how, "%s %d", end.exited ? "exit code" : "signal", end.code);
+		*ret_code = end.code;
 	}
-	return 0;
+	read_words(r, words, sizeof words);
+	snprintf(ret, size, "%s%s%s", how, how[0] != '\0' && words[0] != '\0' ? ", " : "", words);
+	slot_set_id(s, s->runner_id, "");
+	s->runner = NULL;
+	forget(r);
+}
+
+void runner_end(struct slot *s)
+{
+	char words[512];
+	int code;
+
+	if (s->runner != NULL)
+		runner_end_told(s, words, sizeof words, &code);
+}
+
+int runner_pidfd(const struct slot *s)
+{
+	return s->runner != NULL ? s->runner->process.pidfd : -1;
+}
+
+static void receive_some(struct runner *r)
+{
+	ssize_t n = read(r->out_fd, buf_reserve(&r->rx, READ_BYTES), READ_BYTES);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN))
+		r->closed = true;
+	r->rx.size += n > 0 ? (size_t)n : 0;
+}
+
+/* It has ended, or closed a pipe: what it said before that is still to be read. */
+static void receive_rest(struct runner *r)
+{
+	size_t before;
+
+	do {
+		before = r->rx.size;
+		receive_some(r);
+	} while (r->rx.size > before && r->rx.size < 2 * FRAME_BYTES_MAX);
+	r->closed = true;
+}
+
+static void send_some(struct runner *r)
+{
+	ssize_t n = write(r->in_fd, r->tx.data + r->tx_sent, r->tx.size - r->tx_sent);
+
+	if (n < 0 && errno != EAGAIN)
+		receive_rest(r);
+	r->tx_sent += n > 0 ? (size_t)n : 0;
+	if (r->tx_sent == r->tx.size) {
+		buf_clear(&r->tx);
+		r->tx_sent = 0;
+	}
 }
 
 /* Takes a whole message out of rx: 1, 0 when there is none yet, or an error. */
@@ -121,38 +171,51 @@ static int next_message(struct runner *r, struct runner_message *m, struct error
 	return rc;
 }
 
+static bool is_stopped(struct slot *s)
+{
+	uint64_t count;
+	ssize_t got = read(s->wake_fd, &count, sizeof count);
+
+	(void)got;
+	slot_release_other(s);
+	return atomic_load(&s->stop[s->turn]);
+}
+
+static int wait_ms(usec_t left)
+{
+	return left <= 0 ? 0 : left > 1000 * USEC_PER_SEC ? 1000000 : (int)(left / USEC_PER_MSEC) + 1;
+}
+
 int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m, struct error *reterr)
 {
 	struct runner *r = s->runner;
+	bool expired = false;
 
 	for (;;) {
-		struct pollfd fds[3] = {
-		    {s->wake_fd, POLLIN, 0}, {r->out_fd, POLLIN, 0}, {r->in_fd, POLLOUT, 0}};
-		int rc = next_message(r, m, reterr), wait = -1;
-		usec_t left = deadline_us - clock_mono_us();
+		struct pollfd fds[4] = {{s->wake_fd, POLLIN, 0},
+					{r->out_fd, POLLIN, 0},
+					{r->tx.size > r->tx_sent ? r->in_fd : -1, POLLOUT, 0},
+					{r->process.pidfd, POLLIN, 0}};
+		int rc = next_message(r, m, reterr);
+		usec_t left = deadline_us == USEC_NEVER ? USEC_NEVER : deadline_us - clock_mono_us();
 
 		if (rc != 0)
 			return rc;
-		if (deadline_us != USEC_NEVER)
-			wait = left <= 0		    ? 0
-			       : left > 1000 * USEC_PER_SEC ? 1000000
-							    : (int)(left / USEC_PER_MSEC) + 1;
-		if (r->tx.size == r->tx_sent)
-			fds[2].fd = -1;
-		rc = poll(fds, 3, wait);
-		if (rc == 0 && left <= 0)
-			return error_set(reterr, ERR_TIMEOUT, "the runner does not answer");
-		if (rc > 0 && fds[0].revents != 0) {
-			uint64_t count;
-			ssize_t got = read(s->wake_fd, &count, sizeof count);
-
-			(void)got;
-			slot_release_other(s);
-			if (atomic_load(&s->stop[s->turn]))
-				return error_set(reterr, ERR_CLOSED, "stopped");
-		}
-		if (rc > 0 && transfer(r, fds[2].revents, fds[1].revents) < 0)
+		if (r->closed)
 			return error_set(reterr, ERR_CLOSED, "the runner ended in the middle of its work");
+		if (expired)
+			return error_set(reterr, ERR_TIMEOUT, "the runner does not answer");
+		expired = left <= 0; /* what has come by now still counts */
+		if (poll(fds, 4, left == USEC_NEVER ? -1 : wait_ms(left)) <= 0)
+			continue;
+		if (fds[0].revents != 0 && is_stopped(s))
+			return error_set(reterr, ERR_CLOSED, "stopped");
+		if (fds[3].revents != 0)
+			receive_rest(r);
+		else if (fds[1].revents != 0)
+			receive_some(r);
+		if (!r->closed && fds[2].revents != 0)
+			send_some(r);
 	}
 }
 
@@ -164,6 +227,8 @@ static int say_hello(struct slot *s, struct error *reterr)
 
 	runner_encode_hello(&s->shared->worker, s->number, r->format, &r->tx);
 	rc = runner_receive(s, clock_mono_us() + HELLO_WAIT_US, &m, reterr);
+	if (rc == ERR_TIMEOUT)
+		return error_set(reterr, ERR_INVALID, "the runner says no hello within 30 s");
 	if (rc < 0)
 		return rc;
 	return m.type == RUNNER_HELLO
@@ -189,36 +254,45 @@ static int make_pipes(struct runner *r, int child[2], struct error *reterr)
 	return 0;
 }
 
-static int start_process(struct slot *s, struct runner *r, const struct work *w,
-			 const struct runner_command *c, struct error *reterr)
+/* Where it starts, unless the definition says; and its stderr, which needs no name. */
+static int make_scratch(const struct slot *s, struct runner *r, struct error *reterr)
 {
-	char path[4200];
-	int child[2] = {-1, -1}, code = 0, rc;
-	struct process_spec spec;
+	char path[4300];
 
-	snprintf(path, sizeof path, "%s/runner.stderr", s->scratch);
-	r->err_fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	snprintf(r->scratch, sizeof r->scratch, "%s-runner", s->scratch);
+	snprintf(path, sizeof path, "%s/stderr", r->scratch);
+	if (mkdir(r->scratch, 0700) == 0)
+		r->err_fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (r->err_fd < 0)
 		return error_set(reterr, ERR_IO, "cannot write %s: %s", path, strerror(errno));
 	unlink(path);
-	rc = make_pipes(r, child, reterr);
+	return 0;
+}
+
+static int start_process(struct slot *s, struct runner *r, const struct work *w,
+			 const struct runner_command *c, struct error *reterr)
+{
+	int child[2] = {-1, -1}, code = 0, rc = make_scratch(s, r, reterr);
+	struct process_spec spec;
+
+	if (rc == 0)
+		rc = make_pipes(r, child, reterr);
 	if (rc < 0)
 		return rc;
 	spec = (struct process_spec){
 	    .path = c->path,
 	    .argv = c->argv,
 	    .envp = c->envp,
-	    .directory = w->arm.run->run.directory.size > 0 ? c->directory : s->scratch,
+	    .directory = w->arm.run->run.directory.size > 0 ? w->directory : r->scratch,
 	    .stdin_fd = child[0],
 	    .stdout_fd = child[1],
 	    .stderr_fd = r->err_fd,
 	    .stack = s->stack,
 	};
-	atomic_store(&s->starting, true);
+	slot_set_id(s, s->runner_id, r->id);
 	rc = process_start(&spec, &r->process, &code, reterr);
-	if (rc == 0)
-		atomic_store(&s->runner_leader, r->process.pid);
-	atomic_store(&s->starting, false);
+	if (rc < 0)
+		slot_set_id(s, s->runner_id, "");
 	close_fd(&child[0]);
 	close_fd(&child[1]);
 	return rc;
@@ -228,24 +302,32 @@ bool runner_serves(const struct slot *s, const struct work *w)
 {
 	const struct runner *r = s->runner;
 
-	return r != NULL && r->phase == w->arm.phase &&
+	return r != NULL && !r->closed && !await_end(r, 0) && r->phase == w->arm.phase &&
+	       (!r->per_job || r->job == w->arm.job) &&
 	       bytes_equal(BYTES(r->sha256, sizeof r->sha256), w->arm.definition->sha256);
 }
 
-int runner_start(struct slot *s, struct work *w, const struct runner_command *c, struct error *reterr)
+int runner_start(struct slot *s, struct work *w, const char *id, struct error *reterr)
 {
+	struct runner_command c;
 	struct runner *r;
 	int rc;
 
 	runner_end(s);
+	rc = attempt_command(s, w, id, &c, reterr);
+	if (rc < 0)
+		return rc;
 	r = check_calloc(1, sizeof *r);
-	r->in_fd = r->out_fd = r->err_fd = -1;
+	r->in_fd = r->out_fd = r->err_fd = r->process.pidfd = -1;
 	r->format = w->arm.run->run.format;
 	r->phase = w->arm.phase;
+	r->job = w->arm.job;
+	r->per_job = w->per_job;
+	snprintf(r->id, sizeof r->id, "%s", id);
 	if (w->arm.definition->sha256.size == sizeof r->sha256)
 		memcpy(r->sha256, w->arm.definition->sha256.data, sizeof r->sha256);
 	arena_init(&r->arena, 0);
-	rc = start_process(s, r, w, c, reterr);
+	rc = start_process(s, r, w, &c, reterr);
 	if (rc < 0) {
 		forget(r);
 		return rc;
@@ -253,8 +335,8 @@ int runner_start(struct slot *s, struct work *w, const struct runner_command *c,
 	s->runner = r;
 	rc = say_hello(s, reterr);
 	if (rc < 0) {
-		r->failing = true;
-		error_where(reterr, "%s", c->path);
+		r->failing = rc != ERR_CLOSED;
+		error_where(reterr, "%s", c.path);
 	}
 	return rc;
 }

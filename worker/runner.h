@@ -10,3 +10,5 @@ struct runner;
 void runner_run_cell(struct slot *s, struct work *w, uint32_t cell);
 /* Ends the slot's runner, if there is one: stdin closed, then SIGTERM, then SIGKILL. */
 void runner_end(struct slot *s);
+/* To be polled: it has ended; -1: there is none. */
+int runner_pidfd(const struct slot *s);

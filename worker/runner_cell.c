@@ -1,6 +1,7 @@
 /* A lease through a runner: two runs in flight, each about RUN_US long. */
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -13,10 +14,11 @@
 #define ITEMS_SHARDS 256u /* of one run that carries items */
 
 struct flight {
-	struct range runs[RUNS_MAX]; /* sent (or to be sent again), not done; oldest first */
+	struct range runs[RUNS_MAX]; /* taken from the cell, not done; oldest first */
 	uint32_t count;
-	uint32_t sent;	 /* how many of them the present runner was told */
-	usec_t since_us; /* when the oldest began */
+	uint32_t sent;	  /* how many of them the present runner was told */
+	uint64_t probing; /* shards that are sent one at a time: one of them may have ended a runner */
+	usec_t since_us;  /* when the oldest began */
 	struct slot *slot;
 	struct work *work;
 	uint32_t cell;
@@ -26,7 +28,7 @@ struct flight {
 
 static void record(struct flight *f, struct range r, usec_t run_us, uint64_t bytes)
 {
-	struct verdict v = {.done = true, .run_us = run_us, .output_bytes = bytes};
+	struct verdict v = {.done = true, .wrote = bytes > 0, .run_us = run_us, .output_bytes = bytes};
 
 	if (r.count > 0)
 		slot_record(f->slot, f->cell, f->work->arm.token, r, &v);
@@ -41,6 +43,8 @@ static void record_failure(struct flight *f, const struct failure *failed, usec_
 	slot_record(f->slot, f->cell, f->work->arm.token, (struct range){failed->first, 1}, &v);
 }
 
+/* Sending */
+
 static void send_run(struct flight *f, struct range run)
 {
 	struct runner *r = f->slot->runner;
@@ -51,31 +55,56 @@ static void send_run(struct flight *f, struct range run)
 	runner_encode_run(&f->work->arm, &f->work->slice, run, r->format, &r->tx);
 }
 
-static bool take_run(struct flight *f, uint32_t max)
+static bool take_run(struct flight *f)
 {
-	struct range run = cell_take(&f->slot->cells[f->cell], max);
+	uint32_t max = f->work->arm.parameters->plan.kind == PLAN_ITEMS ? ITEMS_SHARDS : RUN_SHARDS;
+	struct range run = cell_take(&f->slot->cells[f->cell], f->chunk < max ? f->chunk : max);
 
-	if (run.count == 0)
-		return false;
-	if (f->count == 0)
-		f->since_us = clock_mono_us();
-	f->runs[f->count++] = run;
-	return true;
+	if (run.count > 0)
+		f->runs[f->count++] = run;
+	return run.count > 0;
+}
+
+/* What the runner is to answer next. */
+static struct range asked(const struct flight *f)
+{
+	struct range run = f->runs[0];
+
+	if (f->probing > 0)
+		run.count = 1;
+	return run;
 }
 
 /* Takes more from the cell while fewer than two runs are under way, and sends what is not sent. */
 static void fill(struct flight *f)
 {
-	uint32_t max = f->work->arm.parameters->plan.kind == PLAN_ITEMS ? ITEMS_SHARDS : RUN_SHARDS;
-
-	while (f->count < RUNS_MAX && take_run(f, f->chunk < max ? f->chunk : max))
+	if (f->slot->runner->closed)
+		return;
+	if (f->sent == 0) {
+		f->since_us = clock_mono_us();
+		send_run(f, asked(f));
+		f->sent = 1;
+	}
+	if (f->probing > 0)
+		return;
+	while (f->count < RUNS_MAX && take_run(f))
 		;
 	while (f->sent < f->count)
 		send_run(f, f->runs[f->sent++]);
 }
 
-static void drop_oldest(struct flight *f)
+/* What is behind the oldest run's first shards is to be answered now. */
+static void advance(struct flight *f, uint32_t count)
 {
+	f->since_us = clock_mono_us();
+	f->runs[0].first += count;
+	f->runs[0].count -= count;
+	if (f->probing > 0) {
+		f->probing -= count;
+		f->sent = 0;
+	}
+	if (f->runs[0].count > 0)
+		return;
 	f->runs[0] = f->runs[1];
 	f->count--;
 	f->sent -= f->sent > 0;
@@ -97,118 +126,177 @@ static void adapt(struct flight *f, uint32_t count, usec_t us)
 	f->chunk = f->chunk > RUN_SHARDS ? RUN_SHARDS : f->chunk;
 }
 
-static int store_results(struct flight *f, const struct runner_message *m, uint64_t *bytes)
-{
-	for (uint32_t i = 0; i < m->result_count; i++) {
-		int rc = output_append(&f->slot->output, f->work->arm.token, m->results[i].shard,
-				       m->results[i].output, &f->why);
+/* Receiving */
 
-		if (rc < 0)
-			return rc;
-		*bytes += m->results[i].output.size;
-	}
-	return 0;
+static int by_failed(const void *a, const void *b)
+{
+	const struct failure *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-static bool failed_before(const struct runner_message *m, uint32_t shard)
+static int by_result(const void *a, const void *b)
 {
-	for (uint32_t i = 0; i < m->failed.count; i++)
-		if (m->failed.items[i].first == shard)
+	const struct runner_result *x = a, *y = b;
+
+	return x->shard < y->shard ? -1 : x->shard > y->shard;
+}
+
+/* Sorts the lists, and finds what is there twice. */
+static bool has_repeats(struct runner_message *m)
+{
+	if (m->failed.count > 1)
+		qsort(m->failed.items, m->failed.count, sizeof *m->failed.items, by_failed);
+	if (m->result_count > 1)
+		qsort(m->results, m->result_count, sizeof *m->results, by_result);
+	for (uint32_t i = 1; i < m->failed.count; i++)
+		if (m->failed.items[i].first == m->failed.items[i - 1].first)
+			return true;
+	for (uint32_t i = 1; i < m->result_count; i++)
+		if (m->results[i].shard == m->results[i - 1].shard)
 			return true;
 	return false;
 }
 
-/* What is not among the failed is done. */
-static void record_done(struct flight *f, const struct runner_message *m, usec_t us, uint64_t bytes)
+static int check_done(struct flight *f, struct runner_message *m)
 {
-	usec_t each = us / m->done.count;
-	uint32_t first = m->done.first;
+	struct range want = asked(f);
 
-	for (uint32_t i = 0; i < m->failed.count; i++)
-		record_failure(f, &m->failed.items[i], each);
-	if (m->failed.count == 0) {
-		record(f, m->done, us, bytes);
-		return;
-	}
-	for (uint64_t n = first; n < range_end(m->done); n++)
-		if (!failed_before(m, (uint32_t)n)) {
-			record(f, (struct range){(uint32_t)n, 1}, each, bytes);
-			bytes = 0;
-		}
-}
-
-static bool fits(const struct flight *f, const struct runner_message *m)
-{
-	if (m->type != RUNNER_DONE || f->count == 0 || m->done.first != f->runs[0].first ||
-	    m->done.count > f->runs[0].count)
-		return false;
-	for (uint32_t i = 0; i < m->failed.count; i++)
-		for (uint32_t k = 0; k < i; k++)
-			if (m->failed.items[k].first == m->failed.items[i].first)
-				return false;
-	return true;
-}
-
-static int take_done(struct flight *f, const struct runner_message *m)
-{
-	usec_t now = clock_mono_us(), us = now - f->since_us;
-	uint64_t bytes = 0;
-	int rc;
-
-	if (!fits(f, m))
+	if (m->type != RUNNER_DONE)
+		return error_set(&f->why, ERR_INVALID, "the runner says hello in the middle of its work");
+	if (m->done.first != want.first || m->done.count > want.count)
 		return error_set(&f->why, ERR_INVALID,
-				 "the runner answers shards %u..+%u, which it was not asked for next",
-				 m->done.first, m->done.count);
-	rc = store_results(f, m, &bytes);
-	if (rc < 0)
-		return rc;
-	record_done(f, m, us, bytes);
-	adapt(f, m->done.count, us);
-	f->since_us = now;
-	f->runs[0].first += m->done.count;
-	f->runs[0].count -= m->done.count;
-	if (f->runs[0].count == 0)
-		drop_oldest(f);
+				 "the runner answers shards %u to %llu, but %u to %llu are next",
+				 m->done.first, (unsigned long long)range_end(m->done) - 1, want.first,
+				 (unsigned long long)range_end(want) - 1);
+	if (has_repeats(m))
+		return error_set(&f->why, ERR_INVALID, "the runner's answer names a shard twice");
 	return 0;
 }
 
-/* The runner is of no use any more: the shard in work fails, what else it was given is sent to the next. */
-static void blame(struct flight *f, int rc)
+static int keep_result(struct flight *f, const struct runner_result *r)
 {
-	struct failure failed = {.first = f->runs[0].first, .count = 1, .kind = FAILURE_RUNNER, .code = rc};
-	char words[256], why[400];
+	const struct run_spec *run = &f->work->arm.run->run;
+	const struct output_rules rules = {run->durable_output, run->output_bytes_max != 0
+								    ? run->output_bytes_max
+								    : f->slot->shared->output_bytes_max};
 
-	if (f->slot->runner != NULL) {
-		runner_last_words(f->slot->runner, words, sizeof words);
-		f->slot->runner->failing = true;
-		runner_end(f->slot);
-		snprintf(why, sizeof why, "%.140s%s%.240s", f->why.what, words[0] ? ": " : "", words);
-	} else {
-		snprintf(why, sizeof why, "%.390s", f->why.what);
-		failed.kind = FAILURE_START;
-	}
-	if (rc == ERR_TIMEOUT)
-		failed.kind = FAILURE_TIMEOUT;
-	failed.why = bytes_of(why);
-	record_failure(f, &failed, clock_mono_us() - f->since_us);
-	f->runs[0].first++;
-	if (--f->runs[0].count == 0)
-		drop_oldest(f);
-	f->since_us = clock_mono_us();
-	f->sent = 0;
-	f->chunk = 1;
+	return r->output.size == 0 ? 0
+				   : output_append(&f->slot->output, f->work->arm.token, r->shard, r->output,
+						   &rules, &f->why);
 }
 
+static void fail_result(struct flight *f, uint32_t shard, usec_t run_us)
+{
+	struct failure failed = {.first = shard, .count = 1, .kind = FAILURE_OUTPUT};
+	char line[400];
+
+	failed.why = bytes_of(error_text(&f->why, line, sizeof line));
+	record_failure(f, &failed, run_us);
+}
+
+/* Shard by shard: what is not among the failed, and whose result could be kept, is done. */
+static void record_each(struct flight *f, const struct runner_message *m, usec_t each)
+{
+	uint32_t failed = 0, result = 0;
+	struct range done = {m->done.first, 0};
+	uint64_t bytes = 0;
+	int begun = m->result_count > 0 ? output_begin(&f->slot->output, &f->why) : 0;
+
+	for (uint64_t n = m->done.first; n < range_end(m->done); n++) {
+		bool is_failed = failed < m->failed.count && m->failed.items[failed].first == n;
+		const struct runner_result *r =
+		    result < m->result_count && m->results[result].shard == n ? &m->results[result++] : NULL;
+		int rc = r == NULL || is_failed ? 0 : begun < 0 ? begun : keep_result(f, r);
+
+		if (!is_failed && rc == 0) {
+			bytes += r != NULL ? r->output.size : 0;
+			done.count++;
+			continue;
+		}
+		record(f, done, (usec_t)done.count * each, bytes);
+		done = (struct range){(uint32_t)n + 1, 0};
+		bytes = 0;
+		if (is_failed)
+			record_failure(f, &m->failed.items[failed++], each);
+		else
+			fail_result(f, (uint32_t)n, each);
+	}
+	record(f, done, (usec_t)done.count * each, bytes);
+}
+
+static int take_done(struct flight *f, struct runner_message *m)
+{
+	usec_t us = clock_mono_us() - f->since_us;
+	int rc = check_done(f, m);
+
+	if (rc < 0)
+		return rc;
+	if (m->failed.count == 0 && m->result_count == 0)
+		record(f, m->done, us, 0);
+	else
+		record_each(f, m, us / m->done.count);
+	adapt(f, m->done.count, us);
+	advance(f, m->done.count);
+	return 0;
+}
+
+/* When the runner is of no use any more */
+
+/* Its end in words, and another may be started. */
+static void end_runner(struct flight *f, int rc, struct failure *failed, char *why, size_t size)
+{
+	char words[320];
+	int code;
+
+	if (f->slot->runner == NULL) {
+		failed->kind = FAILURE_START;
+		error_text(&f->why, why, size);
+		return;
+	}
+	f->slot->runner->failing = rc != ERR_CLOSED;
+	runner_end_told(f->slot, words, sizeof words, &code);
+	failed->code = code;
+	snprintf(why, size, "%.100s%s%.280s", f->why.what, words[0] != '\0' ? ": " : "", words);
+	if (rc == ERR_TIMEOUT) {
+		failed->kind = FAILURE_TIMEOUT;
+		failed->code = f->work->arm.run->run.timeout_us;
+	}
+}
+
+/* The shard in work fails when it was the only one that the runner had. Else nobody knows which one it
+ * was: they are sent again, one at a time. */
+static void blame(struct flight *f, int rc)
+{
+	struct failure failed = {.first = f->runs[0].first, .count = 1, .kind = FAILURE_RUNNER};
+	usec_t us = clock_mono_us() - f->since_us;
+	uint64_t suspects = 0;
+	char why[400];
+
+	for (uint32_t i = 0; i < f->sent; i++)
+		suspects += f->runs[i].count;
+	end_runner(f, rc, &failed, why, sizeof why);
+	f->sent = 0;
+	f->chunk = 1;
+	if (f->probing == 0 && suspects > 1) {
+		f->probing = suspects;
+		return;
+	}
+	failed.why = bytes_of(why);
+	record_failure(f, &failed, us);
+	advance(f, 1);
+}
+
+/* A runner for this work that was told nothing yet. */
 static int ready(struct flight *f)
 {
-	struct runner_command command;
-	int rc;
+	char id[ATTEMPT_ID_BYTES];
 
-	if (runner_serves(f->slot, f->work))
+	if (f->sent > 0 || runner_serves(f->slot, f->work))
 		return 0;
-	f->sent = 0;
-	rc = attempt_command(f->slot, f->work, &command, &f->why);
-	return rc < 0 ? rc : runner_start(f->slot, f->work, &command, &f->why);
+	snprintf(id, sizeof id, "%u-%llu-runner", f->work->arm.token.epoch,
+		 (unsigned long long)f->work->arm.token.lease);
+	return runner_start(f->slot, f->work, id, &f->why);
 }
 
 void runner_run_cell(struct slot *s, struct work *w, uint32_t cell)
@@ -217,7 +305,9 @@ void runner_run_cell(struct slot *s, struct work *w, uint32_t cell)
 	usec_t timeout = w->arm.run->run.timeout_us;
 
 	f.chunk = runner_serves(s, w) && s->runner->shard_us < USEC_PER_MSEC * 1024 ? 64 : 1;
-	while (f.count > 0 || take_run(&f, f.chunk)) {
+	if (s->runner != NULL)
+		runner_trim_words(s->runner);
+	while (f.count > 0 || take_run(&f)) {
 		struct runner_message m;
 		int rc = ready(&f);
 

@@ -5,6 +5,8 @@
 #include "worker/runner_protocol.h"
 
 struct runner {
+	char id[ATTEMPT_ID_BYTES];
+	char scratch[4200]; /* its own directory; what attempts leave in the slot's is removed */
 	struct process process;
 	uint8_t sha256[32]; /* of the definition that it was started for, with its phase */
 	uint32_t phase;
@@ -13,18 +15,24 @@ struct runner {
 	struct buf tx, rx;
 	size_t tx_sent, rx_taken;
 	struct arena arena; /* of the message received last */
-	uint64_t told_job;  /* and phase: of the last `job` message */
+	uint64_t job;	    /* that it was started for */
+	bool per_job;	    /* its command depends on that */
+	uint64_t told_job;  /* of the last `job` message */
 	bool failing;	    /* it broke the protocol or hangs: end it without waiting */
+	bool closed;	    /* it has ended, or takes no more: what it wrote before is in rx */
 	usec_t shard_us;    /* running estimate of a shard's time, in 1/1024 us */
 };
 
+/* It runs, and may be given this work: another job's, too, when its command does not depend on the job. */
 bool runner_serves(const struct slot *s, const struct work *w);
 /* Replaces the slot's runner by one for this work, and waits for its hello. */
-int runner_start(struct slot *s, struct work *w, const struct runner_command *c,
-		 struct error *reterr) MUST_CHECK;
-/* 1 and the next message; sends what is queued meanwhile. ERR_CLOSED: it ended, or the cell was stopped;
- * ERR_TIMEOUT; ERR_INVALID: it does not keep the protocol. */
+int runner_start(struct slot *s, struct work *w, const char *id, struct error *reterr) MUST_CHECK;
+/* 1 and the next message; sends what is queued meanwhile. ERR_CLOSED: it ended and all that it said was
+ * taken, or the cell was stopped; ERR_TIMEOUT; ERR_INVALID: it does not keep the protocol. */
 int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m,
 		   struct error *reterr) MUST_CHECK;
-/* The last line that it wrote to stderr. */
-void runner_last_words(const struct runner *r, char *ret, size_t size);
+/* Ends it; in words: how it had ended by itself ("exit code 3"; "" when we ended it), and the last line
+ * that it wrote to stderr. *ret_code: exit code or signal, 0 when we ended it. */
+void runner_end_told(struct slot *s, char *ret, size_t size, int *ret_code);
+/* What it wrote to stderr is forgotten when it is long. */
+void runner_trim_words(const struct runner *r);

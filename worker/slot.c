@@ -1,6 +1,7 @@
 #include "worker/slot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +13,9 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "worker/procfs.h"
 #include "worker/runner.h"
+#include "worker/scratch.h"
 #include "worker/slot_impl.h"
 
 static void wake(struct slot *s)
@@ -23,12 +26,16 @@ static void wake(struct slot *s)
 	(void)done; /* full means raised already */
 }
 
+/* Until something is to be done; a runner that has no work meanwhile is looked after. */
 static void sleep_until_woken(struct slot *s)
 {
-	struct pollfd p = {s->wake_fd, POLLIN, 0};
+	struct pollfd p[2] = {{s->wake_fd, POLLIN, 0}, {runner_pidfd(s), POLLIN, 0}};
+	usec_t idle = s->runner != NULL ? s->shared->runner_idle_us : 0;
 	uint64_t count;
 
-	if (poll(&p, 1, -1) > 0) {
+	if (poll(p, 2, idle == 0 ? -1 : (int)(idle / USEC_PER_MSEC) + 1) == 0 || p[1].revents != 0)
+		runner_end(s);
+	if (p[0].revents != 0) {
 		ssize_t got = read(s->wake_fd, &count, sizeof count);
 
 		(void)got;
@@ -45,6 +52,7 @@ static void release(struct slot *s, uint32_t cell)
 	slot_record_release(s, cell, token);
 }
 
+/* The core goes on in turn: after this cell it arms the present one, not the other again. */
 void slot_release_other(struct slot *s)
 {
 	uint32_t other = 1 - s->turn;
@@ -55,17 +63,8 @@ void slot_release_other(struct slot *s)
 	v = cell_peek(&s->cells[other]);
 	if (v.next != v.end)
 		return;
+	s->other_had_its_turn = true;
 	release(s, other);
-	s->other_released = true;
-}
-
-/* Cells are armed in turn. A newer cell that was emptied and released while the older one was in work
- * leaves the turn with the older. */
-static void pass_turn(struct slot *s)
-{
-	if (!s->other_released)
-		s->turn = 1 - s->turn;
-	s->other_released = false;
 }
 
 /* One cell from its arming to its release. */
@@ -87,6 +86,8 @@ static void run_cell(struct slot *s, uint32_t cell)
 	}
 	work_fini(&work);
 	release(s, cell);
+	s->turn = s->other_had_its_turn ? cell : 1 - cell;
+	s->other_had_its_turn = false;
 }
 
 static void *slot_main(void *arg)
@@ -97,18 +98,15 @@ static void *slot_main(void *arg)
 	if (topology_bind_thread(s->shared->topology, s->first_core, s->core_count, &e) < 0)
 		log_warn("a slot runs unpinned", log_u64("slot", s->number), log_text("error", e.what));
 	while (!atomic_load(&s->closing)) {
-		uint32_t cell = s->turn;
-
-		if (!cell_is_armed(&s->cells[cell])) {
-			CHECK(!cell_is_armed(&s->cells[1 - cell]) || cell_is_armed(&s->cells[cell]));
+		if (cell_is_armed(&s->cells[s->turn]))
+			run_cell(s, s->turn);
+		else
 			sleep_until_woken(s);
-			continue;
-		}
-		s->other_released = false;
-		run_cell(s, cell);
-		pass_turn(s);
 	}
 	runner_end(s);
+	output_close(&s->output); /* may wait for the disk */
+	atomic_store(&s->ended, true);
+	slot_notify(s);
 	return NULL;
 }
 
@@ -131,14 +129,31 @@ static void destroy(struct slot *s)
 		slot_batch_free(b);
 	}
 	output_close(&s->output);
-	if (s->scratch[0] != '\0')
-		rmdir(s->scratch);
+	if (s->scratch_fd >= 0)
+		close(s->scratch_fd);
+	scratch_remove(s->scratch);
+	if (s->adopted_fd >= 0)
+		close(s->adopted_fd);
 	if (s->wake_fd >= 0)
 		close(s->wake_fd);
 	arena_fini(&s->arena);
 	pthread_mutex_destroy(&s->lock);
 	free(s->stack);
 	free(s);
+}
+
+/* A name that was never used before: the one that had this number may not have ended yet. */
+static int make_scratch(struct slot *s, struct error *reterr)
+{
+	static _Atomic unsigned made;
+
+	snprintf(s->scratch, sizeof s->scratch, "%s/slot-%u.%u", s->shared->scratch, s->number,
+		 atomic_fetch_add(&made, 1));
+	if (mkdir(s->scratch, 0700) == 0)
+		s->scratch_fd = open(s->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->scratch_fd >= 0)
+		return 0;
+	return error_set(reterr, ERR_IO, "cannot make a slot in %s: %s", s->scratch, strerror(errno));
 }
 
 int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *ref, unsigned first_core,
@@ -151,8 +166,6 @@ int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *re
 	memset(s, 0, sizeof *s);
 	s->shared = shared;
 	s->number = ref->slot;
-	s->shape =
-	    (struct resources){.cpu_milli = ref->shape.cpu_milli, .memory_bytes = ref->shape.memory_bytes};
 	s->first_core = first_core;
 	s->core_count = ref->shape.cpu_milli <= 1000 ? 1 : (unsigned)((ref->shape.cpu_milli + 999) / 1000);
 	if (s->core_count > shared->topology->core_count) /* told to hand out more than there is */
@@ -160,11 +173,11 @@ int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *re
 	arena_init(&s->arena, 0);
 	pthread_mutex_init(&s->lock, NULL);
 	CHECK(posix_memalign(&s->stack, 16, PROCESS_STACK_BYTES) == 0);
+	s->scratch_fd = -1;
+	s->adopted_fd = procfs_open_adopted();
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	snprintf(s->scratch, sizeof s->scratch, "%s/slot-%u", shared->scratch, ref->slot);
-	rc = s->wake_fd < 0 || (mkdir(s->scratch, 0700) < 0 && errno != EEXIST)
-		 ? error_set(reterr, ERR_IO, "cannot make a slot in %s: %s", s->scratch, strerror(errno))
-		 : 0;
+	rc = s->wake_fd < 0 ? error_set(reterr, ERR_IO, "cannot make a slot: %s", strerror(errno))
+			    : make_scratch(s, reterr);
 	if (rc == 0)
 		rc = output_open(&s->output, shared->output, reterr);
 	if (rc == 0)
@@ -177,12 +190,22 @@ int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *re
 	return 0;
 }
 
+void slot_end(struct slot *s)
+{
+	atomic_store(&s->closing, true);
+	wake(s);
+}
+
+bool slot_has_ended(const struct slot *s)
+{
+	return atomic_load(&s->ended);
+}
+
 void slot_close(struct slot *s)
 {
 	if (s == NULL)
 		return;
-	atomic_store(&s->closing, true);
-	wake(s);
+	slot_end(s);
 	pthread_join(s->thread, NULL);
 	destroy(s);
 }
@@ -234,20 +257,24 @@ struct cell_view slot_peek(const struct slot *s, uint32_t cell)
 	return cell_peek(&s->cells[cell]);
 }
 
-int slot_sync(struct slot *s, struct error *reterr)
+void slot_set_id(struct slot *s, char to[ATTEMPT_ID_BYTES], const char *id)
 {
-	return output_sync(&s->output, reterr);
+	pthread_mutex_lock(&s->lock);
+	snprintf(to, ATTEMPT_ID_BYTES, "%s", id);
+	pthread_mutex_unlock(&s->lock);
 }
 
-bool slot_owns(const struct slot *s, pid_t pid, pid_t session)
+bool slot_owns(struct slot *s, pid_t pid)
 {
-	pid_t leader = atomic_load(&s->leader), runner = atomic_load(&s->runner_leader);
+	char attempt[ATTEMPT_ID_BYTES + 32], runner[ATTEMPT_ID_BYTES + 32];
+	bool has_attempt, has_runner;
 
-	return (leader != 0 && (pid == leader || session == leader)) ||
-	       (runner != 0 && (pid == runner || session == runner));
-}
-
-bool slot_is_starting(const struct slot *s)
-{
-	return atomic_load(&s->starting);
+	pthread_mutex_lock(&s->lock);
+	has_attempt = s->attempt_id[0] != '\0';
+	has_runner = s->runner_id[0] != '\0';
+	snprintf(attempt, sizeof attempt, "SHARDMILL_ATTEMPT_ID=%s", s->attempt_id);
+	snprintf(runner, sizeof runner, "SHARDMILL_ATTEMPT_ID=%s", s->runner_id);
+	pthread_mutex_unlock(&s->lock);
+	return (has_attempt && procfs_has_environment(pid, attempt)) ||
+	       (has_runner && procfs_has_environment(pid, runner));
 }

@@ -22,10 +22,11 @@ struct slot_shared {
 	char *const *environ;	   /* what attempts inherit */
 	uint64_t output_bytes_max; /* of an attempt's stream, unless its definition says */
 	usec_t kill_grace_us;	   /* between SIGTERM and SIGKILL */
+	usec_t runner_idle_us;	   /* a runner that had no work for so long is ended; 0 = never */
 	int notify_fd;		   /* eventfd of the agent */
 };
 
-/* What became of shards of one cell, in one segment. */
+/* What became of shards of one cell, in one segment: 0 when none of them wrote anything. */
 struct slot_batch {
 	struct slot_batch *next;
 	uint32_t cell;
@@ -46,7 +47,11 @@ struct slot;
 
 int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *ref, unsigned first_core,
 	      struct slot **ret, struct error *reterr) MUST_CHECK;
-/* Waits for the thread; both cells are free. Accepts NULL. */
+/* Tells the thread to end when its cells are released, or stopped; it takes no more work. It raises
+ * notify_fd when slot_has_ended: its runner may need its time for that. */
+void slot_end(struct slot *s);
+bool slot_has_ended(const struct slot *s);
+/* Waits for the thread, telling it to end if that was not done. Accepts NULL. */
 void slot_close(struct slot *s);
 unsigned slot_first_core(const struct slot *s);
 unsigned slot_core_count(const struct slot *s);
@@ -61,8 +66,5 @@ struct cell_view slot_peek(const struct slot *s, uint32_t cell);
 /* All batches so far, oldest first; the caller frees each with slot_batch_free. */
 struct slot_batch *slot_fetch(struct slot *s);
 void slot_batch_free(struct slot_batch *b);
-/* Is it one of the slot's processes, or in the session of one? */
-bool slot_owns(const struct slot *s, pid_t pid, pid_t session);
-bool slot_is_starting(const struct slot *s);
-/* The output segment is on disk. */
-int slot_sync(struct slot *s, struct error *reterr) MUST_CHECK;
+/* Does the process belong to the attempt in work, or to the slot's runner? By its environment. */
+bool slot_owns(struct slot *s, pid_t pid);

@@ -5,7 +5,7 @@
 
 #include "worker/slot_impl.h"
 
-static void notify(struct slot *s)
+void slot_notify(struct slot *s)
 {
 	uint64_t one = 1;
 	ssize_t done = write(s->shared->notify_fd, &one, sizeof one);
@@ -13,19 +13,28 @@ static void notify(struct slot *s)
 	(void)done; /* full means raised already */
 }
 
-/* The last batch when it goes on with the same cell and segment, else a new one. Under the lock. */
-static struct slot_batch *batch_for(struct slot *s, uint32_t cell, struct token token, bool *was_empty)
+static bool goes_on(const struct slot_batch *b, uint32_t cell, struct token token, uint32_t segment)
+{
+	return b != NULL && b->cell == cell && !b->released && b->token.epoch == token.epoch &&
+	       b->token.lease == token.lease && (segment == 0 || b->segment == 0 || b->segment == segment);
+}
+
+/* The last batch when it goes on with the same cell and segment, else a new one. Under the lock.
+ * segment 0: whichever, nothing was written. */
+static struct slot_batch *batch_for(struct slot *s, uint32_t cell, struct token token, uint32_t segment,
+				    bool *was_empty)
 {
 	struct slot_batch *b = s->last;
 
 	*was_empty = s->first == NULL;
-	if (b != NULL && b->cell == cell && !b->released && b->segment == s->output.segment &&
-	    b->token.epoch == token.epoch && b->token.lease == token.lease)
+	if (goes_on(b, cell, token, segment)) {
+		b->segment = segment != 0 ? segment : b->segment;
 		return b;
+	}
 	b = check_calloc(1, sizeof *b);
 	b->cell = cell;
 	b->token = token;
-	b->segment = s->output.segment;
+	b->segment = segment;
 	arena_init(&b->texts, 0);
 	if (s->last == NULL)
 		s->first = b;
@@ -77,7 +86,7 @@ void slot_record(struct slot *s, uint32_t cell, struct token token, struct range
 	bool was_empty;
 
 	pthread_mutex_lock(&s->lock);
-	b = batch_for(s, cell, token, &was_empty);
+	b = batch_for(s, cell, token, v->wrote ? s->output.current->number : 0, &was_empty);
 	if (v->done)
 		add_done(b, shards);
 	else
@@ -87,7 +96,7 @@ void slot_record(struct slot *s, uint32_t cell, struct token token, struct range
 	b->run_counts[bucket_of(v->run_us / shards.count)] += shards.count;
 	pthread_mutex_unlock(&s->lock);
 	if (was_empty)
-		notify(s);
+		slot_notify(s);
 }
 
 void slot_record_release(struct slot *s, uint32_t cell, struct token token)
@@ -95,10 +104,10 @@ void slot_record_release(struct slot *s, uint32_t cell, struct token token)
 	bool was_empty;
 
 	pthread_mutex_lock(&s->lock);
-	batch_for(s, cell, token, &was_empty)->released = true;
+	batch_for(s, cell, token, 0, &was_empty)->released = true;
 	pthread_mutex_unlock(&s->lock);
 	if (was_empty)
-		notify(s);
+		slot_notify(s);
 }
 
 struct slot_batch *slot_fetch(struct slot *s)

@@ -7,6 +7,8 @@
 #include "worker/process.h"
 #include "worker/slot.h"
 
+#define ATTEMPT_ID_BYTES 64
+
 /* A cell's lease, ready to run: templates compiled once, not per shard. */
 struct work {
 	struct worker_arm arm;
@@ -16,8 +18,10 @@ struct work {
 	struct template *env;	 /* of run_spec.env */
 	struct bytes *env_fixed; /* "NAME=value" of env_from and of what does not change per shard */
 	uint32_t env_fixed_count;
-	char path[4096]; /* of the executable */
-	int failed;	 /* 0, or the error that every shard of the lease fails with */
+	const char *directory; /* that its processes start in */
+	bool per_job;	       /* a runner's command: what it says differs from job to job */
+	char path[4096];       /* of the executable; empty: to be looked up for each shard */
+	int failed;	       /* 0, or the error that every shard of the lease fails with */
 	uint8_t failed_kind;
 	int failed_code;
 	struct error why;
@@ -26,6 +30,7 @@ struct work {
 /* One attempt's verdict. */
 struct verdict {
 	bool done;
+	bool wrote;   /* done, and its output is in the slot's segment */
 	bool stopped; /* by STOP: it is nobody's outcome */
 	uint8_t kind; /* enum failure_kind */
 	int64_t code;
@@ -37,7 +42,6 @@ struct verdict {
 struct slot {
 	const struct slot_shared *shared;
 	uint32_t number;
-	struct resources shape;
 	unsigned first_core, core_count;
 	pthread_t thread;
 	int wake_fd; /* armed, stopped or closing */
@@ -45,16 +49,18 @@ struct slot {
 	struct cell cells[SLOT_CELLS];
 	struct worker_arm arms[SLOT_CELLS]; /* written by the agent before it arms */
 	_Atomic bool stop[SLOT_CELLS];
-	uint32_t turn;	     /* the cell that is in work, or comes next */
-	bool other_released; /* while the cell in work was */
+	uint32_t turn;		 /* the cell that is in work, or comes next */
+	bool other_had_its_turn; /* the other one was released while this one was in work */
 	struct output output;
-	char scratch[4096]; /* the slot's own directory */
+	char scratch[4096]; /* the directory of its attempts, empty between two of them */
+	int scratch_fd;
+	int adopted_fd;	    /* of procfs_open_adopted */
 	struct arena arena; /* of one attempt */
 	void *stack;
-	struct runner *runner;		     /* NULL: none */
-	_Atomic pid_t leader, runner_leader; /* of the attempt in work, of the runner; 0: none */
-	_Atomic bool starting;		     /* a process that is in neither yet */
-	pthread_mutex_t lock;		     /* of batches */
+	struct runner *runner; /* NULL: none */
+	_Atomic bool ended;
+	pthread_mutex_t lock;						/* of all below */
+	char attempt_id[ATTEMPT_ID_BYTES], runner_id[ATTEMPT_ID_BYTES]; /* "": none is in work */
 	struct slot_batch *first, *last;
 };
 
@@ -67,14 +73,22 @@ void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict 
 struct runner_command {
 	const char *path;
 	char **argv, **envp;
-	const char *directory;
 };
-int attempt_command(struct slot *s, struct work *w, struct runner_command *ret,
+/* id: unique among what runs at one time. */
+int attempt_command(struct slot *s, struct work *w, const char *id, struct runner_command *ret,
 		    struct error *reterr) MUST_CHECK;
+
+/* The executable of argv[0], relative to the directory that it is started in. */
+int work_find_program(const struct work *w, const char *name, char *ret, size_t size,
+		      struct error *reterr) MUST_CHECK;
+/* What slot_owns compares: to is attempt_id or runner_id. */
+void slot_set_id(struct slot *s, char to[ATTEMPT_ID_BYTES], const char *id);
 
 /* Batches: shards of one verdict; run_us is of all of them. */
 void slot_record(struct slot *s, uint32_t cell, struct token token, struct range shards,
 		 const struct verdict *v);
 void slot_record_release(struct slot *s, uint32_t cell, struct token token);
+/* Raises the agent's flag. */
+void slot_notify(struct slot *s);
 /* Frees the cell that is not in work when it was emptied by a stop or a revoke. */
 void slot_release_other(struct slot *s);

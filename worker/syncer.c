@@ -2,22 +2,12 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static void sync_all(struct syncer *s)
-{
-	s->failed = (struct error){0};
-	for (uint32_t i = 0; i < s->slot_count; i++) {
-		struct error e;
-
-		if (s->slots[i] != NULL && slot_sync(s->slots[i], &e) < 0) {
-			s->failed = e;
-			s->failed_errno = e.code == ERR_LIMIT ? ENOSPC : EIO;
-		}
-	}
-}
+#include "base/check.h"
 
 static void *syncer_main(void *arg)
 {
@@ -26,13 +16,20 @@ static void *syncer_main(void *arg)
 	pthread_mutex_lock(&s->lock);
 	while (!s->stop) {
 		uint64_t one = 1, generation = s->wanted;
+		struct error e = {0};
+		int code = 0;
 		ssize_t put;
 
 		if (generation == s->done) {
 			pthread_cond_wait(&s->wake, &s->lock);
 			continue;
 		}
-		sync_all(s);
+		pthread_mutex_unlock(&s->lock); /* nobody else touches the list until it is done */
+		if (output_sync(s->dir, s->segments, s->segment_count, &code, &e) == 0)
+			e = (struct error){0};
+		pthread_mutex_lock(&s->lock);
+		s->failed = e;
+		s->failed_errno = code;
 		s->done = generation;
 		put = write(s->fd, &one, sizeof one);
 		(void)put; /* full means raised already */
@@ -41,12 +38,12 @@ static void *syncer_main(void *arg)
 	return NULL;
 }
 
-int syncer_start(struct syncer *s, struct slot **slots, uint32_t slot_count, struct error *reterr)
+int syncer_start(struct syncer *s, struct output_dir *dir, struct error *reterr)
 {
 	sigset_t all, before;
 	int rc;
 
-	*s = (struct syncer){.slots = slots, .slot_count = slot_count};
+	*s = (struct syncer){.dir = dir};
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->wake, NULL);
 	s->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -71,20 +68,22 @@ void syncer_stop(struct syncer *s)
 	close(s->fd);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->wake);
+	free(s->segments);
 	s->running = false;
 }
 
-void syncer_request(struct syncer *s, uint64_t generation)
+void syncer_request(struct syncer *s, uint64_t generation, const uint32_t *segments, uint32_t count)
 {
 	pthread_mutex_lock(&s->lock);
+	CHECK(s->wanted == s->done);
+	if (count > s->segment_room) {
+		s->segments = check_realloc(s->segments, count, sizeof *s->segments);
+		s->segment_room = count;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		s->segments[i] = segments[i];
+	s->segment_count = count;
 	s->wanted = generation;
 	pthread_cond_signal(&s->wake);
-	pthread_mutex_unlock(&s->lock);
-}
-
-void syncer_replace(struct syncer *s, uint32_t index, struct slot *slot)
-{
-	pthread_mutex_lock(&s->lock);
-	s->slots[index] = slot;
 	pthread_mutex_unlock(&s->lock);
 }

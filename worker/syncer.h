@@ -3,14 +3,15 @@
 
 #include <pthread.h>
 
-#include "worker/slot.h"
+#include "worker/output.h"
 
 struct syncer {
 	pthread_t thread;
-	pthread_mutex_t lock; /* of all below, and of the slots' table while a sync runs */
+	struct output_dir *dir;
+	pthread_mutex_t lock; /* of all below; never held while a disk is waited for */
 	pthread_cond_t wake;
-	struct slot **slots; /* the agent's table */
-	uint32_t slot_count;
+	uint32_t *segments; /* of the generation wanted */
+	uint32_t segment_count, segment_room;
 	uint64_t wanted, done; /* generations */
 	struct error failed;   /* of `done`; code 0 = fine */
 	int failed_errno;
@@ -18,9 +19,8 @@ struct syncer {
 	int fd; /* eventfd: readable when done moved */
 };
 
-int syncer_start(struct syncer *s, struct slot **slots, uint32_t slot_count, struct error *reterr) MUST_CHECK;
+int syncer_start(struct syncer *s, struct output_dir *dir, struct error *reterr) MUST_CHECK;
+/* Finishes what is under way. Accepts one that never started, all zero. */
 void syncer_stop(struct syncer *s);
-/* One generation at a time. */
-void syncer_request(struct syncer *s, uint64_t generation);
-/* Takes a slot out of the table (or puts one in) between two syncs. */
-void syncer_replace(struct syncer *s, uint32_t index, struct slot *slot);
+/* One generation at a time: the one before is done. The numbers are copied. */
+void syncer_request(struct syncer *s, uint64_t generation, const uint32_t *segments, uint32_t count);

@@ -1,5 +1,6 @@
 /* A lease, made ready to run: what does not change from shard to shard. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,10 +82,23 @@ static bool is_overridden(const struct run_spec *run, const char *line)
 	return false;
 }
 
+PRINTF_LIKE(2, 3) static void add_line(struct work *w, const char *fmt, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof line, fmt, args);
+	va_end(args);
+	w->env_fixed[w->env_fixed_count++] = arena_copy(&w->arena, bytes_of(line));
+}
+
+/* Ours come first: who looks for them in a process need not read all. A runner outlives its job, and is
+ * told of each by a message. */
 static int fixed_environment(struct work *w, const struct slot *s)
 {
 	const struct run_spec *run = &w->arm.run->run;
-	struct bytes name = w->arm.parameters->name;
+	struct bytes name = w->arm.parameters->name, phase = w->arm.run->name;
 	struct buf line = {0};
 	char id[33];
 	size_t inherited = 0;
@@ -93,24 +107,30 @@ static int fixed_environment(struct work *w, const struct slot *s)
 	while (s->shared->environ[inherited] != NULL)
 		inherited++;
 	w->env_fixed = arena_alloc(&w->arena, (inherited + run->env_from.count + 5) * sizeof *w->env_fixed);
+	uuid_text(&s->shared->worker, id);
+	add_line(w, "SHARDMILL_WORKER=%s", id);
+	add_line(w, "SHARDMILL_NAME=%.*s", (int)name.size, (const char *)name.data);
+	add_line(w, "SHARDMILL_PHASE=%.*s", (int)phase.size, (const char *)phase.data);
+	if (run->kind != RUN_RUNNER) {
+		add_line(w, "SHARDMILL_JOB=%llu", (unsigned long long)w->arm.job);
+		add_line(w, "SHARDMILL_SHARDS=%u", w->arm.parameters->plan.shard_count);
+	}
 	for (size_t i = 0; i < inherited; i++)
 		if (!is_overridden(run, s->shared->environ[i]))
 			w->env_fixed[w->env_fixed_count++] = bytes_of(s->shared->environ[i]);
-	uuid_text(&s->shared->worker, id);
-	buf_printf(&line, "SHARDMILL_JOB=%llu", (unsigned long long)w->arm.job);
-	add_env(w, &line);
-	buf_printf(&line, "SHARDMILL_NAME=%.*s", (int)name.size, (const char *)name.data);
-	add_env(w, &line);
-	buf_printf(&line, "SHARDMILL_PHASE=%.*s", (int)w->arm.run->name.size,
-		   (const char *)w->arm.run->name.data);
-	add_env(w, &line);
-	buf_printf(&line, "SHARDMILL_SHARDS=%u", w->arm.parameters->plan.shard_count);
-	add_env(w, &line);
-	buf_printf(&line, "SHARDMILL_WORKER=%s", id);
-	add_env(w, &line);
 	rc = add_secrets(w, &line);
 	buf_fini(&line);
 	return rc;
+}
+
+int work_find_program(const struct work *w, const char *name, char *ret, size_t size, struct error *reterr)
+{
+	char path[8192];
+
+	if (name[0] == '/' || strchr(name, '/') == NULL)
+		return process_find(name, ret, size, reterr);
+	snprintf(path, sizeof path, "%s/%s", w->directory, name);
+	return process_find(path, ret, size, reterr);
 }
 
 static int find_program(struct work *w)
@@ -123,7 +143,21 @@ static int find_program(struct work *w)
 		return 0; /* looked up for each shard */
 	name = arena_copy(&w->arena, w->argv[0].part_count > 0 ? w->argv[0].parts[0].text : BYTES(NULL, 0));
 	w->failed_code = ENOENT;
-	return process_find((const char *)name.data, w->path, sizeof w->path, &w->why);
+	return work_find_program(w, (const char *)name.data, w->path, sizeof w->path, &w->why);
+}
+
+/* Does the command or its environment depend on the job? */
+static bool is_per_job(const struct work *w)
+{
+	const struct run_spec *run = &w->arm.run->run;
+
+	for (uint32_t i = 0; i < run->argv.count; i++)
+		if (!template_is_literal(&w->argv[i]))
+			return true;
+	for (uint32_t i = 0; i < run->env.count; i++)
+		if (!template_is_literal(&w->env[i]))
+			return true;
+	return false;
 }
 
 static void fail(struct work *w, int rc, uint8_t kind)
@@ -136,7 +170,11 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 {
 	int rc;
 
-	*w = (struct work){.arm = *arm};
+	memset(w, 0, offsetof(struct work, path)); /* not the path's 4 KiB */
+	w->path[0] = '\0';
+	w->failed = w->failed_code = 0;
+	w->arm = *arm;
+	w->directory = s->scratch;
 	arena_init(&w->arena, 0);
 	rc = slice_decode(arm->slice, &w->slice, &w->arena, &w->why);
 	if (rc < 0) {
@@ -146,8 +184,12 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 	rc = compile_all(w);
 	if (rc == 0)
 		rc = fixed_environment(w, s);
-	if (rc == 0)
+	if (rc == 0) {
+		if (arm->run->run.directory.size > 0)
+			w->directory = (const char *)arena_copy(&w->arena, arm->run->run.directory).data;
+		w->per_job = is_per_job(w);
 		rc = find_program(w);
+	}
 	if (rc < 0)
 		fail(w, rc, FAILURE_START);
 }

@@ -14,6 +14,7 @@ static char root[] = "/tmp/shardmill-output-XXXXXX";
 static struct output_dir dir;
 static struct output output;
 static const struct uuid worker = {1, 2};
+static const struct output_rules rules = {.durable = true};
 
 static void open_with(uint64_t roll_bytes)
 {
@@ -47,16 +48,16 @@ static uint32_t attempt(struct token token, uint32_t shard, const char *text, bo
 	uint64_t bytes;
 
 	cr_assert_eq(output_begin(&output, NULL), 0);
-	cr_assert_eq(write(output.out_fd, text, strlen(text)), (ssize_t)strlen(text));
+	cr_assert_eq(write(output.current->out_fd, text, strlen(text)), (ssize_t)strlen(text));
 	if (success) {
-		cr_assert_eq(output_commit(&output, token, shard, &bytes, NULL), 0);
+		cr_assert_eq(output_commit(&output, token, shard, &rules, &bytes, NULL), 0);
 		cr_assert_eq(bytes, strlen(text));
 	} else {
-		cr_assert_eq(write(output.err_fd, "first\nno luck\n", 14), 14);
+		cr_assert_eq(write(output.current->err_fd, "first\nno luck\n", 14), 14);
 		output_abandon(&output, words, sizeof words);
 		cr_assert_str_eq(words, "no luck");
 	}
-	return output.segment;
+	return output.current->number;
 }
 
 /* Runs a feed to its end through a pipe. */
@@ -92,7 +93,7 @@ Test(output, gathered_in_shard_order_from_two_segments_and_two_tokens)
 	winners[1].segment = attempt(b, 3, "three ", true);
 	attempt(a, 4, "another token's four ", true);
 	attempt(b, 4, "four ", true);
-	cr_assert_eq(output_sync(&output, NULL), 0);
+	cr_assert_eq(output_sync(&dir, &winners[1].segment, 1, &(int){0}, NULL), 0);
 	cr_assert_neq(winners[0].segment, winners[1].segment);
 	g = gather_open(root, &slice, (struct range){0, 6});
 	gather_all(g, text, sizeof text, 0);
