@@ -88,6 +88,11 @@ class CliCase(MillCase):
     def terminal(self, *args, **env):
         return Terminal([self.mill.program("shardmill"), *args], {**self.env, **env}, cwd=self.mill.dir)
 
+    def somebody_is_connected(self):
+        """a connection to the API's socket (proc(5): state 03, under the listener's path)"""
+        with open("/proc/net/unix") as f:
+            return any(line.endswith(" 03 %s %s\n" % (line.split()[6], self.mill.socket)) for line in f)
+
     def submit(self, *args):
         out, _ = self.run_cli("submit", *args)
         self.assertRegex(out, r"\A\d+\n\Z", "in a pipe, the id and nothing else")
@@ -186,15 +191,16 @@ class Wait(CliCase):
         self.start()
         gate = os.path.join(self.mill.dir, "gate")
         job = self.submit("--", "sh", "-c", "while ! test -e %s; do sleep 0.02; done" % gate)
-        p = subprocess.Popen([self.mill.program("shardmill"), "wait", job], env=self.env,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        until(lambda: self.mill.job(int(job))["word"] == "running")
-        self.mill.kill(self.mill.dispatcher)
-        self.assertIn(b"away", p.stderr.readline())
-        self.mill.start_dispatcher()
-        self.assertIn(b"back", p.stderr.readline())
-        open(gate, "w").close()
-        out, _ = p.communicate(timeout=60)
+        with subprocess.Popen([self.mill.program("shardmill"), "wait", job], env=self.env,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+            until(lambda: self.mill.job(int(job))["word"] == "running")
+            until(self.somebody_is_connected)
+            self.mill.kill(self.mill.dispatcher)
+            self.assertIn(b"away", p.stderr.readline())
+            self.mill.start_dispatcher()
+            self.assertIn(b"back", p.stderr.readline())
+            open(gate, "w").close()
+            out, _ = p.communicate(timeout=60)
         self.assertEqual(p.returncode, 0)
         self.assertIn(b"succeeded", out)
 
