@@ -61,10 +61,25 @@ size_t table_row_count(const struct table *t)
 	return t->cell_count / t->column_count;
 }
 
+/* Flexible columns give way, the last one first, until the row is at most bound wide. */
+static void narrow(const struct table *t, size_t total, unsigned bound, size_t widths[TABLE_COLUMNS_MAX])
+{
+	for (size_t c = t->column_count; c-- > 0 && total > bound;) {
+		size_t spare = widths[c] > FLEXIBLE_LEAST ? widths[c] - FLEXIBLE_LEAST : 0;
+
+		if (!t->columns[c].flexible)
+			continue;
+		if (spare > total - bound)
+			spare = total - bound;
+		widths[c] -= spare;
+		total -= spare;
+	}
+}
+
 /* 0 = left out. */
 static void measure(const struct table *t, unsigned bound, size_t widths[TABLE_COLUMNS_MAX])
 {
-	size_t flexible = t->column_count, total = 0;
+	size_t total = 0;
 
 	for (size_t c = 0; c < t->column_count; c++) {
 		size_t title = human_width(bytes_of(t->columns[c].title));
@@ -77,16 +92,10 @@ static void measure(const struct table *t, unsigned bound, size_t widths[TABLE_C
 			continue;
 		if (widths[c] < title)
 			widths[c] = title;
-		if (t->columns[c].flexible)
-			flexible = c;
 		total += (total > 0 ? GAP : 0) + widths[c];
 	}
-	if (flexible < t->column_count && bound > 0 && total > bound) {
-		size_t surplus = total - bound;
-
-		widths[flexible] =
-		    widths[flexible] > surplus + FLEXIBLE_LEAST ? widths[flexible] - surplus : FLEXIBLE_LEAST;
-	}
+	if (bound > 0)
+		narrow(t, total, bound, widths);
 }
 
 static void add_blanks(struct buf *out, size_t count)

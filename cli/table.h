@@ -10,7 +10,7 @@ enum table_align { TABLE_LEFT, TABLE_RIGHT };
 struct table_column {
 	const char *title;
 	enum table_align align;
-	bool flexible; /* is cut with an ellipsis when the row is wider than the terminal; the last such */
+	bool flexible; /* is cut with an ellipsis when the row is wider than the terminal */
 };
 
 struct table {

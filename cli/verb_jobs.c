@@ -15,7 +15,7 @@ struct jobs_options {
 };
 
 static const struct table_column columns[] = {
-    {"JOB", TABLE_RIGHT, false},     {"NAME", TABLE_LEFT, false},    {"STATE", TABLE_LEFT, false},
+    {"JOB", TABLE_RIGHT, false},     {"NAME", TABLE_LEFT, true},     {"STATE", TABLE_LEFT, false},
     {"DONE", TABLE_RIGHT, false},    {"SHARDS", TABLE_RIGHT, false}, {"DEAD", TABLE_RIGHT, false},
     {"ACCEPTED", TABLE_LEFT, false}, {"TOOK", TABLE_LEFT, false},    {"WHY", TABLE_LEFT, true},
 };

@@ -5,7 +5,7 @@
 #include "cli/table.h"
 
 static const struct table_column columns[] = {
-    {"RULE", TABLE_LEFT, false},       {"FILE", TABLE_LEFT, false}, {"MATCHED", TABLE_RIGHT, false},
+    {"RULE", TABLE_LEFT, false},       {"FILE", TABLE_LEFT, true},  {"MATCHED", TABLE_RIGHT, false},
     {"DEFINITION", TABLE_LEFT, false}, {"ERROR", TABLE_LEFT, true},
 };
 

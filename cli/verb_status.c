@@ -64,7 +64,7 @@ static void add_status(const struct cli *cli, struct buf *out, json_t *status)
 		buf_printf(out, ", up for %s", human_span(now - started, text, sizeof(text)));
 	buf_printf(out, "\n  cluster     ");
 	human_text(out, bytes_of(cli_text(status, "cluster")), false);
-	buf_printf(out, ", start %s of it\n", human_count(cli_number(status, "epoch"), text, sizeof(text)));
+	buf_printf(out, ", epoch %s\n", human_count(cli_number(status, "epoch"), text, sizeof(text)));
 	add_jobs(out, json_object_get(status, "jobs"));
 	add_shards(out, status);
 	buf_printf(out, "  workers     %s", human_count(cli_number(status, "workers"), text, sizeof(text)));

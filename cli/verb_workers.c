@@ -7,10 +7,10 @@
 #include "cli/table.h"
 
 static const struct table_column columns[] = {
-    {"WORKER", TABLE_LEFT, false},  {"HOST", TABLE_LEFT, true},		{"PID", TABLE_RIGHT, false},
-    {"POOL", TABLE_LEFT, false},    {"PROVIDER ID", TABLE_LEFT, false}, {"CPUS", TABLE_RIGHT, false},
-    {"MEMORY", TABLE_RIGHT, false}, {"STATE", TABLE_LEFT, false},	{"LEASES", TABLE_RIGHT, false},
-    {"DONE", TABLE_RIGHT, false},   {"FAILED", TABLE_RIGHT, false},	{"HEARD", TABLE_LEFT, false},
+    {"WORKER", TABLE_LEFT, false},  {"HOST", TABLE_LEFT, true},	       {"PID", TABLE_RIGHT, false},
+    {"POOL", TABLE_LEFT, false},    {"PROVIDER ID", TABLE_LEFT, true}, {"CPUS", TABLE_RIGHT, false},
+    {"MEMORY", TABLE_RIGHT, false}, {"STATE", TABLE_LEFT, false},      {"LEASES", TABLE_RIGHT, false},
+    {"DONE", TABLE_RIGHT, false},   {"FAILED", TABLE_RIGHT, false},    {"HEARD", TABLE_LEFT, false},
 };
 
 static void add_row(struct table *t, json_t *w)

@@ -74,6 +74,24 @@ Test(table, on_a_terminal_the_flexible_column_gives_way)
 			 "it is never cut to nothing");
 }
 
+Test(table, flexible_columns_give_way_from_the_last_one)
+{
+	static const struct table_column both[] = {{"A", TABLE_LEFT, true}, {"B", TABLE_LEFT, true}};
+
+	table_init(&table, both, ARRAY_LENGTH(both));
+	table_add_text(&table, STYLE_NONE, "twelve bytes");
+	table_add_text(&table, STYLE_NONE, "also twelve.");
+	cr_assert_str_eq(written(24, false), "A             B\ntwelve bytes  also twel…\n");
+	cr_assert_str_eq(written(20, false), "A           B\ntwelve by…  also tw…\n");
+	cr_assert_str_eq(written(3, false), "A         B\ntwelve …  also tw…\n", "eight are left of each");
+}
+
+Test(table, a_short_flexible_column_is_not_made_wider)
+{
+	add_row("1", "a", "", "x");
+	cr_assert_str_eq(written(5, false), "JOB  NAME  WHY\n  1  a     x\n");
+}
+
 Test(table, hostile_names_stay_in_their_cell)
 {
 	add_row("1", "\033[2J\nx", "", "");
