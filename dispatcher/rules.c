@@ -17,6 +17,8 @@
 
 /* Editors write in several steps: look when it is quiet. */
 #define QUIET_US (100 * USEC_PER_MSEC)
+/* A rule that makes no jobs may be matched a thousand times a second. */
+#define TELL_EVERY_US USEC_PER_SEC
 
 struct rule {
 	char *file; /* name in the directory */
@@ -24,6 +26,7 @@ struct rule {
 	struct definition *definition;
 	struct error error;
 	struct error job_error;
+	usec_t told_us; /* of job_error, to the log */
 	uint64_t matched;
 	bool present; /* in the listing that is being read */
 };
@@ -306,6 +309,9 @@ void rules_note_error(struct rules *r, size_t cursor, const struct error *e)
 	char line[ERROR_LINE_MAX];
 
 	rule->job_error = *e;
+	if (clock_mono_us() - rule->told_us < TELL_EVERY_US)
+		return;
+	rule->told_us = clock_mono_us();
 	log_warn("an event matched a rule but made no job", log_text("file", rule->file),
 		 log_error_field(e, line, sizeof(line)));
 }

@@ -38,8 +38,11 @@ static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body,
 	rc = object_only(*ret_body, names, &e);
 	if (rc == 0)
 		rc = object_text(*ret_body, "why", &why, &e);
-	if (rc == 0)
-		rc = server_has_room(r->server, &e);
+	if (rc == 0 && server_has_room(r->server, &e) < 0) {
+		json_decref(*ret_body);
+		request_fail_room(r, &e);
+		return false;
+	}
 	if (rc == 0) {
 		*ret_why = bytes_of(why != NULL ? why : "");
 		if (ret_why->size > 400)

@@ -161,6 +161,12 @@ void request_fail(struct request *r, const struct error *e)
 	request_fail_status(r, status_of(e->code), e);
 }
 
+void request_fail_room(struct request *r, const struct error *e)
+{
+	request_fail_status(
+	    r, e->code == ERR_BUSY ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_SERVICE_UNAVAILABLE, e);
+}
+
 /* ---- questions ---- */
 
 const char *request_query(struct request *r, const char *name)

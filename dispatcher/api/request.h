@@ -38,6 +38,8 @@ typedef void api_handler(struct request *r);
 /* Answers. Each is given once; value is taken over. The status of an error follows from its code. */
 void request_answer(struct request *r, unsigned status, json_t *value);
 void request_fail(struct request *r, const struct error *e);
+/* The server has no room: 429, or 503 when the disk is full. */
+void request_fail_room(struct request *r, const struct error *e);
 void request_fail_status(struct request *r, unsigned status, const struct error *e);
 /* A response made by hand; taken over. */
 void request_answer_response(struct request *r, unsigned status, struct MHD_Response *response);

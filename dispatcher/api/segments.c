@@ -78,9 +78,11 @@ int segments_open(struct segments *s, const struct uuid *worker, uint32_t segmen
 	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
-		error_set(reterr, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "an output cannot be read: %s",
-			  strerror(errno));
-		return error_where(reterr, "%s", path);
+		int code = errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+
+		error_set(reterr, code, "an output cannot be read: %s", strerror(errno));
+		error_where(reterr, "%s", path);
+		return code;
 	}
 	*ret_fd = fd;
 	return 0;

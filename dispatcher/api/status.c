@@ -26,6 +26,20 @@ static json_t *journal_json(struct server *s)
 	return value;
 }
 
+/* null when all is well. */
+static json_t *history_json(struct server *s)
+{
+	struct error e = {0};
+	json_t *outer, *inner;
+
+	if (!history_is_failing(s->history, &e))
+		return json_null();
+	outer = json_of_error(&e);
+	inner = json_incref(json_object_get(outer, "error"));
+	json_decref(outer);
+	return inner;
+}
+
 static json_t *peers_json(struct server *s)
 {
 	struct peers_counters c;
@@ -79,6 +93,7 @@ void api_status(struct request *r)
 	set(value, "dedup_entries", c.dedup_entries);
 	set(value, "rules", rules_count(s->rules));
 	json_object_set_new(value, "journal", journal_json(s));
+	json_object_set_new(value, "history_error", history_json(s));
 	json_object_set_new(value, "peers", peers_json(s));
 	request_answer(r, MHD_HTTP_OK, value);
 }

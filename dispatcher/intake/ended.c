@@ -130,8 +130,7 @@ void ended_offer(struct server *s, const struct job_ended *job)
 	struct offer *o;
 
 	api_job_ended(s->api, job->job);
-	if (s->planners != NULL)
-		planners_forget(s->planners, job->job);
+	planners_discard(s, job->job);
 	if (!job->event_due)
 		return;
 	o = check_calloc(1, sizeof(*o));

@@ -1,6 +1,8 @@
 #include "dispatcher/planners/planners.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +11,12 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/plan_task.h"
 #include "dispatcher/server/server.h"
+
+#define SWEEP_US (600 * USEC_PER_SEC)
 
 struct planners {
 	struct server *server;
@@ -25,7 +30,11 @@ struct planners {
 	struct buf told; /* inputs, encoded */
 	int fd;
 	struct loop_watch watch;
+	struct loop_timer timer;
+	int dir_fd;
 };
+
+static loop_fn on_sweep;
 
 static void task_destroy(struct plan_task *t)
 {
@@ -167,6 +176,14 @@ int planners_open(struct server *s, struct error *reterr)
 
 	p->server = s;
 	p->fd = -1;
+	p->dir_fd = open(s->plans_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->dir_fd < 0) {
+		error_set(reterr, ERR_IO, "the plans cannot be read: %s", strerror(errno));
+		error_where(reterr, "%s", s->plans_dir);
+		free(p);
+		s->planners = NULL;
+		return ERR_IO;
+	}
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->wake, NULL);
 	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -180,6 +197,8 @@ int planners_open(struct server *s, struct error *reterr)
 	if (r != 0)
 		return error_set(reterr, ERR_IO, "no thread for planners: %s", strerror(r));
 	p->running = true;
+	p->timer = (struct loop_timer){.fn = on_sweep, .arg = p};
+	loop_timer_set(s->loop, &p->timer, clock_mono_us() + SWEEP_US);
 	return 0;
 }
 
@@ -201,6 +220,8 @@ void planners_close(struct planners *p)
 		p->first = t->next;
 		task_destroy(t);
 	}
+	loop_timer_unset(p->server->loop, &p->timer);
+	close(p->dir_fd);
 	if (p->fd >= 0) {
 		loop_remove(p->server->loop, &p->watch);
 		close(p->fd);
@@ -243,6 +264,23 @@ void planners_forget(struct planners *p, uint64_t job)
 		if (t->job == job)
 			t->stop = true;
 	pthread_mutex_unlock(&p->lock);
+}
+
+void planners_discard(struct server *s, uint64_t job)
+{
+	char name[BLOB_NAME_BYTES];
+
+	planners_forget(s->planners, job);
+	blobs_forget(s->blobs, bytes_of(blob_name(job, 0, name)));
+	(void)unlinkat(s->planners->dir_fd, name, 0);
+}
+
+static void on_sweep(struct loop *loop, void *arg)
+{
+	struct planners *p = arg;
+
+	planners_sweep(p->server);
+	loop_timer_set(loop, &p->timer, clock_mono_us() + SWEEP_US);
 }
 
 void planners_sweep(struct server *s)

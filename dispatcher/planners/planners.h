@@ -19,5 +19,7 @@ void planners_run(struct planners *p, const struct dispatcher_plan *plan);
 /* The job ended: stop planning it. */
 void planners_forget(struct planners *p, uint64_t job);
 
-/* Removes the blobs of jobs that are not live. */
+/* The job ended: as above, and its blob goes. */
+void planners_discard(struct server *s, uint64_t job);
+/* Removes the blobs of jobs that are not live; also by itself, every ten minutes. */
 void planners_sweep(struct server *s);
