@@ -106,18 +106,21 @@ void step_steal(struct dispatcher_core *core)
 		core->steal_us = USEC_NEVER;
 		return;
 	}
-	if (core->steal_us != USEC_NEVER && core->mono_us < core->steal_us)
-		return;
-	idle = count_idle(core);
-	if (idle == 0) {
-		core->steal_us = USEC_NEVER;
+	if (core->mono_us < core->steal_look_us) { /* looking costs O(sessions + leases): not in each step */
+		core->steal_us = core->steal_look_us;
 		return;
 	}
+	core->steal_look_us = core->mono_us + core->config.steal_wait_us;
+	core->steal_us = USEC_NEVER;
+	idle = count_idle(core);
+	if (idle == 0)
+		return;
 	n = find_steals(core, steals, idle);
 	for (uint32_t i = 0; i < n; i++)
 		revoke(core, &steals[i]);
 	for (uint32_t i = 0; i < n; i++)
 		steals[i].lease->worker->session->revoke = NULL;
 	/* Nothing worth it: look again, but not as often. */
-	core->steal_us = core->mono_us + core->config.steal_wait_us * (n > 0 ? 1 : 10);
+	core->steal_look_us = core->mono_us + core->config.steal_wait_us * (n > 0 ? 1 : 10);
+	core->steal_us = core->steal_look_us;
 }

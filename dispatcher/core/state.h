@@ -412,7 +412,8 @@ struct dispatcher_core {
 	struct timer_heap held;	   /* on the wall clock */
 	struct timer_heap retries; /* on the steady one: mono + offset */
 	struct waiting_queue durable_waits, history_waits, ended;
-	usec_t steal_us; /* mono: not before */
+	usec_t steal_us;      /* mono: when to look again for something to steal; USEC_NEVER: no need */
+	usec_t steal_look_us; /* mono: not before */
 	struct carry carry;
 	uint64_t live_jobs, held_jobs, ended_jobs;
 	uint64_t strange, shards_done, shards_failed, shards_lost;

@@ -163,6 +163,7 @@ Test(steal, an_idle_worker_makes_a_busy_one_give_back_half)
 	kit_register_with(&k, 0, (struct held_token_list){&t, 1});
 	kit_register(&k, 1, 1000);
 	kit_idle(&k, 1);
+	kit_pass(&k, 50 * USEC_PER_MSEC, 3); /* looking is not for each step */
 	cr_assert_eq(k.workers[0].revokes, 1);
 	cr_assert_eq(k.workers[0].last_revoke.keep_end, 50);
 	kit_pass(&k, 500 * USEC_PER_MSEC, 3);
@@ -183,6 +184,7 @@ Test(steal, what_waits_behind_a_long_shard_is_asked_back)
 	cr_assert_eq(k.workers[0].lease_count, 3, "one runs, one waits");
 	kit_register(&k, 1, 1000);
 	kit_idle(&k, 1);
+	kit_pass(&k, 50 * USEC_PER_MSEC, 3); /* looking is not for each step */
 	cr_assert_eq(k.workers[0].revokes, 1);
 	cr_assert_eq(k.workers[0].last_revoke.token.lease, k.workers[0].leases[2].token.lease);
 	cr_assert_eq(k.workers[0].last_revoke.keep_end, k.workers[0].leases[2].first);
