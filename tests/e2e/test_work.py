@@ -66,6 +66,14 @@ class Work(MillCase):
         failed = self.run_job(definition + "retry: {attempts: 1}\n", state="failed")
         self.assertIn("items.txt", self.mill.job(failed)["why"])
 
+    def test_leases_of_items_that_are_too_large_for_a_frame(self):
+        self.start(lease_time="2s")
+        items = ["%06d" % n + "x" * 60000 for n in range(600)]
+        path = self.write("items.txt", "\n".join(items))
+        job = self.run_job("version: 1\nname: x\nshard: {items: {lines: 'file://%s'}}\nretry: {attempts: 1}\n"
+                           "run: {exec: [head, -c, '6'], input: stdin}\n" % path)
+        self.assertEqual(self.mill.output(job), b"".join(b"%06d" % n for n in range(600)))
+
     def test_items_in_the_definition(self):
         self.start()
         job = self.run_job("version: 1\nname: x\nshard: {items: [a, 'b c', '$(d)']}\n"
