@@ -69,6 +69,7 @@ class Mill:
         return self
 
     def __exit__(self, kind, *rest):
+        self.abort_workers()
         for p in self.started:
             if p.poll() is None:
                 p.send_signal(signal.SIGKILL)
@@ -77,6 +78,19 @@ class Mill:
             self.print_logs()
         elif not os.environ.get("MILL_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
+
+    def abort_workers(self):
+        """Two SIGTERMs end what workers run: a killed one would leave its attempts behind."""
+        living = [p for p in self.workers if p.poll() is None]
+        for _ in range(2):
+            for p in living:
+                p.send_signal(signal.SIGTERM)
+            time.sleep(0.05)  # two that come as one are one
+        for p in living:
+            try:
+                p.wait(3)
+            except subprocess.TimeoutExpired:
+                pass  # SIGKILL is next
 
     def print_logs(self):
         print("state and logs are kept in", self.dir)
