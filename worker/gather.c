@@ -10,11 +10,10 @@
 
 #include "base/check.h"
 #include "base/crc32c.h"
-#include "base/fs.h"
-#include "base/limits.h"
+#include "base/text.h"
+#include "worker/segment_indexes.h"
 
 #define WINDOW_SHARDS 4096u /* entries held at a time */
-#define INDEX_BYTES_MAX (4 * GIB)
 #define BLOCK_BYTES 65536u
 
 struct gather {
@@ -25,8 +24,8 @@ struct gather {
 	struct range window; /* shards whose entries are held */
 	uint32_t next;	     /* within the window */
 	struct output_entry *entries;
-	struct buf index; /* of the segment that was read last */
-	char index_path[4096], path[4096];
+	struct segment_indexes *indexes;
+	char path[4096]; /* of the winner's segment */
 	/* feeding */
 	bool feeding;
 	struct output_entry current;
@@ -44,6 +43,7 @@ struct gather *gather_open(const char *output_root, const struct slice *slice, s
 	g->root = output_root;
 	g->slice = slice;
 	g->inputs = inputs;
+	g->indexes = segment_indexes_create(output_root);
 	g->entries = check_calloc(WINDOW_SHARDS, sizeof *g->entries);
 	g->block = check_calloc(1, BLOCK_BYTES);
 	g->fd = -1;
@@ -56,7 +56,7 @@ void gather_close(struct gather *g)
 		return;
 	if (g->fd >= 0)
 		close(g->fd);
-	buf_fini(&g->index);
+	segment_indexes_destroy(g->indexes);
 	free(g->entries);
 	free(g->block);
 	free(g);
@@ -78,46 +78,25 @@ uint64_t gather_missing(const struct gather *g)
 	return missing;
 }
 
-/* A segment without an index file is one whose attempts wrote nothing. */
-static int read_index(struct gather *g, const struct slice_winner *w, struct error *reterr)
-{
-	char relative[128], path[4096];
-	int rc;
-
-	output_path(&w->worker, w->segment, "idx", relative, sizeof relative);
-	snprintf(path, sizeof path, "%s/%s", g->root, relative);
-	if (strcmp(path, g->index_path) == 0)
-		return 0;
-	buf_clear(&g->index);
-	rc = fs_read_file(path, INDEX_BYTES_MAX, &g->index, reterr);
-	if (rc < 0 && rc != ERR_NOT_FOUND)
-		return rc;
-	memcpy(g->index_path, path, sizeof path);
-	output_path(&w->worker, w->segment, "out", relative, sizeof relative);
-	snprintf(g->path, sizeof g->path, "%s/%s", g->root, relative);
-	return 0;
-}
-
 static int load_window(struct gather *g, const struct slice_winner *w, uint32_t first, struct error *reterr)
 {
 	struct range all = range_intersect((struct range){w->first, w->count}, g->inputs);
-	uint32_t damaged = 0;
-	int rc = read_index(g, w, reterr);
+	struct bytes stretch = {NULL, 0};
+	char relative[128];
+	uint32_t damaged;
+	int rc = segment_indexes_find(g->indexes, w, &stretch, reterr);
 
 	if (rc < 0)
 		return rc;
+	output_path(&w->worker, w->segment, "out", relative, sizeof relative);
+	snprintf(g->path, sizeof g->path, "%s/%s", g->root, relative);
 	g->window = (struct range){first, (uint32_t)(range_end(all) - first)};
 	if (g->window.count > WINDOW_SHARDS)
 		g->window.count = WINDOW_SHARDS;
 	memset(g->entries, 0, g->window.count * sizeof *g->entries);
-	output_index_collect(buf_bytes(&g->index), w->token, g->window, g->entries, &damaged);
+	output_index_collect(stretch, w->token, g->window, g->entries, &damaged);
 	g->next = 0;
-	if (damaged == 0)
-		return 0;
-	error_set(reterr, ERR_CORRUPT, "%u entries of an output index are damaged", damaged);
-	error_where(reterr, "%s", g->index_path);
-	error_help(reterr, "retry the shards %u..%u of the phase before", w->first, w->first + w->count - 1);
-	return ERR_CORRUPT;
+	return 0;
 }
 
 int gather_next(struct gather *g, struct gather_extent *ret, struct error *reterr)
@@ -153,20 +132,31 @@ int gather_next(struct gather *g, struct gather_extent *ret, struct error *reter
 	}
 }
 
+static void write_line(FILE *f, struct buf *quoted, const struct gather_extent *x)
+{
+	buf_clear(quoted);
+	text_escape_json(quoted, bytes_of(x->path));
+	fprintf(f, "{\"shard\":%u,\"path\":\"%s\",\"offset\":%llu,\"length\":%llu,\"crc\":%u}\n",
+		x->entry.shard, buf_text(quoted), (unsigned long long)x->entry.out_offset,
+		(unsigned long long)x->entry.out_length, x->entry.out_crc);
+}
+
 int gather_write_manifest(struct gather *g, const char *path, struct error *reterr)
 {
 	struct gather_extent x;
+	struct buf quoted = {0};
 	FILE *f = fopen(path, "we");
+	bool failed;
 	int rc = 0;
 
 	if (f == NULL)
 		return error_set(reterr, ERR_IO, "cannot write the gather's manifest %s: %s", path,
 				 strerror(errno));
 	while ((rc = gather_next(g, &x, reterr)) > 0)
-		fprintf(f, "{\"shard\":%u,\"path\":\"%s\",\"offset\":%llu,\"length\":%llu,\"crc\":%u}\n",
-			x.entry.shard, x.path, (unsigned long long)x.entry.out_offset,
-			(unsigned long long)x.entry.out_length, x.entry.out_crc);
-	if (fclose(f) != 0 && rc == 0)
+		write_line(f, &quoted, &x);
+	failed = ferror(f) != 0;
+	buf_fini(&quoted);
+	if ((fclose(f) != 0 || failed) && rc == 0)
 		rc = error_set(reterr, ERR_IO, "cannot write the gather's manifest %s: %s", path,
 			       strerror(errno));
 	gather_rewind(g);

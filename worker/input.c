@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,7 +40,12 @@ static int open_object(const struct plan *p, struct arena *arena, int *ret, stru
 		return named(reterr, p->url);
 	}
 	path = arena_copy(arena, BYTES(p->url.data + scheme.size, p->url.size - scheme.size));
-	fd = open((const char *)path.data, O_RDONLY | O_CLOEXEC);
+	fd = open((const char *)path.data, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would block */
+	if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+		close(fd);
+		error_set(reterr, ERR_INVALID, "the input is no regular file");
+		return named(reterr, p->url);
+	}
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		error_set(reterr, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read the input: %s",
 			  strerror(errno));
@@ -192,6 +198,16 @@ void input_started(struct input *in)
 	in->stdin_fd = -1;
 }
 
+/* copy_file_range may share blocks, but not every pair of file systems can do it. */
+static ssize_t copy_some(int from, off_t *at, int to, size_t size)
+{
+	ssize_t moved = copy_file_range(from, at, to, NULL, size, 0);
+
+	if (moved < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS))
+		moved = sendfile(to, from, at, size);
+	return moved;
+}
+
 /* 1: moved some; 0: nothing more, or nobody reads; 2: the pipe is full. */
 static int feed_once(struct input *in, struct error *reterr)
 {
@@ -206,7 +222,7 @@ static int feed_once(struct input *in, struct error *reterr)
 		moved = splice(in->file_fd, &at, in->feed_fd, NULL, (size_t)(in->end - in->at),
 			       SPLICE_F_NONBLOCK);
 	else
-		moved = copy_file_range(in->file_fd, &at, in->feed_fd, NULL, (size_t)(in->end - in->at), 0);
+		moved = copy_some(in->file_fd, &at, in->feed_fd, (size_t)(in->end - in->at));
 	if (moved < 0 && errno == EAGAIN)
 		return 2;
 	if (moved < 0)

@@ -1,9 +1,12 @@
 /* What attempts write is found again by shard and token, in shard order, and nothing else is. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "jobs/slice.h"
@@ -134,6 +137,96 @@ Test(output, a_long_segment_is_closed_for_a_new_one)
 	open_with(4);
 	first = attempt((struct token){1, 1}, 0, "more than four bytes", true);
 	cr_assert_gt(attempt((struct token){1, 1}, 1, "x", true), first);
+}
+
+/* A pipe in place of the file: it takes what is written, but cannot be synced. */
+static void break_disk(int fds[2])
+{
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	cr_assert_geq(dup2(fds[1], output.current->err_fd), 0);
+}
+
+Test(output, a_failed_sync_is_told_to_all_that_the_segment_holds_and_the_next_attempt_gets_a_new_one)
+{
+	struct token a = {1, 1};
+	uint32_t bad = attempt(a, 0, "x", true), good;
+	struct error e = {0};
+	int fds[2], code = 0;
+
+	break_disk(fds);
+	cr_assert_lt(output_sync(&dir, &bad, 1, &code, &e), 0);
+	cr_assert_eq(code, EIO);
+	cr_assert_not_null(strstr(e.what, "sync"));
+	/* What the system dropped it does not tell twice: a later sync would find nothing wrong. */
+	cr_assert_lt(output_sync(&dir, &bad, 1, &code, &e), 0);
+	good = attempt(a, 1, "y", true);
+	cr_assert_neq(good, bad);
+	cr_assert_eq(output_sync(&dir, &good, 1, &code, &e), 0, "%s", e.what);
+	cr_assert_lt(output_sync(&dir, (uint32_t[]){good, bad}, 2, &code, &e), 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+Test(output, a_segment_that_was_closed_is_synced_or_its_failure_is_told)
+{
+	uint32_t first = attempt((struct token){1, 1}, 0, "x", true), second;
+	struct error e = {0};
+	int fds[2], code = 0;
+
+	output_close(&output);
+	cr_assert_eq(output_sync(&dir, &first, 1, &code, &e), 0, "%s", e.what);
+	cr_assert_eq(output_open(&output, &dir, NULL), 0);
+	second = attempt((struct token){1, 2}, 0, "x", true);
+	break_disk(fds);
+	output_close(&output);
+	cr_assert_lt(output_sync(&dir, (uint32_t[]){first, second}, 2, &code, &e), 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+Test(output, what_need_not_last_is_not_synced)
+{
+	const struct output_rules careless = {.durable = false};
+	int fds[2], code = 0;
+	uint64_t bytes;
+
+	cr_assert_eq(output_begin(&output, NULL), 0);
+	cr_assert_eq(write(output.current->out_fd, "x", 1), 1);
+	cr_assert_eq(output_commit(&output, (struct token){1, 1}, 0, &careless, &bytes, NULL), 0);
+	break_disk(fds);
+	cr_assert_eq(output_sync(&dir, &output.current->number, 1, &code, NULL), 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+Test(output, files_that_nothing_was_written_to_go_away)
+{
+	char path[300];
+
+	attempt((struct token){1, 1}, 0, "x", true);
+	output_close(&output);
+	snprintf(path, sizeof path, "%s/00000001.out", dir.path);
+	cr_assert_eq(access(path, F_OK), 0);
+	snprintf(path, sizeof path, "%s/00000001.err", dir.path);
+	cr_assert_eq(access(path, F_OK), -1);
+}
+
+/* The index of a segment cannot grow: the success is none, and the next segment is whole. */
+Test(output, an_index_that_cannot_be_written_fails_the_shard)
+{
+	struct rlimit none = {OUTPUT_ENTRY_BYTES + 20, RLIM_INFINITY}, before;
+	struct token a = {1, 1};
+	uint64_t bytes;
+
+	attempt(a, 0, "x", true);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	cr_assert_eq(output_begin(&output, NULL), 0);
+	cr_assert_eq(write(output.current->out_fd, "y", 1), 1);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	cr_assert_lt(output_commit(&output, a, 1, &rules, &bytes, NULL), 0);
+	setrlimit(RLIMIT_FSIZE, &before);
+	cr_assert_eq(lseek(output.current->idx_fd, 0, SEEK_END), OUTPUT_ENTRY_BYTES);
 }
 
 Test(output, entries_survive_their_encoding_and_no_flipped_bit)

@@ -63,6 +63,7 @@ struct rig_options {
 	const char *cores;
 	bool pin;
 	uint64_t cpu_milli; /* 0 = 1000 */
+	usec_t runner_idle_us;
 };
 
 void rig_open(struct slot_rig *r, const struct rig_options *options);
