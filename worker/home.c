@@ -3,73 +3,25 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/fs.h"
+#include "base/leftovers.h"
 #include "base/log.h"
 #include "jobs/output_index.h"
-#include "worker/procfs.h"
 #include "worker/scratch.h"
-
-#define END_WAIT_US (5 * USEC_PER_SEC)
-#define ROUNDS_MAX 8
 
 static void remove_tree(const char *path)
 {
 	if (!scratch_remove(path))
 		log_warn("a worker's directory stays behind", log_text("path", path),
 			 log_text("error", strerror(errno)));
-}
-
-/* Kills it and waits until it is gone, so that it is not met again. By a descriptor: its number may be
- * another's by then. false: it was gone, or is not ours. */
-static bool end_process(pid_t pid, const char *line)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd ended = {fd, POLLIN, 0};
-	bool killed;
-
-	if (fd < 0)
-		return false;
-	killed =
-	    procfs_has_environment(pid, line) && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
-	if (killed && poll(&ended, 1, (int)(END_WAIT_US / USEC_PER_MSEC)) == 0)
-		log_warn("a worker's leftover does not end", log_i64("pid", pid));
-	close(fd);
-	return killed;
-}
-
-/* Kills until none is found: a process may have made another while we looked. */
-static uint32_t end_leftovers(const char *worker_id)
-{
-	char line[320];
-	uint32_t ended = 0, found = 1;
-
-	snprintf(line, sizeof line, "SHARDMILL_WORKER=%s", worker_id);
-	for (int round = 0; found > 0 && round < ROUNDS_MAX; round++) {
-		DIR *proc = opendir("/proc");
-
-		found = 0;
-		for (struct dirent *d; proc != NULL && (d = readdir(proc)) != NULL;) {
-			pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
-
-			if (pid > 1 && pid != getpid() && procfs_has_environment(pid, line))
-				found += end_process(pid, line);
-		}
-		if (proc != NULL)
-			closedir(proc);
-		ended += found;
-	}
-	return ended;
 }
 
 static void sweep_one(struct home *h, const char *scratch, const char *name, const struct uuid *id)
@@ -83,7 +35,7 @@ static void sweep_one(struct home *h, const char *scratch, const char *name, con
 	if (fs_lock_file(lock, &fd, NULL, &e) < 0)
 		return; /* it lives */
 	log_info("a worker's leftovers were ended", log_text("worker", name),
-		 log_u64("processes", end_leftovers(name)));
+		 log_u64("processes", leftovers_end(name)));
 	remove_tree(path);
 	close(fd);
 	h->gone = check_realloc(h->gone, h->gone_count + 1, sizeof *h->gone);

@@ -13,7 +13,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "worker/procfs.h"
+#include "base/procfs.h"
 #include "worker/runner.h"
 #include "worker/scratch.h"
 #include "worker/slot_impl.h"

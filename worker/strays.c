@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "worker/procfs.h"
+#include "base/procfs.h"
 
 #define PIDS_MAX 512
 

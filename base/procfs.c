@@ -1,4 +1,4 @@
-#include "worker/procfs.h"
+#include "base/procfs.h"
 
 #include <fcntl.h>
 #include <stdio.h>
