@@ -54,6 +54,7 @@ class UpMill(Mill):
         super().__init__(build)
         self.socket = os.path.join(self.state, "api.sock")
         self.up = None
+        self.seen = set()  # ids of this mill's processes that we do not wait for ourselves
 
     def start_up(self):
         options = dict(FAST, state_dir=self.state, scratch_dir=os.path.join(self.dir, "scratch"))
@@ -66,6 +67,7 @@ class UpMill(Mill):
         self.up.log = log
         self.started.append(self.up)
         until(self.says_welcome)
+        self.holder("lock"), self.holder("scaler.lock")
 
     def said(self):
         with open(self.up.log) as f:
@@ -83,7 +85,10 @@ class UpMill(Mill):
                 pid = int(f.read() or 0)
         except (OSError, ValueError):
             return None
-        return pid if pid > 0 and pid != self.up.pid and alive(pid) else None
+        if pid <= 0 or pid == self.up.pid or not alive(pid):
+            return None
+        self.seen.add(pid)
+        return pid
 
     def worker_pids(self):
         pids, folder = [], os.path.join(self.state, "providers/local")
@@ -95,6 +100,7 @@ class UpMill(Mill):
                 continue
             if found and alive(int(found.group(1))):
                 pids.append(int(found.group(1)))
+        self.seen.update(pids)
         return pids
 
     def pid_of(self, who):
@@ -124,11 +130,22 @@ class UpMill(Mill):
         self.up.send_signal(signal.SIGTERM)
         assert self.up.wait(timeout=60) == 0, self.said()
 
+    def is_ours(self, pid):
+        """Its command line names this mill's directory: the id was not used again by another."""
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as f:
+                return self.state.encode() in f.read()
+        except OSError:
+            return False
+
     def __exit__(self, kind, *rest):
         if self.up is not None:
-            for pid in [self.up.pid if self.up.poll() is None else None, self.holder("scaler.lock"),
-                        self.holder("lock")] + self.worker_pids():
-                if pid is not None:
+            if self.up.poll() is None:
+                self.up.kill()  # first, or it would start the others again
+                self.up.wait()
+            self.holder("scaler.lock"), self.holder("lock"), self.worker_pids()
+            for pid in self.seen:
+                if self.is_ours(pid):
                     os.kill(pid, signal.SIGKILL)
         super().__exit__(kind, *rest)
 
