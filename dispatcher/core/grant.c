@@ -184,6 +184,8 @@ void step_grant(struct dispatcher_core *core)
 {
 	struct session *s, *next;
 
+	if (core->quarantine && (core->runnable_jobs > 0 || core->hard_count > 0))
+		quarantine_review(core);
 	grant_hard(core);
 	for (uint32_t factor = 1; factor <= 2; factor++)
 		DL_FOREACH_SAFE2(core->hungry, s, next, list_next)

@@ -9,19 +9,25 @@
 
 #define HARD_JOBS_PER_STEP 64
 
-/* The first shard of the job that is hard. */
-static struct candidate first_hard(const struct dispatcher_core *core, const struct run *run)
+static bool is_alone(struct traits traits)
+{
+	return traits.crashes >= ALONE_CRASHES;
+}
+
+/* The first shard of the job that is hard, and is to be alone on a worker or not. */
+static struct candidate first_hard(const struct dispatcher_core *core, const struct run *run, bool alone)
 {
 	struct candidate c = {0};
 
 	for (uint32_t i = 0; i < run->special_count; i++)
-		if (runnable_is_hard(run->special[i].shards, run->special[i].traits)) {
+		if (runnable_is_hard(run->special[i].shards, run->special[i].traits) &&
+		    is_alone(run->special[i].traits) == alone) {
 			c = (struct candidate){run->special[i].shards, run->special[i].traits};
 			c.shards.count = 1;
 			return c;
 		}
 	for (uint32_t i = 0; i < run->delayed_count && run->delayed[i].due_wall_us <= steady_us(core); i++)
-		if (run->delayed[i].traits.doublings > 0) {
+		if (run->delayed[i].traits.doublings > 0 && is_alone(run->delayed[i].traits) == alone) {
 			shard_set_next_range(&run->delayed[i].shards, 0, &c.shards);
 			c.traits = run->delayed[i].traits;
 			c.shards.count = 1;
@@ -73,12 +79,11 @@ static struct session *find_session(struct dispatcher_core *core, const struct a
 	return NULL;
 }
 
-static bool grant_one(struct dispatcher_core *core, uint64_t job)
+static bool grant_one(struct dispatcher_core *core, uint64_t job, bool alone)
 {
 	struct job_row *row = job_get_live(core, job);
-	struct candidate c = first_hard(core, row->run);
+	struct candidate c = first_hard(core, row->run, alone);
 	struct shape *shape = job_shape(core, row);
-	bool alone = c.traits.crashes >= ALONE_CRASHES;
 	struct amounts need;
 	struct grant_round g;
 	struct session *s;
@@ -99,16 +104,26 @@ static bool grant_one(struct dispatcher_core *core, uint64_t job)
 	return true;
 }
 
+static bool somebody_waits_alone(const struct dispatcher_core *core)
+{
+	for (uint32_t i = 0; i < core->hard_count; i++)
+		if (first_hard(core, job_get_live(core, core->hard[i])->run, true).shards.count > 0)
+			return true;
+	return false;
+}
+
 /* A worker is alone as long as it holds what it was left alone for; reserved while somebody waits. */
 static void release_sessions(struct dispatcher_core *core)
 {
+	bool waits = core->set_apart && somebody_waits_alone(core);
+
 	core->set_apart = false;
 	for (struct session *s = core->sessions; s != NULL; s = s->hh.next) {
 		bool was = s->alone || s->reserved;
 
 		if (s->alone && s->worker->lease_count == 0)
 			s->alone = false;
-		if (s->reserved && (core->hard_count == 0 || !session_takes_leases(s)))
+		if (s->reserved && (!waits || !session_takes_leases(s)))
 			s->reserved = false;
 		if (was && !s->alone && !s->reserved)
 			session_is_hungry(core, s);
@@ -125,7 +140,9 @@ void grant_hard(struct dispatcher_core *core)
 	for (uint32_t i = 0, looked = 0; i < core->hard_count && looked < HARD_JOBS_PER_STEP; looked++) {
 		uint64_t job = core->hard[i];
 
-		while (grant_one(core, job))
+		/* Those that wait for an empty worker first: the others may not have one that is kept for
+		 * them. */
+		while (grant_one(core, job, true) || grant_one(core, job, false))
 			;
 		if (i < core->hard_count && core->hard[i] == job)
 			i++;

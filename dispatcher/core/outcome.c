@@ -248,7 +248,7 @@ static void judge_worker(struct dispatcher_core *core, struct session *s, uint64
 	if (s->quarantined || s->streak < core->config.quarantine_after || s->streak_jobs < 2 ||
 	    core->shards_done == s->streak_done)
 		return;
-	s->quarantined = true;
+	s->quarantined = core->quarantine = true;
 	tell(core, true, job,
 	     step_text(core,
 		       "worker %016llx%016llx gets no more work: its last %u shards failed, of %u jobs, "

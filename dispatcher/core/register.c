@@ -199,6 +199,7 @@ static struct session *open_session(struct dispatcher_core *core, uint64_t peer,
 	s = session_create(core, id, peer, worker, m);
 	s->draining = s->draining || draining;
 	s->quarantined = quarantined;
+	core->quarantine = core->quarantine || quarantined;
 	return s;
 }
 

@@ -5,6 +5,7 @@
 #include "dispatcher/core/amounts.h"
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/lease_table.h"
+#include "dispatcher/core/steps.h"
 
 struct session *session_find(const struct dispatcher_core *core, uint64_t id)
 {
@@ -120,6 +121,24 @@ void session_is_full(struct dispatcher_core *core, struct session *s)
 	DL_DELETE2(core->hungry, s, list_prev, list_next);
 	DL_APPEND2(core->full, s, list_prev, list_next);
 	s->hungry = false;
+}
+
+void quarantine_review(struct dispatcher_core *core)
+{
+	for (struct session *s = core->sessions; s != NULL; s = s->hh.next)
+		if (session_takes_leases(s))
+			return;
+	core->quarantine = false;
+	for (struct session *s = core->sessions; s != NULL; s = s->hh.next) {
+		if (!s->quarantined)
+			continue;
+		s->quarantined = false;
+		s->streak = s->streak_jobs = 0;
+		session_is_hungry(core, s);
+		tell(core, true, 0,
+		     step_text(core, "worker %016llx%016llx gets work again: there is no other left",
+			       (unsigned long long)s->worker->id.hi, (unsigned long long)s->worker->id.lo));
+	}
 }
 
 void sessions_are_hungry(struct dispatcher_core *core)

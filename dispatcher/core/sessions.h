@@ -18,6 +18,8 @@ void session_is_hungry(struct dispatcher_core *core, struct session *s);
 void session_is_full(struct dispatcher_core *core, struct session *s);
 /* Something new is there to take: all look again. */
 void sessions_are_hungry(struct dispatcher_core *core);
+/* Work waits: when no other worker is left to take it, those in quarantine get another chance. */
+void quarantine_review(struct dispatcher_core *core);
 /* A lease counts for its worker's session and its shape; after apply_hint, or when it is adopted. */
 void session_bind(struct dispatcher_core *core, struct lease_entry *lease, struct shape *shape);
 void session_await_ack(struct session *s, uint64_t lsn);

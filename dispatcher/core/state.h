@@ -409,6 +409,7 @@ struct dispatcher_core {
 	uint32_t hard_count, hard_capacity;
 	bool hard_dirty;	   /* something changed for them */
 	bool set_apart;		   /* a session is alone or reserved */
+	bool quarantine;	   /* some session may be in it */
 	struct timer_heap held;	   /* on the wall clock */
 	struct timer_heap retries; /* on the steady one: mono + offset */
 	struct waiting_queue durable_waits, history_waits, ended;

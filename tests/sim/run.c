@@ -37,12 +37,16 @@ static void begin(struct sim *s)
 	world_push(w, 0, SIM_START, HOST_DISPATCHER, 0, 0, NULL);
 	for (uint32_t host = 1; host < SIM_HOSTS_MAX; host++) {
 		sim_worker_init(&s->workers[host], s, host);
-		s->workers[host].wanted = host <= c->worker_count;
+		s->workers[host].wanted = host <= c->worker_count && !c->scaler;
 		if (s->workers[host].wanted)
 			world_push(w, world_between(w, 0, 2 * USEC_PER_SEC), SIM_START, host, 0, 0, NULL);
 	}
 	for (uint32_t i = 0; i < c->action_count; i++)
 		world_push(w, c->actions[i].at_us, SIM_CLIENT, HOST_DISPATCHER, i, 0, NULL);
+	if (c->scaler) {
+		sim_scaler_init(&s->scaler, s);
+		world_push(w, world_between(w, 0, USEC_PER_SEC), SIM_SCALER, HOST_DISPATCHER, 0, 0, NULL);
+	}
 	s->faults_left = c->fault_count;
 	if (c->fault_count > 0)
 		world_push(w, world_between(w, 0, c->calm_at_us), SIM_FAULT, HOST_DISPATCHER, 0, 0, NULL);
@@ -54,6 +58,8 @@ static void end(struct sim *s)
 	sim_dispatcher_fini(&s->dispatcher);
 	for (uint32_t host = 1; host < SIM_HOSTS_MAX; host++)
 		sim_worker_fini(&s->workers[host]);
+	if (s->scenario.scaler)
+		sim_scaler_fini(&s->scaler);
 	oracle_fini(&s->oracle);
 	disk_fini(&s->disk);
 	net_fini(&s->net);
@@ -165,6 +171,9 @@ static void happen(struct sim *s, const struct sim_event *e)
 		if (e->a == s->dispatcher.life)
 			sim_dispatcher_crash(&s->dispatcher, "killed in a commit");
 		break;
+	case SIM_SCALER:
+		sim_scaler_turn(&s->scaler);
+		break;
 	case SIM_CALM:
 		sim_calm(s);
 		break;
@@ -182,7 +191,18 @@ static void still_alive(struct sim *s)
 		return;
 	if (w->trace)
 		sim_describe(s);
+	if (oracle_is_quiet(&s->oracle))
+		world_fail(w, "there is no work, but the pool does not go to zero");
 	oracle_fail_unquiet(&s->oracle, "not quiet long after the last fault");
+}
+
+/* A pool that nobody needs goes to zero. */
+static bool pool_is_quiet(const struct sim *s)
+{
+	for (uint32_t host = 1; host < SIM_HOSTS_MAX && s->scenario.scaler; host++)
+		if (s->workers[host].life != 0 || s->scaler.instances[host].number != 0)
+			return false;
+	return true;
 }
 
 static void live(struct sim *s)
@@ -195,7 +215,7 @@ static void live(struct sim *s)
 			oracle_fail_unquiet(&s->oracle, "nothing happens any more");
 		happen(s, &e);
 		still_alive(s);
-		if (end_at == USEC_NEVER && s->calm && oracle_is_quiet(&s->oracle))
+		if (end_at == USEC_NEVER && s->calm && oracle_is_quiet(&s->oracle) && pool_is_quiet(s))
 			end_at = s->world.now_us + AFTERMATH_US;
 	}
 }

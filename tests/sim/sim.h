@@ -7,6 +7,7 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/sim_dispatcher.h"
+#include "tests/sim/sim_scaler.h"
 #include "tests/sim/sim_worker.h"
 #include "tests/sim/world.h"
 
@@ -19,6 +20,7 @@ struct sim {
 	struct coverage *coverage;
 	struct sim_dispatcher dispatcher;
 	struct sim_worker workers[SIM_HOSTS_MAX];
+	struct sim_scaler scaler; /* in some worlds */
 	uint64_t next_life;
 	bool calm; /* faults are over */
 	uint32_t faults_left;

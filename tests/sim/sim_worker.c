@@ -36,6 +36,8 @@ static void process_ends(struct sim_worker *w)
 	w->output_count = 0;
 	w->tick_at_us = USEC_NEVER;
 	memset(w->slots, 0, sizeof w->slots);
+	if (w->sim->scenario.scaler)
+		sim_scaler_ended(&w->sim->scaler, w->host);
 	worker_effects_clear(&w->effects);
 	net_worker_down(&w->sim->net, w->host);
 }
@@ -204,7 +206,8 @@ void sim_worker_start(struct sim_worker *w)
 	config.host = bytes_of("host");
 	config.pid = (uint32_t)w->life;
 	config.pool = bytes_of("pool");
-	config.provider_id = bytes_of("provider");
+	config.provider_id =
+	    bytes_of(w->sim->scenario.scaler ? w->sim->scaler.instances[w->host].id : "by hand");
 	config.capacity.cpu_milli = w->sim->scenario.worker_cpu_milli[w->host];
 	config.capacity.memory_bytes = 64ull << 30;
 	config.seed = rng_u64(&world->rng);
