@@ -8,6 +8,7 @@
 #define PROGRESS_WINDOW_US (15 * USEC_PER_SEC) /* the rate is that of the last so many seconds */
 #define PROGRESS_REDRAW_US (100 * USEC_PER_MSEC)
 #define PROGRESS_TEXT_BYTES_MAX 96u
+#define PROGRESS_WHY_BYTES_MAX 1024u
 
 /* What the API tells of the phase in work; of the first one when the job has ended. */
 struct progress_state {
@@ -15,7 +16,7 @@ struct progress_state {
 	char name[PROGRESS_TEXT_BYTES_MAX];
 	char word[24];
 	char phase[32];
-	char why[PROGRESS_TEXT_BYTES_MAX];
+	char why[PROGRESS_WHY_BYTES_MAX];
 	uint64_t shards, done, dead, leased;
 	bool sealed, ended;
 	usec_t took_us; /* once ended */

@@ -296,7 +296,7 @@ static uint8_t exit_verdict(const struct run_spec *run, uint32_t code)
 static void judge(struct attempt *a, struct verdict *v)
 {
 	const struct run_spec *run = &a->work->arm.run->run;
-	char words[256];
+	char words[sizeof v->why - 1];
 
 	v->stopped = a->stopped;
 	if (a->stopped)

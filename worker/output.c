@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -380,19 +381,37 @@ static void last_line(char *text, size_t size, char *ret, size_t room)
 	snprintf(ret, room, "%s", line == NULL ? text : line + 1);
 }
 
-void output_abandon(struct output *o, char *last_words, size_t size)
+/* As the command saw it: for root also what is reserved for root. */
+static bool disk_is_full(const struct output *o)
+{
+	struct statvfs v;
+
+	if (fstatvfs(o->current->out_fd, &v) < 0 || v.f_blocks == 0)
+		return false;
+	return (geteuid() == 0 ? v.f_bfree : v.f_bavail) == 0;
+}
+
+static void read_last_words(const struct output *o, uint64_t end, char *ret, size_t size)
 {
 	char tail[512];
+	uint64_t most = sizeof tail - 1, from = end - o->err_size > most ? end - most : o->err_size;
+	ssize_t got = pread(o->current->err_fd, tail, sizeof tail - 1, (off_t)from);
+
+	if (got > 0)
+		last_line(tail, (size_t)got, ret, size);
+}
+
+void output_abandon(struct output *o, char *last_words, size_t size)
+{
 	struct stat st;
-	off_t from;
-	ssize_t got;
+	size_t used;
 
 	last_words[0] = '\0';
-	if (fstat(o->current->err_fd, &st) < 0 || (uint64_t)st.st_size <= o->err_size)
+	if (fstat(o->current->err_fd, &st) == 0 && (uint64_t)st.st_size > o->err_size)
+		read_last_words(o, (uint64_t)st.st_size, last_words, size);
+	if (!disk_is_full(o))
 		return;
-	from = st.st_size - (off_t)o->err_size > (off_t)sizeof tail - 1 ? st.st_size - (off_t)sizeof tail + 1
-									: (off_t)o->err_size;
-	got = pread(o->current->err_fd, tail, sizeof tail - 1, from);
-	if (got > 0)
-		last_line(tail, (size_t)got, last_words, size);
+	used = strlen(last_words);
+	snprintf(last_words + used, size - used, "%sthe disk of its output is full: %s", used > 0 ? "; " : "",
+		 o->dir->path);
 }

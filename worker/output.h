@@ -70,7 +70,8 @@ int output_commit(struct output *o, struct token token, uint32_t shard, const st
  * that output_begin chose, so that the shards of one answer share it. */
 int output_append(struct output *o, struct token token, uint32_t shard, struct bytes bytes,
 		  const struct output_rules *rules, struct error *reterr) MUST_CHECK;
-/* After a failure: the last line that it wrote to stderr, for people. */
+/* After a failure: the last line that it wrote to stderr, for people; and that the outputs' disk is full,
+ * when it is: the command may have had no room to say so. */
 void output_abandon(struct output *o, char *last_words, size_t size);
 /* All that was committed to these segments is on disk, with its names; or an error, also when that could
  * not be done earlier. *ret_errno is set with it. Thread: any. */

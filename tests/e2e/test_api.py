@@ -5,8 +5,10 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import unittest
 
-from case import ECHO, ApiError, MillCase, main
+from case import ECHO, ApiError, MillCase, main, until
 from mill import UnixConnection, free_port
 
 
@@ -206,6 +208,69 @@ class Process(MillCase):
             c.close()
         self.assertTrue(self.mill.answers())
         self.assertIsNone(self.mill.dispatcher.poll())
+
+
+@unittest.skipIf(os.geteuid() != 0, "only root may mount a file system")
+class FullDisk(MillCase):
+    """The state directory's disk is of 80 MiB, and the journal's segments of 16."""
+
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.mill.state)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", self.mill.state], capture_output=True)
+        if done.returncode != 0:
+            self.skipTest("no file system may be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", self.mill.state], check=True)
+        self.params = {"journal_segment": "16MiB"}
+
+    def fill(self):
+        try:
+            with open(os.path.join(self.mill.state, "fill"), "wb", 0) as f:
+                while True:
+                    f.write(bytes(1 << 16))
+        except OSError:
+            pass
+
+    def submit_until_full(self):
+        ids = []
+        for n in range(1000):
+            try:
+                ids.append(self.mill.submit(ECHO + "# %d " % n + "x" * 100000, name="x" * 100))
+                self.mill.submit(command={"argv": ["echo", "%d" % n + "x" * 100000]})
+            except ApiError as e:
+                return ids, e
+        self.fail("the disk does not become full")
+
+    def test_what_has_no_room_is_refused_and_what_was_accepted_is_kept(self):
+        self.mill.start_dispatcher(**self.params)
+        self.fill()
+        ids, e = self.submit_until_full()
+        self.assertEqual((e.status, e.headers["Retry-After"].isdigit()), (503, True), e)
+        self.assertIn("No space left on device", e.error["message"])
+        with self.assertRaises(ApiError) as event:
+            self.mill.api("POST", "/v1/events", [])
+        self.assertEqual((event.exception.status, event.exception.headers["Retry-After"].isdigit()), (503, True))
+        self.assertTrue(self.mill.answers(), "it lives on")
+        os.unlink(os.path.join(self.mill.state, "fill"))
+        until(self.has_room, 20)
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**self.params)
+        self.assertEqual(self.mill.job(ids[0])["state"], "active")
+        self.assertEqual(self.mill.job(ids[-1])["state"], "active")
+
+    def has_room(self):
+        """a job is accepted again"""
+        try:
+            return self.mill.submit(ECHO)
+        except ApiError:
+            return None
+
+    def test_a_start_without_room_says_so(self):
+        subprocess.run(["mount", "-o", "remount,size=4m", self.mill.state], check=True)
+        p = self.mill.start_dispatcher(wait=False, **self.params)
+        self.assertEqual(p.wait(20), 1)
+        with open(p.log) as f:
+            self.assertIn("No space left on device", f.read())
 
 
 if __name__ == "__main__":

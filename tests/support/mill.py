@@ -27,9 +27,10 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class ApiError(Exception):
-    def __init__(self, status, body):
+    def __init__(self, status, body, headers):
         super().__init__("%d: %s" % (status, body))
         self.status = status
+        self.headers = headers
         self.body = body
         self.error = body.get("error", {}) if isinstance(body, dict) else {}
 
@@ -170,7 +171,7 @@ class Mill:
             except ValueError:
                 data = {"error": {"message": data.decode("utf-8", "replace")}}
         if answer.status >= 400:
-            raise ApiError(answer.status, data)
+            raise ApiError(answer.status, data, answer.headers)
         return data
 
     def submit(self, definition=None, **more):

@@ -148,6 +148,20 @@ Test(progress, the_last_line_tells_how_it_went)
 					 "2 of 1,000 shards are dead");
 }
 
+Test(progress, a_long_reason_is_told_to_its_end)
+{
+	static const struct terminal t = {.width = 80, .utf8 = true};
+	struct progress_state s = state_of(998);
+
+	s.ended = true;
+	strcpy(s.word, "failed");
+	memset(s.why, 'y', 600);
+	strcpy(s.why + 600, "No such file or directory");
+	progress_note(&progress, 0, &s);
+	progress_end_line(&progress, &t, false, &out);
+	cr_assert(strstr(buf_text(&out), "yNo such file or directory") != NULL, "%s", buf_text(&out));
+}
+
 Test(progress, nothing_is_drawn_where_there_is_no_terminal)
 {
 	FILE *file = tmpfile();

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -338,4 +339,33 @@ Test(slot, no_descriptor_of_the_worker_is_open_in_a_command)
 	rig_run(&rig, &work, 0, 1);
 	rig_output(&rig, 0, "out", &text);
 	cr_assert_str_eq(buf_text(&text), "4\n", "expected 0, 1, 2 and ls's own: %s", buf_text(&text));
+}
+
+/* The disk that the outputs are on has 1 MiB, and somebody else has taken nearly all of it. */
+Test(slot_on_a_full_disk, says_so_when_the_command_cannot, .timeout = 60)
+{
+	char dir[] = "/tmp/shardmill-full-XXXXXX";
+	static const char fill[] = "cat /dev/zero >$DIR/fill 2>&-; head -c 100000 /dev/zero";
+
+	cr_assert_not_null(mkdtemp(dir));
+	if (mount("tmpfs", dir, "tmpfs", 0, "size=1m") < 0) {
+		rmdir(dir);
+		cr_skip_test("only root may mount a file system");
+	}
+	cr_assert_eq(setenv("TMPDIR", dir, 1), 0);
+	setup();
+	rig_work_shell(&work, "exit 3");
+	rig_run(&rig, &work, 0, 1);
+	cr_expect_null(strstr(rig.shards[0].why, "full"), "%s", rig.shards[0].why);
+	rig_work_fini(&work);
+	rig_work_shell(&work, fill);
+	rig_work_env(&work, "DIR", rig.dir);
+	rig_run(&rig, &work, 1, 1);
+	cr_expect_eq(rig.shards[1].end, RIG_FAILED);
+	cr_expect_eq(rig.shards[1].kind, FAILURE_EXIT);
+	cr_expect_not_null(strstr(rig.shards[1].why, "the disk of its output is full: /tmp/shardmill-full-"),
+			   "%s", rig.shards[1].why);
+	teardown();
+	cr_assert_eq(umount(dir), 0);
+	cr_assert_eq(rmdir(dir), 0);
 }
