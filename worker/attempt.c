@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "jobs/plan.h"
-#include "worker/scratch.h"
+#include "worker/tree.h"
 #include "worker/slot_impl.h"
 #include "worker/strays.h"
 
@@ -392,8 +392,8 @@ int attempt_command(struct slot *s, struct work *w, const char *id, struct runne
 /* The next attempt finds the directory empty. */
 static void tidy(const struct attempt *a)
 {
-	if (a->work->directory == a->slot->scratch && !scratch_is_empty(a->slot->scratch_fd))
-		scratch_clear(a->slot->scratch);
+	if (a->work->directory == a->slot->scratch && !tree_is_empty(a->slot->scratch_fd))
+		tree_clear(a->slot->scratch);
 }
 
 void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict *ret)

@@ -15,11 +15,11 @@
 #include "base/leftovers.h"
 #include "base/log.h"
 #include "jobs/output_index.h"
-#include "worker/scratch.h"
+#include "worker/tree.h"
 
 static void remove_tree(const char *path)
 {
-	if (!scratch_remove(path))
+	if (!tree_remove(path))
 		log_warn("a worker's directory stays behind", log_text("path", path),
 			 log_text("error", strerror(errno)));
 }
@@ -110,10 +110,19 @@ int home_open(struct home *h, const char *scratch, struct error *reterr)
 
 void home_close(struct home *h)
 {
-	if (h->path[0] != '\0')
+	int turn_fd = -1;
+
+	if (h->path[0] != '\0') {
+		char scratch[sizeof h->path];
+
+		snprintf(scratch, sizeof scratch, "%.*s", (int)(strrchr(h->path, '/') - h->path), h->path);
+		turn_fd = enter(scratch, NULL);
 		remove_tree(h->path);
+	}
 	if (h->lock_fd >= 0)
 		close(h->lock_fd);
+	if (turn_fd >= 0)
+		close(turn_fd);
 	free(h->gone);
 	*h = (struct home){.lock_fd = -1};
 }

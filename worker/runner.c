@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "worker/runner_impl.h"
-#include "worker/scratch.h"
+#include "worker/tree.h"
 #include "worker/strays.h"
 
 #define HELLO_WAIT_US (30 * USEC_PER_SEC)
@@ -36,7 +36,7 @@ static void forget(struct runner *r)
 	buf_fini(&r->tx);
 	buf_fini(&r->rx);
 	arena_fini(&r->arena);
-	scratch_remove(r->scratch);
+	tree_remove(r->scratch);
 	free(r);
 }
 

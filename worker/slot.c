@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/procfs.h"
 #include "worker/runner.h"
-#include "worker/scratch.h"
+#include "worker/tree.h"
 #include "worker/slot_impl.h"
 
 static void wake(struct slot *s)
@@ -131,7 +131,7 @@ static void destroy(struct slot *s)
 	output_close(&s->output);
 	if (s->scratch_fd >= 0)
 		close(s->scratch_fd);
-	scratch_remove(s->scratch);
+	tree_remove(s->scratch);
 	if (s->adopted_fd >= 0)
 		close(s->adopted_fd);
 	if (s->wake_fd >= 0)

@@ -1,5 +1,6 @@
 #include "worker/topology.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,12 +9,41 @@
 
 #include "base/check.h"
 
+#define CORE_NUMBER_MAX 65535
+
 static int load(hwloc_topology_t *ret, struct error *reterr)
 {
 	if (hwloc_topology_init(ret) < 0 || hwloc_topology_load(*ret) < 0)
 		return error_set(reterr, ERR_IO, "hwloc cannot read this machine's topology: %s",
 				 strerror(errno));
 	return 0;
+}
+
+/* "0-3,8", nothing else: hwloc's own parser takes much that is a mistake. */
+static bool parse_cores(const char *text, hwloc_cpuset_t ret)
+{
+	for (;;) {
+		unsigned long first, last;
+		char *end;
+
+		if (!isdigit((unsigned char)*text))
+			return false;
+		first = last = strtoul(text, &end, 10);
+		if (*end == '-') {
+			text = end + 1;
+			if (!isdigit((unsigned char)*text))
+				return false;
+			last = strtoul(text, &end, 10);
+		}
+		if (last > CORE_NUMBER_MAX || first > last)
+			return false;
+		hwloc_bitmap_set_range(ret, (unsigned)first, (int)last);
+		if (*end == '\0')
+			return true;
+		if (*end != ',')
+			return false;
+		text = end + 1;
+	}
 }
 
 /* What we may use: the process's own binding, cut to what the caller names. */
@@ -27,7 +57,7 @@ static int usable(struct topology *t, const char *cores, hwloc_cpuset_t set, str
 	if (cores == NULL)
 		return 0;
 	named = hwloc_bitmap_alloc();
-	if (hwloc_bitmap_list_sscanf(named, cores) < 0 || hwloc_bitmap_iszero(named)) {
+	if (!parse_cores(cores, named)) {
 		hwloc_bitmap_free(named);
 		error_set(reterr, ERR_INVALID, "expected cores like 0-3,8, found `%s`", cores);
 		return ERR_INVALID;
@@ -62,7 +92,21 @@ static void pick_cores(struct topology *t, hwloc_const_cpuset_t set)
 	t->core_count = (unsigned)hwloc_bitmap_weight(t->cores);
 }
 
-static void pick_node(struct topology *t)
+/* Of a node's memory the part that its processing units in `set` are of all of them. */
+static uint64_t memory_part(hwloc_obj_t node, hwloc_const_cpuset_t set)
+{
+	hwloc_cpuset_t both = hwloc_bitmap_alloc();
+	uint64_t all = (uint64_t)hwloc_bitmap_weight(node->cpuset), ours;
+
+	hwloc_bitmap_and(both, node->cpuset, set);
+	ours = (uint64_t)hwloc_bitmap_weight(both);
+	hwloc_bitmap_free(both);
+	return all == 0 ? 0
+			: (uint64_t)((double)node->attr->numanode.local_memory * (double)ours / (double)all);
+}
+
+/* Ours is the node with most of our cores. */
+static void pick_node(struct topology *t, hwloc_const_cpuset_t set)
 {
 	int count = hwloc_get_nbobjs_by_type(t->hwloc, HWLOC_OBJ_NUMANODE), best = -1;
 
@@ -75,7 +119,7 @@ static void pick_node(struct topology *t)
 		if (hwloc_bitmap_weight(both) > best) {
 			best = hwloc_bitmap_weight(both);
 			t->numa_node = node->os_index;
-			t->memory_bytes = node->attr->numanode.local_memory;
+			t->memory_bytes = memory_part(node, set);
 		}
 		hwloc_bitmap_free(both);
 	}
@@ -116,7 +160,7 @@ int topology_open(const char *cores, int pin, struct topology *ret, struct error
 		    cores != NULL || !hwloc_bitmap_isequal(set, hwloc_topology_get_complete_cpuset(t.hwloc));
 
 		pick_cores(&t, set);
-		pick_node(&t);
+		pick_node(&t, set);
 		t.pin = pin == 1 || (pin == 0 && narrowed);
 		if (limit != 0 && (t.memory_bytes == 0 || limit < t.memory_bytes))
 			t.memory_bytes = limit;

@@ -13,9 +13,10 @@ struct topology {
 	hwloc_topology_t hwloc;
 	hwloc_cpuset_t cores; /* one processing unit of each core that is ours */
 	unsigned core_count;
-	unsigned node_count;   /* NUMA nodes of the machine */
-	unsigned numa_node;    /* ours (the one with most of our cores), as the system numbers it */
-	uint64_t memory_bytes; /* of that node, or of the cgroup when that is less */
+	unsigned node_count; /* NUMA nodes of the machine */
+	unsigned numa_node;  /* ours (the one with most of our cores), as the system numbers it */
+	uint64_t
+	    memory_bytes; /* the part of that node's that goes with our cores, or the cgroup's when less */
 	bool pin;
 };
 

@@ -31,19 +31,18 @@ const char *rig_path(const struct slot_rig *r, const char *name)
 static void open_parts(struct slot_rig *r, const struct rig_options *o, struct error *e)
 {
 	const struct uuid worker = {0x1234, 0x5678};
-	static char scratch[400], root[400];
 
-	snprintf(scratch, sizeof scratch, "%s/scratch", r->dir);
-	snprintf(root, sizeof root, "%s/output", r->dir);
-	CHECK(fs_make_dirs(scratch, 0700, e) == 0);
+	snprintf(r->scratch, sizeof r->scratch, "%s/scratch", r->dir);
+	snprintf(r->root, sizeof r->root, "%s/output", r->dir);
+	CHECK(fs_make_dirs(r->scratch, 0700, e) == 0);
 	CHECK(topology_open(o->cores, o->pin ? 1 : 2, &r->topology, e) == 0);
-	CHECK(output_dir_open(&r->output, root, &worker, o->roll_bytes ? o->roll_bytes : OUTPUT_ROLL_BYTES,
+	CHECK(output_dir_open(&r->output, r->root, &worker, o->roll_bytes ? o->roll_bytes : OUTPUT_ROLL_BYTES,
 			      e) == 0);
 	r->shared = (struct slot_shared){.worker = worker,
 					 .topology = &r->topology,
 					 .output = &r->output,
-					 .output_root = root,
-					 .scratch = scratch,
+					 .output_root = r->root,
+					 .scratch = r->scratch,
 					 .environ = environ,
 					 .output_bytes_max = o->output_bytes_max,
 					 .kill_grace_us = o->kill_grace_us ? o->kill_grace_us : 100000,
@@ -87,6 +86,7 @@ void rig_close(struct slot_rig *r)
 
 void rig_work_init(struct rig_work *w, const char *const *argv)
 {
+	buf_fini(&w->slice);
 	*w = (struct rig_work){.job = 7};
 	w->definition.sha256 = BYTES(w->sha256, sizeof w->sha256);
 	w->definition.name = bytes_of("rig");
@@ -151,6 +151,8 @@ uint32_t rig_arm(struct slot_rig *r, struct rig_work *w, uint32_t first, uint32_
 	r->token[cell] = (struct token){3, ++r->lease};
 	r->range[cell] = (struct range){first, count};
 	r->seen[cell] = (struct cell_view){first, first + count};
+	r->ended[cell] = 0;
+	r->stopped[cell] = false;
 	slot_arm(r->slot, &(struct worker_arm){.slot = 0,
 					       .cell = cell,
 					       .token = r->token[cell],
@@ -167,6 +169,7 @@ uint32_t rig_arm(struct slot_rig *r, struct rig_work *w, uint32_t first, uint32_
 
 void rig_stop(struct slot_rig *r, uint32_t cell)
 {
+	r->stopped[cell] = true;
 	slot_stop(r->slot, &(struct worker_stop){.cell = cell, .token = r->token[cell]});
 }
 
@@ -192,6 +195,7 @@ static struct rig_shard *end_shard(struct slot_rig *r, const struct slot_batch *
 
 	CHECK(n >= r->range[b->cell].first && n < r->seen[b->cell].next);
 	CHECK(s->token.lease != b->token.lease); /* else it ended twice */
+	r->ended[b->cell]++;
 	*s = (struct rig_shard){.segment = b->segment, .token = b->token};
 	return s;
 }
@@ -221,8 +225,11 @@ static void take_batch(struct slot_rig *r, const struct slot_batch *b)
 	for (int i = 0; i < RUN_BUCKETS; i++)
 		r->run_counted += b->run_counts[i];
 	r->output_bytes += b->output_bytes;
-	if (b->released)
-		r->armed[b->cell] = false;
+	if (!b->released)
+		return;
+	/* What was begun has ended, unless it was stopped. */
+	CHECK(r->stopped[b->cell] || r->ended[b->cell] == v.end - r->range[b->cell].first);
+	r->armed[b->cell] = false;
 }
 
 void rig_fetch(struct slot_rig *r)

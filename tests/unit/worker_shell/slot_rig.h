@@ -37,7 +37,7 @@ struct rig_work {
 };
 
 struct slot_rig {
-	char dir[256];
+	char dir[256], scratch[300], root[300];
 	struct topology topology;
 	struct output_dir output;
 	struct slot_shared shared;
@@ -49,6 +49,8 @@ struct slot_rig {
 	struct token token[SLOT_CELLS];
 	struct range range[SLOT_CELLS];
 	struct cell_view seen[SLOT_CELLS];
+	uint32_t ended[SLOT_CELLS]; /* shards of the lease */
+	bool stopped[SLOT_CELLS];
 	uint64_t lease; /* of the last token */
 	uint64_t done, failed;
 	uint64_t output_bytes;
@@ -71,7 +73,8 @@ void rig_close(struct slot_rig *r);
 /* "<dir>/name": in one of a few static buffers. */
 const char *rig_path(const struct slot_rig *r, const char *name);
 
-/* argv: templates; at most RIG_ARGS_MAX, NULL behind the last. A count plan of 1,000,000 shards. */
+/* argv: templates; at most RIG_ARGS_MAX, NULL behind the last. A count plan of 1,000,000 shards. *w is
+ * all zero, or was used before. */
 void rig_work_init(struct rig_work *w, const char *const *argv);
 /* sh -c script */
 void rig_work_shell(struct rig_work *w, const char *script);

@@ -4,8 +4,8 @@
 #include "base/types.h"
 
 /* Of an open directory: has it nothing in it? false when that cannot be told. */
-bool scratch_is_empty(int dir_fd);
+bool tree_is_empty(int dir_fd);
 /* Removes all that is in it. What cannot be removed stays. */
-void scratch_clear(const char *path);
+void tree_clear(const char *path);
 /* The directory, too; false when it stays, and errno tells why. */
-bool scratch_remove(const char *path);
+bool tree_remove(const char *path);

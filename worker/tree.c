@@ -1,4 +1,4 @@
-#include "worker/scratch.h"
+#include "worker/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 /* Room for `.` and `..` and one more entry of any name: a block that holds only those two is the whole. */
 #define BLOCK_BYTES 512
 
-bool scratch_is_empty(int dir_fd)
+bool tree_is_empty(int dir_fd)
 {
 	_Alignas(struct dirent64) uint8_t block[BLOCK_BYTES];
 	long got;
@@ -59,14 +59,14 @@ static void open_all(const char *path)
 	nftw(path, open_one, 16, FTW_PHYS);
 }
 
-void scratch_clear(const char *path)
+void tree_clear(const char *path)
 {
 	remove_all(path);
 	open_all(path);
 	remove_all(path);
 }
 
-bool scratch_remove(const char *path)
+bool tree_remove(const char *path)
 {
 	remove_all(path);
 	if (rmdir(path) == 0 || errno == ENOENT)
