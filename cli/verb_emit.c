@@ -73,7 +73,8 @@ static int read_event(struct cli *cli, const struct emit_options *o, struct buf 
 
 static void add_event(struct buf *out, json_t *event)
 {
-	json_t *jobs = json_object_get(event, "jobs"), *job, *error;
+	json_t *jobs = json_object_get(event, "jobs"), *errors = json_object_get(event, "errors"), *job,
+	       *error;
 	bool duplicate = json_is_true(json_object_get(event, "duplicate"));
 	size_t i;
 
@@ -83,14 +84,14 @@ static void add_event(struct buf *out, json_t *event)
 	if (duplicate)
 		buf_printf(out, "was known already; ");
 	if (json_array_size(jobs) == 0)
-		buf_printf(out, "no rule matches it");
+		buf_printf(out, "%s", json_array_size(errors) > 0 ? "starts no job" : "no rule matches it");
 	else
 		buf_printf(out, "%s job%s", duplicate ? "it started" : "starts",
 			   json_array_size(jobs) == 1 ? "" : "s");
 	json_array_foreach(jobs, i, job)
 	    buf_printf(out, "%s %" JSON_INTEGER_FORMAT, i > 0 ? "," : "", json_integer_value(job));
 	buf_printf(out, "\n");
-	json_array_foreach(json_object_get(event, "errors"), i, error)
+	json_array_foreach(errors, i, error)
 	{
 		json_t *inner = json_object_get(error, "error");
 

@@ -365,6 +365,8 @@ class Emit(CliCase):
         self.run_cli("wait", "last")
         self.assertEqual(self.run_cli("output", "last")[0], "you\n")
         self.assertIn("no rule matches", self.run_cli("emit", "--source=other", "--detail-type=x")[0])
+        out, _ = self.run_cli("emit", "--source=shop", "--detail-type=x", "--detail={}", "--id=9")
+        self.assertIn("event 9: starts no job\n  rule hi: ", out)
         event = self.write("event.json", json.dumps(
             {"specversion": "1.0", "id": "8", "source": "shop", "type": "x", "data": {"who": "them"}}))
         self.assertEqual(self.run_cli("emit", event)[0], "event 8: starts job 2\n")

@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
 """Events become jobs: over HTTP, from a watched directory, from ends of jobs; each once, also over kill -9."""
+import http.client
+import itertools
 import json
 import os
+import random
+import threading
+import time
 
-from case import RULE, ROOT, FAST, MillCase, main, until
+from case import RULE, ROOT, FAST, ApiError, MillCase, main, until
 
 EVENTS = os.path.join(ROOT, "tests", "data", "events")
 FILE_RULE = """version: 1
@@ -223,6 +228,75 @@ run: {exec: [echo, "after {{event.detail.job}}"]}
         self.mill.kill(self.mill.dispatcher)
         self.mill.start_dispatcher(rules_dir=self.path("rules"), **FAST)
         self.assertEqual(len(self.jobs("?name=next")), 1)
+
+
+class UnderFire(MillCase):
+    def test_each_event_makes_one_job_whatever_is_killed_while_it_is_sent(self):
+        """Senders send until they get 2xx, files land, and the dispatcher is killed again and again."""
+        quick = os.environ.get("MILL_TEST") == "quick"
+        kills, seed = 4 if quick else 12, random.SystemRandom().randrange(1 << 32)
+        print("events under fire: seed %d" % seed, flush=True)
+        rng = random.Random(seed)
+        self.write("rules/sent.yaml", RULE % ("sent", "test", "Thing", "{{event.id}}"))
+        self.write("rules/files.yaml", FILE_RULE % ("files", ".txt"))
+        params = dict(rules_dir=self.path("rules"), bucket=self.make_dir("bucket"), bucket_rescan="200ms")
+        self.mill.start_dispatcher(**params)
+        stop, answers, files, wrong = threading.Event(), {}, [], []
+
+        def send(first):
+            for n in itertools.count(first, 4):
+                while n not in answers:
+                    try:
+                        answers[n] = self.mill.api("POST", "/v1/events", event_of(n))["events"][0]["jobs"]
+                    except (OSError, http.client.HTTPException):
+                        time.sleep(0.005)  # it is away, or went away before its answer
+                    except ApiError as e:
+                        if e.status not in (429, 503):
+                            wrong.append(e)
+                            return
+                if stop.is_set():
+                    return
+
+        def drop():
+            while not stop.is_set():
+                name = "%d.txt" % len(files)
+                self.write("bucket/" + name, name)
+                files.append(name)
+                time.sleep(0.01)
+
+        threads = [threading.Thread(target=send, args=(n,)) for n in range(4)] + [threading.Thread(target=drop)]
+        for t in threads:
+            t.start()
+        try:
+            for _ in range(kills):
+                before = len(answers)
+                until(lambda: len(answers) > before or wrong)
+                time.sleep(rng.uniform(0, 0.1))
+                self.mill.kill(self.mill.dispatcher)
+                self.mill.start_dispatcher(**params)
+        finally:
+            stop.set()
+            for t in threads:
+                t.join()
+        self.assertEqual(wrong, [])
+        until(lambda: self.count("files") >= len(files))
+        jobs = self.all_jobs("sent")
+        print("events under fire: %d kills, %d events, %d files" % (kills, len(answers), len(files)), flush=True)
+        self.assertTrue(all(len(j) == 1 for j in answers.values()))
+        self.assertEqual(sorted(jobs), sorted(j[0] for j in answers.values()), "each 2xx is one job, and no other is there")
+        self.assertEqual(self.count("files"), len(files))
+
+    def all_jobs(self, name):
+        ids, cursor = [], ""
+        while True:
+            page = self.mill.api("GET", "/v1/jobs?limit=1000&name=%s%s" % (name, cursor))
+            ids += [j["id"] for j in page["jobs"]]
+            if page["next"] is None:
+                return ids
+            cursor = "&cursor=%d" % page["next"]
+
+    def count(self, name):
+        return len(self.all_jobs(name))
 
 
 if __name__ == "__main__":

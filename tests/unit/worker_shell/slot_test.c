@@ -1,6 +1,7 @@
 /* A slot runs its leases: what it reports of each shard, what stops it, and in which order. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -339,6 +340,33 @@ Test(slot, no_descriptor_of_the_worker_is_open_in_a_command)
 	rig_run(&rig, &work, 0, 1);
 	rig_output(&rig, 0, "out", &text);
 	cr_assert_str_eq(buf_text(&text), "4\n", "expected 0, 1, 2 and ls's own: %s", buf_text(&text));
+}
+
+/* Each core that this test may use, in turn: a command runs on the core of its slot and nowhere else. */
+Test(slot_pinned, a_command_runs_on_the_cores_of_its_slot, .timeout = 60)
+{
+	cpu_set_t mine;
+	int tried = 0;
+
+	cr_assert_eq(sched_getaffinity(0, sizeof mine, &mine), 0);
+	for (int core = 0; core < CPU_SETSIZE && tried < 4; core++) {
+		char name[16], expected[64];
+
+		if (!CPU_ISSET(core, &mine))
+			continue;
+		tried++;
+		snprintf(name, sizeof name, "%d", core);
+		snprintf(expected, sizeof expected, "Cpus_allowed_list:\t%d\n", core);
+		rig_open(&rig, &(struct rig_options){.cores = name, .pin = true});
+		rig_work_init(&work,
+			      (const char *const[]){"grep", "Cpus_allowed_list", "/proc/self/status", NULL});
+		rig_run(&rig, &work, 0, 1);
+		rig_output(&rig, 0, "out", &text);
+		cr_expect_str_eq(buf_text(&text), expected);
+		teardown();
+		buf_clear(&text);
+	}
+	cr_assert_gt(tried, 0);
 }
 
 /* The disk that the outputs are on has 1 MiB, and somebody else has taken nearly all of it. */
