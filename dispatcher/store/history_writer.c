@@ -66,6 +66,9 @@ static int commit(struct history *h, struct error *reterr)
 		rc = sql_run(&h->db, WRITE_COMMIT, reterr, "");
 	if (rc < 0)
 		return rc;
+	pthread_mutex_lock(&h->lock); /* who sees the new lsn sees no failure that is over */
+	h->write_failing = false;
+	pthread_mutex_unlock(&h->lock);
 	__atomic_store_n(&h->durable_lsn, h->applied_lsn, __ATOMIC_RELEASE);
 	history_tell(h);
 	return 0;
