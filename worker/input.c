@@ -117,7 +117,7 @@ static int open_gather(const struct input_request *rq, struct input *in, struct 
 static int open_item(const struct input_request *rq, struct input *in, struct error *reterr)
 {
 	const struct plan *p = &rq->arm->parameters->plan;
-	uint32_t place = rq->shard - rq->arm->range.first;
+	uint32_t place = rq->shard - rq->arm->slice_first;
 
 	if (rq->slice->items.count > place)
 		in->item = rq->slice->items.items[place].text;

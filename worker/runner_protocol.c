@@ -118,7 +118,7 @@ void runner_encode_job(const struct worker_arm *arm, uint8_t format, struct buf 
 static struct bytes item_of(const struct worker_arm *arm, const struct slice *slice, uint32_t shard)
 {
 	const struct text_item_list *inlined = &arm->parameters->plan.items;
-	uint32_t place = shard - arm->range.first;
+	uint32_t place = shard - arm->slice_first;
 
 	if (place < slice->items.count)
 		return slice->items.items[place].text;

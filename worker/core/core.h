@@ -151,8 +151,9 @@ struct worker_arm {
 	uint64_t job;
 	uint32_t phase;
 	struct range range;
-	uint32_t attempt; /* for people */
-	struct bytes slice;
+	uint32_t attempt;	/* for people */
+	struct bytes slice;	/* of the whole lease, of which range may be a part: */
+	uint32_t slice_first;	/* its first shard */
 	struct resources shape; /* the slot's, with the lease's memory */
 	/* These three and slice live, unchanged, until the core is told of the release or of the
 	 * slot's loss: slot threads may read them. */

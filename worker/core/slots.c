@@ -152,6 +152,7 @@ static void arm(struct worker_core *c, struct slot *s, struct part *p)
 								     .range = range_between(p->first, p->end),
 								     .attempt = l->attempt,
 								     .slice = l->slice,
+								     .slice_first = l->range.first,
 								     .shape = s->class->shape,
 								     .definition = d,
 								     .run = worker_held_run(l, d),

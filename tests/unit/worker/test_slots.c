@@ -53,6 +53,7 @@ Test(slots, that_are_idle_take_over_what_waits_in_a_busy_one)
 	rig_begin(&r, 1, 10);
 	rig_end(&r, 1, 0, 0); /* slot 1 has nothing; 40+10 waits behind slot 0's ten */
 	cr_assert_eq(rig_in_work(&r, 1)->arm.range.first, 40);
+	cr_assert_eq(rig_in_work(&r, 1)->arm.slice_first, 40);
 	cr_assert_eq(cell_peek(&r.slots[0].cells[1].cell).end, 40);
 	cr_assert_eq(rig_begin(&r, 0, 100), 9);
 	rig_end(&r, 0, 0, 0);

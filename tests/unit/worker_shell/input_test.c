@@ -167,7 +167,8 @@ Test(input, items_come_from_the_slice_or_from_the_plan)
 	char text[10];
 
 	parameters.plan = (struct plan){.kind = PLAN_ITEMS, .shard_count = 9};
-	arm.range = (struct range){4, 2};
+	arm.range = (struct range){5, 1}; /* a part of the lease 4+2 */
+	arm.slice_first = 4;
 	slice.items = (struct text_item_list){some, 2};
 	cr_assert_eq(open_shard(4, &in, NULL), 0);
 	cr_assert_eq(drain(&in, text, sizeof text), 3);

@@ -120,7 +120,8 @@ Test(runner_protocol, a_run_carries_the_items_of_its_shards)
 	struct text_item items[3] = {{BYTES_LIT("a")}, {BYTES_LIT("b\"")}, {BYTES_LIT("c")}};
 	struct slice slice = {.items = {items, 3}};
 	struct job_parameters parameters = {.plan = {.kind = PLAN_ITEMS, .shard_count = 100}};
-	struct worker_arm arm = {.token = {2, 9}, .range = {50, 3}, .parameters = &parameters};
+	struct worker_arm arm = {
+	    .token = {2, 9}, .range = {51, 2}, .slice_first = 50, .parameters = &parameters};
 	struct buf out = {0};
 
 	runner_encode_run(&arm, &slice, (struct range){51, 2}, FORMAT_JSON, &out);
