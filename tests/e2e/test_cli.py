@@ -88,10 +88,23 @@ class CliCase(MillCase):
     def terminal(self, *args, **env):
         return Terminal([self.mill.program("shardmill"), *args], {**self.env, **env}, cwd=self.mill.dir)
 
-    def somebody_is_connected(self):
-        """a connection to the API's socket (proc(5): state 03, under the listener's path)"""
+    def connection_of(self, pid):
+        """the inode of a process's connected socket (proc(5): state 03), or None"""
+        links = []
+        for fd in os.listdir("/proc/%d/fd" % pid):
+            try:
+                links.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+            except OSError:
+                pass
         with open("/proc/net/unix") as f:
-            return any(line.endswith(" 03 %s %s\n" % (line.split()[6], self.mill.socket)) for line in f)
+            rows = [line.split() for line in f]
+        return next((r[6] for r in rows[1:] if r[5] == "03" and "socket:[%s]" % r[6] in links), None)
+
+    def long_poll(self, pid):
+        """one connection that stays: the question whether the job has ended, not the short ones before"""
+        before = self.connection_of(pid)
+        time.sleep(0.3)
+        return before is not None and self.connection_of(pid) == before
 
     def submit(self, *args):
         out, _ = self.run_cli("submit", *args)
@@ -194,7 +207,7 @@ class Wait(CliCase):
         with subprocess.Popen([self.mill.program("shardmill"), "wait", job], env=self.env,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
             until(lambda: self.mill.job(int(job))["word"] == "running")
-            until(self.somebody_is_connected)
+            until(lambda: self.long_poll(p.pid))
             self.mill.kill(self.mill.dispatcher)
             self.assertIn(b"away", p.stderr.readline())
             self.mill.start_dispatcher()
