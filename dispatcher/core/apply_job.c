@@ -234,7 +234,6 @@ int apply_ended(struct durable *d, const struct job_ended *r, uint64_t lsn, stru
 		return apply_corrupt(r->job, "its end is not one", reterr);
 	if (row == NULL || row->state == 0) {
 		row = new_row(d, r->job);
-		row->state = r->state; /* known from here on */
 		def = definition_intern(&d->definitions, r->definition);
 		def->references++;
 		row->definition = def->index;

@@ -4,7 +4,7 @@
 
 /* A fault counts as fresh for so long: its consequences (a timeout, a reconnect, a restart) come
  * within seconds. */
-#define FRESH_US (3 * USEC_PER_SEC)
+#define FRESH_US (5 * USEC_PER_SEC)
 
 static const char *const row_texts[] = {
 #define ROW(name, text) text,

@@ -120,7 +120,7 @@ void disk_crash(struct disk *d)
 	if (!d->in_flight)
 		return;
 	d->in_flight = false;
-	how = rng_below(&w->rng, 5);
+	how = rng_below(&w->rng, 8);
 	switch (how) {
 	case 0: /* all of it was written */
 		SAY(w, "disk: the commit in flight came through");
@@ -130,10 +130,12 @@ void disk_crash(struct disk *d)
 		SAY(w, "disk: the commit in flight is lost");
 		return;
 	case 2: /* a prefix of sectors */
+	case 3:
 		for (size_t n = rng_below(&w->rng, sectors); n < sectors; n++)
 			memset(at + n * SECTOR_BYTES, 0, SECTOR_BYTES);
 		break;
-	case 3: /* any sectors */
+	case 4: /* any sectors */
+	case 5:
 		for (size_t n = 0; n < sectors; n++)
 			if (world_chance(w, 500000))
 				memset(at + n * SECTOR_BYTES, 0, SECTOR_BYTES);

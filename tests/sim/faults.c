@@ -84,7 +84,7 @@ static void strike(struct sim *s)
 		else
 			sim_worker_crash(&s->workers[any_worker(s)], "killed");
 	} else if ((roll -= c->w_worker_crash) < c->w_dispatcher_crash) {
-		if (world_chance(&s->world, 600000))
+		if (world_chance(&s->world, 700000))
 			s->dispatcher.doomed = true;
 		else
 			sim_dispatcher_crash(&s->dispatcher, "killed");

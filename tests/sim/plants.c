@@ -55,6 +55,7 @@ int plants_find_all(uint64_t last_seed)
 		found += find(last_seed);
 		fflush(stdout);
 	}
+	printf("mill: %zu passed, %zu failed\n", found, count - found);
 	printf("sim: %zu of %zu planted bugs are found by the standard seeds\n", found, count);
 	return found != count;
 }

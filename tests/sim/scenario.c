@@ -45,7 +45,7 @@ static void draw_fates(struct sim_job *j, struct world *w)
 	j->excused_ppm = sometimes(w, 100000, rare, 3 * rare);
 	j->timeout_ppm = sometimes(w, 100000, rare, 2 * rare);
 	j->oom_ppm = sometimes(w, 100000, rare, 2 * rare);
-	if (world_chance(w, 120000)) {
+	if (world_chance(w, 170000)) {
 		j->crash_shard =
 		    pick(w, 0, j->shard_count < FATED_SHARDS ? j->shard_count - 1 : FATED_SHARDS - 1);
 		j->crash_times = world_chance(w, 400000) ? 1 : 1000;
@@ -73,11 +73,11 @@ static void draw_tolerance(struct sim_job *j, struct world *w)
 static void draw_plan(struct sim_job *j, struct world *w)
 {
 	j->planner = PLANNER_PURE;
-	if (j->shard_count > 5000 || !world_chance(w, 250000))
+	if (j->shard_count > 5000 || !world_chance(w, 350000))
 		return;
 	j->planner = PLANNER_LINES;
 	j->plan_pieces = pick(w, 1, j->shard_count < 4 ? j->shard_count : 4);
-	j->plan_fails = sometimes(w, 300000, 1, 3);
+	j->plan_fails = sometimes(w, 400000, 1, 3);
 	j->plan_hopeless = world_chance(w, 60000);
 	if (world_chance(w, 60000)) /* no shards at all */
 		j->shard_count = j->plan_pieces = 0;
@@ -134,8 +134,8 @@ static void draw_actions(struct scenario *s, struct world *w)
 			act(s, later, ACTION_PAUSE, i);
 			act(s, world_between(w, later, end), ACTION_RESUME, i);
 		}
-		if (world_chance(w, 150000))
-			act(s, later, ACTION_RETRY, i);
+		for (uint32_t n = sometimes(w, s->jobs[i].tolerate > 0 ? 800000 : 100000, 1, 4); n > 0; n--)
+			act(s, world_between(w, at, end), ACTION_RETRY, i);
 	}
 	for (uint32_t host = 1; host <= s->worker_count; host++) {
 		if (world_chance(w, 100000))
@@ -154,7 +154,7 @@ static void draw_faults(struct scenario *s, struct world *w)
 	s->w_partition = sometimes(w, 400000, 1, 5);
 	s->w_pause = sometimes(w, 400000, 1, 5);
 	s->w_worker_crash = sometimes(w, 500000, 1, 5);
-	s->w_dispatcher_crash = sometimes(w, 500000, 1, 5);
+	s->w_dispatcher_crash = sometimes(w, 500000, 2, 8);
 	s->w_wall = sometimes(w, 300000, 1, 5);
 	s->w_slow_disk = sometimes(w, 200000, 1, 3);
 	s->fault_count = s->w_break + s->w_partition + s->w_pause + s->w_worker_crash +
@@ -170,7 +170,7 @@ void scenario_draw(struct scenario *s, struct world *w)
 	s->worker_count = pick(w, 1, 4);
 	for (uint32_t i = 1; i < SIM_HOSTS_MAX; i++)
 		s->worker_cpu_milli[i] = 1000ull * pick(w, 2, 4);
-	s->scaler = world_chance(w, 150000);
+	s->scaler = world_chance(w, 250000);
 	s->journal_tiny = world_chance(w, 350000);
 	s->heartbeat_us = pick(w, 300, 1500) * USEC_PER_MSEC;
 	s->timeout_us = s->heartbeat_us * pick(w, 3, 6);

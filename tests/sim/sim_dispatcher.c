@@ -321,7 +321,8 @@ void sim_dispatcher_start(struct sim_dispatcher *d)
 	replay_end(&r);
 	dispatcher_core_check(d->core, CHECK_FULL);
 	if (s->disk.torn)
-		coverage_fault(s->coverage, FAULT_TORN, s->world.now_us);
+		/* Its consequences take the return of the workers, and their timeouts. */
+		coverage_fault(s->coverage, FAULT_TORN, s->world.now_us + 3 * s->scenario.timeout_us);
 	if (d->start_count++ > 0)
 		coverage_hit(s->coverage, ROW_REPLAYED, s->world.now_us);
 	net_dispatcher_up(&s->net, d->life);
