@@ -330,9 +330,13 @@ static void on_ended(struct oracle *o, const struct job_ended *e)
 {
 	struct oracle_job *j = known(o, e->job, "an end");
 
-	if (j->ended)
-		world_fail(o->world, "job %llu ends twice", (unsigned long long)j->id);
 	check_end(o, j, e);
+	if (j->ended) { /* carried forward: the rules have not seen it */
+		if (e->state != j->ended || j->settled || !j->event_due)
+			world_fail(o->world, "job %llu ends twice", (unsigned long long)j->id);
+		hit(o, ROW_CARRIED);
+		return;
+	}
 	j->ended = e->state;
 	j->event_due = e->event_due;
 	SAY(o->world, "job %llu is %s: %.*s", (unsigned long long)j->id, job_state_name(e->state),
