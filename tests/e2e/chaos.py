@@ -91,6 +91,7 @@ def main():
         print("chaos: %d dispatcher and %d worker kills in %.1f s; state %s, done %d, dead %d" % (
             used["dispatcher"], used["worker"], seconds, j["state"], first["done"], first["dead"]), flush=True)
         assert j["state"] == "succeeded", j
+        assert sum(used.values()) >= max(1, kills // 2), "the job ended before it was disturbed enough: %s" % used
         assert first["done"] == shards and first["dead"] == 0, first
         output = mill.output(job)
         lines = output.split(b"\n")[:-1]
