@@ -161,6 +161,7 @@ uint32_t rig_arm(struct slot_rig *r, struct rig_work *w, uint32_t first, uint32_
 					       .range = {first, count},
 					       .attempt = 1,
 					       .slice = buf_bytes(&w->slice),
+					       .slice_first = first,
 					       .definition = &w->definition,
 					       .run = &w->phase,
 					       .parameters = &w->parameters});
