@@ -46,9 +46,10 @@ static void entry_queue(struct server *s, struct release_entry *e)
 {
 	struct release *r = &s->release;
 
-	if (e->lsn == 0 && r->last != NULL)
+	/* The queue goes out in the order in which it came. What needs less than the one before it (a call,
+	 * the answer to a repeat of an event that waits still) waits for that one's lsn too. */
+	if (r->last != NULL && e->lsn < r->last->lsn)
 		e->lsn = r->last->lsn;
-	CHECK(r->last == NULL || r->last->lsn <= e->lsn);
 	if (r->last != NULL)
 		r->last->next = e;
 	else

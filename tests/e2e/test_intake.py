@@ -241,11 +241,11 @@ class UnderFire(MillCase):
         self.write("rules/files.yaml", FILE_RULE % ("files", ".txt"))
         params = dict(rules_dir=self.path("rules"), bucket=self.make_dir("bucket"), bucket_rescan="200ms")
         self.mill.start_dispatcher(**params)
-        stop, answers, files, wrong = threading.Event(), {}, [], []
+        stop, broken, answers, files, wrong = threading.Event(), threading.Event(), {}, [], []
 
         def send(first):
             for n in itertools.count(first, 4):
-                while n not in answers:
+                while n not in answers and not broken.is_set():
                     try:
                         answers[n] = self.mill.api("POST", "/v1/events", event_of(n))["events"][0]["jobs"]
                     except (OSError, http.client.HTTPException):
@@ -274,6 +274,9 @@ class UnderFire(MillCase):
                 time.sleep(rng.uniform(0, 0.1))
                 self.mill.kill(self.mill.dispatcher)
                 self.mill.start_dispatcher(**params)
+        except BaseException:
+            broken.set()
+            raise
         finally:
             stop.set()
             for t in threads:
