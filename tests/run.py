@@ -21,7 +21,7 @@ SUITES = ("unit", "sim", "fuzz", "e2e", "tidy")
 SKIPPED_RESULTS = ("SKIP", "IGNORED")
 GOOD_RESULTS = ("OK", "EXPECTEDFAIL")
 REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|: runtime error: ")
-TIMEOUT_FACTOR = {"plain": 1, "asan": 3}
+TIMEOUT_FACTOR = {"plain": 2, "asan": 4}
 
 
 class Row:
