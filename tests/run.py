@@ -5,7 +5,8 @@ run.py quick|normal|long
 Tests get MILL_TEST (the same word) and MILL_BUILD (plain or asan) to size themselves by. A test is
 a program registered with meson under one of the suites; what it counts as is read from its output:
 Criterion's synthesis, unittest's last lines, or `mill: 12 passed, 0 failed`; else it is one test.
-It did not run when it exits with 77; its last line then says why.
+It did not run when it exits with 77; its last line then says why. A part of it that did not run is told by
+a line `mill: skipped: what and why`.
 A report of a sanitizer, a leak too, is a failure even if the program ended well.
 """
 import glob
@@ -89,6 +90,7 @@ def add_test(row, test, failures):
         failed = 1  # all its tests passed, and then it went wrong
     if skipped:
         row.not_run.append(f"{name}: {skipped} skipped by itself")
+    row.not_run += [f"{name}: {what}" for what in re.findall(r"^mill: skipped: (.+)$", output, re.M)]
     if REPORT.search(output):
         failed += 1
     row.passed += passed

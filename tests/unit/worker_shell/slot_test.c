@@ -378,7 +378,8 @@ Test(slot_on_a_full_disk, says_so_when_the_command_cannot, .timeout = 60)
 	cr_assert_not_null(mkdtemp(dir));
 	if (mount("tmpfs", dir, "tmpfs", 0, "size=1m") < 0) {
 		rmdir(dir);
-		cr_skip_test("only root may mount a file system");
+		fprintf(stderr, "mill: skipped: slot_on_a_full_disk: only root may mount a file system\n");
+		cr_skip_test("only root may mount a file system"); /* says nothing by itself */
 	}
 	cr_assert_eq(setenv("TMPDIR", dir, 1), 0);
 	setup();
