@@ -22,6 +22,37 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 		request_fail(r, &e);
 }
 
+/* A job that has ended is told so in words, also when only history knows it. To be cancelled twice is
+ * fine. False: answered. */
+static bool check_live(struct request *r, uint64_t job)
+{
+	static const char *const nothings[ROUTE_COUNT] = {
+	    [ROUTE_cancel] = "nothing was cancelled",
+	    [ROUTE_retry] = "its dead shards stay dead",
+	    [ROUTE_pause] = "there is nothing to pause",
+	    [ROUTE_resume] = "there is nothing to resume",
+	};
+	struct error e = {0};
+	uint8_t state = 0;
+	json_t *value = NULL;
+
+	if (job_state_now(r->server, job, &state, &e) == 0) {
+		if (!job_state_is_ended(state))
+			return true;
+		if (r->route->id == ROUTE_cancel && state == JOB_CANCELLED)
+			value = job_json(r->server, job, &e);
+		else
+			error_set(&e, ERR_EXISTS, "job %llu has %s%s already; %s", (unsigned long long)job,
+				  state == JOB_CANCELLED ? "been " : "", job_state_name(state),
+				  nothings[r->route->id]);
+	}
+	if (value != NULL)
+		request_answer(r, MHD_HTTP_OK, value);
+	else
+		request_fail(r, &e);
+	return false;
+}
+
 /* The job, and `why` of the body; false: answered. why lives as long as *ret_body. */
 static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body, struct bytes *ret_why)
 {
@@ -41,6 +72,10 @@ static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body,
 	if (rc == 0 && server_has_room(r->server, &e) < 0) {
 		json_decref(*ret_body);
 		request_fail_room(r, &e);
+		return false;
+	}
+	if (rc == 0 && !check_live(r, *ret_job)) {
+		json_decref(*ret_body);
 		return false;
 	}
 	if (rc == 0) {

@@ -1,6 +1,5 @@
 #include "dispatcher/api/job_json.h"
 
-#include "dispatcher/api/job_row.h"
 #include "jobs/kinds.h"
 
 static json_t *phase_name(const struct definition_body *body, uint32_t phase)
@@ -31,9 +30,8 @@ static json_t *phase_json(json_t *name, const struct view_counts *c, bool sealed
 	return phase;
 }
 
-static json_t *phases_json(struct server *s, const struct view_job *v)
+static json_t *phases_json(const struct view_job *v, const struct definition_body *body)
 {
-	const struct definition_body *body = dispatcher_view_definition(s->core, v->definition);
 	bool ended = job_state_is_ended(v->state);
 	json_t *phases = json_array();
 
@@ -48,9 +46,9 @@ static json_t *phases_json(struct server *s, const struct view_job *v)
 	return phases;
 }
 
-json_t *job_json_live(struct server *s, const struct view_job *v)
+/* body: NULL when the core does not know the definition (any more). */
+static json_t *write_job(const struct view_job *v, const struct definition_body *body)
 {
-	const struct definition_body *body = dispatcher_view_definition(s->core, v->definition);
 	json_t *job = json_object();
 
 	json_object_set_new(job, "id", json_integer((json_int_t)v->job));
@@ -63,7 +61,7 @@ json_t *job_json_live(struct server *s, const struct view_job *v)
 	json_object_set_new(job, "priority", json_integer(v->priority));
 	json_object_set_new(job, "queue", body != NULL ? json_of_bytes(body->queue) : json_null());
 	json_object_set_new(job, "phase", json_integer(v->phase));
-	json_object_set_new(job, "phases", phases_json(s, v));
+	json_object_set_new(job, "phases", phases_json(v, body));
 	json_object_set_new(job, "retries", json_integer((json_int_t)v->retries));
 	json_object_set_new(job, "run_seconds", json_real((double)v->run_us / 1e6));
 	json_object_set_new(job, "shard_seconds",
@@ -73,6 +71,68 @@ json_t *job_json_live(struct server *s, const struct view_job *v)
 	json_object_set_new(job, "started", json_of_time(v->started_wall_us));
 	json_object_set_new(job, "ended", json_of_time(v->ended_wall_us));
 	return job;
+}
+
+json_t *job_json_live(struct server *s, const struct view_job *v)
+{
+	return write_job(v, dispatcher_view_definition(s->core, v->definition));
+}
+
+json_t *job_json_row(const struct history_job *row)
+{
+	const struct view_job v = {
+	    .job = row->job,
+	    .state = row->state,
+	    .word = JOB_WORD_SUCCEEDED + (row->state - JOB_SUCCEEDED),
+	    .paused = row->paused,
+	    .name = row->name,
+	    .why = row->why,
+	    .definition = row->definition,
+	    .phase = row->phase,
+	    .priority = row->priority,
+	    .accepted_wall_us = row->accepted_wall_us,
+	    .started_wall_us = row->started_wall_us,
+	    .ended_wall_us = row->ended_wall_us,
+	    .retries = row->retries,
+	    .run_us = row->run_us,
+	    .output_bytes = row->output_bytes,
+	    .counts = {.shards = row->shards, .done = row->done, .dead = row->dead},
+	};
+
+	return write_job(&v, NULL);
+}
+
+int job_refuse_unknown(struct server *s, uint64_t job, struct error *reterr)
+{
+	struct view_counters c;
+
+	dispatcher_view_counters(s->core, &c);
+	if (c.next_job <= 1)
+		error_set(reterr, ERR_NOT_FOUND, "there is no job %llu; none has been accepted yet",
+			  (unsigned long long)job);
+	else if (job >= c.next_job)
+		error_set(reterr, ERR_NOT_FOUND, "there is no job %llu; the last is %llu",
+			  (unsigned long long)job, (unsigned long long)(c.next_job - 1));
+	else
+		error_set(reterr, ERR_NOT_FOUND, "history has no job %llu any more", (unsigned long long)job);
+	return error_help(reterr, "`shardmill jobs` (GET /v1/jobs) lists them");
+}
+
+static json_t *read_row(struct server *s, uint64_t job, struct error *reterr)
+{
+	struct history_job row;
+	struct arena arena;
+	json_t *value = NULL;
+	int r;
+
+	arena_init(&arena, 0);
+	r = history_job(s->reader, job, &arena, &row, reterr);
+	if (r == 0)
+		value = job_json_row(&row);
+	else if (r == ERR_NOT_FOUND)
+		job_refuse_unknown(s, job, reterr);
+	arena_fini(&arena);
+	return value;
 }
 
 json_t *job_json(struct server *s, uint64_t job, struct error *reterr)
@@ -85,7 +145,7 @@ json_t *job_json(struct server *s, uint64_t job, struct error *reterr)
 	if (dispatcher_view_job(s->core, job, &arena, &v))
 		value = job_json_live(s, &v);
 	arena_fini(&arena);
-	return value != NULL ? value : job_row_json(s, job, reterr);
+	return value != NULL ? value : read_row(s, job, reterr);
 }
 
 bool job_is_live(struct server *s, uint64_t job)
@@ -98,6 +158,27 @@ bool job_is_live(struct server *s, uint64_t job)
 	live = dispatcher_view_job(s->core, job, &arena, &v) && !job_state_is_ended(v.state);
 	arena_fini(&arena);
 	return live;
+}
+
+int job_state_now(struct server *s, uint64_t job, uint8_t *ret, struct error *reterr)
+{
+	struct history_job row;
+	struct view_job v;
+	struct arena arena;
+	int r = 0;
+
+	arena_init(&arena, 0);
+	if (dispatcher_view_job(s->core, job, &arena, &v)) {
+		*ret = v.state;
+	} else {
+		r = history_job(s->reader, job, &arena, &row, reterr);
+		if (r == 0)
+			*ret = row.state;
+		else if (r == ERR_NOT_FOUND)
+			r = job_refuse_unknown(s, job, reterr);
+	}
+	arena_fini(&arena);
+	return r;
 }
 
 bool job_has_ended(struct server *s, uint64_t job)

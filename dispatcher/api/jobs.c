@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "dispatcher/api/job_json.h"
-#include "dispatcher/api/job_row.h"
 #include "jobs/kinds.h"
 
 /* Jobs of the core that one request looks at; a page may then be short, but has a cursor. */
@@ -159,7 +158,7 @@ static json_t *merge(struct listing *l, uint64_t *ret_next)
 			json_array_append(merged, json_array_get(l->jobs, live++));
 			row += a == b;
 		} else {
-			json_array_append_new(merged, json_of_row(&l->rows[row++]));
+			json_array_append_new(merged, job_json_row(&l->rows[row++]));
 		}
 	}
 	*ret_next = floor;

@@ -258,7 +258,7 @@ static void try(struct output_stream *o)
 			error_help(&e, "GET /v1/jobs/%llu/wait answers when it has",
 				   (unsigned long long)o->job);
 		} else if (rc == ERR_NOT_FOUND) {
-			error_set(&e, ERR_NOT_FOUND, "there is no job %llu", (unsigned long long)o->job);
+			job_refuse_unknown(o->server, o->job, &e);
 		}
 		fail(o, &e);
 	}

@@ -55,7 +55,7 @@ static int add_rows(struct server *s, uint64_t job, struct page *p, uint64_t lim
 		r = history_failures(s->reader, job, p->phase, (uint32_t)p->next, (uint32_t)limit, &arena,
 				     add_row, p, reterr);
 	else if (r == ERR_NOT_FOUND)
-		error_set(reterr, r, "there is no job %llu", (unsigned long long)job);
+		job_refuse_unknown(s, job, reterr);
 	arena_fini(&arena);
 	return r;
 }

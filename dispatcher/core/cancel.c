@@ -7,9 +7,9 @@ static struct job_row *row_or_reply(struct dispatcher_core *core, uint64_t reque
 	struct job_row *row = job_get(core, job);
 
 	if (row == NULL) {
-		reply_error(
-		    core, request, ERR_NOT_FOUND,
-		    step_text(core, "job %llu is not live: history may know it", (unsigned long long)job));
+		reply_error(core, request, ERR_NOT_FOUND,
+			    step_text(core, "job %llu is not there any more; history may know it",
+				      (unsigned long long)job));
 		return NULL;
 	}
 	if (job_state_is_ended(row->state)) {

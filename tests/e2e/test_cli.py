@@ -165,7 +165,7 @@ class Submit(CliCase):
                 (["sumbit"], "did you mean submit?"),
                 (["show", "nine"], "expected a job's number, or last"),
                 (["show", "last"], "there is no job yet"),
-                (["show", "99"], "no job 99"),
+                (["show", "99"], "there is no job 99; none has been accepted yet"),
                 (["wait"], "expected jobs"),
                 (["jobs", "--limit=0"], "--limit must be at least 1"),
                 (["jobs", "--state=bogus"], "bogus"),
@@ -349,6 +349,28 @@ class Change(CliCase):
         until(lambda: self.mill.job(int(job))["phases"][0]["done"] == 1)
         open(os.path.join(here, "end"), "w").close()
         self.assertIn("2 of 2 shards", self.run_cli("wait", job)[0])
+
+    def test_what_has_ended_is_told_in_words(self):
+        self.start()
+        good, bad = self.submit("--", "true"), self.submit("--attempts=1", "--", "false")
+        self.run_cli("wait", good, bad, code=1)
+        cancelled = self.submit("--", "sleep", "600")
+        self.run_cli("cancel", cancelled)
+        for again in (False, True):  # of the core, then of history
+            for verb, job, part in (
+                    ("cancel", good, "job 1 has succeeded already; nothing was cancelled"),
+                    ("pause", good, "job 1 has succeeded already; there is nothing to pause"),
+                    ("resume", bad, "job 2 has failed already; there is nothing to resume"),
+                    ("pause", cancelled, "job 3 has been cancelled already; there is nothing to pause"),
+                    ("cancel", "7", "there is no job 7; the last is 3"),
+                    ("show", "7", "there is no job 7; the last is 3"),
+                    ("wait", "7", "there is no job 7; the last is 3"),
+                    ("output", "7", "there is no job 7; the last is 3")):
+                self.assertIn(part, self.run_cli(verb, job, code=2)[1])
+            self.assertIn("cancelled", self.run_cli("cancel", cancelled)[0], "asked twice is as good as once")
+            if not again:
+                self.mill.kill(self.mill.dispatcher)
+                self.mill.start_dispatcher()
 
     def test_several_jobs_of_which_one_is_wrong(self):
         self.mill.start_dispatcher()
