@@ -271,3 +271,16 @@ usec_t cli_time(json_t *object, const char *name)
 
 	return human_parse_time(cli_text(object, name), &wall_us) == 0 ? wall_us : 0;
 }
+
+json_t *cli_shards_phase(json_t *job)
+{
+	json_t *phase;
+	size_t i;
+
+	json_array_foreach(json_object_get(job, "phases"), i, phase)
+	{
+		if (strcmp(cli_text(phase, "name"), "shards") == 0)
+			return phase;
+	}
+	return NULL;
+}

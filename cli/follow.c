@@ -40,13 +40,13 @@ static void on_away(void *arg, bool away)
 	}
 }
 
-/* The phase in work, or the first when the job has ended. */
+/* The phase in work, or the shards when the job has ended. */
 static json_t *phase_of(json_t *job, bool ended)
 {
 	json_t *phases = json_object_get(job, "phases");
 	size_t count = json_array_size(phases);
 
-	return json_array_get(phases, ended || count == 0 ? 0 : count - 1);
+	return ended || count == 0 ? cli_shards_phase(job) : json_array_get(phases, count - 1);
 }
 
 static void copy_text(char *out, size_t size, const char *text)

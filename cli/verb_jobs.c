@@ -22,7 +22,7 @@ static const struct table_column columns[] = {
 
 static void add_row(struct table *t, json_t *job, usec_t now_us)
 {
-	json_t *phase = json_array_get(json_object_get(job, "phases"), 0);
+	json_t *phase = cli_shards_phase(job);
 	usec_t accepted = cli_time(job, "accepted"), started = cli_time(job, "started"),
 	       ended = cli_time(job, "ended");
 	const char *word = cli_text(job, "word");

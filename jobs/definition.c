@@ -7,9 +7,9 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "jobs/definition_read.h"
+#include "jobs/phases.h"
 
 #define VERSION 1
-#define PHASES_MAX 2 /* shards, gather */
 
 static bool read_version(struct definition_reader *r, const struct node *n, void *target)
 {
@@ -48,34 +48,27 @@ static bool read_shard_section(struct definition_reader *r, const struct node *n
 
 static bool read_run_section(struct definition_reader *r, const struct node *n, void *target)
 {
-	struct definition *d = target;
-
-	return read_run(r, n, &d->body.phases.items[0]);
+	(void)target;
+	return read_run(r, n, &r->shards);
 }
 
 static bool read_gather_section(struct definition_reader *r, const struct node *n, void *target)
 {
-	struct definition *d = target;
-	struct phase_def *phase = &d->body.phases.items[1];
-
-	d->body.phases.count = 2;
-	phase->name = BYTES_LIT("gather");
-	run_defaults(&phase->run);
-	return read_gather(r, n, phase);
+	(void)target;
+	r->has_gather = true;
+	return read_gather(r, n, &r->gather);
 }
 
 static bool read_retry_section(struct definition_reader *r, const struct node *n, void *target)
 {
-	struct definition *d = target;
-
-	return read_retry(r, n, &d->body.phases.items[0].policy);
+	(void)target;
+	return read_retry(r, n, &r->shards.policy);
 }
 
 static bool read_tolerate_section(struct definition_reader *r, const struct node *n, void *target)
 {
-	struct definition *d = target;
-
-	return read_tolerate(r, n, &d->body.phases.items[0].policy);
+	(void)target;
+	return read_tolerate(r, n, &r->shards.policy);
 }
 
 static bool read_output(struct definition_reader *r, const struct node *n, void *target)
@@ -124,34 +117,48 @@ static const struct definition_key sections[] = {
 static void set_defaults(struct definition_reader *r)
 {
 	struct definition *d = r->d;
-	struct phase_def *phases = read_alloc(r, PHASES_MAX, sizeof *phases);
 
 	d->body.queue = BYTES_LIT("default");
-	d->body.phases.items = phases;
-	d->body.phases.count = 1;
-	phases[0].name = BYTES_LIT("shards");
-	run_defaults(&phases[0].run);
-	policy_defaults(&phases[0].policy);
+	r->plan.name = BYTES_LIT("plan");
+	r->shards.name = BYTES_LIT("shards");
+	r->gather.name = BYTES_LIT("gather");
+	run_defaults(&r->plan.run);
+	run_defaults(&r->shards.run);
+	run_defaults(&r->gather.run);
+	policy_defaults(&r->shards.policy);
 	shard_defaults(&d->shard);
 	r->plan_scope = shard_scope(&d->shard);
 }
 
-/* What both sides of a phase need stands in both parts; gather is tried as often as shards are. */
-static void share_policy(struct definition *d)
+/* What both sides of a phase need stands in both parts; plan and gather are tried as often as shards are. */
+static void add_phase(struct definition_reader *r, struct phase_def phase)
 {
-	for (uint32_t i = 0; i < d->body.phases.count; i++) {
-		struct phase_def *phase = &d->body.phases.items[i];
+	struct phase_def_list *phases = &r->d->body.phases;
 
-		if (i > 0) {
-			phase->policy = d->body.phases.items[0].policy;
-			phase->policy.tolerate_kind = TOLERATE_NONE;
-			phase->policy.tolerate = 0;
-		}
-		phase->policy.shape = phase->run.shape;
-		phase->policy.timeout_us = phase->run.timeout_us;
-		phase->policy.durable_output = phase->run.durable_output;
-		phase->run.exit_rules = phase->policy.exit_rules;
+	phase.policy = r->shards.policy;
+	if (phases->count != phases_shards(&r->d->body)) {
+		phase.policy.tolerate_kind = TOLERATE_NONE;
+		phase.policy.tolerate = 0;
 	}
+	phase.policy.shape = phase.run.shape;
+	phase.policy.timeout_us = phase.run.timeout_us;
+	phase.policy.durable_output = phase.run.durable_output;
+	phase.run.exit_rules = phase.policy.exit_rules;
+	phases->items[phases->count++] = phase;
+}
+
+static void set_phases(struct definition_reader *r)
+{
+	struct definition *d = r->d;
+
+	if (d->shard.kind == PLAN_ITEMS && d->shard.planner != PLANNER_PURE && d->shard.of.size == 0)
+		d->body.items_planner = d->shard.planner;
+	d->body.phases.items = read_alloc(r, PHASES_MAX, sizeof *d->body.phases.items);
+	if (d->body.items_planner != 0)
+		add_phase(r, r->plan);
+	add_phase(r, r->shards);
+	if (r->has_gather)
+		add_phase(r, r->gather);
 }
 
 static void set_text(struct definition_reader *r)
@@ -180,7 +187,7 @@ static int read_all(struct definition_reader *r, struct bytes text)
 	}
 	CHECK(r->problems->count == 0);
 	r->d->body.value_names = (struct text_item_list){r->values, r->value_count};
-	share_policy(r->d);
+	set_phases(r);
 	set_text(r);
 	if (r->d->body.text.size > DEFINITION_BYTES_MAX)
 		return problems_add(r->problems, (struct place){0, 0}, ERR_LIMIT, NULL,

@@ -21,7 +21,8 @@ struct shard_section {
 	uint32_t count;
 	uint64_t step_bytes; /* bytes */
 	uint8_t align;	     /* enum align_kind */
-	struct bytes of;     /* template: the object to cut, or the file of the items */
+	struct bytes
+	    of; /* template: the object to cut, or the file of the items; empty: the plan phase writes them */
 	struct text_item_list items;
 };
 
@@ -31,7 +32,7 @@ struct pattern_list {
 };
 
 struct definition {
-	struct definition_body body; /* phases[0] the shards, phases[1] gather if there is one */
+	struct definition_body body; /* see phases.h */
 	struct pattern_list on;
 	struct shard_section shard;
 	struct arena arena; /* holds all of it */

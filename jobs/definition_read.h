@@ -23,6 +23,9 @@ struct definition_reader {
 	struct text_item *values; /* DEFINITION_VALUES_MAX of room */
 	uint32_t value_count;
 	uint32_t fanin; /* gather's */
+	/* By name while they are read; d->body.phases holds those that there are in the end. */
+	struct phase_def plan, shards, gather;
+	bool has_gather;
 };
 
 /* One key of a map. The table's order is the order of reading, not of the file. */
@@ -70,6 +73,8 @@ bool read_on(struct definition_reader *r, const struct node *n, void *target);
 bool read_shard(struct definition_reader *r, const struct node *n, void *target);  /* struct shard_section */
 bool read_run(struct definition_reader *r, const struct node *n, void *target);	   /* struct phase_def */
 bool read_gather(struct definition_reader *r, const struct node *n, void *target); /* struct phase_def */
+/* The command whose output lines are the items. */
+bool read_plan_run(struct definition_reader *r, const struct node *n, void *target); /* struct phase_def */
 bool read_resources(struct definition_reader *r, const struct node *n, struct resources *ret);
 bool read_retry(struct definition_reader *r, const struct node *n, void *target);    /* struct policy */
 bool read_tolerate(struct definition_reader *r, const struct node *n, void *target); /* struct policy */

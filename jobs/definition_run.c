@@ -13,7 +13,8 @@
 struct run_target {
 	struct phase_def *phase;
 	unsigned scope;
-	bool is_gather;
+	bool is_gather; /* its inputs are outputs */
+	bool is_plan;	/* it has none */
 };
 
 void run_defaults(struct run_spec *run)
@@ -70,6 +71,9 @@ static bool read_input(struct definition_reader *r, const struct node *n, void *
 		return false;
 	if (t->phase->run.input == FEED_FILE)
 		t->scope |= TEMPLATE_INPUT;
+	if (t->phase->run.input != FEED_NONE && t->is_plan)
+		return read_refuse(r, n, "name the object in an argument: {{event.object}}",
+				   "none, since what makes the items has no shard yet");
 	if (t->phase->run.input != FEED_NONE && !t->is_gather && plan == PLAN_COUNT)
 		return read_refuse(r, n, "cut by bytes or items to have an input",
 				   "none, since shards by count have no input");
@@ -294,4 +298,19 @@ bool read_gather(struct definition_reader *r, const struct node *n, void *target
 
 	t.phase->run.input = node_get(n, "runner") == NULL ? FEED_STDIN : FEED_NONE;
 	return read_map(r, n, "`gather`", keys, ARRAY_LENGTH(keys), &t) && check_run(r, n, "`gather`");
+}
+
+bool read_plan_run(struct definition_reader *r, const struct node *n, void *target)
+{
+	static const struct definition_key keys[] = {COMMON_KEYS};
+	struct run_target t = {.phase = target, .scope = TEMPLATE_EVENT | TEMPLATE_JOB, .is_plan = true};
+	const struct node *runner = node_get(n, "runner");
+
+	if (runner != NULL) {
+		(void)problems_add(r->problems, runner->key_at, ERR_INVALID, NULL,
+				   "a command that makes items is an exec: it runs once");
+		return false;
+	}
+	return read_map(r, n, "the items' command", keys, ARRAY_LENGTH(keys), &t) &&
+	       check_run(r, n, "the items' command");
 }

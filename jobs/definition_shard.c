@@ -123,12 +123,20 @@ static bool read_of(struct definition_reader *r, const struct node *n, void *tar
 	return read_url(r, n, &s->of);
 }
 
+/* Where items are written: a file, or what a command prints. */
+static bool read_items_of(struct definition_reader *r, const struct node *n, struct shard_section *s)
+{
+	if (n->kind == NODE_MAP)
+		return read_plan_run(r, n, &r->plan);
+	return read_url(r, n, &s->of);
+}
+
 static bool read_lines(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct shard_section *s = target;
 
 	s->planner = PLANNER_LINES;
-	return read_url(r, n, &s->of);
+	return read_items_of(r, n, s);
 }
 
 static bool read_json_lines(struct definition_reader *r, const struct node *n, void *target)
@@ -136,7 +144,7 @@ static bool read_json_lines(struct definition_reader *r, const struct node *n, v
 	struct shard_section *s = target;
 
 	s->planner = PLANNER_JSON_LINES;
-	return read_url(r, n, &s->of);
+	return read_items_of(r, n, s);
 }
 
 /* Text as it is; a list or a map as JSON. */
@@ -178,7 +186,8 @@ static bool read_items(struct definition_reader *r, const struct node *n, void *
 	if (n->kind == NODE_MAP && n->child_count == 1)
 		return read_map(r, n, "`items`", keys, ARRAY_LENGTH(keys), s);
 	if (n->kind != NODE_LIST || n->child_count == 0)
-		return read_refuse(r, n, NULL, "a list of items, {lines: URL} or {json-lines: URL}");
+		return read_refuse(r, n, NULL,
+				   "a list of items, {lines: …} or {json-lines: …} with a URL or a command");
 	if (n->child_count > DEFINITION_ITEMS_MAX) {
 		(void)problems_add(r->problems, n->at, ERR_LIMIT, "put them into a file: items: {lines: URL}",
 				   "%u items; at most %d are taken", n->child_count, DEFINITION_ITEMS_MAX);

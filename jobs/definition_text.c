@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "jobs/definition_read.h"
 #include "jobs/json.h"
+#include "jobs/phases.h"
 
 static void set(json_t *to, const char *name, json_t *value)
 {
@@ -80,8 +81,11 @@ static json_t *count_of(const struct shard_section *s)
 	return json_string(text);
 }
 
-static json_t *shard_of(const struct shard_section *s)
+static json_t *run_of(const struct run_spec *run);
+
+static json_t *shard_of(const struct definition *d)
 {
+	const struct shard_section *s = &d->shard;
 	json_t *map = json_object(), *from;
 
 	switch (s->kind) {
@@ -99,7 +103,8 @@ static json_t *shard_of(const struct shard_section *s)
 			break;
 		}
 		from = json_object();
-		set(from, planner_kind_name(s->planner), text_of(s->of));
+		set(from, planner_kind_name(s->planner),
+		    d->body.items_planner != 0 ? run_of(&d->body.phases.items[0].run) : text_of(s->of));
 		set(map, "items", from);
 	}
 	return map;
@@ -182,21 +187,21 @@ static void set_tolerate(json_t *to, const struct policy *p)
 
 void definition_write(const struct definition *d, const json_t *on, struct buf *out)
 {
-	const struct phase_def *phases = d->body.phases.items;
+	const struct phase_def *shards = &d->body.phases.items[phases_shards(&d->body)];
 	json_t *map = json_object(), *gather;
 
 	set(map, "version", json_integer(1));
 	set(map, "name", text_of(d->body.name));
 	if (json_array_size(on) > 0)
 		set(map, "on", json_incref((json_t *)on));
-	set(map, "shard", shard_of(&d->shard));
-	set(map, "run", run_of(&phases[0].run));
-	set(map, "retry", retry_of(&phases[0].policy));
-	set_tolerate(map, &phases[0].policy);
-	if (d->body.phases.count > 1) {
-		gather = run_of(&phases[1].run);
+	set(map, "shard", shard_of(d));
+	set(map, "run", run_of(&shards->run));
+	set(map, "retry", retry_of(&shards->policy));
+	set_tolerate(map, &shards->policy);
+	if (phases_have_gather(&d->body)) {
+		gather = run_of(&shards[1].run);
 		set(gather, "fanin",
-		    phases[1].fanin == 0 ? json_string("all") : json_integer(phases[1].fanin));
+		    shards[1].fanin == 0 ? json_string("all") : json_integer(shards[1].fanin));
 		set(map, "gather", gather);
 	}
 	set_text(map, "output", d->body.output);

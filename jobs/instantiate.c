@@ -172,8 +172,12 @@ static int fill_plan(struct builder *b, struct error *reterr)
 	const struct shard_section *s = &b->d->shard;
 	struct plan *p = &b->job->plan;
 
-	p->kind = s->kind;
 	b->job->planner = PLANNER_PURE;
+	if (b->d->body.items_planner != 0) { /* the plan phase: its command is one shard */
+		*p = (struct plan){.kind = PLAN_COUNT, .step = 1, .shard_count = 1};
+		return 0;
+	}
+	p->kind = s->kind;
 	if (s->kind == PLAN_COUNT) {
 		p->start = s->start;
 		p->step = s->step;

@@ -2,14 +2,9 @@
 
 #include "jobs/kinds.h"
 
-static json_t *phase_name(const struct definition_body *body, uint32_t phase)
+static json_t *phase_name(const struct view_job *v, uint32_t phase)
 {
-	if (body != NULL && body->phases.count > 0) {
-		uint32_t last = body->phases.count - 1;
-
-		return json_of_bytes(body->phases.items[phase < last ? phase : last].name);
-	}
-	return json_string(phase == 0 ? "shards" : "gather");
+	return json_string(phase < v->shards_phase ? "plan" : phase == v->shards_phase ? "shards" : "gather");
 }
 
 static json_t *phase_json(json_t *name, const struct view_counts *c, bool sealed, bool ended)
@@ -30,19 +25,25 @@ static json_t *phase_json(json_t *name, const struct view_counts *c, bool sealed
 	return phase;
 }
 
-static json_t *phases_json(const struct view_job *v, const struct definition_body *body)
+static json_t *phases_json(const struct view_job *v)
 {
 	bool ended = job_state_is_ended(v->state);
 	json_t *phases = json_array();
 
-	if (v->phase > 0 && !ended) {
+	if (v->shards_phase > 0 && (v->phase >= v->shards_phase || ended)) {
+		struct view_counts plan = {.shards = 1, .done = v->phase >= v->shards_phase};
+
+		json_array_append_new(phases, phase_json(phase_name(v, 0), &plan, true, ended));
+	}
+	if (v->phase > v->shards_phase && !ended) {
 		struct view_counts first = {
 		    .shards = v->first_shards, .done = v->first_done, .dead = v->first_dead};
 
-		json_array_append_new(phases, phase_json(phase_name(body, 0), &first, true, false));
+		json_array_append_new(phases,
+				      phase_json(phase_name(v, v->shards_phase), &first, true, false));
 	}
-	json_array_append_new(phases, phase_json(phase_name(body, ended ? 0 : v->phase), &v->counts,
-						 v->sealed || ended, ended));
+	json_array_append_new(phases, phase_json(phase_name(v, ended ? v->shards_phase : v->phase),
+						 &v->counts, v->sealed || ended, ended));
 	return phases;
 }
 
@@ -61,7 +62,7 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 	json_object_set_new(job, "priority", json_integer(v->priority));
 	json_object_set_new(job, "queue", body != NULL ? json_of_bytes(body->queue) : json_null());
 	json_object_set_new(job, "phase", json_integer(v->phase));
-	json_object_set_new(job, "phases", phases_json(v, body));
+	json_object_set_new(job, "phases", phases_json(v));
 	json_object_set_new(job, "retries", json_integer((json_int_t)v->retries));
 	json_object_set_new(job, "run_seconds", json_real((double)v->run_us / 1e6));
 	json_object_set_new(job, "shard_seconds",
@@ -89,6 +90,7 @@ json_t *job_json_row(const struct history_job *row)
 	    .why = row->why,
 	    .definition = row->definition,
 	    .phase = row->phase,
+	    .shards_phase = row->shards_phase,
 	    .priority = row->priority,
 	    .accepted_wall_us = row->accepted_wall_us,
 	    .started_wall_us = row->started_wall_us,

@@ -216,7 +216,9 @@ static int choose(struct output_stream *o, const struct history_job *row, struct
 	uint64_t shard, shards = row->shards;
 	int rc;
 
-	if (row->phase > 0 && row->state == JOB_SUCCEEDED && request_query(o->request, "shard")[0] == '\0') {
+	o->phase = row->shards_phase;
+	if (row->phase > row->shards_phase && row->state == JOB_SUCCEEDED &&
+	    request_query(o->request, "shard")[0] == '\0') {
 		o->phase = row->phase;
 		rc = history_phase_shards(o->server->reader, o->job, o->phase, &shards, reterr);
 		if (rc < 0)

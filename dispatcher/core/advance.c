@@ -11,10 +11,11 @@
 #include "dispatcher/core/steps.h"
 #include "dispatcher/core/timers.h"
 
-/* Dead shards that the job may have and still succeed; UINT64_MAX: not decided before the plan is whole. */
-uint64_t tolerated(const struct policy *policy, uint32_t phase, bool sealed, uint64_t shard_count)
+/* Dead shards that the phase may have and the job still succeed; UINT64_MAX: not decided before the plan is
+ * whole. */
+uint64_t tolerated(const struct policy *policy, bool is_shards, bool sealed, uint64_t shard_count)
 {
-	if (phase > 0)
+	if (!is_shards)
 		return 0;
 	switch (policy->tolerate_kind) {
 	case TOLERATE_COUNT:
@@ -34,7 +35,8 @@ static const char *end_why(struct dispatcher_core *core, const struct job_row *r
 			   uint64_t allowed)
 {
 	const struct run *run = row->run;
-	const char *phase = row->phase == 0 ? "shards" : "gather";
+	const struct definition *def = job_definition(core, row);
+	const char *phase = (const char *)def->body.phases.items[definition_phase(def, row->phase)].name.data;
 
 	if (run->note_count > 0 && run->notes[0].why.size > 0)
 		return step_text(core, "%s: %llu dead, %llu allowed; shard %u: %s %lld, %.*s", phase,
@@ -85,24 +87,32 @@ static void kill_leases(struct dispatcher_core *core, const struct job_row *row,
 static void fill_end(struct dispatcher_core *core, uint64_t job, const struct job_row *row,
 		     struct job_ended *r)
 {
+	const struct definition *def = job_definition(core, row);
 	const struct run *run = row->run;
 	struct new_job body;
 
+	r->shards_phase = phases_shards(&def->body);
 	job_row_body(row, codec_new_job(), &body, &core->out->arena);
 	r->job = job;
-	r->name = body.name.size > 0 ? body.name : job_definition(core, row)->body.name;
-	r->definition = BYTES(job_definition(core, row)->sha256, 32);
+	r->name = body.name.size > 0 ? body.name : def->body.name;
+	r->definition = BYTES(def->sha256, 32);
 	r->depth = row->depth;
 	r->phase = row->phase;
 	r->event_id_hi = body.event_id_hi;
 	r->event_id_lo = body.event_id_lo;
 	r->accepted_wall_us = row->accepted_wall_us;
 	r->wall_us = core->wall_us;
-	r->shards = row->shard_count;
+	if (row->phase == r->shards_phase)
+		r->shards = row->shard_count;
 	if (run != NULL) {
-		r->shards = row->phase > 0 ? run->first_shards : row->shard_count;
-		r->done = row->phase > 0 ? run->first_done : shard_set_count(&run->done);
-		r->dead = row->phase > 0 ? run->first_dead : shards_dead_count(run);
+		if (row->phase == r->shards_phase) {
+			r->done = shard_set_count(&run->done);
+			r->dead = shards_dead_count(run);
+		} else if (row->phase > r->shards_phase) {
+			r->shards = run->first_shards;
+			r->done = run->first_done;
+			r->dead = run->first_dead;
+		}
 		r->retries = run->retries;
 		r->run_us = run->run_us;
 		r->output_bytes = run->output_bytes;
@@ -159,18 +169,25 @@ static void next_phase(struct dispatcher_core *core, uint64_t job, struct job_ro
 {
 	const struct definition *def = job_definition(core, row);
 	struct phase_started r = {.job = job, .phase = row->phase + 1u, .wall_us = core->wall_us};
-	bool last = row->phase > 0 ? row->shard_count == 1 : def->body.phases.count == 1;
+	uint32_t shards = phases_shards(&def->body);
 
-	if (last) {
+	if (row->phase > shards ? row->shard_count == 1
+				: row->phase == shards && !phases_have_gather(&def->body)) {
 		job_end(core, job, JOB_SUCCEEDED, "");
 		return;
 	}
-	r.plan.kind = PLAN_GATHER;
-	r.plan.fanin = def->body.phases.items[1].fanin;
-	r.plan.inputs = row->shard_count;
-	r.plan.shard_count = nodes(row->shard_count, r.plan.fanin);
+	if (row->phase < shards) {
+		r.plan.kind = PLAN_ITEMS; /* what its planner reads in the outputs of this phase */
+	} else {
+		r.plan.kind = PLAN_GATHER;
+		r.plan.fanin = def->body.phases.items[shards + 1].fanin;
+		r.plan.inputs = row->shard_count;
+		r.plan.shard_count = nodes(row->shard_count, r.plan.fanin);
+	}
 	runnable_remove(core, job, row);
 	emit(core, RECORD_PHASE_STARTED, &r);
+	if (r.plan.kind == PLAN_ITEMS)
+		planner_await_history(core, job, row);
 }
 
 static void pause_if_large(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
@@ -199,7 +216,9 @@ static bool advance_once(struct dispatcher_core *core, uint64_t job)
 		return false;
 	sealed = (row->flags & JOB_SEALED) != 0;
 	dead = row->run != NULL ? shards_dead_count(row->run) : 0;
-	allowed = tolerated(job_policy(core, row), row->phase, sealed, row->shard_count);
+	allowed =
+	    tolerated(job_policy(core, row), row->phase == phases_shards(&job_definition(core, row)->body),
+		      sealed, row->shard_count);
 	if (dead > allowed) {
 		job_end(core, job, JOB_FAILED, end_why(core, row, dead, allowed));
 		return true;

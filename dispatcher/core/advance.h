@@ -4,4 +4,4 @@
 #include "dispatcher/core/state.h"
 
 /* Dead shards that a job may have and still succeed. UINT64_MAX: not decided before the plan is whole. */
-uint64_t tolerated(const struct policy *policy, uint32_t phase, bool sealed, uint64_t shard_count);
+uint64_t tolerated(const struct policy *policy, bool is_shards, bool sealed, uint64_t shard_count);

@@ -192,6 +192,19 @@ int apply_changed(struct durable *d, const struct job_changed *r, struct error *
 	}
 }
 
+static bool is_gather(const struct job_row *row)
+{
+	struct arena arena;
+	struct plan plan = {0};
+
+	if (row->run == NULL || row->run->plan.size == 0)
+		return false;
+	arena_init(&arena, 0);
+	CHECK(codec_decode(codec_plan(), blob_bytes(&row->run->plan), &plan, &arena, NULL) == 0);
+	arena_fini(&arena);
+	return plan.kind == PLAN_GATHER;
+}
+
 int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, struct error *reterr)
 {
 	struct job_row *row = apply_job(d, r->job);
@@ -208,7 +221,7 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 					     reterr);
 		lease_remove(d, run->leases); /* a trimmed journal: who closed it was not known */
 	}
-	if (row->phase == 0) {
+	if (r->plan.kind == PLAN_GATHER && !is_gather(row)) {
 		run->first_shards = row->shard_count;
 		run->first_done = shard_set_count(&run->done);
 		run->first_dead = shards_dead_count(run);
@@ -219,8 +232,9 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 	run->phase_lsn = lsn;
 	row->phase = (uint16_t)r->phase;
 	row->shard_count = r->plan.shard_count;
-	row->flags |= JOB_SEALED;
-	row->flags &= (uint16_t)~JOB_LOADING; /* all of the new phase is known */
+	row->flags &= (uint16_t) ~(JOB_LOADING | JOB_SEALED); /* all of the new phase is known */
+	if (r->plan.kind == PLAN_GATHER)
+		row->flags |= JOB_SEALED;
 	set_plan(run, &r->plan);
 	return 0;
 }

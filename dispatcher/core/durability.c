@@ -78,8 +78,10 @@ void step_history(struct dispatcher_core *core, uint64_t lsn)
 	while (waiting_take(&core->history_waits, core->history_lsn, &w)) {
 		struct job_row *row = job_get_live(core, w.job);
 
-		if (row != NULL)
-			runnable_refresh(core, w.job, row);
+		if (row == NULL)
+			continue;
+		planner_start(core, w.job, row);
+		runnable_refresh(core, w.job, row);
 	}
 }
 

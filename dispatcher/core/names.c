@@ -145,6 +145,14 @@ int definition_check(const struct definition_body *body, struct error *reterr)
 	if (body->phases.count < 1 || body->phases.count > PHASES_MAX)
 		return error_set(reterr, ERR_INVALID, "expected 1 to %d phases, found %u", PHASES_MAX,
 				 body->phases.count);
+	if (body->items_planner != 0 &&
+	    (body->phases.count < 2 ||
+	     (body->items_planner != PLANNER_LINES && body->items_planner != PLANNER_JSON_LINES)))
+		return error_set(reterr, ERR_INVALID,
+				 "a plan phase needs lines or json-lines, and a phase behind it");
+	if (body->items_planner == 0 && body->phases.count == PHASES_MAX)
+		return error_set(reterr, ERR_INVALID, "expected 1 to 2 phases without a plan phase, found %u",
+				 body->phases.count);
 	for (uint32_t i = 0; i < body->phases.count; i++) {
 		int rc = check_phase(&body->phases.items[i], reterr);
 

@@ -17,16 +17,26 @@ void planner_start(struct dispatcher_core *core, uint64_t job, struct job_row *r
 		row->run = run_create(job);
 	if (row->run->planning || row->run->planner_due_wall_us > steady_us(core))
 		return;
+	if (row->phase > 0 && core->history_lsn < row->run->phase_lsn)
+		return; /* history cannot say yet who wrote the items */
 	row->run->planning = true;
 	plan = step_alloc(core, sizeof *plan);
 	job_plan(core, row, plan, &core->out->arena);
 	p = &effect_add(core, DISPATCHER_PLAN, core->d.last_lsn)->plan;
-	*p = (struct dispatcher_plan){.job = job,
-				      .phase = row->phase,
-				      .planner = row->planner,
-				      .shard_count = row->shard_count,
-				      .cursor = arena_copy(&core->out->arena, blob_bytes(&row->run->cursor)),
-				      .plan = plan};
+	*p = (struct dispatcher_plan){
+	    .job = job,
+	    .phase = row->phase,
+	    .planner = row->phase > 0 ? job_definition(core, row)->body.items_planner : row->planner,
+	    .shard_count = row->shard_count,
+	    .cursor = arena_copy(&core->out->arena, blob_bytes(&row->run->cursor)),
+	    .plan = plan};
+}
+
+/* A phase begins whose items the one before has written: its planner starts when history has its outputs. */
+void planner_await_history(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
+{
+	waiting_add(&core->durable_waits,
+		    (struct waiting){.lsn = core->d.last_lsn, .job = job, .phase = row->phase});
 }
 
 /* The row that a planner's answer is for; NULL when nobody waits for it any more. */

@@ -33,13 +33,13 @@
 #include "base/rng.h"
 #include "dispatcher/core/core.h"
 #include "dispatcher/core/hash.h"
+#include "jobs/phases.h"
 #include "jobs/shard_set.h"
 
 #define DEAD_NOTES_MAX 16 /* dead shards of a phase whose code and why are kept */
 #define WHY_BYTES_MAX 400
 #define DELAYED_MAX 64 /* due buckets of a phase; beyond, the two that are due first become one */
 #define AMOUNTS (3 + NAMED_RESOURCES_MAX)
-#define PHASES_MAX 2	/* of a definition: shards, gather; levels of a gather tree share its policy */
 #define ALONE_CRASHES 2 /* a single shard that took this many workers is leased alone on one */
 #define JOB_BLOCK_ROWS 256
 
@@ -208,7 +208,7 @@ struct run {
 	usec_t planner_due_wall_us;
 	usec_t started_wall_us;
 	uint64_t retries, run_us, output_bytes;
-	uint64_t first_shards, first_done, first_dead; /* of the first phase, once a later one is in work */
+	uint64_t first_shards, first_done, first_dead; /* of the shards phase, once it is gathered */
 	uint64_t phase_lsn; /* of PHASE_STARTED; all done shards of the phase before are below */
 	/* volatile */
 	uint32_t ready_count;  /* shards whose commit is durable */

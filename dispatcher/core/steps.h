@@ -52,6 +52,7 @@ void step_piece(struct dispatcher_core *core, const struct input_piece *in);
 void step_sealed(struct dispatcher_core *core, const struct input_sealed *in);
 void step_plan_failed(struct dispatcher_core *core, const struct input_plan_failed *in);
 void planner_start(struct dispatcher_core *core, uint64_t job, struct job_row *row);
+void planner_await_history(struct dispatcher_core *core, uint64_t job, const struct job_row *row);
 /* worker.c: messages; register.c; report.c; expire.c */
 void step_message(struct dispatcher_core *core, const struct input_message *in);
 void step_register(struct dispatcher_core *core, uint64_t peer, const struct register_worker *m);

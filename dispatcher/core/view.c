@@ -15,8 +15,10 @@ const char *job_word_name(enum job_word word)
 	return word < ARRAY_LENGTH(names) ? names[word] : names[0];
 }
 
-static enum job_word word_of(const struct job_row *row)
+static enum job_word word_of(const struct dispatcher_core *core, const struct job_row *row)
 {
+	uint32_t shards = phases_shards(&job_definition(core, row)->body);
+
 	switch (row->state) {
 	case JOB_HELD:
 		return row->flags & JOB_PAUSED ? JOB_WORD_PAUSED : JOB_WORD_HELD;
@@ -29,7 +31,9 @@ static enum job_word word_of(const struct job_row *row)
 	}
 	if (row->flags & JOB_PAUSED)
 		return JOB_WORD_PAUSED;
-	if (row->phase > 0)
+	if (row->phase < shards || (!(row->flags & JOB_SEALED) && row->shard_count == 0))
+		return JOB_WORD_PLANNING;
+	if (row->phase > shards)
 		return JOB_WORD_GATHERING;
 	if (row->run != NULL && row->run->started_wall_us != 0)
 		return JOB_WORD_RUNNING;
@@ -66,6 +70,7 @@ static void view_ended(const struct job_row *row, struct arena *arena, struct vi
 	ret->retries = r.retries;
 	ret->run_us = r.run_us;
 	ret->output_bytes = r.output_bytes;
+	ret->shards_phase = r.shards_phase;
 	ret->first_shards = ret->counts.shards = r.shards;
 	ret->first_done = ret->counts.done = r.done;
 	ret->first_dead = ret->counts.dead = r.dead;
@@ -83,9 +88,12 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->due_wall_us = row->due_wall_us;
 	ret->estimate_us = estimate_shard_ns(core, row) / 1000;
 	count_shards(core, row, &ret->counts);
-	ret->first_shards = ret->counts.shards;
-	ret->first_done = ret->counts.done;
-	ret->first_dead = ret->counts.dead;
+	ret->shards_phase = phases_shards(&job_definition(core, row)->body);
+	if (row->phase == ret->shards_phase) {
+		ret->first_shards = ret->counts.shards;
+		ret->first_done = ret->counts.done;
+		ret->first_dead = ret->counts.dead;
+	}
 	if (run == NULL)
 		return;
 	ret->why = arena_copy(arena, blob_bytes(&run->why));
@@ -96,6 +104,8 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	if (row->phase == 0)
 		return;
 	ret->last_done_lsn = run->phase_lsn;
+	if (row->phase <= ret->shards_phase)
+		return;
 	ret->first_shards = run->first_shards;
 	ret->first_done = run->first_done;
 	ret->first_dead = run->first_dead;
@@ -110,7 +120,7 @@ bool dispatcher_view_job(const struct dispatcher_core *core, uint64_t job, struc
 		return false;
 	*ret = (struct view_job){.job = job,
 				 .state = row->state,
-				 .word = word_of(row),
+				 .word = word_of(core, row),
 				 .paused = (row->flags & JOB_PAUSED) != 0,
 				 .sealed = (row->flags & JOB_SEALED) != 0,
 				 .phase = row->phase,

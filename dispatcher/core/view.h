@@ -42,8 +42,9 @@ struct view_job {
 	int64_t priority;
 	usec_t accepted_wall_us, started_wall_us, ended_wall_us, due_wall_us; /* 0 = not (yet) */
 	uint64_t retries, run_us, output_bytes;
-	struct view_counts counts; /* of the phase in work; of the first phase once ended */
-	uint64_t first_shards, first_done, first_dead; /* of the first phase */
+	uint32_t shards_phase;	   /* which phase the shards are: 1 behind a plan phase, else 0 */
+	struct view_counts counts; /* of the phase in work; of the shards phase once ended */
+	uint64_t first_shards, first_done, first_dead; /* of the shards phase */
 	uint64_t estimate_us;			       /* of one shard; 0 = not known */
 	uint64_t last_done_lsn;			       /* gather's slice needs history past this */
 };

@@ -1,5 +1,6 @@
-/* The lines of a file as items, frozen into a plan blob. Empty lines are no items; a newline (or CR LF)
- * ends a line, and the last one may lack it. Of json-lines each has to be one JSON value. */
+/* The lines of a file, or of what a plan phase wrote, as items, frozen into a plan blob. Empty lines are no
+ * items; a newline (or CR LF) ends a line, and the last one may lack it. Of json-lines each has to be one
+ * JSON value. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -35,6 +36,8 @@ struct freezer {
 	struct plan_task *task;
 	char path[4096];
 	char name[BLOB_NAME_BYTES];
+	bool is_output;	     /* of a plan phase, not a file */
+	uint64_t first, end; /* of what is read in the file */
 	int in_fd, blob_fd;
 	struct cursor cursor;
 	struct buf in; /* read, from cursor.offset on */
@@ -64,6 +67,10 @@ static int tag_of(struct freezer *f, char tag[FILE_TAG_BYTES_MAX], struct error 
 {
 	struct stat st;
 
+	if (f->is_output) { /* what won stays as it is; the segment around it grows */
+		snprintf(tag, FILE_TAG_BYTES_MAX, "output");
+		return 0;
+	}
 	if (fstat(f->in_fd, &st) < 0)
 		return fail_errno(f, reterr, "the list of items cannot be read", f->path);
 	if (!S_ISREG(st.st_mode))
@@ -73,19 +80,38 @@ static int tag_of(struct freezer *f, char tag[FILE_TAG_BYTES_MAX], struct error 
 	return 0;
 }
 
-static int open_input(struct freezer *f, struct error *reterr)
+static int open_list(struct freezer *f, struct error *reterr)
 {
-	char tag[FILE_TAG_BYTES_MAX];
-	char text[256] = "";
-	struct bytes c = f->task->cursor;
-	int r = plan_task_path(f->task, f->path, sizeof(f->path), reterr);
+	int r;
 
 	f->final = true;
+	if (f->is_output) {
+		snprintf(f->path, sizeof(f->path), "what the plan phase wrote");
+		f->first = f->task->output_offset;
+		f->end = f->first + f->task->output_length;
+		f->in_fd = f->task->output_fd;
+		f->task->output_fd = -1;
+		return 0;
+	}
+	f->end = INT64_MAX;
+	r = plan_task_path(f->task, f->path, sizeof(f->path), reterr);
 	if (r < 0)
 		return r;
 	f->in_fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (f->in_fd < 0)
 		return fail_errno(f, reterr, "the list of items cannot be read", f->path);
+	return 0;
+}
+
+static int open_input(struct freezer *f, struct error *reterr)
+{
+	char tag[FILE_TAG_BYTES_MAX];
+	char text[256] = "";
+	struct bytes c = f->task->cursor;
+	int r = open_list(f, reterr);
+
+	if (r < 0)
+		return r;
 	r = tag_of(f, tag, reterr);
 	if (r < 0)
 		return r;
@@ -179,16 +205,20 @@ static int take_item(struct freezer *f, struct bytes line, struct error *reterr)
 
 static int fill(struct freezer *f, struct error *reterr)
 {
+	uint64_t at, left;
 	uint8_t *room;
-	ssize_t n;
+	ssize_t n = 0;
 
 	if (f->taken > 0)
 		memmove(f->in.data, f->in.data + f->taken, f->in.size - f->taken);
 	f->in.size -= f->taken;
 	f->taken = 0;
 	room = buf_reserve(&f->in, READ_BYTES);
+	at = f->first + f->cursor.offset + f->in.size;
+	left = at < f->end ? f->end - at : 0;
 	do {
-		n = pread(f->in_fd, room, READ_BYTES, (off_t)(f->cursor.offset + f->in.size));
+		if (left > 0)
+			n = pread(f->in_fd, room, left < READ_BYTES ? left : READ_BYTES, (off_t)at);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return fail_errno(f, reterr, "the list of items cannot be read", f->path);
@@ -252,7 +282,7 @@ static int freeze(struct freezer *f, struct error *reterr)
 
 void planner_items(struct plan_task *t)
 {
-	struct freezer f = {.task = t, .in_fd = -1, .blob_fd = -1};
+	struct freezer f = {.task = t, .is_output = t->phase > 0, .in_fd = -1, .blob_fd = -1};
 	struct plan unchanged = {0};
 	struct error e = {0};
 

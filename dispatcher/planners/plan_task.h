@@ -13,6 +13,9 @@ struct plan_task {
 	uint32_t shard_count;
 	struct bytes cursor;
 	struct plan plan;
+	/* What the plan phase wrote: a stretch of an output segment; -1: the plan names its object. */
+	int output_fd;
+	uint64_t output_offset, output_length;
 	struct arena arena;
 	const char *plans_dir;
 	_Atomic bool stop;
@@ -24,6 +27,9 @@ void plan_task_piece(struct plan_task *t, uint32_t count, struct bytes blob, str
 void plan_task_sealed(struct plan_task *t, const struct plan *plan);
 /* final: trying again cannot help. */
 void plan_task_failed(struct plan_task *t, bool final, const struct error *e);
+
+/* Finds what the plan phase before t->phase wrote; nothing is an empty stretch. Thread: the loop's. */
+int plan_output_find(struct server *s, struct plan_task *t, struct error *reterr) MUST_CHECK;
 
 /* The planners. Each tells what it found, or that it failed, unless it is stopped. */
 void planner_size(struct plan_task *t);

@@ -38,6 +38,8 @@ static loop_fn on_sweep;
 
 static void task_destroy(struct plan_task *t)
 {
+	if (t->output_fd >= 0)
+		close(t->output_fd);
 	arena_fini(&t->arena);
 	free(t);
 }
@@ -235,6 +237,7 @@ void planners_close(struct planners *p)
 void planners_run(struct planners *p, const struct dispatcher_plan *plan)
 {
 	struct plan_task *t = check_calloc(1, sizeof(*t));
+	struct error e = {0};
 
 	t->job = plan->job;
 	t->phase = plan->phase;
@@ -242,9 +245,15 @@ void planners_run(struct planners *p, const struct dispatcher_plan *plan)
 	t->shard_count = plan->shard_count;
 	t->planners = p;
 	t->plans_dir = p->server->plans_dir;
+	t->output_fd = -1;
 	arena_init(&t->arena, 0);
 	t->cursor = arena_copy(&t->arena, plan->cursor);
 	CHECK(codec_copy(codec_plan(), plan->plan, &t->plan, &t->arena));
+	if (t->phase > 0 && plan_output_find(p->server, t, &e) < 0) {
+		plan_task_failed(t, e.code == ERR_CORRUPT, &e);
+		task_destroy(t);
+		return;
+	}
 	pthread_mutex_lock(&p->lock);
 	if (p->last != NULL)
 		p->last->next = t;
@@ -268,11 +277,13 @@ void planners_forget(struct planners *p, uint64_t job)
 
 void planners_discard(struct server *s, uint64_t job)
 {
-	char name[BLOB_NAME_BYTES];
-
 	planners_forget(s->planners, job);
-	blobs_forget(s->blobs, bytes_of(blob_name(job, 0, name)));
-	(void)unlinkat(s->planners->dir_fd, name, 0);
+	for (uint32_t phase = 0; phase < 2; phase++) { /* of the shards, which a plan phase may precede */
+		char name[BLOB_NAME_BYTES];
+
+		blobs_forget(s->blobs, bytes_of(blob_name(job, phase, name)));
+		(void)unlinkat(s->planners->dir_fd, name, 0);
+	}
 }
 
 static void on_sweep(struct loop *loop, void *arg)

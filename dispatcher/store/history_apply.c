@@ -315,10 +315,11 @@ static int apply_ended(struct history *h, const struct job_ended *r, struct erro
 
 	if (rc < 0)
 		return rc;
-	return sql_run(&h->db, WRITE_JOB_ENDED, reterr, "itbiibiiiitiiiiiii", I64(r->job), r->name,
+	return sql_run(&h->db, WRITE_JOB_ENDED, reterr, "itbiibiiiitiiiiiiii", I64(r->job), r->name,
 		       r->definition, I64(r->state), I64(r->depth), event, r->accepted_wall_us,
 		       r->started_wall_us, r->wall_us, I64(r->phase), r->why, I64(r->shards), I64(r->done),
-		       I64(r->dead), I64(r->dropped), I64(r->retries), I64(r->run_us), I64(r->output_bytes));
+		       I64(r->dead), I64(r->dropped), I64(r->retries), I64(r->run_us), I64(r->output_bytes),
+		       I64(r->shards_phase));
 }
 
 /* Carried forward: news only for a history that began behind the job's acceptance. Who made the shards

@@ -8,7 +8,7 @@
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/sql.h"
 
-#define HISTORY_FORMAT 1
+#define HISTORY_FORMAT 2
 
 /* The writer's statements; texts in history_schema.c. */
 enum history_write {

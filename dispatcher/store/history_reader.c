@@ -9,7 +9,8 @@
 #define JOB_COLUMNS                                                                                          \
 	"SELECT j.id, j.name, d.sha256, j.state, j.paused, j.why, j.priority, j.depth, j.event, j.due_us,"   \
 	" j.accepted_us, j.started_us, j.ended_us, j.shards, j.done, j.dead, j.dropped, j.retries,"          \
-	" j.run_us, j.output_bytes, j.phase FROM jobs j LEFT JOIN definitions d ON d.id = j.definition "
+	" j.run_us, j.output_bytes, j.phase, j.shards_phase FROM jobs j LEFT JOIN definitions d ON d.id = "  \
+	"j.definition "
 
 #define JOBS_OF(state)                                                                                       \
 	"SELECT id FROM (SELECT id FROM jobs WHERE state = " state " AND (?1 >> " state ") & 1 AND id < ?2"  \
@@ -132,6 +133,7 @@ static void job_row(struct history_reader *r, int s, struct arena *arena, struct
 	    .run_us = (uint64_t)sql_int(db, s, 18),
 	    .output_bytes = (uint64_t)sql_int(db, s, 19),
 	    .phase = (uint32_t)sql_int(db, s, 20),
+	    .shards_phase = (uint32_t)sql_int(db, s, 21),
 	};
 	id_split(sql_bytes(db, s, 8), &j->event_id_hi, &j->event_id_lo);
 }

@@ -22,7 +22,9 @@ static const char tables[] =
     " paused INTEGER NOT NULL DEFAULT 0, why TEXT, priority INTEGER, depth INTEGER, event BLOB,"
     " due_us INTEGER, accepted_us INTEGER, started_us INTEGER, ended_us INTEGER, phase INTEGER DEFAULT 0,"
     " shards INTEGER, done INTEGER, dead INTEGER, dropped INTEGER, retries INTEGER, run_us INTEGER,"
-    " output_bytes INTEGER, carried INTEGER NOT NULL DEFAULT 0);"
+    " output_bytes INTEGER, carried INTEGER NOT NULL DEFAULT 0,"
+    /* Which phase the shards are: 1 behind a plan phase. */
+    " shards_phase INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX jobs_by_state ON jobs(state, id);"
     /* Phases behind the first, whose N is in the job's row. */
     "CREATE TABLE phases(job INTEGER, phase INTEGER, shards INTEGER, PRIMARY KEY(job, phase)) WITHOUT ROWID;"
@@ -82,13 +84,14 @@ static const char *const statements[WRITE_COUNT] = {
     [WRITE_JOB_ENDED] =
 	"INSERT INTO jobs(id, name, definition, state, depth, event, accepted_us, started_us, ended_us, "
 	"phase,"
-	" why, shards, done, dead, dropped, retries, run_us, output_bytes, carried)"
+	" why, shards, done, dead, dropped, retries, run_us, output_bytes, shards_phase, carried)"
 	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, nullif(?, x''), ?, ?, ?, ?, ?, ?,"
-	" ?, ?, ?, ?, ?, ?, 1)"
+	" ?, ?, ?, ?, ?, ?, ?, 1)"
 	" ON CONFLICT(id) DO UPDATE SET state = excluded.state, started_us = excluded.started_us,"
 	" ended_us = excluded.ended_us, phase = excluded.phase, why = excluded.why, paused = 0,"
 	" shards = excluded.shards, done = excluded.done, dead = excluded.dead, dropped = excluded.dropped,"
-	" retries = excluded.retries, run_us = excluded.run_us, output_bytes = excluded.output_bytes",
+	" retries = excluded.retries, run_us = excluded.run_us, output_bytes = excluded.output_bytes,"
+	" shards_phase = excluded.shards_phase",
     [WRITE_JOB_CARRIED] = "SELECT carried FROM jobs WHERE id = ?",
     [WRITE_PHASE] = "INSERT OR REPLACE INTO phases VALUES(?, ?, ?)",
     [WRITE_PHASE_GREW] = "UPDATE phases SET shards = shards + ? WHERE job = ? AND phase = ?",

@@ -66,6 +66,34 @@ class Work(MillCase):
         failed = self.run_job(definition + "retry: {attempts: 1}\n", state="failed")
         self.assertIn("items.txt", self.mill.job(failed)["why"])
 
+    def test_items_that_a_command_makes(self):
+        self.start(workers=2)
+        definition = ("version: 1\nname: x\nshard: {items: {lines: {exec: [sh, -c, '%s']}}}\nretry: {attempts: 1}\n"
+                      "run: {exec: [echo, 'item {{shard.item}}']}\n")
+        job = self.run_job(definition % "seq 1000; echo told >&2" + "gather: {exec: [sort, -rn, -k2]}\n")
+        self.assertEqual(self.mill.output(job), b"".join(b"item %d\n" % n for n in range(1000, 0, -1)))
+        self.assertEqual(self.mill.output(job, "?shard=4"), b"item 5\n")
+        ended = self.mill.job(job)
+        shards = [p for p in ended["phases"] if p["name"] == "shards"][0]
+        self.assertEqual((shards["shards"], shards["done"]), (1000, 1000))
+        self.assertEqual(ended["phases"][0]["name"], "plan")
+        plain = self.run_job(definition % "echo a; echo b")
+        self.assertEqual(self.mill.output(plain), b"item a\nitem b\n")
+        empty = self.run_job(definition % "exit 0")
+        self.assertEqual(self.mill.output(empty), b"")
+        failed = self.run_job(definition % "echo no list here >&2; exit 3", state="failed")
+        self.assertIn("exit 3, no list here", self.mill.job(failed)["why"])
+
+    def test_a_list_that_a_command_made_outlives_the_dispatcher(self):
+        self.start()
+        job = self.mill.submit("version: 1\nname: x\nshard: {items: {lines: {exec: [seq, '30']}}}\n"
+                               "run: {exec: [sh, -c, 'sleep 0.05; echo $1', _, '{{shard.item}}']}\n")
+        until(lambda: self.mill.job(job)["phases"][-1]["done"] > 3)
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**FAST)
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.assertEqual(self.mill.output(job), b"".join(b"%d\n" % n for n in range(1, 31)))
+
     def test_leases_of_items_that_are_too_large_for_a_frame(self):
         self.start(lease_time="2s")
         items = ["%06d" % n + "x" * 60000 for n in range(600)]

@@ -10,7 +10,7 @@
 #include "tests/sim/world.h"
 
 #define ORACLE_FATED 1024 /* shards below this are counted one by one */
-#define ORACLE_PHASES 14  /* shards, and the levels of a gather tree */
+#define ORACLE_PHASES 15  /* plan, shards, and the levels of a gather tree */
 
 /* The one value that each simulated job stores: who it is. */
 struct sim_job_value {
@@ -44,7 +44,8 @@ struct oracle_job {
 	bool second, chained;
 	uint64_t parent;
 	uint64_t key_hi, key_lo;
-	uint32_t phase; /* in work */
+	uint32_t phase;	       /* in work */
+	uint32_t shards_phase; /* behind a plan phase 1, else 0 */
 	struct oracle_phase phases[ORACLE_PHASES];
 	uint8_t ended; /* enum job_state; 0 = not yet */
 	bool planner_failed, cancel_asked;

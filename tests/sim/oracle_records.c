@@ -52,6 +52,7 @@ static void add_job(struct oracle *o, const struct accepted *a, const struct new
 	j->parent = v.parent;
 	j->key_hi = a->key_hi;
 	j->key_lo = a->key_lo;
+	j->shards_phase = scenario_shards_phase(&o->scenario->jobs[j->sim_job]);
 	j->phases[0].shard_count = n->plan.shard_count;
 	j->phases[0].sealed = n->planner == PLANNER_PURE;
 	if (n->due_wall_us != 0)
@@ -78,7 +79,8 @@ static void on_piece(struct oracle *o, const struct plan_piece *p)
 	struct oracle_phase *ph = &j->phases[p->phase];
 
 	ph->shard_count += p->count;
-	if (ph->sealed || ph->shard_count > o->scenario->jobs[j->sim_job].shard_count)
+	if (ph->sealed || p->phase != j->shards_phase ||
+	    ph->shard_count > o->scenario->jobs[j->sim_job].shard_count)
 		world_fail(o->world, "job %llu is planned beyond its %u shards: %u",
 			   (unsigned long long)j->id, o->scenario->jobs[j->sim_job].shard_count,
 			   ph->shard_count);
@@ -121,8 +123,8 @@ static void on_phase(struct oracle *o, const struct phase_started *p)
 			   shard_set_count(&before->dead), before->shard_count);
 	j->phase = p->phase;
 	j->phases[p->phase].shard_count = p->plan.shard_count;
-	j->phases[p->phase].sealed = true;
-	hit(o, ROW_PHASE);
+	j->phases[p->phase].sealed = p->phase != j->shards_phase;
+	hit(o, j->phases[p->phase].sealed ? ROW_PHASE : ROW_PLAN_PHASE);
 }
 
 /* ---- outcomes ---- */
@@ -273,7 +275,9 @@ uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j)
 	case TOLERATE_COUNT:
 		return s->tolerate;
 	case TOLERATE_PPM:
-		return j->phases[0].sealed ? s->tolerate * j->phases[0].shard_count / 1000000 : UINT64_MAX;
+		return j->phases[j->shards_phase].sealed
+			   ? s->tolerate * j->phases[j->shards_phase].shard_count / 1000000
+			   : UINT64_MAX;
 	default:
 		return 0;
 	}
@@ -281,18 +285,19 @@ uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j)
 
 static bool has_right_to_fail(const struct oracle *o, const struct oracle_job *j)
 {
-	if (j->planner_failed || shard_set_count(&j->phases[0].dead) > oracle_tolerated(o, j))
+	if (j->planner_failed || shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
 		return true;
-	return j->phase > 0 && shard_set_count(&j->phases[j->phase].dead) > 0;
+	return j->phase != j->shards_phase && shard_set_count(&j->phases[j->phase].dead) > 0;
 }
 
 static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job *j)
 {
 	const struct oracle_phase *last = &j->phases[j->phase];
 
-	if (!last->sealed || shard_set_count(&j->phases[0].dead) > oracle_tolerated(o, j))
+	if (!last->sealed || j->phase < j->shards_phase ||
+	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
 		return false;
-	if (j->phase == 0)
+	if (j->phase == j->shards_phase)
 		return (uint64_t)shard_set_count(&last->done) + shard_set_count(&last->dead) ==
 		       last->shard_count;
 	return shard_set_count(&last->done) == last->shard_count;
@@ -300,7 +305,8 @@ static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job
 
 static void check_end(struct oracle *o, const struct oracle_job *j, const struct job_ended *e)
 {
-	uint64_t done = shard_set_count(&j->phases[0].done), dead = shard_set_count(&j->phases[0].dead);
+	const struct oracle_phase *shards = &j->phases[j->shards_phase];
+	uint64_t done = shard_set_count(&shards->done), dead = shard_set_count(&shards->dead);
 	bool right = e->state == JOB_SUCCEEDED ? has_right_to_succeed(o, j)
 		     : e->state == JOB_FAILED  ? has_right_to_fail(o, j)
 					       : j->cancel_asked;
@@ -309,15 +315,16 @@ static void check_end(struct oracle *o, const struct oracle_job *j, const struct
 		world_fail(o->world, "job %llu has no right to be %s (%.*s): %llu done, %llu dead of %u",
 			   (unsigned long long)j->id, job_state_name(e->state), (int)e->why.size,
 			   (const char *)e->why.data, (unsigned long long)done, (unsigned long long)dead,
-			   j->phases[0].shard_count);
-	if (e->shards != j->phases[0].shard_count || e->done != done || e->dead != dead ||
-	    e->done + e->dead + e->dropped != e->shards || (e->state == JOB_SUCCEEDED && e->dropped > 0))
+			   shards->shard_count);
+	if (e->shards != shards->shard_count || e->shards_phase != j->shards_phase || e->done != done ||
+	    e->dead != dead || e->done + e->dead + e->dropped != e->shards ||
+	    (e->state == JOB_SUCCEEDED && e->dropped > 0))
 		world_fail(
 		    o->world,
 		    "job %llu ends with %llu + %llu + %llu of %llu shards; there are %llu + %llu of %u",
 		    (unsigned long long)j->id, (unsigned long long)e->done, (unsigned long long)e->dead,
 		    (unsigned long long)e->dropped, (unsigned long long)e->shards, (unsigned long long)done,
-		    (unsigned long long)dead, j->phases[0].shard_count);
+		    (unsigned long long)dead, shards->shard_count);
 	if (e->run_us != j->run_us || e->output_bytes != j->output_bytes)
 		world_fail(o->world,
 			   "job %llu ends with %llu us and %llu bytes; its outcomes say %llu and %llu",

@@ -76,6 +76,7 @@ static void draw_plan(struct sim_job *j, struct world *w)
 	if (j->shard_count > 5000 || !world_chance(w, 350000))
 		return;
 	j->planner = PLANNER_LINES;
+	j->plan_phase = world_chance(w, 350000);
 	j->plan_pieces = pick(w, 1, j->shard_count < 4 ? j->shard_count : 4);
 	j->plan_fails = sometimes(w, 400000, 1, 3);
 	j->plan_hopeless = world_chance(w, 60000);
@@ -164,6 +165,11 @@ static void draw_faults(struct scenario *s, struct world *w)
 			     : pick(w, 1, 12);
 }
 
+uint32_t scenario_shards_phase(const struct sim_job *j)
+{
+	return j->plan_phase ? 1 : 0;
+}
+
 void scenario_draw(struct scenario *s, struct world *w)
 {
 	memset(s, 0, sizeof *s);
@@ -193,12 +199,12 @@ void scenario_say(const struct scenario *s, struct world *w)
 		const struct sim_job *j = &s->jobs[i];
 
 		SAY(w,
-		    "job %u: %u shards of %.3f s%s, %u attempts, planner %s (%u pieces, %u failures%s), "
+		    "job %u: %u shards of %.3f s%s, %u attempts, planner %s%s (%u pieces, %u failures%s), "
 		    "tolerate %s %llu",
 		    i, j->shard_count, (double)j->shard_us / 1e6, j->gather ? ", gather" : "",
-		    j->attempts_max, planner_kind_name(j->planner), j->plan_pieces, j->plan_fails,
-		    j->plan_hopeless ? ", hopeless" : "", tolerate_kind_name(j->tolerate_kind),
-		    (unsigned long long)j->tolerate);
+		    j->attempts_max, planner_kind_name(j->planner), j->plan_phase ? " of a plan phase" : "",
+		    j->plan_pieces, j->plan_fails, j->plan_hopeless ? ", hopeless" : "",
+		    tolerate_kind_name(j->tolerate_kind), (unsigned long long)j->tolerate);
 	}
 }
 
@@ -235,7 +241,7 @@ enum fate scenario_fate(const struct scenario *s, uint64_t seed, uint32_t job, u
 {
 	const struct sim_job *j = &s->jobs[job];
 
-	if (phase > 0 && shard < FATED_SHARDS)
+	if (phase != scenario_shards_phase(j) && shard < FATED_SHARDS)
 		return ended < j->gather_fails ? FATE_FAIL : FATE_OK;
 	if (shard >= FATED_SHARDS)
 		return FATE_OK;

@@ -25,6 +25,7 @@ struct sim_job {
 	uint32_t gather_fanin; /* 0 = one node */
 	uint32_t gather_fails; /* own failures of the gather's shard before it is well */
 	uint8_t planner;       /* enum planner_kind */
+	bool plan_phase;       /* its items are what a phase of one shard writes; planner is LINES then */
 	uint32_t plan_pieces;  /* of a planner that is not pure */
 	uint32_t plan_fails;   /* attempts of the planner that fail, after its first piece */
 	bool plan_hopeless;    /* it never ends well */
@@ -81,6 +82,9 @@ struct scenario {
 	/* Weights of the faults to come; 0 = this world has none of it. */
 	uint32_t w_break, w_partition, w_pause, w_worker_crash, w_dispatcher_crash, w_wall, w_slow_disk;
 };
+
+/* The phase that the job's shards are. */
+uint32_t scenario_shards_phase(const struct sim_job *j);
 
 void scenario_draw(struct scenario *s, struct world *w);
 void scenario_say(const struct scenario *s, struct world *w);

@@ -25,13 +25,14 @@ static const struct exit_rule exit_rules[] = {
     {.first = 3, .last = 3, .verdict = VERDICT_SUCCESS},
 };
 
-static void phase_of(const struct sim_job *j, bool gather, struct phase_def *ret)
+static void phase_of(const struct sim_job *j, const char *name, struct phase_def *ret)
 {
+	bool gather = strcmp(name, "gather") == 0, shards = strcmp(name, "shards") == 0;
 	struct policy *p = &ret->policy;
 	struct run_spec *r = &ret->run;
 
 	*ret = (struct phase_def){
-	    .name = gather ? BYTES_LIT("gather") : BYTES_LIT("shards"),
+	    .name = bytes_of(name),
 	    .fanin = gather ? j->gather_fanin : 0,
 	};
 	p->shape.cpu_milli = j->cpu_milli;
@@ -41,8 +42,8 @@ static void phase_of(const struct sim_job *j, bool gather, struct phase_def *ret
 	p->backoff_max_us = j->backoff_max_us;
 	p->exit_rules.items = (struct exit_rule *)exit_rules;
 	p->exit_rules.count = ARRAY_LENGTH(exit_rules);
-	p->tolerate_kind = gather ? TOLERATE_NONE : j->tolerate_kind;
-	p->tolerate = gather ? 0 : j->tolerate;
+	p->tolerate_kind = shards ? j->tolerate_kind : TOLERATE_NONE;
+	p->tolerate = shards ? j->tolerate : 0;
 	p->durable_output = j->durable_output;
 	p->retry_larger = j->retry_larger;
 	r->kind = RUN_RUNNER;
@@ -64,10 +65,13 @@ static void definition_of(struct accept *a, const struct sim_job *j)
 	    .queue = BYTES_LIT("default"),
 	    .priority = j->priority,
 	};
-	d->phases.count = j->gather ? 2 : 1;
-	d->phases.items = arena_alloc(&a->arena, 2 * sizeof *d->phases.items);
-	phase_of(j, false, &d->phases.items[0]);
-	phase_of(j, true, &d->phases.items[1]);
+	d->items_planner = j->plan_phase ? j->planner : 0;
+	d->phases.items = arena_alloc(&a->arena, 3 * sizeof *d->phases.items);
+	if (j->plan_phase)
+		phase_of(j, "plan", &d->phases.items[d->phases.count++]);
+	phase_of(j, "shards", &d->phases.items[d->phases.count++]);
+	if (j->gather)
+		phase_of(j, "gather", &d->phases.items[d->phases.count++]);
 }
 
 static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_t parent, usec_t now_wall_us)
@@ -82,11 +86,12 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 	    .priority = j->priority,
 	    .due_wall_us = j->due_after_us > 0 && parent == 0 ? now_wall_us + j->due_after_us : 0,
 	    .depth = parent != 0,
-	    .planner = j->planner,
+	    .planner = j->plan_phase ? PLANNER_PURE : j->planner,
 	    .values = {.items = &a->values[at], .count = 1},
 	};
-	if (j->planner == PLANNER_PURE)
-		n->plan = (struct plan){.kind = PLAN_COUNT, .shard_count = j->shard_count, .step = 1};
+	if (j->planner == PLANNER_PURE || j->plan_phase)
+		n->plan = (struct plan){
+		    .kind = PLAN_COUNT, .shard_count = j->plan_phase ? 1 : j->shard_count, .step = 1};
 	else
 		n->plan = (struct plan){.kind = PLAN_ITEMS, .blob = BYTES_LIT("plan")};
 }
@@ -262,6 +267,9 @@ void sim_planner_begin(struct sim_dispatcher *d, const struct sim_waiting *w)
 	if (j == NULL)
 		world_fail(&d->sim->world, "a planner starts for job %llu, which is not durable",
 			   (unsigned long long)w->job);
+	if (w->phase != scenario_shards_phase(&d->sim->scenario.jobs[j->sim_job]))
+		world_fail(&d->sim->world, "job %llu's planner starts in phase %u",
+			   (unsigned long long)w->job, w->phase);
 	if (pieces_end(&d->sim->scenario.jobs[j->sim_job], w->cursor) != w->shard_count)
 		world_fail(&d->sim->world, "job %llu's planner is told of %u shards at piece %u",
 			   (unsigned long long)w->job, w->shard_count, w->cursor);

@@ -177,8 +177,11 @@ static void answer_need(struct sim_dispatcher *d, const struct dispatcher_parame
 static void cover_leases(struct sim *s, const struct leases *l)
 {
 	for (uint32_t i = 0; i < l->leases.count; i++) {
+		const struct lease *lease = &l->leases.items[i];
+		const struct oracle_job *j = oracle_job(&s->oracle, lease->job);
+
 		coverage_hit(s->coverage, ROW_LEASED, s->world.now_us);
-		if (l->leases.items[i].phase > 0)
+		if (j != NULL && lease->phase > j->shards_phase)
 			coverage_hit(s->coverage, ROW_GATHER_LEASED, s->world.now_us);
 	}
 }

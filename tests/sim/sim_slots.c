@@ -42,14 +42,16 @@ void sim_slot_arm(struct sim_worker *w, const struct worker_arm *a)
 {
 	struct sim_slot *s = &w->slots[a->slot];
 	struct world *world = &w->sim->world;
+	uint32_t last;
 
 	if (a->slot >= SIM_SLOTS_MAX || !s->open || s->cell_held[a->cell])
 		world_fail(world, "w%u arms cell %u of slot %u, which is not free", w->host, a->cell,
 			   a->slot);
 	if (!s->cell_held[0] && !s->cell_held[1] && a->cell != s->current)
 		world_fail(world, "w%u arms the cells of slot %u out of turn", w->host, a->slot);
-	if (a->run != &a->definition->phases.items[a->phase > 0] || a->parameters->job != a->job ||
-	    a->parameters->phase != a->phase)
+	last = a->definition->phases.count - 1;
+	if (a->run != &a->definition->phases.items[a->phase < last ? a->phase : last] ||
+	    a->parameters->job != a->job || a->parameters->phase != a->phase)
 		world_fail(world, "w%u arms job %llu with another's parameters", w->host,
 			   (unsigned long long)a->job);
 	cell_arm(&s->cells[a->cell], a->token, a->range);

@@ -74,6 +74,7 @@ struct kit_job {
 	const char *queue;
 	usec_t due_wall_us;
 	uint8_t planner; /* 0: pure */
+	bool plan_phase; /* a command of one shard writes the items; planner says as what */
 	uint32_t depth;
 	bool retry_larger;
 	struct exit_rule rule; /* verdict 0: none */

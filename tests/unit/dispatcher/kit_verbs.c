@@ -22,10 +22,10 @@ static void fill_phase(struct phase_def *p, const struct kit_job *job, const cha
 uint64_t kit_submit(struct kit *k, struct kit_job job)
 {
 	uint8_t sha[32] = {0};
-	struct phase_def phases[2];
+	struct phase_def phases[3];
 	struct definition_body def = {.name = bytes_of(job.name != NULL ? job.name : "job"),
 				      .queue = bytes_of(job.queue != NULL ? job.queue : "default"),
-				      .phases = {phases, job.gather ? 2 : 1}};
+				      .phases = {phases, 0}};
 	struct text_item value = {BYTES_LIT("a value")};
 	struct new_job j = {.definition = BYTES(sha, 32),
 			    .priority = job.priority,
@@ -41,11 +41,19 @@ uint64_t kit_submit(struct kit *k, struct kit_job job)
 				  .jobs = {&j, 1}};
 	struct buf text = {0};
 
-	if (job.planner != 0)
+	if (job.plan_phase) {
+		fill_phase(&phases[def.phases.count++], &job, "plan");
+		def.items_planner = job.planner;
+		j.planner = PLANNER_PURE;
+		j.plan.shard_count = 1;
+	} else if (job.planner != 0) {
 		j.plan = (struct plan){.kind = PLAN_ITEMS};
-	fill_phase(&phases[0], &job, "shards");
-	fill_phase(&phases[1], &job, "gather");
-	phases[1].fanin = job.fanin;
+	}
+	fill_phase(&phases[def.phases.count++], &job, "shards");
+	if (job.gather) {
+		fill_phase(&phases[def.phases.count], &job, "gather");
+		phases[def.phases.count++].fanin = job.fanin;
+	}
 	/* A hash of what it says: the same definition has the same name. */
 	codec_encode(codec_definition_body(), &def, &text);
 	for (size_t i = 0; i < text.size; i++)

@@ -226,29 +226,28 @@ Test(rules, tolerance_is_rounded_down_and_judged_when_sealed)
 	static const struct {
 		uint8_t kind;
 		uint64_t tolerate;
-		uint32_t phase;
-		bool sealed;
+		bool is_shards, sealed;
 		uint64_t shards, want;
 	} cases[] = {
-	    {TOLERATE_NONE, 7, 0, true, 100, 0},
-	    {0, 7, 0, true, 100, 0},
-	    {TOLERATE_COUNT, 7, 0, false, 100, 7},
-	    {TOLERATE_COUNT, 7, 1, true, 100, 0},
-	    {TOLERATE_PPM, 20000, 0, false, 100, UINT64_MAX},
-	    {TOLERATE_PPM, 20000, 0, true, 100, 2},
-	    {TOLERATE_PPM, 20000, 0, true, 149, 2},
-	    {TOLERATE_PPM, 20000, 0, true, 49, 0},
-	    {TOLERATE_PPM, 1000000, 0, true, SHARDS_MAX, SHARDS_MAX},
-	    {TOLERATE_PPM, UINT64_MAX, 0, true, SHARDS_MAX, SHARDS_MAX},
-	    {TOLERATE_PPM, 999999, 0, true, SHARDS_MAX, 4294963000},
-	    {TOLERATE_PPM, 20000, 1, true, 100, 0},
+	    {TOLERATE_NONE, 7, true, true, 100, 0},
+	    {0, 7, true, true, 100, 0},
+	    {TOLERATE_COUNT, 7, true, false, 100, 7},
+	    {TOLERATE_COUNT, 7, false, true, 100, 0},
+	    {TOLERATE_PPM, 20000, true, false, 100, UINT64_MAX},
+	    {TOLERATE_PPM, 20000, true, true, 100, 2},
+	    {TOLERATE_PPM, 20000, true, true, 149, 2},
+	    {TOLERATE_PPM, 20000, true, true, 49, 0},
+	    {TOLERATE_PPM, 1000000, true, true, SHARDS_MAX, SHARDS_MAX},
+	    {TOLERATE_PPM, UINT64_MAX, true, true, SHARDS_MAX, SHARDS_MAX},
+	    {TOLERATE_PPM, 999999, true, true, SHARDS_MAX, 4294963000},
+	    {TOLERATE_PPM, 20000, false, true, 100, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		struct policy p = {.tolerate_kind = cases[i].kind, .tolerate = cases[i].tolerate};
 
-		cr_assert_eq(tolerated(&p, cases[i].phase, cases[i].sealed, cases[i].shards), cases[i].want,
-			     "case %zu", i);
+		cr_assert_eq(tolerated(&p, cases[i].is_shards, cases[i].sealed, cases[i].shards),
+			     cases[i].want, "case %zu", i);
 	}
 }
 

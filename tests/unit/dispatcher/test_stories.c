@@ -172,6 +172,58 @@ Test(story, gather_waits_for_history_and_ends_the_job)
 	kit_close(&k);
 }
 
+Test(story, a_plan_phase_writes_the_items_of_the_shards)
+{
+	struct view_job v;
+	uint64_t job;
+
+	kit_open(&k);
+	k.auto_history = false;
+	kit_register(&k, 0, 9000);
+	job = kit_submit(&k, (struct kit_job){.plan_phase = true, .planner = PLANNER_LINES, .gather = true});
+	v = kit_view(&k, job);
+	cr_assert_eq(v.word, JOB_WORD_PLANNING);
+	cr_assert_eq(v.counts.shards, 1);
+	cr_assert_eq(v.first_shards, 0, "nothing is planned yet");
+	kit_done(&k, 0, &k.workers[0].leases[0]);
+	cr_assert_eq(kit_view(&k, job).word, JOB_WORD_PLANNING);
+	cr_assert_eq(k.plans, 0, "history does not know yet who wrote the items");
+	kit_history(&k);
+	cr_assert_eq(k.plans, 1);
+	cr_assert_eq(k.plan.phase, 1);
+	cr_assert_eq(k.plan.planner, PLANNER_LINES);
+	k.auto_history = true;
+	kit_step(&k, INPUT_PIECE,
+		 &(struct input_piece){.job = job, .phase = 1, .count = 2, .blob = BYTES_LIT("b")});
+	kit_step(&k, INPUT_SEALED, &(struct input_sealed){.job = job, .phase = 1});
+	cr_assert_eq(kit_view(&k, job).word, JOB_WORD_RUNNING);
+	for (uint32_t n = 1; n < k.workers[0].lease_count; n++)
+		kit_done(&k, 0, &k.workers[0].leases[n]);
+	cr_assert_eq(k.ended.state, JOB_SUCCEEDED);
+	cr_assert_eq(k.ended.shards, 2, "the plan's own shard is none of the job's");
+	cr_assert_eq(k.ended.done, 2);
+	cr_assert_eq(k.ended.shards_phase, 1);
+	cr_assert_eq(k.ended.phase, 2);
+	kit_close(&k);
+}
+
+Test(story, a_plan_phase_that_fails_ends_the_job_without_shards)
+{
+	kit_open(&k);
+	kit_register(&k, 0, 9000);
+	kit_submit(&k, (struct kit_job){.plan_phase = true,
+					.planner = PLANNER_LINES,
+					.attempts = 1,
+					.tolerate_kind = TOLERATE_COUNT,
+					.tolerate = 5});
+	kit_failed(&k, 0, &k.workers[0].leases[0], FAILURE_EXIT, 3);
+	cr_assert_eq(k.ended.state, JOB_FAILED, "what is tolerated is dead shards, not a dead plan");
+	cr_assert_eq(k.ended.shards, 0);
+	cr_assert_eq(k.ended.dead, 0);
+	cr_assert(strncmp((const char *)k.ended.why.data, "plan: 1 dead", 12) == 0);
+	kit_close(&k);
+}
+
 Test(story, a_cancelled_job_is_killed_and_what_still_comes_is_late)
 {
 	struct view_counters c;

@@ -218,6 +218,48 @@ Test(definition, every_key_lands_in_its_field)
 	definition_destroy(d);
 }
 
+Test(definition, items_of_a_command_make_a_plan_phase)
+{
+	static const char text[] =
+	    "version: 1\nname: a\nretry: {attempts: 7}\ntolerate: 2\n"
+	    "shard: {items: {json-lines: {exec: [probe, '{{event.object}}'], timeout: 5m}}}\n"
+	    "run: {exec: [cut, '{{shard.item}}']}\ngather: {exec: [join]}\n";
+	static const char *const bad[][2] = {
+	    {"{runner: [x]}", "a command that makes items is an exec: it runs once"},
+	    {"{exec: [x], input: stdin}",
+	     "expected none, since what makes the items has no shard yet, found \"stdin\""},
+	    {"{exec: [x, '{{shard.index}}']}", NULL},
+	    {"{}", "the items' command needs exec or runner, and not both"},
+	};
+	struct definition *d = parse(bytes_of(text)), *again = parse(d->body.text);
+	const struct phase_def *phases = d->body.phases.items;
+
+	cr_assert_eq(d->body.phases.count, 3);
+	cr_expect_eq(d->body.items_planner, PLANNER_JSON_LINES);
+	expect_text(phases[0].name, "plan");
+	expect_text(phases[0].run.argv.items[0].text, "probe");
+	cr_expect_eq(phases[0].policy.timeout_us, 300 * USEC_PER_SEC);
+	cr_expect_eq(phases[0].policy.attempts_max, 7);
+	cr_expect_eq(phases[0].policy.tolerate_kind, TOLERATE_NONE);
+	expect_text(phases[1].name, "shards");
+	cr_expect_eq(phases[1].policy.tolerate, 2);
+	expect_text(phases[2].name, "gather");
+	cr_expect(bytes_equal(again->body.sha256, d->body.sha256), "canonical text is its own");
+	definition_destroy(again);
+	definition_destroy(d);
+	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+		struct buf yaml = {0};
+		struct error e = {0};
+
+		buf_printf(&yaml, "version: 1\nname: a\nrun: {exec: [x]}\nshard: {items: {lines: %s}}\n",
+			   bad[i][0]);
+		cr_expect_lt(definition_parse(buf_bytes(&yaml), "a.yaml", NULL, &d, &e), 0, "%s", bad[i][0]);
+		if (bad[i][1] != NULL)
+			cr_expect_str_eq(e.what, bad[i][1]);
+		buf_fini(&yaml);
+	}
+}
+
 Test(definition, typical_mistakes_are_told_in_these_words)
 {
 	static const char *const bad[] = {

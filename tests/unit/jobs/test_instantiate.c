@@ -162,6 +162,12 @@ Test(instantiate, counts_and_items_need_no_event)
 	cr_expect_eq(job.plan.shard_count, 2);
 	expect_bytes(job.plan.items.items[1].text, "b");
 
+	define(RUN "shard: {items: {lines: {exec: [ls]}}}");
+	job = instantiate(NULL);
+	cr_expect_eq(job.planner, PLANNER_PURE);
+	cr_expect_eq(job.plan.kind, PLAN_COUNT, "first the command runs, as one shard");
+	cr_expect_eq(job.plan.shard_count, 1);
+
 	define(RUN);
 	cr_expect_eq(instantiate(NULL).plan.shard_count, 1);
 }
