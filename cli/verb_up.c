@@ -7,11 +7,13 @@ static const struct options_spec spec = {
     .program = "shardmill up",
     .synopsis = "[OPTION]...",
     .summary = "run a dispatcher, a scaler and workers on this machine",
-    .details = "No configuration is needed: state, keys and sockets are made on first use. It keeps the "
-	       "daemons running, and shows what goes on when stdout is a terminal.\n\n"
-	       "Ctrl-C or SIGTERM stops all of it in order: workers finish what they run. A second one ends "
-	       "what they run, a third one kills. When `up` itself is killed, the daemons go on, and a new "
-	       "`up` for the same state directory takes them over.",
+    .details =
+	"No configuration is needed: state, keys, sockets, the library's rules and a bucket are made on "
+	"first use: a FASTQ file that is moved into the bucket starts fastq-qc. It keeps the "
+	"daemons running, and shows what goes on when stdout is a terminal.\n\n"
+	"Ctrl-C or SIGTERM stops all of it in order: workers finish what they run. A second one ends "
+	"what they run, a third one kills. When `up` itself is killed, the daemons go on, and a new "
+	"`up` for the same state directory takes them over.",
     .scopes = PARAM_SCOPE_UP,
 };
 

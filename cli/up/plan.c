@@ -121,6 +121,10 @@ int up_plan_init(struct up_plan *plan, const struct params *params, struct error
 	plan->output_dir = place_of(plan, PARAM_OUTPUT_DIR, "output");
 	plan->logs_dir = join(plan->state_dir, "logs");
 	plan->records_dir = join(plan->state_dir, "providers/local");
+	if (!params_is_set(params, PARAM_RULES_DIR))
+		plan->rules_dir = join(plan->state_dir, "rules");
+	if (!params_is_set(params, PARAM_BUCKET))
+		plan->bucket_dir = join(plan->state_dir, "bucket");
 	plan->listen = listen_address(plan);
 	rc = up_connect_address(plan->listen, &plan->connect, reterr);
 	if (rc < 0)
@@ -136,6 +140,8 @@ void up_plan_fini(struct up_plan *plan)
 	free(plan->output_dir);
 	free(plan->logs_dir);
 	free(plan->records_dir);
+	free(plan->rules_dir);
+	free(plan->bucket_dir);
 	free(plan->listen);
 	free(plan->connect);
 	*plan = (struct up_plan){0};
@@ -197,19 +203,20 @@ void up_command_init(struct up_command *c, const struct up_plan *plan, const cha
 	    {PARAM_STATE_DIR, plan->state_dir}, {PARAM_API_SOCKET, plan->api_socket},
 	    {PARAM_KEYS_DIR, plan->keys_dir},	{PARAM_OUTPUT_DIR, plan->output_dir},
 	    {PARAM_LISTEN, plan->listen},	{PARAM_CONNECT, plan->connect},
+	    {PARAM_RULES_DIR, plan->rules_dir}, {PARAM_BUCKET, plan->bucket_dir},
 	};
 
 	*c = (struct up_command){0};
 	add(c, NULL, program);
 	for (size_t i = 0; i < ARRAY_LENGTH(places); i++)
-		if (param_info(places[i].id)->scopes & scope)
+		if (places[i].value != NULL && (param_info(places[i].id)->scopes & scope))
 			add(c, param_info(places[i].id)->name, places[i].value);
 	for (unsigned id = 0; id < PARAM_COUNT; id++) {
 		const struct param_info *info = param_info(id);
 		bool placed = false;
 
 		for (size_t i = 0; i < ARRAY_LENGTH(places); i++)
-			placed = placed || places[i].id == id;
+			placed = placed || (places[i].id == id && places[i].value != NULL);
 		if (!placed && (info->scopes & scope) && (info->scopes & PARAM_SCOPE_UP) &&
 		    params_is_set(plan->params, id))
 			add_said(c, plan->params, id);

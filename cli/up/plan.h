@@ -9,8 +9,9 @@
 struct up_plan {
 	const struct params *params;
 	char *state_dir, *api_socket, *keys_dir, *output_dir, *logs_dir, *records_dir;
-	char *listen;  /* the dispatcher's */
-	char *connect; /* the workers' way to it */
+	char *rules_dir, *bucket_dir; /* NULL: it was said which */
+	char *listen;		      /* the dispatcher's */
+	char *connect;		      /* the workers' way to it */
 };
 
 /* A command line: NULL-terminated, each text its own. */

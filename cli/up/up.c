@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/keys.h"
 #include "base/statedir.h"
+#include "cli/up/library.h"
 
 #define READY_POLL_US (20 * USEC_PER_MSEC)
 #define VIEW_POLL_US USEC_PER_SEC
@@ -53,6 +54,18 @@ static int hold_lock(struct up *up, struct error *reterr)
 	return rc;
 }
 
+/* Where nobody said: the library's rules, and a bucket that they watch. */
+static int fill_defaults(struct up *up, struct error *reterr)
+{
+	int rc = 0;
+
+	if (up->plan.rules_dir != NULL)
+		rc = library_fill(up->plan.rules_dir, &up->library_rules, reterr);
+	if (rc == 0 && up->plan.bucket_dir != NULL)
+		rc = fs_make_dirs(up->plan.bucket_dir, 0755, reterr);
+	return rc;
+}
+
 static off_t size_of(const char *path)
 {
 	struct stat st;
@@ -74,6 +87,8 @@ static int prepare(struct up *up, struct error *reterr)
 	if (rc == 0)
 		rc = hold_lock(up, reterr);
 	if (rc == 0)
+		rc = fill_defaults(up, reterr);
+	if (rc == 0)
 		rc = fs_make_dirs(plan->logs_dir, 0755, reterr);
 	if (rc == 0)
 		rc = fs_make_dirs(plan->keys_dir, 0700, reterr);
@@ -89,6 +104,7 @@ static int prepare(struct up *up, struct error *reterr)
 	up->scaler_log_offset = size_of(up->scaler_log);
 	up->view.log_offset = up->scaler_log_offset;
 	up_export_worker_params(plan->params);
+	library_extend_path();
 	up_command_init(&up->dispatcher_command, plan, up->dispatcher_program, PARAM_SCOPE_DISPATCHER);
 	up_command_init(&up->scaler_command, plan, up->scaler_program, PARAM_SCOPE_SCALER);
 	return rc;

@@ -1,8 +1,8 @@
 /* `shardmill up`: everything on one machine, started, watched, and stopped in order.
  *
- * The map: plan.c what is started, with which options · daemon.c one daemon that is kept running ·
- * up.c the start and the life · stop.c the end: scaler, then workers by draining, then dispatcher ·
- * view.c what a person sees meanwhile. */
+ * The map: plan.c what is started, with which options · library.c the rules that ship · daemon.c one daemon
+ * that is kept running · up.c the start and the life · stop.c the end: scaler, then workers by draining, then
+ * dispatcher · view.c what a person sees meanwhile. */
 #pragma once
 
 #include "base/http_client.h"
@@ -34,7 +34,8 @@ struct up {
 	struct up_plan plan;
 	struct loop *loop;
 	int lock_fd;
-	bool new_state; /* the state directory was made by us */
+	bool new_state;	      /* the state directory was made by us */
+	size_t library_rules; /* copied into its rules just now */
 	char dispatcher_program[UP_PATH_BYTES], scaler_program[UP_PATH_BYTES];
 	char dispatcher_lock[UP_PATH_BYTES], scaler_lock[UP_PATH_BYTES];
 	char dispatcher_log[UP_PATH_BYTES], scaler_log[UP_PATH_BYTES];

@@ -48,7 +48,7 @@ void up_view_fini(struct up *up)
 void up_say_welcome(struct up *up)
 {
 	const struct up_plan *p = &up->plan;
-	const char *rules = params_text(p->params, PARAM_RULES_DIR);
+	const char *rules = p->rules_dir != NULL ? p->rules_dir : params_text(p->params, PARAM_RULES_DIR);
 	const char *option = "", *place = ""; /* the command finds the default state directory by itself */
 
 	if (params_is_set(p->params, PARAM_API_SOCKET)) {
@@ -64,8 +64,13 @@ void up_say_welcome(struct up *up)
 	up_say(up, "  API      %s", p->api_socket);
 	up_say(up, "  results  %s", p->output_dir);
 	up_say(up, "  logs     %s", p->logs_dir);
-	if (rules[0] != '\0')
+	if (up->library_rules > 0)
+		up_say(up, "  rules    %s (new: %zu from the library, yours to change)", rules,
+		       up->library_rules);
+	else if (rules[0] != '\0')
 		up_say(up, "  rules    %s", rules);
+	if (p->bucket_dir != NULL)
+		up_say(up, "  bucket   %s: each new file is an event", p->bucket_dir);
 	for (size_t i = 0; i < params_list_count(p->params, PARAM_BUCKET); i++)
 		up_say(up, "  bucket   %s: each new file is an event",
 		       params_list_at(p->params, PARAM_BUCKET, i));

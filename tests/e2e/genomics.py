@@ -32,7 +32,7 @@ def main():
         os.mkdir(rules)
         rule = open(RULE).read()
         for n, size in enumerate(SIZES):  # one rule a size, each for its own file
-            text = rule.replace("64MiB\n", size + "\n", 1).replace("{suffix: .fastq}, {suffix: .fq}", "{suffix: .%d.fastq}" % n)
+            text = rule.replace("16MiB\n", size + "\n", 1).replace("{suffix: .fastq}, {suffix: .fq}", "{suffix: .%d.fastq}" % n)
             text = text.replace("name: fastq-qc", "name: fastq-qc-%d" % n)
             assert "bytes: %s" % size in text
             with open(os.path.join(rules, "%d.yaml" % n), "w") as f:

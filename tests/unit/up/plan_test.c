@@ -46,7 +46,10 @@ Test(up_plan, nothing_said_is_enough)
 	up_command_init(&c, &plan, "/bin/d", PARAM_SCOPE_DISPATCHER);
 	cr_expect_str_eq(c.argv[0], "/bin/d");
 	cr_expect_null(c.argv[c.count]);
-	cr_expect_eq(c.count, 6, "found %zu: only where things are", c.count);
+	cr_expect_eq(c.count, 8, "found %zu: only where things are", c.count);
+	cr_expect_str_eq(plan.rules_dir + strlen(plan.state_dir), "/rules");
+	cr_expect_str_eq(plan.bucket_dir + strlen(plan.state_dir), "/bucket");
+	cr_expect(speaks_of(&c, "--rules-dir") && speaks_of(&c, "--bucket"));
 	cr_expect_not(speaks_of(&c, "--init"), "up makes the state directory itself");
 	up_command_fini(&c);
 	up_plan_fini(&plan);
