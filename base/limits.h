@@ -28,6 +28,7 @@
 #define ITEM_BYTES_MAX (64 * KIB)	/* one item of an items plan */
 #define RECORD_BYTES_MAX (1 * MIB)	/* record_max: how far a record border is searched */
 #define JOB_STATE_BYTES_MAX (256 * MIB) /* a phase whose sets pass this pauses its job */
+#define JOBS_LIVE_MAX 67108864		/* not ended, waiting ones too: 17 GB of rows */
 #define CHAIN_DEPTH_MAX 16		/* jobs started by jobs started by … */
 #define ATTEMPTS_MAX 100
 #define CRASHES_MAX 5 /* workers a shard may take with it before it is dead */

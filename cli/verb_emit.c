@@ -84,7 +84,7 @@ static void add_event(struct buf *out, json_t *event)
 	if (duplicate)
 		buf_printf(out, "was known already; ");
 	if (json_array_size(jobs) == 0)
-		buf_printf(out, "%s", json_array_size(errors) > 0 ? "starts no job" : "no rule matches it");
+		buf_printf(out, "no rule matches it");
 	else
 		buf_printf(out, "%s job%s", duplicate ? "it started" : "starts",
 			   json_array_size(jobs) == 1 ? "" : "s");
@@ -97,7 +97,10 @@ static void add_event(struct buf *out, json_t *event)
 
 		buf_printf(out, "  rule ");
 		human_text(out, bytes_of(cli_text(error, "rule")), false);
-		buf_printf(out, ": ");
+		if (json_is_integer(json_object_get(error, "job")))
+			buf_printf(out, ": job %" PRIu64 " failed at once: ", cli_number(error, "job"));
+		else
+			buf_printf(out, ": its job failed at once: ");
 		human_text(out, bytes_of(cli_text(inner, "where")), false);
 		buf_printf(out, "%s", cli_text(inner, "where")[0] != '\0' ? ": " : "");
 		human_text(out, bytes_of(cli_text(inner, "message")), false);
@@ -112,6 +115,7 @@ static int emit(struct cli *cli, const struct emit_options *o, struct error *ret
 	struct client_answer answer;
 	struct buf body = {0}, out = {0};
 	json_t *event;
+	bool failed = false;
 	size_t i;
 	int r = read_event(cli, o, &body, reterr);
 
@@ -123,13 +127,17 @@ static int emit(struct cli *cli, const struct emit_options *o, struct error *ret
 		return r;
 	if (cli->json)
 		cli_print_json(cli, &answer);
-	json_array_foreach(json_object_get(answer.json, "events"), i, event) if (!cli->json)
-	    add_event(&out, event);
+	json_array_foreach(json_object_get(answer.json, "events"), i, event)
+	{
+		failed |= json_array_size(json_object_get(event, "errors")) > 0;
+		if (!cli->json)
+			add_event(&out, event);
+	}
 	if (!cli->json && json_array_size(json_object_get(answer.json, "events")) == 0)
 		buf_printf(&out, "it holds no event\n");
 	cli_print(&out);
 	client_answer_fini(&answer);
-	return 0;
+	return failed ? CLI_EXIT_JOB_FAILED : CLI_EXIT_FINE;
 }
 
 int verb_emit(int argc, char **argv)
@@ -152,7 +160,10 @@ int verb_emit(int argc, char **argv)
 	    .summary = "offer an event to the rules",
 	    .details =
 		"FILE holds an event of EventBridge's form, an S3 notification, or a CloudEvent, as JSON.\n"
-		"Without FILE the event is made of --source, --detail-type and --detail.",
+		"Without FILE the event is made of --source, --detail-type and --detail.\n"
+		"It exits with 1 when the event was taken but a rule that it matches could not make a job "
+		"that\n"
+		"runs of it: that job is there, and has failed with the reason.",
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};

@@ -20,7 +20,11 @@ static void add_row(struct table *t, json_t *rule)
 	table_add_text(t, STYLE_NONE, cli_text(rule, "file"));
 	table_add_text(t, STYLE_NONE, human_count(cli_number(rule, "matched"), text, sizeof(text)));
 	table_add(t, STYLE_DIM, "%.12s", cli_text(rule, "definition"));
-	if (json_is_object(error))
+	if (cli_text(error, "event")[0] != '\0')
+		table_add(t, STYLE_BAD, "event %s at %s: %s%s%s", cli_text(error, "event"),
+			  cli_text(error, "time"), cli_text(error, "where"),
+			  cli_text(error, "where")[0] != '\0' ? ": " : "", cli_text(error, "message"));
+	else if (json_is_object(error))
 		table_add(t, STYLE_BAD, "%s%s%s", cli_text(error, "where"),
 			  cli_text(error, "where")[0] != '\0' ? ": " : "", cli_text(error, "message"));
 	else

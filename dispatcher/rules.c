@@ -17,7 +17,7 @@
 
 /* Editors write in several steps: look when it is quiet. */
 #define QUIET_US (100 * USEC_PER_MSEC)
-/* A rule that makes no jobs may be matched a thousand times a second. */
+/* A rule whose jobs cannot be run may be matched a thousand times a second. */
 #define TELL_EVERY_US USEC_PER_SEC
 
 struct rule {
@@ -26,6 +26,8 @@ struct rule {
 	struct definition *definition;
 	struct error error;
 	struct error job_error;
+	char job_error_event[RULE_EVENT_BYTES_MAX];
+	usec_t job_error_wall_us;
 	usec_t told_us; /* of job_error, to the log */
 	uint64_t matched;
 	bool present; /* in the listing that is being read */
@@ -287,7 +289,9 @@ void rules_at(const struct rules *r, size_t index, struct rule_view *ret)
 				  .definition = rule->definition,
 				  .error = &rule->error,
 				  .matched = rule->matched,
-				  .job_error = &rule->job_error};
+				  .job_error = &rule->job_error,
+				  .job_error_event = rule->job_error_event,
+				  .job_error_wall_us = rule->job_error_wall_us};
 }
 
 const struct definition *rules_match(struct rules *r, const struct event *e, size_t *cursor)
@@ -303,15 +307,18 @@ const struct definition *rules_match(struct rules *r, const struct event *e, siz
 	return NULL;
 }
 
-void rules_note_error(struct rules *r, size_t cursor, const struct error *e)
+void rules_note_error(struct rules *r, size_t cursor, const char *event, const struct error *e)
 {
 	struct rule *rule = &r->items[cursor - 1];
 	char line[ERROR_LINE_MAX];
 
 	rule->job_error = *e;
+	rule->job_error_wall_us = clock_wall_us();
+	snprintf(rule->job_error_event, sizeof(rule->job_error_event), "%s", event);
 	if (clock_mono_us() - rule->told_us < TELL_EVERY_US)
 		return;
 	rule->told_us = clock_mono_us();
-	log_warn("an event matched a rule but made no job", log_text("file", rule->file),
+	log_warn("an event matched a rule, but its job cannot be run: it has failed",
+		 log_text("file", rule->file), log_text("event", rule->job_error_event),
 		 log_error_field(e, line, sizeof(line)));
 }

@@ -16,17 +16,21 @@ void rules_reload(struct rules *r);
 
 size_t rules_count(const struct rules *r);
 
+#define RULE_EVENT_BYTES_MAX 256
+
 struct rule_view {
 	const char *file;
 	const struct definition *definition; /* the last good version; NULL = there never was one */
 	const struct error *error;	     /* of the file as it is now; code ERR_OK = none */
 	uint64_t matched;
-	const struct error *job_error; /* the last event that matched and made no job */
+	const struct error *job_error; /* of the last event that matched and of which no job could be run */
+	const char *job_error_event;   /* its id, cut to RULE_EVENT_BYTES_MAX; "" = none */
+	usec_t job_error_wall_us;
 };
 void rules_at(const struct rules *r, size_t index, struct rule_view *ret);
 
 /* The next rule that the event matches, at or after *cursor (0 at first), which moves behind it; NULL at
  * the end. Borrowed until the loop's next turn. */
 const struct definition *rules_match(struct rules *r, const struct event *e, size_t *cursor);
-/* The rule that rules_match gave last made no job of it. */
-void rules_note_error(struct rules *r, size_t cursor, const struct error *e);
+/* The rule that rules_match gave last cannot make a job that runs of the event with this id. */
+void rules_note_error(struct rules *r, size_t cursor, const char *event, const struct error *e);

@@ -29,18 +29,60 @@ static void post_destroy(void *state)
 	free(p);
 }
 
+/* The jobs of an event have numbers in a row: errors name theirs, unless it is a repeat's. */
+static void name_failed_jobs(json_t *result)
+{
+	json_t *first = json_array_get(json_object_get(result, "jobs"), 0), *error;
+	bool known = first != NULL && !json_is_true(json_object_get(result, "duplicate"));
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "errors"), i, error)
+	{
+		json_int_t at = json_integer_value(json_object_get(error, "job"));
+
+		json_object_set_new(error, "job",
+				    known ? json_integer(json_integer_value(first) + at) : json_null());
+	}
+}
+
 static void post_close(struct post *p)
 {
 	struct request *r = p->request;
+	json_t *result;
+	size_t i;
 
 	if (--p->open > 0)
 		return;
+	json_array_foreach(p->events, i, result) name_failed_jobs(result);
 	if (p->failed)
-		request_fail_status(
-		    r, p->error.code == ERR_BUSY ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_SERVICE_UNAVAILABLE,
-		    &p->error);
+		request_fail(r, &p->error);
 	else
 		request_answer(r, MHD_HTTP_OK, json_pack("{s:O}", "events", p->events));
+}
+
+static bool is_final(enum error_code code)
+{
+	return code != ERR_BUSY && code != ERR_MEMORY && code != ERR_CLOSED;
+}
+
+/* One answer for the body: what no repetition can mend comes before what one can. */
+static void note_refusal(const struct post_event *pe, const struct dispatcher_reply *reply)
+{
+	struct post *p = pe->post;
+
+	if (p->failed && (is_final(p->error.code) || !is_final(reply->code)))
+		return;
+	p->failed = true;
+	error_set(&p->error, reply->code, "%s", reply->why);
+	if (json_is_string(json_object_get(pe->result, "id")))
+		error_where(&p->error, "event %.200s", json_string_value(json_object_get(pe->result, "id")));
+	if (is_final(reply->code))
+		error_help(&p->error,
+			   "this event is never taken: leave it out, or change the rules that it "
+			   "matches; other events of the body were taken, and are not taken twice");
+	else
+		error_help(&p->error, "send it again: what was taken already is not taken twice%s",
+			   reply->code == ERR_BUSY ? "; the dispatcher's --jobs-max is the bound" : "");
 }
 
 static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
@@ -50,11 +92,8 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 	json_t *jobs = json_object_get(pe->result, "jobs");
 
 	(void)s;
-	if (reply->code != ERR_OK && !p->failed) {
-		p->failed = true;
-		error_set(&p->error, reply->code, "%s", reply->why);
-		error_help(&p->error, "send it again: what was taken already is not taken twice");
-	}
+	if (reply->code != ERR_OK)
+		note_refusal(pe, reply);
 	json_object_set_new(pe->result, "duplicate", json_boolean(reply->duplicate));
 	for (uint32_t i = 0; reply->code == ERR_OK && i < reply->job_count; i++)
 		json_array_append_new(jobs, json_integer((json_int_t)(reply->job + i)));
@@ -70,6 +109,7 @@ static json_t *errors_json(const struct intake_result *result)
 		json_t *outer = json_of_error(&result->list[i].error);
 
 		json_object_set_new(outer, "rule", json_of_bytes(bytes_of(result->list[i].rule)));
+		json_object_set_new(outer, "job", json_integer(result->list[i].job)); /* among them, yet */
 		json_array_append_new(list, outer);
 	}
 	return list;
@@ -105,8 +145,7 @@ void api_events(struct request *r)
 	int rc = server_has_room(r->server, &e);
 
 	if (rc < 0) {
-		request_fail_status(
-		    r, rc == ERR_BUSY ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_SERVICE_UNAVAILABLE, &e);
+		request_fail_room(r, &e);
 		return;
 	}
 	if (events_read(buf_bytes(&r->body), clock_wall_us(), &list, &e) < 0) {

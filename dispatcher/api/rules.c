@@ -16,7 +16,7 @@ static json_t *error_or_null(const struct error *e)
 
 static json_t *rule_json(const struct rule_view *v)
 {
-	json_t *value = json_object();
+	json_t *value = json_object(), *error;
 	const struct definition *d = v->definition;
 
 	json_object_set_new(value, "name", d != NULL ? json_of_bytes(d->body.name) : json_null());
@@ -24,7 +24,12 @@ static json_t *rule_json(const struct rule_view *v)
 	json_object_set_new(value, "definition", d != NULL ? json_of_hex(d->body.sha256) : json_null());
 	json_object_set_new(value, "error", error_or_null(v->error));
 	json_object_set_new(value, "matched", json_integer((json_int_t)v->matched));
-	json_object_set_new(value, "job_error", error_or_null(v->job_error));
+	error = error_or_null(v->job_error);
+	if (json_is_object(error)) {
+		json_object_set_new(error, "event", json_of_bytes(bytes_of(v->job_error_event)));
+		json_object_set_new(error, "time", json_of_time(v->job_error_wall_us));
+	}
+	json_object_set_new(value, "job_error", error);
 	return value;
 }
 

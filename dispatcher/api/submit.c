@@ -250,6 +250,10 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 	(void)s;
 	if (reply->code != ERR_OK) {
 		error_set(&e, reply->code, "%s", reply->why);
+		if (reply->code == ERR_BUSY)
+			error_help(
+			    &e,
+			    "send it again when jobs have ended; the dispatcher's --jobs-max is the bound");
 		request_fail(r, &e);
 		return;
 	}
@@ -300,8 +304,7 @@ void api_submit(struct request *r)
 	int rc = server_has_room(r->server, &e);
 
 	if (rc < 0) {
-		request_fail_status(
-		    r, rc == ERR_BUSY ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_SERVICE_UNAVAILABLE, &e);
+		request_fail_room(r, &e);
 		return;
 	}
 	u.body = request_object(r);

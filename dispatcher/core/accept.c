@@ -6,6 +6,12 @@
 #include "dispatcher/core/timers.h"
 #include "jobs/plan.h"
 
+/* Of a job's record, its values aside. */
+#define JOB_BYTES 512u
+/* Below this, as counted roughly, what is accepted certainly fits. */
+#define ACCEPT_LOOK_BYTES (512 * KIB)
+#define ACCEPT_BYTES_MAX (FRAME_BYTES_MAX - 64 * KIB)
+
 static uint64_t item_lsn(const struct dispatcher_core *core, const struct dedup_item *item)
 {
 	uint64_t lsn = (core->d.last_lsn & ~(uint64_t)UINT32_MAX) | item->lsn_low;
@@ -24,7 +30,7 @@ static const struct definition_body *find_body(const struct input_accept *in, st
 }
 
 static int check_job(struct dispatcher_core *core, const struct input_accept *in, const struct new_job *j,
-		     struct error *reterr)
+		     bool failed, struct error *reterr)
 {
 	const struct definition *def = definition_find(&core->d.definitions, j->definition);
 
@@ -39,6 +45,8 @@ static int check_job(struct dispatcher_core *core, const struct input_accept *in
 			  core->config.chain_depth_max);
 		return error_help(reterr, "look for a rule that matches the events of its own jobs");
 	}
+	if (failed) /* no shard of it is ever asked for */
+		return 0;
 	if (j->planner < PLANNER_PURE || j->planner > PLANNER_JSON_LINES)
 		return error_set(reterr, ERR_INVALID, "expected planner %s", planner_kind_names());
 	if (j->planner == PLANNER_PURE)
@@ -50,22 +58,71 @@ static int check_job(struct dispatcher_core *core, const struct input_accept *in
 	return 0;
 }
 
+static int check_stillborn(const struct input_accept *in, struct error *reterr)
+{
+	for (uint32_t i = 0; i < in->failed.count; i++) {
+		const struct stillborn *f = &in->failed.items[i];
+
+		if (f->index >= in->jobs.count || (i > 0 && f->index <= in->failed.items[i - 1].index))
+			return error_set(reterr, ERR_INVALID, "expected the indices of jobs, in order");
+	}
+	return 0;
+}
+
+/* What is accepted in one step has to fit one frame of the journal. An input is at least as long as the
+ * records that it becomes. */
+static int check_size(const struct input_accept *in, struct error *reterr)
+{
+	struct buf text = {0};
+	size_t bytes = in->event.size;
+
+	for (uint32_t i = 0; i < in->definitions.count; i++)
+		bytes += in->definitions.items[i].text.size;
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		bytes += JOB_BYTES;
+		for (uint32_t v = 0; v < in->jobs.items[i].values.count; v++)
+			bytes += in->jobs.items[i].values.items[v].text.size;
+	}
+	if (bytes <= ACCEPT_LOOK_BYTES)
+		return 0;
+	codec_encode(codec_input_accept(), in, &text);
+	bytes = text.size + (size_t)in->jobs.count * JOB_BYTES;
+	buf_fini(&text);
+	if (bytes <= ACCEPT_BYTES_MAX)
+		return 0;
+	error_set(reterr, ERR_LIMIT,
+		  "the %u jobs that it starts take %zu bytes with their values, at most %llu fit",
+		  in->jobs.count, bytes, ACCEPT_BYTES_MAX);
+	return error_help(reterr, "let fewer rules match it, or have them name less of it");
+}
+
 static int check_accept(struct dispatcher_core *core, const struct input_accept *in, struct error *reterr)
 {
+	int rc;
+
+	if (in->jobs.count > core->config.jobs_max)
+		return error_set(reterr, ERR_LIMIT, "it starts %u jobs, at most %u may be live",
+				 in->jobs.count, core->config.jobs_max);
 	if (core->live_jobs + in->jobs.count > core->config.jobs_max) {
 		error_set(reterr, ERR_BUSY, "%llu jobs are live, at most %u are allowed",
 			  (unsigned long long)core->live_jobs, core->config.jobs_max);
 		return error_help(reterr, "try again later");
 	}
+	rc = check_stillborn(in, reterr);
+	if (rc == 0)
+		rc = check_size(in, reterr);
+	if (rc < 0)
+		return rc;
 	for (uint32_t i = 0; i < in->definitions.count; i++) {
-		int rc = definition_check(&in->definitions.items[i], reterr);
-
+		rc = definition_check(&in->definitions.items[i], reterr);
 		if (rc < 0)
 			return rc;
 	}
-	for (uint32_t i = 0; i < in->jobs.count; i++) {
-		int rc = check_job(core, in, &in->jobs.items[i], reterr);
+	for (uint32_t i = 0, f = 0; i < in->jobs.count; i++) {
+		bool failed = f < in->failed.count && in->failed.items[f].index == i;
 
+		f += failed;
+		rc = check_job(core, in, &in->jobs.items[i], failed, reterr);
 		if (rc < 0)
 			return rc;
 	}
@@ -124,6 +181,13 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 		if (jobs[i].due_wall_us <= core->wall_us)
 			jobs[i].due_wall_us = 0;
 	}
+	for (uint32_t i = 0; i < in->failed.count; i++) {
+		struct new_job *j = &jobs[in->failed.items[i].index];
+
+		j->planner = PLANNER_PURE; /* nothing is left to plan */
+		j->plan = (struct plan){.kind = PLAN_COUNT, .step = 1};
+		j->due_wall_us = 0;
+	}
 	if (in->key_hi != 0 || in->key_lo != 0)
 		dedup_place(&core->d.dedup, steady_us(core), core->config.dedup_window_us,
 			    core->config.dedup_max, &r.bucket_wall_us, &r.forget_before_us, &shortened_us);
@@ -174,5 +238,13 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 			core->held_jobs++;
 			timer_add(&core->held, row->due_wall_us, job);
 		}
+	}
+	/* In the same commit: nobody ever sees them live. */
+	for (uint32_t i = 0; i < in->failed.count; i++) {
+		const struct stillborn *f = &in->failed.items[i];
+		int size = f->why.size < WHY_BYTES_MAX ? (int)f->why.size : WHY_BYTES_MAX;
+
+		job_end(core, core->d.next_job - in->jobs.count + f->index, JOB_FAILED,
+			step_text(core, "%.*s", size, (const char *)f->why.data));
 	}
 }

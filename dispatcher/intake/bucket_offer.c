@@ -44,7 +44,7 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 	struct bucket *b = o->bucket;
 
 	(void)s;
-	if (reply->code == ERR_BUSY || reply->code == ERR_LIMIT)
+	if (reply->code == ERR_BUSY)
 		bucket_keep_below(b, o->changed_us);
 	else if (reply->code != ERR_OK)
 		log_error("a file starts nothing", log_text("bucket", b->name),

@@ -1,75 +1,113 @@
 #include "dispatcher/intake/intake.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "dispatcher/rules.h"
 #include "jobs/instantiate.h"
 
-static void note_error(struct server *s, const struct definition *d, size_t cursor, const struct error *e,
-		       struct intake_result *ret)
+#define WHY_TEXT_BYTES 512
+
+/* An event on its way into the core. */
+struct offering {
+	struct server *server;
+	const struct event *event;
+	struct intake_result *result;
+	struct arena arena;
+	struct definition_body *bodies;
+	struct new_job *jobs;
+	struct stillborn *failed;
+	uint32_t failed_count;
+};
+
+static struct bytes why_of(struct offering *o, const struct error *e)
 {
-	rules_note_error(s->rules, cursor, e);
-	if (ret->list != NULL && ret->errors < INTAKE_ERRORS_MAX) {
-		struct intake_error *note = &ret->list[ret->errors];
+	char text[WHY_TEXT_BYTES], line[ERROR_LINE_MAX];
+
+	snprintf(text, sizeof(text), "event %.100s cannot be run: %.380s", o->event->id,
+		 error_text(e, line, sizeof(line)));
+	return arena_copy(&o->arena, bytes_of(text));
+}
+
+static void note_error(struct offering *o, const struct definition *d, size_t cursor, const struct error *e)
+{
+	struct intake_result *result = o->result;
+
+	rules_note_error(o->server->rules, cursor, o->event->id, e);
+	if (result->list != NULL && result->errors < INTAKE_ERRORS_MAX) {
+		struct intake_error *note = &result->list[result->errors];
 		size_t size = d->body.name.size < NAME_BYTES_MAX ? d->body.name.size : NAME_BYTES_MAX;
 
 		memcpy(note->rule, d->body.name.data, size);
 		note->rule[size] = '\0';
+		note->job = result->jobs;
 		note->error = *e;
 	}
-	ret->errors++;
+	result->errors++;
+	o->failed = check_realloc(o->failed, o->failed_count + 1, sizeof(*o->failed));
+	o->failed[o->failed_count++] = (struct stillborn){.index = result->jobs, .why = why_of(o, e)};
 }
 
-static void accept(struct server *s, const struct event *e, struct dedup_key key,
-		   struct definition_body *bodies, struct new_job *jobs, uint32_t count, reply_fn *fn,
-		   void *arg)
+static void add_job(struct offering *o, const struct definition *d, size_t cursor)
+{
+	struct new_job job = {0};
+	struct error error = {0};
+	uint32_t at = o->result->jobs;
+
+	if (definition_instantiate(d, o->event, (struct bytes){0}, &o->arena, &job, &error) < 0) {
+		uint32_t depth = o->event->depth;
+
+		note_error(o, d, cursor, &error);
+		job = (struct new_job){.definition = d->body.sha256,
+				       .name = d->body.name,
+				       .priority = d->body.priority,
+				       .depth = depth < CHAIN_DEPTH_MAX ? depth : CHAIN_DEPTH_MAX};
+	}
+	o->bodies = check_realloc(o->bodies, at + 1, sizeof(*o->bodies));
+	o->jobs = check_realloc(o->jobs, at + 1, sizeof(*o->jobs));
+	o->bodies[at] = d->body;
+	o->jobs[at] = job;
+	o->result->jobs++;
+}
+
+static void accept(struct offering *o, struct dedup_key key, reply_fn *fn, void *arg)
 {
 	struct buf text = {0};
 	struct input_accept in = {.key_hi = key.hi, .key_lo = key.lo};
+	uint32_t count = o->result->jobs;
 
-	event_write(e, &text);
+	event_write(o->event, &text);
 	for (uint32_t i = 0; i < count; i++) {
-		jobs[i].event_id_hi = key.hi;
-		jobs[i].event_id_lo = key.lo;
+		o->jobs[i].event_id_hi = key.hi;
+		o->jobs[i].event_id_lo = key.lo;
 	}
-	in.definitions = (struct definition_body_list){bodies, count};
-	in.jobs = (struct new_job_list){jobs, count};
+	in.definitions = (struct definition_body_list){o->bodies, count};
+	in.jobs = (struct new_job_list){o->jobs, count};
+	in.failed = (struct stillborn_list){o->failed, o->failed_count};
 	in.event = buf_bytes(&text);
-	in.request = replies_expect(&s->replies, fn, arg);
-	server_step(s, INPUT_ACCEPT, &in);
+	in.request = replies_expect(&o->server->replies, fn, arg);
+	server_step(o->server, INPUT_ACCEPT, &in);
 	buf_fini(&text);
 }
 
 void intake_offer(struct server *s, const struct event *e, struct dedup_key key, reply_fn *fn, void *arg,
 		  struct intake_result *ret)
 {
+	struct offering o = {.server = s, .event = e, .result = ret};
 	const struct definition *d;
-	struct definition_body *bodies = NULL;
-	struct new_job *jobs = NULL;
-	struct arena arena;
 	size_t cursor = 0;
 
-	ret->matched = ret->jobs = ret->errors = 0;
-	arena_init(&arena, 0);
-	while ((d = rules_match(s->rules, e, &cursor)) != NULL) {
-		struct new_job job = {0};
-		struct error error = {0};
-
-		ret->matched++;
-		if (definition_instantiate(d, e, (struct bytes){0}, &arena, &job, &error) < 0) {
-			note_error(s, d, cursor, &error, ret);
-			continue;
-		}
-		bodies = check_realloc(bodies, ret->jobs + 1, sizeof(*bodies));
-		jobs = check_realloc(jobs, ret->jobs + 1, sizeof(*jobs));
-		bodies[ret->jobs] = d->body;
-		jobs[ret->jobs++] = job;
-	}
+	ret->jobs = ret->errors = 0;
+	arena_init(&o.arena, 0);
+	while ((d = rules_match(s->rules, e, &cursor)) != NULL)
+		add_job(&o, d, cursor);
 	if (ret->jobs > 0)
-		accept(s, e, key, bodies, jobs, ret->jobs, fn, arg);
-	free(bodies);
-	free(jobs);
-	arena_fini(&arena);
+		accept(&o, key, fn, arg);
+	free(o.bodies);
+	free(o.jobs);
+	free(o.failed);
+	arena_fini(&o.arena);
 }

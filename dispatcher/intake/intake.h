@@ -3,8 +3,11 @@
 
 #include "dispatcher/server/server.h"
 
+/* A rule that the event matched and whose job cannot be planned. The job is accepted all the same, and has
+ * failed with that reason in the same commit: so the event is accounted for. */
 struct intake_error {
 	char rule[NAME_BYTES_MAX + 1];
+	uint32_t job; /* among the jobs of the event */
 	struct error error;
 };
 
@@ -12,10 +15,9 @@ struct intake_error {
 
 /* What came of an event at once. */
 struct intake_result {
-	uint32_t matched;	   /* rules */
-	uint32_t jobs;		   /* handed to the core: fn will run. 0: the event is done with */
-	uint32_t errors;	   /* rules that it matched and that made no job: in the log, and these */
-	struct intake_error *list; /* INTAKE_ERRORS_MAX, or NULL when nobody wants to know */
+	uint32_t jobs; /* one for each rule that it matched, handed to the core: fn will run. 0: done with */
+	uint32_t errors;	   /* of these jobs, those that fail at once: in the log, and these */
+	struct intake_error *list; /* INTAKE_ERRORS_MAX of them, or NULL when nobody wants to know */
 };
 
 /* key 0,0: no deduplication. fn is called with the core's answer if ret->jobs > 0. */

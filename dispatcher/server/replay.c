@@ -50,6 +50,7 @@ static struct dispatcher_config config_of(const struct server *s)
 	    .prefetch_below_us = params_duration_us(p, PARAM_PREFETCH_BELOW),
 	    .dedup_window_us = params_duration_us(p, PARAM_DEDUP_WINDOW),
 	    .dedup_max = (uint32_t)params_int(p, PARAM_DEDUP_MAX),
+	    .jobs_max = (uint32_t)params_int(p, PARAM_JOBS_MAX),
 	};
 
 	CHECK(uuid_parse(bytes_of(s->state.cluster_id), &c.cluster) == 0);

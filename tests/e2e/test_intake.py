@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import subprocess
 import threading
 import time
 
@@ -90,17 +91,61 @@ class Http(MillCase):
         self.assertEqual(self.post(body)[0]["jobs"], [1])
         self.assertTrue(self.post(body)[0]["duplicate"])
 
-    def test_a_rule_that_makes_no_job_does_not_stop_the_others(self):
+    def test_a_rule_whose_job_cannot_be_run_leaves_a_failed_job_and_does_not_stop_the_others(self):
         self.rule("good")
         self.rule("bad", say="{{event.detail.missing}}")
+        self.rule("mourner", source="shardmill", kind="job.failed", say="{{event.detail.name}}")
         self.start()
         answer = self.post(event_of(1))[0]
-        self.assertEqual(len(answer["jobs"]), 1)
-        self.assertEqual(answer["errors"][0]["rule"], "bad")
-        self.assertIn("missing", json.dumps(answer["errors"][0]))
+        self.assertEqual(len(answer["jobs"]), 2)
+        error = answer["errors"][0]
+        self.assertEqual((error["rule"], error["job"] in answer["jobs"]), ("bad", True))
+        self.assertIn("missing", error["error"]["message"])
         told = {r["name"]: r for r in self.mill.api("GET", "/v1/rules")["rules"]}
         self.assertIsNone(told["good"]["job_error"])
-        self.assertIn("missing", json.dumps(told["bad"]["job_error"]))
+        self.assertEqual(told["bad"]["job_error"]["event"], "e-1")
+        self.assertRegex(told["bad"]["job_error"]["time"], r"^20\d\d-")
+        self.assertIn("missing", told["bad"]["job_error"]["message"])
+        for _ in range(2):  # also after kill -9
+            job = until(lambda: self.mill.job(error["job"]))
+            self.assertEqual((job["state"], job["name"]), ("failed", "bad"))
+            self.assertIn("e-1", job["why"])
+            self.assertIn("missing", job["why"])
+            mourner = until(lambda: self.jobs("?name=mourner"))
+            self.assertEqual(len(mourner), 1, "its end is an event, once")
+            again = self.post(event_of(1))[0]
+            self.assertEqual((again["duplicate"], again["jobs"]), (True, answer["jobs"]))
+            self.assertEqual(len(self.jobs()), 3)
+            self.mill.kill(self.mill.dispatcher)
+            self.mill.start_dispatcher(rules_dir=self.rules)
+
+    def test_emit_and_rules_tell_of_a_job_that_cannot_be_run(self):
+        self.rule("bad", say="{{event.detail.missing}}")
+        self.start()
+        emit = ["emit", "--source=test", "--detail-type=Thing", "--id=lame"]
+        done = self.shardmill(*emit)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("rule bad: job 1 failed at once", done.stdout)
+        self.assertIn("missing", done.stdout)
+        self.assertEqual(self.shardmill("emit", "--source=nobody", "--detail-type=Thing").returncode, 0)
+        done = self.shardmill(*emit, "--output=json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["events"][0]["jobs"]), (1, [1]))
+        self.assertIn("lame", self.shardmill("rules").stdout)
+        self.assertIn("missing", self.shardmill("show", "1").stdout)
+
+    def shardmill(self, *args):
+        return subprocess.run([self.mill.program("shardmill"), *args, "--api-socket=" + self.mill.socket],
+                              capture_output=True, text=True, timeout=60)
+
+    def test_an_event_that_starts_too_much_for_one_commit_is_refused_for_good(self):
+        for n in range(120):
+            self.rule("rule-%d" % n, say="{{event.detail.text}}")
+        self.start()
+        e = self.expect_error(400, "limit", "POST", "/v1/events", event_of(1, detail={"text": "x" * 100000}))
+        self.assertIn("e-1", e["where"])
+        self.assertIn("rules that it matches", e["help"])
+        self.assertEqual(len(self.post(event_of(2, detail={"text": "x" * 1000}))[0]["jobs"]), 120)
+        self.assertEqual(len(self.jobs("?limit=1000")), 120)
 
     def test_wrong_events_are_refused_in_words(self):
         self.rule("one")
@@ -199,6 +244,25 @@ class Bucket(MillCase):
         got = {self.mill.output(j["id"]) for j in self.jobs()}
         self.assertEqual(got, {name + b"\n" for name in names})
 
+    def test_a_file_of_which_nothing_can_be_run_is_a_failed_job_once(self):
+        self.make_dir("rules")
+        self.make_dir("bucket")
+        self.write("rules/lame.yaml", """version: 1
+name: lame
+on: [{pattern: {source: [shardmill.bucket]}}]
+run: {exec: [echo, "{{event.detail.nothing}}"]}
+""")
+        params = dict(rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms")
+        self.mill.start_dispatcher(**params)
+        self.write("bucket/a.txt", "1")
+        job = until(lambda: self.jobs("?state=failed"), 20)[0]
+        self.assertIn("nothing", job["why"])
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**params)
+        self.write("bucket/b.txt", "1")
+        until(lambda: len(self.jobs()) > 1, 20)
+        self.assertEqual([j["state"] for j in self.jobs()], ["failed", "failed"])
+
     def test_a_bucket_that_is_not_there_is_told(self):
         p = self.mill.start_dispatcher(wait=False, bucket=self.path("nowhere"))
         self.assertEqual(p.wait(20), 1)
@@ -228,6 +292,52 @@ run: {exec: [echo, "after {{event.detail.job}}"]}
         self.mill.kill(self.mill.dispatcher)
         self.mill.start_dispatcher(rules_dir=self.path("rules"), **FAST)
         self.assertEqual(len(self.jobs("?name=next")), 1)
+
+
+    def test_every_end_starts_its_follower_once_however_often_the_dispatcher_is_killed(self):
+        """Jobs succeed and fail; the dispatcher is killed around their ends, before the followers' starts."""
+        for state, kind in (("well", "job.succeeded"), ("ill", "job.failed")):
+            self.write("rules/%s.yaml" % state, """version: 1
+name: after-%s
+on:
+  - pattern:
+      source: [shardmill]
+      detail-type: [%s]
+      detail: {name: [{prefix: first-}]}
+run: {exec: [echo, "{{event.detail.job}} {{event.detail.state}}"]}
+""" % (state, kind))
+        quick = os.environ.get("MILL_TEST") == "quick"
+        rounds, seed = 4 if quick else 10, random.SystemRandom().randrange(1 << 32)
+        print("ends under fire: seed %d" % seed, flush=True)
+        rng, params, first = random.Random(seed), dict(rules_dir=self.path("rules"), **FAST), {}
+        self.mill.start_dispatcher(**params)
+        self.mill.start_worker(heartbeat="100ms")
+        for n in range(rounds):
+            ids = []
+            for m in range(6):
+                state = "failed" if m % 2 else "succeeded"
+                ids.append(self.mill.submit("version: 1\nname: first-%d-%d\nrun: {exec: [%s]}\nretry: {attempts: 1}\n"
+                                            % (n, m, "'false'" if m % 2 else "'true'")))
+                first[ids[-1]] = state
+            if n % 2 == 0:  # as soon as one has ended: others end, and follow, just then
+                self.mill.wait(ids[rng.randrange(len(ids))])
+            time.sleep(rng.uniform(0, 0.05))
+            self.mill.kill(self.mill.dispatcher)
+            self.mill.start_dispatcher(**params)
+        for job, state in first.items():
+            self.assertEqual(self.mill.wait(job)["state"], state)
+        followers = lambda: self.jobs("?limit=1000&name=after-well") + self.jobs("?limit=1000&name=after-ill")
+        until(lambda: len(followers()) >= len(first))
+        said = sorted(self.say_of(j["id"]) for j in followers())
+        self.assertEqual(said, sorted("%d %s\n" % item for item in first.items()))
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**params)
+        self.mill.submit("version: 1\nname: last\nrun: {exec: ['true']}\n")
+        self.assertEqual(len(followers()), len(first))
+
+    def say_of(self, job):
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        return self.mill.output(job).decode()
 
 
 class UnderFire(MillCase):

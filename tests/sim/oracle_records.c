@@ -283,9 +283,16 @@ uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j)
 	}
 }
 
+/* Nothing can be run of it: it fails in the commit that accepts it. */
+static bool is_stillborn(const struct oracle *o, const struct oracle_job *j)
+{
+	return j->second && o->scenario->jobs[j->sim_job].second_fails;
+}
+
 static bool has_right_to_fail(const struct oracle *o, const struct oracle_job *j)
 {
-	if (j->planner_failed || shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
+	if (is_stillborn(o, j) || j->planner_failed ||
+	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
 		return true;
 	return j->phase != j->shards_phase && shard_set_count(&j->phases[j->phase].dead) > 0;
 }
@@ -294,7 +301,7 @@ static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job
 {
 	const struct oracle_phase *last = &j->phases[j->phase];
 
-	if (!last->sealed || j->phase < j->shards_phase ||
+	if (is_stillborn(o, j) || !last->sealed || j->phase < j->shards_phase ||
 	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
 		return false;
 	if (j->phase == j->shards_phase)
@@ -309,7 +316,7 @@ static void check_end(struct oracle *o, const struct oracle_job *j, const struct
 	uint64_t done = shard_set_count(&shards->done), dead = shard_set_count(&shards->dead);
 	bool right = e->state == JOB_SUCCEEDED ? has_right_to_succeed(o, j)
 		     : e->state == JOB_FAILED  ? has_right_to_fail(o, j)
-					       : j->cancel_asked;
+					       : j->cancel_asked && !is_stillborn(o, j);
 
 	if (!right)
 		world_fail(o->world, "job %llu has no right to be %s (%.*s): %llu done, %llu dead of %u",

@@ -45,7 +45,8 @@ struct sim_job {
 	uint32_t crash_shard; /* this one kills its worker … */
 	uint32_t crash_times; /* … so often; 0 = never */
 	bool chains;	      /* its end starts another job */
-	bool event_has_two;   /* its event makes a second job as well */
+	bool event_has_two;   /* its event makes a second job as well … */
+	bool second_fails;    /* … that nothing can be run of: it has failed when it is accepted */
 };
 
 enum action_kind {

@@ -17,6 +17,7 @@ struct accept {
 	struct new_job jobs[2];
 	struct text_item values[2];
 	struct sim_job_value value[2];
+	struct stillborn failed;
 	uint8_t sha256[32];
 };
 
@@ -112,6 +113,10 @@ static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint64_t re
 	in.jobs.count = j->event_has_two && parent == 0 ? 2 : 1;
 	for (uint32_t i = 0; i < in.jobs.count; i++)
 		job_of(&a, i, j, parent, world_true_wall(&s->world));
+	if (in.jobs.count == 2 && j->second_fails) {
+		a.failed = (struct stillborn){.index = 1, .why = BYTES_LIT("as the scenario wants it")};
+		in.failed = (struct stillborn_list){&a.failed, 1};
+	}
 	in.event = BYTES_LIT("{}");
 	sim_dispatcher_step(&s->dispatcher, INPUT_ACCEPT, &in);
 	arena_fini(&a.arena);

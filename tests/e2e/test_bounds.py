@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""A dispatcher with room for few jobs: what comes beyond is told to come again, and nothing of it is lost or
+taken twice."""
+import http.client
+import json
+import os
+import random
+import subprocess
+import threading
+import time
+
+from case import ECHO, FAST, RULE, ApiError, MillCase, main, until
+
+BOUND = 5
+
+
+def event_of(number, **more):
+    return dict({"id": "e-%d" % number, "source": "test", "detail-type": "Thing", "detail": {"n": number}}, **more)
+
+
+class Full(MillCase):
+    def setUp(self):
+        super().setUp()
+        self.write("rules/one.yaml", RULE % ("one", "test", "Thing", "{{event.id}}"))
+        self.params = dict(rules_dir=self.path("rules"), jobs_max=BOUND, **FAST)
+        self.mill.start_dispatcher(**self.params)
+
+    def fill(self):
+        return [self.mill.submit(ECHO, name="fill") for _ in range(BOUND)]
+
+    def expect_full(self, path, body):
+        with self.assertRaises(ApiError) as caught:
+            self.mill.api("POST", path, body)
+        e = caught.exception
+        self.assertEqual((e.status, e.error["code"]), (429, "busy"), e.body)
+        self.assertTrue(e.headers["Retry-After"].isdigit(), e.headers)
+        self.assertIn("at most %d" % BOUND, e.error["message"])
+        self.assertIn("--jobs-max", e.error["help"])
+
+    def test_429_until_there_is_room_then_taken_once(self):
+        ids = self.fill()
+        self.expect_full("/v1/jobs", {"definition": ECHO, "id": "late"})
+        self.expect_full("/v1/events", event_of(1))
+        self.expect_full("/v1/events", [event_of(1), event_of(2, source="nobody")])
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**self.params)
+        self.expect_full("/v1/events", event_of(1))
+        for job in ids[:2]:
+            self.mill.api("POST", "/v1/jobs/%d/cancel" % job)
+        late = self.mill.api("POST", "/v1/jobs", {"definition": ECHO, "id": "late"})
+        event = self.mill.api("POST", "/v1/events", event_of(1))["events"][0]
+        self.assertEqual((late["duplicate"], event["duplicate"], len(event["jobs"])), (False, False, 1))
+        self.expect_full("/v1/events", event_of(2))
+        # What was taken is answered, also when the house is full.
+        again = self.mill.api("POST", "/v1/events", event_of(1))["events"][0]
+        self.assertEqual((again["duplicate"], again["jobs"]), (True, event["jobs"]))
+        self.assertEqual(self.mill.submit(ECHO, id="late"), late["id"])
+        self.assertEqual(len(self.jobs()), BOUND + 2)
+
+    def test_a_body_of_which_a_part_was_taken_is_sent_again_whole(self):
+        body = [event_of(n) for n in range(BOUND + 3)]
+        self.expect_full("/v1/events", body)
+        taken = self.jobs()
+        self.assertEqual(len(taken), BOUND)
+        for job in taken[:3]:
+            self.mill.api("POST", "/v1/jobs/%d/cancel" % job["id"])
+        answer = self.mill.api("POST", "/v1/events", body)["events"]
+        self.assertEqual([e["duplicate"] for e in answer], [True] * BOUND + [False] * 3)
+        self.assertEqual(len(self.jobs()), BOUND + 3)
+
+    def test_more_jobs_than_may_ever_live_is_final(self):
+        for n in range(BOUND):
+            self.write("rules/more-%d.yaml" % n, RULE % ("more-%d" % n, "test", "Thing", "{{event.id}}"))
+        until(lambda: len(self.mill.api("GET", "/v1/rules")["rules"]) == BOUND + 1)
+        e = self.expect_error(400, "limit", "POST", "/v1/events", event_of(1))
+        self.assertIn("at most %d" % BOUND, e["message"])
+        # An event that can be mended by no repetition says so, though another of the body could be taken later.
+        self.fill()
+        self.write("rules/other.yaml", RULE % ("other", "other", "Thing", "{{event.id}}"))
+        until(lambda: len(self.mill.api("GET", "/v1/rules")["rules"]) == BOUND + 2)
+        e = self.expect_error(400, "limit", "POST", "/v1/events", [event_of(2, source="other"), event_of(1)])
+        self.assertEqual(e["where"], "event e-1")
+        self.assertIn("never", e["help"])
+
+    def test_the_command_waits_for_room(self):
+        ids = self.fill()
+        commands = [["submit", "--", "echo", "late"], ["emit", "--source=test", "--detail-type=Thing", "--id=x"]]
+        started = [subprocess.Popen([self.mill.program("shardmill"), c[0], "--api-socket=" + self.mill.socket] + c[1:],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for c in commands]
+        self.mill.started += started
+        until(lambda: self.refusals() >= 2)
+        for job in ids[:2]:
+            self.mill.api("POST", "/v1/jobs/%d/cancel" % job)
+        for p in started:
+            out, err = p.communicate(timeout=30)
+            self.assertEqual(p.returncode, 0, (out, err))
+        self.assertEqual(len(self.jobs()), BOUND + 2)
+
+    def refusals(self):
+        """the dispatcher's log tells of two refusals"""
+        with open(self.mill.dispatcher.log) as f:
+            return f.read().count("at most %d are allowed" % BOUND)
+
+    def test_files_wait_for_room(self):
+        self.write("rules/files.yaml", RULE % ("file", "shardmill.bucket", "Object Created", "{{event.id}}"))
+        self.mill.kill(self.mill.dispatcher)
+        self.params.update(bucket=self.make_dir("bucket"), bucket_rescan="200ms")
+        self.mill.start_dispatcher(**self.params)
+        for n in range(3 * BOUND):
+            self.write("bucket/%d.txt" % n, "x")
+        until(lambda: len(self.jobs()) == BOUND)
+        self.mill.start_worker(heartbeat="100ms")
+        until(lambda: len(self.jobs("?state=succeeded")) == 3 * BOUND)
+        self.assertEqual(len(self.jobs()), 3 * BOUND)
+
+    def test_a_storm_of_events_ends_up_as_one_job_each(self):
+        """Senders send till they get 2xx while the house is full again and again, and is killed once."""
+        quick = os.environ.get("MILL_TEST") == "quick"
+        count, answers, refused, wrong = 60 if quick else 200, {}, [], []
+        self.mill.start_worker(heartbeat="100ms")
+
+        def send(first):
+            rng = random.Random(first)
+            for n in range(first, count, 8):
+                while n not in answers:
+                    try:
+                        answers[n] = self.mill.api("POST", "/v1/events", event_of(n))["events"][0]["jobs"]
+                    except (OSError, http.client.HTTPException):
+                        time.sleep(0.005)
+                    except ApiError as e:
+                        refused.append(e.status)
+                        if e.status not in (429, 503) or not e.headers["Retry-After"]:
+                            wrong.append(e)
+                            return
+                        time.sleep(rng.uniform(0, 0.02))
+
+        threads = [threading.Thread(target=send, args=(n,)) for n in range(8)]
+        for t in threads:
+            t.start()
+        until(lambda: len(answers) > count // 3 or wrong)
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**self.params)
+        for t in threads:
+            t.join()
+        self.assertEqual(wrong, [])
+        self.assertIn(429, refused, "the house was never full")
+        until(lambda: len(self.jobs("?limit=1000&state=succeeded")) >= count)
+        jobs = self.jobs("?limit=1000&name=one")
+        self.assertEqual(sorted(j["id"] for j in jobs), sorted(j[0] for j in answers.values()))
+        self.assertEqual(len(jobs), count)
+        said = sorted(self.mill.output(j["id"]).decode() for j in jobs)
+        self.assertEqual(said, sorted("e-%d\n" % n for n in range(count)))
+
+    def test_a_bound_that_is_none_is_refused(self):
+        for wrong in ("0", "67108865", "many"):
+            p = self.mill.start("shardmill-dispatcher", {"state_dir": self.path("other"), "jobs_max": wrong})
+            self.assertNotEqual(p.wait(20), 0)
+            with open(p.log) as f:
+                self.assertIn("jobs", f.read())
+
+
+if __name__ == "__main__":
+    main()
