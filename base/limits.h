@@ -33,6 +33,8 @@
 #define ATTEMPTS_MAX 100
 #define CRASHES_MAX 5 /* workers a shard may take with it before it is dead */
 #define WORKERS_MAX 100000
+#define POOLS_MAX 64		 /* of which scalers tell, or workers say that they are */
+#define POOL_TEXT_BYTES_MAX 1024 /* a scaler's sentence; the reason of a failed start */
 #define SLOTS_PER_WORKER_MAX 4096
 #define NAMED_RESOURCES_MAX 8 /* beside cpu, memory, gpus */
 #define TOKENS_PER_WORKER_MAX 16384

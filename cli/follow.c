@@ -6,7 +6,9 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "cli/human.h"
 #include "cli/progress.h"
+#include "cli/reasons.h"
 
 #define LOOK_US (250 * USEC_PER_MSEC)	  /* between two pictures of a bar */
 #define LOOK_QUIET_US (30 * USEC_PER_SEC) /* where nobody looks */
@@ -16,6 +18,8 @@ static volatile sig_atomic_t interrupted;
 struct following {
 	struct cli *cli;
 	struct progress progress;
+	struct reasons reasons;
+	unsigned looks;
 	bool bar;
 	struct sigaction before;
 };
@@ -98,7 +102,10 @@ static int look(struct following *f, uint64_t job, usec_t deadline_us, struct cl
 	usec_t timeout_us = f->bar ? LOOK_US : LOOK_QUIET_US, now = clock_mono_us();
 	char suffix[48], path[CLI_PATH_BYTES_MAX];
 
-	if (f->progress.state.job == 0)
+	/* Why it does not run is to be seen soon, too. */
+	if (!f->bar && (f->looks < 2 || (f->reasons.waits && f->reasons.count == 0)))
+		timeout_us = REASON_AFTER_US;
+	if (f->looks++ == 0)
 		timeout_us = 0; /* the first picture at once */
 	if (deadline_us != USEC_NEVER && deadline_us - now < timeout_us)
 		timeout_us = deadline_us > now ? deadline_us - now : 0;
@@ -149,6 +156,23 @@ static void tell_end(struct following *f, FILE *sentence)
 	buf_fini(&line);
 }
 
+/* A job that does not run, and that for a while: why. */
+static void tell_reason(struct following *f, usec_t now)
+{
+	const struct progress_state *s = &f->progress.state;
+	struct buf why = {0};
+
+	if (!reasons_note(&f->reasons, now, s->why))
+		return;
+	progress_hide(&f->progress, stderr);
+	human_text(&why, bytes_of(s->why), false);
+	if (!f->bar)
+		fprintf(stderr, "%s: ", f->cli->program);
+	fprintf(stderr, "job %" PRIu64 " %s: %s\n", s->job,
+		strcmp(s->word, "paused") == 0 ? "is paused" : "waits", buf_text(&why));
+	buf_fini(&why);
+}
+
 static int tell_timeout(struct following *f, uint64_t job)
 {
 	const char *word = f->progress.state.word;
@@ -187,6 +211,7 @@ static int follow(struct following *f, uint64_t job, const struct follow *how, s
 				tell_end(f, how->sentence);
 				return exit_of(&state);
 			}
+			tell_reason(f, now);
 			if (f->bar)
 				progress_show(&f->progress, now, stderr);
 		}

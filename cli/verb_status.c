@@ -1,7 +1,10 @@
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "base/units.h"
 #include "cli/cli.h"
 #include "cli/human.h"
+#include "cli/table.h"
 
 static void add_count(struct buf *out, json_t *object, const char *name, const char *text, bool *first)
 {
@@ -78,6 +81,61 @@ static void add_status(const struct cli *cli, struct buf *out, json_t *status)
 	}
 }
 
+static const struct table_column pool_columns[] = {
+    {"POOL", TABLE_LEFT, true},	      {"PROVIDER", TABLE_LEFT, true}, {"WANTED", TABLE_RIGHT, false},
+    {"READY", TABLE_RIGHT, false},    {"BUSY", TABLE_RIGHT, false},   {"STARTING", TABLE_RIGHT, false},
+    {"DRAINING", TABLE_RIGHT, false}, {"BOUNDS", TABLE_RIGHT, false}, {"CPUS", TABLE_RIGHT, false},
+};
+
+static void add_pool_row(struct table *t, json_t *pool)
+{
+	static const char *const counts[] = {"wanted", "ready", "busy", "starting", "draining"};
+	char text[HUMAN_TEXT_MAX], cpus[UNITS_TEXT_MAX];
+
+	table_add_text(t, STYLE_NONE, cli_text(pool, "pool"));
+	table_add_text(t, STYLE_NONE, cli_text(pool, "provider"));
+	for (size_t i = 0; i < ARRAY_LENGTH(counts); i++)
+		table_add_text(t, STYLE_NONE, human_count(cli_number(pool, counts[i]), text, sizeof(text)));
+	table_add(t, STYLE_NONE, "%" PRIu64 "-%" PRIu64, cli_number(pool, "min"), cli_number(pool, "max"));
+	table_add_text(
+	    t, STYLE_NONE,
+	    units_format_cpus((uint32_t)(cli_real(pool, "cpus") * 1000 + 0.5), cpus, sizeof(cpus)));
+}
+
+/* What it does or cannot do, else how its scaler decided last. */
+static void add_pool_sentence(const struct cli *cli, struct buf *out, json_t *pool)
+{
+	bool failing = cli_number(pool, "failed_starts") > 0;
+	const char *does = cli_text(pool, "does");
+	struct buf text = {0};
+
+	human_text(&text, bytes_of(does[0] != '\0' ? does : cli_text(pool, "why")), false);
+	if (text.size > 0) {
+		buf_printf(out, "  ");
+		human_text(out, bytes_of(cli_text(pool, "pool")), false);
+		buf_printf(out, "  ");
+		terminal_style(&cli->terminal, out, failing ? STYLE_BAD : STYLE_NONE, buf_bytes(&text));
+		buf_printf(out, "\n");
+	}
+	buf_fini(&text);
+}
+
+static void add_pools(const struct cli *cli, struct buf *out, json_t *pools)
+{
+	struct table t;
+	json_t *pool;
+	size_t i;
+
+	if (json_array_size(pools) == 0)
+		return;
+	table_init(&t, pool_columns, ARRAY_LENGTH(pool_columns));
+	json_array_foreach(pools, i, pool) add_pool_row(&t, pool);
+	buf_printf(out, "\n");
+	table_write(&t, &cli->terminal, out);
+	table_fini(&t);
+	json_array_foreach(pools, i, pool) add_pool_sentence(cli, out, pool);
+}
+
 static int show_status(struct cli *cli, struct error *reterr)
 {
 	struct client_answer answer;
@@ -92,6 +150,7 @@ static int show_status(struct cli *cli, struct error *reterr)
 		cli_print_json(cli, &answer);
 	} else {
 		add_status(cli, &out, answer.json);
+		add_pools(cli, &out, json_object_get(answer.json, "pools"));
 		cli_print(&out);
 	}
 	client_answer_fini(&answer);

@@ -43,7 +43,7 @@ static void start_worker(struct service *s, uint64_t start)
 	if (s->provider->ops->start(s->provider, made->id, &e) < 0) {
 		log_warn("a worker could not be started", log_error_field(&e, line, sizeof line));
 		free(made);
-		fail_start(s, start, e.what);
+		fail_start(s, start, error_text(&e, line, sizeof line));
 		return;
 	}
 	made->start = start;
@@ -164,7 +164,7 @@ static void reconcile(void *arg, const struct provider_worker *w)
 	struct service *s = arg;
 	struct fleet_worker *f = fleet_find(&s->fleet, w->id);
 	const char *id = f != NULL ? f->id_text : w->worker;
-	char why[128];
+	char why[sizeof w->how + 40];
 
 	if (w->ended) {
 		snprintf(why, sizeof why, "it ended before it registered: %s", w->how);
@@ -282,6 +282,7 @@ static void on_poll(struct loop *loop, void *arg)
 		give_instances(s);
 		demand.demand = s->fleet.demand;
 		step(s, &demand);
+		service_tell(s);
 	}
 	loop_timer_set(loop, &s->poll, next_poll(s));
 }

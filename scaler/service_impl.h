@@ -31,7 +31,12 @@ struct service {
 	struct service_start *starts;
 	bool api_answers, silence_told;
 	bool unfit_told;
+	uint32_t min_workers, max_workers; /* the bounds that hold */
+	struct buf told; /* what the dispatcher was last told of the pool, without what only time changes */
+	usec_t told_us;
 };
 
 int service_open(struct service *s, const struct params *params, struct error *reterr) MUST_CHECK;
 void service_close(struct service *s);
+/* tell.c: when something is new, and now and then. */
+void service_tell(struct service *s);

@@ -108,6 +108,7 @@ static int open_core(struct service *s, const struct params *params, struct erro
 {
 	const struct provider_ops *ops = s->provider->ops;
 	uint64_t max = (uint64_t)params_int(params, PARAM_POOL_MAX), min;
+	usec_t backoff_max_us = params_duration_us(params, PARAM_START_BACKOFF_MAX);
 	struct scaler_pool_config pool;
 	struct scaler_config config = {.pools = &pool, .pool_count = 1};
 
@@ -130,9 +131,12 @@ static int open_core(struct service *s, const struct params *params, struct erro
 	    .target_us = ops->start_cost_us,
 	    .idle_before_shrink_us = params_duration_us(params, PARAM_IDLE_BEFORE_SHRINK),
 	    .start_timeout_us = START_TIMEOUT_US,
-	    .fail_backoff_us = FAIL_BACKOFF_US,
+	    .fail_backoff_us = backoff_max_us < FAIL_BACKOFF_US ? backoff_max_us : FAIL_BACKOFF_US,
+	    .fail_backoff_max_us = backoff_max_us,
 	    .demand_stale_us = DEMAND_STALE_US,
 	};
+	s->min_workers = pool.min_workers;
+	s->max_workers = pool.max_workers;
 	return scaler_core_create(&config, &s->core, reterr);
 }
 
@@ -210,6 +214,7 @@ void service_close(struct service *s)
 	http_client_destroy(s->http);
 	fleet_fini(&s->fleet);
 	free(s->instances);
+	buf_fini(&s->told);
 	free(s->state_dir);
 	free(s->api_socket);
 	if (s->lock_fd >= 0)

@@ -157,6 +157,25 @@ static uint64_t number(const json_t *object, const char *name)
 	return (uint64_t)json_integer_value(json_object_get(object, name));
 }
 
+/* What keeps work waiting; a short text, since the line may not wrap. */
+static void show_troubles(const json_t *pools)
+{
+	json_t *pool;
+	size_t i;
+
+	json_array_foreach(pools, i, pool)
+	{
+		uint64_t failed = number(pool, "failed_starts"), unfit = number(pool, "unfit_shards");
+		double retry = json_number_value(json_object_get(pool, "retry_seconds"));
+
+		if (failed > 0)
+			printf(" · %" PRIu64 " failed start%s, next try in %.0f s", failed,
+			       failed == 1 ? "" : "s", retry);
+		if (unfit > 0)
+			printf(" · %" PRIu64 " shard%s too large for a worker", unfit, unfit == 1 ? "" : "s");
+	}
+}
+
 static void show_status(struct up *up)
 {
 	json_t *status = get(up, "/v1/status"), *demand = status != NULL ? get(up, "/v1/demand") : NULL;
@@ -172,6 +191,7 @@ static void show_status(struct up *up)
 		if (up->view.looked_us > 0 && done > before && since > 0)
 			printf(" (%.0f/s)", (double)(done - before) * 1e6 / (double)since);
 		printf(" · %" PRIu64 " workers", number(status, "workers"));
+		show_troubles(json_object_get(status, "pools"));
 	}
 	up->view.line = true;
 	up->view.done = done;

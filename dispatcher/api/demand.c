@@ -5,7 +5,6 @@
 #include "dispatcher/api/request.h"
 
 #define SHAPES_MAX 256
-#define POOLS_MAX 64
 
 struct pool {
 	char name[NAME_BYTES_MAX + 1];

@@ -1,5 +1,6 @@
 #include "dispatcher/api/job_json.h"
 
+#include "base/clock.h"
 #include "jobs/kinds.h"
 
 static json_t *phase_name(const struct view_job *v, uint32_t phase)
@@ -137,6 +138,31 @@ static json_t *read_row(struct server *s, uint64_t job, struct error *reterr)
 	return value;
 }
 
+void job_with_facts(struct server *s, const struct view_job *v,
+		    void (*use)(void *arg, const struct why_facts *f), void *arg)
+{
+	struct why_facts f = {
+	    .job = v, .pools = &s->pools, .mono_us = clock_mono_us(), .wall_us = clock_wall_us()};
+	struct view_supply supply;
+	struct arena arena;
+
+	arena_init(&arena, 0);
+	pools_forget(&s->pools, f.mono_us);
+	if (why_asks_supply(v) && dispatcher_view_supply(s->core, v->job, &arena, &supply))
+		f.supply = &supply;
+	use(arg, &f);
+	arena_fini(&arena);
+}
+
+static void set_why(void *arg, const struct why_facts *f)
+{
+	struct buf why = {0};
+
+	why_not(f, &why);
+	json_object_set_new(arg, "why", json_of_bytes(buf_bytes(&why)));
+	buf_fini(&why);
+}
+
 json_t *job_json(struct server *s, uint64_t job, struct error *reterr)
 {
 	struct arena arena;
@@ -144,8 +170,11 @@ json_t *job_json(struct server *s, uint64_t job, struct error *reterr)
 	json_t *value = NULL;
 
 	arena_init(&arena, 0);
-	if (dispatcher_view_job(s->core, job, &arena, &v))
+	if (dispatcher_view_job(s->core, job, &arena, &v)) {
 		value = job_json_live(s, &v);
+		if (!job_state_is_ended(v.state))
+			job_with_facts(s, &v, set_why, value);
+	}
 	arena_fini(&arena);
 	return value != NULL ? value : read_row(s, job, reterr);
 }

@@ -2,10 +2,11 @@
 #pragma once
 
 #include "dispatcher/api/request.h"
+#include "dispatcher/why.h"
 
-/* NULL: there is no such job. reterr is set when history cannot be read, too. */
+/* Also why nothing of it runs. NULL: there is no such job. reterr is set when history cannot be read, too. */
 json_t *job_json(struct server *s, uint64_t job, struct error *reterr) MUST_CHECK;
-/* Of the core alone. */
+/* Of the core alone, as lists show it: "why" is only that of a pause or an end. */
 json_t *job_json_live(struct server *s, const struct view_job *v) MUST_CHECK;
 /* Of a job that history says has ended. */
 json_t *job_json_row(const struct history_job *row) MUST_CHECK;
@@ -13,6 +14,11 @@ json_t *job_json_row(const struct history_job *row) MUST_CHECK;
 int job_state_now(struct server *s, uint64_t job, uint8_t *ret, struct error *reterr) MUST_CHECK;
 /* ERR_NOT_FOUND, in words. */
 int job_refuse_unknown(struct server *s, uint64_t job, struct error *reterr);
+/* Calls use with what why.h wants to know of a live job. */
+void job_with_facts(struct server *s, const struct view_job *v,
+		    void (*use)(void *arg, const struct why_facts *f), void *arg);
+/* api/pools.c: a list. */
+json_t *pools_json(struct server *s) MUST_CHECK;
 /* Has it ended, as far as anybody may know? False also when there is no such job. */
 bool job_has_ended(struct server *s, uint64_t job);
 bool job_is_live(struct server *s, uint64_t job);

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/zap.h"
+#include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/rules.h"
 #include "dispatcher/server/peers.h"
@@ -81,6 +82,7 @@ void api_status(struct request *r)
 	json_object_set_new(value, "now", json_of_time(clock_wall_us()));
 	json_object_set_new(value, "jobs", jobs_json(&c));
 	set(value, "workers", c.sessions);
+	json_object_set_new(value, "pools", pools_json(s));
 	set(value, "leases", c.leases);
 	set(value, "leased_shards", c.leased_shards);
 	set(value, "unbound_leases", c.unbound_leases);

@@ -162,6 +162,7 @@ int apply_plan_failed(struct durable *d, const struct plan_failed *r, struct err
 	run = apply_run(row, r->job);
 	run->planner_failures++;
 	run->planner_due_wall_us = r->due_wall_us;
+	blob_set(&run->planner_why, r->why);
 	return 0;
 }
 

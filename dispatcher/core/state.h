@@ -206,6 +206,7 @@ struct run {
 	struct blob why;    /* of the pause */
 	uint32_t planner_failures;
 	usec_t planner_due_wall_us;
+	struct blob planner_why; /* of its last failure; for people: a carried journal does without it */
 	usec_t started_wall_us;
 	uint64_t retries, run_us, output_bytes;
 	uint64_t first_shards, first_done, first_dead; /* of the shards phase, once it is gathered */

@@ -56,6 +56,15 @@ static void count_shards(const struct dispatcher_core *core, const struct job_ro
 	c->pending -= c->leased + c->done + c->dead + c->delayed;
 }
 
+/* Delayed shards stand by their due time. */
+static usec_t next_attempt_us(const struct dispatcher_core *core, const struct run *run)
+{
+	for (uint32_t i = 0; i < run->delayed_count; i++)
+		if (run->delayed[i].due_wall_us > steady_us(core))
+			return run->delayed[i].due_wall_us;
+	return 0;
+}
+
 static void view_ended(const struct job_row *row, struct arena *arena, struct view_job *ret)
 {
 	struct job_ended r;
@@ -101,6 +110,10 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->retries = run->retries;
 	ret->run_us = run->run_us;
 	ret->output_bytes = run->output_bytes;
+	ret->next_attempt_wall_us = next_attempt_us(core, run);
+	ret->planner_failures = run->planner_failures;
+	ret->planner_due_wall_us = run->planning ? 0 : run->planner_due_wall_us;
+	ret->planner_why = arena_copy(arena, blob_bytes(&run->planner_why));
 	if (row->phase == 0)
 		return;
 	ret->last_done_lsn = run->phase_lsn;

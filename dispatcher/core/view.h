@@ -46,6 +46,10 @@ struct view_job {
 	struct view_counts counts; /* of the phase in work; of the shards phase once ended */
 	uint64_t first_shards, first_done, first_dead; /* of the shards phase */
 	uint64_t estimate_us;			       /* of one shard; 0 = not known */
+	usec_t next_attempt_wall_us;		       /* when the first delayed shard is due; 0 = none is */
+	uint32_t planner_failures;		       /* so far */
+	usec_t planner_due_wall_us;		       /* the next try; 0 = none is waited for */
+	struct bytes planner_why;		       /* of the last failure, where known; in the arena */
 	uint64_t last_done_lsn;			       /* gather's slice needs history past this */
 };
 
@@ -104,6 +108,22 @@ struct view_worker {
  * arena. */
 bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t after, struct arena *arena,
 				 struct view_worker *ret) MUST_CHECK;
+
+/* What the workers of now have for the phase in work of a live job. */
+struct view_supply {
+	const struct resources *need; /* of one attempt; borrowed until the next step */
+	uint32_t workers;	      /* that take leases: those below do not */
+	uint32_t draining, quarantined;
+	uint32_t fitting; /* of workers: those that have room for it when they are empty; VIEW_FITTING_MAX
+			     of them are as good as any number */
+	uint32_t idle;	  /* of fitting: with no lease */
+	struct resources largest; /* the most of each that one of the workers has (memory 0: no bound was
+				     said); in the arena; not known when fitting is VIEW_FITTING_MAX */
+};
+#define VIEW_FITTING_MAX 1000
+/* False when the job is not live. O(workers). */
+bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+			    struct view_supply *ret) MUST_CHECK;
 
 /* Per shape, in the order of their first use. */
 struct view_demand {

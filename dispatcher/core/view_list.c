@@ -122,6 +122,38 @@ bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t af
 	return true;
 }
 
+bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+			    struct view_supply *ret)
+{
+	const struct job_row *row = job_get_live(core, job);
+	const struct amounts nothing = {{0}};
+	struct amounts most = {{0}};
+	const struct shape *shape;
+
+	if (row == NULL)
+		return false;
+	shape = job_shape(core, row);
+	*ret = (struct view_supply){.need = &shape->resources};
+	for (const struct session *s = core->sessions; s != NULL; s = s->hh.next) {
+		if (s->draining || s->quarantined) {
+			ret->draining += s->draining;
+			ret->quarantined += !s->draining;
+			continue;
+		}
+		ret->workers++;
+		for (uint32_t i = 0; i < AMOUNTS; i++)
+			most.v[i] = s->offered.v[i] > most.v[i] ? s->offered.v[i] : most.v[i];
+		if (!amounts_fit(&nothing, &shape->need, &s->offered, 1))
+			continue;
+		ret->idle += s->worker->lease_count == 0;
+		ret->fitting++;
+		if (ret->fitting == VIEW_FITTING_MAX)
+			break;
+	}
+	amounts_to_resources(core, &most, &ret->largest, arena);
+	return true;
+}
+
 size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_demand out[], size_t max)
 {
 	size_t n = 0;

@@ -21,6 +21,7 @@
 #include "base/params.h"
 #include "base/statedir.h"
 #include "dispatcher/core/view.h"
+#include "dispatcher/pools.h"
 #include "dispatcher/server/release.h"
 #include "dispatcher/server/replies.h"
 #include "dispatcher/store/history.h"
@@ -84,6 +85,7 @@ struct server {
 	struct rules *rules;
 	struct ended *ended;
 	struct buckets *buckets;
+	struct pools pools;
 	struct api *api;
 };
 

@@ -244,6 +244,7 @@ void server_close(struct server *s)
 	release_fini(&s->release);
 	replies_fini(&s->replies);
 	steps_fini(s);
+	pools_fini(&s->pools);
 	dispatcher_core_destroy(s->core);
 	loop_destroy(s->loop);
 	statedir_close(&s->state);

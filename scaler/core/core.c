@@ -156,7 +156,11 @@ void scaler_core_view(const struct scaler_core *c, uint32_t pool, struct scaler_
 	CHECK(pool < c->pool_count);
 	*ret = (struct scaler_view){
 	    .wanted = p->wanted, .starting = p->start_count, .failed_starts = p->failures};
+	if (p->failures > 0 && p->retry_us > c->now_us)
+		ret->retry_in_us = p->retry_us - c->now_us;
 	memcpy(ret->why, p->why, sizeof(ret->why));
+	if (p->failures > 0)
+		memcpy(ret->failure_why, p->failure_why, sizeof(ret->failure_why));
 	for (uint32_t i = 0; i < p->worker_count; i++) {
 		ret->draining += p->workers[i].draining;
 		ret->ready += !p->workers[i].draining;

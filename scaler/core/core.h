@@ -17,7 +17,8 @@
 
 struct scaler_core;
 
-#define SCALER_SENTENCE_MAX 300
+#define SCALER_SENTENCE_MAX 480
+#define SCALER_FAILURE_MAX 240
 
 /* ---- what it is created with: copied ---- */
 
@@ -155,7 +156,9 @@ struct scaler_view {
 	uint32_t starting;
 	uint32_t draining;
 	uint32_t failed_starts; /* in a row */
-	char why[SCALER_SENTENCE_MAX];
+	usec_t retry_in_us; /* after a failed start: until the next try; 0 = at once, or one is under way */
+	char failure_why[SCALER_FAILURE_MAX]; /* of the last failed start */
+	char why[SCALER_SENTENCE_MAX];	      /* of the last decision; "" before the first */
 };
 
 void scaler_core_view(const struct scaler_core *core, uint32_t pool, struct scaler_view *ret);

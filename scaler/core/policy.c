@@ -48,7 +48,19 @@ static void PRINTF_LIKE(2, 3) say(struct words *w, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(w->text + w->size, sizeof(w->text) - w->size, fmt, ap);
 	va_end(ap);
-	w->size = n < 0 || (size_t)n >= sizeof(w->text) - w->size ? sizeof(w->text) - 1 : w->size + (size_t)n;
+	if (n >= 0 && (size_t)n < sizeof(w->text) - w->size) {
+		w->size += (size_t)n;
+		return;
+	}
+	w->size = sizeof(w->text) - 1; /* cut, but not through a character */
+	while (w->size > 0 && ((unsigned char)w->text[w->size - 1] & 0x80) != 0)
+		w->size--;
+	w->text[w->size] = '\0';
+}
+
+static const char *plural(uint32_t n)
+{
+	return n == 1 ? "" : "s";
 }
 
 static void say_time(struct words *w, uint64_t us)
@@ -154,7 +166,8 @@ static void grow(struct scaler_core *c, struct pool *p, const struct supply *s)
 		starts = 0;
 		decision = DECIDE_BACKOFF;
 		again_at(p, p->retry_us);
-		say(&w, "%u starts failed (%s), the next try in ", p->failures, p->failure_why);
+		say(&w, "%u start%s failed (%s), the next try in ", p->failures, plural(p->failures),
+		    p->failure_why);
 		say_time(&w, (uint64_t)(p->retry_us - c->now_us));
 	} else if (starts == 0) {
 		decision = DECIDE_STEP_LIMIT;
@@ -164,12 +177,13 @@ static void grow(struct scaler_core *c, struct pool *p, const struct supply *s)
 	} else if (p->failures > 0 && scaler_start_find(p, p->probe) != NULL) {
 		starts = 0;
 		decision = DECIDE_BACKOFF;
-		say(&w, "%u starts failed (%s), one is tried", p->failures, p->failure_why);
+		say(&w, "%u start%s failed (%s), one is tried", p->failures, plural(p->failures),
+		    p->failure_why);
 	} else if (p->failures > 0) {
 		starts = 1;
 		p->probe = c->next_start + 1;
-		say(&w, "starts 1 to see whether it works again after %u failures (%s)", p->failures,
-		    p->failure_why);
+		say(&w, "starts 1 to see whether it works again after %u failure%s (%s)", p->failures,
+		    plural(p->failures), p->failure_why);
 	} else {
 		say(&w, "starts %u", starts);
 		if (starts < missing) {

@@ -56,7 +56,7 @@ struct pool {
 	uint32_t failures; /* in a row */
 	usec_t retry_us;   /* no start before */
 	uint64_t probe;	   /* the start that shows whether it works again */
-	char failure_why[120];
+	char failure_why[SCALER_FAILURE_MAX];
 	usec_t low_since_us; /* wanted has been less than there are; USEC_NEVER: it is not */
 	uint32_t low_peak;   /* the most wanted since */
 	uint32_t wanted;
@@ -92,6 +92,8 @@ struct start *scaler_starts_add(struct scaler_core *c, struct pool *p, struct by
 void scaler_starts_settle(struct scaler_core *c, struct pool *p);
 usec_t scaler_starts_deadline(const struct pool *p);
 void scaler_pool_fini(struct pool *p);
+/* Copies text, cut between characters (UTF-8) where it does not fit. */
+void scaler_text_copy(char *out, size_t size, const char *text, size_t length);
 
 /* policy.c */
 void scaler_decide(struct scaler_core *c, struct pool *p);

@@ -115,6 +115,17 @@ static usec_t backoff_us(const struct pool *p)
 	return us < p->config.fail_backoff_max_us ? us : p->config.fail_backoff_max_us;
 }
 
+void scaler_text_copy(char *out, size_t size, const char *text, size_t length)
+{
+	if (length >= size) {
+		length = size - 1;
+		while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+			length--;
+	}
+	memcpy(out, text, length);
+	out[length] = '\0';
+}
+
 /* Those that fail while one waits already are of the same cause: they do not make the wait longer. */
 static void count_failure(struct scaler_core *c, struct pool *p, const char *why, size_t size)
 {
@@ -122,8 +133,7 @@ static void count_failure(struct scaler_core *c, struct pool *p, const char *why
 		p->failures++;
 		p->retry_us = c->now_us + backoff_us(p);
 	}
-	snprintf(p->failure_why, sizeof(p->failure_why), "%.*s",
-		 (int)(size < sizeof(p->failure_why) ? size : sizeof(p->failure_why) - 1), why);
+	scaler_text_copy(p->failure_why, sizeof(p->failure_why), why, size);
 }
 
 void scaler_started(struct pool *p, const struct scaler_started *s)

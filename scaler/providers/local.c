@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -16,6 +17,7 @@
 #include "base/leftovers.h"
 #include "base/log.h"
 #include "scaler/providers/cores.h"
+#include "scaler/providers/last_words.h"
 
 #define ID_PREFIX "local-"
 
@@ -24,7 +26,8 @@ extern char **environ;
 struct local_worker {
 	struct local *local;
 	struct provider_worker view;
-	char *cores; /* of its record */
+	char *cores;	/* of its record */
+	off_t log_from; /* what it has written stands behind this */
 	struct child child;
 	struct loop_watch watch;
 	struct local_worker *next;
@@ -72,6 +75,26 @@ static void worker_free(struct local_worker *w)
 	free(w);
 }
 
+/* How it ended; of one that never registered also what it said, since that is why. */
+static void tell_how(struct local_worker *w, const struct child_end *end)
+{
+	char said[sizeof w->view.how - 32];
+	size_t used;
+
+	child_end_text(end, w->view.how, sizeof w->view.how);
+	used = strlen(w->view.how);
+	if (w->view.worker[0] == '\0' && w->local->log_path != NULL &&
+	    last_words(w->local->log_path, w->log_from, said, sizeof said)[0] != '\0')
+		snprintf(w->view.how + used, sizeof w->view.how - used, ", %s", said);
+}
+
+static off_t log_end(const struct local *l)
+{
+	struct stat st;
+
+	return l->log_path != NULL && stat(l->log_path, &st) == 0 ? st.st_size : 0;
+}
+
 static void see_end(struct local_worker *w)
 {
 	struct child_end end;
@@ -81,7 +104,7 @@ static void see_end(struct local_worker *w)
 		return;
 	loop_remove(w->local->loop, &w->watch);
 	w->view.ended = true;
-	child_end_text(&end, w->view.how, sizeof w->view.how);
+	tell_how(w, &end);
 	log_info("a worker has ended", log_text("provider_id", w->view.id),
 		 log_text("worker", w->view.worker), log_i64("pid", w->child.pid),
 		 log_text("how", w->view.how));
@@ -195,6 +218,7 @@ static int local_start(struct provider *p, char ret_id[PROVIDER_ID_BYTES], struc
 	struct child child;
 	struct local_worker *w;
 	char id[PROVIDER_ID_BYTES];
+	off_t log_from = log_end(l);
 	uint64_t random;
 	int rc;
 
@@ -208,6 +232,7 @@ static int local_start(struct provider *p, char ret_id[PROVIDER_ID_BYTES], struc
 		return rc;
 	w = worker_add(l, id, place->text);
 	w->child = child;
+	w->log_from = log_from;
 	log_info("a worker was started", log_text("provider_id", id), log_i64("pid", child.pid),
 		 log_text("cores", place->text), log_u64("numa_node", place->numa_node));
 	rc = worker_watch(w, reterr);

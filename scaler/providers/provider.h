@@ -17,7 +17,7 @@ struct provider_worker {
 	char id[PROVIDER_ID_BYTES]; /* what its REGISTER carries as provider_id */
 	char worker[33];	    /* its own id in 32 hex digits; "" until it was noted */
 	bool ended;		    /* its end was seen; listed until it is forgotten */
-	char how[80];		    /* of an end: "exit code 2" */
+	char how[240];		    /* of an end: "exit code 2", and what it said last when it is known */
 };
 
 struct provider_ops {

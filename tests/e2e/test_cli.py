@@ -234,6 +234,15 @@ class Wait(CliCase):
         self.assertIn("8 of 8 shards in", last)
         self.assertIn("a\\x1b[2J\\nb", last)
 
+    def test_a_terminal_says_why_a_job_waits(self):
+        self.mill.start_dispatcher()
+        t = self.terminal("submit", "-w", "--", "true")
+        t.until("job 1 waits: no worker is connected")
+        t.until("0/1")
+        self.mill.start_worker()
+        self.assertEqual(t.end(), 0)
+        self.assertEqual(t.text().count("waits:"), 1)
+
     def test_no_color_is_respected(self):
         self.start()
         t = self.terminal("submit", "-w", "--", "true", NO_COLOR="1")

@@ -160,7 +160,7 @@ Test(scaler, waits_longer_after_each_failed_start_and_says_why)
 	t.failing = true;
 	t.work_us = SECONDS(300);
 	town_tell(&t);
-	assert_told(&t, "1 starts failed (sbatch: invalid partition), the next try in");
+	assert_told(&t, "1 start failed (sbatch: invalid partition), the next try in");
 	cr_assert_eq(t.starts, 10);
 	town_run(&t, 600);
 	after_minutes = t.starts;
@@ -173,6 +173,59 @@ Test(scaler, waits_longer_after_each_failed_start_and_says_why)
 	cr_assert_eq(town_view(&t).failed_starts, 0);
 	cr_assert_eq(t.work_us, 0);
 	town_fini(&t);
+}
+
+Test(scaler, is_back_within_the_longest_wait_once_it_works_again)
+{
+	struct scaler_pool_config pool = town_pool();
+	struct scaler_view v;
+	struct town t;
+
+	pool.fail_backoff_us = SECONDS(1);
+	pool.fail_backoff_max_us = SECONDS(10);
+	town_init(&t, &pool);
+	t.failing = true;
+	t.work_us = SECONDS(300);
+	for (int s = 0; s < 120; s++) {
+		town_run(&t, 1);
+		v = town_view(&t);
+		cr_assert_gt(v.failed_starts, 0);
+		cr_assert_leq(v.retry_in_us, SECONDS(10));
+		cr_assert_str_eq(v.failure_why, "sbatch: invalid partition");
+	}
+	t.failing = false;
+	town_run(&t, 10 + 4); /* the wait, and what a start takes */
+	v = town_view(&t);
+	cr_assert_gt(v.ready, 0);
+	cr_assert_eq(v.failed_starts, 0);
+	cr_assert_eq(v.retry_in_us, 0);
+	cr_assert_str_eq(v.failure_why, "");
+	town_fini(&t);
+}
+
+Test(scaler, a_long_reason_is_cut_between_characters)
+{
+	struct scaler_pool_config pool = town_pool();
+	struct scaler_view v;
+	struct town t;
+	char why[3 * SCALER_FAILURE_MAX + 3];
+
+	for (size_t skip = 0; skip < 3; skip++) { /* wherever the cut falls */
+		memset(why, 'x', skip);
+		for (size_t i = 0; i < SCALER_FAILURE_MAX; i++)
+			memcpy(why + skip + 3 * i, "\u20ac", 4);
+		town_init(&t, &pool);
+		t.deaf = true;
+		t.work_us = SECONDS(1);
+		town_tell(&t);
+		town_step(&t, (struct scaler_input){.kind = SCALER_START_FAILED,
+						    .start_failed = {.start = 1, .why = bytes_of(why)}});
+		v = town_view(&t);
+		cr_expect_eq(v.failed_starts, 1);
+		cr_expect_geq(strlen(v.failure_why), SCALER_FAILURE_MAX - 3);
+		cr_expect_eq((strlen(v.failure_why) - skip) % 3, 0, "%s", v.failure_why);
+		town_fini(&t);
+	}
 }
 
 Test(scaler, gives_up_on_starts_that_never_register)

@@ -1,0 +1,246 @@
+#include "dispatcher/why.h"
+
+#include <inttypes.h>
+
+#include "base/units.h"
+#include "jobs/kinds.h"
+
+/* ---- words ---- */
+
+void why_span(struct buf *out, usec_t us)
+{
+	usec_t unit = us < USEC_PER_SEC ? USEC_PER_MSEC : USEC_PER_SEC;
+	char text[UNITS_TEXT_MAX];
+
+	us = us > 0 ? (us + unit - 1) / unit * unit : 0;
+	buf_printf(out, "%s", units_format_duration(us, text, sizeof(text)));
+}
+
+void why_count(struct buf *out, uint64_t n, const char *noun)
+{
+	buf_printf(out, "%" PRIu64 " %s%s", n, noun, n == 1 ? "" : "s");
+}
+
+static void say_name(struct buf *out, const struct pool_told *p)
+{
+	buf_printf(out, "the pool %s ", p->name);
+}
+
+/* "8 cpus": what is needed of one kind, and what the largest worker has; false: it has enough. */
+static bool say_lack(struct buf *out, const struct resources *need, const struct resources *most)
+{
+	char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX];
+
+	if (need->cpu_milli > most->cpu_milli) {
+		buf_printf(out, "no worker has %s cpus (the largest has %s)",
+			   units_format_cpus((uint32_t)need->cpu_milli, a, sizeof(a)),
+			   units_format_cpus((uint32_t)most->cpu_milli, b, sizeof(b)));
+		return true;
+	}
+	if (most->memory_bytes > 0 && need->memory_bytes > most->memory_bytes) {
+		buf_printf(out, "no worker has %s of memory (the largest has %s)",
+			   units_format_size(need->memory_bytes, a, sizeof(a)),
+			   units_format_size(most->memory_bytes, b, sizeof(b)));
+		return true;
+	}
+	if (need->gpus > most->gpus) {
+		buf_printf(out, "no worker has ");
+		why_count(out, need->gpus, "gpu");
+		buf_printf(out, " (the most that one has is %u)", most->gpus);
+		return true;
+	}
+	for (uint32_t i = 0; i < need->named.count; i++) {
+		const struct named_amount *n = &need->named.items[i];
+		uint64_t has = 0;
+
+		for (uint32_t k = 0; k < most->named.count; k++)
+			if (bytes_equal(most->named.items[k].name, n->name))
+				has = most->named.items[k].amount;
+		if (n->amount <= has)
+			continue;
+		buf_printf(out, "no worker has %" PRIu64 " of %.*s (the most that one has is %" PRIu64 ")",
+			   n->amount, (int)n->name.size, (const char *)n->name.data, has);
+		return true;
+	}
+	return false;
+}
+
+/* ---- pools ---- */
+
+void why_pool(const struct pool_told *p, usec_t mono_us, struct buf *out)
+{
+	if (p->failed_starts > 0) {
+		buf_printf(out, p->starting > 0 ? "tries one start: " : "starts nothing: ");
+		why_count(out, p->failed_starts, "start");
+		buf_printf(out, " failed, last: %s", p->failure[0] != '\0' ? p->failure : "without a reason");
+		if (p->starting > 0)
+			return;
+		buf_printf(out, "; next try ");
+		if (p->retry_us > mono_us) {
+			buf_printf(out, "in ");
+			why_span(out, p->retry_us - mono_us);
+		} else {
+			buf_printf(out, "at once");
+		}
+	} else if (p->starting > 0) {
+		buf_printf(out, "starts ");
+		why_count(out, p->starting, "worker");
+	} else if (p->ready + p->draining >= p->max_workers && p->wanted >= p->max_workers) {
+		buf_printf(out, "has the ");
+		why_count(out, p->max_workers, "worker");
+		buf_printf(out, " that it may have");
+		if (p->draining > 0)
+			buf_printf(out, ", %u of them leaving", p->draining);
+	}
+}
+
+void why_pool_unfit(const struct pool_told *p, struct buf *out)
+{
+	char cpus[UNITS_TEXT_MAX];
+
+	if (p->unfit_shards == 0)
+		return;
+	buf_printf(out, "starts none for ");
+	why_count(out, p->unfit_shards, "shard");
+	buf_printf(out, " that need%s more cpus than its workers have (%s)", p->unfit_shards == 1 ? "s" : "",
+		   units_format_cpus((uint32_t)p->cpu_milli, cpus, sizeof(cpus)));
+}
+
+static bool is_small(const struct pool_told *p, const struct resources *need)
+{
+	return p->cpu_milli > 0 && p->cpu_milli < need->cpu_milli;
+}
+
+/* "; the pool p starts 2 workers" for each that has something to say. */
+static void say_pools(const struct why_facts *f, struct buf *out)
+{
+	for (uint32_t i = 0; i < f->pools->count; i++) {
+		const struct pool_told *p = &f->pools->items[i];
+		char cpus[UNITS_TEXT_MAX];
+		struct buf does = {0};
+
+		why_pool(p, f->mono_us, &does);
+		if (is_small(p, f->supply->need)) {
+			buf_printf(out, "; ");
+			say_name(out, p);
+			buf_printf(out, "starts none so large: its workers have %s cpus each",
+				   units_format_cpus((uint32_t)p->cpu_milli, cpus, sizeof(cpus)));
+		} else if (does.size > 0) {
+			buf_printf(out, "; ");
+			say_name(out, p);
+			buf_append_bytes(out, buf_bytes(&does));
+		} else if (p->ready == 0) {
+			buf_printf(out, "; ");
+			say_name(out, p);
+			buf_printf(out, "has not started one yet");
+		}
+		buf_fini(&does);
+	}
+}
+
+/* The sentence where nobody takes work. */
+static void say_nobody(const struct why_facts *f, struct buf *out)
+{
+	const struct view_supply *s = f->supply;
+	uint64_t most = 0;
+
+	for (uint32_t i = 0; i < f->pools->count; i++)
+		if (f->pools->items[i].cpu_milli > most)
+			most = f->pools->items[i].cpu_milli;
+	if (most > 0 && most < s->need->cpu_milli) {
+		(void)say_lack(out, s->need, &(struct resources){.cpu_milli = most});
+	} else if (s->draining + s->quarantined > 0) {
+		buf_printf(out, "no worker takes work: ");
+		if (s->draining > 0)
+			buf_printf(out, "%u draining%s", s->draining, s->quarantined > 0 ? ", " : "");
+		if (s->quarantined > 0)
+			buf_printf(out, "%u in quarantine, since all failed there", s->quarantined);
+	} else {
+		buf_printf(out, "no worker is connected");
+	}
+	if (f->pools->count > 0)
+		say_pools(f, out);
+	else
+		buf_printf(out, "%s and no scaler tells of one: start `shardmill up` or `shardmill worker`",
+			   out->size > 0 ? "," : "");
+}
+
+/* ---- jobs ---- */
+
+bool why_asks_supply(const struct view_job *v)
+{
+	return !job_state_is_ended(v->state) && v->state != JOB_HELD && !v->paused && v->counts.leased == 0 &&
+	       v->counts.pending > 0;
+}
+
+static void say_supply(const struct why_facts *f, struct buf *out)
+{
+	const struct view_supply *s = f->supply;
+
+	if (s->workers == 0) {
+		say_nobody(f, out);
+		return;
+	}
+	if (s->fitting == 0) {
+		if (!say_lack(out, s->need, &s->largest))
+			buf_printf(out, "no worker has at once all that a shard needs");
+		say_pools(f, out);
+		return;
+	}
+	if (s->idle > 0)
+		return; /* its leases are on their way */
+	buf_printf(out,
+		   s->fitting == 1		   ? "the worker that could run it works"
+		   : s->fitting < VIEW_FITTING_MAX ? "the %u workers that could run it work"
+						   : "all %u and more workers that could run it work",
+		   s->fitting);
+	buf_printf(out, " on other jobs");
+	say_pools(f, out);
+}
+
+static void say_planner(const struct view_job *v, usec_t wall_us, struct buf *out)
+{
+	if (v->planner_failures == 0)
+		return;
+	buf_printf(out, "its planner has failed ");
+	why_count(out, v->planner_failures, "time");
+	if (v->planner_why.size > 0)
+		buf_printf(out, ", last: %.*s", (int)v->planner_why.size, (const char *)v->planner_why.data);
+	if (v->planner_due_wall_us > wall_us) {
+		buf_printf(out, "; next try in ");
+		why_span(out, v->planner_due_wall_us - wall_us);
+	}
+}
+
+static void say_delayed(const struct view_job *v, usec_t wall_us, struct buf *out)
+{
+	why_count(out, v->counts.delayed, "shard");
+	buf_printf(out, " failed and wait%s for the next attempt, %s in ", v->counts.delayed == 1 ? "s" : "",
+		   v->counts.delayed == 1 ? "due" : "the first");
+	why_span(out, v->next_attempt_wall_us - wall_us);
+}
+
+void why_not(const struct why_facts *f, struct buf *out)
+{
+	const struct view_job *v = f->job;
+
+	if (job_state_is_ended(v->state))
+		return;
+	if (v->paused) {
+		if (v->why.size > 0)
+			buf_append_bytes(out, v->why);
+		else
+			buf_printf(out, "it is paused until somebody resumes it");
+	} else if (v->state == JOB_HELD) {
+		buf_printf(out, "it is held and starts in ");
+		why_span(out, v->due_wall_us - f->wall_us);
+	} else if (v->counts.leased > 0) {
+		return;
+	} else if (!v->sealed && v->counts.pending == 0 && v->planner_failures > 0) {
+		say_planner(v, f->wall_us, out);
+	} else if (v->counts.pending > 0 && f->supply != NULL) {
+		say_supply(f, out);
+	} else if (v->counts.delayed > 0) {
+		say_delayed(v, f->wall_us, out);
+	}
+}

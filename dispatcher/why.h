@@ -1,0 +1,32 @@
+/* Why a job does not run: sentences from what the core, the workers and the scalers tell. The one place
+ * where they are made, for `show`, `wait`, `explain` and `status` alike.
+ *
+ * Sentences are for people: they begin in small letters and end without a full stop, so that they can
+ * follow a colon. Names come from strangers and are written as they are; who shows them escapes them.
+ * Pure: times are arguments. */
+#pragma once
+
+#include "base/buf.h"
+#include "dispatcher/core/view.h"
+#include "dispatcher/pools.h"
+
+struct why_facts {
+	const struct view_job *job;
+	const struct view_supply *supply; /* NULL: the job is not live */
+	const struct pools *pools;
+	usec_t mono_us, wall_us;
+};
+
+/* May why_not need the supply? It costs a walk over the workers. */
+bool why_asks_supply(const struct view_job *job);
+/* Appends why nothing of it runs; nothing when something does, when it is about to, or when it has ended. */
+void why_not(const struct why_facts *f, struct buf *out);
+/* Appends what a pool does or cannot do: "starts 2 workers", "starts nothing: 3 starts failed, last: No
+ * space left on device; next try in 8s". Nothing when there is nothing to say. */
+void why_pool(const struct pool_told *p, usec_t mono_us, struct buf *out);
+/* Appends "starts none for 3 shards that need more cpus than its workers have (2)"; or nothing. */
+void why_pool_unfit(const struct pool_told *p, struct buf *out);
+/* Appends a time as people write it, in whole seconds when it is more than one: "8s", "1h5m". */
+void why_span(struct buf *out, usec_t us);
+/* Appends "1 shard", "12 shards". */
+void why_count(struct buf *out, uint64_t n, const char *noun);

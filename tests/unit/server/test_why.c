@@ -1,0 +1,182 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dispatcher/why.h"
+#include "jobs/kinds.h"
+
+#define NOW (1000 * USEC_PER_SEC)
+
+static struct view_job queued(void)
+{
+	return (struct view_job){.job = 1,
+				 .state = JOB_ACTIVE,
+				 .word = JOB_WORD_QUEUED,
+				 .sealed = true,
+				 .counts = {.shards = 10, .pending = 10}};
+}
+
+static struct pool_told pool(void)
+{
+	return (struct pool_told){.name = "local", .max_workers = 4, .cpu_milli = 2000};
+}
+
+static void expect(const struct view_job *v, const struct view_supply *s, const struct pool_told *p,
+		   const char *sentence)
+{
+	const struct pools pools = {.items = (struct pool_told *)p, .count = p != NULL};
+	const struct why_facts f = {.job = v, .supply = s, .pools = &pools, .mono_us = NOW, .wall_us = NOW};
+	struct buf out = {0};
+
+	why_not(&f, &out);
+	cr_expect_str_eq(buf_text(&out), sentence);
+	buf_fini(&out);
+}
+
+Test(why, nobody_is_there)
+{
+	const struct resources one = {.cpu_milli = 1000}, eight = {.cpu_milli = 8000};
+	const struct view_job v = queued();
+	struct view_supply s = {.need = &one};
+	struct pool_told p = pool();
+
+	expect(
+	    &v, &s, NULL,
+	    "no worker is connected, and no scaler tells of one: start `shardmill up` or `shardmill worker`");
+	expect(&v, &s, &p, "no worker is connected; the pool local has not started one yet");
+	p.starting = 2;
+	expect(&v, &s, &p, "no worker is connected; the pool local starts 2 workers");
+	s.need = &eight;
+	expect(
+	    &v, &s, &p,
+	    "no worker has 8 cpus (the largest has 2); the pool local starts none so large: its workers have "
+	    "2 cpus each");
+	s = (struct view_supply){.need = &one, .draining = 2, .quarantined = 1};
+	expect(&v, &s, NULL,
+	       "no worker takes work: 2 draining, 1 in quarantine, since all failed there, and no scaler "
+	       "tells of "
+	       "one: start `shardmill up` or `shardmill worker`");
+}
+
+Test(why, starts_fail)
+{
+	const struct resources one = {.cpu_milli = 1000};
+	const struct view_job v = queued();
+	const struct view_supply s = {.need = &one};
+	struct pool_told p = pool();
+
+	p.failed_starts = 3;
+	p.retry_us = NOW + 7400 * USEC_PER_MSEC;
+	snprintf(p.failure, sizeof(p.failure), "No space left on device");
+	expect(
+	    &v, &s, &p,
+	    "no worker is connected; the pool local starts nothing: 3 starts failed, last: No space left on "
+	    "device; next try in 8s");
+	p.retry_us = NOW - 1;
+	expect(
+	    &v, &s, &p,
+	    "no worker is connected; the pool local starts nothing: 3 starts failed, last: No space left on "
+	    "device; next try at once");
+	p.starting = p.failed_starts = 1;
+	p.failure[0] = '\0';
+	expect(
+	    &v, &s, &p,
+	    "no worker is connected; the pool local tries one start: 1 start failed, last: without a reason");
+}
+
+Test(why, no_worker_is_large_enough)
+{
+	struct named_amount licenses[] = {{BYTES_LIT("license"), 3}}, few[] = {{BYTES_LIT("license"), 1}};
+	const struct view_job v = queued();
+	static const struct {
+		struct resources need, largest;
+		const char *sentence;
+	} cases[] = {
+	    {{.cpu_milli = 8000}, {.cpu_milli = 2500}, "no worker has 8 cpus (the largest has 2.5)"},
+	    {{.cpu_milli = 1000, .memory_bytes = 64 * GIB},
+	     {.cpu_milli = 2000, .memory_bytes = 8 * GIB},
+	     "no worker has 64GiB of memory (the largest has 8GiB)"},
+	    {{.cpu_milli = 1000, .gpus = 1},
+	     {.cpu_milli = 2000},
+	     "no worker has 1 gpu (the most that one has is 0)"},
+	    /* one has the cpus, another one the memory */
+	    {{.cpu_milli = 2000, .memory_bytes = 8 * GIB},
+	     {.cpu_milli = 2000, .memory_bytes = 8 * GIB},
+	     "no worker has at once all that a shard needs"},
+	};
+	struct view_supply s;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		s = (struct view_supply){.need = &cases[i].need, .workers = 2, .largest = cases[i].largest};
+		expect(&v, &s, NULL, cases[i].sentence);
+	}
+	s.need = &(struct resources){.cpu_milli = 1000, .named = {licenses, 1}};
+	s.largest = (struct resources){.cpu_milli = 1000, .named = {few, 1}};
+	expect(&v, &s, NULL, "no worker has 3 of license (the most that one has is 1)");
+}
+
+Test(why, workers_are_busy_elsewhere)
+{
+	const struct resources one = {.cpu_milli = 1000};
+	struct view_supply s = {.need = &one, .workers = 4, .fitting = 4};
+	struct view_job v = queued();
+	struct pool_told p = pool();
+
+	expect(&v, &s, NULL, "the 4 workers that could run it work on other jobs");
+	p.ready = p.wanted = 4;
+	expect(&v, &s, &p,
+	       "the 4 workers that could run it work on other jobs; the pool local has the 4 workers that it "
+	       "may "
+	       "have");
+	s.fitting = 1;
+	expect(&v, &s, NULL, "the worker that could run it works on other jobs");
+	s.fitting = VIEW_FITTING_MAX;
+	expect(&v, &s, NULL, "all 1000 and more workers that could run it work on other jobs");
+	s.idle = 1;
+	expect(&v, &s, &p, "");
+	s.idle = 0;
+	v.counts.leased = 1;
+	expect(&v, &s, &p, "");
+}
+
+Test(why, the_job_itself_waits)
+{
+	struct view_job v = queued();
+
+	v.counts.pending = 0;
+	v.counts.delayed = 1;
+	v.next_attempt_wall_us = NOW + 250 * USEC_PER_MSEC;
+	expect(&v, NULL, NULL, "1 shard failed and waits for the next attempt, due in 250ms");
+	v.counts.delayed = 2;
+	v.next_attempt_wall_us = NOW + 90 * USEC_PER_SEC;
+	expect(&v, NULL, NULL, "2 shards failed and wait for the next attempt, the first in 1m30s");
+	v.paused = true;
+	expect(&v, NULL, NULL, "it is paused until somebody resumes it");
+	v.why = BYTES_LIT("lunch");
+	expect(&v, NULL, NULL, "lunch");
+	v = (struct view_job){.state = JOB_HELD, .due_wall_us = NOW + 3600 * USEC_PER_SEC};
+	expect(&v, NULL, NULL, "it is held and starts in 1h");
+	v = (struct view_job){.state = JOB_ACTIVE, .word = JOB_WORD_PLANNING};
+	expect(&v, NULL, NULL, "");
+	v.planner_failures = 2;
+	v.planner_why = BYTES_LIT("no such file");
+	v.planner_due_wall_us = NOW + USEC_PER_SEC;
+	expect(&v, NULL, NULL, "its planner has failed 2 times, last: no such file; next try in 1s");
+	v.state = JOB_FAILED;
+	expect(&v, NULL, NULL, "");
+}
+
+Test(why, the_walk_over_workers_is_spared_where_it_says_nothing)
+{
+	struct view_job v = queued();
+
+	cr_expect(why_asks_supply(&v));
+	v.counts.leased = 1;
+	cr_expect_not(why_asks_supply(&v));
+	v = queued();
+	v.paused = true;
+	cr_expect_not(why_asks_supply(&v));
+	v = queued();
+	v.state = JOB_SUCCEEDED;
+	cr_expect_not(why_asks_supply(&v));
+}
