@@ -50,7 +50,7 @@ def component(root, path, stems):
     top = parts[0]
     if top == "base":
         stem = os.path.splitext(path)[0]
-        alone = not os.path.exists(os.path.join(root, stem + ".c"))
+        alone = len(parts) == 2 and not os.path.exists(os.path.join(root, stem + ".c"))
         return "base-pure" if stem in stems or alone else "base"
     if top == "jobs":
         return "jobs-library" if len(parts) > 2 and parts[1] == "library" else "jobs"

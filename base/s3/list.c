@@ -1,0 +1,74 @@
+/* ListObjectsV2, page by page. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/s3/request.h"
+#include "base/s3/xml.h"
+
+static int take_entries(const struct s3_list *list, struct bytes body, struct error *reterr)
+{
+	struct buf key = {0}, text = {0};
+	struct bytes entry;
+	int rc = 0;
+
+	while (rc == 0 && s3_xml_next(&body, "Contents", &entry)) {
+		char etag[S3_ETAG_BYTES_MAX] = "";
+		struct s3_entry e = {.etag = etag};
+
+		if (!s3_xml_text(entry, "Key", &key))
+			continue;
+		e.key = buf_bytes(&key);
+		if (s3_xml_text(entry, "Size", &text))
+			e.size_bytes = strtoull(buf_text(&text), NULL, 10);
+		if (s3_xml_text(entry, "ETag", &text))
+			s3_etag_bare(buf_bytes(&text), etag, sizeof etag);
+		if (list->take(list->arg, &e) != 0)
+			rc = s3_cancelled(reterr);
+	}
+	buf_fini(&key);
+	buf_fini(&text);
+	return rc;
+}
+
+/* One page; the token of the next one, "" at the end. */
+static int take_page(struct s3_client *c, const struct s3_list *list, struct buf *token, struct error *reterr)
+{
+	struct s3_name bucket = {0};
+	/* Sorted, as they are signed. */
+	const struct s3_query query[] = {{"continuation-token", buf_bytes(token)},
+					 {"list-type", BYTES_LIT("2")},
+					 {"prefix", bytes_of(list->name->key)}};
+	size_t skip = token->size == 0 ? 1 : 0;
+	const struct s3_request rq = {.method = "GET",
+				      .name = &bucket,
+				      .query = query + skip,
+				      .query_count = ARRAY_LENGTH(query) - skip,
+				      .cancel = list->cancel};
+	struct s3_answer answer;
+	struct buf more = {0};
+	int rc;
+
+	strcpy(bucket.bucket, list->name->bucket);
+	rc = s3_request(c, &rq, "list", &answer, reterr);
+	if (rc == 0)
+		rc = take_entries(list, buf_bytes(&answer.body), reterr);
+	if (rc < 0 || !s3_xml_text(buf_bytes(&answer.body), "IsTruncated", &more) ||
+	    strcmp(buf_text(&more), "true") != 0 ||
+	    !s3_xml_text(buf_bytes(&answer.body), "NextContinuationToken", token))
+		buf_clear(token);
+	buf_fini(&more);
+	s3_answer_fini(&answer);
+	return rc;
+}
+
+int s3_list(struct s3_client *c, const struct s3_list *list, struct error *reterr)
+{
+	struct buf token = {0};
+	int rc;
+
+	do
+		rc = take_page(c, list, &token, reterr);
+	while (rc == 0 && token.size > 0);
+	buf_fini(&token);
+	return rc;
+}

@@ -1,0 +1,286 @@
+/* The client against a server whose every answer the test has laid out: what goes on, what ends it, and what
+ * is asked for. The signatures themselves are checked by a real server (tests/e2e/test_s3.py). */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/s3/s3.h"
+#include "tests/unit/s3/server.h"
+
+#define OK206(first, last, total, length, tag, body)                                                         \
+	"HTTP/1.1 206 Partial Content\r\nConnection: close\r\nETag: \"" tag                                  \
+	"\"\r\nContent-Range: bytes " first "-" last "/" total "\r\nContent-Length: " length "\r\n\r\n" body
+#define REFUSED(status, code)                                                                                \
+	"HTTP/1.1 " status                                                                                   \
+	" X\r\nConnection: close\r\nContent-Type: application/xml\r\n\r\n<Error><Code>" code                 \
+	"</Code><Message>said so</Message></Error>"
+#define DONE(body) "HTTP/1.1 200 OK\r\nConnection: close\r\nETag: \"e1\"\r\n\r\n" body
+
+static struct s3_client *client;
+static struct s3_name name = {.bucket = "b", .key = "k/1"};
+static struct error e;
+static struct buf got;
+
+static void begin(const char *const *answers, usec_t patience_us)
+{
+	struct s3_options options = {.endpoint = server_start(answers), .patience_us = patience_us};
+
+	cr_assert_eq(s3_client_create(&options, &client, &e), 0, "%s", e.what);
+}
+
+static void end(size_t expected)
+{
+	s3_client_destroy(client);
+	cr_assert_eq(server_count(), expected, "%zu requests", server_count());
+	server_stop();
+	buf_fini(&got);
+	got = (struct buf){0};
+}
+
+static void setup(void)
+{
+	setenv("AWS_ACCESS_KEY_ID", "AKIA", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+	unsetenv("AWS_SESSION_TOKEN");
+	unsetenv("AWS_REGION");
+	setenv("HOME", "/nonexistent", 1);
+}
+
+TestSuite(s3_client, .init = setup);
+
+static int keep(void *arg, struct bytes piece)
+{
+	(void)arg;
+	buf_append_bytes(&got, piece);
+	return 0;
+}
+
+static int get(const char *etag, uint64_t offset, uint64_t size)
+{
+	struct s3_get g = {.name = &name, .etag = etag, .offset = offset, .size = size, .take = keep};
+
+	e = (struct error){0};
+	return s3_get(client, &g, &e);
+}
+
+Test(s3_client, a_cut_connection_goes_on_where_it_broke)
+{
+	static const char *const answers[] = {
+	    OK206("10", "19", "30", "10", "e1", "0123"), OK206("14", "19", "30", "6", "e1", "45"),
+	    REFUSED("503", "SlowDown"), OK206("16", "19", "30", "4", "e1", "6789"), NULL};
+
+	begin(answers, 5 * USEC_PER_SEC);
+	cr_assert_eq(get("e1", 10, 10), 0, "%s", e.what);
+	cr_assert_str_eq(buf_text(&got), "0123456789");
+	cr_assert_not_null(strstr(server_asked(0), "GET /b/k/1 HTTP/1.1"));
+	cr_assert_not_null(strstr(server_asked(0), "Range: bytes=10-19"));
+	cr_assert_not_null(strstr(server_asked(1), "Range: bytes=14-19"));
+	cr_assert_not_null(strstr(server_asked(3), "Range: bytes=16-19"));
+	cr_assert_not_null(strstr(server_asked(3), "If-Match: \"e1\""));
+	cr_assert_not_null(strstr(server_asked(0), "AWS4-HMAC-SHA256 Credential=AKIA/"));
+	end(4);
+}
+
+Test(s3_client, what_goes_on_is_the_same_object)
+{
+	static const char *const answers[] = {OK206("0", "9", "10", "10", "e1", "0123"),
+					      OK206("4", "9", "10", "6", "e2", "XXXXXX"), NULL};
+
+	begin(answers, 5 * USEC_PER_SEC);
+	cr_assert_eq(get("", 0, 10), ERR_INVALID); /* not pinned by the caller, but by the first answer */
+	cr_assert_not_null(strstr(e.what, "the object changed"), "%s", e.what);
+	cr_assert_not_null(strstr(server_asked(1), "If-Match: \"e1\""));
+	cr_assert_str_eq(buf_text(&got), "0123");
+	end(2);
+}
+
+Test(s3_client, final_refusals_cost_one_request)
+{
+	static const char *const answers[] = {REFUSED("412", "PreconditionFailed"),
+					      REFUSED("404", "NoSuchKey"),
+					      REFUSED("403", "RequestTimeTooSkewed"),
+					      OK206("5", "9", "10", "5", "e1", "56789"),
+					      DONE("0123456789"),
+					      OK206("0", "4", "5", "5", "e1", "01234"),
+					      NULL};
+
+	begin(answers, 5 * USEC_PER_SEC);
+	cr_assert_eq(get("e1", 0, 10), ERR_INVALID);
+	cr_assert_str_eq(e.where, "\"s3://b/k/1\"");
+	cr_assert_eq(get("e1", 0, 10), ERR_NOT_FOUND);
+	cr_assert_not_null(strstr(e.what, "was there when the job was planned"), "%s", e.what);
+	cr_assert_eq(get("e1", 0, 10), ERR_DENIED);
+	cr_assert_not_null(strstr(e.what, "clock"));
+	cr_assert_eq(get("e1", 0, 10), ERR_INVALID, "other bytes than asked for");
+	cr_assert_eq(get("e1", 2, 3), ERR_INVALID, "a server without ranges");
+	cr_assert_eq(get("e1", 0, 10), ERR_INVALID, "a shorter object");
+	cr_assert_eq(got.size, 0);
+	end(6);
+}
+
+Test(s3_client, a_server_without_ranges_serves_the_beginning)
+{
+	static const char *const answers[] = {DONE("0123456789"), NULL};
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(get("e1", 0, 4), 0, "%s", e.what);
+	cr_assert_str_eq(buf_text(&got), "0123");
+	end(1);
+}
+
+Test(s3_client, patience_ends)
+{
+	static const char *const answers[] = {REFUSED("503", "SlowDown"),
+					      REFUSED("500", "InternalError"),
+					      REFUSED("503", "SlowDown"),
+					      REFUSED("503", "SlowDown"),
+					      REFUSED("503", "SlowDown"),
+					      REFUSED("503", "SlowDown"),
+					      REFUSED("503", "SlowDown"),
+					      REFUSED("503", "SlowDown"),
+					      REFUSED("503", "SlowDown"),
+					      REFUSED("503", "SlowDown"),
+					      REFUSED("503", "SlowDown"),
+					      REFUSED("503", "SlowDown"),
+					      NULL};
+
+	begin(answers, 100 * USEC_PER_MSEC);
+	cr_assert_eq(get("e1", 0, 4), ERR_BUSY);
+	cr_assert_not_null(strstr(e.what, "SlowDown"), "%s", e.what);
+	cr_assert_not_null(strstr(e.help, "s3_patience"));
+	s3_client_destroy(client);
+	cr_assert_geq(server_count(), 2);
+	server_stop();
+}
+
+static bool at_once(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+Test(s3_client, a_call_can_be_ended)
+{
+	static const char *const answers[] = {NULL};
+	struct s3_get g = {.name = &name, .size = 10, .take = keep, .cancel = {at_once, NULL}};
+
+	begin(answers, 3600 * USEC_PER_SEC);
+	cr_assert_eq(s3_get(client, &g, &e), ERR_CLOSED);
+	end(0);
+}
+
+Test(s3_client, head_says_why_not)
+{
+	static const char *const answers[] = {
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\nETag: \"e1\"\r\nContent-Length: 77\r\n\r\n",
+	    "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n", REFUSED("403", "InvalidAccessKeyId"),
+	    NULL};
+	struct s3_cancel never = {0};
+	struct s3_head head;
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(s3_head(client, &name, never, &head, &e), 0, "%s", e.what);
+	cr_assert_eq(head.size_bytes, 77);
+	cr_assert_str_eq(head.etag, "e1");
+	cr_assert_eq(s3_head(client, &name, never, &head, &e), ERR_DENIED);
+	cr_assert_not_null(strstr(e.what, "InvalidAccessKeyId"), "%s", e.what);
+	end(3);
+}
+
+static int put(uint64_t size)
+{
+	uint8_t *bytes = calloc(1, size + 1);
+	struct s3_put p = {.name = &name,
+			   .fd = -1,
+			   .bytes = BYTES(bytes, size),
+			   .size = size,
+			   .part_bytes = S3_PART_BYTES_MIN};
+	int rc = s3_put(client, &p, &e);
+
+	free(bytes);
+	return rc;
+}
+
+Test(s3_client, small_objects_go_in_one_request_with_their_hash)
+{
+	static const char *const answers[] = {REFUSED("500", "InternalError"), DONE(""), NULL};
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(put(3), 0, "%s", e.what);
+	cr_assert_not_null(strstr(server_asked(1), "PUT /b/k/1 HTTP/1.1"));
+	/* sha256 of three NUL bytes */
+	cr_assert_not_null(strstr(server_asked(1),
+				  "x-amz-content-sha256: "
+				  "709e80c88487a2411e1ee4dfb9f22a861492d20c4765150c0c794abd70f8147c"));
+	end(2);
+}
+
+Test(s3_client, a_multipart_upload_that_fails_is_taken_back)
+{
+	static const char *const answers[] = {DONE("<R><UploadId>u/1</UploadId></R>"),
+					      REFUSED("403", "AccessDenied"), DONE(""), NULL};
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(put(S3_PART_BYTES_MIN + 1), ERR_DENIED);
+	cr_assert_not_null(strstr(server_asked(0), "POST /b/k/1?uploads= "));
+	cr_assert_not_null(strstr(server_asked(1), "PUT /b/k/1?partNumber=1&uploadId=u%2F1 "));
+	cr_assert_not_null(strstr(server_asked(2), "DELETE /b/k/1?uploadId=u%2F1 "));
+	end(3);
+}
+
+Test(s3_client, a_completed_upload_whose_answer_was_lost_is_there)
+{
+	static const char *const answers[] = {
+	    DONE("<R><UploadId>u1</UploadId></R>"),
+	    DONE(""),
+	    DONE(""),
+	    DONE("<Error><Code>InternalError</Code></Error>"),
+	    REFUSED("404", "NoSuchUpload"),
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5242881\r\n\r\n",
+	    NULL};
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(put(S3_PART_BYTES_MIN + 1), 0, "%s", e.what);
+	cr_assert_not_null(
+	    strstr(server_asked(3), "<Part><PartNumber>2</PartNumber><ETag>&quot;e1&quot;</ETag></Part>"));
+	end(6);
+}
+
+static int count_entry(void *arg, const struct s3_entry *entry)
+{
+	buf_printf(arg, "%.*s=%llu/%s ", (int)entry->key.size, (const char *)entry->key.data,
+		   (unsigned long long)entry->size_bytes, entry->etag);
+	return 0;
+}
+
+Test(s3_client, lists_go_on_from_page_to_page)
+{
+	static const char *const answers[] = {
+	    DONE("<R><IsTruncated>true</IsTruncated><Contents><Key>a&amp;b</Key><Size>5</Size>"
+		 "<ETag>&quot;x&quot;</ETag></Contents><NextContinuationToken>t/+</NextContinuationToken></"
+		 "R>"),
+	    DONE("<R><IsTruncated>false</IsTruncated><Contents><Key>c</Key><Size>6</Size></Contents></R>"),
+	    NULL};
+	struct s3_list list = {.name = &name, .take = count_entry, .arg = &got};
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(s3_list(client, &list, &e), 0, "%s", e.what);
+	cr_assert_str_eq(buf_text(&got), "a&b=5/x c=6/ ");
+	cr_assert_not_null(strstr(server_asked(0), "GET /b?list-type=2&prefix=k%2F1 "));
+	cr_assert_not_null(
+	    strstr(server_asked(1), "GET /b?continuation-token=t%2F%2B&list-type=2&prefix=k%2F1 "));
+	end(2);
+}
+
+Test(s3_client, endpoints_are_addresses)
+{
+	static const char *const wrong[] = {"host:80", "ftp://h", "http://", "http://h/path", "http://h?x"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+		struct s3_options options = {.endpoint = wrong[i]};
+
+		cr_assert_eq(s3_client_create(&options, &client, &e), ERR_INVALID, "%s", wrong[i]);
+		cr_assert_str_eq(e.where, "s3_endpoint");
+	}
+}
