@@ -90,6 +90,14 @@ static struct speed spawn_limit(const char *program)
 	return (struct speed){limit, (cpu_us() - cpu) / (limit * LIMIT_SECONDS)};
 }
 
+/* As bench/run.py reads it. */
+static void row(const char *figure, const struct speed *s, const struct speed *limit, const char *words)
+{
+	printf("row\t%s\t%.0f/s, %.3g us each\t%s: %.0f/s, %.3g us\t%.3f\n", figure, s->per_second,
+	       s->cpu_us_each, words, limit->per_second, limit->cpu_us_each,
+	       s->per_second / limit->per_second);
+}
+
 int main(int argc, char **argv)
 {
 	static struct load exec, runner;
@@ -102,18 +110,14 @@ int main(int argc, char **argv)
 	rig_work_init(&exec.work, (const char *const[]){"/bin/true", NULL});
 	limit = spawn_limit(argv[1]);
 	speed = measure(&exec);
-	printf("exec of /bin/true, two slots: %.0f shards/s, %.0f us of processor each\n", speed.per_second,
-	       speed.cpu_us_each);
-	printf("posix_spawn by two processes: %.0f/s, %.0f us; ratio %.2f, by processor time %.2f\n",
-	       limit.per_second, limit.cpu_us_each, speed.per_second / limit.per_second,
-	       limit.cpu_us_each / speed.cpu_us_each);
+	row("two slots alone: exec /bin/true", &speed, &limit, "posix_spawn loop of two processes");
 	runner.shards = 5000000;
 	runner.lease = 250000;
 	rig_work_init(&runner.work, (const char *const[]){argv[2], NULL});
 	runner.work.phase.run.kind = RUN_RUNNER;
 	runner.work.phase.run.format = FORMAT_MSGPACK;
+	limit = speed;
 	speed = measure(&runner);
-	printf("no-op shards through a C runner, two slots: %.0f shards/s, %.3f us each\n", speed.per_second,
-	       speed.cpu_us_each);
+	row("two slots alone: no-op through a runner", &speed, &limit, "exec by the same slots");
 	return 0;
 }
