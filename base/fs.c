@@ -71,6 +71,36 @@ int fs_read_file(const char *path, size_t max_bytes, struct buf *ret, struct err
 	return r;
 }
 
+int fs_make_private_dir(const char *path, struct error *reterr)
+{
+	struct stat st;
+	int fd;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return fail("make", path, reterr);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && (errno == ELOOP || errno == ENOTDIR)) {
+		error_set(reterr, ERR_DENIED, "expected a directory of our own, found a link or a file");
+	} else if (fd < 0 || fstat(fd, &st) < 0) {
+		fail("open", path, reterr);
+	} else if (st.st_uid != geteuid()) {
+		error_set(reterr, ERR_DENIED, "expected a directory of our own, found one of user %u",
+			  (unsigned)st.st_uid);
+	} else if ((st.st_mode & 077) != 0) {
+		error_set(reterr, ERR_DENIED,
+			  "expected a directory for us alone (mode 0700), found mode %04o",
+			  (unsigned)(st.st_mode & 07777));
+	} else {
+		close(fd);
+		return 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	error_help(reterr, "look who made it, then remove it, or name another");
+	error_where(reterr, "%s", path);
+	return ERR_DENIED;
+}
+
 int fs_sync_dir(const char *path, struct error *reterr)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -15,6 +15,9 @@ int fs_read_file(const char *path, size_t max_bytes, struct buf *ret, struct err
 int fs_write_file(const char *path, struct bytes content, mode_t mode, struct error *reterr) MUST_CHECK;
 /* mkdir -p; each new directory is synced into its parent. An existing one is left as it is. */
 int fs_make_dirs(const char *path, mode_t mode, struct error *reterr) MUST_CHECK;
+/* One directory in a place that all may write to (/tmp): made with mode 0700, or there already, ours, and
+ * nobody else's to look into. ERR_DENIED: it is a link or another's, or its mode lets others in. */
+int fs_make_private_dir(const char *path, struct error *reterr) MUST_CHECK;
 int fs_sync_dir(const char *path, struct error *reterr) MUST_CHECK;
 /* Takes the lock of a file (made when missing, mode 0600) for as long as *ret_fd is open and
  * writes our process id into it. Held by another process: ERR_EXISTS, with its id in the text and

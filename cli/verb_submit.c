@@ -14,6 +14,7 @@
 	X(cpus, "CPUS", "What a shard takes of its worker: 2, 0.5.")                                         \
 	X(memory, "SIZE", "What a shard may take: 512MiB; more is an error of kind oom.")                    \
 	X(gpus, "N", "GPUs of a shard.")                                                                     \
+	X(pin, "WHERE", "What a shard is bound to: core, pu, l3, numa, none.")                               \
 	X(timeout, "TIME", "How long an attempt of a shard may take: 90s, 1h30m.")                           \
 	X(attempts, "N", "How often a shard is tried.")                                                      \
 	X(tolerate, "N|N%", "How many shards may be dead in a job that succeeds.")                           \

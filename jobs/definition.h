@@ -63,6 +63,7 @@ struct definition_command {
 	struct bytes cpus;
 	struct bytes memory;
 	struct bytes gpus;
+	struct bytes pin;
 	struct bytes attempts;
 	struct bytes tolerate;
 	struct bytes queue;

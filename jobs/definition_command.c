@@ -113,6 +113,8 @@ static int fill_run(const struct definition_command *c, json_t *run, struct erro
 		rc = set_text(resources, "memory", c->memory, reterr);
 	if (rc == 0)
 		rc = set_text(resources, "gpus", c->gpus, reterr);
+	if (rc == 0)
+		rc = set_text(resources, "pin", c->pin, reterr);
 	return rc;
 }
 

@@ -75,7 +75,7 @@ bool read_run(struct definition_reader *r, const struct node *n, void *target);	
 bool read_gather(struct definition_reader *r, const struct node *n, void *target); /* struct phase_def */
 /* The command whose output lines are the items. */
 bool read_plan_run(struct definition_reader *r, const struct node *n, void *target); /* struct phase_def */
-bool read_resources(struct definition_reader *r, const struct node *n, struct resources *ret);
+bool read_resources(struct definition_reader *r, const struct node *n, struct run_spec *ret);
 bool read_retry(struct definition_reader *r, const struct node *n, void *target);    /* struct policy */
 bool read_tolerate(struct definition_reader *r, const struct node *n, void *target); /* struct policy */
 void shard_defaults(struct shard_section *s);

@@ -1,4 +1,4 @@
-/* resources: what one attempt needs. */
+/* resources: what one attempt needs, and where it may run. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,26 +10,26 @@
 
 static bool read_cpus(struct definition_reader *r, const struct node *n, void *target)
 {
-	struct resources *shape = target;
+	struct run_spec *run = target;
 
-	return read_milli(r, n, &shape->cpu_milli);
+	return read_milli(r, n, &run->shape.cpu_milli);
 }
 
 static bool read_memory(struct definition_reader *r, const struct node *n, void *target)
 {
-	struct resources *shape = target;
+	struct run_spec *run = target;
 
-	return read_size(r, n, &shape->memory_bytes);
+	return read_size(r, n, &run->shape.memory_bytes);
 }
 
 static bool read_gpus(struct definition_reader *r, const struct node *n, void *target)
 {
-	struct resources *shape = target;
+	struct run_spec *run = target;
 	int64_t gpus;
 
 	if (!read_integer(r, n, 0, GPUS_MAX, &gpus))
 		return false;
-	shape->gpus = (uint32_t)gpus;
+	run->shape.gpus = (uint32_t)gpus;
 	return true;
 }
 
@@ -47,7 +47,7 @@ static void insert_amount(struct named_amount_list *list, struct bytes name, uin
 
 static bool read_named(struct definition_reader *r, const struct node *n, void *target)
 {
-	struct resources *shape = target;
+	struct resources *shape = &((struct run_spec *)target)->shape;
 	bool fine = true;
 
 	if (n->kind != NODE_MAP)
@@ -77,13 +77,18 @@ static bool read_named(struct definition_reader *r, const struct node *n, void *
 	return fine;
 }
 
-bool read_resources(struct definition_reader *r, const struct node *n, struct resources *ret)
+static bool read_pin(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct run_spec *run = target;
+
+	return read_kind(r, n, pin_kind_of, pin_kind_names(), &run->pin);
+}
+
+bool read_resources(struct definition_reader *r, const struct node *n, struct run_spec *ret)
 {
 	static const struct definition_key keys[] = {
-	    {"cpus", false, read_cpus},
-	    {"memory", false, read_memory},
-	    {"gpus", false, read_gpus},
-	    {"named", false, read_named},
+	    {"cpus", false, read_cpus},	  {"memory", false, read_memory}, {"gpus", false, read_gpus},
+	    {"named", false, read_named}, {"pin", false, read_pin},
 	};
 
 	return read_map(r, n, "`resources`", keys, ARRAY_LENGTH(keys), ret);

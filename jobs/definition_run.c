@@ -23,6 +23,7 @@ void run_defaults(struct run_spec *run)
 				 .input = FEED_NONE,
 				 .format = FORMAT_MSGPACK,
 				 .shape = {.cpu_milli = 1000},
+				 .pin = PIN_CORE,
 				 .durable_output = true};
 }
 
@@ -91,7 +92,7 @@ static bool read_shape(struct definition_reader *r, const struct node *n, void *
 {
 	struct run_target *t = target;
 
-	return read_resources(r, n, &t->phase->run.shape);
+	return read_resources(r, n, &t->phase->run);
 }
 
 static bool is_variable(struct bytes name)

@@ -110,8 +110,10 @@ static json_t *shard_of(const struct definition *d)
 	return map;
 }
 
-static json_t *resources_of(const struct resources *shape)
+/* pin came later than the format: where it is left out it is `core` for all time. */
+static json_t *resources_of(const struct run_spec *run)
 {
+	const struct resources *shape = &run->shape;
 	json_t *map = json_object(), *named;
 
 	set(map, "cpus", milli_of(shape->cpu_milli));
@@ -119,6 +121,8 @@ static json_t *resources_of(const struct resources *shape)
 		set(map, "memory", size_of(shape->memory_bytes));
 	if (shape->gpus > 0)
 		set(map, "gpus", json_integer(shape->gpus));
+	if (run->pin != PIN_CORE)
+		set(map, "pin", json_string(pin_kind_name(run->pin)));
 	if (shape->named.count == 0)
 		return map;
 	named = json_object();
@@ -141,7 +145,7 @@ static json_t *run_of(const struct run_spec *run)
 		set(map, "input", json_string(input_mode_name(run->input)));
 	}
 	set(map, "timeout", run->timeout_us == 0 ? json_string("none") : duration_of(run->timeout_us));
-	set(map, "resources", resources_of(&run->shape));
+	set(map, "resources", resources_of(run));
 	set_pairs(map, "env", &run->env);
 	set_pairs(map, "env_from", &run->env_from);
 	set_text(map, "directory", run->directory);

@@ -257,25 +257,31 @@ static int open_connection(struct agent *a, struct error *reterr)
 	return rc;
 }
 
-static const char *scratch_dir(const struct agent *a, char *buf, size_t size)
+/* Before there is any other thread: what is started inherits where it runs. */
+static int bind_machine(struct agent *a, struct error *reterr)
 {
-	const char *said = params_text(a->params, PARAM_SCRATCH_DIR), *tmp = getenv("TMPDIR");
+	const char *cores = params_text(a->params, PARAM_CORES);
+	struct error e;
+	int rc = topology_open(cores[0] != '\0' ? cores : NULL, (int)params_choice(a->params, PARAM_PIN),
+			       &a->topology, reterr);
 
-	if (said[0] != '\0')
-		return said;
-	snprintf(buf, size, "%s/shardmill", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
-	return buf;
+	if (rc < 0)
+		return rc;
+	a->cores_used = check_calloc(a->topology.core_count, sizeof *a->cores_used);
+	if (topology_bind_worker(&a->topology, &e) < 0)
+		log_warn("the worker itself runs unpinned", log_text("error", e.what));
+	return 0;
 }
 
 static int open_machine(struct agent *a, struct error *reterr)
 {
-	const char *cores = params_text(a->params, PARAM_CORES);
 	char scratch[4000];
-	int rc = topology_open(cores[0] != '\0' ? cores : NULL, (int)params_choice(a->params, PARAM_PIN),
-			       &a->topology, reterr);
+	int rc = bind_machine(a, reterr);
 
 	if (rc == 0)
-		rc = home_open(&a->home, scratch_dir(a, scratch, sizeof scratch), reterr);
+		rc = home_scratch(params_text(a->params, PARAM_SCRATCH_DIR), scratch, sizeof scratch, reterr);
+	if (rc == 0)
+		rc = home_open(&a->home, scratch, reterr);
 	if (rc == 0)
 		rc = output_dir_open(&a->output, params_text(a->params, PARAM_OUTPUT_DIR), &a->home.worker,
 				     OUTPUT_ROLL_BYTES, reterr);
@@ -352,6 +358,7 @@ static void close_all(struct agent *a)
 	output_dir_close(&a->output);
 	home_close(&a->home);
 	topology_close(&a->topology);
+	free(a->cores_used);
 	if (a->notify_fd >= 0)
 		close(a->notify_fd);
 	loop_destroy(a->loop);

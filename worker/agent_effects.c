@@ -34,39 +34,26 @@ static void send_frame(struct agent *a, const struct worker_send *s)
 		log_debug("a frame was not sent", log_u64("type", s->type), log_i64("code", rc));
 }
 
-/* Cores that are next to each other and least used; fractions of a core share one. */
-static unsigned place(const struct agent *a, unsigned count)
+static void use_cores(struct agent *a, const struct slot *s, int sign)
 {
-	unsigned best = 0, best_load = UINT32_MAX;
+	unsigned count;
+	uint64_t cpu_milli;
+	const unsigned *cores = slot_cores(s, &count, &cpu_milli);
 
-	for (unsigned first = 0; first + count <= a->topology.core_count; first++) {
-		unsigned load = 0;
-
-		for (unsigned i = first; i < first + count; i++)
-			load += a->cores_used[i];
-		if (load < best_load) {
-			best = first;
-			best_load = load;
-		}
-	}
-	return best;
-}
-
-static void use_cores(struct agent *a, const struct slot *s, int by)
-{
-	for (unsigned i = 0; i < slot_core_count(s); i++)
-		a->cores_used[slot_first_core(s) + i] =
-		    (uint16_t)(a->cores_used[slot_first_core(s) + i] + by);
+	topology_use(a->cores_used, cpu_milli, cores, count, sign);
 }
 
 static void open_slot(struct agent *a, const struct worker_slot_ref *ref)
 {
-	unsigned count = ref->shape.cpu_milli <= 1000 ? 1 : (unsigned)((ref->shape.cpu_milli + 999) / 1000);
+	unsigned *cores = check_calloc(a->topology.core_count, sizeof *cores);
+	unsigned count = topology_place(&a->topology, a->cores_used, ref->shape.cpu_milli, cores);
 	char line[400];
 	struct error e;
 	struct slot *s;
+	int rc = slot_open(&a->shared, ref, cores, count, &s, &e);
 
-	if (slot_open(&a->shared, ref, place(a, count), &s, &e) == 0) {
+	free(cores);
+	if (rc == 0) {
 		use_cores(a, s, 1);
 		a->slots[ref->slot] = s;
 		return;

@@ -32,8 +32,8 @@ struct agent {
 	struct slot *slots[SLOTS_PER_WORKER_MAX];
 	struct slot **ending; /* closed by the core; their threads still end */
 	uint32_t ending_count;
-	uint16_t cores_used[SLOTS_PER_WORKER_MAX]; /* slots on each of our cores: fractions may share one */
-	struct agent_inputs now, next;		   /* that effects gave rise to */
+	uint32_t *cores_used;	       /* thousandths that slots take of each of our cores */
+	struct agent_inputs now, next; /* that effects gave rise to */
 	struct syncer syncer;
 	struct arena frame_arena;
 	struct buf frame;

@@ -84,6 +84,21 @@ static int make(struct home *home, struct error *reterr)
 	return rc < 0 ? rc : fs_lock_file(lock, &home->lock_fd, NULL, reterr);
 }
 
+int home_scratch(const char *said, char *ret, size_t size, struct error *reterr)
+{
+	const char *tmp = getenv("TMPDIR");
+	int length;
+
+	if (said[0] != '\0')
+		length = snprintf(ret, size, "%s", said);
+	else
+		length = snprintf(ret, size, "%s/shardmill-%u", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp",
+				  (unsigned)geteuid());
+	if ((size_t)length >= size)
+		return error_set(reterr, ERR_LIMIT, "the path of scratch_dir is too long");
+	return said[0] != '\0' ? 0 : fs_make_private_dir(ret, reterr);
+}
+
 int home_open(struct home *h, const char *scratch, struct error *reterr)
 {
 	struct home home = {.lock_fd = -1};

@@ -67,6 +67,18 @@ void slot_release_other(struct slot *s)
 	release(s, other);
 }
 
+/* The thread, for what it starts; a definition may ask for more than its slot's cores. */
+static void bind(struct slot *s, uint8_t pin)
+{
+	struct error e;
+
+	if (s->bound == pin)
+		return;
+	s->bound = pin;
+	if (topology_bind_thread(s->shared->topology, s->cores, s->core_count, pin, &e) < 0)
+		log_warn("a slot runs unpinned", log_u64("slot", s->number), log_text("error", e.what));
+}
+
 /* One cell from its arming to its release. */
 static void run_cell(struct slot *s, uint32_t cell)
 {
@@ -74,6 +86,7 @@ static void run_cell(struct slot *s, uint32_t cell)
 	struct work work;
 	struct range r;
 
+	bind(s, s->arms[cell].run->run.pin == 0 ? PIN_CORE : s->arms[cell].run->run.pin);
 	work_prepare(&work, s, &s->arms[cell]);
 	if (work.arm.run->run.kind == RUN_RUNNER && work.failed == 0)
 		runner_run_cell(s, &work, cell);
@@ -93,10 +106,8 @@ static void run_cell(struct slot *s, uint32_t cell)
 static void *slot_main(void *arg)
 {
 	struct slot *s = arg;
-	struct error e;
 
-	if (topology_bind_thread(s->shared->topology, s->first_core, s->core_count, &e) < 0)
-		log_warn("a slot runs unpinned", log_u64("slot", s->number), log_text("error", e.what));
+	bind(s, PIN_CORE);
 	while (!atomic_load(&s->closing)) {
 		if (cell_is_armed(&s->cells[s->turn]))
 			run_cell(s, s->turn);
@@ -118,6 +129,12 @@ static int start_thread(struct slot *s, struct error *reterr)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&s->thread, NULL, slot_main, s);
+	if (rc == 0) {
+		char name[16]; /* as the system keeps them */
+
+		snprintf(name, sizeof name, "slot-%u", s->number % 100000);
+		pthread_setname_np(s->thread, name);
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc == 0 ? 0 : error_set(reterr, ERR_IO, "a slot's thread does not start: %s", strerror(rc));
 }
@@ -139,6 +156,7 @@ static void destroy(struct slot *s)
 	arena_fini(&s->arena);
 	pthread_mutex_destroy(&s->lock);
 	free(s->stack);
+	free(s->cores);
 	free(s);
 }
 
@@ -156,8 +174,8 @@ static int make_scratch(struct slot *s, struct error *reterr)
 	return error_set(reterr, ERR_IO, "cannot make a slot in %s: %s", s->scratch, strerror(errno));
 }
 
-int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *ref, unsigned first_core,
-	      struct slot **ret, struct error *reterr)
+int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *ref, const unsigned cores[],
+	      unsigned core_count, struct slot **ret, struct error *reterr)
 {
 	struct slot *s = NULL;
 	int rc;
@@ -166,10 +184,10 @@ int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *re
 	memset(s, 0, sizeof *s);
 	s->shared = shared;
 	s->number = ref->slot;
-	s->first_core = first_core;
-	s->core_count = ref->shape.cpu_milli <= 1000 ? 1 : (unsigned)((ref->shape.cpu_milli + 999) / 1000);
-	if (s->core_count > shared->topology->core_count) /* told to hand out more than there is */
-		s->core_count = shared->topology->core_count;
+	s->cores = check_calloc(core_count, sizeof *s->cores);
+	memcpy(s->cores, cores, core_count * sizeof *s->cores);
+	s->core_count = core_count;
+	s->cpu_milli = ref->shape.cpu_milli;
 	arena_init(&s->arena, 0);
 	pthread_mutex_init(&s->lock, NULL);
 	CHECK(posix_memalign(&s->stack, 16, PROCESS_STACK_BYTES) == 0);
@@ -210,14 +228,11 @@ void slot_close(struct slot *s)
 	destroy(s);
 }
 
-unsigned slot_first_core(const struct slot *s)
+const unsigned *slot_cores(const struct slot *s, unsigned *ret_count, uint64_t *ret_cpu_milli)
 {
-	return s->first_core;
-}
-
-unsigned slot_core_count(const struct slot *s)
-{
-	return s->core_count;
+	*ret_count = s->core_count;
+	*ret_cpu_milli = s->cpu_milli;
+	return s->cores;
 }
 
 void slot_arm(struct slot *s, const struct worker_arm *arm)

@@ -45,16 +45,17 @@ struct slot_batch {
 
 struct slot;
 
-int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *ref, unsigned first_core,
-	      struct slot **ret, struct error *reterr) MUST_CHECK;
+/* cores: their numbers in the topology; copied. */
+int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *ref, const unsigned cores[],
+	      unsigned core_count, struct slot **ret, struct error *reterr) MUST_CHECK;
 /* Tells the thread to end when its cells are released, or stopped; it takes no more work. It raises
  * notify_fd when slot_has_ended: its runner may need its time for that. */
 void slot_end(struct slot *s);
 bool slot_has_ended(const struct slot *s);
 /* Waits for the thread, telling it to end if that was not done. Accepts NULL. */
 void slot_close(struct slot *s);
-unsigned slot_first_core(const struct slot *s);
-unsigned slot_core_count(const struct slot *s);
+/* What topology_place gave it, for topology_use. */
+const unsigned *slot_cores(const struct slot *s, unsigned *ret_count, uint64_t *ret_cpu_milli);
 
 void slot_arm(struct slot *s, const struct worker_arm *arm);
 /* false: the cell holds another token, or none. */

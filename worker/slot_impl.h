@@ -42,7 +42,9 @@ struct verdict {
 struct slot {
 	const struct slot_shared *shared;
 	uint32_t number;
-	unsigned first_core, core_count;
+	unsigned *cores, core_count;
+	uint64_t cpu_milli;
+	uint8_t bound; /* enum pin_kind that its thread is bound by; 0 = not yet */
 	pthread_t thread;
 	int wake_fd; /* armed, stopped or closing */
 	_Atomic bool closing;

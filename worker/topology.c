@@ -2,12 +2,13 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/check.h"
+#include "jobs/kinds.h"
 
 #define CORE_NUMBER_MAX 65535
 
@@ -47,52 +48,49 @@ static bool parse_cores(const char *text, hwloc_cpuset_t ret)
 }
 
 /* What we may use: the process's own binding, cut to what the caller names. */
-static int usable(struct topology *t, const char *cores, hwloc_cpuset_t set, struct error *reterr)
+static int usable(struct topology *t, const char *cores, struct error *reterr)
 {
-	hwloc_cpuset_t named;
-
-	if (hwloc_get_cpubind(t->hwloc, set, HWLOC_CPUBIND_PROCESS) < 0)
-		hwloc_bitmap_copy(set, hwloc_topology_get_allowed_cpuset(t->hwloc));
-	hwloc_bitmap_and(set, set, hwloc_topology_get_allowed_cpuset(t->hwloc));
+	/* A topology that was given (HWLOC_SYNTHETIC) is not this machine: no binding to ask for. */
+	if (hwloc_get_cpubind(t->hwloc, t->all, HWLOC_CPUBIND_PROCESS) < 0)
+		hwloc_bitmap_copy(t->all, hwloc_topology_get_allowed_cpuset(t->hwloc));
+	hwloc_bitmap_and(t->all, t->all, hwloc_topology_get_allowed_cpuset(t->hwloc));
+	hwloc_bitmap_copy(t->set, t->all);
 	if (cores == NULL)
 		return 0;
-	named = hwloc_bitmap_alloc();
-	if (!parse_cores(cores, named)) {
-		hwloc_bitmap_free(named);
+	hwloc_bitmap_zero(t->set);
+	if (!parse_cores(cores, t->set)) {
 		error_set(reterr, ERR_INVALID, "expected cores like 0-3,8, found `%s`", cores);
 		return ERR_INVALID;
 	}
-	if (!hwloc_bitmap_isincluded(named, set)) {
-		hwloc_bitmap_free(named);
+	if (!hwloc_bitmap_isincluded(t->set, t->all)) {
 		error_set(reterr, ERR_DENIED, "the cores %s are not all this process's to use", cores);
 		error_help(reterr, "see `taskset -p %d` for those that are", (int)getpid());
 		return ERR_DENIED;
 	}
-	hwloc_bitmap_copy(set, named);
-	hwloc_bitmap_free(named);
 	return 0;
 }
 
-/* One processing unit of each core: hyperthreads of one core would fight for it. */
-static void pick_cores(struct topology *t, hwloc_const_cpuset_t set)
+/* Cores in hwloc's order, which puts neighbours side by side. In some guests no cores are known: each
+ * processing unit is one then. */
+static void pick_cores(struct topology *t)
 {
 	int count = hwloc_get_nbobjs_by_type(t->hwloc, HWLOC_OBJ_CORE);
+	hwloc_obj_type_t type = count > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
 
-	for (int i = 0; i < count; i++) {
-		hwloc_obj_t core = hwloc_get_obj_by_type(t->hwloc, HWLOC_OBJ_CORE, (unsigned)i);
+	for (hwloc_obj_t o = NULL; (o = hwloc_get_next_obj_by_type(t->hwloc, type, o)) != NULL;) {
 		hwloc_cpuset_t both = hwloc_bitmap_alloc();
 
-		hwloc_bitmap_and(both, core->cpuset, set);
-		if (!hwloc_bitmap_iszero(both))
-			hwloc_bitmap_set(t->cores, (unsigned)hwloc_bitmap_first(both));
-		hwloc_bitmap_free(both);
+		hwloc_bitmap_and(both, o->cpuset, t->set);
+		if (hwloc_bitmap_iszero(both)) {
+			hwloc_bitmap_free(both);
+			continue;
+		}
+		t->cores = check_realloc(t->cores, t->core_count + 1, sizeof(hwloc_cpuset_t));
+		t->cores[t->core_count++] = both;
 	}
-	if (hwloc_bitmap_iszero(t->cores)) /* no cores known, as in some guests */
-		hwloc_bitmap_copy(t->cores, set);
-	t->core_count = (unsigned)hwloc_bitmap_weight(t->cores);
 }
 
-/* Of a node's memory the part that its processing units in `set` are of all of them. */
+/* Of a node's memory the part that its processing units of ours are of all of them. */
 static uint64_t memory_part(hwloc_obj_t node, hwloc_const_cpuset_t set)
 {
 	hwloc_cpuset_t both = hwloc_bitmap_alloc();
@@ -106,7 +104,7 @@ static uint64_t memory_part(hwloc_obj_t node, hwloc_const_cpuset_t set)
 }
 
 /* Ours is the node with most of our cores. */
-static void pick_node(struct topology *t, hwloc_const_cpuset_t set)
+static void pick_node(struct topology *t)
 {
 	int count = hwloc_get_nbobjs_by_type(t->hwloc, HWLOC_OBJ_NUMANODE), best = -1;
 
@@ -115,95 +113,109 @@ static void pick_node(struct topology *t, hwloc_const_cpuset_t set)
 		hwloc_obj_t node = hwloc_get_obj_by_type(t->hwloc, HWLOC_OBJ_NUMANODE, (unsigned)i);
 		hwloc_cpuset_t both = hwloc_bitmap_alloc();
 
-		hwloc_bitmap_and(both, node->cpuset, t->cores);
+		hwloc_bitmap_and(both, node->cpuset, t->set);
 		if (hwloc_bitmap_weight(both) > best) {
 			best = hwloc_bitmap_weight(both);
 			t->numa_node = node->os_index;
-			t->memory_bytes = memory_part(node, set);
+			t->memory_bytes = memory_part(node, t->set);
 		}
 		hwloc_bitmap_free(both);
 	}
 }
 
-/* cgroup v2, then v1; a limit that is "max" or beyond the machine says nothing. */
-static uint64_t cgroup_memory_bytes(void)
+/* A cgroup's bound is for all that is in it: of several workers each would count the whole. */
+static void apply_cgroup(struct topology *t)
 {
-	static const char *const files[] = {"/sys/fs/cgroup/memory.max",
-					    "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
-	unsigned long long bytes = 0;
+	struct cgroup own;
+	uint64_t limit;
 
-	for (size_t i = 0; i < ARRAY_LENGTH(files); i++) {
-		FILE *f = fopen(files[i], "re");
-
-		if (f == NULL)
-			continue;
-		if (fscanf(f, "%llu", &bytes) != 1)
-			bytes = 0;
-		fclose(f);
-		if (bytes != 0)
-			break;
-	}
-	return bytes;
+	cgroup_own("memory", &own);
+	limit = cgroup_memory_bytes(&own);
+	if (limit != 0 && (t->memory_bytes == 0 || limit < t->memory_bytes))
+		t->memory_bytes = limit;
 }
 
 int topology_open(const char *cores, int pin, struct topology *ret, struct error *reterr)
 {
-	struct topology t = {.cores = hwloc_bitmap_alloc()};
-	hwloc_cpuset_t set = hwloc_bitmap_alloc();
-	uint64_t limit = cgroup_memory_bytes();
+	struct topology t = {.all = hwloc_bitmap_alloc(), .set = hwloc_bitmap_alloc()};
 	int rc = load(&t.hwloc, reterr);
 
 	if (rc == 0)
-		rc = usable(&t, cores, set, reterr);
-	if (rc == 0) {
-		bool narrowed =
-		    cores != NULL || !hwloc_bitmap_isequal(set, hwloc_topology_get_complete_cpuset(t.hwloc));
-
-		pick_cores(&t, set);
-		pick_node(&t, set);
-		t.pin = pin == 1 || (pin == 0 && narrowed);
-		if (limit != 0 && (t.memory_bytes == 0 || limit < t.memory_bytes))
-			t.memory_bytes = limit;
-		*ret = t;
-	} else {
+		rc = usable(&t, cores, reterr);
+	if (rc < 0) {
 		topology_close(&t);
+		return rc;
 	}
-	hwloc_bitmap_free(set);
-	return rc;
+	pick_cores(&t);
+	pick_node(&t);
+	apply_cgroup(&t);
+	t.pin = pin == 1 ||
+		(pin == 0 && (cores != NULL ||
+			      !hwloc_bitmap_isequal(t.set, hwloc_topology_get_complete_cpuset(t.hwloc))));
+	*ret = t;
+	return 0;
 }
 
 void topology_close(struct topology *t)
 {
-	hwloc_bitmap_free(t->cores);
+	hwloc_bitmap_free(t->all);
+	hwloc_bitmap_free(t->set);
+	for (unsigned i = 0; i < t->core_count; i++)
+		hwloc_bitmap_free(t->cores[i]);
+	free(t->cores);
 	if (t->hwloc != NULL)
 		hwloc_topology_destroy(t->hwloc);
 	*t = (struct topology){0};
 }
 
-int topology_bind_thread(const struct topology *t, unsigned first, unsigned count, struct error *reterr)
+/* Binding */
+
+/* Strictly: hwloc would else only prefer the node, and the kernel then goes to another one as soon as
+ * cached files fill it, in place of dropping some. Of a machine with one node, too, so that it is tried
+ * everywhere. A kernel without NUMA has nothing to bind to. */
+static int bind_memory(const struct topology *t, bool anywhere, int flags)
+{
+	hwloc_nodeset_t nodes;
+	int rc;
+
+	if (!hwloc_topology_get_support(t->hwloc)->membind->set_thisthread_membind)
+		return 0;
+	nodes = hwloc_bitmap_alloc();
+	if (anywhere)
+		hwloc_bitmap_copy(nodes, hwloc_topology_get_complete_nodeset(t->hwloc));
+	else
+		hwloc_bitmap_set(nodes, t->numa_node);
+	rc = hwloc_set_membind(t->hwloc, nodes, anywhere ? HWLOC_MEMBIND_DEFAULT : HWLOC_MEMBIND_BIND,
+			       HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET |
+				   (anywhere ? 0 : HWLOC_MEMBIND_STRICT) | flags);
+	hwloc_bitmap_free(nodes);
+	return rc;
+}
+
+int topology_bind_thread(const struct topology *t, const unsigned cores[], unsigned count, uint8_t pin,
+			 struct error *reterr)
 {
 	hwloc_cpuset_t set;
-	hwloc_nodeset_t nodes;
-	int core = hwloc_bitmap_first(t->cores), rc;
+	int rc;
 
 	if (!t->pin)
 		return 0;
-	CHECK(count > 0 && first + count <= t->core_count);
 	set = hwloc_bitmap_alloc();
-	nodes = hwloc_bitmap_alloc();
-	for (unsigned i = 0; i < first + count; i++) {
-		if (i >= first)
-			hwloc_bitmap_set(set, (unsigned)core);
-		core = hwloc_bitmap_next(t->cores, core);
-	}
+	topology_pin_set(t, cores, count, pin, set);
 	rc = hwloc_set_cpubind(t->hwloc, set, HWLOC_CPUBIND_THREAD);
-	hwloc_bitmap_set(nodes, t->numa_node);
-	if (rc == 0 && t->node_count > 1)
-		rc = hwloc_set_membind(t->hwloc, nodes, HWLOC_MEMBIND_BIND,
-				       HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET);
-	if (rc < 0)
-		error_set(reterr, ERR_IO, "cannot bind a slot to its cores: %s", strerror(errno));
+	if (rc == 0)
+		rc = bind_memory(t, pin == PIN_NONE, 0);
 	hwloc_bitmap_free(set);
-	hwloc_bitmap_free(nodes);
-	return rc < 0 ? ERR_IO : 0;
+	return rc == 0 ? 0
+		       : error_set(reterr, ERR_IO, "cannot bind a slot to its cores: %s", strerror(errno));
+}
+
+int topology_bind_worker(const struct topology *t, struct error *reterr)
+{
+	if (!t->pin)
+		return 0;
+	if (hwloc_set_cpubind(t->hwloc, t->set, HWLOC_CPUBIND_THREAD) == 0 &&
+	    bind_memory(t, false, HWLOC_MEMBIND_MIGRATE) == 0)
+		return 0;
+	return error_set(reterr, ERR_IO, "cannot bind the worker to its cores: %s", strerror(errno));
 }

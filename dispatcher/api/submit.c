@@ -39,6 +39,7 @@ static const struct {
     TEXT_MEMBER(align),	 TEXT_MEMBER(input),	TEXT_MEMBER(timeout),  TEXT_MEMBER(cpus),
     TEXT_MEMBER(memory), TEXT_MEMBER(gpus),	TEXT_MEMBER(attempts), TEXT_MEMBER(tolerate),
     TEXT_MEMBER(queue),	 TEXT_MEMBER(priority), TEXT_MEMBER(output),   TEXT_MEMBER(directory),
+    TEXT_MEMBER(pin),
 #undef TEXT_MEMBER
 };
 
@@ -52,10 +53,9 @@ static int read_text(struct submission *u, const char *key, json_t *value, struc
 		i++;
 	if (i == ARRAY_LENGTH(texts)) {
 		error_set(reterr, ERR_INVALID, "there is no such member of a command");
-		error_help(
-		    reterr,
-		    "argv, gather, env, name, array, bytes, of, align, input, timeout, cpus, memory, gpus, "
-		    "attempts, tolerate, queue, priority, output, directory");
+		error_help(reterr, "argv, gather, env, name, array, bytes, of, align, input, timeout, cpus, "
+				   "memory, gpus, pin, "
+				   "attempts, tolerate, queue, priority, output, directory");
 		return error_where(reterr, "command.%.100s", key);
 	}
 	if (!json_is_string(value) && !json_is_number(value)) {

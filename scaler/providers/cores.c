@@ -1,80 +1,12 @@
 #include "scaler/providers/cores.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/cgroup.h"
 #include "base/check.h"
-#include "base/fs.h"
-
-#define CGROUP_ROOT "/sys/fs/cgroup"
-
-/* ---- the cgroup ---- */
-
-/* Two numbers of a file; "max" and what is not there are 0. */
-static void read_pair(const char *path, uint64_t *first, uint64_t *second)
-{
-	struct buf text = {0};
-
-	*first = *second = 0;
-	if (fs_read_file(path, 4096, &text, NULL) == 0)
-		(void)sscanf(buf_text(&text), "%" SCNu64 " %" SCNu64, first, second);
-	buf_fini(&text);
-}
-
-static uint64_t least(const char *root, const char *path, const char *file, bool quota)
-{
-	char *folder = strdup(path);
-	uint64_t best = 0;
-
-	CHECK(folder != NULL);
-	for (char *slash = folder + strlen(folder); slash != NULL;) {
-		struct buf name = {0};
-		uint64_t value, period;
-
-		*slash = '\0';
-		buf_printf(&name, "%s%s/%s", root, folder, file);
-		read_pair(buf_text(&name), &value, &period);
-		buf_fini(&name);
-		if (quota)
-			value = period > 0 ? value * 1000 / period : 0;
-		if (value > 0 && (best == 0 || value < best))
-			best = value;
-		slash = strrchr(folder, '/');
-	}
-	free(folder);
-	return best;
-}
-
-uint64_t cgroup_quota_milli(const char *root, const char *path)
-{
-	return least(root, path, "cpu.max", true);
-}
-
-uint64_t cgroup_memory_bytes(const char *root, const char *path)
-{
-	return least(root, path, "memory.max", false);
-}
-
-/* Ours in the one hierarchy of cgroup v2; "" when there is none. cgroups(7). */
-static void own_cgroup(char *path, size_t size)
-{
-	struct buf text = {0};
-	const char *line;
-
-	path[0] = '\0';
-	if (fs_read_file("/proc/self/cgroup", 65536, &text, NULL) == 0) {
-		line = strstr(buf_text(&text), "0::/");
-		if (line != NULL)
-			snprintf(path, size, "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
-	}
-	buf_fini(&text);
-	if (strcmp(path, "/") == 0)
-		path[0] = '\0';
-}
 
 /* ---- dealing ---- */
 
@@ -196,10 +128,11 @@ int core_deal_machine(struct core_deal *d, uint32_t cpu_milli, struct error *ret
 {
 	hwloc_bitmap_t usable = hwloc_bitmap_alloc();
 	hwloc_topology_t topology = NULL;
-	char cgroup[4096];
+	struct cgroup cpu, memory;
 	int rc = 0;
 
-	own_cgroup(cgroup, sizeof cgroup);
+	cgroup_own("cpu", &cpu);
+	cgroup_own("memory", &memory);
 	if (hwloc_topology_init(&topology) < 0 || hwloc_topology_load(topology) < 0) {
 		rc = error_set(reterr, ERR_IO, "hwloc cannot read this machine's topology: %s",
 			       strerror(errno));
@@ -208,8 +141,8 @@ int core_deal_machine(struct core_deal *d, uint32_t cpu_milli, struct error *ret
 		if (hwloc_get_cpubind(topology, usable, HWLOC_CPUBIND_PROCESS) < 0)
 			hwloc_bitmap_copy(usable, hwloc_topology_get_allowed_cpuset(topology));
 		hwloc_bitmap_and(usable, usable, hwloc_topology_get_allowed_cpuset(topology));
-		core_deal_init(d, topology, usable, cpu_milli, cgroup_quota_milli(CGROUP_ROOT, cgroup),
-			       cgroup_memory_bytes(CGROUP_ROOT, cgroup));
+		core_deal_init(d, topology, usable, cpu_milli, cgroup_quota_milli(&cpu),
+			       cgroup_memory_bytes(&memory));
 	}
 	if (topology != NULL)
 		hwloc_topology_destroy(topology);

@@ -37,8 +37,3 @@ void core_deal_fini(struct core_deal *d);
 int core_deal_machine(struct core_deal *d, uint32_t cpu_milli, struct error *reterr) MUST_CHECK;
 /* True when the list shares a core with the place; text that is no list shares all. */
 bool core_place_overlaps(const struct core_place *p, const char *list);
-
-/* The least cpu.max (thousandths of a cpu) and memory.max (bytes) of cgroup v2 from `path` up to `root`
- * ("/sys/fs/cgroup"); 0 = none. */
-uint64_t cgroup_quota_milli(const char *root, const char *path);
-uint64_t cgroup_memory_bytes(const char *root, const char *path);

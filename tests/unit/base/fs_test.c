@@ -59,6 +59,50 @@ Test(fs, reads_are_bounded_and_only_of_files)
 	buf_fini(&text);
 }
 
+Test(fs, a_private_directory_is_ours_alone_or_refused)
+{
+	static const struct {
+		const char *name;
+		const char *what; /* NULL: it is taken */
+	} cases[] = {
+	    {"new", NULL},
+	    {"there", NULL},
+	    {"open", "expected a directory for us alone (mode 0700), found mode 0755"},
+	    {"writable", "expected a directory for us alone (mode 0700), found mode 0720"},
+	    {"link", "expected a directory of our own, found a link or a file"},
+	    {"file", "expected a directory of our own, found a link or a file"},
+	    {"dangling", "expected a directory of our own, found a link or a file"},
+	};
+	struct stat st;
+
+	cr_assert_eq(mkdir(scratch_path("there"), 0700), 0);
+	cr_assert_eq(mkdir(scratch_path("open"), 0700) + chmod(scratch_path("open"), 0755), 0);
+	cr_assert_eq(mkdir(scratch_path("writable"), 0700) + chmod(scratch_path("writable"), 0720), 0);
+	cr_assert_eq(symlink("there", scratch_path("link")), 0);
+	cr_assert_eq(symlink("nowhere", scratch_path("dangling")), 0);
+	cr_assert_eq(fs_write_file(scratch_path("file"), BYTES_LIT("x"), 0600, &e), 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int rc = fs_make_private_dir(scratch_path(cases[i].name), &e);
+
+		cr_expect_eq(rc, cases[i].what == NULL ? 0 : ERR_DENIED, "%s: %d", cases[i].name, rc);
+		if (cases[i].what != NULL)
+			cr_expect_str_eq(e.what, cases[i].what, "%s", cases[i].name);
+		cr_expect(rc < 0 ||
+			  (stat(scratch_path(cases[i].name), &st) == 0 && (st.st_mode & 0777) == 0700));
+	}
+	cr_expect_neq(access(scratch_path("nowhere"), F_OK), 0, "nothing is made behind a link");
+}
+
+/* Root alone can make one that is another's. */
+Test(fs, a_private_directory_of_another_user_is_refused)
+{
+	if (geteuid() != 0)
+		cr_skip("only root can give a directory to another user");
+	cr_assert_eq(mkdir(scratch_path("theirs"), 0700) + chown(scratch_path("theirs"), 65534, 65534), 0);
+	cr_assert_eq(fs_make_private_dir(scratch_path("theirs"), &e), ERR_DENIED);
+	cr_assert_str_eq(e.what, "expected a directory of our own, found one of user 65534");
+}
+
 Test(fs, large_files_come_whole)
 {
 	const char *path = scratch_path("f");

@@ -143,6 +143,7 @@ Test(definition, a_change_of_meaning_makes_a_new_version)
 	    "version: 1\nname: a\nrun: {exec: [x, ]}\npriority: 1",
 	    "version: 1\nname: a\nrun: {exec: [x, y]}",
 	    "version: 1\nname: a\nrun: {exec: [x], timeout: 1s}",
+	    "version: 1\nname: a\nrun: {exec: [x], resources: {pin: none}}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 2}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 1-2}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\non: [{pattern: {source: [a]}}]",
@@ -192,6 +193,7 @@ Test(definition, every_key_lands_in_its_field)
 	cr_expect_eq(run->shape.cpu_milli, 500);
 	cr_expect_eq(run->shape.memory_bytes, 1000000000);
 	cr_expect_eq(run->shape.gpus, 1);
+	cr_expect_eq(run->pin, PIN_L3);
 	expect_text(run->shape.named.items[0].name, "fpga.x");
 	cr_expect_eq(run->shape.named.items[0].amount, 250);
 	expect_text(run->env.items[0].name, "A");

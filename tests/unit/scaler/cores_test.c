@@ -2,12 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/limits.h"
 #include "scaler/providers/cores.h"
-#include "tests/support/scratch.h"
 
-TestSuite(cores, .init = scratch_make, .fini = scratch_remove, .timeout = 20);
+TestSuite(cores, .timeout = 20);
 
 static hwloc_topology_t machine(const char *synthetic)
 {
@@ -142,29 +140,4 @@ Test(cores, lists_that_overlap)
 			     cases[i].list);
 	core_deal_fini(&d);
 	hwloc_topology_destroy(t);
-}
-
-static void put(const char *name, const char *text)
-{
-	char folder[400];
-
-	snprintf(folder, sizeof folder, "%s", scratch_path(name));
-	*strrchr(folder, '/') = '\0';
-	cr_assert_eq(fs_make_dirs(folder, 0700, NULL), 0);
-	cr_assert_eq(fs_write_file(scratch_path(name), bytes_of(text), 0600, NULL), 0);
-}
-
-Test(cores, the_tightest_cgroup_on_the_way_up_counts)
-{
-	put("a/b/cpu.max", "max 100000\n");
-	put("a/cpu.max", "150000 100000\n");
-	put("cpu.max", "400000 100000\n");
-	put("a/b/memory.max", "8192\n");
-	put("a/memory.max", "4096\n");
-	cr_expect_eq(cgroup_quota_milli(scratch_path(""), "/a/b"), 1500);
-	cr_expect_eq(cgroup_quota_milli(scratch_path(""), ""), 4000);
-	cr_expect_eq(cgroup_quota_milli(scratch_path(""), "/a/b/none"), 1500);
-	cr_expect_eq(cgroup_memory_bytes(scratch_path(""), "/a/b"), 4096);
-	cr_expect_eq(cgroup_memory_bytes(scratch_path(""), ""), 0);
-	cr_expect_eq(cgroup_quota_milli("/no/such/root", "/a"), 0);
 }

@@ -162,6 +162,23 @@ Test(home, workers_that_start_at_once_do_not_sweep_each_other)
 	}
 }
 
+Test(home, where_nothing_is_said_each_user_has_a_directory_of_its_own)
+{
+	char path[400], expected[400], small[8];
+	struct error e = {0};
+
+	snprintf(expected, sizeof expected, "%s/shardmill-%u", scratch_path("."), (unsigned)geteuid());
+	cr_assert_eq(setenv("TMPDIR", scratch_path("."), 1), 0);
+	cr_assert_eq(home_scratch("", path, sizeof path, &e), 0, "%s", e.what);
+	cr_assert_str_eq(path, expected);
+	cr_assert_eq(home_scratch("", path, sizeof path, &e), 0, "it is there already");
+	cr_assert_eq(chmod(expected, 0777), 0);
+	cr_assert_eq(home_scratch("", path, sizeof path, &e), ERR_DENIED);
+	cr_assert_eq(home_scratch("/what/is/said", path, sizeof path, &e), 0);
+	cr_assert_str_eq(path, "/what/is/said");
+	cr_assert_eq(home_scratch("/what/is/said", small, sizeof small, &e), ERR_LIMIT);
+}
+
 Test(home, a_directory_that_cannot_be_made_is_told)
 {
 	struct error e = {0};

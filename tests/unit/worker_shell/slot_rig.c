@@ -50,10 +50,22 @@ static void open_parts(struct slot_rig *r, const struct rig_options *o, struct e
 					 .notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 }
 
+static void open_slot(struct slot_rig *r, const struct worker_slot_ref *ref, struct error *e)
+{
+	uint32_t *used = check_calloc(r->topology.core_count, sizeof *used);
+	unsigned *cores = check_calloc(r->topology.core_count, sizeof *cores);
+	unsigned count = topology_place(&r->topology, used, ref->shape.cpu_milli, cores);
+
+	CHECK(slot_open(&r->shared, ref, cores, count, &r->slot, e) == 0);
+	free(used);
+	free(cores);
+}
+
 void rig_open(struct slot_rig *r, const struct rig_options *options)
 {
 	struct rig_options o = options != NULL ? *options : (struct rig_options){0};
-	struct worker_slot_ref ref = {.shape = {.cpu_milli = o.cpu_milli ? o.cpu_milli : 1000}};
+	struct worker_slot_ref ref = {
+	    .shape = {.cpu_milli = o.cpu_milli ? o.cpu_milli : 1000, .memory_bytes = o.memory_bytes}};
 	const char *base = getenv("TMPDIR");
 	struct error e = {0};
 
@@ -66,7 +78,7 @@ void rig_open(struct slot_rig *r, const struct rig_options *options)
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	open_parts(r, &o, &e);
 	r->shards = check_calloc(r->shard_count, sizeof *r->shards);
-	CHECK(slot_open(&r->shared, &ref, 0, &r->slot, &e) == 0);
+	open_slot(r, &ref, &e);
 }
 
 void rig_close(struct slot_rig *r)

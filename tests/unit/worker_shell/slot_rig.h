@@ -65,6 +65,7 @@ struct rig_options {
 	const char *cores;
 	bool pin;
 	uint64_t cpu_milli; /* 0 = 1000 */
+	uint64_t memory_bytes;
 	usec_t runner_idle_us;
 };
 

@@ -98,7 +98,7 @@ static void reopen(struct world *w, struct slot_rig *r)
 		return;
 	slot_close(r->slot);
 	r->turn = 0;
-	CHECK(slot_open(&r->shared, &ref, 0, &r->slot, NULL) == 0);
+	CHECK(slot_open(&r->shared, &ref, &(unsigned){0}, 1, &r->slot, NULL) == 0);
 }
 
 static void turn(struct world *w)
