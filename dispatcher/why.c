@@ -198,7 +198,7 @@ static void say_supply(const struct why_facts *f, struct buf *out)
 	say_pools(f, out);
 }
 
-static void say_planner(const struct view_job *v, usec_t wall_us, struct buf *out)
+void why_planner(const struct view_job *v, usec_t wall_us, struct buf *out)
 {
 	if (v->planner_failures == 0)
 		return;
@@ -212,7 +212,7 @@ static void say_planner(const struct view_job *v, usec_t wall_us, struct buf *ou
 	}
 }
 
-static void say_delayed(const struct view_job *v, usec_t wall_us, struct buf *out)
+void why_delayed(const struct view_job *v, usec_t wall_us, struct buf *out)
 {
 	why_count(out, v->counts.delayed, "shard");
 	buf_printf(out, " failed and wait%s for the next attempt, %s in ", v->counts.delayed == 1 ? "s" : "",
@@ -237,10 +237,10 @@ void why_not(const struct why_facts *f, struct buf *out)
 	} else if (v->counts.leased > 0) {
 		return;
 	} else if (!v->sealed && v->counts.pending == 0 && v->planner_failures > 0) {
-		say_planner(v, f->wall_us, out);
+		why_planner(v, f->wall_us, out);
 	} else if (v->counts.pending > 0 && f->supply != NULL) {
 		say_supply(f, out);
 	} else if (v->counts.delayed > 0) {
-		say_delayed(v, f->wall_us, out);
+		why_delayed(v, f->wall_us, out);
 	}
 }

@@ -21,6 +21,10 @@ struct why_facts {
 bool why_asks_supply(const struct view_job *job);
 /* Appends why nothing of it runs; nothing when something does, when it is about to, or when it has ended. */
 void why_not(const struct why_facts *f, struct buf *out);
+/* Appends how its planner fails; nothing when it does not. */
+void why_planner(const struct view_job *v, usec_t wall_us, struct buf *out);
+/* Appends which shards wait for another attempt, and how long; some do. */
+void why_delayed(const struct view_job *v, usec_t wall_us, struct buf *out);
 /* Appends what a pool does or cannot do: "starts 2 workers", "starts nothing: 3 starts failed, last: No
  * space left on device; next try in 8s". Nothing when there is nothing to say. */
 void why_pool(const struct pool_told *p, usec_t mono_us, struct buf *out);

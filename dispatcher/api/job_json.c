@@ -80,9 +80,9 @@ json_t *job_json_live(struct server *s, const struct view_job *v)
 	return write_job(v, dispatcher_view_definition(s->core, v->definition));
 }
 
-json_t *job_json_row(const struct history_job *row)
+static void view_row(const struct history_job *row, struct view_job *ret)
 {
-	const struct view_job v = {
+	*ret = (struct view_job){
 	    .job = row->job,
 	    .state = row->state,
 	    .word = JOB_WORD_SUCCEEDED + (row->state - JOB_SUCCEEDED),
@@ -101,7 +101,13 @@ json_t *job_json_row(const struct history_job *row)
 	    .output_bytes = row->output_bytes,
 	    .counts = {.shards = row->shards, .done = row->done, .dead = row->dead},
 	};
+}
 
+json_t *job_json_row(const struct history_job *row)
+{
+	struct view_job v;
+
+	view_row(row, &v);
 	return write_job(&v, NULL);
 }
 
@@ -161,6 +167,21 @@ static void set_why(void *arg, const struct why_facts *f)
 	why_not(f, &why);
 	json_object_set_new(arg, "why", json_of_bytes(buf_bytes(&why)));
 	buf_fini(&why);
+}
+
+int job_view(struct server *s, uint64_t job, struct arena *arena, struct view_job *ret, struct error *reterr)
+{
+	struct history_job row;
+	int rc;
+
+	if (dispatcher_view_job(s->core, job, arena, ret))
+		return 0;
+	rc = history_job(s->reader, job, arena, &row, reterr);
+	if (rc == ERR_NOT_FOUND)
+		return job_refuse_unknown(s, job, reterr);
+	if (rc == 0)
+		view_row(&row, ret);
+	return rc;
 }
 
 json_t *job_json(struct server *s, uint64_t job, struct error *reterr)

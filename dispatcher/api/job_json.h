@@ -14,6 +14,9 @@ json_t *job_json_row(const struct history_job *row) MUST_CHECK;
 int job_state_now(struct server *s, uint64_t job, uint8_t *ret, struct error *reterr) MUST_CHECK;
 /* ERR_NOT_FOUND, in words. */
 int job_refuse_unknown(struct server *s, uint64_t job, struct error *reterr);
+/* Of the core, or of history when it has ended; in the arena. Errors as job_json. */
+int job_view(struct server *s, uint64_t job, struct arena *arena, struct view_job *ret,
+	     struct error *reterr) MUST_CHECK;
 /* Calls use with what why.h wants to know of a live job. */
 void job_with_facts(struct server *s, const struct view_job *v,
 		    void (*use)(void *arg, const struct why_facts *f), void *arg);

@@ -142,6 +142,27 @@ class Why(MillCase):
         open(gate, "w").close()
         self.mill.wait(second)
 
+    def test_explain_tells_all_facts(self):
+        self.mill.start_dispatcher()
+        job = self.mill.submit("version: 1\nname: some\nshard: {count: 3}\nretry: {attempts: 1}\ntolerate: 1\n"
+                               "run: {exec: [sh, -c, 'test $SHARDMILL_SHARD != 1 || { echo bad >&2; exit 7; }']}\n"
+                               "gather: {exec: [cat]}\n")
+        told = self.mill.api("GET", "/v1/jobs/%d/explain" % job)
+        self.assertEqual((told["id"], told["word"]), (job, "queued"))
+        out = self.cli("explain", str(job))[0]
+        self.assertEqual(out.count("\n"), 1, "one paragraph")
+        for part in ("Job %d some is queued: 0 of 3 shards are done, 3 waiting to be leased. " % job,
+                     "Nothing of it runs: no worker is connected, and no scaler",
+                     "Its gather begins when all shards are done.", "has not started yet."):
+            self.assertIn(part, out)
+        self.mill.start_worker()
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        out = until(lambda: [o for o in self.cli("explain", "last") if "Shard 1 is dead" in o])[0]
+        for part in ("Job %d some has succeeded: 2 of 3 shards are done, 1 dead. " % job, "Shard 1 is dead: exit 7",
+                     " after it was accepted."):
+            self.assertIn(part, out)
+        self.assertIn("no job 99", self.cli("explain", "99", code=2)[1])
+
     def test_a_silent_scaler_is_forgotten(self):
         self.mill.start_dispatcher()
         told = {"pool": "night", "provider": "hook", "max": 3, "wanted": 1, "why": "it is dark",

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dispatcher/why.h"
+#include "dispatcher/explain.h"
 #include "jobs/kinds.h"
 
 #define NOW (1000 * USEC_PER_SEC)
@@ -179,4 +179,62 @@ Test(why, the_walk_over_workers_is_spared_where_it_says_nothing)
 	v = queued();
 	v.state = JOB_SUCCEEDED;
 	cr_expect_not(why_asks_supply(&v));
+}
+
+/* ---- explain ---- */
+
+static void add_sentence(void *arg, struct bytes sentence)
+{
+	buf_append_bytes(arg, sentence);
+	buf_append(arg, "\n", 1);
+}
+
+Test(why, explain_says_where_each_shard_stands)
+{
+	struct view_job v = queued();
+	struct buf out = {0};
+	const struct view_dead dead[] = {
+	    {.shards = {3, 1}, .kind = FAILURE_EXIT, .noted = true, .code = 2, .why = BYTES_LIT("bad read")},
+	    {.shards = {5, 2}, .kind = FAILURE_TIMEOUT}};
+	struct pool_told p = pool();
+	const struct pools pools = {.items = &p, .count = 1};
+	const struct why_facts f = {.job = &v, .pools = &pools, .mono_us = NOW, .wall_us = NOW};
+	const struct explain e = {
+	    .facts = &f, .dead = dead, .dead_count = 2, .gathers = true, .add = add_sentence, .arg = &out};
+
+	v.name = BYTES_LIT("night");
+	v.word = JOB_WORD_RUNNING;
+	v.counts = (struct view_counts){.shards = 10, .leased = 2, .delayed = 1, .done = 4, .dead = 3};
+	v.retries = 1;
+	v.estimate_us = 1500 * USEC_PER_MSEC;
+	v.next_attempt_wall_us = NOW + USEC_PER_SEC;
+	v.accepted_wall_us = NOW - 60 * USEC_PER_SEC;
+	v.started_wall_us = NOW - 50 * USEC_PER_SEC;
+	p.ready = p.wanted = 1;
+	snprintf(p.why, sizeof(p.why), "that is enough");
+	explain_job(&e);
+	cr_expect_str_eq(
+	    buf_text(&out),
+	    "job 1 night is running: 4 of 10 shards are done, 2 leased to workers, 1 waiting for "
+	    "another attempt, 3 dead\n"
+	    "1 shard failed and waits for the next attempt, due in 1s\n"
+	    "1 attempt failed and was made again\n"
+	    "a shard takes about 2s\n"
+	    "its gather begins when all shards are done\n"
+	    "shard 3 is dead: exit 2, bad read\n"
+	    "shards 5 to 6 are dead: timeout\n"
+	    "it was accepted 1m ago and started 10s later\n"
+	    "the pool local has 1 of 1 wanted workers; its scaler says: that is enough\n");
+	buf_clear(&out);
+	v.state = JOB_FAILED;
+	v.word = JOB_WORD_FAILED;
+	v.why = BYTES_LIT("3 of 10 shards are dead");
+	v.ended_wall_us = NOW - 30 * USEC_PER_SEC;
+	explain_job(&e);
+	cr_expect_str_eq(buf_text(&out), "job 1 night has failed: 4 of 10 shards are done, 3 dead\n"
+					 "its end: 3 of 10 shards are dead\n"
+					 "shard 3 is dead: exit 2, bad read\n"
+					 "shards 5 to 6 are dead: timeout\n"
+					 "it ended 30s ago, 30s after it was accepted\n");
+	buf_fini(&out);
 }

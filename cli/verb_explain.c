@@ -1,0 +1,73 @@
+#include <ctype.h>
+
+#include "cli/cli.h"
+#include "cli/human.h"
+
+/* One paragraph: each sentence with a capital letter and a full stop. */
+static void add_paragraph(struct buf *out, json_t *sentences)
+{
+	json_t *sentence;
+	size_t i;
+
+	json_array_foreach(sentences, i, sentence)
+	{
+		struct buf text = {0};
+
+		human_text(&text, bytes_of(json_string_value(sentence)), false);
+		if (text.size > 0)
+			text.data[0] = (uint8_t)toupper(text.data[0]);
+		buf_printf(out, "%s%s.", i > 0 ? " " : "", buf_text(&text));
+		buf_fini(&text);
+	}
+	buf_printf(out, "\n");
+}
+
+static int explain_job(struct cli *cli, const char *text, bool first, struct error *reterr)
+{
+	char path[CLI_PATH_BYTES_MAX];
+	struct client_answer answer;
+	struct buf out = {0};
+	uint64_t job;
+	int r = cli_job_id(cli, text, &job, reterr);
+
+	if (r == 0)
+		r = client_get(&cli->client, cli_job_path(job, "/explain", path, sizeof(path)), &answer,
+			       reterr);
+	if (r != 0)
+		return r;
+	if (cli->json) {
+		cli_print_json(cli, &answer);
+	} else {
+		if (!first)
+			buf_printf(&out, "\n");
+		add_paragraph(&out, json_object_get(answer.json, "sentences"));
+		cli_print(&out);
+	}
+	client_answer_fini(&answer);
+	return 0;
+}
+
+static int explain_all(struct cli *cli, struct error *reterr)
+{
+	int r = cli_expect_arguments(cli, 1, INT32_MAX, "expected jobs to explain", reterr);
+
+	for (int i = 0; r == 0 && i < cli->argc; i++)
+		r = explain_job(cli, cli->argv[i], i == 0, reterr);
+	return r;
+}
+
+int verb_explain(int argc, char **argv)
+{
+	const struct options_spec spec = {
+	    .program = "shardmill explain",
+	    .synopsis = "[OPTION]... JOB...",
+	    .summary = "say why a job does not run, or is not done",
+	};
+	struct error e = {0};
+	struct cli cli;
+	int code;
+
+	if (!cli_open(&cli, &spec, argc, argv, &code))
+		return code;
+	return cli_close(&cli, explain_all(&cli, &e), &e);
+}

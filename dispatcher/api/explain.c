@@ -1,0 +1,85 @@
+/* GET /v1/jobs/{id}/explain: sentences for people (dispatcher/explain.h), of a live or an ended job. */
+#include "dispatcher/explain.h"
+
+#include "dispatcher/api/job_json.h"
+
+struct explaining {
+	struct server *server;
+	struct arena arena;
+	struct explain explain;
+	struct view_dead dead[EXPLAIN_DEAD_MAX];
+	json_t *sentences;
+};
+
+static void add(void *arg, struct bytes sentence)
+{
+	json_array_append_new(arg, json_of_bytes(sentence));
+}
+
+static int add_row(void *arg, const struct history_failure *f)
+{
+	struct explaining *x = arg;
+
+	x->dead[x->explain.dead_count++] = (struct view_dead){
+	    .shards = f->shards, .kind = f->kind, .noted = true, .code = f->code, .why = f->why};
+	return 0;
+}
+
+static int find_dead(struct explaining *x, const struct view_job *v, struct error *reterr)
+{
+	uint64_t cursor = 0;
+	int rc = 0;
+
+	x->explain.dead = x->dead;
+	if (!job_state_is_ended(v->state)) {
+		x->explain.dead_count =
+		    dispatcher_view_dead(x->server->core, v->job, &cursor, x->dead, EXPLAIN_DEAD_MAX);
+		return 0;
+	}
+	for (uint32_t phase = v->phase < v->shards_phase ? v->phase : v->shards_phase;
+	     rc == 0 && phase <= v->phase && x->explain.dead_count < EXPLAIN_DEAD_MAX; phase++)
+		rc = history_failures(x->server->reader, v->job, phase, 0,
+				      (uint32_t)(EXPLAIN_DEAD_MAX - x->explain.dead_count), &x->arena,
+				      add_row, x, reterr);
+	return rc;
+}
+
+static void use(void *arg, const struct why_facts *f)
+{
+	struct explaining *x = arg;
+	const struct definition_body *body = dispatcher_view_definition(x->server->core, f->job->definition);
+
+	x->explain.facts = f;
+	x->explain.gathers = body != NULL && body->phases.count > f->job->shards_phase + 1;
+	explain_job(&x->explain);
+}
+
+void api_explain(struct request *r)
+{
+	struct explaining x = {.server = r->server, .sentences = json_array()};
+	struct error e = {0};
+	struct view_job v;
+	uint64_t job;
+	int rc;
+
+	if (!request_job(r, &job)) {
+		json_decref(x.sentences);
+		return;
+	}
+	x.explain.add = add;
+	x.explain.arg = x.sentences;
+	arena_init(&x.arena, 0);
+	rc = job_view(r->server, job, &x.arena, &v, &e);
+	if (rc == 0)
+		rc = find_dead(&x, &v, &e);
+	if (rc == 0) {
+		job_with_facts(r->server, &v, use, &x);
+		request_answer(r, MHD_HTTP_OK,
+			       json_pack("{s:I, s:s, s:O}", "id", (json_int_t)job, "word",
+					 job_word_name(v.word), "sentences", x.sentences));
+	} else {
+		request_fail(r, &e);
+	}
+	json_decref(x.sentences);
+	arena_fini(&x.arena);
+}
