@@ -101,7 +101,7 @@ def check_story(build, demo):
     code, text = demo.end(), demo.text()
     assert code == 0, "%d\n%s" % (code, text)
     assert re.search(r"FASTQ quality: %d reads" % expected_reads(build), text), text
-    assert re.search(r"1 → 0 workers: .*drains those idle longest", text), text
+    assert re.search(r"1 → 0 workers: .*drains\s+those\s+idle\s+longest", text, re.S), text
     assert "workers: 0" in text and "cleaned up: nothing runs" in text, text
     return text
 
