@@ -201,6 +201,9 @@ int endpoint_receive(struct endpoint *e, struct endpoint_frame *ret)
 			const uint8_t *id = zmq_msg_data(&e->current);
 
 			whole = zmq_msg_size(&e->current) == ROUTING_ID_LEN && more_parts(e->socket);
+			/* An id that the peer chose, which cannot begin with zero, could pass for another's.
+			 */
+			whole = whole && id[0] == 0;
 			for (int i = 1; whole && i < ROUTING_ID_LEN; i++)
 				f.peer = f.peer << 8 | id[i];
 			whole = whole && receive_part(e);

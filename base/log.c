@@ -149,3 +149,19 @@ void log_check_failed(const char *file, int line, const char *func, const char *
 	log_error("this must hold", log_text("condition", cond), log_text("file", file),
 		  log_i64("line", line), log_text("function", func));
 }
+
+bool log_quota_take(struct log_quota *q, usec_t now_us, uint64_t *ret_withheld)
+{
+	if (q->count == 0 || now_us - q->since_us >= USEC_PER_SEC) {
+		q->since_us = now_us;
+		q->count = 0;
+	}
+	if (q->count >= LOG_QUOTA_MAX) {
+		q->withheld++;
+		return false;
+	}
+	q->count++;
+	*ret_withheld = q->withheld;
+	q->withheld = 0;
+	return true;
+}

@@ -85,6 +85,15 @@ void log_configure(enum log_level least, enum log_format format, int fd);
 bool log_enabled(enum log_level level);
 /* fields end with one of type LOG_FIELD_END; use the macros. */
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
+/* Keeps what strangers can cause from filling the log: LOG_QUOTA_MAX lines a second. All zero at first. */
+#define LOG_QUOTA_MAX 10u
+struct log_quota {
+	usec_t since_us;
+	uint32_t count;
+	uint64_t withheld;
+};
+/* May a line be written now (mono)? *ret_withheld: how many were not since the last one that was. */
+bool log_quota_take(struct log_quota *q, usec_t now_us, uint64_t *ret_withheld);
 /* For check_set_hook: what must hold and did not, as a line of level error. */
 void log_check_failed(const char *file, int line, const char *func, const char *cond);
 

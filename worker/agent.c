@@ -43,14 +43,16 @@ static void limit_drain(struct agent *a)
 static void take_frame(struct agent *a, struct bytes body)
 {
 	struct worker_input in = {.kind = WORKER_FRAME};
-	struct error e;
+	struct error e = {0};
+	uint64_t withheld;
 	uint32_t type;
 	void *value;
 
 	arena_reset(&a->frame_arena);
 	if (codec_union_decode(&message_union, &body, &type, &value, &a->frame_arena, &e) < 0) {
-		log_warn("a frame of the dispatcher makes no sense and is dropped",
-			 log_text("error", e.what));
+		if (log_quota_take(&a->senseless, clock_mono_us(), &withheld))
+			log_warn("a frame of the dispatcher makes no sense and is dropped",
+				 log_text("error", e.what), log_u64("withheld", withheld));
 		return;
 	}
 	in.frame = (struct worker_frame){.type = (enum message_type)type, .body = value};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/endpoint.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/params.h"
 #include "worker/core/core.h"
@@ -44,6 +45,7 @@ struct agent {
 	int notify_fd;
 	int exit_code;
 	bool refusal_told;
+	struct log_quota senseless; /* frames */
 };
 
 /* One input in, its effects out; effects may lead to more inputs, taken in turn. */

@@ -11,6 +11,7 @@
  *             foreign, gone                                late     late⁷      late       dup⁴    late
  *
  *   The job ended, its phase is over, or there is none: late, whatever the rest.
+ *   A token that was never granted, as far as is known: strange, whatever the rest.
  *   Shards that the phase does not have: strange; nothing else is believed of that range.
  *
  *   ¹ pending, delayed or special.  ² a late success counts: the work is done.  ³ and the other lease

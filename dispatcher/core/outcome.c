@@ -264,6 +264,13 @@ static void count_late(struct dispatcher_core *core, const struct outcome *o)
 		core->d.late += o->failed.items[i].count;
 }
 
+/* No token of an earlier epoch is known for sure; of this one all are. */
+static bool was_never_granted(const struct dispatcher_core *core, struct token t)
+{
+	return t.epoch > core->d.epoch || (t.epoch == core->d.epoch && t.lease > core->next_lease) ||
+	       t.epoch == 0 || t.lease == 0;
+}
+
 static void decide(struct decision *d, const struct outcome *o)
 {
 	decide_done(d, &o->done);
@@ -293,6 +300,10 @@ void outcome_take(struct dispatcher_core *core, struct session *s, const struct 
 
 	if (d.row == NULL || d.row->state != JOB_ACTIVE || d.row->phase != o->phase) {
 		count_late(core, o);
+		return;
+	}
+	if (was_never_granted(core, o->token)) {
+		core->strange++;
 		return;
 	}
 	token_age_of(core, s->worker, o, &d.lease);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "dispatcher/intake/ended.h"
 #include "dispatcher/planners/planners.h"
 #include "dispatcher/server/peers.h"
@@ -60,8 +61,16 @@ static void entry_queue(struct server *s, struct release_entry *e)
 	s->steps.urgent = true;
 }
 
-static void tell(const struct dispatcher_tell *t)
+/* A broken worker, or a house that is full, could have a line written for each frame. */
+static void tell(struct server *s, const struct dispatcher_tell *t)
 {
+	uint64_t withheld = 0;
+
+	if (t->job == 0 && !log_quota_take(&s->release.tells, clock_mono_us(), &withheld))
+		return;
+	if (withheld > 0)
+		log_warn("lines like the next were too many: some were not written",
+			 log_u64("count", withheld));
 	log_at(t->warning ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "dispatcher", log_text("what", t->what),
 	       log_u64("job", t->job));
 }
@@ -87,7 +96,7 @@ static void effect_now(struct server *s, const struct dispatcher_effect *e)
 		leases_answer_need(s, &e->parameters);
 		break;
 	case DISPATCHER_TELL:
-		tell(&e->tell);
+		tell(s, &e->tell);
 		break;
 	}
 }

@@ -1,6 +1,7 @@
 /* Effects that wait until the lsn they name is durable, in lsn order. */
 #pragma once
 
+#include "base/log.h"
 #include "dispatcher/core/core.h"
 
 struct server;
@@ -12,6 +13,7 @@ struct release {
 	struct release_entry *first, *last;
 	size_t count;
 	size_t bytes; /* of frames */
+	struct log_quota tells;
 };
 
 /* All effects of the step that just was. */

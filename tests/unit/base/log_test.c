@@ -196,3 +196,21 @@ Test(log, errno_survives_and_a_closed_descriptor_is_no_failure, .init = setup, .
 	log_error("nobody reads this");
 	cr_assert_eq(errno, EXDEV);
 }
+
+Test(log, a_flood_of_lines_is_cut_and_counted)
+{
+	struct log_quota q = {0};
+	uint64_t withheld = 99;
+	usec_t now = 5 * USEC_PER_SEC;
+
+	for (uint32_t i = 0; i < LOG_QUOTA_MAX; i++) {
+		cr_assert(log_quota_take(&q, now + i, &withheld));
+		cr_assert_eq(withheld, 0);
+	}
+	for (uint32_t i = 0; i < 1000; i++)
+		cr_assert_not(log_quota_take(&q, now + USEC_PER_SEC - 1, &withheld));
+	cr_assert(log_quota_take(&q, now + USEC_PER_SEC, &withheld));
+	cr_assert_eq(withheld, 1000);
+	cr_assert(log_quota_take(&q, now + USEC_PER_SEC, &withheld));
+	cr_assert_eq(withheld, 0);
+}

@@ -44,6 +44,7 @@ static void outcome(uint32_t worker, struct token token, uint32_t phase, enum ki
 static uint32_t given(enum place place)
 {
 	kit_open(&k);
+	kit_restart(&k); /* the tokens are of the first epoch: of those any may have been granted */
 	job = kit_submit(&k, (struct kit_job){.shards = 8,
 					      .attempts = 9,
 					      .tolerate_kind = TOLERATE_COUNT,
@@ -303,5 +304,31 @@ Test(reports, a_frame_that_is_none_is_told_and_dropped)
 		kit_step(&k, INPUT_MESSAGE, &in);
 		cr_assert_eq(k.tells, tells + i + 1);
 	}
+	kit_close(&k);
+}
+
+Test(outcomes, a_token_that_was_never_granted_is_believed_nothing)
+{
+	static const struct token tokens[] = {{2, 1},	       {2, UINT64_MAX}, {3, 1},
+					      {UINT32_MAX, 1}, {0, 1},		{1, 0}};
+	struct view_counters before, after;
+
+	given(HELD);
+	dispatcher_view_counters(k.core, &before);
+	for (size_t i = 0; i < ARRAY_LENGTH(tokens); i++) {
+		struct range all = {0, 8};
+		struct failure f = {.first = 0, .count = 8, .kind = FAILURE_EXIT, .code = 66};
+		struct outcome o = {.token = tokens[i],
+				    .job = job,
+				    .done = {&all, 1},
+				    .failed = {&f, 1},
+				    .returned = {&all, 1}};
+
+		kit_report(&k, 0, &o, 1);
+		cr_assert_eq(k.outcome_records, 0, "token %zu", i);
+	}
+	dispatcher_view_counters(k.core, &after);
+	cr_assert_eq(after.strange - before.strange, ARRAY_LENGTH(tokens));
+	cr_assert_eq(kit_view(&k, job).state, JOB_ACTIVE);
 	kit_close(&k);
 }
