@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/fs.h"
+#include "base/text.h"
 
 #define EXTRAS_MAX 32u
 #define NAME_MAX_BYTES 48u
@@ -91,24 +92,49 @@ static void build_table(const struct options_spec *spec, struct table *t)
 	*row = (struct option){0};
 }
 
-/* getopt_long knows no such option, or more than one that begins so. */
-static int refuse_option(const struct options_spec *spec, const char *typed, struct error *reterr)
+/* "--api, --array, …": what begins so; how many they are. */
+static size_t list_beginnings(const struct option *row, const char *begin, size_t length, char *buf,
+			      size_t size)
 {
-	size_t length = strcspn(typed, "=");
-	enum param_id id = PARAM_COUNT;
-	struct error nearest = {0};
+	size_t count = 0, used = 0;
 
-	error_set(reterr, ERR_INVALID, "%s has no option %.*s, or more than one that begins so",
-		  spec->program, (int)(length < 100 ? length : 100), typed);
+	for (; row->name != NULL; row++) {
+		if (strncmp(row->name, begin, length) != 0)
+			continue;
+		if (used < size)
+			used += (size_t)snprintf(buf + used, size - used, "%s--%s", count > 0 ? ", " : "",
+						 row->name);
+		count++;
+	}
+	return count;
+}
+
+/* getopt_long knows no such option, or more than one that begins so. */
+static int refuse_option(const struct options_spec *spec, const struct table *t, const char *typed,
+			 struct error *reterr)
+{
+	size_t length = strcspn(typed, "="), known_count = 0;
+	enum param_id id = PARAM_COUNT;
+	const char *known[ARRAY_LENGTH(t->rows)], *nearest = NULL;
+	bool is_long = strncmp(typed, "--", 2) == 0;
+	char names[240];
+
+	error_set(reterr, ERR_INVALID, "there is no such option");
 	error_where(reterr, "%.*s", (int)(length < 100 ? length : 100), typed);
-	error_help(reterr, "--help lists them");
-	if (strncmp(typed, "--", 2) != 0)
-		return ERR_INVALID;
-	if (param_find(BYTES(typed + 2, length - 2), &id, &nearest) == 0)
-		error_help(reterr, "it is a parameter, but not one of this program's");
-	else if (strncmp(nearest.help, "did", 3) == 0)
-		error_help(reterr, "%s", nearest.help);
-	return ERR_INVALID;
+	if (is_long && list_beginnings(t->rows, typed + 2, length - 2, names, sizeof names) > 1) {
+		error_set(reterr, ERR_INVALID, "more than one option begins so");
+		error_where(reterr, "%.*s", (int)(length < 100 ? length : 100), typed);
+		return error_help(reterr, "%s", names);
+	}
+	for (const struct option *row = t->rows; row->name != NULL; row++)
+		known[known_count++] = row->name;
+	if (is_long)
+		nearest = text_nearest(BYTES(typed + 2, length - 2), known, known_count);
+	if (nearest != NULL)
+		return error_help(reterr, "did you mean --%s?", nearest);
+	if (is_long && param_find(BYTES(typed + 2, length - 2), &id, NULL) == 0)
+		return error_help(reterr, "it is a parameter, but not one that `%s` takes", spec->program);
+	return error_help(reterr, "`%s --help` lists them", spec->program);
 }
 
 static int take_man(struct request *request, struct error *reterr)
@@ -131,6 +157,22 @@ static int take_param(struct params *p, enum param_id id, const struct table *t,
 	return params_set(p, id, bytes_of(value), PARAM_FROM_FLAG, where, reterr);
 }
 
+/* A value without blanks stands as it was typed. */
+void options_where(const char *name, const char *value, struct error *e)
+{
+	char quoted[100];
+	bool plain = value != NULL && value[0] != '\0' && strlen(value) <= 60;
+
+	for (size_t i = 0; plain && value[i] != '\0'; i++)
+		plain = value[i] > ' ' && value[i] < 0x7f;
+	if (value != NULL && !plain)
+		text_quote(quoted, sizeof quoted, bytes_of(value));
+	error_where(e, "--%s%s%s", name, value != NULL ? " " : "",
+		    value == NULL ? ""
+		    : plain	  ? value
+				  : quoted);
+}
+
 static int take_extra(const struct options_extra *extra, struct error *reterr)
 {
 	struct error own = {0};
@@ -139,7 +181,7 @@ static int take_extra(const struct options_extra *extra, struct error *reterr)
 	if (r == 0)
 		return 0;
 	if (own.where[0] == '\0')
-		error_where(&own, "--%s", extra->name);
+		options_where(extra->name, optarg, &own);
 	if (reterr != NULL)
 		*reterr = own;
 	return r;
@@ -198,7 +240,7 @@ static int parse_flags(const struct options_spec *spec, struct params *p, int ar
 		} else if (option == '?') {
 			char letter[3] = {'-', (char)optopt, '\0'};
 
-			r = refuse_option(spec, optopt != 0 ? letter : argv[optind - 1], reterr);
+			r = refuse_option(spec, t, optopt != 0 ? letter : argv[optind - 1], reterr);
 		} else {
 			r = take(spec, p, t, option_of_letter(spec, option), request, reterr);
 		}
@@ -271,6 +313,7 @@ int options_parse(const struct options_spec *spec, struct params *p, int argc, c
 {
 	static const char config_env[] = "SHARDMILL_CONFIG=";
 	struct request request = {0};
+	char found[80];
 	int r;
 
 	params_init(p, spec->scopes);
@@ -297,6 +340,11 @@ int options_parse(const struct options_spec *spec, struct params *p, int argc, c
 	if (r != 0)
 		return r;
 	*ret_first = optind;
+	if (spec->options_only && optind < argc) {
+		error_set(reterr, ERR_INVALID, "expected options only, found %s",
+			  text_quote(found, sizeof found, bytes_of(argv[optind])));
+		return error_help(reterr, "`%s --help` lists them", spec->program);
+	}
 	if (!request.params)
 		return OPTIONS_RUN;
 	params_dump(p, out);

@@ -30,6 +30,7 @@ struct options_spec {
 	unsigned scopes;      /* enum param_scope */
 	const struct options_extra *extras;
 	size_t extra_count;
+	bool options_only;     /* what is no option is refused */
 	bool stop_at_argument; /* options behind the first argument belong to that */
 };
 
@@ -48,3 +49,5 @@ int options_parse(const struct options_spec *spec, struct params *p, int argc, c
  * leave with *ret_exit (0, or 2 for wrong usage). */
 bool options_start(const struct options_spec *spec, struct params *p, int argc, char **argv, int *ret_first,
 		   int *ret_exit);
+/* Says that the error e is about the option --name and its value (NULL: none). */
+void options_where(const char *name, const char *value, struct error *e);

@@ -50,25 +50,20 @@ static bool same_name(struct bytes name, const char *known)
 
 int param_find(struct bytes name, enum param_id *ret_id, struct error *reterr)
 {
-	size_t best = SIZE_MAX, nearest = 0;
+	const char *names[PARAM_COUNT], *nearest;
 	char found[80];
 
 	for (size_t i = 0; i < PARAM_COUNT; i++) {
-		size_t edits;
-
-		if (same_name(name, table[i].name)) {
+		names[i] = table[i].name;
+		if (same_name(name, names[i])) {
 			*ret_id = (enum param_id)i;
 			return 0;
 		}
-		edits = text_distance(name, bytes_of(table[i].name));
-		if (edits < best) {
-			best = edits;
-			nearest = i;
-		}
 	}
+	nearest = text_nearest(name, names, PARAM_COUNT);
 	error_set(reterr, ERR_NOT_FOUND, "there is no parameter %s", text_quote(found, sizeof found, name));
-	if (best <= 3 && best < name.size)
-		error_help(reterr, "did you mean %s?", table[nearest].name);
+	if (nearest != NULL)
+		error_help(reterr, "did you mean %s?", nearest);
 	else
 		error_help(reterr, "--help lists them");
 	return ERR_NOT_FOUND;

@@ -148,28 +148,51 @@ const char *text_quote(char *buf, size_t size, struct bytes b)
 	return buf;
 }
 
+static size_t fewest(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 size_t text_distance(struct bytes a, struct bytes b)
 {
-	size_t row[TEXT_DISTANCE_BYTES_MAX + 1];
+	size_t rows[3][TEXT_DISTANCE_BYTES_MAX + 1];
 
 	if (a.size > TEXT_DISTANCE_BYTES_MAX || b.size > TEXT_DISTANCE_BYTES_MAX)
 		return SIZE_MAX;
 	for (size_t j = 0; j <= b.size; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (size_t i = 1; i <= a.size; i++) {
-		size_t diagonal = row[0];
+		size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
 
 		row[0] = i;
 		for (size_t j = 1; j <= b.size; j++) {
-			size_t best = diagonal + (a.data[i - 1] != b.data[j - 1]);
+			bool same = a.data[i - 1] == b.data[j - 1];
 
-			diagonal = row[j];
-			if (best > row[j] + 1)
-				best = row[j] + 1;
-			if (best > row[j - 1] + 1)
-				best = row[j - 1] + 1;
-			row[j] = best;
+			row[j] = fewest(fewest(above[j], row[j - 1]) + 1, above[j - 1] + !same);
+			if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
+			    a.data[i - 2] == b.data[j - 1])
+				row[j] = fewest(row[j], before[j - 2] + 1);
 		}
 	}
-	return row[b.size];
+	return rows[a.size % 3][b.size];
+}
+
+const char *text_nearest(struct bytes typed, const char *const known[], size_t known_count)
+{
+	const char *nearest = NULL;
+	size_t best = SIZE_MAX;
+
+	for (size_t i = 0; i < known_count; i++) {
+		struct bytes candidate = bytes_of(known[i]);
+		size_t edits = text_distance(typed, candidate);
+
+		if (edits < best && edits <= (candidate.size + 1) / 3 && edits < typed.size) {
+			best = edits;
+			nearest = known[i];
+		}
+	}
+	for (size_t i = 0; nearest == NULL && typed.size > 1 && i < known_count; i++)
+		if (strlen(known[i]) > typed.size && memcmp(known[i], typed.data, typed.size) == 0)
+			nearest = known[i];
+	return nearest;
 }

@@ -22,6 +22,9 @@ void text_escape_json(struct buf *out, struct bytes b);
 const char *text_quote(char *buf, size_t size, struct bytes b);
 
 #define TEXT_DISTANCE_BYTES_MAX 64u
-/* Edits (insert, delete, change a byte) from a to b, to guess what was meant; SIZE_MAX when one is
- * longer than TEXT_DISTANCE_BYTES_MAX. */
+/* Edits (insert, delete, change a byte, swap two neighbours) from a to b, to guess what was meant; SIZE_MAX
+ * when one is longer than TEXT_DISTANCE_BYTES_MAX. */
 size_t text_distance(struct bytes a, struct bytes b);
+/* The one of `known` that a person probably meant: at most a third of it mistyped, or the first that begins
+ * with what was typed; else NULL. */
+const char *text_nearest(struct bytes typed, const char *const known[], size_t known_count);

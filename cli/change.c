@@ -6,6 +6,11 @@
 #include "cli/cli.h"
 #include "cli/human.h"
 
+struct change_options {
+	const struct change *change;
+	const char *why;
+};
+
 static void print_job(const struct cli *cli, json_t *job)
 {
 	bool paused = json_is_true(json_object_get(job, "paused"));
@@ -52,15 +57,16 @@ static int change_job(struct cli *cli, const struct change *change, const char *
 }
 
 /* A job that refuses does not keep the others from it; the first error's exit code counts. */
-static int change_all(struct cli *cli, const struct change *change, const char *why, struct error *reterr)
+static int change_all(struct cli *cli, void *options, struct error *reterr)
 {
+	const struct change_options *o = options;
 	int code = CLI_EXIT_FINE;
 
 	if (cli_expect_arguments(cli, 1, INT32_MAX, "expected jobs", reterr) != 0)
 		return ERR_INVALID;
 	for (int i = 0; i < cli->argc; i++) {
 		struct error e = {0};
-		int r = change_job(cli, change, cli->argv[i], why, &e);
+		int r = change_job(cli, o->change, cli->argv[i], o->why, &e);
 		int told = r != 0 ? cli_tell_error(cli, &e) : 0;
 
 		if (code == CLI_EXIT_FINE)
@@ -73,9 +79,9 @@ static int change_all(struct cli *cli, const struct change *change, const char *
 
 int change_jobs(const struct change *change, int argc, char **argv)
 {
-	const char *why = NULL;
+	struct change_options o = {.change = change};
 	const struct options_extra extras[] = {
-	    {0, "why", "TEXT", "A reason, which `shardmill show` tells.", cli_set_text, &why},
+	    {0, "why", "TEXT", "A reason, which `shardmill show` tells.", cli_set_text, &o.why},
 	};
 	char program[32];
 	struct options_spec spec = {
@@ -86,12 +92,7 @@ int change_jobs(const struct change *change, int argc, char **argv)
 	    .extras = extras,
 	    .extra_count = change->has_why ? ARRAY_LENGTH(extras) : 0,
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
 
 	snprintf(program, sizeof(program), "shardmill %s", change->verb);
-	if (!cli_open(&cli, &spec, argc, argv, &code))
-		return code;
-	return cli_close(&cli, change_all(&cli, change, why, &e), &e);
+	return cli_run(&spec, argc, argv, change_all, &o);
 }

@@ -15,7 +15,26 @@
 
 /* ---- begin and end ---- */
 
-bool cli_open(struct cli *cli, const struct options_spec *spec, int argc, char **argv, int *ret_exit)
+static int cli_close(struct cli *cli, int r, const struct error *e)
+{
+	int code = r;
+
+	if (r < 0) {
+		CHECK(e->code != ERR_OK);
+		code = cli_tell_error(cli, e);
+	}
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "%s: cannot write the output: %s\n", cli->program, strerror(errno));
+		if (code == CLI_EXIT_FINE)
+			code = CLI_EXIT_TROUBLE;
+	}
+	client_close(&cli->client);
+	params_fini(&cli->params);
+	return code;
+}
+
+/* False: leave with *ret_exit. */
+static bool cli_open(struct cli *cli, const struct options_spec *spec, int argc, char **argv, int *ret_exit)
 {
 	struct options_spec own = *spec;
 	struct error e = {0};
@@ -70,7 +89,11 @@ int cli_tell_error(const struct cli *cli, const struct error *e)
 	fflush(stdout);
 	buf_printf(&out, "%s: ", cli->program);
 	if (e->where[0] != '\0') {
-		human_text(&out, bytes_of(e->where), false);
+		/* "?state=" of the API is --state here */
+		bool query = e->where[0] == '?';
+
+		buf_printf(&out, "%s", query ? "--" : "");
+		human_text(&out, BYTES(e->where + query, strcspn(e->where + query, query ? "=" : "")), false);
 		buf_printf(&out, ": ");
 	}
 	human_text(&text, bytes_of(e->what), true);
@@ -87,30 +110,28 @@ int cli_tell_error(const struct cli *cli, const struct error *e)
 	return exit_of(e->code);
 }
 
-int cli_close(struct cli *cli, int r, const struct error *e)
+int cli_run(const struct options_spec *spec, int argc, char **argv, cli_work *work, void *options)
 {
-	int code = r;
+	struct error e = {0};
+	struct cli cli;
+	int code;
 
-	if (r < 0) {
-		CHECK(e->code != ERR_OK);
-		code = cli_tell_error(cli, e);
-	}
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "%s: cannot write the output: %s\n", cli->program, strerror(errno));
-		if (code == CLI_EXIT_FINE)
-			code = CLI_EXIT_TROUBLE;
-	}
-	client_close(&cli->client);
-	params_fini(&cli->params);
-	return code;
+	if (!cli_open(&cli, spec, argc, argv, &code))
+		return code;
+	return cli_close(&cli, work(&cli, options, &e), &e);
 }
 
 int cli_expect_arguments(const struct cli *cli, int min, int max, const char *what, struct error *reterr)
 {
+	char found[80];
+
 	if (cli->argc >= min && cli->argc <= max)
 		return 0;
 	if (cli->argc == 0)
 		error_set(reterr, ERR_INVALID, "%s, found none", what);
+	else if (max == 0)
+		error_set(reterr, ERR_INVALID, "%s, found %s", what,
+			  text_quote(found, sizeof(found), bytes_of(cli->argv[0])));
 	else
 		error_set(reterr, ERR_INVALID, "%s, found %d arguments", what, cli->argc);
 	return error_help(reterr, "`%s --help` tells more", cli->program);
@@ -211,7 +232,8 @@ int cli_read_input(const char *path, size_t max_bytes, struct buf *ret, struct e
 
 int cli_set_text(void *arg, const char *value, struct error *reterr)
 {
-	(void)reterr;
+	if (value[0] == '\0')
+		return error_set(reterr, ERR_INVALID, "expected a value, found an empty text");
 	*(const char **)arg = value;
 	return 0;
 }

@@ -1,8 +1,5 @@
-/* What the verbs of the command share. A verb is one function in verb_<name>.c, named in verbs.def:
- *
- *   cli_open     options, client, what stdout is
- *   ...          its own work: 0 or more is the exit code, less than 0 an error
- *   cli_close    tells the error, returns the exit code */
+/* What the verbs of the command share. A verb is one function in verb_<name>.c, named in verbs.def: it says
+ * what it takes, and hands its own work to cli_run. */
 #pragma once
 
 #include <jansson.h>
@@ -32,9 +29,10 @@ struct cli {
 	char **argv;
 };
 
-/* False: leave with *ret_exit. spec->scopes is set here. */
-bool cli_open(struct cli *cli, const struct options_spec *spec, int argc, char **argv, int *ret_exit);
-int cli_close(struct cli *cli, int r, const struct error *e);
+/* The work of a verb: 0 or more is the exit code, less than 0 an error. */
+typedef int cli_work(struct cli *cli, void *options, struct error *reterr);
+/* Reads the command line, works, tells the error; returns the exit code. spec->scopes is set here. */
+int cli_run(const struct options_spec *spec, int argc, char **argv, cli_work *work, void *options);
 /* Tells an error without leaving; returns its exit code. */
 int cli_tell_error(const struct cli *cli, const struct error *e);
 /* ERR_INVALID unless argc is from min to max; what: "expected one job". */
@@ -56,7 +54,7 @@ void cli_print(struct buf *out);
 /* A whole file, or stdin for "-". */
 int cli_read_input(const char *path, size_t max_bytes, struct buf *ret, struct error *reterr) MUST_CHECK;
 
-/* For options_extra.set: arg is a const char **, a bool *, a usec_t *, a uint64_t *. */
+/* For options_extra.set: arg is a const char ** (not for empty text), a bool *, a usec_t *, a uint64_t *. */
 int cli_set_text(void *arg, const char *value, struct error *reterr);
 int cli_set_flag(void *arg, const char *value, struct error *reterr);
 int cli_set_duration(void *arg, const char *value, struct error *reterr);

@@ -29,23 +29,18 @@ static const struct verb *find_verb(const char *name)
 
 static int refuse_verb(const char *name)
 {
-	const struct verb *nearest = NULL;
-	size_t best = 4;
+	const char *known[ARRAY_LENGTH(verbs)], *nearest;
+	size_t known_count = 0;
 	char found[80];
 
-	for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++) {
-		size_t edits = SIZE_MAX;
-
+	for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
 		if (verbs[i].name != NULL)
-			edits = text_distance(bytes_of(name), bytes_of(verbs[i].name));
-		if (edits < best && edits < strlen(name)) {
-			best = edits;
-			nearest = &verbs[i];
-		}
-	}
+			known[known_count++] = verbs[i].name;
+	known[known_count++] = "help"; /* instead of a group's title */
+	nearest = text_nearest(bytes_of(name), known, known_count);
 	fprintf(stderr, "shardmill: there is no verb %s\n", text_quote(found, sizeof(found), bytes_of(name)));
 	if (nearest != NULL)
-		fprintf(stderr, "  did you mean %s?\n", nearest->name);
+		fprintf(stderr, "  did you mean %s?\n", nearest);
 	else
 		fprintf(stderr, "  `shardmill help` lists them\n");
 	return CLI_EXIT_USAGE;
@@ -98,7 +93,7 @@ static int help(int argc, char **argv, int first)
 	char *own[] = {argv[first], option, NULL};
 	const struct verb *verb;
 
-	if (first + 1 >= argc)
+	if (first + 1 >= argc || strcmp(argv[first + 1], "help") == 0)
 		return print_help();
 	verb = find_verb(argv[first + 1]);
 	return verb != NULL ? verb->run(2, own) : refuse_verb(argv[first + 1]);

@@ -1,5 +1,7 @@
 #include "cli/submission.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +112,24 @@ static int add_definition(json_t *body, const char *path, struct error *reterr)
 	return 0;
 }
 
+/* The daemons know no working directory: a path is made absolute here, and one of an object a URL. What has a
+ * scheme, or begins with a placeholder, is left. */
+static void complete_path(json_t *command, const char *name, const char *directory)
+{
+	const char *value = json_string_value(json_object_get(command, name));
+	bool url = strcmp(name, "of") == 0;
+	struct buf path = {0};
+
+	if (value == NULL || value[0] == '\0' || strncmp(value, "{{", 2) == 0 ||
+	    strstr(value, "://") != NULL || (!url && value[0] == '/') ||
+	    (directory == NULL && value[0] != '/'))
+		return;
+	buf_printf(&path, "%s%s%s%s", url ? "file://" : "", value[0] == '/' ? "" : directory,
+		   value[0] == '/' ? "" : "/", value);
+	json_object_set_new(command, name, json_string(buf_text(&path)));
+	buf_fini(&path);
+}
+
 static void add_command(const struct submission *s, json_t *body, const char *directory)
 {
 	json_t *command = json_copy(s->texts);
@@ -121,6 +141,8 @@ static void add_command(const struct submission *s, json_t *body, const char *di
 		json_object_set(command, "gather", s->gather);
 	if (directory != NULL && json_object_get(command, "directory") == NULL)
 		(void)json_object_set_new(command, "directory", json_string(directory));
+	complete_path(command, "directory", directory);
+	complete_path(command, "of", directory);
 	json_object_set_new(body, "command", command);
 }
 
@@ -148,21 +170,23 @@ static int add_text(json_t *body, const char *name, const char *value, struct er
 	if (value == NULL || json_object_set_new(body, name, json_string(value)) == 0)
 		return 0;
 	error_set(reterr, ERR_INVALID, "expected UTF-8");
-	return error_where(reterr, "--%s", name);
+	options_where(name, value, reterr);
+	return ERR_INVALID;
 }
 
 static int add_priority(json_t *body, const char *value, struct error *reterr)
 {
-	char found[80], *end;
+	char *end;
 	long number;
 
 	if (value == NULL)
 		return 0;
+	errno = 0;
 	number = strtol(value, &end, 10);
-	if (value[0] == '\0' || *end != '\0') {
-		error_set(reterr, ERR_INVALID, "expected a whole number, found %s",
-			  text_quote(found, sizeof(found), bytes_of(value)));
-		return error_where(reterr, "--priority");
+	if (value[0] == '\0' || *end != '\0' || errno != 0) {
+		error_set(reterr, ERR_INVALID, "expected a whole number");
+		options_where("priority", value, reterr);
+		return ERR_INVALID;
 	}
 	json_object_set_new(body, "priority", json_integer(number));
 	return 0;
@@ -180,12 +204,19 @@ static int check_kind(const struct submission *s, const char *definition, struct
 		return error_help(reterr,
 				  "shardmill submit job.yaml, or: shardmill submit --array 1-10 -- prog {}");
 	}
+	if (s->command != NULL && json_object_get(s->texts, "bytes") != NULL &&
+	    json_object_get(s->texts, "of") == NULL && s->event == NULL) {
+		error_set(reterr, ERR_INVALID, "expected --of too, the file that is to be cut");
+		options_where("bytes", json_string_value(json_object_get(s->texts, "bytes")), reterr);
+		return ERR_INVALID;
+	}
 	if (s->command != NULL)
 		return 0;
 	json_object_foreach(s->texts, key, value)
 	{
 		error_set(reterr, ERR_INVALID, "this is for a command; a definition says it itself");
-		return error_where(reterr, "--%s", key);
+		options_where(key, json_string_value(value), reterr);
+		return ERR_INVALID;
 	}
 	if (json_object_size(s->env) == 0 && s->gather == NULL)
 		return 0;
@@ -217,6 +248,48 @@ int submission_body(const struct submission *s, const char *definition, const ch
 	}
 	*ret = body;
 	return 0;
+}
+
+/* "command.env.A=B", "command.argv[2]", "command.array": what stood on the command line there. */
+static void name_member(const struct submission *s, const char *member, struct error *e)
+{
+	const char *value = json_string_value(json_object_get(s->texts, member));
+	unsigned long index = 0;
+	char quoted[80];
+
+	if (strncmp(member, "env.", 4) == 0) {
+		options_where("env", member + 4, e);
+	} else if (strncmp(member, "gather", 6) == 0) {
+		options_where("gather", NULL, e);
+	} else if (sscanf(member, "argv[%lu]", &index) == 1) {
+		value = json_string_value(json_array_get(s->command, index));
+		error_where(e, "the command's word %s",
+			    text_quote(quoted, sizeof(quoted), bytes_of(value != NULL ? value : "")));
+	} else if (value != NULL) {
+		options_where(member, value, e);
+	}
+}
+
+void submission_name_options(const struct submission *s, struct error *e)
+{
+	const struct {
+		const char *name, *value;
+	} own[] = {{"id", s->id}, {"name", s->name}, {"priority", s->priority}, {"event", s->event}};
+	char member[sizeof(e->where)];
+
+	memcpy(member, e->where, sizeof(member));
+	if (strncmp(member, "command.", 8) == 0)
+		name_member(s, member + 8, e);
+	for (size_t i = 0; i < ARRAY_LENGTH(own); i++) {
+		size_t length = strlen(own[i].name);
+
+		if (own[i].value == NULL || strncmp(member, own[i].name, length) != 0)
+			continue;
+		if (member[length] == '\0')
+			options_where(own[i].name, own[i].value, e);
+		else if (member[length] == '.')
+			error_where(e, "--%s %.100s: %.100s", own[i].name, own[i].value, member + length + 1);
+	}
 }
 
 void submission_explain(json_t *body, struct buf *out)

@@ -23,6 +23,8 @@ int submission_add_env(void *arg, const char *value, struct error *reterr);
 int submission_set_gather(void *arg, const char *value, struct error *reterr);
 /* Everything behind `--` is the command: cuts it off argv, *argc is what is before. ERR_INVALID. */
 int submission_take_command(struct submission *s, int *argc, char **argv, struct error *reterr) MUST_CHECK;
+/* An error of the API about a member of the body becomes one about the option that it came from. */
+void submission_name_options(const struct submission *s, struct error *e);
 /* What is wrong with the definition in a refused body, each error with its line; out stays empty when
  * this build finds nothing. */
 void submission_explain(json_t *body, struct buf *out);

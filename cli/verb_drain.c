@@ -60,10 +60,11 @@ static int drain_worker(struct cli *cli, const char *text, struct error *reterr)
 	return 0;
 }
 
-static int drain_all(struct cli *cli, struct error *reterr)
+static int drain_all(struct cli *cli, void *options, struct error *reterr)
 {
 	int r = cli_expect_arguments(cli, 1, INT32_MAX, "expected workers", reterr);
 
+	(void)options;
 	for (int i = 0; r == 0 && i < cli->argc; i++)
 		r = drain_worker(cli, cli->argv[i], reterr);
 	return r;
@@ -77,11 +78,6 @@ int verb_drain(int argc, char **argv)
 	    .summary = "let workers finish what they run, and leave",
 	    .details = "WORKER is an id, or as much of its beginning as tells it from the others.",
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
 
-	if (!cli_open(&cli, &spec, argc, argv, &code))
-		return code;
-	return cli_close(&cli, drain_all(&cli, &e), &e);
+	return cli_run(&spec, argc, argv, drain_all, NULL);
 }

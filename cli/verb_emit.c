@@ -39,7 +39,8 @@ static int make_event(const struct emit_options *o, struct buf *ret, struct erro
 	if (!json_is_object(detail)) {
 		error_set(reterr, ERR_INVALID, "expected a JSON object%s%s", detail == NULL ? ": " : "",
 			  detail == NULL ? where.text : "");
-		r = error_where(reterr, "--detail");
+		options_where("detail", o->detail, reterr);
+		r = ERR_INVALID;
 	}
 	json_object_set_new(event, "detail", detail != NULL ? detail : json_null());
 	json_object_set(event, "resources", o->resources);
@@ -67,7 +68,8 @@ static int read_event(struct cli *cli, const struct emit_options *o, struct buf 
 		return cli_read_input(cli->argv[0], HTTP_BODY_BYTES_MAX, ret, reterr);
 	if (cli->argc == 0 && o->source != NULL && o->detail_type != NULL)
 		return make_event(o, ret, reterr);
-	error_set(reterr, ERR_INVALID, "expected a file with an event, or --source and --detail-type");
+	error_set(reterr, ERR_INVALID, "expected %sa file with an event, or --source and --detail-type",
+		  cli->argc > 1 ? "one argument, " : "");
 	return error_help(reterr, "`shardmill emit --help` tells more");
 }
 
@@ -108,8 +110,9 @@ static void add_event(struct buf *out, json_t *event)
 	}
 }
 
-static int emit(struct cli *cli, const struct emit_options *o, struct error *reterr)
+static int emit(struct cli *cli, void *options, struct error *reterr)
 {
+	const struct emit_options *o = options;
 	/* An event has an id, by which the dispatcher knows it again. */
 	struct client_request q = {.method = "POST", .path = "/v1/events", .repeatable = true};
 	struct client_answer answer;
@@ -123,6 +126,11 @@ static int emit(struct cli *cli, const struct emit_options *o, struct error *ret
 	if (r == 0)
 		r = client_call(&cli->client, &q, &answer, reterr);
 	buf_fini(&body);
+	if (r == ERR_INVALID && cli->argc == 1 && reterr != NULL) {
+		struct error e = *reterr;
+
+		error_where(reterr, "%.100s%s%.100s", cli->argv[0], e.where[0] != '\0' ? ": " : "", e.where);
+	}
 	if (r != 0)
 		return r;
 	if (cli->json)
@@ -167,12 +175,8 @@ int verb_emit(int argc, char **argv)
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
+	int code = cli_run(&spec, argc, argv, emit, &o);
 
-	if (cli_open(&cli, &spec, argc, argv, &code))
-		code = cli_close(&cli, emit(&cli, &o, &e), &e);
 	json_decref(o.resources);
 	return code;
 }

@@ -109,8 +109,9 @@ static void print_table(const struct cli *cli, json_t *jobs, bool more)
 		printf("there are more; --limit=N shows N\n");
 }
 
-static int list_jobs(struct cli *cli, const struct jobs_options *o, struct error *reterr)
+static int list_jobs(struct cli *cli, void *options, struct error *reterr)
 {
+	const struct jobs_options *o = options;
 	json_t *jobs, *next;
 	int r = cli_expect_arguments(cli, 0, 0, "expected no argument", reterr);
 
@@ -151,11 +152,6 @@ int verb_jobs(int argc, char **argv)
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
 
-	if (!cli_open(&cli, &spec, argc, argv, &code))
-		return code;
-	return cli_close(&cli, list_jobs(&cli, &o, &e), &e);
+	return cli_run(&spec, argc, argv, list_jobs, &o);
 }

@@ -63,8 +63,9 @@ static int sink_close(struct sink *sink, const char *file, int r, struct error *
 	return r;
 }
 
-static int get_output(struct cli *cli, const struct output_options *o, struct error *reterr)
+static int get_output(struct cli *cli, void *options, struct error *reterr)
 {
+	const struct output_options *o = options;
 	struct client_request q = {.method = "GET", .take = write_piece};
 	char job_path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer = {0};
@@ -115,11 +116,6 @@ int verb_output(int argc, char **argv)
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
 
-	if (!cli_open(&cli, &spec, argc, argv, &code))
-		return code;
-	return cli_close(&cli, get_output(&cli, &o, &e), &e);
+	return cli_run(&spec, argc, argv, get_output, &o);
 }

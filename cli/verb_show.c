@@ -221,8 +221,9 @@ static int show_job(struct cli *cli, const struct show_options *o, const char *t
 	return 0;
 }
 
-static int show_all(struct cli *cli, const struct show_options *o, struct error *reterr)
+static int show_all(struct cli *cli, void *options, struct error *reterr)
 {
+	const struct show_options *o = options;
 	int r = cli_expect_arguments(cli, 1, INT32_MAX, "expected jobs to show", reterr);
 
 	if (r == 0 && o->dead > 1000)
@@ -245,11 +246,6 @@ int verb_show(int argc, char **argv)
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
 
-	if (!cli_open(&cli, &spec, argc, argv, &code))
-		return code;
-	return cli_close(&cli, show_all(&cli, &o, &e), &e);
+	return cli_run(&spec, argc, argv, show_all, &o);
 }

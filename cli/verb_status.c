@@ -136,12 +136,13 @@ static void add_pools(const struct cli *cli, struct buf *out, json_t *pools)
 	json_array_foreach(pools, i, pool) add_pool_sentence(cli, out, pool);
 }
 
-static int show_status(struct cli *cli, struct error *reterr)
+static int show_status(struct cli *cli, void *options, struct error *reterr)
 {
 	struct client_answer answer;
 	struct buf out = {0};
 	int r = cli_expect_arguments(cli, 0, 0, "expected no argument", reterr);
 
+	(void)options;
 	if (r == 0)
 		r = client_get(&cli->client, "/v1/status", &answer, reterr);
 	if (r != 0)
@@ -164,11 +165,6 @@ int verb_status(int argc, char **argv)
 	    .synopsis = "[OPTION]...",
 	    .summary = "tell how the dispatcher is",
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
 
-	if (!cli_open(&cli, &spec, argc, argv, &code))
-		return code;
-	return cli_close(&cli, show_status(&cli, &e), &e);
+	return cli_run(&spec, argc, argv, show_status, NULL);
 }

@@ -18,7 +18,7 @@
 	X(timeout, "TIME", "How long an attempt of a shard may take: 90s, 1h30m.")                           \
 	X(attempts, "N", "How often a shard is tried.")                                                      \
 	X(tolerate, "N|N%", "How many shards may be dead in a job that succeeds.")                           \
-	X(of, "FILE", "A file to be cut into shards: file:///path or s3://bucket/key; with --bytes.")        \
+	X(of, "FILE", "A file to be cut into shards: a path or s3://bucket/key; with --bytes.")              \
 	X(bytes, "SIZE", "The size of a shard of --of.")                                                     \
 	X(align, "KIND", "Where it is cut: none, line, fastq.")                                              \
 	X(input, "HOW", "How a shard gets its part: stdin, file.")                                           \
@@ -40,6 +40,8 @@ static int set_text(void *arg, const char *value, struct error *reterr)
 {
 	struct text_option *o = arg;
 
+	if (value[0] == '\0')
+		return error_set(reterr, ERR_INVALID, "expected a value, found an empty text");
 	if (json_object_set_new(o->submission->texts, o->name, json_string(value)) != 0)
 		return error_set(reterr, ERR_INVALID, "expected UTF-8");
 	return 0;
@@ -105,8 +107,9 @@ static bool explain(json_t *body)
 	return any;
 }
 
-static int submit(struct cli *cli, const struct submission *s, struct error *reterr)
+static int submit(struct cli *cli, void *options, struct error *reterr)
 {
+	const struct submission *s = options;
 	char *here = getcwd(NULL, 0);
 	struct client_answer answer;
 	json_t *body = NULL;
@@ -122,6 +125,8 @@ static int submit(struct cli *cli, const struct submission *s, struct error *ret
 	if (r == ERR_INVALID || r == ERR_LIMIT || r == ERR_VERSION)
 		explained = explain(body);
 	json_decref(body);
+	if (r != 0 && reterr != NULL)
+		submission_name_options(s, reterr);
 	if (r != 0)
 		return explained ? CLI_EXIT_USAGE : r;
 	job = cli_number(answer.json, "id");
@@ -173,14 +178,13 @@ int verb_submit(int argc, char **argv)
 	};
 	const struct cli early = {.program = spec.program};
 	struct error e = {0};
-	struct cli cli;
 	int code;
 
 	submission_init(&s);
 	if (submission_take_command(&s, &argc, argv, &e) != 0)
 		code = cli_tell_error(&early, &e);
-	else if (cli_open(&cli, &spec, argc, argv, &code))
-		code = cli_close(&cli, submit(&cli, &s, &e), &e);
+	else
+		code = cli_run(&spec, argc, argv, submit, &s);
 	submission_fini(&s);
 	return code;
 }

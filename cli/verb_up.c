@@ -14,6 +14,7 @@ static const struct options_spec spec = {
 	"Ctrl-C or SIGTERM stops all of it in order: workers finish what they run. A second one ends "
 	"what they run, a third one kills. When `up` itself is killed, the daemons go on, and a new "
 	"`up` for the same state directory takes them over.",
+    .options_only = true,
     .scopes = PARAM_SCOPE_UP,
 };
 
@@ -28,9 +29,7 @@ int verb_up(int argc, char **argv)
 
 	if (options_start(&spec, &params, argc, argv, &first, &code)) {
 		code = 0;
-		if (first < argc)
-			error_set(&e, ERR_INVALID, "expected options only, found %s", argv[first]);
-		else if (up_run(&params, &code, &e) == 0)
+		if (up_run(&params, &code, &e) == 0)
 			e.code = ERR_OK;
 		if (e.code != ERR_OK) {
 			fprintf(stderr, "shardmill up: %s\n", error_text(&e, line, sizeof line));

@@ -2,8 +2,9 @@
 #include "cli/follow.h"
 
 /* One after the other: how all of them ended is known when the last one has. */
-static int wait_all(struct cli *cli, usec_t timeout_us, struct error *reterr)
+static int wait_all(struct cli *cli, void *options, struct error *reterr)
 {
+	usec_t timeout_us = *(const usec_t *)options;
 	struct follow how = {.deadline_us = USEC_NEVER, .sentence = cli->json ? NULL : stdout};
 	int code = CLI_EXIT_FINE;
 
@@ -48,11 +49,6 @@ int verb_wait(int argc, char **argv)
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
 
-	if (!cli_open(&cli, &spec, argc, argv, &code))
-		return code;
-	return cli_close(&cli, wait_all(&cli, timeout_us, &e), &e);
+	return cli_run(&spec, argc, argv, wait_all, &timeout_us);
 }

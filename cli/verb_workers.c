@@ -4,7 +4,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/human.h"
-#include "cli/table.h"
+#include "cli/list.h"
 
 static const struct table_column columns[] = {
     {"WORKER", TABLE_LEFT, false},  {"HOST", TABLE_LEFT, true},	       {"PID", TABLE_RIGHT, false},
@@ -35,48 +35,21 @@ static void add_row(struct table *t, json_t *w)
 	table_add_text(t, STYLE_NONE, human_ago(0, heard_us, text, sizeof(text)));
 }
 
-static int list_workers(struct cli *cli, struct error *reterr)
-{
-	struct client_answer answer;
-	struct buf out = {0};
-	struct table t;
-	json_t *worker;
-	size_t i;
-	int r = cli_expect_arguments(cli, 0, 0, "expected no argument", reterr);
-
-	if (r == 0)
-		r = client_get(&cli->client, "/v1/workers?limit=1000", &answer, reterr);
-	if (r != 0)
-		return r;
-	if (cli->json) {
-		cli_print_json(cli, &answer);
-		client_answer_fini(&answer);
-		return 0;
-	}
-	table_init(&t, columns, ARRAY_LENGTH(columns));
-	json_array_foreach(json_object_get(answer.json, "workers"), i, worker) add_row(&t, worker);
-	if (table_row_count(&t) > 0)
-		table_write(&t, &cli->terminal, &out);
-	else if (cli->terminal.is_terminal)
-		buf_printf(&out, "no workers\n");
-	table_fini(&t);
-	cli_print(&out);
-	client_answer_fini(&answer);
-	return 0;
-}
-
 int verb_workers(int argc, char **argv)
 {
-	const struct options_spec spec = {
+	static const struct options_spec spec = {
 	    .program = "shardmill workers",
 	    .synopsis = "[OPTION]...",
 	    .summary = "list the workers",
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
+	static const struct list list = {
+	    .path = "/v1/workers?limit=1000",
+	    .member = "workers",
+	    .empty = "no workers",
+	    .columns = columns,
+	    .column_count = ARRAY_LENGTH(columns),
+	    .add_row = add_row,
+	};
 
-	if (!cli_open(&cli, &spec, argc, argv, &code))
-		return code;
-	return cli_close(&cli, list_workers(&cli, &e), &e);
+	return list_all(&list, &spec, argc, argv);
 }

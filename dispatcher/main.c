@@ -16,6 +16,7 @@ static const struct options_spec spec = {
 	"API on a Unix socket (api.sock in the state directory) and workers on --listen.\n\n"
 	"SIGTERM ends it in order: running shards go on, their workers come back to the next one. "
 	"SIGHUP reads the rules again.",
+    .options_only = true,
     .scopes = PARAM_SCOPE_DISPATCHER,
 };
 
@@ -55,11 +56,6 @@ int main(int argc, char **argv)
 	if (!options_start(&spec, &params, argc, argv, &first, &exit_code)) {
 		params_fini(&params);
 		return exit_code;
-	}
-	if (first < argc) {
-		fprintf(stderr, "%s: expected no argument, found %s\n", spec.program, argv[first]);
-		params_fini(&params);
-		return 2;
 	}
 	log_configure((enum log_level)params_choice(&params, PARAM_LOG_LEVEL),
 		      (enum log_format)params_choice(&params, PARAM_LOG_FORMAT), 2);

@@ -196,29 +196,36 @@ static int read_all(struct definition_reader *r, struct bytes text)
 	return 0;
 }
 
-int definition_parse(struct bytes text, const char *file, struct buf *report, struct definition **ret,
-		     struct error *reterr)
+int definition_parse_in(struct problems *problems, struct definition **ret)
 {
 	struct definition *d = check_calloc(1, sizeof *d);
-	struct problems problems;
-	struct definition_reader r = {.d = d, .arena = &d->arena, .problems = &problems, .on = json_array()};
+	struct definition_reader r = {.d = d, .arena = &d->arena, .problems = problems, .on = json_array()};
 	int rc;
 
 	arena_init(&d->arena, 0);
-	problems_init(&problems, file, text);
 	r.values = read_alloc(&r, DEFINITION_VALUES_MAX, sizeof *r.values);
 	set_defaults(&r);
-	rc = read_all(&r, text);
+	rc = read_all(&r, problems->text);
 	json_decref(r.on);
-	if (rc == 0) {
+	if (rc == 0)
 		*ret = d;
-	} else {
-		if (report != NULL)
-			buf_append(report, problems_text(&problems), strlen(problems_text(&problems)));
-		if (reterr != NULL)
-			*reterr = problems.first;
+	else
 		definition_destroy(d);
-	}
+	return rc;
+}
+
+int definition_parse(struct bytes text, const char *file, struct buf *report, struct definition **ret,
+		     struct error *reterr)
+{
+	struct problems problems;
+	int rc;
+
+	problems_init(&problems, file, text);
+	rc = definition_parse_in(&problems, ret);
+	if (rc != 0 && report != NULL)
+		buf_append(report, problems_text(&problems), strlen(problems_text(&problems)));
+	if (rc != 0 && reterr != NULL)
+		*reterr = problems.first;
 	problems_fini(&problems);
 	return rc;
 }

@@ -1,9 +1,10 @@
 /* A command line as a definition: `shardmill submit --array 1-1000:2 -- prog {}`. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/text.h"
-#include "jobs/definition.h"
+#include "jobs/definition_read.h"
 #include "jobs/json.h"
 #include "jobs/template.h"
 
@@ -65,7 +66,7 @@ static int fill_argv(const struct definition_command *c, bool gather, json_t *ru
 		buf_fini(&text);
 		if (value == NULL) {
 			error_set(reterr, ERR_INVALID, "expected UTF-8 text");
-			return error_where(reterr, "%sargument %zu", gather ? "gather: " : "", i + 1);
+			return error_where(reterr, "%s[%zu]", gather ? "gather" : "argv", i);
 		}
 		CHECK(json_array_append_new(argv, value) == 0);
 	}
@@ -136,13 +137,26 @@ static int fill_gather(const struct definition_command *c, json_t *map, struct e
 	return rc;
 }
 
+/* What cuts, and what only goes with it: an option that would be overlooked is refused. */
+static int check_cut(const struct definition_command *c, struct error *reterr)
+{
+	if (c->array.size > 0 && c->bytes.size > 0) {
+		error_set(reterr, ERR_INVALID, "a job is cut by array or by bytes, not by both");
+		return error_where(reterr, "bytes");
+	}
+	if (c->bytes.size > 0 || (c->of.size == 0 && c->align.size == 0))
+		return 0;
+	error_set(reterr, ERR_INVALID, "it goes with bytes, the size of a shard");
+	return error_where(reterr, c->of.size > 0 ? "of" : "align");
+}
+
 static int fill_shard(const struct definition_command *c, json_t *map, struct error *reterr)
 {
 	json_t *shard;
-	int rc;
+	int rc = check_cut(c, reterr);
 
-	if (c->array.size == 0 && c->bytes.size == 0)
-		return 0;
+	if (rc < 0 || (c->array.size == 0 && c->bytes.size == 0))
+		return rc;
 	shard = json_object();
 	set(map, "shard", shard);
 	if (c->array.size > 0)
@@ -208,10 +222,89 @@ static int fill(const struct definition_command *c, json_t *map, struct error *r
 	return rc;
 }
 
+/* ---- as text, of which each line belongs to one member ---- */
+
+struct lines {
+	struct buf text, labels; /* as many lines in both */
+};
+
+static void end_line(struct lines *l, const char *label)
+{
+	buf_append(&l->text, "\n", 1);
+	text_escape(&l->labels, bytes_of(label));
+	buf_append(&l->labels, "\n", 1);
+}
+
+/* What the member of `parent` is called in a command. */
+static const char *label_of(const char *parent, const char *key, char buf[static 200])
+{
+	bool env = strcmp(parent, "env") == 0;
+
+	if (strcmp(key, "exec") == 0)
+		key = strcmp(parent, "gather") == 0 ? "gather" : "argv";
+	else if (strcmp(key, "count") == 0)
+		key = "array";
+	snprintf(buf, 200, "%s%s", env ? "env." : "", key);
+	return buf;
+}
+
+static void write_lines(struct lines *l, json_t *value, const char *label)
+{
+	bool first = true;
+	char own[200];
+	const char *key;
+	json_t *child;
+	size_t i;
+
+	if (!json_is_object(value) && !json_is_array(value)) {
+		json_write(&l->text, value);
+		return;
+	}
+	buf_append(&l->text, json_is_object(value) ? "{" : "[", 1);
+	json_object_foreach(value, key, child)
+	{
+		json_t *name = json_string(key);
+
+		buf_append(&l->text, ",", !first);
+		end_line(l, first ? label : own);
+		first = false;
+		json_write(&l->text, name);
+		json_decref(name);
+		buf_append(&l->text, ": ", 2);
+		write_lines(l, child, label_of(label, key, own));
+	}
+	json_array_foreach(value, i, child)
+	{
+		buf_append(&l->text, ",", !first);
+		end_line(l, first ? label : own);
+		first = false;
+		snprintf(own, sizeof own, "%s[%zu]", label, i);
+		write_lines(l, child, own);
+	}
+	end_line(l, first ? label : own);
+	buf_append(&l->text, json_is_object(value) ? "}" : "]", 1);
+}
+
+static void tell(const struct lines *l, const struct problems *problems, struct error *reterr)
+{
+	const char *label = (const char *)l->labels.data;
+
+	if (reterr == NULL)
+		return;
+	*reterr = problems->first;
+	for (uint32_t line = 1; line < problems->first_at.line && label != NULL; line++) {
+		label = strchr(label, '\n');
+		label += label != NULL;
+	}
+	if (problems->first_at.line > 0 && label != NULL)
+		error_where(reterr, "%.*s", (int)strcspn(label, "\n"), label);
+}
+
 int definition_from_command(const struct definition_command *c, struct definition **ret, struct error *reterr)
 {
 	json_t *map = json_object();
-	struct buf text = {0};
+	struct problems problems;
+	struct lines lines = {0};
 	int rc;
 
 	if (c->argc == 0) {
@@ -220,10 +313,16 @@ int definition_from_command(const struct definition_command *c, struct definitio
 	}
 	rc = fill(c, map, reterr);
 	if (rc == 0) {
-		json_write(&text, map);
-		rc = definition_parse(buf_bytes(&text), "command line", NULL, ret, reterr);
+		write_lines(&lines, map, "");
+		buf_text(&lines.labels);
+		problems_init(&problems, "command line", buf_bytes(&lines.text));
+		rc = definition_parse_in(&problems, ret);
+		if (rc < 0)
+			tell(&lines, &problems, reterr);
+		problems_fini(&problems);
 	}
 	json_decref(map);
-	buf_fini(&text);
+	buf_fini(&lines.text);
+	buf_fini(&lines.labels);
 	return rc;
 }

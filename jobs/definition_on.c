@@ -13,7 +13,7 @@ static bool check_members(struct definition_reader *r, const struct node *patter
 	bool fine = true;
 
 	for (const struct node *n = pattern->children; n != NULL; n = n->next) {
-		const char *nearest = problems_nearest(n->key, members, ARRAY_LENGTH(members));
+		const char *nearest = text_nearest(n->key, members, ARRAY_LENGTH(members));
 		char quoted[80], help[120] = "events have id, source, detail-type, time, resources, detail, "
 					     "account and region";
 		bool known = false;

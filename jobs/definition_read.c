@@ -43,7 +43,7 @@ static bool refuse_key(struct definition_reader *r, const struct node *child, co
 	CHECK(key_count <= KEYS_MAX);
 	for (size_t i = 0; i < key_count; i++)
 		known[i] = keys[i].name;
-	nearest = problems_nearest(child->key, known, key_count);
+	nearest = text_nearest(child->key, known, key_count);
 	used =
 	    (size_t)snprintf(help, sizeof help, nearest != NULL ? "did you mean %s?" : "known are", nearest);
 	for (size_t i = 0; nearest == NULL && i < key_count && used < sizeof help; i++)

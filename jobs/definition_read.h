@@ -28,6 +28,9 @@ struct definition_reader {
 	bool has_gather;
 };
 
+/* definition_parse, with the caller's problems: errors are there. */
+int definition_parse_in(struct problems *problems, struct definition **ret) MUST_CHECK;
+
 /* One key of a map. The table's order is the order of reading, not of the file. */
 struct definition_key {
 	const char *name;

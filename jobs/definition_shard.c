@@ -53,24 +53,34 @@ static bool parse_count(struct bytes text, int64_t *first, int64_t *last, int64_
 	if (at == text.size) {
 		*last = *first - 1;
 		*first = 0;
-		return *last >= 0;
+		return true;
 	}
 	if (text.data[at++] != '-' || !take_digits(text, &at, last))
 		return false;
 	if (at < text.size && (text.data[at++] != ':' || !take_digits(text, &at, step)))
 		return false;
-	return at == text.size && *last >= *first && *step > 0;
+	return at == text.size;
 }
 
 static bool read_count(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct shard_section *s = target;
 	int64_t first, last, step;
+	char help[80], found[100];
 
 	s->kind = PLAN_COUNT;
 	if (n->kind != NODE_SCALAR || !parse_count(n->text, &first, &last, &step))
 		return read_refuse(r, n, "0-based numbers come from 1000, others from a range",
 				   "a number of shards, or a range such as 1-1000 or 1-1000:2");
+	node_found(n, found, sizeof found);
+	if (last < first && first > 0) {
+		snprintf(help, sizeof help, "write %lld-%lld", (long long)last, (long long)first);
+		(void)problems_add(r->problems, n->at, ERR_INVALID, help,
+				   "the first is behind the last in %s", found);
+		return false;
+	}
+	if (last < first || step == 0)
+		return read_refuse(r, n, NULL, last < first ? "at least one shard" : "a step of at least 1");
 	if ((last - first) / step >= (int64_t)SHARDS_MAX) {
 		(void)problems_add(r->problems, n->at, ERR_LIMIT, NULL,
 				   "%lld shards; at most %llu are allowed",

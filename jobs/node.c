@@ -181,6 +181,26 @@ static bool line_has_braces(struct bytes text, uint32_t line)
 	return false;
 }
 
+/* Behind the last thing that a person wrote: what is not closed is missed at the end, and lines that are not
+ * there show nothing. */
+static struct place end_of(struct bytes text)
+{
+	struct place at = {1, 1}, end = at;
+
+	for (size_t i = 0; i < text.size;) {
+		size_t length = text_utf8_next(BYTES(text.data + i, text.size - i), NULL);
+		bool blank = text.data[i] == '\n' || text.data[i] == '\r' || text.data[i] == ' ';
+
+		at.column++;
+		if (text.data[i] == '\n')
+			at = (struct place){at.line + 1, 1};
+		if (!blank)
+			end = at;
+		i += length > 0 ? length : 1;
+	}
+	return end;
+}
+
 /* What libfyaml says: its first error is the cause. */
 static int syntax_error(struct problems *problems, struct fy_diag *diag)
 {
@@ -188,7 +208,8 @@ static int syntax_error(struct problems *problems, struct fy_diag *diag)
 	struct fy_diag_error *e = fy_diag_errors_iterate(diag, &at);
 	const char *help = NULL;
 	char quoted[200];
-	struct place place;
+	struct place place, end = end_of(problems->text);
+	bool behind;
 
 	if (e == NULL || e->msg == NULL)
 		return problems_add(problems, (struct place){0, 0}, ERR_INVALID, NULL, "expected YAML");
@@ -196,7 +217,9 @@ static int syntax_error(struct problems *problems, struct fy_diag *diag)
 	place.column = e->column > 0 ? (uint32_t)e->column : 1;
 	if (line_has_braces(problems->text, place.line))
 		help = "a text with {{ and }} has to stand in quotes";
-	return problems_add(problems, place, ERR_INVALID, help, "expected YAML: %s",
+	behind = place.line > end.line || (place.line == end.line && place.column > end.column);
+	return problems_add(problems, behind ? end : place, ERR_INVALID, help, "expected YAML%s: %s",
+			    behind ? ", found the end of the text" : "",
 			    text_quote(quoted, sizeof quoted, bytes_of(e->msg)));
 }
 

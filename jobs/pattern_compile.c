@@ -35,7 +35,7 @@ static bool is_foreign_operator(struct bytes name)
 static int refuse_operator(struct compiler *c, const struct node *op)
 {
 	static const char *const own[] = {"prefix", "suffix"};
-	const char *nearest = problems_nearest(op->key, own, ARRAY_LENGTH(own));
+	const char *nearest = text_nearest(op->key, own, ARRAY_LENGTH(own));
 	char quoted[80], help[120] = "expected " SUPPORTED;
 
 	text_quote(quoted, sizeof quoted, op->key);

@@ -4,11 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/check.h"
 #include "base/text.h"
 
 #define SHOWN_CHARS_MAX 100 /* of a source line */
-#define KEY_CHARS_MAX 64
 
 void problems_init(struct problems *p, const char *file, struct bytes text)
 {
@@ -82,8 +80,10 @@ static int add(struct problems *p, struct place at, const struct error *e)
 		error_where(&full, "%s:%u:%u", p->file, at.line, at.column);
 	else
 		error_where(&full, "%s", p->file);
-	if (p->count++ == 0)
+	if (p->count++ == 0) {
 		p->first = full;
+		p->first_at = at;
+	}
 	if (p->count > PROBLEMS_MAX)
 		return full.code;
 	buf_printf(&p->report, "%s: %s\n", full.where, full.what);
@@ -120,53 +120,4 @@ const char *problems_text(struct problems *p)
 		p->count = PROBLEMS_MAX;
 	}
 	return buf_text(&p->report);
-}
-
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Edits (insert, remove, replace, swap neighbours) that make a of b. */
-static size_t edit_distance(struct bytes a, struct bytes b)
-{
-	size_t rows[3][KEY_CHARS_MAX + 1];
-
-	for (size_t j = 0; j <= b.size; j++)
-		rows[0][j] = j;
-	for (size_t i = 1; i <= a.size; i++) {
-		size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
-
-		row[0] = i;
-		for (size_t j = 1; j <= b.size; j++) {
-			bool same = a.data[i - 1] == b.data[j - 1];
-
-			row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + !same);
-			if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
-			    a.data[i - 2] == b.data[j - 1])
-				row[j] = least(row[j], before[j - 2] + 1);
-		}
-	}
-	return rows[a.size % 3][b.size];
-}
-
-const char *problems_nearest(struct bytes name, const char *const known[], size_t known_count)
-{
-	const char *nearest = NULL;
-	size_t best = SIZE_MAX;
-
-	if (name.size > KEY_CHARS_MAX)
-		return NULL;
-	for (size_t i = 0; i < known_count; i++) {
-		struct bytes candidate = bytes_of(known[i]);
-		size_t distance;
-
-		CHECK(candidate.size <= KEY_CHARS_MAX);
-		distance = edit_distance(name, candidate);
-		if (distance < best && distance <= (candidate.size + 2) / 3) {
-			best = distance;
-			nearest = known[i];
-		}
-	}
-	return nearest;
 }

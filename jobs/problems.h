@@ -11,18 +11,19 @@
 
 #define PROBLEMS_MAX 20 /* more are counted, not written */
 
+/* A place: both from 1, the column in characters. line 0 = nowhere in particular. */
+struct place {
+	uint32_t line;
+	uint32_t column;
+};
+
 struct problems {
 	const char *file;  /* borrowed; what people call the text */
 	struct bytes text; /* borrowed */
 	struct buf report; /* all of them, as above */
 	struct error first;
+	struct place first_at;
 	uint32_t count;
-};
-
-/* A place: both from 1, the column in characters. line 0 = nowhere in particular. */
-struct place {
-	uint32_t line;
-	uint32_t column;
 };
 
 void problems_init(struct problems *p, const char *file, struct bytes text);
@@ -34,5 +35,3 @@ int problems_add(struct problems *p, struct place at, enum error_code code, cons
 int problems_add_error(struct problems *p, struct place at, const struct error *e);
 /* The report, NUL-terminated. */
 const char *problems_text(struct problems *p);
-/* The name of `known` that a person probably meant, or NULL: at most a third of it mistyped. */
-const char *problems_nearest(struct bytes name, const char *const known[], size_t known_count);

@@ -14,6 +14,7 @@ static const struct options_spec spec = {
 	       "and drains those that are not needed any more. Each decision is a line in its log, with its "
 	       "reason.\n\n"
 	       "SIGTERM ends it; its workers go on, and the next scaler takes them over.",
+    .options_only = true,
     .scopes = PARAM_SCOPE_SCALER,
 };
 

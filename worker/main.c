@@ -12,6 +12,7 @@ static const struct options_spec spec = {
     .summary = "run shards that a shardmill dispatcher leases to this machine",
     .details = "SIGTERM drains it: what runs is finished, the rest given back, and it leaves when all is "
 	       "acknowledged. A second one ends what runs.",
+    .options_only = true,
     .scopes = PARAM_SCOPE_WORKER,
 };
 

@@ -62,6 +62,11 @@ static int read_text(struct submission *u, const char *key, json_t *value, struc
 		error_set(reterr, ERR_INVALID, "expected text or a number, found %s", json_kind_name(value));
 		return error_where(reterr, "command.%s", key);
 	}
+	if (json_is_string(value) && json_string_length(value) == 0) {
+		error_set(reterr, ERR_INVALID, "expected a value, found an empty text");
+		error_help(reterr, "leave it out where nothing is to be said");
+		return error_where(reterr, "command.%s", key);
+	}
 	if (json_is_string(value))
 		buf_append_bytes(&b, json_bytes(value));
 	else
@@ -128,6 +133,7 @@ static int read_env(struct submission *u, json_t *value, struct definition_comma
 static int read_command(struct submission *u, json_t *command, struct error *reterr)
 {
 	struct definition_command c = {0};
+	struct error e = {0};
 	const char *key;
 	json_t *value;
 	int r = 0;
@@ -151,7 +157,13 @@ static int read_command(struct submission *u, json_t *command, struct error *ret
 		error_set(reterr, ERR_INVALID, "expected argv, the command and its arguments");
 		return error_where(reterr, "command.argv");
 	}
-	return definition_from_command(&c, &u->definition, reterr);
+	r = definition_from_command(&c, &u->definition, &e);
+	if (r < 0) {
+		error_set(reterr, r, "%s", e.what);
+		error_help(reterr, "%s", e.help);
+		error_where(reterr, "command%s%.200s", e.where[0] != '\0' ? "." : "", e.where);
+	}
+	return r;
 }
 
 /* ---- the body ---- */
@@ -198,8 +210,8 @@ static int make_job(struct submission *u, struct new_job *job, struct error *ret
 	const char *name;
 	int r = object_text(u->body, "name", &name, reterr);
 
-	if (r == 0 && name != NULL && strlen(name) > NAME_BYTES_MAX) {
-		error_set(reterr, ERR_LIMIT, "expected a name of at most %d bytes", NAME_BYTES_MAX);
+	if (r == 0 && name != NULL && (name[0] == '\0' || strlen(name) > NAME_BYTES_MAX)) {
+		error_set(reterr, ERR_LIMIT, "expected a name of 1 to %d bytes", NAME_BYTES_MAX);
 		r = error_where(reterr, "name");
 	}
 	if (r == 0)

@@ -159,9 +159,9 @@ class Submit(CliCase):
                 (["submit"], "expected a definition, or a command behind --"),
                 (["submit", "x.yaml", "--", "true"], "found both"),
                 (["submit", "--"], "expected a command behind --"),
-                (["submit", "--array=9", "x.yaml"], "--array: this is for a command"),
+                (["submit", "--array=9", "x.yaml"], "--array 9: this is for a command"),
                 (["submit", "--gather=a | b", "--", "true"], "this takes a shell"),
-                (["submit", "--array=9-1", "--", "true"], "expected a number of shards, or a range"),
+                (["submit", "--array=9-1", "--", "true"], "the first is behind the last"),
                 (["sumbit"], "did you mean submit?"),
                 (["show", "nine"], "expected a job's number, or last"),
                 (["show", "last"], "there is no job yet"),
@@ -175,6 +175,75 @@ class Submit(CliCase):
             out, err = self.run_cli(*args, code=2)
             self.assertEqual(out, "")
             self.assertIn(part, err, args)
+
+
+    def test_a_wrong_value_is_told_with_its_option(self):
+        self.mill.start_dispatcher()
+        of = ["--of=/etc/passwd", "--bytes=1MiB"]
+        refused = (  # (option, wrong value, part of the sentence, options beside it)
+            ("array", "5-1", "write 1-5"),
+            ("array", "", "expected a value"),
+            ("cpus", "none", "expected a number of cpus"),
+            ("memory", "1X", "expected a size"),
+            ("gpus", "-1", "expected a number from 0"),
+            ("timeout", "0", "write none for no timeout"),
+            ("timeout", "1", "a unit must follow the number"),
+            ("attempts", "0", "expected a number from 1"),
+            ("tolerate", "101%", "expected a percentage"),
+            ("of", "ftp://there", "expected s3://bucket/key", "--bytes=1MiB"),
+            ("of", "/etc/passwd", "goes with bytes"),
+            ("bytes", "0", "expected a size above 0", of[0]),
+            ("bytes", "1MiB", "--of"),
+            ("bytes", "1MiB", "not by both", of[0], "--array=3"),
+            ("align", "word", "expected none, line or fastq", *of),
+            ("align", "line", "goes with bytes"),
+            ("input", "disk", "expected none, stdin or file"),
+            ("queue", "a/b", "expected a name"),
+            ("directory", "", "expected a value"),
+            ("env", "A", "expected NAME=VALUE"),
+            ("gather", "a|b", "this takes a shell"),
+            ("name", "", "expected a value"),
+            ("name", "x" * 129, "expected a name of 1 to 128 bytes"),
+            ("id", "", "expected a value"),
+            ("event", "", "expected a value"),
+            ("priority", "high", "expected a whole number"),
+            ("priority", "9" * 12, "32 bits"))
+        for option, value, part, *beside in refused:
+            _, err = self.run_cli("submit", "--%s=%s" % (option, value), *beside, "--", "true", code=2)
+            self.assertIn(part, err)
+            self.assertRegex(err, r"\Ashardmill submit: --%s [^ ].*: " % option)
+            self.assertNotIn("command line:", err)
+        offered = set(re.findall(r"^ .*--([a-z-]+)=", self.run_cli("submit", "--help")[0], re.M))
+        every_verb = set(re.findall(r"^ .*--([a-z-]+)=", self.run_cli("status", "--help")[0], re.M))
+        self.assertEqual({option for option, *_ in refused}, offered - every_verb, "each option has a case")
+        _, err = self.run_cli("submit", "--env=2A=1", "--", "true", code=2)
+        self.assertIn("--env 2A: expected the name of an environment variable", err)
+        _, err = self.run_cli("submit", "--", "echo", "{{shard.vlue}}", code=2)
+        self.assertIn("the command's word \"{{shard.vlue}}\": ", err)
+        self.assertEqual(self.jobs(), [])
+
+    def test_what_is_misspelt_is_guessed(self):
+        for args, part in (
+                (["sumbit"], "did you mean submit?"),
+                (["work"], "did you mean worker?"),
+                (["hlep"], "did you mean help?"),
+                (["submit", "--arry=1", "--", "true"], "--arry: there is no such option (did you mean --array?)"),
+                (["submit", "--a=1", "--", "true"], "more than one option begins so (--api-socket, --api"),
+                (["jobs", "--state-dri=x"], "did you mean --state-dir?"),
+                (["cancel", "--reason=x"], "`shardmill cancel --help` lists them"),
+                (["up", "x"], "expected options only, found \"x\""),
+                (["worker", "x"], "expected options only, found \"x\""),
+                (["scaler", "x"], "expected options only, found \"x\""),
+                (["jobs", "--name="], "--name \"\": expected a value"),
+                (["rules", "x"], "expected no argument, found \"x\"")):
+            self.assertIn(part, self.run_cli(*args, code=2)[1], args)
+
+    def test_yaml_that_ends_early_is_shown_at_its_end(self):
+        self.mill.start_dispatcher()
+        path = self.write("bad.yaml", "version: 1\nname: x\nrun: {exec: [a,\n\n\n")
+        _, err = self.run_cli("submit", path, code=2)
+        self.assertIn("bad.yaml:3:16: expected YAML, found the end of the text", err)
+        self.assertIn("\n    run: {exec: [a,\n", err)
 
 
 class Wait(CliCase):
@@ -418,7 +487,7 @@ class Emit(CliCase):
             answer = json.loads(self.run_cli("emit", "-", "--output=json", stdin=f.read())[0])
         self.assertEqual((answer["events"][0]["duplicate"], answer["events"][0]["jobs"]), (True, [2]))
         _, err = self.run_cli("emit", "--source=a", "--detail-type=b", "--detail=[1]", code=2)
-        self.assertIn("--detail: expected a JSON object", err)
+        self.assertIn("--detail [1]: expected a JSON object", err)
 
 
 class Reach(CliCase):

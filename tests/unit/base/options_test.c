@@ -110,16 +110,17 @@ Test(options, wrong_flags_say_which_and_what_to_do)
 	static const struct {
 		const char *line, *where, *text;
 	} cases[] = {
-	    {"--hartbeat=1s", "--hartbeat", "did you mean heartbeat?"},
-	    {"--pin=on", "--pin", "not one of this program's"},
+	    {"--hartbeat=1s", "--hartbeat", "did you mean --heartbeat?"},
+	    {"--pin=on", "--pin", "not one that `"},
 	    {"--heartbeat=1", "--heartbeat", "a unit must follow"},
 	    {"--heartbeat=", "--heartbeat", "a number must come first"},
 	    {"--heartbeat", "--heartbeat", "expected a value"},
-	    {"--de=1", "--de", "more than one that begins so"},
+	    {"--de=1", "--de", "more than one option begins so"},
 	    {"--quiet=1", "--quiet=1", "expected no value"},
 	    {"-o", "-o", "expected a value"},
-	    {"--array=bad", "--array", "expected a range"},
-	    {"-x", "-x", "has no option -x"},
+	    {"--array=bad", "--array bad", "expected a range"},
+	    {"--arry=1", "--arry", "did you mean --array?"},
+	    {"-x", "-x", "there is no such option"},
 	    {"--", "", ""},
 	    {"--man=html", "--man", "expected roff or markdown"},
 	    {"--worker-timeout=1s", "--worker-timeout", "heartbeat must be at most"},
@@ -182,4 +183,32 @@ Test(options, help_and_manual_hold_all_options)
 	cr_assert(strncmp(buf_text(&out), ".TH \"mill-test\" 1", 17) == 0);
 	cr_assert_eq(parse("--man=markdown"), OPTIONS_DONE);
 	cr_assert(strncmp(buf_text(&out), "# mill-test\n", 12) == 0);
+}
+
+Test(options, an_error_says_which_value_was_typed)
+{
+	static const struct {
+		const char *value, *where;
+	} cases[] = {
+	    {NULL, "--of"},
+	    {"", "--of \"\""},
+	    {"5-1", "--of 5-1"},
+	    {"a b", "--of \"a b\""},
+	    {"\033[2J", "--of \"\\x1b[2J\""},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		e = (struct error){.code = ERR_INVALID};
+		options_where("of", cases[i].value, &e);
+		cr_expect_str_eq(e.where, cases[i].where);
+	}
+}
+
+Test(options, a_program_that_takes_options_only_refuses_the_rest)
+{
+	struct options_spec only = spec;
+
+	only.options_only = true;
+	cr_assert_lt(parse_with(&only, "--quiet prog", no_environment), 0);
+	cr_expect_str_eq(e.what, "expected options only, found \"prog\"");
 }

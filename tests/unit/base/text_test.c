@@ -124,7 +124,7 @@ Test(text, the_distance_is_the_fewest_edits)
 		const char *a, *b;
 		size_t edits;
 	} cases[] = {
-	    {"", "", 0},	  {"wait", "wait", 0}, {"wait", "wiat", 2},	 {"sumbit", "submit", 2},
+	    {"", "", 0},	  {"wait", "wait", 0}, {"wait", "wiat", 1},	 {"sumbit", "submit", 1},
 	    {"shows", "show", 1}, {"", "up", 2},       {"kitten", "sitting", 3},
 	};
 	char long_text[TEXT_DISTANCE_BYTES_MAX + 2];
@@ -139,4 +139,28 @@ Test(text, the_distance_is_the_fewest_edits)
 	cr_assert_eq(text_distance(BYTES(long_text, TEXT_DISTANCE_BYTES_MAX), bytes_of("")),
 		     TEXT_DISTANCE_BYTES_MAX);
 	cr_assert_eq(text_distance(BYTES(long_text, TEXT_DISTANCE_BYTES_MAX + 1), bytes_of("")), SIZE_MAX);
+}
+
+Test(text, the_nearest_name_is_found_and_no_far_one)
+{
+	static const char *const known[] = {"timeout", "input", "resources", "env", "env_from"};
+	static const struct {
+		const char *name, *want;
+	} cases[] = {
+	    {"tiemout", "timeout"}, {"time_out", "timeout"},
+	    {"imput", "input"},	    {"resource", "resources"},
+	    {"en", "env"},	    {"env-from", "env_from"},
+	    {"directory", NULL},    {"", NULL},
+	    {"resou", "resources"}, {"x", NULL},
+	    {"in", "input"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		const char *got = text_nearest(bytes_of(cases[i].name), known, ARRAY_LENGTH(known));
+
+		if (cases[i].want == NULL)
+			cr_expect_null(got, "%s: %s", cases[i].name, got);
+		else
+			cr_expect_str_eq(got, cases[i].want);
+	}
 }

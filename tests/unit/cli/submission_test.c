@@ -74,6 +74,70 @@ Test(submission, a_directory_that_was_named_stays)
 	expect_body(NULL, "{\"command\":{\"argv\":[\"true\"],\"directory\":\"/there\"}}");
 }
 
+Test(submission, paths_are_made_whole_where_they_are_typed)
+{
+	static const struct {
+		const char *of, *whole;
+	} cases[] = {
+	    {"reads.fastq", "file:///here/reads.fastq"}, {"/data/reads.fastq", "file:///data/reads.fastq"},
+	    {"file:///data/x", "file:///data/x"},	 {"s3://bucket/key", "s3://bucket/key"},
+	    {"{{event.object}}", "{{event.object}}"},
+	};
+	char expected[256];
+
+	s.command = json_pack("[s]", "true");
+	json_object_set_new(s.texts, "directory", json_string("there"));
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		json_object_set_new(s.texts, "of", json_string(cases[i].of));
+		snprintf(expected, sizeof(expected),
+			 "{\"command\":{\"argv\":[\"true\"],\"directory\":\"/here/there\",\"of\":\"%s\"}}",
+			 cases[i].whole);
+		expect_body(NULL, expected);
+	}
+}
+
+Test(submission, an_error_of_the_api_names_the_option)
+{
+	static const struct {
+		const char *where, *option;
+	} cases[] = {
+	    {"command.array", "--array 5-1"},
+	    {"command.timeout", "--timeout \"1 s\""},
+	    {"command.env.2A", "--env 2A"},
+	    {"command.gather[0]", "--gather"},
+	    {"command.argv[1]", "the command's word \"{{x}}\""},
+	    {"name", "--name tonight"},
+	    {"priority", "--priority 7"},
+	    {"id", "--id \"a b\""},
+	    {"event.detail", "--event e.json: detail"},
+	    {"else", "else"},
+	    {"", ""},
+	};
+
+	s.command = json_pack("[s,s]", "prog", "{{x}}");
+	json_object_set_new(s.texts, "array", json_string("5-1"));
+	json_object_set_new(s.texts, "timeout", json_string("1 s"));
+	s.name = "tonight";
+	s.priority = "7";
+	s.id = "a b";
+	s.event = "e.json";
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct error told = {.code = ERR_INVALID, .what = "x"};
+
+		error_where(&told, "%s", cases[i].where);
+		submission_name_options(&s, &told);
+		cr_expect_str_eq(told.where, cases[i].option);
+		cr_expect_str_eq(told.what, "x");
+	}
+}
+
+Test(submission, bytes_want_something_to_cut)
+{
+	s.command = json_pack("[s]", "true");
+	json_object_set_new(s.texts, "bytes", json_string("1MiB"));
+	expect_refused(NULL, "--bytes 1MiB", "--of");
+}
+
 Test(submission, a_definition_goes_as_it_stands_with_its_event)
 {
 	const char *definition = scratch_path("job.yaml"), *event = scratch_path("event.json");
@@ -119,7 +183,7 @@ Test(submission, wrong_values_say_where)
 	cr_assert_eq(submission_set_gather(&s, "a | b", &e), ERR_INVALID);
 	s.command = json_pack("[s]", "true");
 	s.priority = "high";
-	expect_refused(NULL, "--priority", "found \"high\"");
+	expect_refused(NULL, "--priority high", "expected a whole number");
 	s.priority = NULL;
 	cr_assert_eq(fs_write_file(event, BYTES_LIT("{\n \"a\": }"), 0644, &e), 0);
 	s.event = event;

@@ -368,27 +368,54 @@ Test(definition, a_command_line_is_a_definition)
 Test(definition, a_wrong_command_line_is_told)
 {
 	static const struct bytes plain[] = {BYTES_LIT("prog")},
-				  binary[] = {BYTES_LIT("prog"), BYTES_LIT("\xff")};
+				  binary[] = {BYTES_LIT("prog"), BYTES_LIT("\xff")},
+				  template[] = {BYTES_LIT("prog"), BYTES_LIT("{{shard.vlue}}")};
+	static const struct pair env[] = {{.name = BYTES_LIT("A"), .value = BYTES_LIT("1")},
+					  {.name = BYTES_LIT("2B"), .value = BYTES_LIT("1")}};
 	static const struct {
 		struct definition_command c;
-		const char *what;
+		const char *where, *what;
 	} cases[] = {
-	    {{.argc = 0}, "expected a command behind --, found nothing"},
-	    {{.argv = plain, .argc = 1, .array = BYTES_LIT("5-1")},
-	     "expected a number of shards, or a range such as 1-1000 or 1-1000:2, found \"5-1\""},
-	    {{.argv = plain, .argc = 1, .timeout = BYTES_LIT("1")},
-	     "expected a duration such as 90s, 1h30m or 250ms, found \"1\": a unit must follow the number: "
-	     "d, h, "
-	     "m, s, ms or us"},
-	    {{.argv = plain, .argc = 1, .name = BYTES_LIT("a b")}, "expected a name, found \"a b\""},
-	    {{.argv = binary, .argc = 2}, "expected UTF-8 text"},
+#define PLAIN .argv = plain, .argc = 1
+	    {{.argc = 0}, "", "expected a command behind --, found nothing"},
+	    {{PLAIN, .array = BYTES_LIT("5-1")}, "array", "the first is behind the last in \"5-1\""},
+	    {{PLAIN, .array = BYTES_LIT("0")}, "array", "expected at least one shard, found \"0\""},
+	    {{PLAIN, .array = BYTES_LIT("1-5:0")}, "array", "expected a step of at least 1"},
+	    {{PLAIN, .array = BYTES_LIT("x")}, "array", "expected a number of shards, or a range"},
+	    {{PLAIN, .array = BYTES_LIT("5"), .bytes = BYTES_LIT("1MiB")}, "bytes", "not by both"},
+	    {{PLAIN, .bytes = BYTES_LIT("x"), .of = BYTES_LIT("file:///a")}, "bytes", "expected a size"},
+	    {{PLAIN, .bytes = BYTES_LIT("1MiB"), .of = BYTES_LIT("a")}, "of", "expected s3://"},
+	    {{PLAIN, .bytes = BYTES_LIT("1MiB"), .align = BYTES_LIT("word")}, "align", "line"},
+	    {{PLAIN, .of = BYTES_LIT("file:///a")}, "of", "goes with bytes"},
+	    {{PLAIN, .align = BYTES_LIT("line")}, "align", "goes with bytes"},
+	    {{PLAIN, .input = BYTES_LIT("x")}, "input", "expected"},
+	    {{PLAIN, .timeout = BYTES_LIT("1")},
+	     "timeout",
+	     "expected a duration such as 90s, 1h30m or 250ms, found \"1\": a unit must follow the number"},
+	    {{PLAIN, .timeout = BYTES_LIT("0s")}, "timeout", "expected a duration above 0, found \"0s\""},
+	    {{PLAIN, .cpus = BYTES_LIT("0")}, "cpus", "at least 0.001"},
+	    {{PLAIN, .memory = BYTES_LIT("much")}, "memory", "expected a size"},
+	    {{PLAIN, .gpus = BYTES_LIT("-1")}, "gpus", "expected a number"},
+	    {{PLAIN, .attempts = BYTES_LIT("0")}, "attempts", "expected a number"},
+	    {{PLAIN, .tolerate = BYTES_LIT("101%")}, "tolerate", "expected"},
+	    {{PLAIN, .queue = BYTES_LIT("a b")}, "queue", "expected a name"},
+	    {{PLAIN, .priority = BYTES_LIT("x")}, "priority", "expected a number"},
+	    {{PLAIN, .output = BYTES_LIT("here")}, "output", "expected s3://"},
+	    {{PLAIN, .directory = BYTES_LIT("there")}, "directory", "expected"},
+	    {{PLAIN, .name = BYTES_LIT("a b")}, "name", "expected a name, found \"a b\""},
+	    {{PLAIN, .env = env, .env_count = 2}, "env.2B", ""},
+	    {{PLAIN, .gather = template, .gather_count = 2}, "gather[1]", "shard"},
+	    {{.argv = template, .argc = 2}, "argv[1]", "vlue"},
+	    {{.argv = binary, .argc = 2}, "argv[1]", "expected UTF-8 text"},
+#undef PLAIN
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		struct definition *d = NULL;
 		struct error e = {0};
 
-		cr_expect_lt(definition_from_command(&cases[i].c, &d, &e), 0);
-		cr_expect_str_eq(e.what, cases[i].what);
+		cr_expect_lt(definition_from_command(&cases[i].c, &d, &e), 0, "%zu", i);
+		cr_expect_str_eq(e.where, cases[i].where, "%zu: %s: %s", i, e.where, e.what);
+		cr_expect_not_null(strstr(e.what, cases[i].what), "%zu: %s: %s", i, e.where, e.what);
 	}
 }

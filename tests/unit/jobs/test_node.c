@@ -132,23 +132,3 @@ Test(node, a_long_line_is_cut_around_the_place)
 	cr_assert_not_null(strstr(problems_text(&problems), "0: 1, b: *x}\n"));
 	cr_assert_lt(problems.report.size, 350);
 }
-
-Test(node, the_nearest_name_is_found_and_no_far_one)
-{
-	static const char *const known[] = {"timeout", "input", "resources", "env", "env_from"};
-	static const struct {
-		const char *name, *want;
-	} cases[] = {
-	    {"tiemout", "timeout"}, {"time_out", "timeout"},  {"imput", "input"},  {"resource", "resources"},
-	    {"en", "env"},	    {"env-from", "env_from"}, {"directory", NULL}, {"", NULL},
-	};
-
-	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		const char *got = problems_nearest(bytes_of(cases[i].name), known, ARRAY_LENGTH(known));
-
-		if (cases[i].want == NULL)
-			cr_expect_null(got, "%s: %s", cases[i].name, got);
-		else
-			cr_expect_str_eq(got, cases[i].want);
-	}
-}
