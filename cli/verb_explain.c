@@ -47,10 +47,11 @@ static int explain_job(struct cli *cli, const char *text, bool first, struct err
 	return 0;
 }
 
-static int explain_all(struct cli *cli, struct error *reterr)
+static int explain_all(struct cli *cli, void *options, struct error *reterr)
 {
 	int r = cli_expect_arguments(cli, 1, INT32_MAX, "expected jobs to explain", reterr);
 
+	(void)options;
 	for (int i = 0; r == 0 && i < cli->argc; i++)
 		r = explain_job(cli, cli->argv[i], i == 0, reterr);
 	return r;
@@ -63,11 +64,6 @@ int verb_explain(int argc, char **argv)
 	    .synopsis = "[OPTION]... JOB...",
 	    .summary = "say why a job does not run, or is not done",
 	};
-	struct error e = {0};
-	struct cli cli;
-	int code;
 
-	if (!cli_open(&cli, &spec, argc, argv, &code))
-		return code;
-	return cli_close(&cli, explain_all(&cli, &e), &e);
+	return cli_run(&spec, argc, argv, explain_all, NULL);
 }
