@@ -1,17 +1,14 @@
 /* What waits to be run, for the scaler and for KEDA. One pool takes all work until definitions name
  * pools: workers are counted by the pool that they say they belong to. */
+#include "dispatcher/api/demand.h"
+
 #include <string.h>
 
 #include "dispatcher/api/request.h"
 
 #define SHAPES_MAX 256
 
-struct pool {
-	char name[NAME_BYTES_MAX + 1];
-	uint64_t workers, busy, draining, leases, cpu_milli;
-};
-
-static size_t count_pools(struct server *s, struct pool pools[POOLS_MAX])
+size_t demand_count_pools(struct server *s, struct pool_count pools[POOLS_MAX])
 {
 	struct view_worker w;
 	uint64_t after = 0;
@@ -28,12 +25,13 @@ static size_t count_pools(struct server *s, struct pool pools[POOLS_MAX])
 		if (i == POOLS_MAX || w.pool.size > NAME_BYTES_MAX)
 			continue;
 		if (i == count) {
-			pools[count] = (struct pool){0};
+			pools[count] = (struct pool_count){0};
 			memcpy(pools[count++].name, w.pool.data, w.pool.size);
 		}
 		pools[i].workers++;
 		pools[i].busy += w.leases > 0;
 		pools[i].draining += w.draining;
+		pools[i].quarantined += w.quarantined;
 		pools[i].leases += w.leases;
 		pools[i].cpu_milli += w.draining ? 0 : w.capacity.cpu_milli;
 	}
@@ -55,7 +53,7 @@ static json_t *shape_json(const struct view_demand *d)
 	return value;
 }
 
-static json_t *pool_json(const struct pool *p)
+static json_t *pool_json(const struct pool_count *p)
 {
 	json_t *value = json_object();
 
@@ -71,9 +69,9 @@ static json_t *pool_json(const struct pool *p)
 void api_demand(struct request *r)
 {
 	struct view_demand shapes[SHAPES_MAX];
-	struct pool pools[POOLS_MAX];
+	struct pool_count pools[POOLS_MAX];
 	size_t shape_count = dispatcher_view_demand(r->server->core, shapes, SHAPES_MAX);
-	size_t pool_count = count_pools(r->server, pools);
+	size_t pool_count = demand_count_pools(r->server, pools);
 	uint64_t shards = 0, leases = 0, us = 0, cpu_us = 0;
 	json_t *answer = json_object(), *list = json_array(), *by_pool = json_array();
 

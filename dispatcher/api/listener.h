@@ -4,7 +4,8 @@
 #include "dispatcher/api/request.h"
 
 #define API_BODIES_BYTES_MAX (256 * MIB) /* of all requests in work */
-#define API_TOKEN_BYTES 64		 /* hex digits */
+#define API_STATUS_CLASSES 6
+#define API_TOKEN_BYTES 64 /* hex digits */
 
 /* One libmicrohttpd daemon: a socket and its epoll descriptor. */
 struct listener {
@@ -26,6 +27,7 @@ struct api {
 	struct request *requests;
 	struct waits *waits;
 	uint64_t served, failed;
+	uint64_t answers[ROUTE_COUNT + 1][API_STATUS_CLASSES]; /* by route, the last for none; 1: 1xx, … */
 	bool closing;
 };
 

@@ -84,6 +84,8 @@ void request_answer_response(struct request *r, unsigned status, struct MHD_Resp
 	r->status = status;
 	if (status >= 400)
 		r->api->failed++;
+	if (status / 100 < API_STATUS_CLASSES)
+		r->api->answers[r->route != NULL ? r->route->id : ROUTE_COUNT][status / 100]++;
 	/* Nothing shows a fact that is not durable. */
 	if (st->last_lsn <= st->durable_lsn || r->api->closing)
 		ready(r->server, r);

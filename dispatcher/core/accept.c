@@ -191,6 +191,8 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 	if (in->key_hi != 0 || in->key_lo != 0)
 		dedup_place(&core->d.dedup, steady_us(core), core->config.dedup_window_us,
 			    core->config.dedup_max, &r.bucket_wall_us, &r.forget_before_us, &shortened_us);
+	core->accepted_events++;
+	core->accepted_jobs += in->jobs.count;
 	emit(core, RECORD_ACCEPTED, &r);
 	if (shortened_us > 0)
 		tell(core, true, 0,
@@ -208,6 +210,7 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 	int rc;
 
 	if (item != NULL) {
+		core->repeated_events++;
 		reply_ok(core, in->request, item->job, item->job_count, true, item_lsn(core, item));
 		return;
 	}

@@ -151,6 +151,7 @@ void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, c
 	if (row->state == JOB_HELD)
 		core->held_jobs--;
 	core->ended_jobs++;
+	core->ended_by_state[state - JOB_SUCCEEDED]++;
 	emit(core, RECORD_ENDED, &r);
 	waiting_add(&core->ended, (struct waiting){.lsn = lsn, .job = job});
 	if (r.event_due)

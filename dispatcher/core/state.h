@@ -418,7 +418,8 @@ struct dispatcher_core {
 	usec_t steal_look_us; /* mono: not before */
 	struct carry carry;
 	uint64_t live_jobs, held_jobs, ended_jobs;
-	uint64_t strange, shards_done, shards_failed, shards_lost;
+	uint64_t strange, shards_done, shards_failed, shards_lost; /* in this epoch, as what follows */
+	uint64_t accepted_events, repeated_events, accepted_jobs, ended_by_state[3];
 	struct dispatcher_effects *out; /* of the step */
 	uint32_t step_records;
 };

@@ -146,7 +146,10 @@ struct view_counters {
 	uint64_t dedup_entries;
 	uint64_t definitions;
 	uint64_t late, duplicate, strange; /* outcomes that counted for nothing; strange: named nothing */
-	uint64_t shards_done, shards_failed, shards_lost; /* in this epoch */
+	/* In this epoch: */
+	uint64_t shards_done, shards_failed, shards_lost;
+	uint64_t events_accepted, events_repeated, jobs_accepted;
+	uint64_t jobs_ended[3]; /* succeeded, failed, cancelled */
 };
 void dispatcher_view_counters(const struct dispatcher_core *core, struct view_counters *ret);
 

@@ -106,6 +106,8 @@ void intake_offer(struct server *s, const struct event *e, struct dedup_key key,
 		add_job(&o, d, cursor);
 	if (ret->jobs > 0)
 		accept(&o, key, fn, arg);
+	else
+		s->events_unmatched++;
 	free(o.bodies);
 	free(o.jobs);
 	free(o.failed);

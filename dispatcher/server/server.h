@@ -87,6 +87,7 @@ struct server {
 	struct buckets *buckets;
 	struct pools pools;
 	struct api *api;
+	uint64_t events_unmatched; /* that no rule matches: answered, counted, not kept */
 };
 
 /* ---- start.c ---- */

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -10,6 +11,59 @@ import unittest
 
 from case import ECHO, ApiError, MillCase, main, until
 from mill import UnixConnection, free_port
+
+
+class Metrics(MillCase):
+    def scrape(self):
+        """{name: {labels as a sorted tuple: value}}; each line must be one of text format 0.0.4."""
+        found = {}
+        types = {}
+        for line in self.mill.api("GET", "/metrics", raw=True).decode().split("\n")[:-1]:
+            kind = re.fullmatch(r"# TYPE (\w+) (counter|gauge)", line)
+            sample = re.fullmatch(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)+)\})? (\d[\d.e+-]*)', line)
+            if kind:
+                self.assertNotIn(kind[1], types, "each name once")
+                types[kind[1]] = kind[2]
+            elif not re.fullmatch(r"# HELP \w+ \S.*", line):
+                self.assertIsNotNone(sample, line)
+                self.assertEqual(sample[1].endswith("_total"), types[sample[1]] == "counter", line)
+                labels = re.findall(r'([a-z_]+)="((?:[^"\\]|\\.)*)"', sample[2] or "")
+                key = tuple(sorted((k, re.sub(r"\\(.)", r"\1", v)) for k, v in labels))
+                self.assertNotIn(key, found.setdefault(sample[1], {}), line)
+                found[sample[1]][key] = float(sample[3])
+        return found
+
+    def test_what_happens_is_counted_once(self):
+        self.mill.start_dispatcher()
+        before = self.scrape()
+        self.assertEqual(before["shardmill_jobs_live"], {(): 0})
+        waiting = self.mill.submit(command={"argv": ["true"], "array": "7", "cpus": "0.5", "memory": "1MiB"})
+        self.assertEqual(self.scrape()["shardmill_shards_runnable"][
+            (("cpus", "0.5"), ("gpus", "0"), ("memory_bytes", "1048576"))], 7)
+        self.mill.start_worker(pool="\"pool\\\"")
+        self.mill.wait(waiting)
+        failing = self.mill.submit(command={"argv": ["false"], "attempts": "1"})
+        self.mill.wait(failing)
+        self.mill.api("POST", "/v1/jobs", {"definition": ECHO, "id": "once"})
+        self.mill.api("POST", "/v1/jobs", {"definition": ECHO, "id": "once"})
+        self.expect_error(404, "not_found", "GET", "/v1/jobs/99")
+        after = until(lambda: (lambda m: m if m["shardmill_jobs_live"][()] == 0 else None)(self.scrape()))
+        self.assertEqual(after["shardmill_jobs_accepted_total"][()], 3)
+        self.assertEqual(after["shardmill_events_repeated_total"][()], 1)
+        self.assertEqual(after["shardmill_jobs_ended_total"],
+                         {(("state", "succeeded"),): 2, (("state", "failed"),): 1, (("state", "cancelled"),): 0})
+        self.assertEqual((after["shardmill_shards_done_total"][()], after["shardmill_shards_failed_total"][()]), (8, 1))
+        self.assertEqual(after["shardmill_pool_workers"][(("pool", "\"pool\\\""), ("state", "idle"))], 1)
+        self.assertEqual(after["shardmill_http_requests_total"][(("code", "4xx"), ("route", "job"))], 1)
+        self.assertLess(after["shardmill_journal_waiting_records"][()], 100)
+        self.assertGreater(after["process_resident_memory_bytes"][()], 1 << 20)
+
+    def test_its_documentation_names_each_of_them(self):
+        self.mill.start_dispatcher()
+        told = self.mill.api("GET", "/metrics", raw=True).decode()
+        with open(os.path.join(self.mill.build, "dispatcher", "metrics.md")) as f:
+            documented = re.findall(r"^\| `(\w+)` \| (\w+) \|", f.read(), re.M)
+        self.assertEqual(documented, re.findall(r"^# TYPE (\w+) (\w+)$", told, re.M))
 
 
 class Submit(MillCase):

@@ -1,0 +1,14 @@
+/* Workers by the pool that they say they belong to. */
+#pragma once
+
+#include "base/limits.h"
+#include "dispatcher/server/server.h"
+
+struct pool_count {
+	char name[NAME_BYTES_MAX + 1];
+	uint64_t workers, busy, draining, quarantined, leases;
+	uint64_t cpu_milli; /* of those that take leases */
+};
+
+/* Their number. */
+size_t demand_count_pools(struct server *s, struct pool_count ret[POOLS_MAX]);
