@@ -14,6 +14,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "support"))
 from mill import Mill, UnixConnection, until  # noqa: E402
 
+LIBRARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "jobs", "library")
+
 # ok: True, False, or None where there is no goal.
 Row = collections.namedtuple("Row", "figure value limit ratio goal ok")
 Bench = collections.namedtuple("Bench", "build plain short")
@@ -173,6 +175,48 @@ def sim(bench):
                 rate / 300, "at least 300/s", rate >= 300)]
 
 
+def var_job(shards, scenarios, positions):
+    """The library's definition as it ships, but for its size."""
+    with open(os.path.join(LIBRARY, "finance", "finance-var.yaml")) as f:
+        text = f.read()
+    for old, new in (("count: 10000}", "count: %d}" % shards), ('"10000000"', '"%d"' % scenarios),
+                     ('"{{event.object}}"', positions)):
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+def finance(bench):
+    """Value at risk of the library, short shards through a runner, against the same scenarios in two threads."""
+    scenarios, pairs = 2_000_000 if bench.short else 10_000_000, []
+    tool = os.path.abspath(os.path.join(bench.build, "jobs", "library", "finance", "finance-var"))
+    with Mill(bench.build) as mill:
+        prices, positions = os.path.join(mill.dir, "prices.csv"), os.path.join(mill.dir, "positions.csv")
+        with open(prices, "wb") as f:
+            f.write(subprocess.check_output(["Rscript", os.path.join(LIBRARY, "finance", "dow-prices.R")]))
+        with open(prices) as f, open(positions, "w") as to:
+            to.write("asset,quantity\n" + "".join("%s,1000\n" % a for a in f.readline().strip().split(",")[1:]))
+        os.environ["PATH"] = os.path.dirname(tool) + ":" + os.environ["PATH"]
+        mill.start_dispatcher()
+        mill.start_worker()
+        mill.wait(mill.submit(var_job(100, 100_000, positions)))
+        for _ in range(3 if bench.short else 5):
+            begun = time.monotonic()
+            report = subprocess.check_output([tool, "--positions", positions, "--scenarios", str(scenarios),
+                                              "--threads", "2", "--json"])
+            limit = scenarios / (time.monotonic() - begun)
+            begun = time.monotonic()
+            job = mill.submit(var_job(scenarios // 1000, scenarios, positions))
+            ended = mill.wait(job, seconds=300)
+            rate = scenarios / (time.monotonic() - begun)
+            assert ended["state"] == "succeeded" and mill.output(job) == report, ended
+            pairs.append((rate, limit))
+    rate, limit = middle(pairs)
+    return [Row("value at risk, shards of 1,000 scenarios", "%.2f million/s" % (rate / 1e6),
+                "the same kernel in two threads: %.2f million/s" % (limit / 1e6), rate / limit, "ratio at least 0.95",
+                rate / limit >= 0.95)]
+
+
 def told(argv):
     """Rows of a program: `row`, figure, value, limit, ratio, between tabs. They have no goal."""
     rows = [line.split("\t")[1:] for line in subprocess.check_output(argv, text=True).splitlines()
@@ -192,4 +236,4 @@ def slots(bench):
 
 
 ALL = {"journal": journal, "slots": slots, "noop": noop, "exec": exec_true, "event": event, "queued": queued,
-       "huge": huge, "sim": sim}
+       "huge": huge, "sim": sim, "finance": finance}

@@ -47,25 +47,24 @@ class Finance:
         self.prices = subprocess.check_output(["Rscript", os.path.join(LIBRARY, "dow-prices.R")], text=True)
         assets = self.prices.split("\n", 1)[0].split(",")[1:]
         assert len(assets) == 30, assets
-        self.write("prices.csv", self.prices)
+        self.write("bucket/prices.csv", self.prices)
         self.positions = "asset,quantity\n" + "".join(
             "%s,%d\n" % (a, -400 if n % 7 == 3 else 1000 + 50 * n) for n, a in enumerate(assets))
         with open(os.path.join(LIBRARY, "finance-var.yaml")) as f:
-            self.shipped = f.read().replace("/srv/finance/prices.csv", self.path("prices.csv"), 2)
-        assert self.path("prices.csv") in self.shipped
+            self.shipped = f.read()
 
-    def definition(self, name, shards, scenarios, prices="prices.csv"):
+    def definition(self, name, shards, scenarios, prices):
         text = self.shipped
         for old, new in (("count: 10000}", "count: %d}" % shards), ('"10000000"', '"%d"' % scenarios),
                          ("name: finance-var", "name: " + name), (".positions.csv", ".%s.csv" % name),
-                         ("/prices.csv", "/" + prices)):
+                         ("--runner,", "--runner," if prices is None else "--runner, --prices, %s," % self.path(prices))):
             assert old in text, old
             text = text.replace(old, new)
         return text
 
     def expected(self, scenarios):
         return subprocess.check_output(
-            [self.tool, "--prices", self.path("prices.csv"), "--positions", self.write("p.csv", self.positions),
+            [self.tool, "--prices", self.path("bucket/prices.csv"), "--positions", self.write("p.csv", self.positions),
              "--scenarios", str(scenarios), "--threads", "2", "--json"])
 
     def run(self, jobs):
@@ -118,17 +117,17 @@ def main():
     f = Finance(build)
     os.environ["PATH"] = os.path.dirname(f.tool) + ":" + os.environ["PATH"]
     with f.mill as mill:
-        f.prepare()
         for name in ("bucket", "rules"):
             os.mkdir(f.path(name))
-        rules = {"w%d-s%d" % (w, n): (n, SCENARIOS, "prices.csv") for w in (1, 2) for n in SHARDS}
+        f.prepare()
+        rules = {"w%d-s%d" % (w, n): (n, SCENARIOS, None) for w in (1, 2) for n in SHARDS}
         lines = f.prices.split("\n")
         for n, (_, change, _) in enumerate(BAD):
             rules["bad-%d" % n] = (50, SCENARIOS, "bad-%d.csv" % n)
             bad = list(lines)
             bad[999] = ",".join(change(bad[999].split(",")))
             f.write("bad-%d.csv" % n, "\n".join(bad))
-        rules["shipped"] = (SHIPPED_SHARDS, SHIPPED, "prices.csv")
+        rules["shipped"] = (SHIPPED_SHARDS, SHIPPED, None)
         for name, (shards, scenarios, prices) in rules.items():
             f.write("rules/%s.yaml" % name, f.definition(name, shards, scenarios, prices))
         mill.start_dispatcher(bucket=f.path("bucket"), rules_dir=f.path("rules"))

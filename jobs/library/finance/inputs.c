@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 
+#define PRICES_BESIDE "prices.csv"
 #define READ_BYTES (1u << 20)
 #define ITEM_BYTES_MAX_HERE (64u << 20) /* one tally, or one line of JSON */
 
@@ -15,13 +16,24 @@ static const char *path_of(const char *file)
 	return strncmp(file, "file:///", 8) == 0 ? file + 7 : file;
 }
 
+/* prices may be NULL. */
+static void name_prices(const char *prices, const char *positions, struct buf *ret)
+{
+	const char *path = path_of(positions), *slash = strrchr(path, '/');
+
+	if (prices != NULL)
+		buf_printf(ret, "%s", path_of(prices));
+	else
+		buf_printf(ret, "%.*s" PRICES_BESIDE, slash == NULL ? 0 : (int)(slash - path) + 1, path);
+}
+
 static int read_prices(const char *file, struct price_table *ret, struct error *reterr)
 {
 	struct buf text = {0};
-	int rc = fs_read_file(path_of(file), PRICE_FILE_BYTES_MAX, &text, reterr);
+	int rc = fs_read_file(file, PRICE_FILE_BYTES_MAX, &text, reterr);
 
 	if (rc == 0)
-		rc = price_table_parse(buf_bytes(&text), path_of(file), ret, reterr);
+		rc = price_table_parse(buf_bytes(&text), file, ret, reterr);
 	buf_fini(&text);
 	return rc;
 }
@@ -30,13 +42,7 @@ static int read_positions(const char *file, const struct price_table *prices, st
 			  struct error *reterr)
 {
 	struct buf text = {0};
-	int rc;
-
-	if (strncmp(file, "s3://", 5) == 0) {
-		error_set(reterr, ERR_INVALID, "%s: a runner reads files only", file);
-		return error_help(reterr, "copy the object to a directory that all workers see");
-	}
-	rc = fs_read_file(path_of(file), POSITION_FILE_BYTES_MAX, &text, reterr);
+	int rc = fs_read_file(path_of(file), POSITION_FILE_BYTES_MAX, &text, reterr);
 	if (rc == 0)
 		rc = positions_parse(buf_bytes(&text), path_of(file), prices, ret, reterr);
 	buf_fini(&text);
@@ -48,8 +54,16 @@ int inputs_model(const char *prices, const char *positions, const struct model_p
 {
 	struct price_table table;
 	struct position_list list;
-	int rc = read_prices(prices, &table, reterr);
+	struct buf file = {0};
+	int rc;
 
+	if (strncmp(positions, "s3://", 5) == 0) {
+		error_set(reterr, ERR_INVALID, "%s: finance-var reads files only", positions);
+		return error_help(reterr, "copy the object to a directory that all workers see");
+	}
+	name_prices(prices, positions, &file);
+	rc = read_prices(buf_text(&file), &table, reterr);
+	buf_fini(&file);
 	if (rc < 0)
 		return rc;
 	rc = read_positions(positions, &table, &list, reterr);

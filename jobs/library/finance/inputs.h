@@ -3,7 +3,7 @@
 
 #include "jobs/library/finance/report.h"
 
-/* A path, or file:///path as events name objects. */
+/* Each a path, or file:///path as events name objects. prices NULL: prices.csv beside the positions. */
 int inputs_model(const char *prices, const char *positions, const struct model_parameters *parameters,
 		 struct model **ret, struct error *reterr) MUST_CHECK;
 /* Merges all that can be read from fd, in bounded memory. */

@@ -28,7 +28,8 @@ struct options {
 };
 
 static const struct argp_option option_table[] = {
-    {"prices", 'p', "FILE", 0, "Price history: date,ASSET,ASSET,...", 0},
+    {"prices", 'p', "FILE", 0,
+     "Price history: date,ASSET,ASSET,... (default: prices.csv beside the positions)", 0},
     {"positions", 'q', "FILE", 0, "What is held: asset,quantity. A path or file:///path", 0},
     {"scenarios", 'n', "N", 0, "Number of scenarios (default 1000000)", 0},
     {"first", 'f', "N", 0, "Number of the first scenario (default 0)", 0},
@@ -115,8 +116,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->file_count = state->argc - state->next;
 		return 0;
 	case ARGP_KEY_END:
-		if (!o->merge && (o->prices == NULL || o->positions == NULL))
-			argp_error(state, "expected --prices and --positions, or --merge");
+		if (!o->merge && o->positions == NULL)
+			argp_error(state, "expected --positions or --merge");
 		if (!o->merge && o->file_count > 0 && o->files[0] != NULL && strcmp(o->files[0], "-") != 0)
 			argp_error(state, "only --merge reads files without an option: %s", o->files[0]);
 		if (o->scenarios.count > SCENARIOS_MAX - o->scenarios.first)

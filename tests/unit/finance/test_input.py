@@ -94,7 +94,8 @@ class Input(Files):
         expected = good(*options)
         options[3] = 'file://' + options[3]
         self.assertEqual(good(*options), expected)
-        code, _, err = run(*options[:3], 's3://bucket/positions.csv')
+        self.assertEqual(good(*options[2:]), expected)  # prices.csv beside them
+        code, _, err = run('--positions', 's3://bucket/positions.csv')
         self.assertEqual(code, 2)
         self.assertIn('copy the object', err)
 
@@ -105,7 +106,7 @@ class Input(Files):
             code, out, err = run(*options, *wrong)
             self.assertEqual((code, out), (1, b''), wrong)
             self.assertIn('finance-var: ', err)
-        self.assertEqual(run('--prices', options[1])[0], 1)
+        self.assertEqual(run('--prices', options[1])[0], 1)  # without positions
 
 
 finance_var.main()
