@@ -11,8 +11,10 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import clashes
 import formatting
 import includes
+import maps
 import sizes
 import symbols
 import tree
@@ -181,6 +183,59 @@ class Symbols(TreeCase):
                                 ("syscall", False), ("rand", False), ("time", False)):
             self.assertEqual(symbols.is_listed(rules, symbol, "libjobs-shape.a", "x.c"), allowed,
                              symbol)
+
+
+class Clashes(TreeCase):
+    def check(self, text):
+        self.write("worker/core/x.c", text)
+        os.makedirs(os.path.join(self.root, "build/worker/core/x.p"))
+        subprocess.run(["cc", "-fno-builtin", "-c", "-o", "build/worker/core/x.p/x.c.o", "worker/core/x.c"],
+                       check=True, cwd=self.root)
+        return clashes.check(os.path.join(self.root, "build"))
+
+    def test_a_core_that_defines_send(self):
+        self.one_problem(self.check("int send(int a);\nint send(int a)\n{\n\treturn a;\n}\n"),
+                         "x.c: send is a name of libc.so.6")
+
+    def test_a_variable_of_the_mathematical_library(self):
+        self.one_problem(self.check("int lgamma;\n"), "lgamma is a name of libm.so.6")
+
+    def test_static_ones_and_others_are_fine(self):
+        self.assertEqual(self.check("static int send(int a)\n{\n\treturn a;\n}\nint worker_send(int a);\n"
+                                    "int worker_send(int a)\n{\n\treturn send(a);\n}\n"
+                                    "int main(void)\n{\n\treturn worker_send(0);\n}\n"), ([], 1))
+
+    def test_nothing_built_is_no_success(self):
+        self.one_problem(clashes.check(os.path.join(self.root, "build")), "no object is built")
+
+
+class Maps(TreeCase):
+    def check(self, text, *paths):
+        shutil.rmtree(os.path.join(self.root, "base"))
+        self.write("ARCHITECTURE.md", text)
+        for path in paths:
+            self.write(path, "int x;\n")
+        return maps.check(self.root)
+
+    def test_names_and_ends_of_paths(self):
+        self.assertEqual(self.check("| a | `cli/table.c`, `core/step.c`; `definition_{on,off}.c`; `cli/verb_<name>.c` |\n",
+                                    "cli/table.c", "worker/core/step.c", "jobs/definition_on.c",
+                                    "jobs/definition_off.c", "cli/verb_show.c"), ([], 5))
+
+    def test_a_file_that_is_not_there(self):
+        self.one_problem(self.check("`cli/table.c` `…` `*`\n", "cli/table.c", "cli/chair.c"), "cli/chair.c")
+
+    def test_a_name_of_two_files_needs_its_folder(self):
+        paths = ("cli/main.c", "worker/main.c")
+        self.one_problem(self.check("`worker/core.h`: `main.c`\n", *paths), "cli/main.c")
+
+    def test_a_heading_tells_the_folder(self):
+        self.assertEqual(self.check("## cli/: the command\n`main.c`\n## worker/core and worker\n| `main.c` |\n",
+                                    "cli/main.c", "worker/main.c"), ([], 2))
+
+    def test_a_folder_stands_for_tests_and_not_for_components(self):
+        self.one_problem(self.check("`tests/unit/<component>/` `cli/`\n", "tests/unit/cli/x_test.c", "cli/x.c"),
+                         "cli/x.c")
 
 
 class Includes(TreeCase):

@@ -1,0 +1,57 @@
+"""No function or variable of ours has the name of one in the C library.
+
+The linker takes ours without a word, and then the C library's own callers (or another library's) get it: a
+core that defined `send` was every socket's send. Names are of our own objects as they are built; the C
+library's are those that its shared objects export.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+
+import tree
+
+FOLDERS = ("base", "jobs", "dispatcher", "worker", "scaler", "cli", "bench", "demo")
+LIBRARIES = ("libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1")
+ALLOWED = {"main"}  # of programs; libc's start-up calls it
+
+
+def names(path, *options):
+    """External names that an object defines."""
+    run = subprocess.run(["nm", "--format=posix", "--defined-only", "--extern-only", *options, path],
+                         check=True, capture_output=True, text=True)
+    lines = [line.split() for line in run.stdout.splitlines()]
+    return {words[0].partition("@")[0] for words in lines if len(words) >= 2 and words[1] != "A"}
+
+
+def library_names():
+    """{name: library} of the C library that the C compiler links."""
+    found = {}
+    for library in LIBRARIES:
+        run = subprocess.run(["cc", "-print-file-name=" + library], check=True, capture_output=True, text=True)
+        path = run.stdout.strip()
+        if os.path.isabs(path):  # else it is part of libc.so.6
+            for name in names(path, "--dynamic"):
+                found.setdefault(name, library)
+    return found
+
+
+def check(build):
+    """Returns (problems, number of objects)."""
+    theirs, problems = library_names(), []
+    if "send" not in theirs or "sin" not in theirs:
+        return ["the C library's names were not found"], 0
+    objects = [path for folder in FOLDERS
+               for path in glob.glob(os.path.join(build, folder, "**", "*.o"), recursive=True)]
+    for path in sorted(objects):
+        for name in sorted(names(path) & set(theirs) - ALLOWED):
+            source = re.sub(r"\.o$", "", os.path.basename(path))
+            problems.append(f"{source}: {name} is a name of {theirs[name]}: make it static, or call it otherwise")
+    if not objects:
+        problems.append(f"{build}: no object is built")
+    return problems, len(objects)
+
+
+if __name__ == "__main__":
+    tree.report("clashes", *check(sys.argv[1]))
