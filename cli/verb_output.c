@@ -10,6 +10,7 @@
 
 struct output_options {
 	const char *shard; /* NULL: all */
+	const char *phase; /* NULL: the shards, or what gathered them */
 	bool stderr_stream;
 	const char *file; /* NULL: stdout */
 };
@@ -63,6 +64,14 @@ static int sink_close(struct sink *sink, const char *file, int r, struct error *
 	return r;
 }
 
+static void add_query(struct buf *path, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	buf_printf(path, "%c%s=", strchr(buf_text(path), '?') == NULL ? '?' : '&', name);
+	client_escape(path, value);
+}
+
 static int get_output(struct cli *cli, void *options, struct error *reterr)
 {
 	const struct output_options *o = options;
@@ -79,12 +88,9 @@ static int get_output(struct cli *cli, void *options, struct error *reterr)
 	if (r != 0)
 		return r;
 	buf_printf(&path, "%s", cli_job_path(job, "/output", job_path, sizeof(job_path)));
-	if (o->shard != NULL) {
-		buf_printf(&path, "?shard=");
-		client_escape(&path, o->shard);
-	}
-	if (o->stderr_stream)
-		buf_printf(&path, "%cstream=err", o->shard != NULL ? '&' : '?');
+	add_query(&path, "shard", o->shard);
+	add_query(&path, "phase", o->phase);
+	add_query(&path, "stream", o->stderr_stream ? "err" : NULL);
 	q.path = buf_text(&path);
 	q.take_arg = &sink;
 	r = sink_open(&sink, o->file, reterr);
@@ -101,7 +107,10 @@ int verb_output(int argc, char **argv)
 {
 	struct output_options o = {0};
 	const struct options_extra extras[] = {
-	    {0, "shard", "N", "Only of this shard.", cli_set_text, &o.shard},
+	    {0, "shard", "N", "Only of this shard; of a dead one what its last attempt wrote.", cli_set_text,
+	     &o.shard},
+	    {0, "phase", "N", "Of this phase: 0 is the shards, 1 the (first) gather.", cli_set_text,
+	     &o.phase},
 	    {0, "stderr", NULL, "What was written to stderr.", cli_set_flag, &o.stderr_stream},
 	    {'o', "file", "FILE", "Write to FILE, which gets its name when it is whole.", cli_set_text,
 	     &o.file},

@@ -84,7 +84,8 @@ static void add_figures(struct buf *out, json_t *job)
 {
 	char text[HUMAN_TEXT_MAX];
 	uint64_t retries = cli_number(job, "retries"), bytes = cli_number(job, "output_bytes");
-	double run_seconds = cli_real(job, "run_seconds");
+	double run_seconds = cli_real(job, "run_seconds"), cpu_seconds = cli_real(job, "cpu_seconds");
+	uint64_t rss = cli_number(job, "max_rss_bytes");
 	usec_t from = cli_time(job, "started"), to = cli_time(job, "ended");
 
 	if (from > 0) {
@@ -96,6 +97,14 @@ static void add_figures(struct buf *out, json_t *job)
 			buf_printf(
 			    out, ", %s of work",
 			    human_span((usec_t)(run_seconds * (double)USEC_PER_SEC), text, sizeof(text)));
+		buf_printf(out, "\n");
+	}
+	if (cpu_seconds > 0) {
+		add_field(out, "cpu");
+		buf_printf(out, "%s",
+			   human_span((usec_t)(cpu_seconds * (double)USEC_PER_SEC), text, sizeof(text)));
+		if (rss > 0)
+			buf_printf(out, ", at most %s a shard", human_size(rss, text, sizeof(text)));
 		buf_printf(out, "\n");
 	}
 	if (retries > 0) {
@@ -161,37 +170,42 @@ static void add_dead_row(struct table *t, json_t *run)
 }
 
 /* Dead shards of an ended job may have left the dispatcher's memory: then nothing is listed. */
-static void add_dead(struct cli *cli, struct buf *out, uint64_t job, uint64_t limit)
+static void add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phase, uint64_t limit)
 {
-	char suffix[48], path[CLI_PATH_BYTES_MAX];
+	char suffix[80], path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer;
 	struct table t;
 	json_t *run;
 	size_t i;
 
-	snprintf(suffix, sizeof(suffix), "/shards?limit=%" PRIu64, limit);
+	snprintf(suffix, sizeof(suffix), "/shards?limit=%" PRIu64 "&phase=%zu", limit, phase);
 	if (client_get(&cli->client, cli_job_path(job, suffix, path, sizeof(path)), &answer, NULL) != 0)
 		return;
 	table_init(&t, dead_columns, ARRAY_LENGTH(dead_columns));
 	json_array_foreach(json_object_get(answer.json, "shards"), i, run) add_dead_row(&t, run);
 	if (table_row_count(&t) > 0) {
-		buf_printf(out, "\nDead shards\n");
+		buf_printf(out, "\nDead shards");
+		if (phase > 0)
+			buf_printf(out, " of phase %zu", phase);
+		buf_printf(out, "\n");
 		table_write(&t, &cli->terminal, out);
 		if (!json_is_null(json_object_get(answer.json, "next")) && table_row_count(&t) >= limit)
 			buf_printf(out, "there may be more; --dead=N shows N\n");
+		buf_printf(out,
+			   "shardmill output --stderr --shard=N %s%" PRIu64 " prints what shard N wrote\n",
+			   phase == 0 ? "" : "--phase=1 ", job);
 	}
 	table_fini(&t);
 	client_answer_fini(&answer);
 }
 
-static bool has_dead(json_t *job)
+static void add_all_dead(struct cli *cli, struct buf *out, json_t *job, uint64_t limit)
 {
-	json_t *phase;
-	size_t i;
+	json_t *phases = json_object_get(job, "phases");
 
-	json_array_foreach(json_object_get(job, "phases"), i,
-			   phase) if (cli_number(phase, "dead") > 0) return true;
-	return false;
+	for (size_t i = 0; limit > 0 && i < json_array_size(phases); i++)
+		if (cli_number(json_array_get(phases, i), "dead") > 0)
+			add_dead(cli, out, cli_number(job, "id"), i, limit);
 }
 
 static int show_job(struct cli *cli, const struct show_options *o, const char *text, bool first,
@@ -213,8 +227,7 @@ static int show_job(struct cli *cli, const struct show_options *o, const char *t
 		if (!first)
 			buf_printf(&out, "\n");
 		add_job(cli, &out, answer.json);
-		if (o->dead > 0 && has_dead(answer.json))
-			add_dead(cli, &out, job, o->dead);
+		add_all_dead(cli, &out, answer.json, o->dead);
 		cli_print(&out);
 	}
 	client_answer_fini(&answer);

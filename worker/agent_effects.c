@@ -170,6 +170,8 @@ static void tell_batch(struct agent *a, uint32_t slot, const struct slot_batch *
 	    .failed = b->failed,
 	    .run_us = b->run_us,
 	    .output_bytes = b->output_bytes,
+	    .cpu_us = b->cpu_us,
+	    .max_rss_bytes = b->max_rss_bytes,
 	    .segment = b->segment,
 	    .run_counts = b->run_counts,
 	    .next = v.next,

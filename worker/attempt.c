@@ -293,12 +293,21 @@ static uint8_t exit_verdict(const struct run_spec *run, uint32_t code)
 	return code == 0 ? VERDICT_SUCCESS : VERDICT_RETRY;
 }
 
+static void keep_failed(struct attempt *a, struct verdict *v)
+{
+	v->output_bytes = 0;
+	v->wrote = output_keep_failed(&a->slot->output, a->work->arm.token, a->shard,
+				      a->work->arm.run->run.durable_output);
+}
+
 static void judge(struct attempt *a, struct verdict *v)
 {
 	const struct run_spec *run = &a->work->arm.run->run;
 	char words[sizeof v->why - 1];
 
 	v->stopped = a->stopped;
+	v->cpu_us = process_end_cpu_us(&a->end);
+	v->max_rss_bytes = process_end_max_rss_bytes(&a->end);
 	if (a->stopped)
 		return;
 	if (a->ended_for == 0 && a->end.exited &&
@@ -308,11 +317,14 @@ static void judge(struct attempt *a, struct verdict *v)
 		v->done = output_commit(&a->slot->output, a->work->arm.token, a->shard, &rules,
 					&v->output_bytes, &a->why) == 0;
 		v->wrote = v->done && v->output_bytes > 0;
-		if (!v->done)
+		if (!v->done) {
 			fail_error(v, FAILURE_OUTPUT, 0, &a->why);
+			keep_failed(a, v);
+		}
 		return;
 	}
-	output_abandon(&a->slot->output, words, sizeof words);
+	output_last_words(&a->slot->output, words, sizeof words);
+	keep_failed(a, v);
 	if (a->ended_for == FAILURE_INPUT)
 		fail_error(v, FAILURE_INPUT, 0, &a->why);
 	else if (a->ended_for == FAILURE_TIMEOUT)

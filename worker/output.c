@@ -401,7 +401,15 @@ static void read_last_words(const struct output *o, uint64_t end, char *ret, siz
 		last_line(tail, (size_t)got, ret, size);
 }
 
-void output_abandon(struct output *o, char *last_words, size_t size)
+bool output_keep_failed(struct output *o, struct token token, uint32_t shard, bool durable)
+{
+	const struct output_rules rules = {.durable = durable};
+	uint64_t bytes = 0;
+
+	return output_commit(o, token, shard, &rules, &bytes, NULL) == 0 && bytes > 0;
+}
+
+void output_last_words(const struct output *o, char *last_words, size_t size)
 {
 	struct stat st;
 	size_t used;

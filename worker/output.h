@@ -1,8 +1,9 @@
 /* A slot's output: one segment per stream that children write straight into, and its index.
  *
- * Nothing of an attempt is visible before it is synced and its success reported; a failed attempt
- * leaves bytes that no index names. Threads: an output belongs to its slot's; output_sync runs in the
- * syncer's, beside all of them. Nobody holds the lock while he waits for a disk. */
+ * Nothing of an attempt is visible before it is synced and its end reported. The index names what an
+ * attempt wrote, also when it failed; who has won, and whose failure was the last, history says. An
+ * attempt that was stopped leaves bytes that no index names. Threads: an output belongs to its slot's;
+ * output_sync runs in the syncer's, beside all of them. Nobody holds the lock while he waits for a disk. */
 #pragma once
 
 #include <pthread.h>
@@ -72,7 +73,10 @@ int output_append(struct output *o, struct token token, uint32_t shard, struct b
 		  const struct output_rules *rules, struct error *reterr) MUST_CHECK;
 /* After a failure: the last line that it wrote to stderr, for people; and that the outputs' disk is full,
  * when it is: the command may have had no room to say so. */
-void output_abandon(struct output *o, char *last_words, size_t size);
+void output_last_words(const struct output *o, char *last_words, size_t size);
+/* After a failure: an index entry for what it wrote, as for a success, so that people can read it when
+ * there is no other attempt. As well as it goes: false when it wrote nothing, or it could not be kept. */
+bool output_keep_failed(struct output *o, struct token token, uint32_t shard, bool durable);
 /* All that was committed to these segments is on disk, with its names; or an error, also when that could
  * not be done earlier. *ret_errno is set with it. Thread: any. */
 int output_sync(struct output_dir *d, const uint32_t *segments, uint32_t count, int *ret_errno,

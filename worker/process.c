@@ -160,8 +160,23 @@ int process_start(const struct process_spec *spec, struct process *ret, int *ret
 	return error_where(reterr, "%s", spec->path);
 }
 
+static void add_time(struct timeval *to, const struct timeval *from)
+{
+	to->tv_sec += from->tv_sec;
+	to->tv_usec += from->tv_usec;
+}
+
+static void add_usage(struct rusage *to, const struct rusage *from)
+{
+	add_time(&to->ru_utime, &from->ru_utime);
+	add_time(&to->ru_stime, &from->ru_stime);
+	if (from->ru_maxrss > to->ru_maxrss)
+		to->ru_maxrss = from->ru_maxrss;
+}
+
 void process_wait(struct process *p, struct process_end *ret)
 {
+	struct rusage usage;
 	struct process_end end = {0};
 	siginfo_t info;
 	int status = 0;
@@ -173,8 +188,8 @@ void process_wait(struct process *p, struct process_end *ret)
 	while (wait4(p->pid, &status, 0, &end.usage) < 0)
 		CHECK(errno == EINTR);
 	/* A subreaper is handed the rest of the group: when it is reaped, nobody of it writes any more. */
-	while (waitpid(-p->pid, NULL, 0) > 0)
-		;
+	while (wait4(-p->pid, NULL, 0, &usage) > 0)
+		add_usage(&end.usage, &usage);
 	close(p->pidfd);
 	p->pidfd = -1;
 	end.exited = WIFEXITED(status);

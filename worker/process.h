@@ -31,9 +31,12 @@ struct process {
 };
 
 struct process_end {
-	bool exited;	     /* else by a signal */
-	int code;	     /* exit code or signal */
-	struct rusage usage; /* of the leader and what it waited for */
+	bool exited; /* else by a signal */
+	int code;    /* exit code or signal */
+	/* Of the whole group, as far as somebody waited for it. Only times (tv_usec may pass a second) and
+	 * ru_maxrss are to be read; the latter is never below what the starting process had in memory: the
+	 * child was in there until it became another program. */
+	struct rusage usage;
 };
 
 /* The executable that argv[0] names: itself when it has a slash, else by PATH. The text goes to
@@ -47,6 +50,14 @@ int process_start(const struct process_spec *spec, struct process *ret, int *ret
 /* Blocks until the leader ends, then ends what is left of its group, waits for that too (as far as it is
  * handed to us: prctl(PR_SET_CHILD_SUBREAPER)), and closes the pidfd. */
 void process_wait(struct process *p, struct process_end *ret);
+
+/* User and system time. */
+uint64_t process_end_cpu_us(const struct process_end *end);
+uint64_t process_end_max_rss_bytes(const struct process_end *end);
+
+/* What a process that is not reaped has taken so far, without its children; 0 = not known. */
+uint64_t process_cpu_us(pid_t pid);
+uint64_t process_max_rss_bytes(pid_t pid);
 
 /* Signals the whole group; harmless when it has ended. */
 void process_kill_tree(pid_t leader, int sig);

@@ -10,6 +10,7 @@
 
 #define RUN_US (20 * USEC_PER_MSEC)
 #define RUNS_MAX 2
+#define RSS_EVERY_US (20 * USEC_PER_MSEC)
 #define RUN_SHARDS 65536u /* of one run */
 #define ITEMS_SHARDS 256u /* of one run that carries items */
 
@@ -23,21 +24,53 @@ struct flight {
 	struct work *work;
 	uint32_t cell;
 	uint32_t chunk;
+	uint64_t cpu_us, max_rss_bytes; /* of the runner, not yet in a verdict */
 	struct error why;
 };
+
+/* What the runner took since it was last looked at. Its memory is looked at less often: that costs more. */
+static void look_at_usage(struct flight *f)
+{
+	struct runner *r = f->slot->runner;
+	uint64_t cpu_us = r != NULL ? process_cpu_us(r->process.pid) : 0;
+	usec_t now;
+
+	if (cpu_us <= (r != NULL ? r->cpu_us : 0))
+		return;
+	f->cpu_us += cpu_us - r->cpu_us;
+	r->cpu_us = cpu_us;
+	now = clock_mono_us();
+	if (now >= r->rss_due_us) {
+		uint64_t bytes = process_max_rss_bytes(r->process.pid);
+
+		r->max_rss_bytes = bytes > r->max_rss_bytes ? bytes : r->max_rss_bytes;
+		r->rss_due_us = now + RSS_EVERY_US;
+	}
+	f->max_rss_bytes = r->max_rss_bytes;
+}
+
+static void put_usage(struct flight *f, struct verdict *v)
+{
+	v->cpu_us = f->cpu_us;
+	v->max_rss_bytes = f->max_rss_bytes;
+	f->cpu_us = 0;
+}
 
 static void record(struct flight *f, struct range r, usec_t run_us, uint64_t bytes)
 {
 	struct verdict v = {.done = true, .wrote = bytes > 0, .run_us = run_us, .output_bytes = bytes};
 
-	if (r.count > 0)
-		slot_record(f->slot, f->cell, f->work->arm.token, r, &v);
+	if (r.count == 0)
+		return;
+	put_usage(f, &v);
+	slot_record(f->slot, f->cell, f->work->arm.token, r, &v);
 }
 
 static void record_failure(struct flight *f, const struct failure *failed, usec_t run_us)
 {
 	struct verdict v = {.kind = failed->kind, .code = failed->code, .run_us = run_us};
 
+	put_usage(f, &v);
 	snprintf(v.why, sizeof v.why, "%.*s", (int)failed->why.size,
 		 failed->why.size > 0 ? (const char *)failed->why.data : "");
 	slot_record(f->slot, f->cell, f->work->arm.token, (struct range){failed->first, 1}, &v);
@@ -232,6 +265,7 @@ static int take_done(struct flight *f, struct runner_message *m)
 
 	if (rc < 0)
 		return rc;
+	look_at_usage(f);
 	if (m->failed.count == 0 && m->result_count == 0)
 		record(f, m->done, us, 0);
 	else
@@ -275,6 +309,7 @@ static void blame(struct flight *f, int rc)
 
 	for (uint32_t i = 0; i < f->sent; i++)
 		suspects += f->runs[i].count;
+	look_at_usage(f);
 	end_runner(f, rc, &failed, why, sizeof why);
 	f->sent = 0;
 	f->chunk = 1;

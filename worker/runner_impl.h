@@ -14,13 +14,15 @@ struct runner {
 	int in_fd, out_fd, err_fd;
 	struct buf tx, rx;
 	size_t tx_sent, rx_taken;
-	struct arena arena; /* of the message received last */
-	uint64_t job;	    /* that it was started for */
-	bool per_job;	    /* its command depends on that */
-	uint64_t told_job;  /* of the last `job` message */
-	bool failing;	    /* it broke the protocol or hangs: end it without waiting */
-	bool closed;	    /* it has ended, or takes no more: what it wrote before is in rx */
-	usec_t shard_us;    /* running estimate of a shard's time, in 1/1024 us */
+	struct arena arena;		/* of the message received last */
+	uint64_t job;			/* that it was started for */
+	bool per_job;			/* its command depends on that */
+	uint64_t told_job;		/* of the last `job` message */
+	bool failing;			/* it broke the protocol or hangs: end it without waiting */
+	bool closed;			/* it has ended, or takes no more: what it wrote before is in rx */
+	uint64_t cpu_us, max_rss_bytes; /* of it, as last looked at */
+	usec_t rss_due_us;		/* when its memory is to be looked at again */
+	usec_t shard_us;		/* running estimate of a shard's time, in 1/1024 us */
 };
 
 /* It runs, and may be given this work: another job's, too, when its command does not depend on the job. */

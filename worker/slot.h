@@ -38,6 +38,8 @@ struct slot_batch {
 	struct arena texts;
 	uint64_t run_us;
 	uint64_t output_bytes;
+	uint64_t cpu_us;
+	uint64_t max_rss_bytes;
 	uint32_t segment;
 	uint32_t run_counts[RUN_BUCKETS];
 	bool released;

@@ -69,7 +69,8 @@ static void add_failed(struct slot_batch *b, struct range r, const struct verdic
 							      .count = r.count,
 							      .kind = v->kind,
 							      .code = v->code,
-							      .why = arena_copy(&b->texts, bytes_of(v->why))};
+							      .why = arena_copy(&b->texts, bytes_of(v->why)),
+							      .segment = v->wrote ? b->segment : 0};
 }
 
 static unsigned bucket_of(usec_t us)
@@ -93,6 +94,9 @@ void slot_record(struct slot *s, uint32_t cell, struct token token, struct range
 		add_failed(b, shards, v);
 	b->run_us += (uint64_t)v->run_us;
 	b->output_bytes += v->output_bytes;
+	b->cpu_us += v->cpu_us;
+	if (v->max_rss_bytes > b->max_rss_bytes)
+		b->max_rss_bytes = v->max_rss_bytes;
 	b->run_counts[bucket_of(v->run_us / shards.count)] += shards.count;
 	pthread_mutex_unlock(&s->lock);
 	if (was_empty)

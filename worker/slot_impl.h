@@ -30,13 +30,15 @@ struct work {
 /* One attempt's verdict. */
 struct verdict {
 	bool done;
-	bool wrote;   /* done, and its output is in the slot's segment */
+	bool wrote;   /* the index of the slot's segment names its output; also of a failure */
 	bool stopped; /* by STOP: it is nobody's outcome */
 	uint8_t kind; /* enum failure_kind */
 	int64_t code;
 	char why[400];
-	uint64_t output_bytes;
+	uint64_t output_bytes; /* of a success */
 	usec_t run_us;
+	uint64_t cpu_us;
+	uint64_t max_rss_bytes;
 };
 
 struct slot {

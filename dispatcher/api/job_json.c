@@ -29,22 +29,29 @@ static json_t *phase_json(json_t *name, const struct view_counts *c, bool sealed
 static json_t *phases_json(const struct view_job *v)
 {
 	bool ended = job_state_is_ended(v->state);
+	struct view_counts first = {.shards = v->first_shards, .done = v->first_done, .dead = v->first_dead};
 	json_t *phases = json_array();
 
 	if (v->shards_phase > 0 && (v->phase >= v->shards_phase || ended)) {
-		struct view_counts plan = {.shards = 1, .done = v->phase >= v->shards_phase};
+		bool through = v->phase >= v->shards_phase;
+		struct view_counts plan = {
+		    .shards = 1, .done = through, .dead = !through && v->state == JOB_FAILED};
 
 		json_array_append_new(phases, phase_json(phase_name(v, 0), &plan, true, ended));
 	}
-	if (v->phase > v->shards_phase && !ended) {
-		struct view_counts first = {
-		    .shards = v->first_shards, .done = v->first_done, .dead = v->first_dead};
-
+	if (v->phase > v->shards_phase || ended)
 		json_array_append_new(phases,
-				      phase_json(phase_name(v, v->shards_phase), &first, true, false));
+				      phase_json(phase_name(v, v->shards_phase), &first, true, ended));
+	for (uint32_t i = 0; i < v->later.count; i++) {
+		const struct phase_counts *p = &v->later.items[i];
+		struct view_counts counts = {.shards = p->shards, .done = p->done, .dead = p->dead};
+
+		json_array_append_new(
+		    phases, phase_json(phase_name(v, v->shards_phase + i + 1), &counts, true, ended));
 	}
-	json_array_append_new(phases, phase_json(phase_name(v, ended ? v->shards_phase : v->phase),
-						 &v->counts, v->sealed || ended, ended));
+	if (!ended)
+		json_array_append_new(phases,
+				      phase_json(phase_name(v, v->phase), &v->counts, v->sealed, false));
 	return phases;
 }
 
@@ -66,6 +73,9 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 	json_object_set_new(job, "phases", phases_json(v));
 	json_object_set_new(job, "retries", json_integer((json_int_t)v->retries));
 	json_object_set_new(job, "run_seconds", json_real((double)v->run_us / 1e6));
+	json_object_set_new(job, "cpu_seconds", json_real((double)v->cpu_us / 1e6));
+	json_object_set_new(job, "max_rss_bytes",
+			    v->max_rss_bytes > 0 ? json_integer((json_int_t)v->max_rss_bytes) : json_null());
 	json_object_set_new(job, "shard_seconds",
 			    v->estimate_us > 0 ? json_real((double)v->estimate_us / 1e6) : json_null());
 	json_object_set_new(job, "output_bytes", json_integer((json_int_t)v->output_bytes));
@@ -99,7 +109,13 @@ static void view_row(const struct history_job *row, struct view_job *ret)
 	    .retries = row->retries,
 	    .run_us = row->run_us,
 	    .output_bytes = row->output_bytes,
+	    .cpu_us = row->cpu_us,
+	    .max_rss_bytes = row->max_rss_bytes,
 	    .counts = {.shards = row->shards, .done = row->done, .dead = row->dead},
+	    .first_shards = row->shards,
+	    .first_done = row->done,
+	    .first_dead = row->dead,
+	    .later = row->later,
 	};
 }
 

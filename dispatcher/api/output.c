@@ -36,6 +36,9 @@ struct output_stream {
 	uint64_t job;
 	uint32_t phase;
 	bool err;
+	bool live; /* the job has not ended */
+	bool found_dead;
+	bool single;	    /* one shard was asked for: of a dead one what its last attempt wrote */
 	uint64_t next, end; /* shards not yet in a page */
 	struct piece *pieces;
 	size_t piece_count, piece;
@@ -62,6 +65,72 @@ static void stream_destroy(void *state)
 
 /* ---- pages ---- */
 
+static int lost(struct output_stream *o, uint32_t shard, const char *why)
+{
+	error_set(&o->error, ERR_NOT_FOUND, "the output of shard %u is lost: %s", shard, why);
+	return ERR_NOT_FOUND;
+}
+
+static void add_piece(struct output_stream *o, const struct uuid *worker, uint32_t segment,
+		      const struct output_entry *e)
+{
+	if ((o->err ? e->err_length : e->out_length) == 0)
+		return;
+	o->pieces[o->piece_count++] = (struct piece){.worker = *worker,
+						     .segment = segment,
+						     .crc = e->out_crc,
+						     .offset = o->err ? e->err_offset : e->out_offset,
+						     .length = o->err ? e->err_length : e->out_length};
+}
+
+/* A dead shard's last attempt. */
+static int take_failure(void *arg, const struct history_failure *f)
+{
+	struct output_stream *o = arg;
+	struct range shard = {(uint32_t)o->next, 1};
+	struct output_entry e = {0};
+	int rc;
+
+	if (f->shards.first > shard.first)
+		return 0;
+	o->found_dead = true;
+	if (f->kind == FAILURE_CRASHES)
+		return lost(o, shard.first, "its attempts ended with their workers");
+	if (f->segment == 0)
+		return f->kind != FAILURE_RUNNER
+			   ? 0
+			   : lost(o, shard.first, "a runner's stderr is not kept for each shard");
+	rc = segments_collect(o->segments, &f->worker, f->segment, f->token, shard, &e, &o->error);
+	if (rc < 0)
+		return rc;
+	if (e.token.lease == 0)
+		return lost(o, shard.first, "its segment's index does not name it");
+	add_piece(o, &f->worker, f->segment, &e);
+	return 0;
+}
+
+/* Of all shards those without a winner are left out; of a single one it is told why it has none. */
+static int take_missing(struct output_stream *o)
+{
+	struct arena arena;
+	int rc;
+
+	if (!o->single)
+		return 0;
+	arena_init(&arena, 0);
+	o->found_dead = false;
+	rc = history_failures(o->server->reader, o->job, o->phase, (uint32_t)o->next, 1, &arena, take_failure,
+			      o, &o->error);
+	arena_fini(&arena);
+	if (rc < 0 || o->found_dead)
+		return rc < 0 ? rc : 0;
+	if (!o->live)
+		return 0; /* it was dropped */
+	error_set(&o->error, ERR_EXISTS, "shard %u of job %llu has not ended", (uint32_t)o->next,
+		  (unsigned long long)o->job);
+	return ERR_EXISTS;
+}
+
 static int take_winner(void *arg, const struct history_winner *w)
 {
 	struct output_stream *o = arg;
@@ -69,21 +138,11 @@ static int take_winner(void *arg, const struct history_winner *w)
 	int r;
 
 	if (w->is_missing)
-		return 0;
+		return take_missing(o);
 	entries = check_calloc(w->shards.count, sizeof(*entries));
 	r = segments_collect(o->segments, &w->worker, w->segment, w->token, w->shards, entries, &o->error);
-	for (uint32_t i = 0; r == 0 && i < w->shards.count; i++) {
-		const struct output_entry *e = &entries[i];
-
-		if ((o->err ? e->err_length : e->out_length) == 0)
-			continue;
-		o->pieces[o->piece_count++] =
-		    (struct piece){.worker = w->worker,
-				   .segment = w->segment,
-				   .crc = e->out_crc,
-				   .offset = o->err ? e->err_offset : e->out_offset,
-				   .length = o->err ? e->err_length : e->out_length};
-	}
+	for (uint32_t i = 0; r == 0 && i < w->shards.count; i++)
+		add_piece(o, &w->worker, w->segment, &entries[i]);
 	free(entries);
 	return r;
 }
@@ -210,22 +269,38 @@ static void begin(struct output_stream *o)
 	request_answer_response(r, MHD_HTTP_OK, response);
 }
 
+/* History knows which phase the shards are when the job has ended, the core before. */
+static uint32_t shards_phase_of(const struct output_stream *o, const struct history_job *row)
+{
+	struct arena arena;
+	struct view_job v;
+	uint32_t phase = row->shards_phase;
+
+	arena_init(&arena, 0);
+	if (o->live && dispatcher_view_job(o->server->core, o->job, &arena, &v))
+		phase = v.shards_phase;
+	arena_fini(&arena);
+	return phase;
+}
+
 /* What to send: the gathered output of a job that succeeded, else its shards'. */
 static int choose(struct output_stream *o, const struct history_job *row, struct error *reterr)
 {
-	uint64_t shard, shards = row->shards;
-	int rc;
+	uint32_t shards_phase = shards_phase_of(o, row);
+	bool gathered = row->phase > shards_phase && row->state == JOB_SUCCEEDED && !o->single;
+	uint64_t shard, shards = row->shards, phase;
+	int rc = request_query_number(o->request, "phase", 0, row->phase,
+				      gathered ? row->phase : shards_phase, &phase, reterr);
 
-	o->phase = row->shards_phase;
-	if (row->phase > row->shards_phase && row->state == JOB_SUCCEEDED &&
-	    request_query(o->request, "shard")[0] == '\0') {
-		o->phase = row->phase;
+	o->phase = (uint32_t)phase;
+	if (phase < shards_phase)
+		shards = 1; /* a plan phase */
+	else if (rc == 0 && phase > 0 && (o->live || phase > shards_phase))
 		rc = history_phase_shards(o->server->reader, o->job, o->phase, &shards, reterr);
-		if (rc < 0)
-			return rc;
-	}
+	if (rc < 0)
+		return rc;
 	o->end = shards;
-	if (request_query(o->request, "shard")[0] == '\0')
+	if (!o->single)
 		return 0;
 	rc = request_query_number(o->request, "shard", 0, shards > 0 ? shards - 1 : 0, 0, &shard, reterr);
 	if (rc < 0)
@@ -245,7 +320,8 @@ static void try(struct output_stream *o)
 
 	arena_init(&arena, 0);
 	rc = history_job(o->server->reader, o->job, &arena, &row, &e);
-	if (rc == 0 && job_state_is_ended(row.state)) {
+	o->live = rc == 0 && !job_state_is_ended(row.state) && job_is_live(o->server, o->job);
+	if (rc == 0 && (job_state_is_ended(row.state) || (o->live && o->single))) {
 		rc = choose(o, &row, &e);
 		if (rc < 0)
 			fail(o, &e);
@@ -288,7 +364,7 @@ void api_output(struct request *r)
 		request_fail(r, &e);
 		return;
 	}
-	if (job_is_live(r->server, job)) {
+	if (job_is_live(r->server, job) && request_query(r, "shard")[0] == '\0') {
 		error_set(&e, ERR_EXISTS, "job %llu has not ended", (unsigned long long)job);
 		error_help(&e, "GET /v1/jobs/%llu/wait answers when it has", (unsigned long long)job);
 		request_fail(r, &e);
@@ -300,6 +376,7 @@ void api_output(struct request *r)
 	o->fd = -1;
 	o->job = job;
 	o->err = strcmp(stream, "err") == 0;
+	o->single = request_query(r, "shard")[0] != '\0';
 	o->segments = segments_create(r->server->output_dir);
 	o->pieces = check_calloc(PAGE_SHARDS, sizeof(*o->pieces));
 	o->timer = (struct loop_timer){.fn = on_timer, .arg = o};

@@ -119,9 +119,14 @@ static int segment_load(struct segments *s, struct segment *g, const struct uuid
 	struct stat st;
 	int fd, r = segments_open(s, worker, number, "idx", &fd, reterr);
 
-	if (r < 0 && r != ERR_NOT_FOUND)
+	if (r == ERR_NOT_FOUND) {
+		error_set(reterr, r, "an output is lost: segment %u of its worker is not there any more",
+			  number);
+		error_help(reterr, "was output/ cleared, or the worker's disk lost?");
+	}
+	if (r < 0)
 		return r;
-	if (r == 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
+	if (fstat(fd, &st) == 0 && st.st_size > 0) {
 		g->data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 		if (g->data == MAP_FAILED) {
 			r = error_set(reterr, ERR_IO, "an output's index cannot be read: %s",
@@ -132,8 +137,7 @@ static int segment_load(struct segments *s, struct segment *g, const struct uuid
 		}
 		g->size = (size_t)st.st_size;
 	}
-	if (r == 0)
-		close(fd);
+	close(fd);
 	g->worker = *worker;
 	g->number = number;
 	note_stretches(g);
@@ -173,8 +177,11 @@ int segments_collect(struct segments *s, const struct uuid *worker, uint32_t seg
 	struct stretch *t = NULL;
 	struct token key = {0};
 	uint32_t damaged = 0;
-	int r = segment_find(s, worker, segment, &g, reterr);
+	int r;
 
+	if (segment == 0) /* none of them wrote anything */
+		return 0;
+	r = segment_find(s, worker, segment, &g, reterr);
 	if (r < 0)
 		return r;
 	key.epoch = token.epoch;

@@ -84,6 +84,18 @@ static void kill_leases(struct dispatcher_core *core, const struct job_row *row,
 	}
 }
 
+/* All phases behind the shards: those that are through, and the one in work. */
+static void fill_later(struct dispatcher_core *core, const struct job_row *row, struct job_ended *r)
+{
+	const struct run *run = row->run;
+
+	r->later.items = step_alloc(core, (run->later_count + 1) * sizeof *run->later);
+	for (uint32_t i = 0; i < run->later_count; i++)
+		r->later.items[r->later.count++] = run->later[i];
+	r->later.items[r->later.count++] =
+	    (struct phase_counts){row->shard_count, shard_set_count(&run->done), shards_dead_count(run)};
+}
+
 static void fill_end(struct dispatcher_core *core, uint64_t job, const struct job_row *row,
 		     struct job_ended *r)
 {
@@ -117,8 +129,12 @@ static void fill_end(struct dispatcher_core *core, uint64_t job, const struct jo
 		r->run_us = run->run_us;
 		r->output_bytes = run->output_bytes;
 		r->started_wall_us = run->started_wall_us;
+		r->cpu_us = run->cpu_us;
+		r->max_rss_bytes = run->max_rss_bytes;
 	}
 	r->dropped = r->shards - r->done - r->dead;
+	if (row->phase > r->shards_phase && run != NULL)
+		fill_later(core, row, r);
 }
 
 void job_offer_event(struct dispatcher_core *core, const struct job_row *row, uint64_t after_lsn)

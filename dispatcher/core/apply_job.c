@@ -206,6 +206,21 @@ static bool is_gather(const struct job_row *row)
 	return plan.kind == PLAN_GATHER;
 }
 
+/* Of a phase that is through, when a gather phase comes next: what is behind a plan phase begins anew. */
+static void keep_counts(struct run *run, const struct job_row *row)
+{
+	struct phase_counts c = {row->shard_count, shard_set_count(&run->done), shards_dead_count(run)};
+
+	if (is_gather(row)) {
+		run->later = check_realloc(run->later, run->later_count + 1, sizeof *run->later);
+		run->later[run->later_count++] = c;
+		return;
+	}
+	run->first_shards = c.shards;
+	run->first_done = c.done;
+	run->first_dead = c.dead;
+}
+
 int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, struct error *reterr)
 {
 	struct job_row *row = apply_job(d, r->job);
@@ -222,11 +237,8 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 					     reterr);
 		lease_remove(d, run->leases); /* a trimmed journal: who closed it was not known */
 	}
-	if (r->plan.kind == PLAN_GATHER && !is_gather(row)) {
-		run->first_shards = row->shard_count;
-		run->first_done = shard_set_count(&run->done);
-		run->first_dead = shards_dead_count(run);
-	}
+	if (r->plan.kind == PLAN_GATHER)
+		keep_counts(run, row);
 	run_clear_shards(run);
 	run->ready_count = run->queued_count = 0;
 	run->estimate = (struct estimate){0};

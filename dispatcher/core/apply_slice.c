@@ -14,6 +14,15 @@ static bool is_trivial(const struct job_slice *r)
 	       r->started_wall_us == 0;
 }
 
+static void take_later(struct run *run, const struct phase_counts_list *later)
+{
+	free(run->later);
+	run->later = later->count > 0 ? check_calloc(later->count, sizeof *run->later) : NULL;
+	run->later_count = later->count;
+	for (uint32_t i = 0; i < later->count; i++)
+		run->later[i] = later->items[i];
+}
+
 /* Part 0: all that is not shards. */
 static int take_head(struct durable *d, struct job_row *row, const struct job_slice *r, struct error *reterr)
 {
@@ -39,9 +48,12 @@ static int take_head(struct durable *d, struct job_row *row, const struct job_sl
 	run->retries = r->retries;
 	run->run_us = r->run_us;
 	run->output_bytes = r->output_bytes;
+	run->cpu_us = r->cpu_us;
+	run->max_rss_bytes = r->max_rss_bytes;
 	run->first_shards = r->first_shards;
 	run->first_done = r->first_done;
 	run->first_dead = r->first_dead;
+	take_later(run, &r->later);
 	if (!d->live)
 		run->phase_lsn = d->last_lsn;
 	shards_forget_notes(run);

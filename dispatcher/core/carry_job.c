@@ -233,6 +233,11 @@ static void fill_head(struct dispatcher_core *core, uint64_t job, const struct j
 	r->retries = run->retries;
 	r->run_us = run->run_us;
 	r->output_bytes = run->output_bytes;
+	r->cpu_us = run->cpu_us;
+	r->max_rss_bytes = run->max_rss_bytes;
+	r->later.items = step_alloc(core, run->later_count * sizeof *run->later);
+	for (uint32_t i = 0; i < run->later_count; i++)
+		r->later.items[r->later.count++] = run->later[i];
 	r->first_shards = run->first_shards;
 	r->first_done = run->first_done;
 	r->first_dead = run->first_dead;

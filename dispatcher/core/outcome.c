@@ -150,13 +150,16 @@ static void decide_failure(struct decision *d, const struct failure *f)
 						  .count = (uint32_t)(end - at),
 						  .kind = f->kind,
 						  .code = f->code,
-						  .why = f->why};
+						  .why = f->why,
+						  .segment = f->segment};
 
 			if (v.why.size > WHY_BYTES_MAX)
 				v.why.size = WHY_BYTES_MAX;
 			verdict_failure(d->core, policy, times + 1, &v);
-			if (!v.dead)
+			if (!v.dead) {
+				v.segment = 0; /* there is another attempt, whose output says more */
 				await_due(d->core, d->taken->job, d->row->run, v.due_wall_us);
+			}
 			append_failure(d->core, &d->taken->failed, v);
 		}
 	}
@@ -293,7 +296,9 @@ void outcome_take(struct dispatcher_core *core, struct session *s, const struct 
 				      .phase = o->phase,
 				      .run_us = o->run_us,
 				      .output_bytes = o->output_bytes,
-				      .segment = o->segment};
+				      .segment = o->segment,
+				      .cpu_us = o->cpu_us,
+				      .max_rss_bytes = o->max_rss_bytes};
 	struct decision d = {.core = core, .row = job_get_live(core, o->job), .taken = &taken};
 	uint64_t done, failed;
 	bool foreign;

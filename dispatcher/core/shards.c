@@ -64,6 +64,7 @@ void run_destroy(struct run *run)
 	blob_fini(&run->cursor);
 	blob_fini(&run->why);
 	blob_fini(&run->planner_why);
+	free(run->later);
 	free(run);
 }
 

@@ -208,8 +208,10 @@ struct run {
 	usec_t planner_due_wall_us;
 	struct blob planner_why; /* of its last failure; for people: a carried journal does without it */
 	usec_t started_wall_us;
-	uint64_t retries, run_us, output_bytes;
+	uint64_t retries, run_us, output_bytes, cpu_us, max_rss_bytes;
 	uint64_t first_shards, first_done, first_dead; /* of the shards phase, once it is gathered */
+	struct phase_counts *later;		       /* phases behind it that are through */
+	uint32_t later_count;
 	uint64_t phase_lsn; /* of PHASE_STARTED; all done shards of the phase before are below */
 	/* volatile */
 	uint32_t ready_count;  /* shards whose commit is durable */

@@ -80,6 +80,9 @@ static void view_ended(const struct job_row *row, struct arena *arena, struct vi
 	ret->run_us = r.run_us;
 	ret->output_bytes = r.output_bytes;
 	ret->shards_phase = r.shards_phase;
+	ret->cpu_us = r.cpu_us;
+	ret->max_rss_bytes = r.max_rss_bytes;
+	ret->later = r.later;
 	ret->first_shards = ret->counts.shards = r.shards;
 	ret->first_done = ret->counts.done = r.done;
 	ret->first_dead = ret->counts.dead = r.dead;
@@ -114,11 +117,16 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->planner_failures = run->planner_failures;
 	ret->planner_due_wall_us = run->planning ? 0 : run->planner_due_wall_us;
 	ret->planner_why = arena_copy(arena, blob_bytes(&run->planner_why));
+	ret->cpu_us = run->cpu_us;
+	ret->max_rss_bytes = run->max_rss_bytes;
 	if (row->phase == 0)
 		return;
 	ret->last_done_lsn = run->phase_lsn;
 	if (row->phase <= ret->shards_phase)
 		return;
+	ret->later.items = arena_alloc(arena, run->later_count * sizeof *run->later);
+	for (uint32_t i = 0; i < run->later_count; i++)
+		ret->later.items[ret->later.count++] = run->later[i];
 	ret->first_shards = run->first_shards;
 	ret->first_done = run->first_done;
 	ret->first_dead = run->first_dead;

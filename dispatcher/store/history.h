@@ -24,7 +24,8 @@ struct history;
 
 #define HISTORY_RATE 50			  /* transactions a second, at most */
 #define HISTORY_QUEUE_BYTES_MAX (8 * MIB) /* what comes beyond is read from the journal later */
-#define HISTORY_FAILURES_MAX 1000	  /* rows of dead ranges kept a job */
+#define HISTORY_FAILURES_MAX                                                                                 \
+	1000 /* rows of dead ranges kept a job, half of them with where their output is */
 
 /* Opens or makes the database; no thread runs yet, so that its lsn can be known before the journal is
  * replayed. ERR_CORRUPT (no database; damaged), ERR_VERSION, ERR_DENIED (another cluster's). */

@@ -128,6 +128,11 @@ static int range_put(struct history *h, const struct maker *m, struct range r, s
 
 /* ---- dead shards ---- */
 
+/* Where the output of their last attempt is; segment 0: nothing is kept, all is 0. */
+struct dead_output {
+	int64_t worker, epoch, lease, segment;
+};
+
 struct dead_range {
 	uint64_t job;
 	uint32_t phase;
@@ -135,6 +140,7 @@ struct dead_range {
 	int64_t kind, code;
 	struct bytes why;
 	int64_t wall_us;
+	struct dead_output output;
 };
 
 /* Where the number of a job's rows is kept. */
@@ -162,8 +168,9 @@ static int dead_insert(struct history *h, const struct dead_range *d, struct err
 	if (rc < 0 || *rows >= HISTORY_FAILURES_MAX)
 		return rc;
 	++*rows;
-	return sql_run(&h->db, WRITE_FAILURE, reterr, "iiiiiiti", I64(d->job), I64(d->phase),
-		       I64(d->shards.first), I64(d->shards.count), d->kind, d->code, d->why, d->wall_us);
+	return sql_run(&h->db, WRITE_FAILURE, reterr, "iiiiiitiiiii", I64(d->job), I64(d->phase),
+		       I64(d->shards.first), I64(d->shards.count), d->kind, d->code, d->why, d->wall_us,
+		       d->output.worker, d->output.epoch, d->output.lease, d->output.segment);
 }
 
 /* Takes one row that meets the range out, and puts back what of it lies outside. 1 = there was one. */
@@ -187,6 +194,9 @@ static int dead_take_one(struct history *h, uint64_t job, uint32_t phase, struct
 	left.code = sql_int(s, WRITE_FAILURE_OVERLAP, 3);
 	left.why = arena_copy(&h->arena, sql_bytes(s, WRITE_FAILURE_OVERLAP, 4));
 	left.wall_us = sql_int(s, WRITE_FAILURE_OVERLAP, 5);
+	left.output =
+	    (struct dead_output){sql_int(s, WRITE_FAILURE_OVERLAP, 6), sql_int(s, WRITE_FAILURE_OVERLAP, 7),
+				 sql_int(s, WRITE_FAILURE_OVERLAP, 8), sql_int(s, WRITE_FAILURE_OVERLAP, 9)};
 	sql_end(s, WRITE_FAILURE_OVERLAP);
 	right = left;
 	rc = failure_rows(h, job, &rows, reterr);
@@ -216,16 +226,24 @@ static int dead_remove(struct history *h, uint64_t job, uint32_t phase, struct r
 	return rc;
 }
 
-static int dead_put(struct history *h, const struct dead_range *d, struct error *reterr)
+/* Shards that died alike share a row, when their outputs are in one place. When half of a job's rows are
+ * used up they share it all the same, and their outputs are not found any more: that many shards are dead
+ * is worth more than what each said. */
+static int dead_put(struct history *h, struct dead_range *d, struct error *reterr)
 {
 	struct sql *s = &h->db;
-	int64_t first;
+	int64_t first, *rows;
 	int rc = dead_remove(h, d->job, d->phase, d->shards, reterr);
 
+	if (rc == 0)
+		rc = failure_rows(h, d->job, &rows, reterr);
 	if (rc < 0)
 		return rc;
-	rc = sql_begin(s, WRITE_FAILURE_BEFORE, reterr, "iiiiiit", I64(d->job), I64(d->phase),
-		       I64(d->shards.first), I64(d->shards.first), d->kind, d->code, d->why);
+	if (*rows >= HISTORY_FAILURES_MAX / 2)
+		d->output = (struct dead_output){0};
+	rc = sql_begin(s, WRITE_FAILURE_BEFORE, reterr, "iiiiiitiiii", I64(d->job), I64(d->phase),
+		       I64(d->shards.first), I64(d->shards.first), d->kind, d->code, d->why, d->output.worker,
+		       d->output.epoch, d->output.lease, d->output.segment);
 	first = rc == 1 ? sql_int(s, WRITE_FAILURE_BEFORE, 0) : 0;
 	sql_end(s, WRITE_FAILURE_BEFORE);
 	if (rc == 1)
@@ -254,6 +272,9 @@ static int apply_outcome(struct history *h, const struct maker *m, struct error 
 				       .why = f->why,
 				       .wall_us = m->wall_us};
 
+		if (f->segment > 0)
+			d.output =
+			    (struct dead_output){m->worker, o->token.epoch, I64(o->token.lease), f->segment};
 		if (f->dead)
 			rc = dead_put(h, &d, reterr);
 	}
@@ -313,13 +334,17 @@ static int apply_ended(struct history *h, const struct job_ended *r, struct erro
 	struct bytes event = id_bytes(r->event_id_hi, r->event_id_lo, id);
 	int rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", r->definition);
 
+	for (uint32_t i = 0; rc == 0 && i < r->later.count; i++)
+		rc = sql_run(&h->db, WRITE_PHASE_ENDED, reterr, "iiiii", I64(r->job),
+			     I64(r->shards_phase + i + 1), I64(r->later.items[i].shards),
+			     I64(r->later.items[i].done), I64(r->later.items[i].dead));
 	if (rc < 0)
 		return rc;
-	return sql_run(&h->db, WRITE_JOB_ENDED, reterr, "itbiibiiiitiiiiiiii", I64(r->job), r->name,
+	return sql_run(&h->db, WRITE_JOB_ENDED, reterr, "itbiibiiiitiiiiiiiiii", I64(r->job), r->name,
 		       r->definition, I64(r->state), I64(r->depth), event, r->accepted_wall_us,
 		       r->started_wall_us, r->wall_us, I64(r->phase), r->why, I64(r->shards), I64(r->done),
 		       I64(r->dead), I64(r->dropped), I64(r->retries), I64(r->run_us), I64(r->output_bytes),
-		       I64(r->shards_phase));
+		       I64(r->shards_phase), I64(r->cpu_us), I64(r->max_rss_bytes));
 }
 
 /* Carried forward: news only for a history that began behind the job's acceptance. Who made the shards

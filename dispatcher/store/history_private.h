@@ -8,7 +8,7 @@
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/sql.h"
 
-#define HISTORY_FORMAT 2
+#define HISTORY_FORMAT 3
 
 /* The writer's statements; texts in history_schema.c. */
 enum history_write {
@@ -35,6 +35,7 @@ enum history_write {
 	WRITE_JOB_CARRIED,
 	WRITE_PHASE,
 	WRITE_PHASE_GREW,
+	WRITE_PHASE_ENDED,
 	WRITE_RANGE_BEFORE,
 	WRITE_RANGE_LONGER,
 	WRITE_RANGE,

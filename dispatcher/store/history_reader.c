@@ -1,6 +1,7 @@
 #include "dispatcher/store/history_reader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "dispatcher/store/sql.h"
@@ -9,12 +10,15 @@
 #define JOB_COLUMNS                                                                                          \
 	"SELECT j.id, j.name, d.sha256, j.state, j.paused, j.why, j.priority, j.depth, j.event, j.due_us,"   \
 	" j.accepted_us, j.started_us, j.ended_us, j.shards, j.done, j.dead, j.dropped, j.retries,"          \
-	" j.run_us, j.output_bytes, j.phase, j.shards_phase FROM jobs j LEFT JOIN definitions d ON d.id = "  \
-	"j.definition "
+	" j.run_us, j.output_bytes, j.phase, j.shards_phase, j.cpu_us, j.max_rss_bytes FROM jobs j"          \
+	" LEFT JOIN definitions d ON d.id = j.definition "
 
 #define JOBS_OF(state)                                                                                       \
 	"SELECT id FROM (SELECT id FROM jobs WHERE state = " state " AND (?1 >> " state ") & 1 AND id < ?2"  \
 	" ORDER BY id DESC LIMIT ?3)"
+
+/* A gather tree has at most as many levels as a number of shards has bits. */
+#define LATER_PHASES_MAX 40
 
 enum history_read {
 	READ_LSN,
@@ -22,6 +26,7 @@ enum history_read {
 	READ_JOBS,
 	READ_PHASE,
 	READ_FIRST_PHASE,
+	READ_PHASES,
 	READ_RANGE_AT,
 	READ_RANGES,
 	READ_FAILURES,
@@ -39,12 +44,15 @@ static const char *const statements[READ_COUNT] = {
 								   " ORDER BY j.id DESC LIMIT ?3",
     [READ_PHASE] = "SELECT shards FROM phases WHERE job = ? AND phase = ?",
     [READ_FIRST_PHASE] = "SELECT shards FROM jobs WHERE id = ?",
+    [READ_PHASES] =
+	"SELECT shards, done, dead FROM phases WHERE job = ? AND phase > ? ORDER BY phase LIMIT ?",
     [READ_RANGE_AT] = "SELECT first FROM ranges WHERE job = ? AND phase = ? AND first <= ?"
 		      " ORDER BY first DESC LIMIT 1",
     [READ_RANGES] = "SELECT r.first, r.count, w.worker, r.epoch, r.lease, r.segment FROM ranges r"
 		    " JOIN workers w ON w.id = r.worker WHERE r.job = ? AND r.phase = ? AND r.first >= ?"
 		    " AND r.first < ? ORDER BY r.first",
-    [READ_FAILURES] = "SELECT first, count, kind, code, why, wall_us FROM failures"
+    [READ_FAILURES] = "SELECT f.first, f.count, f.kind, f.code, f.why, f.wall_us, w.worker, f.epoch, f.lease,"
+		      " f.segment FROM failures f LEFT JOIN workers w ON w.id = f.worker"
 		      " WHERE job = ? AND phase = ? AND first + count > ? ORDER BY first LIMIT ?",
     [READ_EVENT] = "SELECT json FROM events WHERE event = ?",
     [READ_DEFINITION] = "SELECT name, text FROM definitions WHERE sha256 = ? AND text IS NOT NULL",
@@ -134,8 +142,34 @@ static void job_row(struct history_reader *r, int s, struct arena *arena, struct
 	    .output_bytes = (uint64_t)sql_int(db, s, 19),
 	    .phase = (uint32_t)sql_int(db, s, 20),
 	    .shards_phase = (uint32_t)sql_int(db, s, 21),
+	    .cpu_us = (uint64_t)sql_int(db, s, 22),
+	    .max_rss_bytes = (uint64_t)sql_int(db, s, 23),
 	};
 	id_split(sql_bytes(db, s, 8), &j->event_id_hi, &j->event_id_lo);
+}
+
+static int read_later(struct history_reader *r, struct arena *arena, struct history_job *j,
+		      struct error *reterr)
+{
+	const struct sql *db = &r->db;
+	struct phase_counts found[LATER_PHASES_MAX];
+	uint32_t count = 0;
+	int rc = sql_begin(&r->db, READ_PHASES, reterr, "iii", (int64_t)j->job, (int64_t)j->shards_phase,
+			   (int64_t)LATER_PHASES_MAX);
+
+	for (; rc == 1; rc = sql_next(&r->db, READ_PHASES, reterr))
+		found[count++] = (struct phase_counts){(uint64_t)sql_int(db, READ_PHASES, 0),
+						       (uint64_t)sql_int(db, READ_PHASES, 1),
+						       (uint64_t)sql_int(db, READ_PHASES, 2)};
+	sql_end(&r->db, READ_PHASES);
+	if (rc < 0 || count == 0)
+		return rc;
+	j->later.items = arena_alloc(arena, count * sizeof found[0]);
+	if (j->later.items == NULL)
+		return error_set(reterr, ERR_LIMIT, "no room for the phases of a job");
+	memcpy(j->later.items, found, count * sizeof found[0]);
+	j->later.count = count;
+	return 0;
 }
 
 int history_job(struct history_reader *r, uint64_t job, struct arena *arena, struct history_job *ret,
@@ -148,7 +182,7 @@ int history_job(struct history_reader *r, uint64_t job, struct arena *arena, str
 	sql_end(&r->db, READ_JOB);
 	if (rc == 0)
 		return error_set(reterr, ERR_NOT_FOUND, "there is no job %llu", (unsigned long long)job);
-	return rc < 0 ? rc : 0;
+	return rc < 0 ? rc : ret->phase > 0 ? read_later(r, arena, ret, reterr) : 0;
 }
 
 int history_jobs(struct history_reader *r, uint64_t before, uint32_t states, uint32_t limit,
@@ -162,7 +196,9 @@ int history_jobs(struct history_reader *r, uint64_t before, uint32_t states, uin
 		struct history_job j;
 
 		job_row(r, READ_JOBS, arena, &j);
-		rc = fn(arg, &j);
+		rc = j.phase > 0 ? read_later(r, arena, &j, reterr) : 0;
+		if (rc >= 0)
+			rc = fn(arg, &j);
 		if (rc >= 0)
 			rc = sql_next(&r->db, READ_JOBS, reterr);
 	}
@@ -272,8 +308,12 @@ int history_failures(struct history_reader *r, uint64_t job, uint32_t phase, uin
 		    .code = sql_int(db, READ_FAILURES, 3),
 		    .why = arena_copy(arena, sql_bytes(db, READ_FAILURES, 4)),
 		    .wall_us = sql_int(db, READ_FAILURES, 5),
+		    .token = {(uint32_t)sql_int(db, READ_FAILURES, 7),
+			      (uint64_t)sql_int(db, READ_FAILURES, 8)},
+		    .segment = (uint32_t)sql_int(db, READ_FAILURES, 9),
 		};
 
+		id_split(sql_bytes(db, READ_FAILURES, 6), &f.worker.hi, &f.worker.lo);
 		rc = fn(arg, &f);
 		if (rc >= 0)
 			rc = sql_next(&r->db, READ_FAILURES, reterr);

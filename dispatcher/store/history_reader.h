@@ -26,9 +26,10 @@ struct history_job {
 	uint64_t event_id_hi, event_id_lo;				      /* 0, 0 = none */
 	usec_t due_wall_us, accepted_wall_us, started_wall_us, ended_wall_us; /* 0 = not (yet) */
 	uint64_t shards; /* of the shards phase; the counts below stand when it has ended */
-	uint64_t done, dead, dropped, retries, run_us, output_bytes;
-	uint32_t phase;	       /* the last one begun */
-	uint32_t shards_phase; /* 1 behind a plan phase; known when it has ended */
+	uint64_t done, dead, dropped, retries, run_us, output_bytes, cpu_us, max_rss_bytes;
+	uint32_t phase;			/* the last one begun */
+	uint32_t shards_phase;		/* 1 behind a plan phase; known when it has ended */
+	struct phase_counts_list later; /* phases behind that; done and dead stand when it has ended */
 };
 
 /* ERR_NOT_FOUND. */
@@ -64,6 +65,10 @@ struct history_failure {
 	int64_t code;
 	struct bytes why;
 	usec_t wall_us;
+	/* Where the index of what their last attempt wrote is; segment 0: nothing is kept. */
+	struct uuid worker;
+	struct token token;
+	uint32_t segment;
 };
 typedef int history_failure_fn(void *arg, const struct history_failure *f);
 /* Dead shards in shard order, from shard `first` on, at most `limit` ranges. The first

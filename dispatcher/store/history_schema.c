@@ -6,6 +6,8 @@
 #include "dispatcher/store/history_private.h"
 #include "jobs/kinds.h"
 
+/* Format 2: which phase the shards are. 3: what attempts took, how later phases ended, where the output of
+ * dead shards is. */
 static const char tables[] =
     /* One row a fact: format, cluster, lsn (the last record that is in here), first_lsn (of the
      * records that it was built from: what was before, it never saw). */
@@ -24,25 +26,29 @@ static const char tables[] =
     " shards INTEGER, done INTEGER, dead INTEGER, dropped INTEGER, retries INTEGER, run_us INTEGER,"
     " output_bytes INTEGER, carried INTEGER NOT NULL DEFAULT 0,"
     /* Which phase the shards are: 1 behind a plan phase. */
-    " shards_phase INTEGER NOT NULL DEFAULT 0);"
+    " shards_phase INTEGER NOT NULL DEFAULT 0, cpu_us INTEGER, max_rss_bytes INTEGER);"
     "CREATE INDEX jobs_by_state ON jobs(state, id);"
-    /* Phases behind the first, whose N is in the job's row. */
-    "CREATE TABLE phases(job INTEGER, phase INTEGER, shards INTEGER, PRIMARY KEY(job, phase)) WITHOUT ROWID;"
+    /* Phases behind the first, whose counts are in the job's row; done and dead when the job has ended. */
+    "CREATE TABLE phases(job INTEGER, phase INTEGER, shards INTEGER, done INTEGER, dead INTEGER,"
+    " PRIMARY KEY(job, phase)) WITHOUT ROWID;"
     /* Who made the output of shards first..first+count-1. */
     "CREATE TABLE ranges(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL,"
     " worker INTEGER NOT NULL, epoch INTEGER NOT NULL, lease INTEGER NOT NULL, segment INTEGER NOT NULL,"
     " wall_us INTEGER, PRIMARY KEY(job, phase, first)) WITHOUT ROWID;"
-    /* Dead shards. */
+    /* Dead shards, and where their last attempt's output is: segment 0 = nothing was kept. */
     "CREATE TABLE failures(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL,"
     " kind INTEGER NOT NULL, code INTEGER NOT NULL, why TEXT, wall_us INTEGER,"
-    " PRIMARY KEY(job, phase, first)) WITHOUT ROWID;";
+    " worker INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, lease INTEGER NOT NULL DEFAULT 0,"
+    " segment INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(job, phase, first)) WITHOUT ROWID;";
 
 static const char views[] =
     "CREATE VIEW job_list AS SELECT j.id AS job, j.name, s.name AS state, j.why, j.shards, j.done, j.dead,"
     " j.retries, datetime(j.accepted_us / 1000000, 'unixepoch') AS accepted,"
     " datetime(nullif(j.started_us, 0) / 1000000, 'unixepoch') AS started,"
     " datetime(j.ended_us / 1000000, 'unixepoch') AS ended,"
-    " (j.ended_us - j.accepted_us) / 1e6 AS seconds, j.run_us / 1e6 AS run_seconds, j.output_bytes,"
+    " (j.ended_us - j.accepted_us) / 1e6 AS seconds, j.run_us / 1e6 AS run_seconds, j.cpu_us / 1e6 AS "
+    "cpu_seconds,"
+    " j.max_rss_bytes, j.output_bytes,"
     " lower(hex(d.sha256)) AS definition, lower(hex(j.event)) AS event"
     " FROM jobs j JOIN job_states s USING(state) LEFT JOIN definitions d ON d.id = j.definition;"
     "CREATE VIEW done_ranges AS SELECT r.job, r.phase, r.first, r.first + r.count - 1 AS last, r.count,"
@@ -84,17 +90,20 @@ static const char *const statements[WRITE_COUNT] = {
     [WRITE_JOB_ENDED] =
 	"INSERT INTO jobs(id, name, definition, state, depth, event, accepted_us, started_us, ended_us, "
 	"phase,"
-	" why, shards, done, dead, dropped, retries, run_us, output_bytes, shards_phase, carried)"
+	" why, shards, done, dead, dropped, retries, run_us, output_bytes, shards_phase, cpu_us,"
+	" max_rss_bytes, carried)"
 	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, nullif(?, x''), ?, ?, ?, ?, ?, ?,"
-	" ?, ?, ?, ?, ?, ?, ?, 1)"
+	" ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 	" ON CONFLICT(id) DO UPDATE SET state = excluded.state, started_us = excluded.started_us,"
 	" ended_us = excluded.ended_us, phase = excluded.phase, why = excluded.why, paused = 0,"
 	" shards = excluded.shards, done = excluded.done, dead = excluded.dead, dropped = excluded.dropped,"
 	" retries = excluded.retries, run_us = excluded.run_us, output_bytes = excluded.output_bytes,"
-	" shards_phase = excluded.shards_phase",
+	" shards_phase = excluded.shards_phase, cpu_us = excluded.cpu_us,"
+	" max_rss_bytes = excluded.max_rss_bytes",
     [WRITE_JOB_CARRIED] = "SELECT carried FROM jobs WHERE id = ?",
-    [WRITE_PHASE] = "INSERT OR REPLACE INTO phases VALUES(?, ?, ?)",
+    [WRITE_PHASE] = "INSERT OR REPLACE INTO phases(job, phase, shards) VALUES(?, ?, ?)",
     [WRITE_PHASE_GREW] = "UPDATE phases SET shards = shards + ? WHERE job = ? AND phase = ?",
+    [WRITE_PHASE_ENDED] = "INSERT OR REPLACE INTO phases VALUES(?, ?, ?, ?, ?)",
     [WRITE_RANGE_BEFORE] = "SELECT first, count, worker, epoch, lease, segment FROM ranges"
 			   " WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1",
     [WRITE_RANGE_LONGER] = "UPDATE ranges SET count = count + ?, wall_us = ?"
@@ -103,14 +112,16 @@ static const char *const statements[WRITE_COUNT] = {
     [WRITE_FAILURE_COUNT] = "SELECT count(*) FROM failures WHERE job = ?",
     /* Rows do not overlap: of those that begin before the range's end, only the last can meet it. */
     [WRITE_FAILURE_OVERLAP] =
-	"SELECT first, count, kind, code, why, wall_us FROM (SELECT * FROM failures"
+	"SELECT first, count, kind, code, why, wall_us, worker, epoch, lease, segment FROM"
+	" (SELECT * FROM failures"
 	" WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1) WHERE first + count > ?",
     [WRITE_FAILURE_BEFORE] = "SELECT first FROM (SELECT * FROM failures"
 			     " WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1)"
-			     " WHERE first + count = ? AND kind = ? AND code = ? AND why = ?",
+			     " WHERE first + count = ? AND kind = ? AND code = ? AND why = ?"
+			     " AND worker = ? AND epoch = ? AND lease = ? AND segment = ?",
     [WRITE_FAILURE_LONGER] = "UPDATE failures SET count = count + ?, wall_us = ?"
 			     " WHERE job = ? AND phase = ? AND first = ?",
-    [WRITE_FAILURE] = "INSERT OR REPLACE INTO failures VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+    [WRITE_FAILURE] = "INSERT OR REPLACE INTO failures VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [WRITE_FAILURE_DELETE] = "DELETE FROM failures WHERE job = ? AND phase = ? AND first = ?",
 };
 
@@ -159,13 +170,43 @@ static int ask(struct history *h, const char *question, int64_t *ret, char *text
 	return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sql_error(&h->db, code, reterr);
 }
 
+static const char from_format_1[] = "ALTER TABLE jobs ADD COLUMN shards_phase INTEGER NOT NULL DEFAULT 0;";
+/* What it did not know stays unknown, but for counts that follow from what it has. */
+static const char from_format_2[] =
+    "ALTER TABLE jobs ADD COLUMN cpu_us INTEGER; ALTER TABLE jobs ADD COLUMN max_rss_bytes INTEGER;"
+    "ALTER TABLE phases ADD COLUMN done INTEGER; ALTER TABLE phases ADD COLUMN dead INTEGER;"
+    "ALTER TABLE failures ADD COLUMN worker INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE failures ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE failures ADD COLUMN lease INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE failures ADD COLUMN segment INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE phases SET"
+    " done = (SELECT ifnull(sum(r.count), 0) FROM ranges r WHERE r.job = phases.job AND r.phase = "
+    "phases.phase),"
+    " dead = (SELECT ifnull(sum(f.count), 0) FROM failures f WHERE f.job = phases.job"
+    " AND f.phase = phases.phase) WHERE job IN (SELECT id FROM jobs WHERE ended_us IS NOT NULL);"
+    "DROP VIEW job_list; DROP VIEW done_ranges; DROP VIEW dead_shards;";
+
+static int convert(struct history *h, int64_t format, struct error *reterr)
+{
+	struct buf script = {0};
+	int rc;
+
+	buf_printf(&script,
+		   "BEGIN IMMEDIATE;%s%s%sUPDATE meta SET value = %d WHERE name = 'format'; PRAGMA "
+		   "user_version = %d; COMMIT;",
+		   format == 1 ? from_format_1 : "", from_format_2, views, HISTORY_FORMAT, HISTORY_FORMAT);
+	rc = sql_script(&h->db, buf_text(&script), reterr);
+	buf_fini(&script);
+	return rc;
+}
+
 static int check_owner(struct history *h, const char *cluster, int64_t format, struct error *reterr)
 {
 	char found[64];
 	int64_t n;
 	int rc;
 
-	if (format != HISTORY_FORMAT) {
+	if (format < 1 || format > HISTORY_FORMAT) {
 		error_set(reterr, ERR_VERSION, "history is of format %" PRId64 ", this build knows format %d",
 			  format, HISTORY_FORMAT);
 		error_where(reterr, "%s", h->db.path);
@@ -175,8 +216,10 @@ static int check_owner(struct history *h, const char *cluster, int64_t format, s
 		return ERR_VERSION;
 	}
 	rc = ask(h, "SELECT value FROM meta WHERE name = 'cluster'", &n, found, sizeof found, reterr);
-	if (rc < 0 || strcmp(found, cluster) == 0)
+	if (rc < 0)
 		return rc;
+	if (strcmp(found, cluster) == 0)
+		return format < HISTORY_FORMAT ? convert(h, format, reterr) : 0;
 	error_set(reterr, ERR_DENIED, "history belongs to cluster %s, this is cluster %s", found, cluster);
 	error_where(reterr, "%s", h->db.path);
 	return ERR_DENIED;

@@ -25,6 +25,7 @@ void oracle_fini(struct oracle *o)
 	for (size_t i = 0; i < o->lease_count; i++) {
 		shard_set_fini(&o->leases[i].well);
 		shard_set_fini(&o->leases[i].synced);
+		shard_set_fini(&o->leases[i].kept);
 	}
 	free(o->jobs);
 	free(o->leases);
@@ -135,11 +136,11 @@ void oracle_well(struct oracle *o, struct token t, struct range r)
 	shard_set_add(&l->well, r.first, r.count);
 }
 
-void oracle_synced(struct oracle *o, struct token t, struct range r)
+void oracle_synced(struct oracle *o, struct token t, struct range r, bool failed)
 {
 	struct oracle_lease *l = oracle_lease(o, t);
 
-	shard_set_add(&l->synced, r.first, r.count);
+	shard_set_add(failed ? &l->kept : &l->synced, r.first, r.count);
 }
 
 void oracle_failed(struct oracle *o, struct token t, uint32_t shard, enum fate fate)

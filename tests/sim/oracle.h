@@ -50,7 +50,7 @@ struct oracle_job {
 	uint8_t ended; /* enum job_state; 0 = not yet */
 	bool planner_failed, cancel_asked;
 	bool event_due, settled;
-	uint64_t run_us, output_bytes; /* of the outcomes taken */
+	uint64_t run_us, output_bytes, cpu_us, max_rss_bytes; /* of the outcomes taken */
 };
 
 /* A lease as it was sent. */
@@ -60,6 +60,7 @@ struct oracle_lease {
 	uint32_t phase;
 	struct range range;
 	struct shard_set well, synced; /* executed with success; output on disk */
+	struct shard_set kept;	       /* failed; output on disk */
 };
 
 /* Shards that a report names as done, until it is acknowledged. */
@@ -106,7 +107,7 @@ struct shard_facts *oracle_facts(struct oracle_job *j, uint32_t phase, uint32_t 
 void oracle_granted(struct oracle *o, const struct lease *l);
 /* Executions. A shard whose success could not be synced has failed after all. */
 void oracle_well(struct oracle *o, struct token t, struct range r);
-void oracle_synced(struct oracle *o, struct token t, struct range r);
+void oracle_synced(struct oracle *o, struct token t, struct range r, bool failed);
 void oracle_failed(struct oracle *o, struct token t, uint32_t shard, enum fate fate);
 void oracle_crashed(struct oracle *o, struct token t, uint32_t shard);
 

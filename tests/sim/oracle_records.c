@@ -166,9 +166,22 @@ static void count_failure(struct oracle *o, struct oracle_job *j, uint32_t phase
 			   (unsigned long long)j->id, facts->recorded, budget);
 }
 
-static void take_failure(struct oracle *o, struct oracle_job *j, uint32_t phase,
+/* Where people look for the output of the dead, it has to be. */
+static void check_kept(struct oracle *o, const struct oracle_job *j, const struct oracle_lease *l,
+		       const struct shard_failure *f)
+{
+	if (f->segment == 0 ||
+	    (f->dead && (!o->scenario->jobs[j->sim_job].durable_output ||
+			 shard_set_contains_all(&l->kept, (struct range){f->first, f->count}))))
+		return;
+	world_fail(o->world, "the output of shards %u+%u of job %llu is named, which %s", f->first, f->count,
+		   (unsigned long long)j->id, f->dead ? "nobody synced" : "are not dead");
+}
+
+static void take_failure(struct oracle *o, struct oracle_job *j, const struct oracle_lease *l,
 			 const struct shard_failure *f)
 {
+	uint32_t phase = l->phase;
 	struct oracle_phase *p = &j->phases[phase];
 	struct range r = {f->first, f->count};
 
@@ -176,6 +189,7 @@ static void take_failure(struct oracle *o, struct oracle_job *j, uint32_t phase,
 	    shard_set_contains_any(&p->dead, r))
 		world_fail(o->world, "shards %u+%u of job %llu are done, dead or none, and fail", r.first,
 			   r.count, (unsigned long long)j->id);
+	check_kept(o, j, l, f);
 	if (f->dead)
 		shard_set_add(&p->dead, r.first, r.count);
 	for (uint64_t i = r.first; i < range_end(r) && i < ORACLE_FATED; i++)
@@ -194,7 +208,7 @@ static void take_outcome(struct oracle *o, const struct outcome_taken *t)
 	for (uint32_t i = 0; i < t->done.count; i++)
 		take_done(o, j, l, t->done.items[i]);
 	for (uint32_t i = 0; i < t->failed.count; i++)
-		take_failure(o, j, t->phase, &t->failed.items[i]);
+		take_failure(o, j, l, &t->failed.items[i]);
 	for (uint32_t i = 0; i < t->returned.count; i++) {
 		if (!range_is_valid(t->returned.items[i], j->phases[t->phase].shard_count))
 			world_fail(o->world, "shards are given back that are none");
@@ -202,6 +216,9 @@ static void take_outcome(struct oracle *o, const struct outcome_taken *t)
 	}
 	j->run_us += t->run_us;
 	j->output_bytes += t->output_bytes;
+	j->cpu_us += t->cpu_us;
+	if (t->max_rss_bytes > j->max_rss_bytes)
+		j->max_rss_bytes = t->max_rss_bytes;
 }
 
 static void on_outcomes(struct oracle *o, const struct outcomes_taken *t)
@@ -310,6 +327,24 @@ static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job
 	return shard_set_count(&last->done) == last->shard_count;
 }
 
+static void check_later(struct oracle *o, const struct oracle_job *j, const struct job_ended *e)
+{
+	if (e->later.count != (j->phase > j->shards_phase ? j->phase - j->shards_phase : 0))
+		world_fail(o->world, "job %llu ends in phase %u and tells of %u later ones",
+			   (unsigned long long)j->id, j->phase, e->later.count);
+	for (uint32_t i = 0; i < e->later.count; i++) {
+		const struct oracle_phase *p = &j->phases[j->shards_phase + i + 1];
+		const struct phase_counts *c = &e->later.items[i];
+
+		if (c->shards != p->shard_count || c->done != shard_set_count(&p->done) ||
+		    c->dead != shard_set_count(&p->dead))
+			world_fail(o->world, "job %llu ends with %llu + %llu of %llu in phase %u",
+				   (unsigned long long)j->id, (unsigned long long)c->done,
+				   (unsigned long long)c->dead, (unsigned long long)c->shards,
+				   j->shards_phase + i + 1);
+	}
+}
+
 static void check_end(struct oracle *o, const struct oracle_job *j, const struct job_ended *e)
 {
 	const struct oracle_phase *shards = &j->phases[j->shards_phase];
@@ -338,6 +373,14 @@ static void check_end(struct oracle *o, const struct oracle_job *j, const struct
 			   (unsigned long long)j->id, (unsigned long long)e->run_us,
 			   (unsigned long long)e->output_bytes, (unsigned long long)j->run_us,
 			   (unsigned long long)j->output_bytes);
+	if (e->cpu_us != j->cpu_us || e->max_rss_bytes != j->max_rss_bytes)
+		world_fail(o->world,
+			   "job %llu ends with %llu us of cpu and %llu bytes; its outcomes say %llu "
+			   "and %llu",
+			   (unsigned long long)j->id, (unsigned long long)e->cpu_us,
+			   (unsigned long long)e->max_rss_bytes, (unsigned long long)j->cpu_us,
+			   (unsigned long long)j->max_rss_bytes);
+	check_later(o, j, e);
 }
 
 static void on_ended(struct oracle *o, const struct job_ended *e)

@@ -165,6 +165,16 @@ static void remember_outputs(struct sim_worker *w, const struct sim_slot *s, str
 	}
 }
 
+static void remember_failed(struct sim_worker *w, const struct failure *f, struct token t)
+{
+	if (w->output_count == w->output_capacity) {
+		w->output_capacity = w->output_capacity ? 2 * w->output_capacity : 32;
+		w->outputs = check_realloc(w->outputs, w->output_capacity, sizeof *w->outputs);
+	}
+	w->outputs[w->output_count++] = (struct sim_output){
+	    .token = t, .range = {f->first, f->count}, .segment = f->segment, .failed = true};
+}
+
 static void ended_well(struct sim_worker *w, struct sim_slot *s)
 {
 	struct token t = s->cells[s->current].token;
@@ -178,7 +188,8 @@ static void ended_well(struct sim_worker *w, struct sim_slot *s)
 		s->done[s->done_count++] = s->work;
 }
 
-static void failure_of(const struct sim_slot *s, struct failure *f)
+/* Segment 0, the first slot's: as if it had written nothing. */
+static void failure_of(const struct sim_slot *s, uint32_t slot, struct failure *f)
 {
 	static const struct {
 		uint8_t kind;
@@ -196,6 +207,7 @@ static void failure_of(const struct sim_slot *s, struct failure *f)
 	    .kind = table[s->fate].kind,
 	    .code = table[s->fate].code,
 	    .why = bytes_of("as the scenario wants it"),
+	    .segment = slot,
 	};
 }
 
@@ -213,6 +225,9 @@ bool sim_slot_attempt(struct sim_worker *w, struct sim_slot *s, struct failure *
 		return true;
 	}
 	s->run_us += (uint64_t)(world->now_us - s->begun_us);
+	s->cpu_us += (uint64_t)(world->now_us - s->begun_us) / 2;
+	if (4096 * (s->attempt % 97) > s->max_rss_bytes)
+		s->max_rss_bytes = 4096 * (s->attempt % 97);
 	SAY(world, "w%u: shards %u+%u of %u.%llu end: fate %d", w->host, s->work.first, s->work.count,
 	    t.epoch, (unsigned long long)t.lease, (int)s->fate);
 	switch (s->fate) {
@@ -226,7 +241,7 @@ bool sim_slot_attempt(struct sim_worker *w, struct sim_slot *s, struct failure *
 		return false;
 	default:
 		oracle_failed(&w->sim->oracle, t, s->work.first, s->fate);
-		failure_of(s, failed_ret);
+		failure_of(s, (uint32_t)(s - w->slots), failed_ret);
 	}
 	s->busy = false;
 	if (failed_ret->count > 0 || s->done_count == ARRAY_LENGTH(s->done) || v.next == v.end ||
@@ -258,10 +273,14 @@ void sim_slot_progress(struct sim_worker *w, uint32_t slot, uint32_t cell, const
 	ret->failed = (struct failure_list){.items = (struct failure *)failed, .count = failed ? 1 : 0};
 	ret->run_us = s->run_us;
 	ret->output_bytes = s->output_bytes;
+	ret->cpu_us = s->cpu_us;
+	ret->max_rss_bytes = s->max_rss_bytes;
 	if (s->durable[cell])
 		remember_outputs(w, s, c->token);
 	s->done_count = 0;
-	s->run_us = s->output_bytes = 0;
+	if (s->durable[cell] && failed != NULL && failed->segment > 0)
+		remember_failed(w, failed, c->token);
+	s->run_us = s->output_bytes = s->cpu_us = s->max_rss_bytes = 0;
 	if (s->busy || v.next != v.end)
 		return;
 	ret->released = true;

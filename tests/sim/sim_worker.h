@@ -25,14 +25,15 @@ struct sim_slot {
 	/* Ended, the core not yet told. */
 	struct range done[8];
 	uint32_t done_count;
-	uint64_t run_us, output_bytes;
+	uint64_t run_us, output_bytes, cpu_us, max_rss_bytes;
 	bool answer[SLOT_CELLS]; /* the core waits for a progress */
 };
 
-struct sim_output { /* a success that is not synced */
+struct sim_output { /* of attempts that have ended; not synced */
 	struct token token;
 	struct range range;
 	uint32_t segment;
+	bool failed;
 	uint64_t generation; /* of the sync that covers it; 0 = none yet */
 };
 

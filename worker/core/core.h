@@ -72,10 +72,13 @@ struct worker_slot_progress {
 	uint32_t cell;
 	struct token token;
 	struct range_list done;
-	struct failure_list failed; /* kinds that are the shard's own (failure_is_own) */
-	uint64_t run_us;	    /* time in attempts, of done and failed */
-	uint64_t output_bytes;	    /* written by the done */
-	uint32_t segment;	    /* that holds the done */
+	struct failure_list
+	    failed;		/* kinds that are the shard's own (failure_is_own); segment as above, or 0 */
+	uint64_t run_us;	/* time in attempts, of done and failed */
+	uint64_t output_bytes;	/* written by the done */
+	uint32_t segment;	/* that holds the done */
+	uint64_t cpu_us;	/* user and system, of done and failed */
+	uint64_t max_rss_bytes; /* of their largest process; 0 = not known */
 	const uint32_t *run_counts; /* RUN_BUCKETS counts; NULL = none */
 	uint32_t next;		    /* first not begun */
 	uint32_t end;		    /* the end that really holds: [next, end) will be begun */

@@ -72,7 +72,7 @@ static void part_fail(struct worker_core *c, struct part *p, const char *why)
 	struct failure f = {
 	    .first = p->first, .count = p->end - p->first, .kind = FAILURE_START, .why = bytes_of(why)};
 
-	worker_tally_failed(c, p->lease, &f);
+	worker_tally_failed(c, p->lease, &f, false);
 	worker_part_destroy(c, p);
 }
 

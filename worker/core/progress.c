@@ -17,20 +17,23 @@ static void take_outcomes(struct worker_core *c, struct part *p, const struct wo
 {
 	struct held *l = p->lease;
 	bool durable = worker_held_run(l, &p->definition->definition)->run.durable_output;
+	bool wrote = in->output_bytes > 0;
 
+	for (uint32_t i = 0; i < in->failed.count; i++)
+		wrote |= in->failed.items[i].segment > 0;
 	for (uint32_t i = 0; i < in->done.count; i++) {
 		end_shards(p, in->done.items[i].first, in->done.items[i].count);
 		if (!l->killed)
-			worker_tally_done(c, l, in->done.items[i], in->segment,
-					  durable && in->output_bytes > 0);
+			worker_tally_done(c, l, in->done.items[i], in->segment, durable && wrote);
 	}
 	for (uint32_t i = 0; i < in->failed.count; i++) {
 		end_shards(p, in->failed.items[i].first, in->failed.items[i].count);
 		if (!l->killed)
-			worker_tally_failed(c, l, &in->failed.items[i]);
+			worker_tally_failed(c, l, &in->failed.items[i],
+					    durable && in->failed.items[i].segment > 0);
 	}
 	if (!l->killed && in->done.count + in->failed.count > 0)
-		worker_tally_costs(c, l, in->run_us, in->output_bytes);
+		worker_tally_costs(c, l, in);
 	for (int i = 0; in->run_counts != NULL && i < RUN_BUCKETS; i++)
 		c->run_counts[i] += in->run_counts[i];
 }
@@ -67,7 +70,7 @@ static bool end_in_work(struct worker_core *c, struct part *p, uint8_t kind, int
 			struct failure f = {
 			    .first = r.first, .count = r.count, .kind = kind, .code = code, .why = why};
 
-			worker_tally_failed(c, l, &f);
+			worker_tally_failed(c, l, &f, false);
 		} else {
 			worker_tally_returned(c, l, r.first, range_end(r), kind);
 		}

@@ -59,7 +59,10 @@ static void sync_start(struct worker_core *c)
 
 	shard_set_init(&segments);
 	while ((t = c->fresh) != NULL) {
-		shard_set_add(&segments, t->segment, 1);
+		if (!shard_set_is_empty(&t->done))
+			shard_set_add(&segments, t->segment, 1);
+		for (uint32_t i = 0; i < t->fail_count; i++)
+			shard_set_add(&segments, t->failed[i].segment, 1);
 		worker_tally_move(c, t, &c->syncing);
 	}
 	list = worker_effect_alloc(c, shard_set_count(&segments) * sizeof(*list));

@@ -156,6 +156,12 @@ struct fail {
 	uint8_t kind;
 	int64_t code;
 	struct bytes why; /* owned */
+	uint32_t segment;
+};
+
+/* What attempts took: sums, and the largest of max_rss_bytes. */
+struct usage {
+	uint64_t run_us, output_bytes, cpu_us, max_rss_bytes;
 };
 
 struct tally {
@@ -168,7 +174,7 @@ struct tally {
 	uint64_t why_bytes;
 	uint8_t returned_why;
 	uint32_t segment;
-	uint64_t run_us, output_bytes;
+	struct usage usage;
 	struct tally *prev, *next;
 	struct tally *lease_prev, *lease_next;
 };
@@ -315,10 +321,11 @@ int worker_slot_lost(struct worker_core *c, const struct worker_slot_lost *p, st
 /* tally.c */
 void worker_tally_done(struct worker_core *c, struct held *l, struct range r, uint32_t segment,
 		       bool unsynced);
-void worker_tally_failed(struct worker_core *c, struct held *l, const struct failure *f);
+/* unsynced: what they wrote is in f->segment, and goes with the next sync. */
+void worker_tally_failed(struct worker_core *c, struct held *l, const struct failure *f, bool unsynced);
 void worker_tally_returned(struct worker_core *c, struct held *l, uint64_t first, uint64_t end, uint8_t why);
 /* Of what was taken in just before. */
-void worker_tally_costs(struct worker_core *c, struct held *l, uint64_t run_us, uint64_t output_bytes);
+void worker_tally_costs(struct worker_core *c, struct held *l, const struct worker_slot_progress *in);
 /* To the end of a list; but into the lease's own ready one, when that can take it. */
 void worker_tally_move(struct worker_core *c, struct tally *t, struct tally **list);
 void worker_tally_destroy(struct tally *t);

@@ -59,6 +59,15 @@ static struct tally *ready_anew(struct worker_core *c, struct held *l)
 	return ready_of(c, l);
 }
 
+static struct tally *fresh_of(struct worker_core *c, struct held *l)
+{
+	if (l->fresh == NULL) {
+		l->fresh = create(l);
+		enlist(l->fresh, &c->fresh);
+	}
+	return l->fresh;
+}
+
 /* ---- taking in ---- */
 
 void worker_tally_done(struct worker_core *c, struct held *l, struct range r, uint32_t segment, bool unsynced)
@@ -66,10 +75,10 @@ void worker_tally_done(struct worker_core *c, struct held *l, struct range r, ui
 	struct tally *t;
 
 	if (unsynced && !PLANTED(sync_skipped)) {
-		t = l->fresh;
-		if (t == NULL || t->segment != segment) {
-			t = l->fresh = create(l);
-			enlist(t, &c->fresh);
+		t = fresh_of(c, l);
+		if (!shard_set_is_empty(&t->done) && t->segment != segment) {
+			l->fresh = NULL;
+			t = fresh_of(c, l);
 		}
 	} else {
 		t = ready_of(c, l);
@@ -87,7 +96,7 @@ static void fail_add(struct tally *t, struct fail f)
 
 	t->fail_shards += f.range.count;
 	if (last != NULL && range_end(last->range) == f.range.first && last->kind == f.kind &&
-	    last->code == f.code && bytes_equal(last->why, f.why)) {
+	    last->code == f.code && last->segment == f.segment && bytes_equal(last->why, f.why)) {
 		last->range.count += f.range.count;
 		free((void *)f.why.data);
 		return;
@@ -113,12 +122,13 @@ static struct bytes why_copy(struct bytes why)
 	return BYTES(copy, size);
 }
 
-void worker_tally_failed(struct worker_core *c, struct held *l, const struct failure *f)
+void worker_tally_failed(struct worker_core *c, struct held *l, const struct failure *f, bool unsynced)
 {
-	fail_add(ready_of(c, l), (struct fail){.range = {f->first, f->count},
-					       .kind = f->kind,
-					       .code = f->code,
-					       .why = why_copy(f->why)});
+	fail_add(unsynced ? fresh_of(c, l) : ready_of(c, l), (struct fail){.range = {f->first, f->count},
+									   .kind = f->kind,
+									   .code = f->code,
+									   .why = why_copy(f->why),
+									   .segment = f->segment});
 	c->totals.failed += f->count;
 }
 
@@ -138,12 +148,21 @@ void worker_tally_returned(struct worker_core *c, struct held *l, uint64_t first
 	c->totals.returned += r.count;
 }
 
-void worker_tally_costs(struct worker_core *c, struct held *l, uint64_t run_us, uint64_t output_bytes)
+static void usage_add(struct usage *to, const struct usage *from)
+{
+	to->run_us += from->run_us;
+	to->output_bytes += from->output_bytes;
+	to->cpu_us += from->cpu_us;
+	if (from->max_rss_bytes > to->max_rss_bytes)
+		to->max_rss_bytes = from->max_rss_bytes;
+}
+
+void worker_tally_costs(struct worker_core *c, struct held *l, const struct worker_slot_progress *in)
 {
 	struct tally *t = l->fresh != NULL ? l->fresh : ready_of(c, l);
+	const struct usage took = {in->run_us, in->output_bytes, in->cpu_us, in->max_rss_bytes};
 
-	t->run_us += run_us;
-	t->output_bytes += output_bytes;
+	usage_add(&t->usage, &took);
 }
 
 /* ---- moving ---- */
@@ -165,8 +184,7 @@ static bool merge(struct tally *into, struct tally *t)
 	for (uint32_t i = 0; i < t->fail_count; i++)
 		fail_add(into, t->failed[i]);
 	t->fail_count = 0;
-	into->run_us += t->run_us;
-	into->output_bytes += t->output_bytes;
+	usage_add(&into->usage, &t->usage);
 	return true;
 }
 
@@ -193,8 +211,10 @@ void worker_tally_spoil(struct worker_core *c, struct tally *t, uint8_t kind, in
 		c->totals.done -= r.count;
 		c->totals.failed += r.count;
 	}
+	for (uint32_t i = 0; i < t->fail_count; i++)
+		t->failed[i].segment = 0; /* they failed already; what they wrote may be lost */
 	shard_set_clear(&t->done);
-	t->output_bytes = 0;
+	t->usage.output_bytes = 0;
 	t->segment = 0;
 }
 
@@ -238,9 +258,8 @@ struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t byte
 
 	piece->segment = t->segment;
 	piece->returned_why = t->returned_why;
-	piece->run_us = t->run_us;
-	piece->output_bytes = t->output_bytes;
-	t->run_us = t->output_bytes = 0;
+	piece->usage = t->usage;
+	t->usage = (struct usage){0};
 	moved = split_set(&t->done, &piece->done, room);
 	moved += split_set(&t->returned, &piece->returned, room - moved);
 	while (fails < t->fail_count && moved + fails < room &&
@@ -277,9 +296,11 @@ void worker_tally_fill(struct worker_core *c, const struct tally *t, struct outc
 				.done = worker_tally_list(c, &t->done),
 				.returned = worker_tally_list(c, &t->returned),
 				.returned_why = t->returned_why,
-				.run_us = t->run_us,
-				.output_bytes = t->output_bytes,
-				.segment = t->segment};
+				.run_us = t->usage.run_us,
+				.output_bytes = t->usage.output_bytes,
+				.segment = t->segment,
+				.cpu_us = t->usage.cpu_us,
+				.max_rss_bytes = t->usage.max_rss_bytes};
 	ret->failed.count = t->fail_count;
 	ret->failed.items = worker_effect_alloc(c, t->fail_count * sizeof(struct failure));
 	for (uint32_t i = 0; i < t->fail_count; i++)
@@ -287,5 +308,6 @@ void worker_tally_fill(struct worker_core *c, const struct tally *t, struct outc
 							.count = t->failed[i].range.count,
 							.kind = t->failed[i].kind,
 							.code = t->failed[i].code,
-							.why = worker_effect_bytes(c, t->failed[i].why)};
+							.why = worker_effect_bytes(c, t->failed[i].why),
+							.segment = t->failed[i].segment};
 }

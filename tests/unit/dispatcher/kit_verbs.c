@@ -121,7 +121,9 @@ void kit_done_range(struct kit *k, uint32_t worker, const struct kit_lease *leas
 			    .phase = lease->phase,
 			    .done = {&r, 1},
 			    .run_us = 1000ull * count,
-			    .output_bytes = 10ull * count};
+			    .output_bytes = 10ull * count,
+			    .cpu_us = 600ull * count,
+			    .max_rss_bytes = 4096ull * count};
 
 	kit_report(k, worker, &o, 1);
 }
@@ -133,12 +135,13 @@ void kit_done(struct kit *k, uint32_t worker, const struct kit_lease *lease)
 
 void kit_failed(struct kit *k, uint32_t worker, const struct kit_lease *lease, uint8_t kind, int64_t code)
 {
-	struct failure f = {lease->first, lease->count, kind, code, BYTES_LIT("it said no")};
+	struct failure f = {lease->first, lease->count, kind, code, BYTES_LIT("it said no"), 7};
 	struct outcome o = {.token = lease->token,
 			    .job = lease->job,
 			    .phase = lease->phase,
 			    .failed = {&f, 1},
-			    .run_us = 1000ull * lease->count};
+			    .run_us = 1000ull * lease->count,
+			    .cpu_us = 50};
 
 	kit_report(k, worker, &o, 1);
 }

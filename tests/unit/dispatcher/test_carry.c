@@ -90,7 +90,8 @@ Test(carry, a_large_scattered_job_is_carried_in_windows_while_life_goes_on)
 	kit_register_with(&k, 0, (struct held_token_list){&t, 1});
 	for (uint32_t i = 0; i < n; i += 4) {
 		done[o.done.count++] = (struct range){i, 1};
-		failed[o.failed.count++] = (struct failure){i + 1, 1, FAILURE_EXIT, i % 8 == 0 ? 66 : 1, {0}};
+		failed[o.failed.count++] =
+		    (struct failure){i + 1, 1, FAILURE_EXIT, i % 8 == 0 ? 66 : 1, {0}, 0};
 	}
 	kit_report(&k, 0, &o, 1);
 	before = kit_view(&k, o.job).counts;

@@ -28,7 +28,7 @@ static void outcome(uint32_t worker, struct token token, uint32_t phase, enum ki
 {
 	struct range r = {shard, 1};
 	struct failure f = {
-	    shard, 1, kind == LOST ? FAILURE_LOST : FAILURE_EXIT, kind == FAILED_DEAD ? 66 : 1, {0}};
+	    shard, 1, kind == LOST ? FAILURE_LOST : FAILURE_EXIT, kind == FAILED_DEAD ? 66 : 1, {0}, 0};
 	struct outcome o = {.token = token, .job = job, .phase = phase};
 
 	if (kind == DONE)
@@ -228,7 +228,7 @@ Test(outcomes, one_outcome_that_contradicts_itself_counts_once)
 {
 	struct range twice[] = {{0, 2}, {1, 1}};
 	struct range back = {0, 2};
-	struct failure f = {0, 2, FAILURE_EXIT, 1, {0}};
+	struct failure f = {0, 2, FAILURE_EXIT, 1, {0}, 0};
 	struct outcome o = {.token = TOKEN_A, .done = {twice, 2}, .failed = {&f, 1}, .returned = {&back, 1}};
 
 	given(HELD);

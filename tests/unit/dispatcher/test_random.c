@@ -121,7 +121,7 @@ static void report_pieces(uint32_t w, struct piece *pieces, uint32_t count)
 		struct outcome *o = &outcomes[i];
 
 		*o = (struct outcome){.token = p->token, .job = p->job, .phase = p->phase};
-		failures[i] = (struct failure){p->shards.first, p->shards.count, FAILURE_EXIT, 1, {0}};
+		failures[i] = (struct failure){p->shards.first, p->shards.count, FAILURE_EXIT, 1, {0}, 0};
 		if (p->kind == 0)
 			o->done = (struct range_list){&p->shards, 1};
 		else if (p->kind == 1)

@@ -123,6 +123,19 @@ Test(codec, a_newer_writers_extra_field_is_skipped)
 	cr_assert_eq(((struct heartbeat *)got)->session, 42);
 }
 
+Test(codec, fields_that_an_older_writer_did_not_know_are_zero)
+{
+	struct failure f = {.segment = 5};
+
+	cr_assert_eq(codec_decode(codec_failure(), BYTES_LIT("\x95\x01\x02\x01\x03\xa2no"), &f, &arena, NULL),
+		     0);
+	cr_assert_eq(f.count, 2);
+	cr_assert(bytes_equal(f.why, BYTES_LIT("no")));
+	cr_assert_eq(f.segment, 0);
+	cr_assert_eq(codec_decode(codec_failure(), BYTES_LIT("\x94\x01\x02\x01\x03"), &f, &arena, NULL),
+		     ERR_INVALID, "what the first version knew has to be there");
+}
+
 Test(codec, flipped_bits_are_refused_or_decode_to_something_whole)
 {
 	struct report sent = a_report();

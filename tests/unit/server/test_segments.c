@@ -77,8 +77,9 @@ Test(segments, find_a_lease_among_others, .init = setup, .fini = teardown)
 	cr_assert_eq(found[9].out_offset, 9500);
 	cr_assert_eq(collect(1, 9, 100, found), 0, "a lease that wrote nothing is no error");
 	cr_assert_eq(found[0].out_length, 0);
-	cr_assert_eq(collect(2, 7, 100, found), 0, "nor is a segment in which nothing was written");
+	cr_assert_eq(collect(0, 7, 100, found), 0, "nor are shards that name no segment");
 	cr_assert_eq(found[0].out_length, 0);
+	cr_assert_eq(collect(2, 7, 100, found), ERR_NOT_FOUND, "a segment that is not there is lost");
 }
 
 Test(segments, more_than_are_kept_open, .init = setup, .fini = teardown)

@@ -319,7 +319,8 @@ void rig_end(struct rig *r, uint32_t slot, uint8_t kind, uint64_t output_bytes)
 	uint32_t counts[RUN_BUCKETS] = {0};
 	struct range ranges[64];
 	struct failure failures[64];
-	struct worker_slot_progress p = {.run_counts = counts, .output_bytes = output_bytes};
+	struct worker_slot_progress p = {
+	    .run_counts = counts, .output_bytes = kind == 0 ? output_bytes : 0, .max_rss_bytes = 1000 + slot};
 	struct cell_view v;
 	uint64_t cursor = 0;
 	uint32_t n;
@@ -328,10 +329,15 @@ void rig_end(struct rig *r, uint32_t slot, uint8_t kind, uint64_t output_bytes)
 	v = cell_peek(&cell->cell);
 	n = (uint32_t)shard_set_ranges(&cell->begun, &cursor, ranges, 64);
 	for (uint32_t i = 0; i < n; i++) {
-		failures[i] =
-		    (struct failure){ranges[i].first, ranges[i].count, kind, 1, BYTES_LIT("exit 1")};
+		failures[i] = (struct failure){.first = ranges[i].first,
+					       .count = ranges[i].count,
+					       .kind = kind,
+					       .code = 1,
+					       .why = BYTES_LIT("exit 1"),
+					       .segment = output_bytes > 0 ? slot + 1 : 0};
 		counts[10] += ranges[i].count;
 		p.run_us += 1024ull * ranges[i].count;
+		p.cpu_us += 512ull * ranges[i].count;
 	}
 	if (kind == 0)
 		p.done = (struct range_list){ranges, n};

@@ -209,6 +209,65 @@ Test(reports, of_outputs_that_the_disk_did_not_take_are_failures)
 	rig_fini(&r);
 }
 
+Test(reports, of_failures_wait_for_the_sync_of_what_they_wrote)
+{
+	struct worker_config config = rig_config();
+	struct rig r;
+	const struct failure *f;
+
+	rig_ready(&r, &config, true);
+	rig_lease(&r, 0, 10);
+	rig_begin(&r, 0, 1);
+	rig_end(&r, 0, FAILURE_EXIT, 500);
+	cr_assert_neq(r.sync, 0);
+	cr_assert_eq(r.sync_segments, 1);
+	cr_assert_eq(last(&r)->seq, 1, "not on disk yet");
+	rig_synced(&r);
+	f = &last(&r)->outcomes.items[0].failed.items[0];
+	cr_assert_eq(f->segment, 1);
+	rig_ack(&r, 2);
+
+	/* A sync that fails takes nothing from the verdict, only its output. */
+	rig_begin(&r, 0, 1);
+	rig_end(&r, 0, FAILURE_EXIT, 500);
+	rig_until(&r, r.now + 2 * MSEC);
+	rig_step(&r, (struct worker_input){.kind = WORKER_SYNC_FAILED,
+					   .sync_failed = {r.sync, 28, BYTES_LIT("no space left")}});
+	rig_until(&r, r.now + 2 * MSEC);
+	f = &last(&r)->outcomes.items[0].failed.items[0];
+	cr_assert_eq(last(&r)->outcomes.items[0].failed.count, 1);
+	cr_assert_eq(f->kind, FAILURE_EXIT);
+	cr_assert_eq(f->segment, 0);
+	rig_fini(&r);
+}
+
+Test(reports, sum_cpu_time_and_name_the_largest_process)
+{
+	struct worker_config config = rig_config();
+	struct rig r;
+
+	rig_ready(&r, &config, true);
+	rig_lease(&r, 0, 10);
+	rig_begin(&r, 0, 3);
+	rig_end(&r, 0, 0, 500);
+	rig_begin(&r, 0, 2);
+	rig_end(&r, 0, 0, 500);
+	rig_synced(&r);
+	cr_assert_eq(last(&r)->outcomes.items[0].cpu_us, 3 * 512);
+	cr_assert_eq(last(&r)->outcomes.items[0].max_rss_bytes, 1000);
+	rig_ack(&r, 2);
+	rig_until(&r, r.now + 2 * MSEC);
+	rig_begin(&r, 0, 1);
+	rig_end(&r, 0, FAILURE_EXIT, 0);
+	rig_synced(&r);
+	rig_until(&r, r.now + 2 * MSEC);
+	cr_assert_eq(last(&r)->seq, 3);
+	cr_assert_eq(last(&r)->outcomes.count, 1);
+	cr_assert_eq(last(&r)->outcomes.items[0].cpu_us, 512, "of a failed one, too");
+	cr_assert_eq(last(&r)->outcomes.items[0].max_rss_bytes, 1000);
+	rig_fini(&r);
+}
+
 Test(reports, cut_a_long_why_between_two_characters)
 {
 	struct worker_config config = rig_config();

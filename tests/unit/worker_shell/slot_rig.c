@@ -232,12 +232,15 @@ static void take_batch(struct slot_rig *r, const struct slot_batch *b)
 			s->end = RIG_FAILED;
 			s->kind = f->kind;
 			s->code = f->code;
+			s->segment = f->segment;
 			CHECK(failure_is_own(f->kind) && f->why.size < sizeof s->why);
 			memcpy(s->why, f->why.data, f->why.size);
 		}
 	for (int i = 0; i < RUN_BUCKETS; i++)
 		r->run_counted += b->run_counts[i];
 	r->output_bytes += b->output_bytes;
+	r->cpu_us += b->cpu_us;
+	r->max_rss_bytes = b->max_rss_bytes > r->max_rss_bytes ? b->max_rss_bytes : r->max_rss_bytes;
 	if (!b->released)
 		return;
 	/* What was begun has ended, unless it was stopped. */

@@ -84,7 +84,7 @@ Test(slot, each_shard_of_a_lease_is_done_with_its_own_output)
 	cr_assert_str_eq(buf_text(&text), "value 5\n");
 }
 
-Test(slot, streams_are_kept_apart_and_a_failure_leaves_no_entry)
+Test(slot, streams_are_kept_apart_and_a_failure_keeps_what_it_wrote)
 {
 	rig_work_shell(&work, "echo out; echo err >&2; test $SHARDMILL_SHARD != 1");
 	rig_run(&rig, &work, 0, 3);
@@ -96,7 +96,30 @@ Test(slot, streams_are_kept_apart_and_a_failure_leaves_no_entry)
 	rig_output(&rig, 2, "err", &text);
 	cr_assert_str_eq(buf_text(&text), "err\n");
 	rig_output(&rig, 1, "out", &text);
-	cr_assert_str_eq(buf_text(&text), "");
+	cr_assert_str_eq(buf_text(&text), "out\n");
+	rig_output(&rig, 1, "err", &text);
+	cr_assert_str_eq(buf_text(&text), "err\n");
+	cr_assert_neq(rig.shards[1].segment, 0);
+}
+
+Test(slot, a_failure_that_wrote_nothing_names_no_segment)
+{
+	rig_work_shell(&work, "exit 3");
+	rig_run(&rig, &work, 0, 1);
+	cr_assert_eq(rig.shards[0].end, RIG_FAILED);
+	cr_assert_eq(rig.shards[0].segment, 0);
+}
+
+Test(slot, cpu_time_and_memory_are_told_also_of_a_failure)
+{
+	rig_work_shell(&work, "i=0; while test $i -lt 30000; do i=$((i+1)); done; exit $SHARDMILL_SHARD");
+	rig_run(&rig, &work, 0, 1);
+	cr_assert_gt(rig.cpu_us, 0);
+	cr_assert_gt(rig.max_rss_bytes, 64 * KIB);
+	rig.cpu_us = 0;
+	rig_run(&rig, &work, 1, 1);
+	cr_assert_eq(rig.failed, 1);
+	cr_assert_gt(rig.cpu_us, 0);
 }
 
 Test(slot, how_a_command_ended_is_told)

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""What a job took, how its phases ended, what its dead shards wrote; and that the API's own words about
+its answers are true."""
+import os
+import re
+import shutil
+
+from case import ROOT, ApiError, MillCase, main, until
+
+BURN = "i=0; while test $i -lt 20000; do i=$((i+1)); done; echo out{}; echo err{} >&2; "
+
+
+def fields(text):
+    """The names in quotes, as the table of routes has them."""
+    return set(re.findall(r'\\?"([a-z_]+)\\?"', text))
+
+
+class Usage(MillCase):
+    def setUp(self):
+        super().setUp()
+        self.mill.start_dispatcher()
+        self.worker = self.mill.start_worker()
+
+    def shards(self, script, **more):
+        return self.mill.submit(command=dict({"argv": ["sh", "-c", BURN + script], "array": "0-3"}, **more))
+
+    def expect_output_error(self, status, job, query):
+        with self.assertRaises(ApiError) as raised:
+            self.mill.output(job, query)
+        self.assertEqual(raised.exception.status, status)
+        return raised.exception.body["error"]["message"]
+
+    def test_cpu_and_memory_are_told_also_after_a_restart(self):
+        job = self.shards("true")
+        ended = self.mill.wait(job)
+        self.assertGreater(ended["cpu_seconds"], 0)
+        self.assertLess(ended["cpu_seconds"], ended["run_seconds"] * 4 + 1)
+        self.assertGreater(ended["max_rss_bytes"], 100000)
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher()
+        again = self.mill.job(job)
+        for name in ("cpu_seconds", "max_rss_bytes", "phases"):
+            self.assertEqual(again[name], ended[name])
+
+    def test_all_phases_are_told_when_the_job_has_ended(self):
+        definition = ("version: 1\nname: two\nshard: {count: 4}\nrun: {exec: [sh, -c, 'echo x']}\n"
+                      "gather: {exec: [sh, -c, 'cat; %s'], fanin: 2}\nretry: {attempts: 1}\n")
+        for end, state in (("true", "succeeded"), ("echo why >&2; exit 3", "failed")):
+            job = self.mill.submit(definition % end)
+            self.assertEqual(self.mill.wait(job)["state"], state)
+            until(lambda: self.mill.api("GET", "/v1/status")["jobs"].get("ended", 0) == 0)
+            phases = self.mill.job(job)["phases"]
+            self.assertEqual([p["name"] for p in phases], ["shards"] + ["gather"] * (len(phases) - 1))
+            if state == "succeeded":
+                self.assertEqual([(p["shards"], p["done"]) for p in phases], [(4, 4), (2, 2), (1, 1)])
+                continue
+            self.assertEqual([p["shards"] for p in phases], [4, 2])
+            self.assertGreaterEqual(phases[1]["dead"], 1)
+            self.assertEqual(phases[1]["done"] + phases[1]["dead"] + phases[1]["dropped"], 2)
+            dead = self.mill.api("GET", "/v1/jobs/%d/shards?phase=1" % job)["shards"][0]["first"]
+            self.assertEqual(self.mill.output(job, "?phase=1&shard=%d&stream=err" % dead), b"why\n")
+
+    def test_what_dead_shards_wrote(self):
+        job = self.shards("exit {}", attempts=2, tolerate=4)
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        for n in range(4):
+            self.assertEqual(self.mill.output(job, "?shard=%d" % n), b"out%d\n" % n)
+            self.assertEqual(self.mill.output(job, "?shard=%d&stream=err" % n), b"err%d\n" % n)
+        self.assertEqual(self.mill.output(job), b"out0\n", "of all shards only the winners'")
+        silent = self.mill.submit(command={"argv": ["sh", "-c", "exit 1"], "attempts": 1})
+        self.mill.wait(silent)
+        self.assertEqual(self.mill.output(silent, "?shard=0&stream=err"), b"")
+
+    def test_of_a_live_job_what_has_ended_can_be_read(self):
+        job = self.shards("test {} -lt 2 && exit {}; exec sleep 600", attempts=1, tolerate=4)
+        until(lambda: self.mill.job(job)["phases"][0]["dead"] == 1 and self.mill.job(job)["phases"][0]["done"] == 1)
+
+        def err(n):
+            try:
+                return self.mill.output(job, "?shard=%d&stream=err" % n)
+            except ApiError as e:
+                self.assertEqual(e.status, 409)
+                return None  # history is a moment behind
+        until(lambda: err(1) == b"err1\n" and err(0) == b"err0\n")
+        self.assertIn("has not ended", self.expect_output_error(409, job, "?shard=3"))
+        self.mill.api("POST", "/v1/jobs/%d/cancel" % job, {})
+
+    def test_an_output_whose_disk_is_gone_is_told_as_lost(self):
+        job = self.shards("exit {}", attempts=1, tolerate=4)
+        self.mill.wait(job)
+        self.assertEqual(self.mill.output(job, "?shard=0"), b"out0\n")
+        shutil.rmtree(os.path.join(self.mill.state, "output"))
+        for n in range(2):
+            self.assertIn("lost", self.expect_output_error(404, job, "?shard=%d" % n))
+
+    def test_answers_have_the_fields_that_the_table_of_routes_says(self):
+        with open(os.path.join(ROOT, "dispatcher", "api", "routes.def")) as f:
+            table = f.read()
+        routes = dict(re.findall(r'ROUTE\((\w+), ((?:"(?:\\.|[^"\\])*"[,\s]*)+)\)', table))
+        job_words = table[table.index("A job: {"):table.index("}; \"queue\" is")]
+        job = self.shards("exit {}", attempts=1, tolerate=4)
+        live = self.mill.submit(command={"argv": ["sleep", "600"], "cpus": 1})
+        until(lambda: self.mill.job(live)["word"] == "running")
+        self.mill.wait(job)
+
+        def names(value):
+            if isinstance(value, list):
+                return set().union(*map(names, value), set())
+            if isinstance(value, dict):
+                return set(value).union(*map(names, value.values()))
+            return set()
+
+        def documented(route):
+            return fields(routes[route].split('"', 4)[4])
+
+        for of in (job, live):
+            self.assertEqual(names(self.mill.job(of)), fields(job_words))
+        for route, path in (("demand", "/v1/demand"), ("workers", "/v1/workers"),
+                            ("shards", "/v1/jobs/%d/shards" % job)):
+            self.assertEqual(names(self.mill.api("GET", path)), documented(route), route)
+        self.mill.api("POST", "/v1/jobs/%d/cancel" % live, {})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+/* History as older builds wrote it is read, and brought to this format. */
+#include <criterion/criterion.h>
+#include <sqlite3.h>
+#include <stdio.h>
+
+#include "jobs/kinds.h"
+#include "tests/unit/store/history_kit.h"
+
+/* Format 1, as it was made. */
+static const char tables_1[] =
+    /* One row a fact: format, cluster, lsn (the last record that is in here), first_lsn (of the
+     * records that it was built from: what was before, it never saw). */
+    "CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    "CREATE TABLE job_states(state INTEGER PRIMARY KEY, name TEXT NOT NULL);"
+    "CREATE TABLE failure_kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL);"
+    "CREATE TABLE starts(epoch INTEGER PRIMARY KEY, wall_us INTEGER);"
+    /* text is NULL when only a job names the version. */
+    "CREATE TABLE definitions(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, name TEXT, text TEXT);"
+    "CREATE TABLE workers(id INTEGER PRIMARY KEY, worker BLOB NOT NULL UNIQUE);"
+    "CREATE TABLE events(event BLOB NOT NULL UNIQUE, wall_us INTEGER, json TEXT);"
+    /* carried: known from a slice, so that what came before it is not in here. */
+    "CREATE TABLE jobs(id INTEGER PRIMARY KEY, name TEXT, definition INTEGER, state INTEGER NOT NULL,"
+    " paused INTEGER NOT NULL DEFAULT 0, why TEXT, priority INTEGER, depth INTEGER, event BLOB,"
+    " due_us INTEGER, accepted_us INTEGER, started_us INTEGER, ended_us INTEGER, phase INTEGER DEFAULT 0,"
+    " shards INTEGER, done INTEGER, dead INTEGER, dropped INTEGER, retries INTEGER, run_us INTEGER,"
+    " output_bytes INTEGER, carried INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX jobs_by_state ON jobs(state, id);"
+    /* Phases behind the first, whose N is in the job's row. */
+    "CREATE TABLE phases(job INTEGER, phase INTEGER, shards INTEGER, PRIMARY KEY(job, phase)) WITHOUT ROWID;"
+    /* Who made the output of shards first..first+count-1. */
+    "CREATE TABLE ranges(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL,"
+    " worker INTEGER NOT NULL, epoch INTEGER NOT NULL, lease INTEGER NOT NULL, segment INTEGER NOT NULL,"
+    " wall_us INTEGER, PRIMARY KEY(job, phase, first)) WITHOUT ROWID;"
+    /* Dead shards. */
+    "CREATE TABLE failures(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL, code INTEGER NOT NULL, why TEXT, wall_us INTEGER,"
+    " PRIMARY KEY(job, phase, first)) WITHOUT ROWID;";
+
+static const char views_1[] =
+    "CREATE VIEW job_list AS SELECT j.id AS job, j.name, s.name AS state, j.why, j.shards, j.done, j.dead,"
+    " j.retries, datetime(j.accepted_us / 1000000, 'unixepoch') AS accepted,"
+    " datetime(nullif(j.started_us, 0) / 1000000, 'unixepoch') AS started,"
+    " datetime(j.ended_us / 1000000, 'unixepoch') AS ended,"
+    " (j.ended_us - j.accepted_us) / 1e6 AS seconds, j.run_us / 1e6 AS run_seconds, j.output_bytes,"
+    " lower(hex(d.sha256)) AS definition, lower(hex(j.event)) AS event"
+    " FROM jobs j JOIN job_states s USING(state) LEFT JOIN definitions d ON d.id = j.definition;"
+    "CREATE VIEW done_ranges AS SELECT r.job, r.phase, r.first, r.first + r.count - 1 AS last, r.count,"
+    " lower(hex(w.worker)) AS worker, r.epoch, r.lease, r.segment,"
+    " datetime(r.wall_us / 1000000, 'unixepoch') AS time"
+    " FROM ranges r JOIN workers w ON w.id = r.worker;"
+    "CREATE VIEW dead_shards AS SELECT f.job, f.phase, f.first, f.first + f.count - 1 AS last, f.count,"
+    " k.name AS kind, f.code, f.why, datetime(f.wall_us / 1000000, 'unixepoch') AS time"
+    " FROM failures f LEFT JOIN failure_kinds k USING(kind);";
+
+/* What format 2 had more. */
+static const char tables_2[] = "ALTER TABLE jobs ADD COLUMN shards_phase INTEGER NOT NULL DEFAULT 0;";
+static const char rows_1[] =
+    "INSERT INTO definitions VALUES(1, x'abcd', 'two', 'version: 1');"
+    "INSERT INTO workers VALUES(1, x'00000000000000770000000000000001');"
+    "INSERT INTO jobs(id, name, definition, state, phase, ended_us, shards, done, dead, run_us, carried)"
+    " VALUES(1, 'two', 1, 4, 1, 99, 4, 4, 0, 77, 0);"
+    "INSERT INTO phases VALUES(1, 1, 3);"
+    "INSERT INTO ranges VALUES(1, 1, 0, 2, 1, 3, 9, 1, 50);"
+    "INSERT INTO failures VALUES(1, 1, 2, 1, 1, 3, 'no', 51);";
+
+static struct history_kit k;
+
+static void run(sqlite3 *db, const char *script)
+{
+	cr_assert_eq(sqlite3_exec(db, script, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+}
+
+static void make_old(int format)
+{
+	char meta[400];
+	sqlite3 *db;
+
+	cr_assert_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+	run(db, tables_1);
+	run(db, views_1);
+	if (format == 2)
+		run(db, tables_2);
+	run(db, rows_1);
+	snprintf(meta, sizeof meta,
+		 "INSERT INTO meta VALUES('format', %d), ('cluster', '%016llx%016llx'), ('lsn', 0), "
+		 "('first_lsn', 1);"
+		 "PRAGMA user_version = %d;",
+		 format, (unsigned long long)k.kit.options.cluster_hi,
+		 (unsigned long long)k.kit.options.cluster_lo, format);
+	run(db, meta);
+	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+static int keep(void *arg, const struct history_failure *f)
+{
+	*(struct history_failure *)arg = *f;
+	return 0;
+}
+
+static void convert(int format)
+{
+	struct history_failure f = {.segment = 9};
+	struct history_job j;
+
+	history_kit_begin(&k);
+	make_old(format);
+	for (int round = 0; round < 2; round++) {
+		history_kit_open(&k);
+		cr_assert_eq(history_job(k.reader, 1, &k.arena, &j, NULL), 0);
+		cr_assert_eq(j.run_us, 77);
+		cr_assert_eq(j.cpu_us, 0);
+		cr_assert_eq(j.shards_phase, 0);
+		cr_assert_eq(j.later.count, 1);
+		cr_assert_eq(j.later.items[0].shards, 3);
+		cr_assert_eq(j.later.items[0].done, 2);
+		cr_assert_eq(j.later.items[0].dead, 1);
+		cr_assert_eq(history_failures(k.reader, 1, 1, 0, 1, &k.arena, keep, &f, NULL), 0);
+		cr_assert_eq(f.shards.first, 2);
+		cr_assert_eq(f.segment, 0);
+		history_kit_close(&k);
+	}
+	history_kit_end(&k);
+}
+
+Test(history_formats, older_ones_are_converted_and_go_on)
+{
+	convert(1);
+	convert(2);
+}
+
+Test(history_formats, a_newer_one_is_refused)
+{
+	sqlite3 *db;
+
+	history_kit_begin(&k);
+	make_old(1);
+	cr_assert_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+	run(db, "PRAGMA user_version = 99;");
+	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+	cr_assert_eq(history_kit_try(&k), ERR_VERSION);
+	history_kit_end(&k);
+}
