@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/human.h"
+#include "cli/selector.h"
 
 struct change_options {
 	const struct change *change;
@@ -25,22 +26,18 @@ static void print_job(const struct cli *cli, json_t *job)
 	cli_print(&out);
 }
 
-static int change_job(struct cli *cli, const struct change *change, const char *text, const char *why,
-		      struct error *reterr)
+static int change_job(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)
 {
+	const struct change_options *o = options;
 	char suffix[32], path[CLI_PATH_BYTES_MAX];
 	json_t *body = json_object();
 	struct client_answer answer;
-	uint64_t job;
-	int r = cli_job_id(cli, text, &job, reterr);
+	int r;
 
-	if (r != 0) {
-		json_decref(body);
-		return r;
-	}
-	snprintf(suffix, sizeof(suffix), "/%s", change->verb);
+	(void)nth;
+	snprintf(suffix, sizeof(suffix), "/%s", o->change->verb);
 	cli_job_path(job, suffix, path, sizeof(path));
-	if (why != NULL && json_object_set_new(body, "why", json_string(why)) != 0) {
+	if (o->why != NULL && json_object_set_new(body, "why", json_string(o->why)) != 0) {
 		json_decref(body);
 		error_set(reterr, ERR_INVALID, "expected UTF-8");
 		return error_where(reterr, "--why");
@@ -56,25 +53,12 @@ static int change_job(struct cli *cli, const struct change *change, const char *
 	return 0;
 }
 
-/* A job that refuses does not keep the others from it; the first error's exit code counts. */
 static int change_all(struct cli *cli, void *options, struct error *reterr)
 {
-	const struct change_options *o = options;
-	int code = CLI_EXIT_FINE;
+	static const struct each_job each = {
+	    .expected = "expected jobs", .live_only = true, .work = change_job};
 
-	if (cli_expect_arguments(cli, 1, INT32_MAX, "expected jobs", reterr) != 0)
-		return ERR_INVALID;
-	for (int i = 0; i < cli->argc; i++) {
-		struct error e = {0};
-		int r = change_job(cli, o->change, cli->argv[i], o->why, &e);
-		int told = r != 0 ? cli_tell_error(cli, &e) : 0;
-
-		if (code == CLI_EXIT_FINE)
-			code = told;
-		if (r == ERR_CLOSED)
-			break;
-	}
-	return code;
+	return each_job(cli, &each, options, reterr);
 }
 
 int change_jobs(const struct change *change, int argc, char **argv)

@@ -139,35 +139,6 @@ int cli_expect_arguments(const struct cli *cli, int min, int max, const char *wh
 
 /* ---- jobs ---- */
 
-static int newest_job(struct cli *cli, uint64_t *ret, struct error *reterr)
-{
-	struct client_answer answer;
-	int r = client_get(&cli->client, "/v1/jobs?limit=1", &answer, reterr);
-
-	if (r != 0)
-		return r;
-	*ret = cli_number(json_array_get(json_object_get(answer.json, "jobs"), 0), "id");
-	client_answer_fini(&answer);
-	if (*ret == 0)
-		return error_set(reterr, ERR_NOT_FOUND, "there is no job yet");
-	return 0;
-}
-
-int cli_job_id(struct cli *cli, const char *text, uint64_t *ret, struct error *reterr)
-{
-	char found[80];
-	char *end;
-
-	if (strcmp(text, "last") == 0)
-		return newest_job(cli, ret, reterr);
-	errno = 0;
-	*ret = strtoull(text, &end, 10);
-	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *ret > 0)
-		return 0;
-	return error_set(reterr, ERR_INVALID, "expected a job's number, or last, found %s",
-			 text_quote(found, sizeof(found), bytes_of(text)));
-}
-
 const char *cli_job_path(uint64_t job, const char *suffix, char *buf, size_t size)
 {
 	snprintf(buf, size, "/v1/jobs/%" PRIu64 "%s", job, suffix);

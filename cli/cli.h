@@ -39,8 +39,6 @@ int cli_tell_error(const struct cli *cli, const struct error *e);
 int cli_expect_arguments(const struct cli *cli, int min, int max, const char *what,
 			 struct error *reterr) MUST_CHECK;
 
-/* A job's number, or `last`, the newest. */
-int cli_job_id(struct cli *cli, const char *text, uint64_t *ret, struct error *reterr) MUST_CHECK;
 /* "/v1/jobs/12" and suffix; returns buf. */
 const char *cli_job_path(uint64_t job, const char *suffix, char *buf, size_t size);
 #define CLI_PATH_BYTES_MAX 128u

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "cli/cli.h"
+#include "cli/selector.h"
 
 static const struct verb {
 	const char *name;
@@ -54,10 +54,10 @@ static void write_verbs(struct buf *out)
 		else
 			buf_printf(out, "  %-11s %s\n", verbs[i].name, verbs[i].doc);
 	}
-	buf_printf(out,
-		   "\nJOB is a job's number, or `last`. `shardmill VERB --help` tells all about a verb.\n\n"
-		   "Exit codes: 0 fine, 1 the job failed, 2 wrong usage, 3 the job was cancelled,\n"
-		   "4 no dispatcher answers, 5 the dispatcher or the system said no, 124 time is over.");
+	buf_printf(out, "\n" SELECTOR_HELP "\n"
+			"`shardmill VERB --help` tells all about a verb.\n\n"
+			"Exit codes: 0 fine, 1 the job failed, 2 wrong usage, 3 the job was cancelled,\n"
+			"4 no dispatcher answers, 5 the dispatcher or the system said no, 124 time is over.");
 }
 
 static int print_help(void)

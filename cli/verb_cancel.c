@@ -1,12 +1,12 @@
 #include "cli/change.h"
-#include "cli/cli.h"
+#include "cli/selector.h"
 
 int verb_cancel(int argc, char **argv)
 {
 	static const struct change change = {
 	    .verb = "cancel",
 	    .summary = "end jobs now",
-	    .details = "What runs is killed; what it has written so far is not a result.",
+	    .details = "What runs is killed; what it has written so far is not a result.\n\n" SELECTOR_HELP,
 	    .has_why = true,
 	};
 

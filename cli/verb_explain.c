@@ -2,6 +2,7 @@
 
 #include "cli/cli.h"
 #include "cli/human.h"
+#include "cli/selector.h"
 
 /* One paragraph: each sentence with a capital letter and a full stop. */
 static void add_paragraph(struct buf *out, json_t *sentences)
@@ -22,23 +23,20 @@ static void add_paragraph(struct buf *out, json_t *sentences)
 	buf_printf(out, "\n");
 }
 
-static int explain_job(struct cli *cli, const char *text, bool first, struct error *reterr)
+static int explain_job(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)
 {
 	char path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer;
 	struct buf out = {0};
-	uint64_t job;
-	int r = cli_job_id(cli, text, &job, reterr);
+	int r = client_get(&cli->client, cli_job_path(job, "/explain", path, sizeof(path)), &answer, reterr);
 
-	if (r == 0)
-		r = client_get(&cli->client, cli_job_path(job, "/explain", path, sizeof(path)), &answer,
-			       reterr);
+	(void)options;
 	if (r != 0)
 		return r;
 	if (cli->json) {
 		cli_print_json(cli, &answer);
 	} else {
-		if (!first)
+		if (nth > 0)
 			buf_printf(&out, "\n");
 		add_paragraph(&out, json_object_get(answer.json, "sentences"));
 		cli_print(&out);
@@ -49,12 +47,9 @@ static int explain_job(struct cli *cli, const char *text, bool first, struct err
 
 static int explain_all(struct cli *cli, void *options, struct error *reterr)
 {
-	int r = cli_expect_arguments(cli, 1, INT32_MAX, "expected jobs to explain", reterr);
+	static const struct each_job each = {.expected = "expected jobs to explain", .work = explain_job};
 
-	(void)options;
-	for (int i = 0; r == 0 && i < cli->argc; i++)
-		r = explain_job(cli, cli->argv[i], i == 0, reterr);
-	return r;
+	return each_job(cli, &each, options, reterr);
 }
 
 int verb_explain(int argc, char **argv)
@@ -63,6 +58,7 @@ int verb_explain(int argc, char **argv)
 	    .program = "shardmill explain",
 	    .synopsis = "[OPTION]... JOB...",
 	    .summary = "say why a job does not run, or is not done",
+	    .details = SELECTOR_HELP,
 	};
 
 	return cli_run(&spec, argc, argv, explain_all, NULL);

@@ -4,15 +4,8 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/human.h"
+#include "cli/job_list.h"
 #include "cli/table.h"
-
-#define PAGE_JOBS 1000u /* the API's most */
-
-struct jobs_options {
-	const char *state;
-	const char *name;
-	uint64_t limit;
-};
 
 static const struct table_column columns[] = {
     {"JOB", TABLE_RIGHT, false},     {"NAME", TABLE_LEFT, true},     {"STATE", TABLE_LEFT, false},
@@ -46,49 +39,6 @@ static void add_row(struct table *t, json_t *job, usec_t now_us)
 	table_add_text(t, STYLE_NONE, cli_text(job, "why"));
 }
 
-/* Pages until there are enough; *ret_jobs is a new list. */
-static int collect(struct cli *cli, const struct jobs_options *o, json_t **ret_jobs, json_t **ret_next,
-		   struct error *reterr)
-{
-	json_t *jobs = json_array(), *next = json_null();
-	int r;
-
-	do {
-		uint64_t left = o->limit - json_array_size(jobs);
-		struct client_answer answer;
-		struct buf path = {0};
-
-		buf_printf(&path, "/v1/jobs?limit=%" PRIu64, left < PAGE_JOBS ? left : PAGE_JOBS);
-		if (o->state != NULL) {
-			buf_printf(&path, "&state=");
-			client_escape(&path, o->state);
-		}
-		if (o->name != NULL) {
-			buf_printf(&path, "&name=");
-			client_escape(&path, o->name);
-		}
-		if (json_is_integer(next)) {
-			buf_printf(&path, "&cursor=%" JSON_INTEGER_FORMAT, json_integer_value(next));
-		} else if (json_is_string(next)) {
-			buf_printf(&path, "&cursor=");
-			client_escape(&path, json_string_value(next));
-		}
-		r = client_get(&cli->client, buf_text(&path), &answer, reterr);
-		buf_fini(&path);
-		if (r != 0)
-			break;
-		json_array_extend(jobs, json_object_get(answer.json, "jobs"));
-		json_decref(next);
-		next = json_incref(json_object_get(answer.json, "next"));
-		if (next == NULL)
-			next = json_null();
-		client_answer_fini(&answer);
-	} while (!json_is_null(next) && json_array_size(jobs) < o->limit);
-	*ret_jobs = jobs;
-	*ret_next = next;
-	return r;
-}
-
 static void print_table(const struct cli *cli, json_t *jobs, bool more)
 {
 	usec_t now_us = clock_wall_us();
@@ -111,7 +61,7 @@ static void print_table(const struct cli *cli, json_t *jobs, bool more)
 
 static int list_jobs(struct cli *cli, void *options, struct error *reterr)
 {
-	const struct jobs_options *o = options;
+	const struct job_query *o = options;
 	json_t *jobs, *next;
 	int r = cli_expect_arguments(cli, 0, 0, "expected no argument", reterr);
 
@@ -119,23 +69,25 @@ static int list_jobs(struct cli *cli, void *options, struct error *reterr)
 		return r;
 	if (o->limit == 0)
 		return error_set(reterr, ERR_INVALID, "--limit must be at least 1");
-	r = collect(cli, o, &jobs, &next, reterr);
-	if (r == 0 && cli->json) {
+	r = job_list_read(cli, o, &jobs, &next, reterr);
+	if (r != 0)
+		return r;
+	if (cli->json) {
 		json_t *value = json_pack("{s:O,s:O}", "jobs", jobs, "next", next);
 
 		cli_print_json_value(cli, value);
 		json_decref(value);
-	} else if (r == 0) {
+	} else {
 		print_table(cli, jobs, !json_is_null(next));
 	}
 	json_decref(jobs);
 	json_decref(next);
-	return r;
+	return 0;
 }
 
 int verb_jobs(int argc, char **argv)
 {
-	struct jobs_options o = {.limit = 20};
+	struct job_query o = {.limit = 20};
 	const struct options_extra extras[] = {
 	    {0, "state", "STATE",
 	     "Only jobs of this state or word: held, active, planning, queued, running, gathering, "

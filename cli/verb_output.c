@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "cli/cli.h"
+#include "cli/selector.h"
 
 struct output_options {
 	const char *shard; /* NULL: all */
@@ -84,7 +84,7 @@ static int get_output(struct cli *cli, void *options, struct error *reterr)
 	int r = cli_expect_arguments(cli, 1, 1, "expected one job", reterr);
 
 	if (r == 0)
-		r = cli_job_id(cli, cli->argv[0], &job, reterr);
+		r = select_job(cli, cli->argv[0], &job, reterr);
 	if (r != 0)
 		return r;
 	buf_printf(&path, "%s", cli_job_path(job, "/output", job_path, sizeof(job_path)));

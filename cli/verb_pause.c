@@ -1,12 +1,12 @@
 #include "cli/change.h"
-#include "cli/cli.h"
+#include "cli/selector.h"
 
 int verb_pause(int argc, char **argv)
 {
 	static const struct change change = {
 	    .verb = "pause",
 	    .summary = "lease no more shards of jobs",
-	    .details = "What runs goes on to its end. `shardmill resume` undoes it.",
+	    .details = "What runs goes on to its end. `shardmill resume` undoes it.\n\n" SELECTOR_HELP,
 	    .has_why = true,
 	};
 

@@ -1,12 +1,12 @@
 #include "cli/change.h"
-#include "cli/cli.h"
+#include "cli/selector.h"
 
 int verb_resume(int argc, char **argv)
 {
 	static const struct change change = {
 	    .verb = "resume",
 	    .summary = "let paused jobs go on",
-	    .details = NULL,
+	    .details = SELECTOR_HELP,
 	    .has_why = false,
 	};
 

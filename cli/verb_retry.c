@@ -1,12 +1,12 @@
 #include "cli/change.h"
-#include "cli/cli.h"
+#include "cli/selector.h"
 
 int verb_retry(int argc, char **argv)
 {
 	static const struct change change = {
 	    .verb = "retry",
 	    .summary = "let the dead shards of jobs run again",
-	    .details = "Only of a job that has not ended.",
+	    .details = "Only of a job that has not ended.\n\n" SELECTOR_HELP,
 	    .has_why = false,
 	};
 

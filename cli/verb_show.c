@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/human.h"
 #include "cli/progress.h"
+#include "cli/selector.h"
 #include "cli/table.h"
 
 #define BAR_COLUMNS 24u
@@ -208,23 +209,20 @@ static void add_all_dead(struct cli *cli, struct buf *out, json_t *job, uint64_t
 			add_dead(cli, out, cli_number(job, "id"), i, limit);
 }
 
-static int show_job(struct cli *cli, const struct show_options *o, const char *text, bool first,
-		    struct error *reterr)
+static int show_job(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)
 {
+	const struct show_options *o = options;
 	char path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer;
 	struct buf out = {0};
-	uint64_t job;
-	int r = cli_job_id(cli, text, &job, reterr);
+	int r = client_get(&cli->client, cli_job_path(job, "", path, sizeof(path)), &answer, reterr);
 
-	if (r == 0)
-		r = client_get(&cli->client, cli_job_path(job, "", path, sizeof(path)), &answer, reterr);
 	if (r != 0)
 		return r;
 	if (cli->json) {
 		cli_print_json(cli, &answer);
 	} else {
-		if (!first)
+		if (nth > 0)
 			buf_printf(&out, "\n");
 		add_job(cli, &out, answer.json);
 		add_all_dead(cli, &out, answer.json, o->dead);
@@ -236,14 +234,12 @@ static int show_job(struct cli *cli, const struct show_options *o, const char *t
 
 static int show_all(struct cli *cli, void *options, struct error *reterr)
 {
+	static const struct each_job each = {.expected = "expected jobs to show", .work = show_job};
 	const struct show_options *o = options;
-	int r = cli_expect_arguments(cli, 1, INT32_MAX, "expected jobs to show", reterr);
 
-	if (r == 0 && o->dead > 1000)
-		r = error_set(reterr, ERR_INVALID, "--dead must be at most 1000");
-	for (int i = 0; r == 0 && i < cli->argc; i++)
-		r = show_job(cli, o, cli->argv[i], i == 0, reterr);
-	return r;
+	if (o->dead > 1000)
+		return error_set(reterr, ERR_INVALID, "--dead must be at most 1000");
+	return each_job(cli, &each, options, reterr);
 }
 
 int verb_show(int argc, char **argv)
@@ -256,6 +252,7 @@ int verb_show(int argc, char **argv)
 	    .program = "shardmill show",
 	    .synopsis = "[OPTION]... JOB...",
 	    .summary = "tell all about a job",
+	    .details = SELECTOR_HELP,
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};

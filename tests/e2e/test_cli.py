@@ -163,7 +163,7 @@ class Submit(CliCase):
                 (["submit", "--gather=a | b", "--", "true"], "this takes a shell"),
                 (["submit", "--array=9-1", "--", "true"], "the first is behind the last"),
                 (["sumbit"], "did you mean submit?"),
-                (["show", "nine"], "expected a job's number, or last"),
+                (["show", "nine"], "there is no job named \"nine\""),
                 (["show", "last"], "there is no job yet"),
                 (["show", "99"], "there is no job 99; none has been accepted yet"),
                 (["wait"], "expected jobs"),
@@ -403,6 +403,49 @@ class Look(CliCase):
             self.assertIn("Usage: shardmill " + verb, self.run_cli("help", verb)[0])
             self.assertIn(".TH", self.run_cli(verb, "--man")[0])
         self.assertIn("Usage: shardmill-worker", self.run_cli("worker", "--help")[0])
+
+
+class Select(CliCase):
+    def test_jobs_are_meant_by_number_range_name_and_state(self):
+        self.mill.start_dispatcher()
+        for name in ("fastq-qc", "other", "fastq-qc", "failed", "seven"):
+            self.submit("--name", name, "--", "true")
+        self.run_cli("cancel", "2")
+
+        def shown(*selectors, code=0):
+            out, err = self.run_cli("show", *selectors, code=code)
+            return [int(n) for n in re.findall(r"^job (\d+) ", out, re.M)], err
+
+        for selectors, ids in (
+                (["3"], [3]), (["last"], [5]), (["2-4"], [2, 3, 4]), (["4-99"], [4, 5]), (["all"], [1, 2, 3, 4, 5]),
+                (["live"], [1, 3, 4, 5]), (["ended"], [2]), (["cancelled"], [2]), (["queued"], [1, 3, 4, 5]),
+                (["fastq-qc"], [3]), (["name:failed"], [4]), (["failed"], []), (["5", "1-2", "other"], [5, 1, 2, 2])):
+            self.assertEqual(shown(*selectors)[0], ids, selectors)
+        self.assertIn("no job is failed\n", shown("failed")[1])
+        for selector, parts in (
+                ("fastq-cq", ["there is no job named \"fastq-cq\"", "did you mean fastq-qc?"]),
+                ("runing", ["did you mean running?"]),
+                ("zzzzzzzzz", ["`shardmill jobs` lists them"]),
+                ("70-80", ["there is no job from 70 to 80"]),
+                ("7-3", ["write 3-7"])):
+            err = shown(selector, code=2)[1]
+            for part in parts:
+                self.assertIn(part, err)
+        self.assertIn("expected one job, found 4 that are", self.run_cli("output", "live", code=2)[1])
+        # a set is what the verb can still be done to; what is named one by one is not overlooked
+        out, err = self.run_cli("pause", "1-2")
+        self.assertEqual((out.split()[:2], err), (["job", "1"], ""))
+        self.assertIn("has been cancelled already", self.run_cli("pause", "other", code=2)[1])
+        self.assertEqual(len(self.run_cli("cancel", "all")[0].splitlines()), 4)
+        self.assertEqual(self.run_cli("cancel", "all"), ("", "shardmill cancel: no job is live\n"))
+        self.run_cli("wait", "all", code=3)
+
+    def test_a_range_of_more_than_a_page(self):
+        self.mill.start_dispatcher()
+        for _ in range(1, 1106):
+            self.mill.api("POST", "/v1/jobs", {"command": {"argv": ["true"]}})
+        out, _ = self.run_cli("--output=json", "show", "2-1104")
+        self.assertEqual([json.loads(line)["id"] for line in out.splitlines()], list(range(2, 1105)))
 
 
 class Change(CliCase):

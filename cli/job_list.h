@@ -1,0 +1,16 @@
+/* GET /v1/jobs, page by page. */
+#pragma once
+
+#include "cli/cli.h"
+
+struct job_query {
+	const char *state; /* "running,failed"; NULL: any */
+	const char *name;  /* NULL: any */
+	uint64_t before;   /* only ids below; 0: all */
+	uint64_t limit;
+};
+
+/* The newest first. *ret_jobs is a new list; *ret_next (may be NULL) a new value: null when that was all.
+ * Both are set on success only. */
+int job_list_read(struct cli *cli, const struct job_query *q, json_t **ret_jobs, json_t **ret_next,
+		  struct error *reterr) MUST_CHECK;

@@ -1,0 +1,298 @@
+#include "cli/selector.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "cli/job_list.h"
+
+#define NAMES_LOOK 1000u /* jobs whose names are looked at, to guess one */
+
+/* Words, and what they ask GET /v1/jobs for. */
+static const struct {
+	const char *word, *state;
+} words[] = {
+    {"all", ""},
+    {"live", "held,active"},
+    {"ended", "succeeded,failed,cancelled"},
+    {"held", "held"},
+    {"planning", "planning"},
+    {"queued", "queued"},
+    {"running", "running"},
+    {"gathering", "gathering"},
+    {"paused", "paused"},
+    {"succeeded", "succeeded"},
+    {"failed", "failed"},
+    {"cancelled", "cancelled"},
+};
+
+/* ---- reading ---- */
+
+/* Digits at *at; moves behind them. */
+static bool take_number(const char **at, uint64_t *ret)
+{
+	char *end;
+
+	if (**at < '0' || **at > '9')
+		return false;
+	errno = 0;
+	*ret = strtoull(*at, &end, 10);
+	*at = end;
+	return errno == 0 && *ret > 0 && *ret <= INT64_MAX;
+}
+
+/* A number or a range; false: something else. */
+static bool parse_numbers(const char *text, struct selector *ret)
+{
+	const char *at = text;
+
+	ret->kind = SELECT_NUMBER;
+	if (!take_number(&at, &ret->first))
+		return false;
+	ret->last = ret->first;
+	if (*at == '\0')
+		return true;
+	ret->kind = SELECT_RANGE;
+	return *at++ == '-' && take_number(&at, &ret->last) && *at == '\0';
+}
+
+int selector_parse(const char *text, struct selector *ret, struct error *reterr)
+{
+	struct selector s = {.kind = SELECT_NAME, .text = text};
+	bool digit = text[0] >= '0' && text[0] <= '9';
+	char found[80];
+
+	text_quote(found, sizeof(found), bytes_of(text));
+	if (digit && strspn(text, "0123456789-") == strlen(text)) {
+		if (!parse_numbers(text, &s)) {
+			error_set(reterr, ERR_INVALID, "expected a job's number, or a range as 3-7, found %s",
+				  found);
+			return error_help(reterr, "the first job is 1");
+		}
+		if (s.last < s.first) {
+			error_set(reterr, ERR_INVALID, "the first is behind the last in %s", found);
+			return error_help(reterr, "write %" PRIu64 "-%" PRIu64, s.last, s.first);
+		}
+	} else if (strcmp(text, "last") == 0) {
+		s.kind = SELECT_LAST;
+	} else if (strncmp(text, "name:", 5) == 0) {
+		s.text = text + 5;
+	}
+	for (size_t i = 0; s.kind == SELECT_NAME && s.text == text && i < ARRAY_LENGTH(words); i++)
+		if (strcmp(text, words[i].word) == 0)
+			s = (struct selector){.kind = SELECT_STATE, .text = words[i].state};
+	if (s.kind == SELECT_NAME && (s.text[0] == '\0' || !text_is_utf8(bytes_of(s.text)))) {
+		error_set(reterr, ERR_INVALID, "expected a job, found %s", found);
+		return error_help(reterr, "a number, a range as 3-7, last, a name, or a word as running");
+	}
+	*ret = s;
+	return 0;
+}
+
+/* ---- asking ---- */
+
+static void add(struct job_ids *ids, uint64_t job)
+{
+	if ((ids->count & (ids->count - 1)) == 0) /* 0, 1, 2, 4, … */
+		ids->items =
+		    check_realloc(ids->items, ids->count > 0 ? 2 * ids->count : 1, sizeof(*ids->items));
+	ids->items[ids->count++] = job;
+}
+
+static int select_last(struct cli *cli, struct job_ids *ids, struct error *reterr)
+{
+	const struct job_query q = {.limit = 1};
+	json_t *jobs;
+	int r = job_list_read(cli, &q, &jobs, NULL, reterr);
+
+	if (r != 0)
+		return r;
+	if (json_array_size(jobs) > 0)
+		add(ids, cli_number(json_array_get(jobs, 0), "id"));
+	else
+		r = error_set(reterr, ERR_NOT_FOUND, "there is no job yet");
+	json_decref(jobs);
+	return r;
+}
+
+static void guess_name(struct cli *cli, const char *name, struct error *reterr)
+{
+	const struct job_query q = {.limit = NAMES_LOOK};
+	const char *known[NAMES_LOOK + ARRAY_LENGTH(words) + 1], *nearest;
+	size_t count = 0, i;
+	json_t *jobs, *job;
+
+	error_help(reterr, "`shardmill jobs` lists them");
+	if (job_list_read(cli, &q, &jobs, NULL, NULL) != 0)
+		return;
+	json_array_foreach(jobs, i, job) known[count++] = cli_text(job, "name");
+	for (i = 0; i < ARRAY_LENGTH(words); i++)
+		known[count++] = words[i].word;
+	known[count++] = "last";
+	nearest = text_nearest(bytes_of(name), known, count);
+	if (nearest != NULL)
+		error_help(reterr, "did you mean %s?", nearest);
+	json_decref(jobs);
+}
+
+static int select_name(struct cli *cli, const char *name, struct job_ids *ids, struct error *reterr)
+{
+	const struct job_query q = {.name = name, .limit = 1};
+	char found[80];
+	json_t *jobs;
+	int r = job_list_read(cli, &q, &jobs, NULL, reterr);
+
+	if (r != 0)
+		return r;
+	if (json_array_size(jobs) > 0) {
+		add(ids, cli_number(json_array_get(jobs, 0), "id"));
+	} else {
+		r = error_set(reterr, ERR_NOT_FOUND, "there is no job named %s",
+			      text_quote(found, sizeof(found), bytes_of(name)));
+		guess_name(cli, name, reterr);
+	}
+	json_decref(jobs);
+	return r;
+}
+
+/* Both come newest first; *ret_newest is the newest of all that were there. */
+static int select_set(struct cli *cli, const struct selector *s, bool live_only, struct job_ids *ids,
+		      uint64_t *ret_newest, struct error *reterr)
+{
+	bool range = s->kind == SELECT_RANGE;
+	const char *state = range ? "" : s->text;
+	struct job_query q = {.limit = range ? 1000 : UINT64_MAX};
+	size_t before = ids->count;
+	json_t *jobs, *next = NULL;
+	int r = 0;
+
+	if (live_only && state[0] == '\0')
+		state = words[1].state;
+	q.state = state[0] != '\0' ? state : NULL;
+	q.before = range ? s->last + 1 : 0;
+	do {
+		size_t i;
+		json_t *job;
+
+		json_decref(next);
+		r = job_list_read(cli, &q, &jobs, &next, reterr);
+		if (r != 0)
+			return r;
+		json_array_foreach(jobs, i, job)
+		{
+			uint64_t id = cli_number(job, "id");
+
+			if (*ret_newest == 0)
+				*ret_newest = id;
+			if (!range || id >= s->first)
+				add(ids, id);
+			q.before = id;
+		}
+		json_decref(jobs);
+	} while (range && json_is_integer(next) && q.before > s->first);
+	json_decref(next);
+	for (size_t a = before, b = ids->count; a + 1 < b; a++, b--) {
+		uint64_t swap = ids->items[a];
+
+		ids->items[a] = ids->items[b - 1];
+		ids->items[b - 1] = swap;
+	}
+	return 0;
+}
+
+int select_jobs(struct cli *cli, const char *text, bool live_only, struct job_ids *ids, struct error *reterr)
+{
+	size_t before = ids->count;
+	struct selector s = {0};
+	uint64_t newest = 0;
+	int r = selector_parse(text, &s, reterr);
+
+	if (r != 0)
+		return r;
+	switch (s.kind) {
+	case SELECT_NUMBER:
+		add(ids, s.first);
+		return 0;
+	case SELECT_LAST:
+		return select_last(cli, ids, reterr);
+	case SELECT_NAME:
+		return select_name(cli, s.text, ids, reterr);
+	case SELECT_RANGE:
+	case SELECT_STATE:
+		break;
+	}
+	r = select_set(cli, &s, live_only, ids, &newest, reterr);
+	if (r != 0 || ids->count > before || s.kind != SELECT_RANGE)
+		return r;
+	error_set(reterr, ERR_NOT_FOUND, "there is no job%s from %" PRIu64 " to %" PRIu64,
+		  live_only ? " that has not ended" : "", s.first, s.last);
+	return error_help(reterr, "`shardmill jobs` lists them");
+}
+
+int select_job(struct cli *cli, const char *text, uint64_t *ret, struct error *reterr)
+{
+	struct job_ids ids = {0};
+	char found[80];
+	int r = select_jobs(cli, text, false, &ids, reterr);
+
+	if (r == 0 && ids.count != 1) {
+		r = error_set(reterr, ERR_INVALID, "expected one job, found %zu that are %s", ids.count,
+			      text_quote(found, sizeof(found), bytes_of(text)));
+		error_help(reterr, "a number, last or a name selects one");
+	}
+	if (r == 0)
+		*ret = ids.items[0];
+	free(ids.items);
+	return r;
+}
+
+/* ---- each ---- */
+
+static int work_all(struct cli *cli, const struct each_job *each, const struct job_ids *ids, void *options,
+		    struct error *reterr)
+{
+	int code = CLI_EXIT_FINE;
+
+	for (size_t i = 0; i < ids->count; i++) {
+		struct error e = {0};
+		int r = each->work(cli, ids->items[i], i, options, &e);
+		int told = r;
+
+		if (r < 0 && (each->stop_at_error || i + 1 == ids->count) && code == CLI_EXIT_FINE) {
+			if (reterr != NULL)
+				*reterr = e;
+			return r;
+		}
+		if (r < 0)
+			told = cli_tell_error(cli, &e);
+		if (code == CLI_EXIT_FINE || told == CLI_EXIT_JOB_FAILED)
+			code = told;
+		if (r == ERR_CLOSED || r == CLI_EXIT_TIMEOUT || r == CLI_EXIT_INTERRUPTED)
+			return told;
+	}
+	return code;
+}
+
+int each_job(struct cli *cli, const struct each_job *each, void *options, struct error *reterr)
+{
+	struct job_ids ids = {0};
+	int r = cli_expect_arguments(cli, 1, INT32_MAX, each->expected, reterr);
+
+	for (int i = 0; r == 0 && i < cli->argc; i++) {
+		size_t before = ids.count;
+
+		r = select_jobs(cli, cli->argv[i], each->live_only, &ids, reterr);
+		if (r == 0 && ids.count == before)
+			fprintf(stderr, "%s: no job is %s\n", cli->program,
+				strcmp(cli->argv[i], "all") != 0 ? cli->argv[i]
+				: each->live_only		 ? "live"
+								 : "there");
+	}
+	if (r == 0)
+		r = work_all(cli, each, &ids, options, reterr);
+	free(ids.items);
+	return r;
+}
