@@ -267,7 +267,7 @@ static void count_late(struct dispatcher_core *core, const struct outcome *o)
 		core->d.late += o->failed.items[i].count;
 }
 
-/* No token of an earlier epoch is known for sure; of this one all are. */
+/* No token of an earlier epoch is known for sure; of this one all are, but for those that were adopted. */
 static bool was_never_granted(const struct dispatcher_core *core, struct token t)
 {
 	return t.epoch > core->d.epoch || (t.epoch == core->d.epoch && t.lease > core->next_lease) ||
@@ -307,11 +307,10 @@ void outcome_take(struct dispatcher_core *core, struct session *s, const struct 
 		count_late(core, o);
 		return;
 	}
-	if (was_never_granted(core, o->token)) {
+	if (token_age_of(core, s->worker, o, &d.lease) == TOKEN_GONE && was_never_granted(core, o->token)) {
 		core->strange++;
 		return;
 	}
-	token_age_of(core, s->worker, o, &d.lease);
 	if (d.lease != NULL)
 		shard_set_copy(&d.left, &d.lease->held);
 	decide(&d, o);
