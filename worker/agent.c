@@ -285,12 +285,17 @@ static int open_machine(struct agent *a, struct error *reterr)
 	if (rc == 0)
 		rc = home_open(&a->home, scratch, reterr);
 	if (rc == 0)
+		rc = memory_bounds_open(&a->memory, (uint8_t)params_choice(a->params, PARAM_MEMORY_BOUND),
+					params_text(a->params, PARAM_CGROUP), &a->home.worker,
+					(struct uuid_list){a->home.gone, a->home.gone_count}, reterr);
+	if (rc == 0)
 		rc = output_dir_open(&a->output, params_text(a->params, PARAM_OUTPUT_DIR), &a->home.worker,
 				     OUTPUT_ROLL_BYTES, reterr);
 	a->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	a->shared = (struct slot_shared){
 	    .worker = a->home.worker,
 	    .topology = &a->topology,
+	    .memory = &a->memory,
 	    .output = &a->output,
 	    .output_root = params_text(a->params, PARAM_OUTPUT_DIR),
 	    .scratch = a->home.path,
@@ -358,6 +363,7 @@ static void close_all(struct agent *a)
 	arena_fini(&a->frame_arena);
 	buf_fini(&a->frame);
 	output_dir_close(&a->output);
+	memory_bounds_close(&a->memory);
 	home_close(&a->home);
 	topology_close(&a->topology);
 	free(a->cores_used);
@@ -370,7 +376,7 @@ static void close_all(struct agent *a)
 int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
 {
 	struct agent *a = check_calloc(1, sizeof *a);
-	char id[33];
+	char id[33], bound[4200];
 	int rc;
 
 	a->params = params;
@@ -387,7 +393,8 @@ int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
 		log_info("worker started", log_text("worker", id),
 			 log_text("dispatcher", endpoint_address(a->endpoint)),
 			 log_u64("cores", a->topology.core_count),
-			 log_u64("numa_node", a->topology.numa_node), log_flag("pinned", a->topology.pin));
+			 log_u64("numa_node", a->topology.numa_node), log_flag("pinned", a->topology.pin),
+			 log_text("memory_bound", memory_bounds_text(&a->memory, bound, sizeof bound)));
 		loop_run(a->loop);
 		*exit_ret = a->exit_code;
 	}

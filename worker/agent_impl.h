@@ -7,6 +7,7 @@
 #include "base/params.h"
 #include "worker/core/core.h"
 #include "worker/home.h"
+#include "worker/memory.h"
 #include "worker/slot.h"
 #include "worker/syncer.h"
 
@@ -28,6 +29,7 @@ struct agent {
 	struct worker_effects effects;
 	struct topology topology;
 	struct home home;
+	struct memory_bounds memory;
 	struct output_dir output;
 	struct slot_shared shared;
 	struct slot *slots[SLOTS_PER_WORKER_MAX];

@@ -14,6 +14,9 @@
 #include "worker/slot_impl.h"
 #include "worker/strays.h"
 
+/* How often it is looked at when no control group bounds its memory. */
+#define LOOK_FIRST_US (2 * USEC_PER_MSEC)
+#define LOOK_LONGEST_US (250 * USEC_PER_MSEC)
 #define NO_INPUT ((struct input){.stdin_fd = -1, .feed_fd = -1, .file_fd = -1})
 
 struct attempt {
@@ -30,6 +33,7 @@ struct attempt {
 	uint8_t ended_for; /* enum failure_kind of our own ending; 0 = it ended by itself */
 	bool stopped;
 	usec_t kill_at_us;
+	usec_t look_at_us, look_every_us; /* at what memory it takes, when that is all we know of it */
 	struct error why;
 };
 
@@ -201,10 +205,14 @@ static int start(struct attempt *a, struct verdict *v)
 	    .stdout_fd = s->output.current->out_fd,
 	    .stderr_fd = s->output.current->err_fd,
 	    .file_bytes_max = max == 0 ? 0 : written + max + 1, /* one more is one too many */
+	    .data_bytes_max = memory_data_bytes(&s->memory),
+	    .cgroup_fd = s->memory.procs_fd,
+	    .cgroup_dir_fd = s->memory.dir_fd,
 	    .stack = s->stack,
 	};
 	int code = 0;
 
+	memory_group_begin(&s->memory);
 	slot_set_id(s, s->attempt_id, a->id);
 	if (process_start(&spec, &a->process, &code, &a->why) == 0)
 		return 0;
@@ -240,6 +248,8 @@ static int wait_ms(const struct attempt *a, usec_t deadline_us)
 	usec_t until = ending ? a->kill_at_us : deadline_us;
 	usec_t left;
 
+	if (a->look_at_us < until)
+		until = a->look_at_us;
 	if (until == USEC_NEVER)
 		return -1;
 	left = until - clock_mono_us();
@@ -252,8 +262,15 @@ static void on_time(struct attempt *a, usec_t deadline_us)
 {
 	usec_t now = clock_mono_us();
 
+	if (now >= a->look_at_us) {
+		memory_look(&a->slot->memory, a->process.pid);
+		a->look_every_us =
+		    a->look_every_us < LOOK_LONGEST_US / 2 ? 2 * a->look_every_us : LOOK_LONGEST_US;
+		a->look_at_us = now + a->look_every_us;
+	}
 	if ((a->ended_for != 0 || a->stopped) && now >= a->kill_at_us) {
 		process_kill_tree(a->process.pid, SIGKILL);
+		memory_group_kill(&a->slot->memory);
 		a->kill_at_us = USEC_NEVER;
 	} else if (now >= deadline_us) {
 		end_it(a, FAILURE_TIMEOUT, false);
@@ -263,6 +280,9 @@ static void on_time(struct attempt *a, usec_t deadline_us)
 /* Until the leader has ended: feeds it, ends it in time or when it is told to. */
 static void watch(struct attempt *a, usec_t deadline_us)
 {
+	a->look_every_us = LOOK_FIRST_US;
+	a->look_at_us =
+	    memory_wants_looks(&a->slot->memory) ? clock_mono_us() + a->look_every_us : USEC_NEVER;
 	for (;;) {
 		struct pollfd fds[3] = {{a->process.pidfd, POLLIN, 0},
 					{a->slot->wake_fd, POLLIN, 0},
@@ -300,30 +320,55 @@ static void keep_failed(struct attempt *a, struct verdict *v)
 				      a->work->arm.run->run.durable_output);
 }
 
+static void keep_done(struct attempt *a, struct verdict *v)
+{
+	const struct output_rules rules = {a->work->arm.run->run.durable_output, output_bound(a)};
+
+	v->done = output_commit(&a->slot->output, a->work->arm.token, a->shard, &rules, &v->output_bytes,
+				&a->why) == 0;
+	v->wrote = v->done && v->output_bytes > 0;
+	if (v->done)
+		return;
+	fail_error(v, FAILURE_OUTPUT, 0, &a->why);
+	keep_failed(a, v);
+}
+
+/* Also when it went on without the process that was ended, and ended well. */
+static void fail_memory(struct attempt *a, struct verdict *v, enum memory_verdict memory, const char *why)
+{
+	if (memory == MEMORY_SHORT)
+		fail(v, FAILURE_OOM, (int64_t)a->slot->memory_bytes, why);
+	else
+		fail(v, FAILURE_SIGNAL, SIGKILL, why);
+	keep_failed(a, v);
+}
+
 static void judge(struct attempt *a, struct verdict *v)
 {
 	const struct run_spec *run = &a->work->arm.run->run;
-	char words[sizeof v->why - 1];
+	bool good =
+	    a->ended_for == 0 && a->end.exited && exit_verdict(run, (uint32_t)a->end.code) == VERDICT_SUCCESS;
+	char words[sizeof v->why - 1], why[sizeof v->why];
+	enum memory_verdict memory;
 
 	v->stopped = a->stopped;
 	v->cpu_us = process_end_cpu_us(&a->end);
 	v->max_rss_bytes = process_end_max_rss_bytes(&a->end);
+	if (good)
+		words[0] = '\0';
+	else
+		output_last_words(&a->slot->output, words, sizeof words);
+	memory = memory_group_end(&a->slot->memory, !good && a->ended_for == 0, words, why, sizeof why);
 	if (a->stopped)
 		return;
-	if (a->ended_for == 0 && a->end.exited &&
-	    exit_verdict(run, (uint32_t)a->end.code) == VERDICT_SUCCESS) {
-		const struct output_rules rules = {run->durable_output, output_bound(a)};
-
-		v->done = output_commit(&a->slot->output, a->work->arm.token, a->shard, &rules,
-					&v->output_bytes, &a->why) == 0;
-		v->wrote = v->done && v->output_bytes > 0;
-		if (!v->done) {
-			fail_error(v, FAILURE_OUTPUT, 0, &a->why);
-			keep_failed(a, v);
-		}
+	if (memory != MEMORY_ENOUGH) {
+		fail_memory(a, v, memory, why);
 		return;
 	}
-	output_last_words(&a->slot->output, words, sizeof words);
+	if (good) {
+		keep_done(a, v);
+		return;
+	}
 	keep_failed(a, v);
 	if (a->ended_for == FAILURE_INPUT)
 		fail_error(v, FAILURE_INPUT, 0, &a->why);

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,13 +18,19 @@
 
 #include "base/check.h"
 
-/* What the child needs; it shares our memory until execve. */
+/* Written by the child, read by us: VFORK orders the two. */
+struct child_failure {
+	int code;
+	const char *step;
+};
+
+/* What the child needs; it shares our memory until execve, or has a copy. */
 struct child {
 	const struct process_spec *spec;
 	sigset_t mask; /* that the new program starts with: nothing blocked */
 	int null_fd;
-	int failed_errno; /* written by the child, read by us: VFORK orders the two */
-	const char *failed_step;
+	struct child_failure *failed;
+	bool entered; /* it is in its control group already */
 };
 
 static int try_executable(const char *path, struct error *reterr)
@@ -73,18 +81,26 @@ static bool place(struct child *c, int from, int to)
 {
 	if (dup2(from < 0 ? c->null_fd : from, to) >= 0)
 		return true;
-	c->failed_step = "give it its standard streams";
+	c->failed->step = "give it its standard streams";
 	return false;
 }
 
 static bool set_limits(struct child *c)
 {
 	struct rlimit fsize = {c->spec->file_bytes_max, c->spec->file_bytes_max};
+	struct rlimit data = {c->spec->data_bytes_max, c->spec->data_bytes_max};
 
-	if (c->spec->file_bytes_max == 0 || setrlimit(RLIMIT_FSIZE, &fsize) == 0)
-		return true;
-	c->failed_step = "bound its files";
-	return false;
+	c->failed->step = "bound its files";
+	if (c->spec->file_bytes_max != 0 && setrlimit(RLIMIT_FSIZE, &fsize) < 0)
+		return false;
+	c->failed->step = "bound its memory";
+	return c->spec->data_bytes_max == 0 || setrlimit(RLIMIT_DATA, &data) == 0;
+}
+
+static bool enter_group(struct child *c)
+{
+	c->failed->step = "put it into its control group";
+	return c->entered || c->spec->cgroup_fd <= 0 || write(c->spec->cgroup_fd, "0", 1) == 1;
 }
 
 /* Runs in our memory, on its own stack, with every signal blocked: system calls only. */
@@ -97,17 +113,16 @@ static int child_main(void *arg)
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGXFSZ, SIG_DFL);
 	if (!place(c, s->stdin_fd, 0) || !place(c, s->stdout_fd, 1) || !place(c, s->stderr_fd, 2) ||
-	    !set_limits(c))
+	    !enter_group(c) || !set_limits(c))
 		goto failed;
-	if (s->directory != NULL && chdir(s->directory) < 0) {
-		c->failed_step = "enter its directory";
+	c->failed->step = "enter its directory";
+	if (s->directory != NULL && chdir(s->directory) < 0)
 		goto failed;
-	}
 	sigprocmask(SIG_SETMASK, &c->mask, NULL);
+	c->failed->step = "start it";
 	execve(s->path, s->argv, s->envp);
-	c->failed_step = "start it";
 failed:
-	c->failed_errno = errno;
+	c->failed->code = errno;
 	return 127; /* clone's own exit: no handler of ours runs on the shared memory */
 }
 
@@ -129,9 +144,47 @@ static int null_descriptor(void)
 	return none;
 }
 
+/* A page that a copy of us writes to as well. */
+static struct child_failure *shared_failure(void)
+{
+	struct child_failure *f =
+	    mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return f == MAP_FAILED ? NULL : f;
+}
+
+/* Into the group from the start: moving a process there makes it wait for all of the machine's cpus.
+ * Like fork: it has a copy of this stack, too. -1: the kernel is older than 5.7, or will not. */
+static pid_t clone_into(struct child *c, int *ret_pidfd)
+{
+	struct clone_args args = {.flags = CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP,
+				  .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+				  .exit_signal = SIGCHLD,
+				  .cgroup = (uint64_t)c->spec->cgroup_dir_fd};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+
+	if (pid == 0) {
+		c->entered = true;
+		_exit(child_main(c));
+	}
+	return pid;
+}
+
+static pid_t clone_child(struct child *c, bool shared, int *ret_pidfd)
+{
+	pid_t pid = !shared && c->spec->cgroup_dir_fd > 0 ? clone_into(c, ret_pidfd) : -1;
+
+	if (pid > 0)
+		return pid;
+	return clone(child_main, (uint8_t *)c->spec->stack + PROCESS_STACK_BYTES,
+		     (shared ? CLONE_VM : 0) | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, c, ret_pidfd);
+}
+
 int process_start(const struct process_spec *spec, struct process *ret, int *ret_errno, struct error *reterr)
 {
-	struct child c = {.spec = spec, .null_fd = null_descriptor()};
+	struct child_failure failed = {0}, *shared = spec->cgroup_fd > 0 ? shared_failure() : NULL;
+	struct child c = {
+	    .spec = spec, .null_fd = null_descriptor(), .failed = shared != NULL ? shared : &failed};
 	struct process p = {-1, -1};
 	sigset_t all, before;
 	int code;
@@ -142,10 +195,15 @@ int process_start(const struct process_spec *spec, struct process *ret, int *ret
 	sigemptyset(&c.mask);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	p.pid = clone(child_main, (uint8_t *)spec->stack + PROCESS_STACK_BYTES,
-		      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &c, &p.pidfd);
-	code = p.pid < 0 ? errno : c.failed_errno;
+	p.pid = clone_child(&c, shared == NULL, &p.pidfd);
+	code = errno;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (shared != NULL) {
+		failed = *shared;
+		munmap(shared, sizeof *shared);
+	}
+	if (p.pid >= 0)
+		code = failed.code;
 	if (code == 0) {
 		*ret = p;
 		return 0;
@@ -155,7 +213,7 @@ int process_start(const struct process_spec *spec, struct process *ret, int *ret
 		close(p.pidfd);
 	}
 	*ret_errno = code;
-	error_set(reterr, ERR_IO, "cannot %s: %s", p.pid < 0 ? "make a process" : c.failed_step,
+	error_set(reterr, ERR_IO, "cannot %s: %s", p.pid < 0 ? "make a process" : failed.step,
 		  strerror(code));
 	return error_where(reterr, "%s", spec->path);
 }

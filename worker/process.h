@@ -2,7 +2,9 @@
  *
  * The child leads a session of its own; it inherits the calling thread's binding and memory policy.
  * It is started like posix_spawn does it (clone with VM and VFORK: nothing of a large worker is
- * copied), by hand because posix_spawn can set no limits and gives no pidfd.
+ * copied), by hand because posix_spawn can set no limits and gives no pidfd. In a control group it does
+ * get a copy of our memory: a process that the kernel ends for lack of memory before it has become its
+ * program would take with it all that share its memory, the worker.
  * Thread: any; a struct process belongs to one thread, but process_kill_tree may be called from another
  * while that one waits. */
 #pragma once
@@ -22,7 +24,10 @@ struct process_spec {
 	const char *directory;
 	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
 	uint64_t file_bytes_max;	    /* RLIMIT_FSIZE; 0 = as the worker's */
-	void *stack;			    /* PROCESS_STACK_BYTES, 16-aligned; one start at a time */
+	uint64_t data_bytes_max;	    /* RLIMIT_DATA; 0 = as the worker's */
+	int cgroup_fd;	   /* of the group that it starts in: its cgroup.procs; 0 or -1 = the worker's */
+	int cgroup_dir_fd; /* v2: its directory, too, which costs less; else 0 or -1 */
+	void *stack;	   /* PROCESS_STACK_BYTES, 16-aligned; one start at a time */
 };
 
 struct process {

@@ -36,6 +36,7 @@ static void forget(struct runner *r)
 	buf_fini(&r->tx);
 	buf_fini(&r->rx);
 	arena_fini(&r->arena);
+	memory_group_close(&r->memory);
 	tree_remove(r->scratch);
 	free(r);
 }
@@ -78,17 +79,20 @@ static bool end_process(struct slot *s, struct runner *r, struct process_end *en
 	by_itself = await_end(r, r->failing ? 0 : USEC_PER_SEC);
 	if (!by_itself) {
 		process_kill_tree(r->process.pid, SIGTERM);
-		if (!await_end(r, s->shared->kill_grace_us))
+		if (!await_end(r, s->shared->kill_grace_us)) {
 			process_kill_tree(r->process.pid, SIGKILL);
+			memory_group_kill(&r->memory);
+		}
 	}
 	process_wait(&r->process, end);
 	strays_end_attempt(s->adopted_fd, r->id);
 	return by_itself;
 }
 
-void runner_end_told(struct slot *s, char *ret, size_t size, int *ret_code)
+enum memory_verdict runner_end_told(struct slot *s, char *ret, size_t size, int *ret_code)
 {
 	struct runner *r = s->runner;
+	enum memory_verdict memory;
 	struct process_end end;
 	char how[40] = "", words[256];
 
@@ -98,10 +102,13 @@ void runner_end_told(struct slot *s, char *ret, size_t size, int *ret_code)
 		*ret_code = end.code;
 	}
 	read_words(r, words, sizeof words);
-	snprintf(ret, size, "%s%s%s", how, how[0] != '\0' && words[0] != '\0' ? ", " : "", words);
+	memory = memory_group_end(&r->memory, how[0] != '\0', words, ret, size);
+	if (memory == MEMORY_ENOUGH)
+		snprintf(ret, size, "%s%s%s", how, how[0] != '\0' && words[0] != '\0' ? ", " : "", words);
 	slot_set_id(s, s->runner_id, "");
 	s->runner = NULL;
 	forget(r);
+	return memory;
 }
 
 void runner_end(struct slot *s)
@@ -110,7 +117,7 @@ void runner_end(struct slot *s)
 	int code;
 
 	if (s->runner != NULL)
-		runner_end_told(s, words, sizeof words, &code);
+		(void)runner_end_told(s, words, sizeof words, &code);
 }
 
 int runner_pidfd(const struct slot *s)
@@ -279,6 +286,7 @@ static int start_process(struct slot *s, struct runner *r, const struct work *w,
 		rc = make_pipes(r, child, reterr);
 	if (rc < 0)
 		return rc;
+	memory_group_open(&r->memory, s->shared->memory, strrchr(r->scratch, '/') + 1, s->memory_bytes);
 	spec = (struct process_spec){
 	    .path = c->path,
 	    .argv = c->argv,
@@ -287,8 +295,12 @@ static int start_process(struct slot *s, struct runner *r, const struct work *w,
 	    .stdin_fd = child[0],
 	    .stdout_fd = child[1],
 	    .stderr_fd = r->err_fd,
+	    .data_bytes_max = memory_data_bytes(&r->memory),
+	    .cgroup_fd = r->memory.procs_fd,
+	    .cgroup_dir_fd = r->memory.dir_fd,
 	    .stack = s->stack,
 	};
+	memory_group_begin(&r->memory);
 	slot_set_id(s, s->runner_id, r->id);
 	rc = process_start(&spec, &r->process, &code, reterr);
 	if (rc < 0)

@@ -281,6 +281,7 @@ static int take_done(struct flight *f, struct runner_message *m)
 static void end_runner(struct flight *f, int rc, struct failure *failed, char *why, size_t size)
 {
 	char words[320];
+	enum memory_verdict memory;
 	int code;
 
 	if (f->slot->runner == NULL) {
@@ -289,10 +290,14 @@ static void end_runner(struct flight *f, int rc, struct failure *failed, char *w
 		return;
 	}
 	f->slot->runner->failing = rc != ERR_CLOSED;
-	runner_end_told(f->slot, words, sizeof words, &code);
+	memory = runner_end_told(f->slot, words, sizeof words, &code);
 	failed->code = code;
 	snprintf(why, size, "%.100s%s%.280s", f->why.what, words[0] != '\0' ? ": " : "", words);
-	if (rc == ERR_TIMEOUT) {
+	if (memory == MEMORY_SHORT) {
+		failed->kind = FAILURE_OOM;
+		failed->code = (int64_t)f->slot->memory_bytes;
+		snprintf(why, size, "%s", words);
+	} else if (rc == ERR_TIMEOUT) {
 		failed->kind = FAILURE_TIMEOUT;
 		failed->code = f->work->arm.run->run.timeout_us;
 	}

@@ -14,10 +14,11 @@ struct runner {
 	int in_fd, out_fd, err_fd;
 	struct buf tx, rx;
 	size_t tx_sent, rx_taken;
-	struct arena arena;		/* of the message received last */
-	uint64_t job;			/* that it was started for */
-	bool per_job;			/* its command depends on that */
-	uint64_t told_job;		/* of the last `job` message */
+	struct arena arena; /* of the message received last */
+	uint64_t job;	    /* that it was started for */
+	bool per_job;	    /* its command depends on that */
+	uint64_t told_job;  /* of the last `job` message */
+	struct memory_group memory;
 	bool failing;			/* it broke the protocol or hangs: end it without waiting */
 	bool closed;			/* it has ended, or takes no more: what it wrote before is in rx */
 	uint64_t cpu_us, max_rss_bytes; /* of it, as last looked at */
@@ -34,7 +35,8 @@ int runner_start(struct slot *s, struct work *w, const char *id, struct error *r
 int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m,
 		   struct error *reterr) MUST_CHECK;
 /* Ends it; in words: how it had ended by itself ("exit code 3"; "" when we ended it), and the last line
- * that it wrote to stderr. *ret_code: exit code or signal, 0 when we ended it. */
-void runner_end_told(struct slot *s, char *ret, size_t size, int *ret_code);
+ * that it wrote to stderr; or what is known of its memory. *ret_code: exit code or signal, 0 when we ended
+ * it. */
+enum memory_verdict runner_end_told(struct slot *s, char *ret, size_t size, int *ret_code);
 /* What it wrote to stderr is forgotten when it is long. */
 void runner_trim_words(const struct runner *r);

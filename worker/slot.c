@@ -146,6 +146,7 @@ static void destroy(struct slot *s)
 		slot_batch_free(b);
 	}
 	output_close(&s->output);
+	memory_group_close(&s->memory);
 	if (s->scratch_fd >= 0)
 		close(s->scratch_fd);
 	tree_remove(s->scratch);
@@ -188,6 +189,7 @@ int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *re
 	memcpy(s->cores, cores, core_count * sizeof *s->cores);
 	s->core_count = core_count;
 	s->cpu_milli = ref->shape.cpu_milli;
+	s->memory_bytes = ref->shape.memory_bytes;
 	arena_init(&s->arena, 0);
 	pthread_mutex_init(&s->lock, NULL);
 	CHECK(posix_memalign(&s->stack, 16, PROCESS_STACK_BYTES) == 0);
@@ -198,8 +200,10 @@ int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *re
 			    : make_scratch(s, reterr);
 	if (rc == 0)
 		rc = output_open(&s->output, shared->output, reterr);
-	if (rc == 0)
+	if (rc == 0) {
+		memory_group_open(&s->memory, shared->memory, strrchr(s->scratch, '/') + 1, s->memory_bytes);
 		rc = start_thread(s, reterr);
+	}
 	if (rc < 0) {
 		destroy(s);
 		return rc;

@@ -16,6 +16,7 @@
 struct slot_shared {
 	struct uuid worker;
 	const struct topology *topology;
+	const struct memory_bounds *memory; /* NULL: none are kept */
 	struct output_dir *output;
 	const char *output_root;   /* where all workers' outputs are, for gather */
 	const char *scratch;	   /* <scratch>/<worker id> */

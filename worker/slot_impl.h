@@ -4,6 +4,7 @@
 #include "jobs/kinds.h"
 #include "jobs/template.h"
 #include "worker/input.h"
+#include "worker/memory.h"
 #include "worker/process.h"
 #include "worker/slot.h"
 
@@ -58,8 +59,10 @@ struct slot {
 	struct output output;
 	char scratch[4096]; /* the directory of its attempts, empty between two of them */
 	int scratch_fd;
-	int adopted_fd;	    /* of procfs_open_adopted */
-	struct arena arena; /* of one attempt */
+	int adopted_fd;		    /* of procfs_open_adopted */
+	uint64_t memory_bytes;	    /* of its shape */
+	struct memory_group memory; /* of its attempts; a runner has its own */
+	struct arena arena;	    /* of one attempt */
 	void *stack;
 	struct runner *runner; /* NULL: none */
 	_Atomic bool ended;

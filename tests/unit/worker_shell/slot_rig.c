@@ -40,6 +40,7 @@ static void open_parts(struct slot_rig *r, const struct rig_options *o, struct e
 			      e) == 0);
 	r->shared = (struct slot_shared){.worker = worker,
 					 .topology = &r->topology,
+					 .memory = o->memory,
 					 .output = &r->output,
 					 .output_root = r->root,
 					 .scratch = r->scratch,

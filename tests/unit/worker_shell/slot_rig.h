@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "worker/memory.h"
 #include "worker/slot.h"
 
 #define RIG_WAIT_US (30 * USEC_PER_SEC)
@@ -66,6 +67,7 @@ struct rig_options {
 	bool pin;
 	uint64_t cpu_milli; /* 0 = 1000 */
 	uint64_t memory_bytes;
+	struct memory_bounds *memory; /* that hold it to them; NULL: nobody */
 	usec_t runner_idle_us;
 };
 
