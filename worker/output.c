@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "base/fs.h"
@@ -127,10 +128,10 @@ static bool has_failed(const struct output_dir *d, uint32_t number)
 	return false;
 }
 
-static int sync_files(const struct output_dir *d, const struct output_segment *g, bool new_names,
+static int sync_files(const struct output_dir *d, const struct output_segment *g, bool err, bool new_names,
 		      struct error *reterr)
 {
-	if (fdatasync(g->out_fd) < 0 || fdatasync(g->err_fd) < 0 || fdatasync(g->idx_fd) < 0)
+	if (fdatasync(g->out_fd) < 0 || (err && fdatasync(g->err_fd) < 0) || fdatasync(g->idx_fd) < 0)
 		return io_error(d, "sync", reterr);
 	if (new_names && fsync(d->fd) < 0)
 		return io_error(d, "sync the directory of", reterr);
@@ -140,15 +141,15 @@ static int sync_files(const struct output_dir *d, const struct output_segment *g
 /* With the lock, which it lets go while it waits for the disk: the slot goes on meanwhile. */
 static void sync_segment(struct output_dir *d, struct output_segment *g, struct error *reterr)
 {
-	bool new_names = g->new_names;
+	bool new_names = g->new_names, err = g->err_dirty;
 	int rc;
 
 	if (!g->dirty)
 		return;
 	g->busy = true;
-	g->dirty = g->new_names = false;
+	g->dirty = g->err_dirty = g->new_names = false;
 	pthread_mutex_unlock(&d->lock);
-	rc = sync_files(d, g, new_names, reterr);
+	rc = sync_files(d, g, err, new_names, reterr);
 	pthread_mutex_lock(&d->lock);
 	if (rc < 0 && !has_failed(d, g->number)) {
 		d->failed = check_realloc(d->failed, d->failed_count + 1, sizeof *d->failed);
@@ -288,19 +289,27 @@ static int checksum(struct output *o, uint64_t offset, uint64_t length, uint32_t
 }
 
 /* A half-written entry would shift all that follow: it is cut off again. */
-static int append_entry(struct output *o, const uint8_t raw[OUTPUT_ENTRY_BYTES], struct error *reterr)
+static int append_entries(struct output *o, struct bytes raw, struct error *reterr)
 {
 	int fd = o->current->idx_fd, rc;
 	off_t before = lseek(fd, 0, SEEK_END);
 
 	if (o->torn)
 		return error_set(reterr, ERR_IO, "an output index could not be written before this");
-	if (write(fd, raw, OUTPUT_ENTRY_BYTES) == OUTPUT_ENTRY_BYTES)
+	if (write(fd, raw.data, raw.size) == (ssize_t)raw.size)
 		return 0;
 	rc = io_error(o->dir, "write the index of", reterr);
 	if (before < 0 || ftruncate(fd, before) < 0)
 		o->torn = true;
 	return rc;
+}
+
+static void mark_dirty(struct output *o, bool has_err)
+{
+	pthread_mutex_lock(&o->dir->lock);
+	o->current->dirty = true;
+	o->current->err_dirty |= has_err;
+	pthread_mutex_unlock(&o->dir->lock);
 }
 
 static int check_bound(uint64_t out, uint64_t err, uint64_t max, struct error *reterr)
@@ -335,12 +344,9 @@ int output_commit(struct output *o, struct token token, uint32_t shard, const st
 	if (rc < 0)
 		return rc;
 	output_entry_encode(&e, raw);
-	rc = append_entry(o, raw, reterr);
-	if (rc == 0 && rules->durable) {
-		pthread_mutex_lock(&o->dir->lock);
-		o->current->dirty = true;
-		pthread_mutex_unlock(&o->dir->lock);
-	}
+	rc = append_entries(o, BYTES(raw, sizeof raw), reterr);
+	if (rc == 0 && rules->durable)
+		mark_dirty(o, e.err_length > 0);
 	return rc;
 }
 
@@ -356,17 +362,38 @@ static int write_all(struct output *o, struct bytes b, struct error *reterr)
 	return 0;
 }
 
-int output_append(struct output *o, struct token token, uint32_t shard, struct bytes bytes,
+int output_check(struct bytes bytes, const struct output_rules *rules, struct error *reterr)
+{
+	return check_bound(bytes.size, 0, rules->bytes_max, reterr);
+}
+
+int output_append(struct output *o, struct token token, const struct shard_output *outputs, uint32_t count,
 		  const struct output_rules *rules, struct error *reterr)
 {
-	uint64_t written;
-	int rc = check_bound(bytes.size, 0, rules->bytes_max, reterr);
+	struct buf data = {0}, entries = {0};
+	int rc = measure(o, reterr);
 
+	for (uint32_t i = 0; i < count && rc == 0; i++) {
+		struct output_entry e = {.token = token,
+					 .shard = outputs[i].shard,
+					 .out_offset = o->out_size + data.size,
+					 .out_length = outputs[i].bytes.size,
+					 .err_offset = o->err_size,
+					 .out_crc = crc32c(0, outputs[i].bytes.data, outputs[i].bytes.size)};
+
+		buf_append_bytes(&data, outputs[i].bytes);
+		output_entry_encode(&e, buf_reserve(&entries, OUTPUT_ENTRY_BYTES));
+		entries.size += OUTPUT_ENTRY_BYTES;
+	}
 	if (rc == 0)
-		rc = measure(o, reterr);
-	if (rc == 0)
-		rc = write_all(o, bytes, reterr);
-	return rc < 0 ? rc : output_commit(o, token, shard, rules, &written, reterr);
+		rc = write_all(o, buf_bytes(&data), reterr);
+	if (rc == 0 && count > 0)
+		rc = append_entries(o, buf_bytes(&entries), reterr);
+	if (rc == 0 && count > 0 && rules->durable)
+		mark_dirty(o, false);
+	buf_fini(&data);
+	buf_fini(&entries);
+	return rc;
 }
 
 /* The last line of a text that ends anywhere. */

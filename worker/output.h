@@ -19,6 +19,7 @@ struct output_segment {
 	uint32_t number;
 	int out_fd, err_fd, idx_fd; /* close-on-exec, O_APPEND */
 	bool dirty;		    /* something is not synced */
+	bool err_dirty;		    /* of stderr, too */
 	bool new_names;		    /* the directory is not synced */
 	bool busy;		    /* somebody syncs it */
 };
@@ -67,9 +68,17 @@ int output_begin(struct output *o, struct error *reterr) MUST_CHECK;
  * ERR_LIMIT: it wrote more than its bound. */
 int output_commit(struct output *o, struct token token, uint32_t shard, const struct output_rules *rules,
 		  uint64_t *bytes_ret, struct error *reterr) MUST_CHECK;
-/* The whole output of a success that was handed over as bytes; no attempt is in work. Goes to the segment
+
+/* The whole output of a success that was handed over as bytes. */
+struct shard_output {
+	uint32_t shard;
+	struct bytes bytes; /* not empty */
+};
+/* ERR_LIMIT: more than its bound. */
+int output_check(struct bytes bytes, const struct output_rules *rules, struct error *reterr) MUST_CHECK;
+/* All of them in one write each for data and index, or none; no attempt is in work. They go to the segment
  * that output_begin chose, so that the shards of one answer share it. */
-int output_append(struct output *o, struct token token, uint32_t shard, struct bytes bytes,
+int output_append(struct output *o, struct token token, const struct shard_output *outputs, uint32_t count,
 		  const struct output_rules *rules, struct error *reterr) MUST_CHECK;
 /* After a failure: the last line that it wrote to stderr, for people; and that the outputs' disk is full,
  * when it is: the command may have had no room to say so. */

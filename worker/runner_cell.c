@@ -207,16 +207,45 @@ static int check_done(struct flight *f, struct runner_message *m)
 	return 0;
 }
 
-static int keep_result(struct flight *f, const struct runner_result *r)
+static struct output_rules rules_of(const struct flight *f)
 {
 	const struct run_spec *run = &f->work->arm.run->run;
-	const struct output_rules rules = {run->durable_output, run->output_bytes_max != 0
-								    ? run->output_bytes_max
-								    : f->slot->shared->output_bytes_max};
 
-	return r->output.size == 0 ? 0
-				   : output_append(&f->slot->output, f->work->arm.token, r->shard, r->output,
-						   &rules, &f->why);
+	return (struct output_rules){run->durable_output, run->output_bytes_max != 0
+							      ? run->output_bytes_max
+							      : f->slot->shared->output_bytes_max};
+}
+
+static bool has_failed(const struct runner_message *m, uint32_t shard)
+{
+	const struct failure key = {.first = shard};
+
+	return m->failed.count > 0 &&
+	       bsearch(&key, m->failed.items, m->failed.count, sizeof *m->failed.items, by_failed) != NULL;
+}
+
+/* All results of an answer that can be kept, at once: a shard of microseconds has no time for writes of
+ * its own. */
+static int keep_results(struct flight *f, const struct runner_message *m)
+{
+	const struct output_rules rules = rules_of(f);
+	struct shard_output *kept;
+	uint32_t count = 0;
+	int rc;
+
+	if (m->result_count == 0)
+		return 0;
+	kept = arena_alloc(&f->slot->runner->arena, m->result_count * sizeof *kept);
+	for (uint32_t i = 0; i < m->result_count; i++) {
+		const struct runner_result *r = &m->results[i];
+
+		if (r->output.size > 0 && output_check(r->output, &rules, NULL) == 0 &&
+		    !has_failed(m, r->shard))
+			kept[count++] = (struct shard_output){r->shard, r->output};
+	}
+	rc = output_begin(&f->slot->output, &f->why);
+	return rc < 0 ? rc
+		      : output_append(&f->slot->output, f->work->arm.token, kept, count, &rules, &f->why);
 }
 
 static void fail_result(struct flight *f, uint32_t shard, usec_t run_us)
@@ -234,13 +263,16 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 	uint32_t failed = 0, result = 0;
 	struct range done = {m->done.first, 0};
 	uint64_t bytes = 0;
-	int begun = m->result_count > 0 ? output_begin(&f->slot->output, &f->why) : 0;
+	const struct output_rules rules = rules_of(f);
+	int kept = keep_results(f, m);
 
 	for (uint64_t n = m->done.first; n < range_end(m->done); n++) {
 		bool is_failed = failed < m->failed.count && m->failed.items[failed].first == n;
 		const struct runner_result *r =
 		    result < m->result_count && m->results[result].shard == n ? &m->results[result++] : NULL;
-		int rc = r == NULL || is_failed ? 0 : begun < 0 ? begun : keep_result(f, r);
+		int rc = r == NULL || is_failed ? 0
+			 : kept < 0		? kept
+						: output_check(r->output, &rules, &f->why);
 
 		if (!is_failed && rc == 0) {
 			bytes += r != NULL ? r->output.size : 0;

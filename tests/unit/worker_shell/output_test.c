@@ -109,6 +109,29 @@ Test(output, gathered_in_shard_order_from_two_segments_and_two_tokens)
 	gather_close(g);
 }
 
+Test(output, a_runners_answers_stand_between_attempts)
+{
+	struct token a = {1, 1};
+	const struct shard_output first[] = {{2, BYTES_LIT("two ")}, {1, BYTES_LIT("one ")}},
+				  second[] = {{4, BYTES_LIT("four ")}};
+	struct slice_winner winners[1] = {{0, 5, worker, a, 0}};
+	struct slice slice = {.winners = {winners, 1}};
+	struct gather *g;
+	char text[100];
+
+	winners[0].segment = attempt(a, 0, "zero ", true);
+	cr_assert_eq(output_begin(&output, NULL), 0);
+	cr_assert_eq(output_append(&output, a, first, 2, &rules, NULL), 0);
+	cr_assert_eq(output_append(&output, a, first, 0, &rules, NULL), 0);
+	attempt(a, 3, "three ", true);
+	cr_assert_eq(output_append(&output, a, second, 1, &rules, NULL), 0);
+	cr_assert_eq(output_sync(&dir, &winners[0].segment, 1, &(int){0}, NULL), 0);
+	g = gather_open(root, &slice, (struct range){0, 5});
+	gather_all(g, text, sizeof text, 0);
+	cr_assert_str_eq(text, "zero one two three four ");
+	gather_close(g);
+}
+
 Test(output, a_flipped_bit_in_an_output_is_told)
 {
 	struct token a = {1, 1};
@@ -143,7 +166,7 @@ Test(output, a_long_segment_is_closed_for_a_new_one)
 static void break_disk(int fds[2])
 {
 	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
-	cr_assert_geq(dup2(fds[1], output.current->err_fd), 0);
+	cr_assert_geq(dup2(fds[1], output.current->out_fd), 0);
 }
 
 Test(output, a_failed_sync_is_told_to_all_that_the_segment_holds_and_the_next_attempt_gets_a_new_one)
@@ -163,6 +186,24 @@ Test(output, a_failed_sync_is_told_to_all_that_the_segment_holds_and_the_next_at
 	cr_assert_neq(good, bad);
 	cr_assert_eq(output_sync(&dir, &good, 1, &code, &e), 0, "%s", e.what);
 	cr_assert_lt(output_sync(&dir, (uint32_t[]){good, bad}, 2, &code, &e), 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* A flush of the disk is the dearest thing that a worker asks for: none for what has not changed. */
+Test(output, standard_error_is_synced_when_a_success_wrote_to_it)
+{
+	struct token a = {1, 1};
+	uint32_t segment = attempt(a, 0, "x", true);
+	int fds[2], code = 0;
+	uint64_t bytes;
+
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	cr_assert_eq(write(output.current->err_fd, "said", 4), 4);
+	cr_assert_eq(output_sync(&dir, &segment, 1, &code, NULL), 0);
+	cr_assert_eq(output_commit(&output, a, 1, &rules, &bytes, NULL), 0);
+	cr_assert_geq(dup2(fds[1], output.current->err_fd), 0);
+	cr_assert_lt(output_sync(&dir, &segment, 1, &code, NULL), 0);
 	close(fds[0]);
 	close(fds[1]);
 }
