@@ -22,6 +22,15 @@ static inline bool failure_is_own(uint32_t kind)
 	return kind > 0 && kind < FAILURE_LOST;
 }
 
+/* The code of an input or an output failure that no other attempt can mend: the object changed, access is
+ * denied. The shard is dead at once. */
+#define FAILURE_CODE_FINAL (-1)
+
+static inline bool failure_is_final(uint32_t kind, int64_t code)
+{
+	return (kind == FAILURE_INPUT || kind == FAILURE_OUTPUT) && code == FAILURE_CODE_FINAL;
+}
+
 static inline bool job_state_is_ended(uint32_t state)
 {
 	return state >= JOB_SUCCEEDED;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/s3/settings.h"
 #include "worker/agent_impl.h"
 #include "worker/strays.h"
 
@@ -291,6 +292,8 @@ static int open_machine(struct agent *a, struct error *reterr)
 	if (rc == 0)
 		rc = output_dir_open(&a->output, params_text(a->params, PARAM_OUTPUT_DIR), &a->home.worker,
 				     OUTPUT_ROLL_BYTES, reterr);
+	if (rc == 0)
+		rc = s3_client_of_params(a->params, &a->s3, reterr);
 	a->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	a->shared = (struct slot_shared){
 	    .worker = a->home.worker,
@@ -304,6 +307,9 @@ static int open_machine(struct agent *a, struct error *reterr)
 	    .kill_grace_us = params_duration_us(a->params, PARAM_KILL_GRACE),
 	    .runner_idle_us = RUNNER_IDLE_US,
 	    .notify_fd = a->notify_fd,
+	    .s3 = a->s3,
+	    .read_ahead_bytes = (size_t)params_size_bytes(a->params, PARAM_S3_READ_AHEAD),
+	    .prefetch = params_bool(a->params, PARAM_S3_PREFETCH),
 	};
 	if (rc == 0)
 		rc = syncer_start(&a->syncer, &a->output, reterr);
@@ -364,6 +370,7 @@ static void close_all(struct agent *a)
 	buf_fini(&a->frame);
 	output_dir_close(&a->output);
 	memory_bounds_close(&a->memory);
+	s3_client_destroy(a->s3);
 	home_close(&a->home);
 	topology_close(&a->topology);
 	free(a->cores_used);

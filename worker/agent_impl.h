@@ -31,6 +31,7 @@ struct agent {
 	struct home home;
 	struct memory_bounds memory;
 	struct output_dir output;
+	struct s3_client *s3;
 	struct slot_shared shared;
 	struct slot *slots[SLOTS_PER_WORKER_MAX];
 	struct slot **ending; /* closed by the core; their threads still end */

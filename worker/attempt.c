@@ -118,10 +118,10 @@ static void add_input(struct attempt *a, struct buf *b, uint32_t *count)
 		buf_printf(b, "SHARDMILL_INPUT_URL=%.*s", (int)p->url.size, (const char *)p->url.data);
 		a->envp[(*count)++] = keep(a, b);
 		buf_printf(b, "SHARDMILL_INPUT_FIRST=%llu",
-			   (unsigned long long)(a->input.file_fd >= 0 ? a->input.first_byte : first));
+			   (unsigned long long)(a->input.ranged ? a->input.first_byte : first));
 		a->envp[(*count)++] = keep(a, b);
 		buf_printf(b, "SHARDMILL_INPUT_END=%llu",
-			   (unsigned long long)(a->input.file_fd >= 0 ? a->input.end : end));
+			   (unsigned long long)(a->input.ranged ? a->input.end : end));
 		a->envp[(*count)++] = keep(a, b);
 	}
 	if (a->input.file.size > 0) {
@@ -277,6 +277,78 @@ static void on_time(struct attempt *a, usec_t deadline_us)
 	}
 }
 
+/* The input, asked for by an attempt that has no process yet. */
+static bool woken_early(void *arg)
+{
+	struct attempt *a = arg;
+	uint64_t count;
+	ssize_t got = read(a->slot->wake_fd, &count, sizeof count);
+
+	(void)got;
+	slot_release_other(a->slot);
+	a->stopped = atomic_load(&a->slot->stop[a->slot->turn]);
+	return a->stopped;
+}
+
+static struct input_request request_of(struct attempt *a, const struct work *w)
+{
+	const struct slot_shared *shared = a->slot->shared;
+
+	return (struct input_request){
+	    .arm = &w->arm,
+	    .slice = &w->slice,
+	    .shard = a->shard,
+	    .scratch = a->slot->scratch,
+	    .output_root = shared->output_root,
+	    .arena = &a->slot->arena,
+	    .s3 = shared->s3,
+	    .read_ahead_bytes = shared->read_ahead_bytes,
+	    .ahead = &a->slot->ahead,
+	    .wake_fd = a->slot->wake_fd,
+	    .woken = woken_early,
+	    .woken_arg = a,
+	};
+}
+
+/* The shard that this slot will run next, as far as it is known now. */
+static const struct worker_arm *next_arm(const struct slot *s, uint32_t *ret_shard)
+{
+	for (uint32_t i = 0; i < SLOT_CELLS; i++) {
+		uint32_t cell = (s->turn + i) % SLOT_CELLS;
+		struct cell_view v;
+
+		if (!cell_is_armed(&s->cells[cell]))
+			continue;
+		v = cell_peek(&s->cells[cell]);
+		*ret_shard = v.next;
+		if (v.next < v.end)
+			return &s->arms[cell];
+	}
+	return NULL;
+}
+
+/* When its own input has come in, the connection is free for the next shard's. */
+static void read_ahead(struct attempt *a)
+{
+	struct input_request rq;
+	const struct worker_arm *arm;
+	uint32_t shard = 0;
+
+	if (!a->slot->shared->prefetch || !input_has_come(&a->input))
+		return;
+	arm = next_arm(a->slot, &shard);
+	if (arm == NULL || arm->run->run.kind != RUN_EXEC || arm->run->run.input == FEED_NONE)
+		return;
+	rq = request_of(a, a->work);
+	rq.shard = shard;
+	input_read_ahead(&rq, &arm->parameters->plan, &a->input);
+}
+
+static int64_t input_code(const struct attempt *a)
+{
+	return input_error_is_final(&a->work->arm.parameters->plan, a->why.code) ? FAILURE_CODE_FINAL : 0;
+}
+
 /* Until the leader has ended: feeds it, ends it in time or when it is told to. */
 static void watch(struct attempt *a, usec_t deadline_us)
 {
@@ -284,10 +356,12 @@ static void watch(struct attempt *a, usec_t deadline_us)
 	a->look_at_us =
 	    memory_wants_looks(&a->slot->memory) ? clock_mono_us() + a->look_every_us : USEC_NEVER;
 	for (;;) {
-		struct pollfd fds[3] = {{a->process.pidfd, POLLIN, 0},
-					{a->slot->wake_fd, POLLIN, 0},
-					{a->input.feed_fd, POLLOUT, 0}};
-		int n = poll(fds, 3, wait_ms(a, deadline_us));
+		struct pollfd fds[3] = {{a->process.pidfd, POLLIN, 0}, {a->slot->wake_fd, POLLIN, 0}};
+		int n;
+
+		read_ahead(a);
+		fds[2].fd = input_poll(&a->input, &fds[2].events);
+		n = poll(fds, 3, wait_ms(a, deadline_us));
 
 		if (n > 0 && fds[0].revents != 0)
 			break;
@@ -371,7 +445,7 @@ static void judge(struct attempt *a, struct verdict *v)
 	}
 	keep_failed(a, v);
 	if (a->ended_for == FAILURE_INPUT)
-		fail_error(v, FAILURE_INPUT, 0, &a->why);
+		fail_error(v, FAILURE_INPUT, input_code(a), &a->why);
 	else if (a->ended_for == FAILURE_TIMEOUT)
 		fail(v, FAILURE_TIMEOUT, run->timeout_us, words);
 	else if (a->end.exited)
@@ -388,28 +462,22 @@ static bool has_no_records(const struct attempt *a)
 {
 	const struct plan *p = &a->work->arm.parameters->plan;
 
-	return p->kind == PLAN_BYTES && a->input.file_fd >= 0 && a->input.first_byte >= a->input.end &&
+	return p->kind == PLAN_BYTES && a->input.ranged && a->input.first_byte >= a->input.end &&
 	       p->shard_count > 1;
 }
 
 /* Everything before the process; what fails here is the shard's failure. 1: done without one. */
 static int prepare(struct attempt *a, struct verdict *v)
 {
-	const struct input_request rq = {
-	    .arm = &a->work->arm,
-	    .slice = &a->work->slice,
-	    .shard = a->shard,
-	    .scratch = a->slot->scratch,
-	    .output_root = a->slot->shared->output_root,
-	    .arena = &a->slot->arena,
-	};
+	const struct input_request rq = request_of(a, a->work);
 
 	if (a->work->failed != 0) {
 		fail_error(v, a->work->failed_kind, a->work->failed_code, &a->work->why);
 		return a->work->failed;
 	}
 	if (input_open(&rq, &a->input, &a->why) < 0) {
-		fail_error(v, FAILURE_INPUT, 0, &a->why);
+		fail_error(v, FAILURE_INPUT, input_code(a), &a->why);
+		v->stopped = a->stopped;
 		return ERR_IO;
 	}
 	if (has_no_records(a)) {

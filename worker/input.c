@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "jobs/file_tag.h"
 #include "jobs/kinds.h"
 #include "jobs/plan.h"
+#include "worker/fetch.h"
 #include "worker/gather.h"
 
 #define SEARCH_BLOCK ((size_t)65536)
@@ -36,7 +38,7 @@ static int open_object(const struct plan *p, struct arena *arena, int *ret, stru
 
 	if (p->url.size <= scheme.size || memcmp(p->url.data, scheme.data, scheme.size) != 0 ||
 	    memchr(p->url.data, '\0', p->url.size) != NULL) {
-		error_set(reterr, ERR_INVALID, "this worker reads objects at file:///path only");
+		error_set(reterr, ERR_INVALID, "expected an object at file:///path or s3://bucket/key");
 		return named(reterr, p->url);
 	}
 	path = arena_copy(arena, BYTES(p->url.data + scheme.size, p->url.size - scheme.size));
@@ -99,7 +101,92 @@ static int open_range(const struct input_request *rq, struct input *in, struct e
 	if (rc < 0)
 		return named(reterr, p->url), rc;
 	in->first_byte = in->at;
+	in->ranged = true;
 	return 0;
+}
+
+bool input_is_object(const struct plan *plan)
+{
+	return plan->kind == PLAN_BYTES && plan->url.size > 5 && memcmp(plan->url.data, "s3://", 5) == 0;
+}
+
+/* Until the fetch has something to say. */
+static int await_fetch(const struct input_request *rq, const struct fetch *f, struct error *reterr)
+{
+	struct pollfd fds[2] = {{fetch_fd(f), POLLIN, 0}, {rq->wake_fd, POLLIN, 0}};
+
+	if (poll(fds, 2, -1) > 0 && fds[1].revents != 0 && rq->woken(rq->woken_arg))
+		return error_set(reterr, ERR_CLOSED, "the attempt was ended while its input was on its way");
+	return 0;
+}
+
+static int start_fetch(const struct input_request *rq, const struct plan *p, uint64_t first_byte,
+		       struct fetch **ret, struct error *reterr)
+{
+	const struct fetch_range range = {p, rq->shard, first_byte};
+
+	if (rq->s3 == NULL)
+		return error_set(reterr, ERR_INVALID, "this worker has no object store");
+	return fetch_start(rq->s3, &range, rq->read_ahead_bytes, ret, reterr);
+}
+
+static int open_fetch(const struct input_request *rq, struct input *in, struct error *reterr)
+{
+	const struct plan *p = &rq->arm->parameters->plan;
+	int rc = 0;
+
+	/* One that failed may have done so long ago. */
+	if (*rq->ahead != NULL && fetch_is(*rq->ahead, p, rq->shard) && !fetch_has_failed(*rq->ahead)) {
+		in->fetch = *rq->ahead;
+		*rq->ahead = NULL;
+	} else {
+		fetch_stop(*rq->ahead);
+		*rq->ahead = NULL;
+		rc = start_fetch(rq, p, FETCH_UNKNOWN, &in->fetch, reterr);
+	}
+	while (rc == 0) {
+		rc = fetch_borders(in->fetch, &in->at, &in->end, reterr);
+		if (rc != 0)
+			break;
+		rc = await_fetch(rq, in->fetch, reterr);
+	}
+	if (rc < 0)
+		return rc;
+	in->first_byte = in->at;
+	in->ranged = true;
+	return 0;
+}
+
+bool input_has_come(const struct input *in)
+{
+	return in->fetch == NULL || fetch_has_all(in->fetch);
+}
+
+void input_read_ahead(const struct input_request *rq, const struct plan *plan, const struct input *in)
+{
+	uint64_t before, first, end;
+	bool adjoins = false;
+
+	if (!input_is_object(plan))
+		return;
+	if (*rq->ahead != NULL && fetch_is(*rq->ahead, plan, rq->shard))
+		return;
+	fetch_stop(*rq->ahead);
+	*rq->ahead = NULL;
+	if (rq->shard > 0 && in->fetch != NULL && fetch_is(in->fetch, plan, rq->shard - 1)) {
+		plan_bytes_range(plan, rq->shard - 1, &before, &end);
+		plan_bytes_range(plan, rq->shard, &first, &before);
+		adjoins = end == first;
+	}
+	if (start_fetch(rq, plan, adjoins ? in->end : FETCH_UNKNOWN, rq->ahead, NULL) < 0)
+		*rq->ahead = NULL; /* when its turn comes it is told */
+}
+
+bool input_error_is_final(const struct plan *plan, int code)
+{
+	if (input_is_object(plan))
+		return s3_error_is_final(code);
+	return plan->kind == PLAN_BYTES && (code == ERR_INVALID || code == ERR_LIMIT);
 }
 
 static int open_gather(const struct input_request *rq, struct input *in, struct error *reterr)
@@ -160,7 +247,11 @@ static int write_file(const struct input_request *rq, struct input *in, struct e
 	if (in->feed_fd < 0)
 		return error_set(reterr, ERR_IO, "cannot write the input file %s: %s", path, strerror(errno));
 	while ((rc = input_feed(in, reterr)) > 0)
-		;
+		if (in->fetch != NULL && fetch_is_empty(in->fetch)) {
+			rc = await_fetch(rq, in->fetch, reterr);
+			if (rc < 0)
+				break;
+		}
 	if (in->feed_fd >= 0)
 		close(in->feed_fd);
 	in->feed_fd = -1;
@@ -178,6 +269,8 @@ int input_open(const struct input_request *rq, struct input *ret, struct error *
 		rc = open_item(rq, &in, reterr); /* also for {{shard.item}} */
 	else if (p->kind == PLAN_GATHER)
 		rc = open_gather(rq, &in, reterr);
+	else if (input_is_object(p) && mode != FEED_NONE)
+		rc = open_fetch(rq, &in, reterr);
 	else if (p->kind == PLAN_BYTES && mode != FEED_NONE)
 		rc = open_range(rq, &in, reterr);
 	if (rc == 0 && mode == FEED_FILE)
@@ -241,6 +334,8 @@ int input_feed(struct input *in, struct error *reterr)
 
 	if (in->gather != NULL) {
 		rc = gather_feed(in->gather, in->feed_fd, reterr);
+	} else if (in->fetch != NULL) {
+		rc = fetch_feed(in->fetch, in->feed_fd, reterr);
 	} else {
 		do
 			rc = feed_once(in, reterr);
@@ -254,9 +349,18 @@ int input_feed(struct input *in, struct error *reterr)
 	return rc;
 }
 
+int input_poll(const struct input *in, short *ret_events)
+{
+	bool waits = in->feed_fd >= 0 && in->fetch != NULL && fetch_is_empty(in->fetch);
+
+	*ret_events = waits ? POLLIN : POLLOUT;
+	return waits ? fetch_fd(in->fetch) : in->feed_fd;
+}
+
 void input_close(struct input *in)
 {
 	input_started(in);
+	fetch_stop(in->fetch);
 	if (in->feed_fd >= 0)
 		close(in->feed_fd);
 	if (in->file_fd >= 0)

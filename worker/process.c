@@ -118,6 +118,7 @@ static int child_main(void *arg)
 	c->failed->step = "enter its directory";
 	if (s->directory != NULL && chdir(s->directory) < 0)
 		goto failed;
+	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* what a library opened for itself */
 	sigprocmask(SIG_SETMASK, &c->mask, NULL);
 	c->failed->step = "start it";
 	execve(s->path, s->argv, s->envp);

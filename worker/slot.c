@@ -26,6 +26,13 @@ static void wake(struct slot *s)
 	(void)done; /* full means raised already */
 }
 
+/* What was guessed to come next did not come. */
+static void drop_ahead(struct slot *s)
+{
+	fetch_stop(s->ahead);
+	s->ahead = NULL;
+}
+
 /* Until something is to be done; a runner that has no work meanwhile is looked after. */
 static void sleep_until_woken(struct slot *s)
 {
@@ -33,6 +40,7 @@ static void sleep_until_woken(struct slot *s)
 	usec_t idle = s->runner != NULL ? s->shared->runner_idle_us : 0;
 	uint64_t count;
 
+	drop_ahead(s);
 	if (poll(p, 2, idle == 0 ? -1 : (int)(idle / USEC_PER_MSEC) + 1) == 0 || p[1].revents != 0)
 		runner_end(s);
 	if (p[0].revents != 0) {
@@ -115,6 +123,7 @@ static void *slot_main(void *arg)
 			sleep_until_woken(s);
 	}
 	runner_end(s);
+	drop_ahead(s);
 	output_close(&s->output); /* may wait for the disk */
 	atomic_store(&s->ended, true);
 	slot_notify(s);

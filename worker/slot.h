@@ -12,6 +12,8 @@
 #include "worker/output.h"
 #include "worker/topology.h"
 
+struct s3_client;
+
 /* What all slots of a worker share; set before the first slot is opened, never changed after. */
 struct slot_shared {
 	struct uuid worker;
@@ -25,6 +27,9 @@ struct slot_shared {
 	usec_t kill_grace_us;	   /* between SIGTERM and SIGKILL */
 	usec_t runner_idle_us;	   /* a runner that had no work for so long is ended; 0 = never */
 	int notify_fd;		   /* eventfd of the agent */
+	struct s3_client *s3;	   /* NULL: there is none */
+	size_t read_ahead_bytes;   /* of an object: held for a shard, and as much for the next one */
+	bool prefetch;		   /* read the next shard's while one runs */
 };
 
 /* What became of shards of one cell, in one segment: 0 when none of them wrote anything. */

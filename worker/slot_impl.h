@@ -3,6 +3,7 @@
 
 #include "jobs/kinds.h"
 #include "jobs/template.h"
+#include "worker/fetch.h"
 #include "worker/input.h"
 #include "worker/memory.h"
 #include "worker/process.h"
@@ -65,6 +66,7 @@ struct slot {
 	struct arena arena;	    /* of one attempt */
 	void *stack;
 	struct runner *runner; /* NULL: none */
+	struct fetch *ahead;   /* the next shard's input, begun while another runs; NULL: none */
 	_Atomic bool ended;
 	pthread_mutex_t lock;						/* of all below */
 	char attempt_id[ATTEMPT_ID_BYTES], runner_id[ATTEMPT_ID_BYTES]; /* "": none is in work */

@@ -52,7 +52,8 @@ static bool exit_rule_says_fail(const struct policy *policy, const struct shard_
 void verdict_failure(struct dispatcher_core *core, const struct policy *policy, uint32_t failures,
 		     struct shard_failure *f)
 {
-	f->dead = failures >= policy->attempts_max || exit_rule_says_fail(policy, f);
+	f->dead = failures >= policy->attempts_max || exit_rule_says_fail(policy, f) ||
+		  failure_is_final(f->kind, f->code);
 	if (f->dead)
 		return;
 	f->due_wall_us = rounded_due(steady_us(core), backoff_us(core, policy, failures));

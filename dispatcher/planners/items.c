@@ -22,6 +22,7 @@
 #define PIECE_ITEMS_MAX 65536
 #define PIECE_BYTES_MAX (4 * MIB)
 #define READ_BYTES (256 * KIB)
+#define OBJECT_READ_BYTES (4 * MIB)
 
 /* Where a piece ended: the next one, or the next try, goes on from there. */
 struct cursor {
@@ -39,6 +40,9 @@ struct freezer {
 	bool is_output;	     /* of a plan phase, not a file */
 	uint64_t first, end; /* of what is read in the file */
 	int in_fd, blob_fd;
+	bool is_object; /* in a bucket; If-Match pins its content */
+	struct s3_name object;
+	struct s3_head head;
 	struct cursor cursor;
 	struct buf in; /* read, from cursor.offset on */
 	size_t taken;  /* of it */
@@ -71,12 +75,33 @@ static int tag_of(struct freezer *f, char tag[FILE_TAG_BYTES_MAX], struct error 
 		snprintf(tag, FILE_TAG_BYTES_MAX, "output");
 		return 0;
 	}
+	if (f->is_object) {
+		snprintf(tag, FILE_TAG_BYTES_MAX, "%.63s", f->head.etag);
+		return 0;
+	}
 	if (fstat(f->in_fd, &st) < 0)
 		return fail_errno(f, reterr, "the list of items cannot be read", f->path);
 	if (!S_ISREG(st.st_mode))
 		return fail(f, true, reterr, ERR_INVALID, "the list of items is no regular file");
 	file_tag((uint64_t)st.st_ino, (uint64_t)st.st_size,
 		 (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, tag);
+	return 0;
+}
+
+static int open_object(struct freezer *f, struct error *reterr)
+{
+	size_t size;
+	int r = plan_task_head(f->task, &f->object, &f->head, &f->final, reterr);
+
+	snprintf(f->path, sizeof(f->path), "%.*s", (int)f->task->plan.url.size,
+		 (const char *)f->task->plan.url.data);
+	if (r < 0)
+		return r;
+	f->is_object = true;
+	f->end = f->head.size_bytes;
+	size = strlen(f->head.etag);
+	if (size == 0 || size >= FILE_TAG_BYTES_MAX || strchr(f->head.etag, ' ') != NULL)
+		return fail(f, true, reterr, ERR_INVALID, "the list's eTag is none that can be pinned");
 	return 0;
 }
 
@@ -93,6 +118,8 @@ static int open_list(struct freezer *f, struct error *reterr)
 		f->task->output_fd = -1;
 		return 0;
 	}
+	if (plan_task_is_object(f->task))
+		return open_object(f, reterr);
 	f->end = INT64_MAX;
 	r = plan_task_path(f->task, f->path, sizeof(f->path), reterr);
 	if (r < 0)
@@ -203,6 +230,31 @@ static int take_item(struct freezer *f, struct bytes line, struct error *reterr)
 	return 0;
 }
 
+static int take_piece(void *arg, struct bytes piece)
+{
+	buf_append_bytes(arg, piece);
+	return 0;
+}
+
+static int fill_from_object(struct freezer *f, struct error *reterr)
+{
+	uint64_t at = f->cursor.offset + f->in.size, left = at < f->end ? f->end - at : 0;
+	const struct s3_get get = {
+	    .name = &f->object,
+	    .etag = f->cursor.tag,
+	    .offset = at,
+	    .size = left < OBJECT_READ_BYTES ? left : OBJECT_READ_BYTES,
+	    .take = take_piece,
+	    .arg = &f->in,
+	    .cancel = plan_task_cancel(f->task),
+	};
+	int r = s3_get(f->task->s3, &get, reterr);
+
+	f->final = s3_error_is_final(r);
+	f->at_end = r == 0 && get.size == left;
+	return r;
+}
+
 static int fill(struct freezer *f, struct error *reterr)
 {
 	uint64_t at, left;
@@ -213,6 +265,8 @@ static int fill(struct freezer *f, struct error *reterr)
 		memmove(f->in.data, f->in.data + f->taken, f->in.size - f->taken);
 	f->in.size -= f->taken;
 	f->taken = 0;
+	if (f->is_object)
+		return fill_from_object(f, reterr);
 	room = buf_reserve(&f->in, READ_BYTES);
 	at = f->first + f->cursor.offset + f->in.size;
 	left = at < f->end ? f->end - at : 0;

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/s3/s3.h"
 #include "dispatcher/planners/planners.h"
 
 struct plan_task {
@@ -20,6 +21,7 @@ struct plan_task {
 	const char *plans_dir;
 	_Atomic bool stop;
 	struct planners *planners;
+	struct s3_client *s3;
 };
 
 /* What the thread tells; copied. */
@@ -34,6 +36,13 @@ int plan_output_find(struct server *s, struct plan_task *t, struct error *reterr
 /* The planners. Each tells what it found, or that it failed, unless it is stopped. */
 void planner_size(struct plan_task *t);
 void planner_items(struct plan_task *t); /* lines and json-lines */
+
+bool plan_task_is_object(const struct plan_task *t); /* s3://bucket/key */
+/* Its size and eTag. ret_final as in plan_task_failed. */
+int plan_task_head(struct plan_task *t, struct s3_name *ret_name, struct s3_head *ret, bool *ret_final,
+		   struct error *reterr) MUST_CHECK;
+/* Is it stopped? For calls that wait for a server. */
+struct s3_cancel plan_task_cancel(struct plan_task *t);
 
 /* The path that file:///… names. ERR_INVALID in words for any other URL, or a path with a NUL. */
 int plan_task_path(const struct plan_task *t, char *ret, size_t size, struct error *reterr) MUST_CHECK;

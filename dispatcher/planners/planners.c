@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/s3/settings.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/plan_task.h"
 #include "dispatcher/server/server.h"
@@ -32,6 +33,7 @@ struct planners {
 	struct loop_watch watch;
 	struct loop_timer timer;
 	int dir_fd;
+	struct s3_client *s3;
 };
 
 static loop_fn on_sweep;
@@ -80,6 +82,34 @@ void plan_task_failed(struct plan_task *t, bool final, const struct error *e)
 					 .why = bytes_of(error_text(e, line, sizeof(line)))});
 }
 
+bool plan_task_is_object(const struct plan_task *t)
+{
+	return t->plan.url.size > 5 && memcmp(t->plan.url.data, "s3://", 5) == 0;
+}
+
+static bool is_stopped(void *arg)
+{
+	const struct plan_task *t = arg;
+
+	return t->stop;
+}
+
+struct s3_cancel plan_task_cancel(struct plan_task *t)
+{
+	return (struct s3_cancel){is_stopped, t};
+}
+
+int plan_task_head(struct plan_task *t, struct s3_name *ret_name, struct s3_head *ret, bool *ret_final,
+		   struct error *reterr)
+{
+	int r = s3_name_parse(t->plan.url, ret_name, reterr);
+
+	if (r == 0)
+		r = s3_head(t->s3, ret_name, plan_task_cancel(t), ret, reterr);
+	*ret_final = s3_error_is_final(r);
+	return r;
+}
+
 int plan_task_path(const struct plan_task *t, char *ret, size_t size, struct error *reterr)
 {
 	static const char scheme[] = "file://";
@@ -87,8 +117,7 @@ int plan_task_path(const struct plan_task *t, char *ret, size_t size, struct err
 	struct bytes url = t->plan.url;
 
 	if (url.size <= skip || memcmp(url.data, scheme, skip) != 0 || url.data[skip] != '/')
-		error_set(reterr, ERR_INVALID,
-			  "expected an object file:///path; this build reads no other kind of object");
+		error_set(reterr, ERR_INVALID, "expected an object s3://bucket/key or file:///path");
 	else if (url.size - skip >= size || memchr(url.data, '\0', url.size) != NULL)
 		error_set(reterr, ERR_INVALID, "expected a path that can be opened");
 	else {
@@ -195,6 +224,9 @@ int planners_open(struct server *s, struct error *reterr)
 	r = loop_add(s->loop, &p->watch, p->fd, EPOLLIN, reterr);
 	if (r < 0)
 		return r;
+	r = s3_client_of_params(s->params, &p->s3, reterr);
+	if (r < 0)
+		return r;
 	r = pthread_create(&p->thread, NULL, thread_main, p);
 	if (r != 0)
 		return error_set(reterr, ERR_IO, "no thread for planners: %s", strerror(r));
@@ -228,6 +260,7 @@ void planners_close(struct planners *p)
 		loop_remove(p->server->loop, &p->watch);
 		close(p->fd);
 	}
+	s3_client_destroy(p->s3);
 	buf_fini(&p->told);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
@@ -244,6 +277,7 @@ void planners_run(struct planners *p, const struct dispatcher_plan *plan)
 	t->planner = plan->planner;
 	t->shard_count = plan->shard_count;
 	t->planners = p;
+	t->s3 = p->s3;
 	t->plans_dir = p->server->plans_dir;
 	t->output_fd = -1;
 	arena_init(&t->arena, 0);

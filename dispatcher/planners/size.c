@@ -1,4 +1,4 @@
-/* A file's size and eTag, for plans by bytes. */
+/* A file's or an object's size and eTag, for plans by bytes. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,6 +7,26 @@
 #include "jobs/file_tag.h"
 #include "jobs/kinds.h"
 #include "jobs/plan.h"
+
+/* The event may know which content it is about: another one is not what the job is for. */
+static int look_at_object(struct plan_task *t, struct plan *plan, struct s3_head *head, bool *ret_final,
+			  struct error *reterr)
+{
+	struct s3_name name;
+	int r = plan_task_head(t, &name, head, ret_final, reterr);
+
+	if (r < 0)
+		return r;
+	*ret_final = true;
+	if (plan->etag.size > 0 && !bytes_equal(plan->etag, bytes_of(head->etag))) {
+		error_set(reterr, ERR_INVALID, "the object changed after its event");
+		error_help(reterr, "the event of the new content starts a job of its own");
+		return error_where(reterr, "s3://%s/%.180s", name.bucket, name.key);
+	}
+	plan->size_bytes = head->size_bytes;
+	plan->etag = bytes_of(head->etag);
+	return plan_bytes_count(plan->size_bytes, plan->step_bytes, &plan->shard_count, reterr);
+}
 
 static int look(struct plan_task *t, struct plan *plan, char tag[FILE_TAG_BYTES_MAX], bool *ret_final,
 		struct error *reterr)
@@ -38,10 +58,13 @@ void planner_size(struct plan_task *t)
 {
 	struct plan plan = t->plan;
 	char tag[FILE_TAG_BYTES_MAX];
+	struct s3_head head = {0};
 	struct error e = {0};
 	bool final;
+	int r = plan_task_is_object(t) ? look_at_object(t, &plan, &head, &final, &e)
+				       : look(t, &plan, tag, &final, &e);
 
-	if (look(t, &plan, tag, &final, &e) < 0)
+	if (r < 0)
 		plan_task_failed(t, final, &e);
 	else
 		plan_task_sealed(t, &plan);

@@ -112,6 +112,29 @@ Test(story, an_exit_rule_ends_a_shard_at_once)
 	kit_close(&k);
 }
 
+Test(story, an_input_that_cannot_come_back_ends_a_shard_at_once)
+{
+	static const struct {
+		uint8_t kind;
+		int64_t code;
+		bool dead;
+	} cases[] = {{FAILURE_INPUT, FAILURE_CODE_FINAL, true},
+		     {FAILURE_OUTPUT, FAILURE_CODE_FINAL, true},
+		     {FAILURE_INPUT, 0, false},
+		     {FAILURE_EXIT, FAILURE_CODE_FINAL, false}};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		uint64_t job;
+
+		kit_open(&k);
+		kit_register(&k, 0, 1000);
+		job = kit_submit(&k, (struct kit_job){.shards = 1});
+		kit_failed(&k, 0, kit_last_lease(&k, 0), cases[i].kind, cases[i].code);
+		cr_assert_eq(kit_view(&k, job).state, cases[i].dead ? JOB_FAILED : JOB_ACTIVE, "case %zu", i);
+		kit_close(&k);
+	}
+}
+
 Test(story, a_tolerated_number_of_dead_shards_lets_a_job_succeed)
 {
 	static const struct {

@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""Objects of a real S3 server (Ceph's RADOS Gateway) as input and output: read by ranges, cut at borders, pinned;
+and what goes wrong with them, each told in words that name the object and what to do."""
+import json
+import os
+import random
+import shutil
+import subprocess
+import unittest
+
+from case import MillCase, main, until
+import ceph as ceph_module
+from ceph import Ceph
+from fault_proxy import SLOW_DOWN, FaultProxy, answer, cut, stall, times
+
+import case
+
+BYTES = """version: 1
+name: cat
+shard: {bytes: %s, align: %s, of: "%s"}
+run: {exec: %s, input: %s}
+retry: {attempts: 3, backoff: 10ms, max: 20ms}
+"""
+GATHER = "gather: {exec: [cat]}\n"
+CEPH = None
+
+
+def setUpModule():
+    global CEPH
+    reason = ceph_module.why_not()
+    if reason:
+        print("mill: skipped: objects in S3: " + reason)
+        raise unittest.SkipTest(reason)
+    CEPH = Ceph()
+    CEPH.__enter__()
+    os.environ.update(CEPH.environment)
+    os.environ["HOME"] = CEPH.dir  # nobody's ~/.aws
+    CEPH.make_bucket("input")
+
+
+def tearDownModule():
+    if CEPH is not None:
+        CEPH.__exit__(None, None, None)
+
+
+def lines(count, seed=1):
+    r = random.Random(seed)
+    return b"".join(b"%d %s\n" % (n, b"x" * r.randrange(200)) for n in range(count))
+
+
+class S3Case(MillCase):
+    def setUp(self):
+        super().setUp()
+        self.proxies = []
+
+    def tearDown(self):
+        super().tearDown()
+        for p in self.proxies:
+            p.__exit__(None, None, None)
+
+    def proxy(self, *faults):
+        p = FaultProxy(CEPH.port)
+        p.faults += faults
+        p.__enter__()
+        self.proxies.append(p)
+        return p
+
+    def start(self, worker=None, **params):
+        self.mill.start_dispatcher(**params)
+        self.mill.start_worker(cpus=1, **(worker or {}))
+
+    def key(self):
+        return self.id().rsplit(".", 1)[1]
+
+    def put(self, data, key=None):
+        CEPH.put_bytes("input", key or self.key(), data)
+        return "s3://input/" + (key or self.key())
+
+    def cat(self, url, size, align="line", command='[cat]', mode="stdin", gather=True):
+        return self.mill.submit(BYTES % (size, align, url, command, mode) + (GATHER if gather else ""))
+
+    def expect_cat(self, url, data, size, **more):
+        job = self.cat(url, size, **more)
+        ended = self.mill.wait(job)
+        self.assertEqual(ended["state"], "succeeded", ended)
+        self.assertEqual(self.mill.output(job), data)
+        return self.mill.job(job)
+
+    def expect_failed(self, job, *words, retries=0):
+        """It failed for good, for its input's sake, in these words."""
+        ended = self.mill.wait(job)
+        self.assertEqual(ended["state"], "failed", ended)
+        dead = self.mill.api("GET", "/v1/jobs/%d/shards" % job)["shards"]
+        why = dead[0]["why"] if dead else ended["why"]
+        for word in words:
+            self.assertIn(word, why)
+        if dead:
+            self.assertEqual(dead[0]["kind"], "input", dead)
+        self.assertEqual(self.mill.job(job)["retries"], retries, why)
+        return why
+
+
+class Input(S3Case):
+    def test_all_shards_together_are_the_object(self):
+        data = lines(20000)
+        url = self.put(data)
+        self.start(worker={"s3_read_ahead": "64KiB"})
+        for size in ("100KiB", "777777", "64MiB"):
+            j = self.expect_cat(url, data, size)
+            self.assertEqual(j["retries"], 0)
+        self.expect_cat(url, data, "300KiB", align="none")
+        self.expect_cat(url, data, "300KiB", mode="file", command='["sh", "-c", "cat $SHARDMILL_INPUT_FILE"]')
+
+    def test_an_odd_key_an_empty_object_and_no_record(self):
+        self.start(worker={"s3_prefetch": "no"})
+        CEPH.put_bytes("input", "odd%20key%2Bwith%25%C3%A9%3D.txt", b"a\nb\n")
+        self.expect_cat("s3://input/odd key+with%\u00e9=.txt", b"a\nb\n", "2B")
+        self.expect_cat(self.put(b""), b"", "1MiB")
+        self.expect_cat(self.put(b"one line, no end"), b"one line, no end", "3B")
+
+    def test_the_command_is_told_where_its_bytes_are(self):
+        url = self.put(b"0123456\n89\nabcdef\n")
+        self.start()
+        job = self.cat(url, "9B", command='["sh", "-c", "echo $SHARDMILL_INPUT_URL $SHARDMILL_INPUT_FIRST '
+                                          '$SHARDMILL_INPUT_END $(wc -c)"]')
+        self.mill.wait(job)
+        self.assertEqual(self.mill.output(job).decode(), "%s 0 11 11\n%s 11 18 7\n" % (url, url))
+
+    def test_lines_of_an_object_are_items(self):
+        url = self.put(b"alpha\n\nbeta\r\ngamma")
+        self.start()
+        job = self.mill.submit('version: 1\nname: each\nshard: {items: {lines: "%s"}}\nrun: {exec: [echo, "{{shard.item}}"]}\n'
+                               "gather: {exec: [cat]}\n" % url)
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.assertEqual(self.mill.output(job), b"alpha\nbeta\ngamma\n")
+
+    def test_a_command_that_reads_little_ends_well(self):
+        url = self.put(lines(100000))
+        self.start()
+        job = self.cat(url, "5MiB", command='["head", "-n", "1"]', gather=False)
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+
+
+class Faults(S3Case):
+    def change_meanwhile(self, change):
+        """The first shard waits for the change; the second one meets it."""
+        data = lines(30000)
+        url = self.put(data)
+        flag = self.path("go")
+        self.start(worker={"s3_prefetch": "no"})
+        job = self.cat(url, "1MiB", command='["sh", "-c", "cat >/dev/null; touch %s.begun; while [ ! -e %s ]; do sleep 0.02; done"]'
+                       % (flag, flag), gather=False)
+        until(lambda: os.path.exists(flag + ".begun"))
+        change(data)
+        open(flag, "w").close()
+        return job, url
+
+    def test_an_object_that_is_overwritten_fails_the_job_at_once(self):
+        job, url = self.change_meanwhile(lambda data: self.put(data.replace(b"x", b"y")))
+        self.expect_failed(job, url, "the object changed after the job was planned", "submit a new job")
+
+    def test_an_object_that_is_deleted_fails_the_job_at_once(self):
+        job, url = self.change_meanwhile(lambda data: CEPH.delete("input", self.key()))
+        self.expect_failed(job, url, "there is no such object", "was there when the job was planned")
+
+    def test_wrong_credentials(self):
+        url = self.put(b"a\n")
+        self.mill.start_dispatcher()
+        wrong = dict(os.environ, AWS_SECRET_ACCESS_KEY="wrong")
+        options = {"connect": "tcp://127.0.0.1:%d" % self.mill.port, "keys_dir": os.path.join(self.mill.state, "keys"),
+                   "output_dir": os.path.join(self.mill.state, "output"), "scratch_dir": self.path("scratch")}
+        self.mill.workers.append(self.mill.start("shardmill-worker", options, env=wrong))
+        self.expect_failed(self.cat(url, "1MiB"), url, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY")
+
+    def test_no_credentials(self):
+        url = self.put(b"a\n")
+        none = {k: v for k, v in os.environ.items() if k not in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        options = {"state_dir": self.mill.state, "api_socket": self.mill.socket,
+                   "listen": "tcp://127.0.0.1:%d" % self.mill.port, "init": True}
+        self.mill.dispatcher = self.mill.start("shardmill-dispatcher", options, env=none)
+        until(self.mill.answers)
+        self.expect_failed(self.cat(url, "1MiB"), "no credentials", "AWS_ACCESS_KEY_ID")
+
+    def test_a_bucket_or_an_object_that_is_not_there(self):
+        self.start()
+        self.expect_failed(self.cat("s3://nobucket/key", "1MiB"), "s3://nobucket/key", "no such bucket", "s3_endpoint")
+        self.expect_failed(self.cat("s3://input/nokey", "1MiB"), "s3://input/nokey", "no such object", "check the key")
+
+    @unittest.skipIf(shutil.which("faketime") is None, "no faketime")
+    def test_a_clock_that_is_20_minutes_off(self):
+        """The client by itself, under another clock: daemons keep their time by others."""
+        url = self.put(b"a\n")
+        tool = os.path.join(case.BUILD, "tests", "support", "s3-tool")
+        if os.environ.get("MILL_BUILD") == "asan":
+            self.skipTest("libfaketime and the address sanitizer do not go together")
+        done = subprocess.run(["faketime", "-f", "-20m", tool, "get", url, "0", "2"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 3, done)  # final
+        self.assertIn("RequestTimeTooSkewed", done.stderr)
+        self.assertIn(url, done.stderr)
+        self.assertIn("set the clock", done.stderr)
+
+    def test_a_clock_that_is_off_is_told_by_the_job(self):
+        url = self.put(b"a\n")
+        p = self.proxy(times(1000, answer(403, "RequestTimeTooSkewed"), method="GET"))
+        self.start(worker={"s3_endpoint": p.endpoint})
+        self.expect_failed(self.cat(url, "1MiB"), url, "clock", "timedatectl")
+
+    def test_a_connection_cut_in_the_middle_goes_on_where_it_was(self):
+        data = lines(30000)
+        url = self.put(data)
+        p = self.proxy(times(3, cut(300000), matching="Range: bytes=\\d+-\\d{6,}"), times(2, cut(0)))
+        self.start(worker={"s3_endpoint": p.endpoint})
+        j = self.expect_cat(url, data, "1MiB")
+        self.assertEqual(j["retries"], 0)
+        self.assertEqual([f.left[0] for f in p.faults], [0, 0])
+
+    def test_slow_down_is_waited_for(self):
+        data = lines(5000)
+        url = self.put(data)
+        p = self.proxy(times(6, answer(*SLOW_DOWN)), times(2, answer(*SLOW_DOWN), method="HEAD"))
+        self.start(worker={"s3_endpoint": p.endpoint}, s3_endpoint=p.endpoint)
+        j = self.expect_cat(url, data, "200KiB")
+        self.assertEqual(j["retries"], 0)
+        self.assertEqual([f.left[0] for f in p.faults], [0, 0])
+
+    def test_a_server_that_stays_away_costs_retries_and_then_the_job(self):
+        url = self.put(b"a\n")
+        p = self.proxy(times(100000, answer(*SLOW_DOWN)))
+        self.start(worker={"s3_endpoint": p.endpoint, "s3_patience": "300ms"})
+        self.expect_failed(self.cat(url, "1MiB"), url, "SlowDown", "s3_patience", retries=2)
+
+    def test_a_job_that_waits_for_its_object_is_cancelled(self):
+        url = self.put(lines(1000))
+        p = self.proxy(times(1000, stall()))
+        self.start(worker={"s3_endpoint": p.endpoint})
+        job = self.cat(url, "1MiB")
+        until(lambda: [a for a in p.asked if a.startswith("GET")])
+        self.mill.api("POST", "/v1/jobs/%d/cancel" % job)
+        self.assertEqual(self.mill.wait(job)["state"], "cancelled")
+        p.faults.clear()
+        self.expect_cat(url, lines(1000), "1MiB")  # the slot is free again
+
+
+if __name__ == "__main__":
+    main()
