@@ -1,4 +1,4 @@
-/* One attempt: its arguments, environment and input, the process, and what became of it. */
+/* One attempt: its process, and what became of it. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,31 +11,12 @@
 #include "base/limits.h"
 #include "jobs/plan.h"
 #include "worker/tree.h"
-#include "worker/slot_impl.h"
+#include "worker/attempt.h"
 #include "worker/strays.h"
 
 /* How often it is looked at when no control group bounds its memory. */
 #define LOOK_FIRST_US (2 * USEC_PER_MSEC)
 #define LOOK_LONGEST_US (250 * USEC_PER_MSEC)
-#define NO_INPUT ((struct input){.stdin_fd = -1, .feed_fd = -1, .file_fd = -1})
-
-struct attempt {
-	struct slot *slot;
-	struct work *work;
-	uint32_t shard;
-	bool has_shard; /* else it is a runner's command */
-	char id[ATTEMPT_ID_BYTES];
-	struct input input;
-	char **argv, **envp;
-	const char *path;
-	struct process process;
-	struct process_end end;
-	uint8_t ended_for; /* enum failure_kind of our own ending; 0 = it ended by itself */
-	bool stopped;
-	usec_t kill_at_us;
-	usec_t look_at_us, look_every_us; /* at what memory it takes, when that is all we know of it */
-	struct error why;
-};
 
 static void fail(struct verdict *v, uint8_t kind, int64_t code, const char *why)
 {
@@ -50,138 +31,6 @@ static void fail_error(struct verdict *v, uint8_t kind, int64_t code, const stru
 	char line[800];
 
 	fail(v, kind, code, error_text(e, line, sizeof line));
-}
-
-static struct template_values values_of(const struct attempt *a)
-{
-	const struct worker_arm *arm = &a->work->arm;
-
-	return (struct template_values){
-	    .job = arm->job,
-	    .job_name = arm->parameters->name,
-	    .values = &arm->parameters->values,
-	    .plan = &arm->parameters->plan,
-	    .shard = a->shard,
-	    .item = a->input.item,
-	    .input_file = a->input.file,
-	};
-}
-
-static char *keep(struct attempt *a, struct buf *b)
-{
-	char *text = (char *)(uintptr_t)arena_copy(&a->slot->arena, buf_bytes(b)).data;
-
-	buf_clear(b);
-	return text;
-}
-
-static int build_argv(struct attempt *a)
-{
-	uint32_t count = a->work->arm.run->run.argv.count;
-	struct template_values values = values_of(a);
-	struct buf b = {0};
-	int rc = 0;
-
-	a->argv = arena_alloc(&a->slot->arena, (count + 1) * sizeof *a->argv);
-	for (uint32_t i = 0; rc == 0 && i < count; i++) {
-		rc = template_expand(&a->work->argv[i], &values, &b, &a->why);
-		if (rc == 0)
-			a->argv[i] = keep(a, &b);
-	}
-	buf_fini(&b);
-	return rc;
-}
-
-/* A value with a NUL byte cannot stand in an environment; it is still there as input. */
-static void add_value(struct attempt *a, struct buf *b, uint32_t *count)
-{
-	const struct plan *p = &a->work->arm.parameters->plan;
-
-	if (p->kind == PLAN_COUNT)
-		buf_printf(b, "SHARDMILL_VALUE=%lld", (long long)plan_count_value(p, a->shard));
-	else if (p->kind == PLAN_ITEMS && a->input.item.size < ARG_BYTES_MAX - 32 &&
-		 (a->input.item.size == 0 || memchr(a->input.item.data, '\0', a->input.item.size) == NULL))
-		buf_printf(b, "SHARDMILL_VALUE=%.*s", (int)a->input.item.size,
-			   (const char *)a->input.item.data);
-	else
-		return;
-	a->envp[(*count)++] = keep(a, b);
-}
-
-static void add_input(struct attempt *a, struct buf *b, uint32_t *count)
-{
-	const struct plan *p = &a->work->arm.parameters->plan;
-	uint64_t first, end;
-
-	if (p->kind == PLAN_BYTES) {
-		plan_bytes_range(p, a->shard, &first, &end);
-		buf_printf(b, "SHARDMILL_INPUT_URL=%.*s", (int)p->url.size, (const char *)p->url.data);
-		a->envp[(*count)++] = keep(a, b);
-		buf_printf(b, "SHARDMILL_INPUT_FIRST=%llu",
-			   (unsigned long long)(a->input.ranged ? a->input.first_byte : first));
-		a->envp[(*count)++] = keep(a, b);
-		buf_printf(b, "SHARDMILL_INPUT_END=%llu",
-			   (unsigned long long)(a->input.ranged ? a->input.end : end));
-		a->envp[(*count)++] = keep(a, b);
-	}
-	if (a->input.file.size > 0) {
-		buf_printf(b, "SHARDMILL_INPUT_FILE=%s", (const char *)a->input.file.data);
-		a->envp[(*count)++] = keep(a, b);
-	}
-	if (p->kind == PLAN_GATHER) {
-		buf_printf(b, "SHARDMILL_MANIFEST=%s", (const char *)a->input.manifest.data);
-		a->envp[(*count)++] = keep(a, b);
-		buf_printf(b, "SHARDMILL_MISSING=%llu", (unsigned long long)a->input.missing);
-		a->envp[(*count)++] = keep(a, b);
-	}
-}
-
-static int build_envp(struct attempt *a)
-{
-	const struct pair_list *env = &a->work->arm.run->run.env;
-	const struct worker_arm *arm = &a->work->arm;
-	struct template_values values = values_of(a);
-	struct buf b = {0};
-	uint32_t count = 0;
-	int rc = 0;
-
-	a->envp =
-	    arena_alloc(&a->slot->arena, (a->work->env_fixed_count + env->count + 12) * sizeof *a->envp);
-	buf_printf(&b, "SHARDMILL_ATTEMPT_ID=%s", a->id);
-	a->envp[count++] = keep(a, &b);
-	for (uint32_t i = 0; i < a->work->env_fixed_count; i++)
-		a->envp[count++] = (char *)(uintptr_t)a->work->env_fixed[i].data;
-	for (uint32_t i = 0; rc == 0 && i < env->count; i++) {
-		buf_printf(&b, "%.*s=", (int)env->items[i].name.size, (const char *)env->items[i].name.data);
-		rc = template_expand(&a->work->env[i], &values, &b, &a->why);
-		if (rc == 0)
-			a->envp[count++] = keep(a, &b);
-	}
-	buf_clear(&b);
-	if (!a->has_shard) {
-		buf_fini(&b);
-		return rc;
-	}
-	buf_printf(&b, "SHARDMILL_SHARD=%u", a->shard);
-	a->envp[count++] = keep(a, &b);
-	buf_printf(&b, "SHARDMILL_ATTEMPT=%u", arm->attempt);
-	a->envp[count++] = keep(a, &b);
-	add_value(a, &b, &count);
-	add_input(a, &b, &count);
-	buf_fini(&b);
-	return rc;
-}
-
-static int find_program(struct attempt *a)
-{
-	char *path;
-
-	a->path = a->work->path;
-	if (a->path[0] != '\0')
-		return 0;
-	path = arena_alloc(&a->slot->arena, sizeof a->work->path);
-	a->path = path;
-	return work_find_program(a->work, a->argv[0], path, sizeof a->work->path, &a->why);
 }
 
 static uint64_t output_bound(const struct attempt *a)
@@ -277,78 +126,6 @@ static void on_time(struct attempt *a, usec_t deadline_us)
 	}
 }
 
-/* The input, asked for by an attempt that has no process yet. */
-static bool woken_early(void *arg)
-{
-	struct attempt *a = arg;
-	uint64_t count;
-	ssize_t got = read(a->slot->wake_fd, &count, sizeof count);
-
-	(void)got;
-	slot_release_other(a->slot);
-	a->stopped = atomic_load(&a->slot->stop[a->slot->turn]);
-	return a->stopped;
-}
-
-static struct input_request request_of(struct attempt *a, const struct work *w)
-{
-	const struct slot_shared *shared = a->slot->shared;
-
-	return (struct input_request){
-	    .arm = &w->arm,
-	    .slice = &w->slice,
-	    .shard = a->shard,
-	    .scratch = a->slot->scratch,
-	    .output_root = shared->output_root,
-	    .arena = &a->slot->arena,
-	    .s3 = shared->s3,
-	    .read_ahead_bytes = shared->read_ahead_bytes,
-	    .ahead = &a->slot->ahead,
-	    .wake_fd = a->slot->wake_fd,
-	    .woken = woken_early,
-	    .woken_arg = a,
-	};
-}
-
-/* The shard that this slot will run next, as far as it is known now. */
-static const struct worker_arm *next_arm(const struct slot *s, uint32_t *ret_shard)
-{
-	for (uint32_t i = 0; i < SLOT_CELLS; i++) {
-		uint32_t cell = (s->turn + i) % SLOT_CELLS;
-		struct cell_view v;
-
-		if (!cell_is_armed(&s->cells[cell]))
-			continue;
-		v = cell_peek(&s->cells[cell]);
-		*ret_shard = v.next;
-		if (v.next < v.end)
-			return &s->arms[cell];
-	}
-	return NULL;
-}
-
-/* When its own input has come in, the connection is free for the next shard's. */
-static void read_ahead(struct attempt *a)
-{
-	struct input_request rq;
-	const struct worker_arm *arm;
-	uint32_t shard = 0;
-
-	if (!a->slot->shared->prefetch || !input_has_come(&a->input))
-		return;
-	arm = next_arm(a->slot, &shard);
-	if (arm == NULL || arm->run->run.kind != RUN_EXEC || arm->run->run.input == FEED_NONE)
-		return;
-	rq = request_of(a, a->work);
-	rq.shard = shard;
-	input_read_ahead(&rq, &arm->parameters->plan, &a->input);
-}
-
-static int64_t input_code(const struct attempt *a)
-{
-	return input_error_is_final(&a->work->arm.parameters->plan, a->why.code) ? FAILURE_CODE_FINAL : 0;
-}
-
 /* Until the leader has ended: feeds it, ends it in time or when it is told to. */
 static void watch(struct attempt *a, usec_t deadline_us)
 {
@@ -359,7 +136,7 @@ static void watch(struct attempt *a, usec_t deadline_us)
 		struct pollfd fds[3] = {{a->process.pidfd, POLLIN, 0}, {a->slot->wake_fd, POLLIN, 0}};
 		int n;
 
-		read_ahead(a);
+		attempt_read_ahead(a);
 		fds[2].fd = input_poll(&a->input, &fds[2].events);
 		n = poll(fds, 3, wait_ms(a, deadline_us));
 
@@ -445,7 +222,7 @@ static void judge(struct attempt *a, struct verdict *v)
 	}
 	keep_failed(a, v);
 	if (a->ended_for == FAILURE_INPUT)
-		fail_error(v, FAILURE_INPUT, input_code(a), &a->why);
+		fail_error(v, FAILURE_INPUT, attempt_input_code(a), &a->why);
 	else if (a->ended_for == FAILURE_TIMEOUT)
 		fail(v, FAILURE_TIMEOUT, run->timeout_us, words);
 	else if (a->end.exited)
@@ -469,14 +246,14 @@ static bool has_no_records(const struct attempt *a)
 /* Everything before the process; what fails here is the shard's failure. 1: done without one. */
 static int prepare(struct attempt *a, struct verdict *v)
 {
-	const struct input_request rq = request_of(a, a->work);
+	const struct input_request rq = attempt_input_request(a);
 
 	if (a->work->failed != 0) {
 		fail_error(v, a->work->failed_kind, a->work->failed_code, &a->work->why);
 		return a->work->failed;
 	}
 	if (input_open(&rq, &a->input, &a->why) < 0) {
-		fail_error(v, FAILURE_INPUT, input_code(a), &a->why);
+		fail_error(v, FAILURE_INPUT, attempt_input_code(a), &a->why);
 		v->stopped = a->stopped;
 		return ERR_IO;
 	}
@@ -484,7 +261,7 @@ static int prepare(struct attempt *a, struct verdict *v)
 		v->done = true;
 		return 1;
 	}
-	if (build_argv(a) < 0 || build_envp(a) < 0 || find_program(a) < 0) {
+	if (attempt_build_command(a) < 0) {
 		fail_error(v, FAILURE_START, ENOENT, &a->why);
 		return ERR_INVALID;
 	}
@@ -493,25 +270,6 @@ static int prepare(struct attempt *a, struct verdict *v)
 		return ERR_IO;
 	}
 	return start(a, v);
-}
-
-int attempt_command(struct slot *s, struct work *w, const char *id, struct runner_command *ret,
-		    struct error *reterr)
-{
-	struct attempt a = {.slot = s, .work = w, .input = NO_INPUT};
-	int rc;
-
-	arena_reset(&s->arena);
-	snprintf(a.id, sizeof a.id, "%s", id);
-	rc = build_argv(&a);
-	if (rc == 0)
-		rc = build_envp(&a);
-	if (rc == 0)
-		rc = find_program(&a);
-	*ret = (struct runner_command){a.path, a.argv, a.envp};
-	if (rc < 0 && reterr != NULL)
-		*reterr = a.why;
-	return rc;
 }
 
 /* The next attempt finds the directory empty. */
@@ -523,7 +281,8 @@ static void tidy(const struct attempt *a)
 
 void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict *ret)
 {
-	struct attempt a = {.slot = s, .work = w, .shard = shard, .has_shard = true, .input = NO_INPUT};
+	struct attempt a = {
+	    .slot = s, .work = w, .shard = shard, .has_shard = true, .input = ATTEMPT_NO_INPUT};
 	usec_t begun = clock_mono_us(), timeout = w->arm.run->run.timeout_us;
 	struct verdict v = {0};
 
