@@ -186,6 +186,7 @@ class Submit(CliCase):
             ("cpus", "none", "expected a number of cpus"),
             ("memory", "1X", "expected a size"),
             ("gpus", "-1", "expected a number from 0"),
+            ("pin", "socket", "expected core, pu, l3, numa or none"),
             ("timeout", "0", "write none for no timeout"),
             ("timeout", "1", "a unit must follow the number"),
             ("attempts", "0", "expected a number from 1"),
@@ -521,14 +522,20 @@ class Emit(CliCase):
         self.run_cli("wait", "last")
         self.assertEqual(self.run_cli("output", "last")[0], "you\n")
         self.assertIn("no rule matches", self.run_cli("emit", "--source=other", "--detail-type=x")[0])
-        out, _ = self.run_cli("emit", "--source=shop", "--detail-type=x", "--detail={}", "--id=9")
-        self.assertIn("event 9: starts no job\n  rule hi: ", out)
+        empty = ("emit", "--source=shop", "--detail-type=x", "--detail={}", "--id=9")
+        out, _ = self.run_cli(*empty, code=1)
+        self.assertEqual(out, "event 9: starts job 2\n"
+                         "  rule hi: job 2 failed at once: the event has no \"event.detail.who\"\n")
+        self.assertIn("event.detail.who", self.run_cli("show", "2")[0])
+        self.run_cli("wait", "2", code=1)
+        # Who asks again gets the same answer.
+        self.assertIn("was known already; it started job 2", self.run_cli(*empty, code=1)[0])
         event = self.write("event.json", json.dumps(
             {"specversion": "1.0", "id": "8", "source": "shop", "type": "x", "data": {"who": "them"}}))
-        self.assertEqual(self.run_cli("emit", event)[0], "event 8: starts job 2\n")
+        self.assertEqual(self.run_cli("emit", event)[0], "event 8: starts job 3\n")
         with open(event, "rb") as f:
             answer = json.loads(self.run_cli("emit", "-", "--output=json", stdin=f.read())[0])
-        self.assertEqual((answer["events"][0]["duplicate"], answer["events"][0]["jobs"]), (True, [2]))
+        self.assertEqual((answer["events"][0]["duplicate"], answer["events"][0]["jobs"]), (True, [3]))
         _, err = self.run_cli("emit", "--source=a", "--detail-type=b", "--detail=[1]", code=2)
         self.assertIn("--detail [1]: expected a JSON object", err)
 
