@@ -1,10 +1,12 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -174,12 +176,12 @@ void cli_print_json(const struct cli *cli, const struct client_answer *answer)
 		putchar('\n');
 }
 
-static int read_stdin(size_t max_bytes, struct buf *ret, struct error *reterr)
+static int read_stream(int fd, const char *name, size_t max_bytes, struct buf *ret, struct error *reterr)
 {
 	ssize_t got;
 
 	do {
-		got = read(STDIN_FILENO, buf_reserve(ret, 65536), 65536);
+		got = read(fd, buf_reserve(ret, 65536), 65536);
 		if (got > 0)
 			ret->size += (size_t)got;
 	} while ((got > 0 && ret->size <= max_bytes) || (got < 0 && errno == EINTR));
@@ -189,13 +191,27 @@ static int read_stdin(size_t max_bytes, struct buf *ret, struct error *reterr)
 		error_set(reterr, ERR_LIMIT, "expected at most %zu bytes, found more", max_bytes);
 	else
 		return 0;
-	return error_where(reterr, "stdin");
+	return error_where(reterr, "%.200s", name);
 }
 
 int cli_read_input(const char *path, size_t max_bytes, struct buf *ret, struct error *reterr)
 {
+	struct stat st;
+	int fd, r;
+
 	if (strcmp(path, "-") == 0)
-		return read_stdin(max_bytes, ret, reterr);
+		return read_stream(STDIN_FILENO, "stdin", max_bytes, ret, reterr);
+	/* what <(…) of a shell gives; a file is read in whole or not at all */
+	if (stat(path, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0) {
+			error_set(reterr, ERR_IO, "cannot open: %s", strerror(errno));
+			return error_where(reterr, "%.200s", path);
+		}
+		r = read_stream(fd, path, max_bytes, ret, reterr);
+		close(fd);
+		return r;
+	}
 	return fs_read_file(path, max_bytes, ret, reterr);
 }
 

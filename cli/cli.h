@@ -49,7 +49,7 @@ void cli_print_json_value(const struct cli *cli, json_t *value);
 /* out's text to stdout. */
 void cli_print(struct buf *out);
 
-/* A whole file, or stdin for "-". */
+/* A whole file, pipe or device, or stdin for "-". */
 int cli_read_input(const char *path, size_t max_bytes, struct buf *ret, struct error *reterr) MUST_CHECK;
 
 /* For options_extra.set: arg is a const char ** (not for empty text), a bool *, a usec_t *, a uint64_t *. */

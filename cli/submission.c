@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/each_line.h"
 #include "cli/human.h"
 #include "cli/words.h"
 #include "jobs/definition.h"
@@ -130,7 +131,7 @@ static void complete_path(json_t *command, const char *name, const char *directo
 	buf_fini(&path);
 }
 
-static void add_command(const struct submission *s, json_t *body, const char *directory)
+static int add_command(const struct submission *s, json_t *body, const char *directory, struct error *reterr)
 {
 	json_t *command = json_copy(s->texts);
 
@@ -144,6 +145,7 @@ static void add_command(const struct submission *s, json_t *body, const char *di
 	complete_path(command, "directory", directory);
 	complete_path(command, "of", directory);
 	json_object_set_new(body, "command", command);
+	return s->each_line != NULL ? each_line(s->each_line, directory, command, reterr) : 0;
 }
 
 static int add_event(json_t *body, const char *path, struct error *reterr)
@@ -210,8 +212,20 @@ static int check_kind(const struct submission *s, const char *definition, struct
 		options_where("bytes", json_string_value(json_object_get(s->texts, "bytes")), reterr);
 		return ERR_INVALID;
 	}
+	if (s->command != NULL && s->each_line != NULL &&
+	    (json_object_get(s->texts, "array") != NULL || json_object_get(s->texts, "bytes") != NULL)) {
+		error_set(reterr, ERR_INVALID,
+			  "a job is cut by --array, --bytes or --each-line: by one of them");
+		options_where("each-line", s->each_line, reterr);
+		return ERR_INVALID;
+	}
 	if (s->command != NULL)
 		return 0;
+	if (s->each_line != NULL) {
+		error_set(reterr, ERR_INVALID, "this is for a command; a definition says it itself");
+		options_where("each-line", s->each_line, reterr);
+		return ERR_INVALID;
+	}
 	json_object_foreach(s->texts, key, value)
 	{
 		error_set(reterr, ERR_INVALID, "this is for a command; a definition says it itself");
@@ -233,7 +247,7 @@ int submission_body(const struct submission *s, const char *definition, const ch
 	if (r == 0 && definition != NULL)
 		r = add_definition(body, definition, reterr);
 	else if (r == 0)
-		add_command(s, body, directory);
+		r = add_command(s, body, directory, reterr);
 	if (r == 0 && s->event != NULL)
 		r = add_event(body, s->event, reterr);
 	if (r == 0)
@@ -259,6 +273,8 @@ static void name_member(const struct submission *s, const char *member, struct e
 
 	if (strncmp(member, "env.", 4) == 0) {
 		options_where("env", member + 4, e);
+	} else if (strncmp(member, "items", 5) == 0 || strncmp(member, "lines", 5) == 0) {
+		options_where("each-line", s->each_line, e);
 	} else if (strncmp(member, "gather", 6) == 0) {
 		options_where("gather", NULL, e);
 	} else if (sscanf(member, "argv[%lu]", &index) == 1) {

@@ -7,7 +7,8 @@
 #include "base/error.h"
 
 struct submission {
-	const char *event; /* file; NULL: none */
+	const char *event;     /* file; NULL: none */
+	const char *each_line; /* file whose lines are shards; NULL: none */
 	const char *id, *name, *priority;
 	json_t *texts;	 /* members of "command" that are text: array, cpus, … */
 	json_t *env;	 /* of the command */

@@ -1,51 +1,8 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/check.h"
 #include "cli/follow.h"
-#include "cli/submission.h"
-
-/* Options whose values go into "command" under their own names. */
-#define COMMAND_TEXTS(X)                                                                                     \
-	X(array, "RANGE", "A shard for each number of RANGE: 100 (0 to 99), 1-1000 or 1-1000:2.")            \
-	X(cpus, "CPUS", "What a shard takes of its worker: 2, 0.5.")                                         \
-	X(memory, "SIZE", "What a shard may take: 512MiB; more is an error of kind oom.")                    \
-	X(gpus, "N", "GPUs of a shard.")                                                                     \
-	X(pin, "WHERE", "What a shard is bound to: core, pu, l3, numa, none.")                               \
-	X(timeout, "TIME", "How long an attempt of a shard may take: 90s, 1h30m.")                           \
-	X(attempts, "N", "How often a shard is tried.")                                                      \
-	X(tolerate, "N|N%", "How many shards may be dead in a job that succeeds.")                           \
-	X(of, "FILE", "A file to be cut into shards: a path or s3://bucket/key; with --bytes.")              \
-	X(bytes, "SIZE", "The size of a shard of --of.")                                                     \
-	X(align, "KIND", "Where it is cut: none, line, fastq.")                                              \
-	X(input, "HOW", "How a shard gets its part: stdin, file.")                                           \
-	X(queue, "NAME", "The queue that the job waits in.")                                                 \
-	X(directory, "DIR", "Where the command runs. Default: here.")
-
-enum text_index {
-#define TEXT_INDEX(name, placeholder, doc) TEXT_##name,
-	COMMAND_TEXTS(TEXT_INDEX)
-#undef TEXT_INDEX
-};
-
-struct text_option {
-	struct submission *submission;
-	const char *name;
-};
-
-static int set_text(void *arg, const char *value, struct error *reterr)
-{
-	struct text_option *o = arg;
-
-	if (value[0] == '\0')
-		return error_set(reterr, ERR_INVALID, "expected a value, found an empty text");
-	if (json_object_set_new(o->submission->texts, o->name, json_string(value)) != 0)
-		return error_set(reterr, ERR_INVALID, "expected UTF-8");
-	return 0;
-}
+#include "cli/submission_verb.h"
 
 static void tell_accepted(const struct cli *cli, const struct submission *s, uint64_t job, bool duplicate)
 {
@@ -77,114 +34,29 @@ static int wait_for(struct cli *cli, uint64_t job, struct error *reterr)
 	return r;
 }
 
-/* A key of our own makes it safe to send it again when the connection breaks. */
-static int post(struct cli *cli, const struct submission *s, json_t *body, struct client_answer *ret,
+static int done(struct cli *cli, const struct submission *s, const struct client_answer *answer,
 		struct error *reterr)
 {
-	char key[33], *text = json_dumps(body, JSON_COMPACT);
-	struct client_request q = {
-	    .method = "POST", .path = "/v1/jobs", .repeatable = true, .key = s->id == NULL ? key : NULL};
-	int r;
+	uint64_t job = cli_number(answer->json, "id");
+	bool duplicate = s->id != NULL && json_is_true(json_object_get(answer->json, "duplicate"));
 
-	CHECK(text != NULL);
-	client_random_id(key);
-	q.body = bytes_of(text);
-	r = client_call(&cli->client, &q, ret, reterr);
-	free(text);
-	return r;
-}
-
-/* The dispatcher names the first error; a person wants all of them, with their lines. */
-static bool explain(json_t *body)
-{
-	struct buf report = {0};
-	bool any;
-
-	submission_explain(body, &report);
-	any = report.size > 0;
-	fwrite(report.data != NULL ? (const char *)report.data : "", 1, report.size, stderr);
-	buf_fini(&report);
-	return any;
-}
-
-static int submit(struct cli *cli, void *options, struct error *reterr)
-{
-	const struct submission *s = options;
-	char *here = getcwd(NULL, 0);
-	struct client_answer answer;
-	json_t *body = NULL;
-	bool duplicate, explained = false;
-	uint64_t job;
-	int r = cli_expect_arguments(cli, 0, 1, "expected one definition", reterr);
-
-	if (r == 0)
-		r = submission_body(s, cli->argc > 0 ? cli->argv[0] : NULL, here, &body, reterr);
-	free(here);
-	if (r == 0)
-		r = post(cli, s, body, &answer, reterr);
-	if (r == ERR_INVALID || r == ERR_LIMIT || r == ERR_VERSION)
-		explained = explain(body);
-	json_decref(body);
-	if (r != 0 && reterr != NULL)
-		submission_name_options(s, reterr);
-	if (r != 0)
-		return explained ? CLI_EXIT_USAGE : r;
-	job = cli_number(answer.json, "id");
-	duplicate = s->id != NULL && json_is_true(json_object_get(answer.json, "duplicate"));
 	if (!cli->json)
 		tell_accepted(cli, s, job, duplicate);
 	else if (!s->wait)
-		cli_print_json(cli, &answer);
-	client_answer_fini(&answer);
+		cli_print_json(cli, answer);
 	return s->wait ? wait_for(cli, job, reterr) : CLI_EXIT_FINE;
 }
 
-static const char details[] =
-    "DEFINITION is a YAML file, or - for stdin. A COMMAND behind -- is made into one: {} in an argument is\n"
-    "the shard's number in --array. No shell is run: write sh -c '...' for one.\n\n"
-    "Prints the job's number. With --wait the exit code is that of `shardmill wait`.";
-
 int verb_submit(int argc, char **argv)
 {
-	struct submission s;
-#define TEXT_OPTION(name, placeholder, doc) {&s, #name},
-	struct text_option texts[] = {COMMAND_TEXTS(TEXT_OPTION)};
-#undef TEXT_OPTION
-#define TEXT_EXTRA(name, placeholder, doc) {0, #name, placeholder, doc, set_text, &texts[TEXT_##name]},
-	const struct options_extra extras[] = {
-	    COMMAND_TEXTS(TEXT_EXTRA) /**/
-	    {'e', "env", "NAME=VALUE", "A variable for the command; may be given more than once.",
-	     submission_add_env, &s},
-	    {0, "gather", "COMMAND", "A command that gets all shards' outputs in their order.",
-	     submission_set_gather, &s},
-	    {0, "name", "NAME", "What the job is called.", cli_set_text, &s.name},
-	    {0, "id", "ID", "The same id is the same job: the second time, the first one is told.",
-	     cli_set_text, &s.id},
-	    {0, "event", "FILE", "An event for the definition's templates, as JSON; - for stdin.",
-	     cli_set_text, &s.event},
-	    {0, "priority", "N", "Jobs of a greater one come first in their queue.", cli_set_text,
-	     &s.priority},
-	    {'w', "wait", NULL, "Wait until it has ended.", cli_set_flag, &s.wait},
-	};
-#undef TEXT_EXTRA
-	const struct options_spec spec = {
+	static const struct submission_verb verb = {
 	    .program = "shardmill submit",
-	    .synopsis =
-		"[OPTION]... DEFINITION\n   or: shardmill submit [OPTION]... -- COMMAND [ARGUMENT]...",
 	    .summary = "start a job",
-	    .details = details,
-	    .extras = extras,
-	    .extra_count = ARRAY_LENGTH(extras),
+	    .details = "Prints the job's number. With --wait the exit code is that of `shardmill wait`.",
+	    .path = "/v1/jobs",
+	    .starts = true,
+	    .done = done,
 	};
-	const struct cli early = {.program = spec.program};
-	struct error e = {0};
-	int code;
 
-	submission_init(&s);
-	if (submission_take_command(&s, &argc, argv, &e) != 0)
-		code = cli_tell_error(&early, &e);
-	else
-		code = cli_run(&spec, argc, argv, submit, &s);
-	submission_fini(&s);
-	return code;
+	return submission_run(&verb, argc, argv);
 }

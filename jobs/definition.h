@@ -54,8 +54,11 @@ struct definition_command {
 	size_t argc;
 	const struct bytes *gather; /* argv of the gather phase; `{}` is nothing special there */
 	size_t gather_count;
-	struct bytes array; /* "100" or "1-1000:2" */
-	struct bytes bytes; /* shard size: the first of these that is not empty cuts */
+	struct bytes array; /* "100" or "1-1000:2"; one at most of these four cuts */
+	struct bytes bytes; /* shard size */
+	const struct bytes *items;
+	size_t item_count;
+	struct bytes lines; /* file:///… whose lines are the items */
 	struct bytes of;
 	struct bytes align;
 	struct bytes input;

@@ -140,9 +140,23 @@ static int fill_gather(const struct definition_command *c, json_t *map, struct e
 /* What cuts, and what only goes with it: an option that would be overlooked is refused. */
 static int check_cut(const struct definition_command *c, struct error *reterr)
 {
-	if (c->array.size > 0 && c->bytes.size > 0) {
-		error_set(reterr, ERR_INVALID, "a job is cut by array or by bytes, not by both");
-		return error_where(reterr, "bytes");
+	const struct {
+		const char *name;
+		bool given;
+	} cuts[] = {{"array", c->array.size > 0},
+		    {"items", c->item_count > 0},
+		    {"lines", c->lines.size > 0},
+		    {"bytes", c->bytes.size > 0}};
+	const char *first = NULL;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cuts); i++) {
+		if (cuts[i].given && first != NULL) {
+			error_set(reterr, ERR_INVALID, "a job is cut by %s or by %s, not by both", first,
+				  cuts[i].name);
+			return error_where(reterr, "%s", cuts[i].name);
+		}
+		if (cuts[i].given)
+			first = cuts[i].name;
 	}
 	if (c->bytes.size > 0 || (c->of.size == 0 && c->align.size == 0))
 		return 0;
@@ -150,22 +164,49 @@ static int check_cut(const struct definition_command *c, struct error *reterr)
 	return error_where(reterr, c->of.size > 0 ? "of" : "align");
 }
 
+static int fill_items(const struct definition_command *c, json_t *shard, struct error *reterr)
+{
+	json_t *items = json_array();
+
+	set(shard, "items", items);
+	for (size_t i = 0; i < c->item_count; i++) {
+		json_t *item = text_is_utf8(c->items[i])
+				   ? json_stringn((const char *)c->items[i].data, c->items[i].size)
+				   : NULL;
+
+		if (item == NULL) {
+			error_set(reterr, ERR_INVALID, "expected UTF-8 text");
+			return error_where(reterr, "items[%zu]", i);
+		}
+		CHECK(json_array_append_new(items, item) == 0);
+	}
+	return 0;
+}
+
 static int fill_shard(const struct definition_command *c, json_t *map, struct error *reterr)
 {
-	json_t *shard;
+	json_t *shard = json_object();
 	int rc = check_cut(c, reterr);
 
-	if (rc < 0 || (c->array.size == 0 && c->bytes.size == 0))
-		return rc;
-	shard = json_object();
 	set(map, "shard", shard);
-	if (c->array.size > 0)
-		return set_text(shard, "count", c->array, reterr);
-	rc = set_text(shard, "bytes", c->bytes, reterr);
+	if (rc == 0 && c->item_count > 0)
+		return fill_items(c, shard, reterr);
+	if (rc == 0 && c->lines.size > 0) {
+		json_t *items = json_object();
+
+		set(shard, "items", items);
+		return set_text(items, "lines", c->lines, reterr);
+	}
+	if (rc == 0)
+		rc = set_text(shard, "count", c->array, reterr);
+	if (rc == 0)
+		rc = set_text(shard, "bytes", c->bytes, reterr);
 	if (rc == 0)
 		rc = set_text(shard, "of", c->of, reterr);
 	if (rc == 0)
 		rc = set_text(shard, "align", c->align, reterr);
+	if (json_object_size(shard) == 0) /* one shard */
+		CHECK(json_object_del(map, "shard") == 0);
 	return rc;
 }
 

@@ -160,6 +160,8 @@ static int open_blob(struct freezer *f, struct error *reterr)
 {
 	char path[4200];
 
+	if (f->task->preview != NULL)
+		return 0;
 	blob_name(f->task->job, f->task->phase, f->name);
 	snprintf(path, sizeof(path), "%s/%s", f->task->plans_dir, f->name);
 	f->blob_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
@@ -175,6 +177,11 @@ static int end_piece(struct freezer *f, struct error *reterr)
 	struct cursor *c = &f->cursor;
 	uint64_t at = c->blob_bytes;
 
+	if (f->task->preview != NULL) {
+		c->items += f->piece_items;
+		f->piece_items = 0;
+		return 0;
+	}
 	plan_blob_take(&f->writer, &f->out);
 	if (f->piece_items == 0)
 		return 0;
@@ -199,6 +206,20 @@ static int end_piece(struct freezer *f, struct error *reterr)
 	return 0;
 }
 
+/* The first ones, and in a ring the last ones. */
+static void note_item(struct freezer *f, struct bytes line)
+{
+	uint64_t n = f->cursor.items + f->piece_items;
+	struct plan_preview *preview = f->task->preview;
+	struct buf *last = &preview->last[n % PLAN_PREVIEW_ITEMS];
+
+	buf_clear(last);
+	buf_append_bytes(last, line);
+	if (n < PLAN_PREVIEW_ITEMS)
+		buf_append_bytes(&preview->first[n], line);
+	preview->plan.shard_count = (uint32_t)(n + 1);
+}
+
 static int take_item(struct freezer *f, struct bytes line, struct error *reterr)
 {
 	if (line.size > 0 && line.data[line.size - 1] == '\r')
@@ -215,7 +236,9 @@ static int take_item(struct freezer *f, struct bytes line, struct error *reterr)
 			return fail(f, true, reterr, ERR_INVALID, e.what);
 		json_decref(value);
 	}
-	if (!plan_blob_add(&f->writer, line)) {
+	if (f->task->preview != NULL) {
+		note_item(f, line);
+	} else if (!plan_blob_add(&f->writer, line)) {
 		size_t filled;
 
 		plan_blob_take(&f->writer, &f->out);
@@ -321,6 +344,10 @@ static int freeze(struct freezer *f, struct error *reterr)
 		r = open_blob(f, reterr);
 	f->writer.first = (uint32_t)f->cursor.items;
 	while (r == 0 && !f->at_end && !f->task->stop) {
+		if (f->task->preview != NULL && f->cursor.offset >= PLAN_PREVIEW_BYTES_MAX) {
+			f->task->preview->at_least = true;
+			break;
+		}
 		r = fill(f, reterr);
 		if (r == 0)
 			r = take_lines(f, reterr);

@@ -19,6 +19,7 @@ struct plan_task {
 	uint64_t output_offset, output_length;
 	struct arena arena;
 	const char *plans_dir;
+	struct plan_preview *preview; /* NULL: it is planned for a job */
 	_Atomic bool stop;
 	struct planners *planners;
 	struct s3_client *s3;

@@ -29,6 +29,7 @@ struct planners {
 	struct plan_task *current;
 	bool closing;
 	struct buf told; /* inputs, encoded */
+	struct plan_preview *previewed;
 	int fd;
 	struct loop_watch watch;
 	struct loop_timer timer;
@@ -60,6 +61,8 @@ static void tell(struct plan_task *t, enum input_type type, const void *body)
 
 void plan_task_piece(struct plan_task *t, uint32_t count, struct bytes blob, struct bytes cursor)
 {
+	if (t->preview != NULL)
+		return;
 	tell(t, INPUT_PIECE,
 	     &(struct input_piece){
 		 .job = t->job, .phase = t->phase, .count = count, .blob = blob, .cursor = cursor});
@@ -67,6 +70,11 @@ void plan_task_piece(struct plan_task *t, uint32_t count, struct bytes blob, str
 
 void plan_task_sealed(struct plan_task *t, const struct plan *plan)
 {
+	if (t->preview != NULL) {
+		if (plan->kind != 0) /* of a list it says nothing */
+			CHECK(codec_copy(codec_plan(), plan, &t->preview->plan, &t->preview->arena));
+		return;
+	}
 	tell(t, INPUT_SEALED, &(struct input_sealed){.job = t->job, .phase = t->phase, .plan = *plan});
 }
 
@@ -74,6 +82,11 @@ void plan_task_failed(struct plan_task *t, bool final, const struct error *e)
 {
 	char line[ERROR_LINE_MAX];
 
+	if (t->preview != NULL) {
+		t->preview->rc = e->code;
+		t->preview->error = *e;
+		return;
+	}
 	tell(t, INPUT_PLAN_FAILED,
 	     &(struct input_plan_failed){.job = t->job,
 					 .phase = t->phase,
@@ -167,6 +180,11 @@ static void *thread_main(void *arg)
 		run(t);
 		pthread_mutex_lock(&p->lock);
 		p->current = NULL;
+		if (t->preview != NULL) {
+			t->preview->next = p->previewed;
+			p->previewed = t->preview;
+			CHECK(eventfd_write(p->fd, 1) == 0);
+		}
 		task_destroy(t);
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -177,6 +195,7 @@ static void on_told(struct loop *loop, uint32_t events, void *arg)
 {
 	struct planners *p = arg;
 	struct buf told;
+	struct plan_preview *previewed;
 	struct bytes in;
 	struct arena arena;
 	eventfd_t n;
@@ -187,7 +206,15 @@ static void on_told(struct loop *loop, uint32_t events, void *arg)
 	pthread_mutex_lock(&p->lock);
 	told = p->told;
 	p->told = (struct buf){0};
+	previewed = p->previewed;
+	p->previewed = NULL;
 	pthread_mutex_unlock(&p->lock);
+	while (previewed != NULL) {
+		struct plan_preview *next = previewed->next;
+
+		previewed->done(previewed);
+		previewed = next;
+	}
 	arena_init(&arena, 0);
 	for (in = buf_bytes(&told); in.size > 0; arena_reset(&arena)) {
 		uint32_t type;
@@ -252,7 +279,18 @@ void planners_close(struct planners *p)
 		struct plan_task *t = p->first;
 
 		p->first = t->next;
+		if (t->preview != NULL) {
+			t->preview->next = p->previewed;
+			p->previewed = t->preview;
+		}
 		task_destroy(t);
+	}
+	while (p->previewed != NULL) {
+		struct plan_preview *preview = p->previewed;
+
+		p->previewed = preview->next;
+		preview->rc = error_set(&preview->error, ERR_CLOSED, "the dispatcher is stopping");
+		preview->done(preview);
 	}
 	loop_timer_unset(p->server->loop, &p->timer);
 	close(p->dir_fd);
@@ -265,6 +303,18 @@ void planners_close(struct planners *p)
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
+}
+
+static void queue(struct planners *p, struct plan_task *t)
+{
+	pthread_mutex_lock(&p->lock);
+	if (p->last != NULL)
+		p->last->next = t;
+	else
+		p->first = t;
+	p->last = t;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
 }
 
 void planners_run(struct planners *p, const struct dispatcher_plan *plan)
@@ -288,14 +338,30 @@ void planners_run(struct planners *p, const struct dispatcher_plan *plan)
 		task_destroy(t);
 		return;
 	}
-	pthread_mutex_lock(&p->lock);
-	if (p->last != NULL)
-		p->last->next = t;
-	else
-		p->first = t;
-	p->last = t;
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
+	queue(p, t);
+}
+
+void planners_preview(struct planners *p, struct plan_preview *preview)
+{
+	struct plan_task *t = check_calloc(1, sizeof(*t));
+
+	t->planner = preview->planner;
+	t->planners = p;
+	t->output_fd = -1;
+	t->preview = preview;
+	arena_init(&t->arena, 0);
+	t->cursor = (struct bytes){0};
+	CHECK(codec_copy(codec_plan(), &preview->plan, &t->plan, &t->arena));
+	queue(p, t);
+}
+
+void plan_preview_fini(struct plan_preview *preview)
+{
+	for (size_t i = 0; i < PLAN_PREVIEW_ITEMS; i++) {
+		buf_fini(&preview->first[i]);
+		buf_fini(&preview->last[i]);
+	}
+	arena_fini(&preview->arena);
 }
 
 void planners_forget(struct planners *p, uint64_t job)

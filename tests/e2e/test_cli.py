@@ -199,6 +199,7 @@ class Submit(CliCase):
             ("align", "word", "expected none, line or fastq", *of),
             ("align", "line", "goes with bytes"),
             ("input", "disk", "expected none, stdin or file"),
+            ("pin", "socket", "expected"),
             ("queue", "a/b", "expected a name"),
             ("directory", "", "expected a value"),
             ("env", "A", "expected NAME=VALUE"),
@@ -207,6 +208,9 @@ class Submit(CliCase):
             ("name", "x" * 129, "expected a name of 1 to 128 bytes"),
             ("id", "", "expected a value"),
             ("event", "", "expected a value"),
+            ("each-line", "/dev/null", "expected lines, found none"),
+            ("each-line", "nofile", "No such file"),
+            ("each-line", "x", "by one of them", "--array=3"),
             ("priority", "high", "expected a whole number"),
             ("priority", "9" * 12, "32 bits"))
         for option, value, part, *beside in refused:
@@ -222,6 +226,62 @@ class Submit(CliCase):
         _, err = self.run_cli("submit", "--", "echo", "{{shard.vlue}}", code=2)
         self.assertIn("the command's word \"{{shard.vlue}}\": ", err)
         self.assertEqual(self.jobs(), [])
+
+    def test_each_line_of_a_file_is_a_shard(self):
+        self.start()
+        text = "one two\r\n\n\"three\"\n$(id)"
+        few = self.write("few.txt", text)
+        for path, stdin in ((few, b""), ("-", text.encode())):
+            job = self.run_cli("submit", "--each-line", path, "--", "echo", "got {}", stdin=stdin)[0].strip()
+            self.run_cli("wait", job)
+            self.assertEqual(self.run_cli("output", job)[0], 'got one two\ngot "three"\ngot $(id)\n')
+        many = "".join("%d\n" % n for n in range(12000))
+        self.write("many.txt", many)
+        self.run_cli("submit", "--each-line", "many.txt", "--gather", "wc -c", "-w", "--", "echo", "{}")
+        self.assertEqual(self.run_cli("output", "last")[0], "%d\n" % os.path.getsize(self.path("many.txt")))
+        _, err = self.run_cli("submit", "--each-line=-", "--", "true", stdin=many.encode(), code=2)
+        self.assertIn("expected at most 10000 lines", err)
+        _, err = self.run_cli("submit", "--each-line=-", "--", "true", stdin=b"a\n\xff\n", code=2)
+        self.assertIn("expected text in UTF-8 in line 2", err)
+
+    def test_a_plan_says_what_would_be_cut_and_starts_nothing(self):
+        self.mill.start_dispatcher()
+        self.write("data.bin", b"x" * 2500)
+        self.write("empty.bin", b"")
+        self.write("list.txt", "".join("item %d\n" % n for n in range(10001)))
+        event = self.write("event.json", json.dumps({
+            "id": "1", "source": "s", "detail-type": "Object Created", "detail": {
+                "bucket": {"name": "b"}, "object": {"key": "k", "size": 10, "etag": "0"}}}))
+        cut = self.write("cut.yaml", "version: 1\nname: cut\nshard: {bytes: 4, align: none, of: '{{event.object}}'}\n"
+                                     "run: {exec: [cat], input: stdin}\n")
+        for args, parts in (
+                (["--array=1-9:2", "--", "true"], ["true: 5 shards, with the numbers 1 to 9 in steps of 2", "4  9"]),
+                (["--", "true"], ["one shard, as nothing says how to cut it"]),
+                (["--of=data.bin", "--bytes=1KiB", "--", "true"],
+                 ["3 shards of 1 KiB, the last one of 452 bytes; each begins at the first record (line)",
+                  "/data.bin, 2.4 KiB", "2  2,048 to 2,500"]),
+                (["--of=data.bin", "--bytes=1KiB", "--align=none", "--", "true"], ["cut at exactly these bytes"]),
+                (["--of=data.bin", "--bytes=1GB", "--gather=cat", "--", "true"],
+                 ["one shard, as the object has 2.441 KiB and a shard takes 953.7 MiB; what they write is gathered"]),
+                (["--of=empty.bin", "--bytes=1GB", "--", "true"], ["one shard, as the object is empty"]),
+                (["--each-line=list.txt", "--", "true"], ["10001 shards, one for each item", "10000  item 10000"]),
+                ([cut, "--event", event], ["cut: 3 shards of 4 bytes, the last one of 2 bytes", "2  8 to 10"])):
+            out, _ = self.run_cli("plan", *args)
+            for part in parts:
+                self.assertIn(part, out, args)
+        plan = json.loads(self.run_cli("--output=json", "plan", "--each-line=list.txt", "--", "true")[0])
+        self.assertEqual((plan["shards"], plan["at_least"], plan["kind"]), (10001, False, "items"))
+        self.assertEqual([s["item"] for s in plan["first"] + plan["last"]],
+                         ["item %d" % n for n in (0, 1, 2, 9998, 9999, 10000)])
+        for count in range(1, 9):  # both ends meet
+            shards = json.loads(self.run_cli("--output=json", "plan", "--array=%d" % count, "--", "true")[0])
+            self.assertEqual([s["shard"] for s in shards["first"] + shards["last"]],
+                             [n for n in range(count) if n < 3 or n >= count - 3])
+        self.assertIn("No such file", self.run_cli("plan", "--of=gone", "--bytes=1", "--", "true", code=5)[1])
+        self.run_cli("plan", "--id=x", "--", "true", code=2)
+        self.assertIn("there is no event", self.run_cli("plan", cut, code=2)[1])
+        self.assertEqual(self.jobs(), [])
+        self.assertEqual(os.listdir(os.path.join(self.mill.state, "plans")), [])
 
     def test_what_is_misspelt_is_guessed(self):
         for args, part in (

@@ -1,0 +1,167 @@
+#include "cli/submission_verb.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+#define START_OPTIONS 2u /* the last of the table */
+
+/* Options whose values go into "command" under their own names. */
+#define COMMAND_TEXTS(X)                                                                                     \
+	X(array, "RANGE", "A shard for each number of RANGE: 100 (0 to 99), 1-1000 or 1-1000:2.")            \
+	X(cpus, "CPUS", "What a shard takes of its worker: 2, 0.5.")                                         \
+	X(memory, "SIZE", "What a shard may take: 512MiB; more is an error of kind oom.")                    \
+	X(gpus, "N", "GPUs of a shard.")                                                                     \
+	X(pin, "WHERE", "What a shard is bound to: core, pu, l3, numa, none.")                               \
+	X(timeout, "TIME", "How long an attempt of a shard may take: 90s, 1h30m.")                           \
+	X(attempts, "N", "How often a shard is tried.")                                                      \
+	X(tolerate, "N|N%", "How many shards may be dead in a job that succeeds.")                           \
+	X(of, "FILE", "A file to be cut into shards: a path or s3://bucket/key; with --bytes.")              \
+	X(bytes, "SIZE", "The size of a shard of --of.")                                                     \
+	X(align, "KIND", "Where it is cut: none, line, fastq.")                                              \
+	X(input, "HOW", "How a shard gets its part: stdin, file.")                                           \
+	X(queue, "NAME", "The queue that the job waits in.")                                                 \
+	X(directory, "DIR", "Where the command runs. Default: here.")
+
+enum text_index {
+#define TEXT_INDEX(name, placeholder, doc) TEXT_##name,
+	COMMAND_TEXTS(TEXT_INDEX)
+#undef TEXT_INDEX
+};
+
+struct text_option {
+	struct submission *submission;
+	const char *name;
+};
+
+static int set_text(void *arg, const char *value, struct error *reterr)
+{
+	struct text_option *o = arg;
+
+	if (value[0] == '\0')
+		return error_set(reterr, ERR_INVALID, "expected a value, found an empty text");
+	if (json_object_set_new(o->submission->texts, o->name, json_string(value)) != 0)
+		return error_set(reterr, ERR_INVALID, "expected UTF-8");
+	return 0;
+}
+
+struct work {
+	const struct submission_verb *verb;
+	struct submission *submission;
+};
+
+/* A key of our own makes it safe to send it again when the connection breaks. */
+static int post(struct cli *cli, const char *path, const struct submission *s, json_t *body,
+		struct client_answer *ret, struct error *reterr)
+{
+	char key[33], *text = json_dumps(body, JSON_COMPACT);
+	struct client_request q = {
+	    .method = "POST", .path = path, .repeatable = true, .key = s->id == NULL ? key : NULL};
+	int r;
+
+	CHECK(text != NULL);
+	client_random_id(key);
+	q.body = bytes_of(text);
+	r = client_call(&cli->client, &q, ret, reterr);
+	free(text);
+	return r;
+}
+
+/* The dispatcher names the first error; a person wants all of them, with their lines. */
+static bool explain(json_t *body)
+{
+	struct buf report = {0};
+	bool any;
+
+	submission_explain(body, &report);
+	any = report.size > 0;
+	fwrite(report.data != NULL ? (const char *)report.data : "", 1, report.size, stderr);
+	buf_fini(&report);
+	return any;
+}
+
+static int work(struct cli *cli, void *options, struct error *reterr)
+{
+	const struct work *w = options;
+	const struct submission *s = w->submission;
+	char *here = getcwd(NULL, 0);
+	struct client_answer answer;
+	json_t *body = NULL;
+	bool explained = false;
+	int r = cli_expect_arguments(cli, 0, 1, "expected one definition", reterr);
+
+	if (r == 0)
+		r = submission_body(s, cli->argc > 0 ? cli->argv[0] : NULL, here, &body, reterr);
+	free(here);
+	if (r == 0)
+		r = post(cli, w->verb->path, s, body, &answer, reterr);
+	if (r == ERR_INVALID || r == ERR_LIMIT || r == ERR_VERSION)
+		explained = explain(body);
+	json_decref(body);
+	if (r != 0 && reterr != NULL)
+		submission_name_options(s, reterr);
+	if (r != 0)
+		return explained ? CLI_EXIT_USAGE : r;
+	r = w->verb->done(cli, s, &answer, reterr);
+	client_answer_fini(&answer);
+	return r;
+}
+
+static const char command_details[] =
+    "DEFINITION is a YAML file, or - for stdin. A COMMAND behind -- is made into one: {} in an argument is\n"
+    "the shard's number in --array, or its line of --each-line. No shell is run: write sh -c '...' for one.";
+
+int submission_run(const struct submission_verb *verb, int argc, char **argv)
+{
+	struct submission s;
+	struct work w = {verb, &s};
+	struct buf details = {0};
+	char synopsis[160];
+#define TEXT_OPTION(name, placeholder, doc) {&s, #name},
+	struct text_option texts[] = {COMMAND_TEXTS(TEXT_OPTION)};
+#undef TEXT_OPTION
+#define TEXT_EXTRA(name, placeholder, doc) {0, #name, placeholder, doc, set_text, &texts[TEXT_##name]},
+	const struct options_extra extras[] = {
+	    COMMAND_TEXTS(TEXT_EXTRA) /**/
+	    {'e', "env", "NAME=VALUE", "A variable for the command; may be given more than once.",
+	     submission_add_env, &s},
+	    {0, "gather", "COMMAND", "A command that gets all shards' outputs in their order.",
+	     submission_set_gather, &s},
+	    {0, "name", "NAME", "What the job is called.", cli_set_text, &s.name},
+	    {0, "each-line", "FILE",
+	     "A shard for each line of FILE that is not empty, {} being the line; - for stdin.", cli_set_text,
+	     &s.each_line},
+	    {0, "event", "FILE", "An event for the definition's templates, as JSON; - for stdin.",
+	     cli_set_text, &s.event},
+	    {0, "priority", "N", "Jobs of a greater one come first in their queue.", cli_set_text,
+	     &s.priority},
+	    {0, "id", "ID", "The same id is the same job: the second time, the first one is told.",
+	     cli_set_text, &s.id},
+	    {'w', "wait", NULL, "Wait until it has ended.", cli_set_flag, &s.wait},
+	};
+#undef TEXT_EXTRA
+	struct options_spec spec = {
+	    .program = verb->program,
+	    .synopsis = synopsis,
+	    .summary = verb->summary,
+	    .extras = extras,
+	    .extra_count = ARRAY_LENGTH(extras) - (verb->starts ? 0 : START_OPTIONS),
+	};
+	const struct cli early = {.program = verb->program};
+	struct error e = {0};
+	int code;
+
+	snprintf(synopsis, sizeof(synopsis),
+		 "[OPTION]... DEFINITION\n   or: %s [OPTION]... -- COMMAND [ARGUMENT]...", verb->program);
+	buf_printf(&details, "%s\n\n%s", command_details, verb->details);
+	spec.details = buf_text(&details);
+	submission_init(&s);
+	if (submission_take_command(&s, &argc, argv, &e) != 0)
+		code = cli_tell_error(&early, &e);
+	else
+		code = cli_run(&spec, argc, argv, work, &w);
+	submission_fini(&s);
+	buf_fini(&details);
+	return code;
+}

@@ -1,0 +1,134 @@
+/* POST /v1/plan: what a submission would be cut into. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "dispatcher/api/submission.h"
+#include "dispatcher/plan_words.h"
+#include "dispatcher/planners/planners.h"
+#include "jobs/kinds.h"
+#include "jobs/plan.h"
+
+#define ENDS PLAN_PREVIEW_ITEMS
+#define ITEM_SHOWN_BYTES 1000u
+
+struct planning {
+	struct request *request;
+	struct submission submission;
+	struct plan_preview preview; /* its plan also where nobody had to look */
+};
+
+static void planning_destroy(void *state)
+{
+	struct planning *p = state;
+
+	submission_fini(&p->submission);
+	plan_preview_fini(&p->preview);
+	free(p);
+}
+
+static json_t *item_json(struct bytes item)
+{
+	if (item.size > ITEM_SHOWN_BYTES)
+		item.size = ITEM_SHOWN_BYTES;
+	return json_of_bytes(item);
+}
+
+static json_t *shard_json(const struct plan_preview *v, uint32_t shard)
+{
+	const struct plan *p = &v->plan;
+	json_t *value = json_object();
+	uint64_t first, end;
+
+	json_object_set_new(value, "shard", json_integer(shard));
+	if (p->kind == PLAN_COUNT) {
+		json_object_set_new(value, "value", json_integer((json_int_t)plan_count_value(p, shard)));
+	} else if (p->kind == PLAN_BYTES) {
+		plan_bytes_range(p, shard, &first, &end);
+		json_object_set_new(value, "begin", json_integer((json_int_t)first));
+		json_object_set_new(value, "end", json_integer((json_int_t)end));
+	} else if (p->items.count > 0) {
+		json_object_set_new(value, "item", item_json(p->items.items[shard].text));
+	} else {
+		const struct buf *item = shard < ENDS ? &v->first[shard] : &v->last[shard % ENDS];
+
+		json_object_set_new(value, "item", item_json(buf_bytes(item)));
+	}
+	return value;
+}
+
+static void set_object(json_t *value, const struct plan *p)
+{
+	if (p->kind == PLAN_COUNT || p->url.size == 0)
+		return;
+	json_object_set_new(value, "url", json_of_bytes(p->url));
+	if (p->kind != PLAN_BYTES)
+		return;
+	json_object_set_new(value, "size_bytes", json_integer((json_int_t)p->size_bytes));
+	json_object_set_new(value, "step_bytes", json_integer((json_int_t)p->step_bytes));
+	json_object_set_new(value, "align", json_string(align_kind_name(p->align)));
+}
+
+static void answer(struct planning *p)
+{
+	const struct definition *d = p->submission.definition;
+	const struct plan *plan = &p->preview.plan;
+	json_t *value = json_object(), *first = json_array(), *last = json_array();
+	bool known = d->body.items_planner == 0;
+	uint32_t count = known ? plan->shard_count : 0;
+	struct buf why = {0};
+
+	plan_sentence(d, plan, p->preview.at_least, &why);
+	for (uint32_t i = 0; i < count && i < ENDS; i++)
+		json_array_append_new(first, shard_json(&p->preview, i));
+	for (uint32_t i = count > 2 * ENDS ? count - ENDS : ENDS; i < count; i++)
+		json_array_append_new(last, shard_json(&p->preview, i));
+	json_object_set_new(value, "name", json_of_bytes(p->submission.job.name));
+	json_object_set_new(value, "definition", json_of_hex(d->body.sha256));
+	json_object_set_new(value, "kind", json_string(plan_kind_name(known ? plan->kind : PLAN_ITEMS)));
+	json_object_set_new(value, "shards", known ? json_integer(count) : json_null());
+	json_object_set_new(value, "at_least", json_boolean(p->preview.at_least));
+	json_object_set_new(value, "why", json_of_bytes(buf_bytes(&why)));
+	json_object_set_new(value, "gather", json_boolean(d->body.phases.count > (known ? 1u : 2u)));
+	set_object(value, plan);
+	json_object_set_new(value, "first", first);
+	json_object_set_new(value, "last", last);
+	buf_fini(&why);
+	request_answer(p->request, MHD_HTTP_OK, value);
+}
+
+static void on_preview(struct plan_preview *preview)
+{
+	struct planning *p = preview->arg;
+
+	if (preview->rc < 0)
+		request_fail(p->request, &preview->error);
+	else
+		answer(p);
+}
+
+void api_plan(struct request *r)
+{
+	json_t *body = request_object(r);
+	struct planning *p;
+	struct error e = {0};
+
+	if (body == NULL)
+		return;
+	p = check_calloc(1, sizeof(*p));
+	p->request = r;
+	arena_init(&p->preview.arena, 0);
+	r->state = p;
+	r->state_fini = planning_destroy;
+	if (submission_read(&p->submission, body, &e) < 0) {
+		request_fail(r, &e);
+		return;
+	}
+	p->preview.planner = p->submission.job.planner;
+	p->preview.plan = p->submission.job.plan;
+	p->preview.done = on_preview;
+	p->preview.arg = p;
+	if (p->preview.planner == PLANNER_PURE)
+		answer(p);
+	else
+		planners_preview(r->server->planners, &p->preview);
+}

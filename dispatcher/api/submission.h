@@ -1,0 +1,20 @@
+/* The body of POST /v1/jobs and /v1/plan: a definition, or a command line that is made into one, and the job
+ * that it would be. */
+#pragma once
+
+#include "dispatcher/api/request.h"
+#include "jobs/instantiate.h"
+
+struct submission {
+	json_t *body;
+	struct definition *definition;
+	struct event event;
+	bool has_event;
+	struct new_job job; /* in the arena; borrows the definition */
+	struct arena arena;
+	struct pair *env;
+};
+
+/* body is taken over; submission_fini is due in any case. */
+int submission_read(struct submission *u, json_t *body, struct error *reterr) MUST_CHECK;
+void submission_fini(struct submission *u);
