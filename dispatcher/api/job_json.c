@@ -33,9 +33,10 @@ static json_t *phases_json(const struct view_job *v)
 	json_t *phases = json_array();
 
 	if (v->shards_phase > 0 && (v->phase >= v->shards_phase || ended)) {
-		bool through = v->phase >= v->shards_phase;
-		struct view_counts plan = {
-		    .shards = 1, .done = through, .dead = !through && v->state == JOB_FAILED};
+		bool done = v->phase >= v->shards_phase;
+		/* Nothing but its one shard's death fails a job that has begun and is not planned. */
+		bool dead = !done && v->state == JOB_FAILED && v->started_wall_us != 0;
+		struct view_counts plan = {.shards = 1, .done = done, .dead = dead};
 
 		json_array_append_new(phases, phase_json(phase_name(v, 0), &plan, true, ended));
 	}

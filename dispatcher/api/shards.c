@@ -3,6 +3,7 @@
 #include "jobs/kinds.h"
 
 #define PAGE_MAX 1000
+#define PHASE_NOT_SAID UINT32_MAX /* then history's row of the job says it */
 
 struct page {
 	json_t *list;
@@ -43,6 +44,12 @@ static void add_live(struct server *s, uint64_t job, struct page *p, uint64_t li
 	p->next = cursor;
 }
 
+/* Of a job that has ended: what people ask for are its shards, or the plan if it came no further. */
+static uint32_t phase_of_shards(uint32_t last, uint32_t shards)
+{
+	return last < shards ? last : shards;
+}
+
 static int add_rows(struct server *s, uint64_t job, struct page *p, uint64_t limit, struct error *reterr)
 {
 	struct history_job row;
@@ -51,6 +58,8 @@ static int add_rows(struct server *s, uint64_t job, struct page *p, uint64_t lim
 
 	arena_init(&arena, 0);
 	r = history_job(s->reader, job, &arena, &row, reterr);
+	if (r == 0 && p->phase == PHASE_NOT_SAID)
+		p->phase = phase_of_shards(row.phase, row.shards_phase);
 	if (r == 0)
 		r = history_failures(s->reader, job, p->phase, (uint32_t)p->next, (uint32_t)limit, &arena,
 				     add_row, p, reterr);
@@ -65,13 +74,17 @@ static int fill(struct request *r, uint64_t job, struct page *p, uint64_t limit,
 	struct arena arena;
 	struct view_job v;
 	uint64_t phase;
-	bool live;
+	uint64_t otherwise = PHASE_NOT_SAID;
+	bool live = false;
 	int rc;
 
 	arena_init(&arena, 0);
-	live = dispatcher_view_job(r->server->core, job, &arena, &v) && !job_state_is_ended(v.state);
+	if (dispatcher_view_job(r->server->core, job, &arena, &v)) {
+		live = !job_state_is_ended(v.state);
+		otherwise = live ? v.phase : phase_of_shards(v.phase, v.shards_phase);
+	}
 	arena_fini(&arena);
-	rc = request_query_number(r, "phase", 0, UINT32_MAX, live ? v.phase : 0, &phase, reterr);
+	rc = request_query_number(r, "phase", 0, PHASE_NOT_SAID - 1, otherwise, &phase, reterr);
 	if (rc < 0)
 		return rc;
 	p->phase = (uint32_t)phase;

@@ -38,6 +38,7 @@ static void become_ready(struct dispatcher_core *core, const struct waiting *w)
 	if (row->phase > 0 && core->history_lsn < row->run->phase_lsn)
 		waiting_add(&core->history_waits,
 			    (struct waiting){.lsn = row->run->phase_lsn, .job = w->job});
+	planner_start(core, w->job, row); /* history may be past it already */
 	runnable_refresh(core, w->job, row);
 }
 

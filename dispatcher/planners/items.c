@@ -114,9 +114,11 @@ static int open_list(struct freezer *f, struct error *reterr)
 		snprintf(f->path, sizeof(f->path), "what the plan phase wrote");
 		f->first = f->task->output_offset;
 		f->end = f->first + f->task->output_length;
+		f->final = false;
+		r = plan_output_check(f->task, reterr);
 		f->in_fd = f->task->output_fd;
 		f->task->output_fd = -1;
-		return 0;
+		return r;
 	}
 	if (plan_task_is_object(f->task))
 		return open_object(f, reterr);
@@ -299,6 +301,8 @@ static int fill(struct freezer *f, struct error *reterr)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return fail_errno(f, reterr, "the list of items cannot be read", f->path);
+	if (n == 0 && left > 0 && f->is_output)
+		return fail(f, false, reterr, ERR_CORRUPT, "the list became shorter while it was being read");
 	f->in.size += (size_t)n;
 	f->at_end = n == 0;
 	return 0;

@@ -17,6 +17,7 @@ struct plan_task {
 	/* What the plan phase wrote: a stretch of an output segment; -1: the plan names its object. */
 	int output_fd;
 	uint64_t output_offset, output_length;
+	uint32_t output_crc;
 	struct arena arena;
 	const char *plans_dir;
 	struct plan_preview *preview; /* NULL: it is planned for a job */
@@ -31,8 +32,11 @@ void plan_task_sealed(struct plan_task *t, const struct plan *plan);
 /* final: trying again cannot help. */
 void plan_task_failed(struct plan_task *t, bool final, const struct error *e);
 
-/* Finds what the plan phase before t->phase wrote; nothing is an empty stretch. Thread: the loop's. */
+/* Finds what the plan phase before t->phase wrote; nothing is an empty stretch. ERR_NOT_FOUND when it wrote
+ * something that is lost. Thread: the loop's. */
 int plan_output_find(struct server *s, struct plan_task *t, struct error *reterr) MUST_CHECK;
+/* Is all of it there, as it was written? ERR_CORRUPT, ERR_IO. Thread: the planner's. */
+int plan_output_check(const struct plan_task *t, struct error *reterr) MUST_CHECK;
 
 /* The planners. Each tells what it found, or that it failed, unless it is stopped. */
 void planner_size(struct plan_task *t);

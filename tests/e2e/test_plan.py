@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Between a plan phase and the shards that it makes: what is paused, cancelled, killed or lost there, and lists
+that no good command would print."""
+import os
+import subprocess
+
+from case import FAST, MillCase, main, until
+
+PLAN = ("version: 1\nname: x\nshard: {items: {%s: {exec: [sh, -c, '%s']}}}\nretry: {attempts: 2, backoff: 50ms}\n"
+        "run: {exec: [echo, 'item {{shard.item}}']}\n")
+
+
+class Plan(MillCase):
+    def start(self):
+        self.mill.start_dispatcher(**FAST)
+        self.mill.start_worker(heartbeat="100ms")
+
+    def restart(self):
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**FAST)
+
+    def change(self, job, verb):
+        self.mill.api("POST", "/v1/jobs/%d/%s" % (job, verb))
+
+    def planned(self, command="seq 30"):
+        """A job whose list is written and, since it is paused, not read."""
+        go, begun = self.path("go"), self.path("begun")
+        job = self.mill.submit(PLAN % ("lines", "touch %s; until test -e %s; do sleep 0.02; done; %s" % (begun, go, command)))
+        until(lambda: os.path.exists(begun))
+        self.change(job, "pause")
+        self.write("go", "")
+        until(lambda: self.mill.job(job)["phase"] == 1)
+        self.assertEqual(self.mill.job(job)["word"], "paused")
+        return job
+
+    def outputs(self, kind):
+        found = [os.path.join(top, name) for top, _, names in os.walk(self.path("state", "output")) for name in names
+                 if name.endswith("." + kind)]
+        self.assertTrue(found, "outputs in %s" % self.path("state", "output"))
+        return found
+
+    def resumed(self, job, state="succeeded"):
+        self.change(job, "resume")
+        ended = self.mill.wait(job)
+        self.assertEqual(ended["state"], state, ended)
+        return ended
+
+    def run_plan(self, command, kind="lines", state="succeeded"):
+        ended = self.mill.wait(self.mill.submit(PLAN % (kind, command)))
+        self.assertEqual(ended["state"], state, ended)
+        return ended
+
+    def test_paused_killed_and_with_a_new_history_it_goes_on(self):
+        self.start()
+        job = self.planned()
+        self.restart()
+        self.assertEqual(self.mill.job(job)["word"], "paused")
+        self.mill.kill(self.mill.dispatcher)
+        for name in os.listdir(self.path("state")):
+            if name.startswith("history.db"):
+                os.unlink(self.path("state", name))
+        self.mill.start_dispatcher(**FAST)
+        self.resumed(job)
+        self.assertEqual(self.mill.output(job), b"".join(b"item %d\n" % n for n in range(1, 31)))
+
+    def test_cancelled_it_leaves_nothing(self):
+        self.start()
+        job = self.planned()
+        self.change(job, "cancel")
+        ended = self.mill.wait(job)
+        self.assertEqual((ended["state"], ended["phases"][0]["done"], ended["phases"][1]["shards"]), ("cancelled", 1, 0))
+        self.assertEqual(os.listdir(self.path("state", "plans")), [])
+        self.run_plan("echo again")
+        self.assertEqual(until(lambda: os.listdir(self.path("state", "plans")) == []), True)
+
+    def refused(self, kind, change):
+        """What becomes of a list whose file is changed before it is read; change: of its bytes, None: it goes."""
+        self.start()
+        job = self.planned()
+        for path in self.outputs(kind):
+            with open(path, "rb") as f:
+                data = f.read()
+            os.unlink(path)
+            if change is not None:
+                self.write(path, change(data))
+        why = self.resumed(job, "failed")["why"]
+        self.assertIn("could not be planned", why)
+        return why
+
+    def test_a_list_that_is_lost_is_not_an_empty_one(self):
+        self.assertIn("lost", self.refused("idx", None))
+
+    def test_a_list_whose_file_is_gone_is_told_by_its_path(self):
+        self.assertIn("00000001.out", self.refused("out", None))
+
+    def test_a_list_that_is_cut_off_is_not_taken(self):
+        self.assertIn("ends before", self.refused("out", lambda data: data[:-10]))
+
+    def test_a_list_that_is_damaged_is_not_taken(self):
+        self.assertIn("checksum", self.refused("out", lambda data: data.replace(b"29\n", b"99\n")))
+
+    def test_lists_that_nobody_would_write(self):
+        self.start()
+        cases = [("head -c 65537 /dev/zero | tr '\\0' x", "lines", "64 KiB"),
+                 ("echo ok; printf 'a\\0b\\n'", "lines", "NUL"),
+                 ("echo '{\"'; echo '1 2'", "json-lines", ":1")]
+        for command, kind, words in cases:
+            ended = self.run_plan(command.replace("'", "''"), kind, "failed")
+            self.assertIn(words, ended["why"])
+            self.assertNotIn("{{", ended["why"])
+        ended = self.run_plan("printf ''a\\r\\n\\r\\n\\n b \\r\\nc''")
+        self.assertEqual(self.mill.output(ended["id"]), b"item a\nitem  b \nitem c\n")
+        self.assertEqual(self.run_plan("printf -- ''-n\\n\\377\\n''")["phases"][1]["done"], 2)
+
+    def test_the_dead_of_its_shards_are_shown(self):
+        self.start()
+        job = self.mill.submit((PLAN % ("lines", "seq 3")).replace("[echo, 'item", "[sh, -c, 'exit 7 # "))
+        self.assertEqual(self.mill.wait(job)["state"], "failed")
+        dead = until(lambda: self.mill.api("GET", "/v1/jobs/%d/shards" % job)["shards"])
+        self.assertEqual({(d["kind"], d["code"]) for d in dead}, {("exit", 7)})
+        said = subprocess.check_output([os.path.join(self.mill.build, "cli", "shardmill"), "show", str(job)], text=True,
+                                       env=dict(os.environ, SHARDMILL_API_SOCKET=self.mill.socket))
+        self.assertIn("Dead shards", said)
+        failed = self.run_plan("exit 4", state="failed")
+        dead = until(lambda: self.mill.api("GET", "/v1/jobs/%d/shards" % failed["id"])["shards"])
+        self.assertEqual([(d["first"], d["kind"], d["code"]) for d in dead], [(0, "exit", 4)])
+        self.assertEqual(failed["phases"][0]["dead"], 1, failed)
+
+
+if __name__ == "__main__":
+    main()
