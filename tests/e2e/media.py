@@ -4,6 +4,7 @@ by part and put together. Frames and duration are the original's, and the pictur
 ffmpeg with the same settings. The video is a test pattern with noise; the audio is the speech of alsa-utils.
 
 Usage: media.py BUILD"""
+import io
 import json
 import os
 import re
@@ -121,6 +122,56 @@ def check_broken(mill, original):
         assert job["retries"] == 0, job
 
 
+def by_hand(tool, path, out):
+    """What the job does, without a mill: the number of parts; out becomes the only rendition."""
+    said = subprocess.run([tool, "--seconds", "1", "plan", "--", path], check=True, capture_output=True, text=True).stdout
+    parts = []
+    for n, part in enumerate(said.splitlines()):
+        parts.append("%s.%d" % (out, n))
+        with open(parts[-1], "wb") as f:
+            subprocess.run([tool, "--ladder", "120:30", "--preset", "ultrafast", "encode", "--", path, part], check=True, stdout=f)
+    tar = subprocess.run([tool, "--ladder", "120:30", "stitch", *parts], check=True, capture_output=True, cwd=os.path.dirname(out)).stdout
+    with tarfile.open(fileobj=io.BytesIO(tar)) as t:
+        with open(out, "wb") as f:
+            f.write(t.extractfile("120p.mp4").read())
+    return len(parts)
+
+
+def times(path):
+    """When its frames are presented, in milliseconds."""
+    said = subprocess.check_output(["ffprobe", "-v", "error", "-select_streams", "V", "-show_entries", "frame=pts_time", "-of",
+                                    "csv=p=0", "file:" + path], text=True)
+    return [round(float(t.strip(",")) * 1000) for t in said.split()]
+
+
+def check_odd(directory, tool):
+    """Files that cameras and editors leave: each frame is there, at its time."""
+    whole = os.path.join(directory, "whole.mp4")
+    source, x264 = ["-f", "lavfi", "-i"], ["-c:v", "libx264", "-preset", "ultrafast"]
+    ffmpeg(*source, "testsrc2=size=160x120:rate=30:duration=4", *x264, "-x264-params", "open-gop=1:bframes=2:keyint=30", whole)
+    cases = [
+        ("an edit list that begins within a group", "edit.mp4", ["-ss", "1.5", "-i", whole, "-c", "copy"], 2),
+        ("an edit list within the last group", "last.mp4", ["-ss", "3.5", "-i", whole, "-c", "copy"], 1),
+        ("a rate that varies", "vfr.mkv", ["-i", whole, "-vf", "select='mod(n,7)*mod(n,3)'", "-fps_mode", "vfr", *x264, "-g", "20"], 2),
+        ("a rotated picture", "rotated.mp4", ["-i", whole, "-c", "copy", "-metadata:s:v", "rotate=90"], 4),
+        ("odd sizes and 10 bits", "odd.mkv", [*source, "testsrc2=size=161x121:rate=25:duration=1", "-pix_fmt", "yuv420p10le", "-c:v", "ffv1"], 1),
+        ("nothing but key frames", "key.mp4", ["-i", whole, *x264, "-g", "1"], 4),
+        ("one frame", "one.mp4", [*source, "testsrc2=size=160x120", "-frames:v", "1", *x264], 1),
+        ("a name", "-a%d:b'\"$(c) \\.mp4", ["-i", whole, "-c", "copy"], 4),
+    ]
+    for what, name, args, count in cases:
+        path, out = os.path.join(directory, name), os.path.join(directory, "odd-out.mp4")
+        ffmpeg(*args, "file:" + path)
+        os.chdir(directory)
+        assert by_hand(tool, name, out) >= count, what
+        got, want = times(out), times(path)
+        assert got == want, "%s: %d frames, the original has %d: %s, %s" % (what, len(got), len(want), got[:9], want[:9])
+    stream = os.path.join(directory, "stream.ts")
+    ffmpeg("-i", whole, "-c", "copy", stream)
+    said = subprocess.run([tool, "plan", stream], capture_output=True, text=True)
+    assert said.returncode == 2 and "mpegts" in said.stderr and "-c copy" in said.stderr, said
+
+
 def main():
     build = os.path.abspath(sys.argv[1])
     tool = os.path.join(build, "jobs", "library", "media", "media-ladder")
@@ -132,10 +183,11 @@ def main():
         original = os.path.join(mill.dir, "original.mp4")
         make_original(original)
         serial = make_serial(original, mill.dir)
+        check_odd(mill.dir, tool)
         start(mill, tool)
         check_ladder(mill, drop(mill, original, "original.mp4", 1), original, serial)
         check_broken(mill, original)
-    print("mill: 4 passed, 0 failed")
+    print("mill: 5 passed, 0 failed")
 
 
 if __name__ == "__main__":

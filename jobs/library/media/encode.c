@@ -66,8 +66,10 @@ static void add_video(struct command *c, const struct encoding *e)
 	    "passthrough",   "-fflags", "+bitexact",	 "-flags:v", "+bitexact",
 	    "-map_metadata", "-1",	"-map_chapters", "-1",	     NULL};
 
-	add(c, "-ss");
-	add(c, "%.6f", e->part.seek);
+	if (e->part.number > 0) { /* the first may need what is decoded before it and not presented */
+		add(c, "-ss");
+		add(c, "%.6f", e->part.seek);
+	}
 	add(c, "-i");
 	add(c, "file:%s", e->path);
 	add_filter(c, e);

@@ -109,7 +109,7 @@ int part_source(const char *url, const char **ret_path, struct error *reterr)
 		*ret_path = url + 7;
 		return 0;
 	}
-	if (colon == NULL) {
+	if (colon == NULL || url[0] == '/') {
 		*ret_path = url;
 		return 0;
 	}

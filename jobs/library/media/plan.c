@@ -5,6 +5,8 @@
 #include "jobs/library/media/plan.h"
 
 #include <libavformat/avformat.h>
+#include <limits.h>
+#include <stdio.h>
 
 #include "base/check.h"
 #include "jobs/library/media/av.h"
@@ -20,7 +22,35 @@ struct video {
 	int stream;
 	AVRational time_base;
 	struct times frames, keys; /* presentation times, ascending */
+	bool has_hidden_key;	   /* before all of them: one that is decoded and not presented */
 };
+
+static void note_frame(struct video *v, const AVPacket *packet)
+{
+	bool key = (packet->flags & AV_PKT_FLAG_KEY) != 0;
+
+	if (packet->flags & AV_PKT_FLAG_DISCARD) {
+		v->has_hidden_key = v->has_hidden_key || (key && v->frames.count == 0);
+		return;
+	}
+	times_add(&v->frames, packet->pts);
+	if (key)
+		times_add(&v->keys, packet->pts);
+}
+
+/* An edit list (of a cut made without encoding) may begin within a group of pictures: its first frames
+ * need the key frame that it hides, and are a part, or the beginning of one, like others. */
+static void begin_at_first_frame(struct video *v)
+{
+	if (!v->has_hidden_key || v->frames.count == 0)
+		return;
+	times_sort(&v->frames);
+	times_sort(&v->keys);
+	if (v->keys.count == 0 || v->frames.items[0] < v->keys.items[0]) {
+		times_add(&v->keys, v->frames.items[0]);
+		times_sort(&v->keys);
+	}
+}
 
 static int read_times(struct video *v, struct error *reterr)
 {
@@ -31,11 +61,8 @@ static int read_times(struct video *v, struct error *reterr)
 	while ((rc = av_read_frame(v->in, packet)) >= 0) {
 		bool has_time = packet->pts != AV_NOPTS_VALUE;
 
-		if (packet->stream_index == v->stream && has_time && !(packet->flags & AV_PKT_FLAG_DISCARD)) {
-			times_add(&v->frames, packet->pts);
-			if (packet->flags & AV_PKT_FLAG_KEY)
-				times_add(&v->keys, packet->pts);
-		}
+		if (packet->stream_index == v->stream && has_time)
+			note_frame(v, packet);
 		has_time = has_time || packet->stream_index != v->stream;
 		av_packet_unref(packet);
 		if (!has_time) {
@@ -49,6 +76,7 @@ static int read_times(struct video *v, struct error *reterr)
 	av_packet_free(&packet);
 	if (rc != AVERROR_EOF)
 		return av_fail(rc, "the video cannot be read to its end", reterr);
+	begin_at_first_frame(v);
 	if (v->frames.count == 0)
 		return error_set(reterr, ERR_CORRUPT, "the video stream has no frames");
 	if (v->keys.count == 0) {
@@ -108,10 +136,19 @@ static bool is_video(const AVStream *s)
 
 static int open_video(struct video *v, const char *path, struct error *reterr)
 {
-	int rc = avformat_open_input(&v->in, path, NULL, NULL);
+	char url[PATH_MAX + sizeof "file:"]; /* else what stands before a colon is taken for a protocol */
+	int rc;
 
+	snprintf(url, sizeof url, "file:%s", path);
+	rc = avformat_open_input(&v->in, url, NULL, NULL);
 	if (rc < 0)
 		return av_fail(rc, "the video cannot be opened", reterr);
+	if (v->in->iformat->flags & AVFMT_TS_DISCONT) {
+		error_set(reterr, ERR_INVALID,
+			  "%s has no index of key frames: a decoder cannot begin at one of them",
+			  v->in->iformat->name);
+		return error_help(reterr, "ffmpeg -i IN -c copy OUT.mkv makes a file that has one");
+	}
 	v->in->flags |= AVFMT_FLAG_GENPTS;
 	rc = avformat_find_stream_info(v->in, NULL);
 	if (rc < 0)

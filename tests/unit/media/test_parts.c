@@ -87,6 +87,7 @@ Test(source, is_a_file_by_its_path_or_url)
 
 	cr_assert_eq(part_source("file:///a/b%20c.mp4", &path, &e), 0);
 	cr_expect_str_eq(path, "/a/b%20c.mp4", "URLs of events are not percent-encoded");
+	cr_assert_eq(part_source("/a://b.mp4", &path, &e), 0, "a path, however it goes on");
 	cr_assert_eq(part_source("x/y.mp4", &path, &e), 0);
 	cr_expect_str_eq(path, "x/y.mp4");
 	cr_assert_eq(part_source("s3://b/k.mp4", &path, &e), ERR_INVALID);
