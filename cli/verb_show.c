@@ -143,6 +143,11 @@ static void add_job(const struct cli *cli, struct buf *out, json_t *job)
 	add_time_field(cli, out, job, "started");
 	add_time_field(cli, out, job, "ended");
 	add_figures(out, job);
+	if (cli_text(job, "output")[0] != '\0') {
+		add_field(out, "output");
+		human_text(out, bytes_of(cli_text(job, "output")), false);
+		buf_printf(out, "\n");
+	}
 	if (json_is_string(json_object_get(job, "queue"))) {
 		add_field(out, "queue");
 		human_text(out, bytes_of(cli_text(job, "queue")), false);

@@ -81,6 +81,12 @@ static bool read_output(struct definition_reader *r, const struct node *n, void 
 	if (text.size > URL_BYTES_MAX || (strncmp((const char *)text.data, "s3://", 5) != 0 &&
 					  strncmp((const char *)text.data, "file:///", 8) != 0))
 		return read_refuse(r, n, NULL, "s3://bucket/… or file:///…");
+	if (r->shards.run.kind == RUN_RUNNER && !r->has_gather) {
+		(void)problems_add(r->problems, n->at, ERR_INVALID,
+				   "add `gather`, whose result is one object",
+				   "a runner's shards are too short to be an object each");
+		return false;
+	}
 	d->body.output = text;
 	return true;
 }

@@ -12,6 +12,7 @@
 #include "jobs/plan.h"
 #include "worker/tree.h"
 #include "worker/attempt.h"
+#include "worker/publish.h"
 #include "worker/strays.h"
 
 /* How often it is looked at when no control group bounds its memory. */
@@ -171,10 +172,23 @@ static void keep_failed(struct attempt *a, struct verdict *v)
 				      a->work->arm.run->run.durable_output);
 }
 
+static void fail_output(struct attempt *a, struct verdict *v)
+{
+	fail_error(v, FAILURE_OUTPUT, publish_error_is_final(a->why.code) ? FAILURE_CODE_FINAL : 0, &a->why);
+}
+
 static void keep_done(struct attempt *a, struct verdict *v)
 {
 	const struct output_rules rules = {a->work->arm.run->run.durable_output, output_bound(a)};
 
+	/* First where people look for it: a success that is reported is there. */
+	if (attempt_publish(a, rules.bytes_max, false) < 0) {
+		v->stopped = a->stopped;
+		fail_output(a, v);
+		if (!a->stopped)
+			keep_failed(a, v);
+		return;
+	}
 	v->done = output_commit(&a->slot->output, a->work->arm.token, a->shard, &rules, &v->output_bytes,
 				&a->why) == 0;
 	v->wrote = v->done && v->output_bytes > 0;
@@ -258,7 +272,10 @@ static int prepare(struct attempt *a, struct verdict *v)
 		return ERR_IO;
 	}
 	if (has_no_records(a)) {
-		v->done = true;
+		v->done = attempt_publish(a, 0, true) == 0;
+		v->stopped = a->stopped;
+		if (!v->done)
+			fail_output(a, v);
 		return 1;
 	}
 	if (attempt_build_command(a) < 0) {

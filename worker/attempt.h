@@ -31,5 +31,11 @@ int attempt_build_command(struct attempt *a) MUST_CHECK;
 struct input_request attempt_input_request(struct attempt *a);
 /* When its own input has come in, the connection is free for the shard that this slot will run next. */
 void attempt_read_ahead(struct attempt *a);
+/* Puts its result to where the definition says, if it is one: what it has written, or nothing. 0, or an error
+ * in a->why; a->stopped is set when it was given up meanwhile. */
+int attempt_publish(struct attempt *a, uint64_t bytes_max, bool nothing) MUST_CHECK;
+/* What the templates of its definition may name. */
+struct template_values attempt_values(const struct attempt *a);
+
 /* The code of an input failure, with a->why set: whether another attempt can help. */
 int64_t attempt_input_code(const struct attempt *a);

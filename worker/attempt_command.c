@@ -6,7 +6,7 @@
 #include "jobs/plan.h"
 #include "worker/attempt.h"
 
-static struct template_values values_of(const struct attempt *a)
+struct template_values attempt_values(const struct attempt *a)
 {
 	const struct worker_arm *arm = &a->work->arm;
 
@@ -32,7 +32,7 @@ static char *keep(struct attempt *a, struct buf *b)
 static int build_argv(struct attempt *a)
 {
 	uint32_t count = a->work->arm.run->run.argv.count;
-	struct template_values values = values_of(a);
+	struct template_values values = attempt_values(a);
 	struct buf b = {0};
 	int rc = 0;
 
@@ -94,7 +94,7 @@ static int build_envp(struct attempt *a)
 {
 	const struct pair_list *env = &a->work->arm.run->run.env;
 	const struct worker_arm *arm = &a->work->arm;
-	struct template_values values = values_of(a);
+	struct template_values values = attempt_values(a);
 	struct buf b = {0};
 	uint32_t count = 0;
 	int rc = 0;

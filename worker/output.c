@@ -320,6 +320,21 @@ static int check_bound(uint64_t out, uint64_t err, uint64_t max, struct error *r
 			 (unsigned long long)max);
 }
 
+int output_extent(const struct output *o, uint64_t bytes_max, uint64_t *offset_ret, uint64_t *length_ret,
+		  struct error *reterr)
+{
+	uint64_t end = 0;
+	int rc = file_size(o, o->current->out_fd, &end, reterr);
+
+	if (rc == 0)
+		rc = check_bound(end - o->out_size, 0, bytes_max, reterr);
+	if (rc < 0)
+		return rc;
+	*offset_ret = o->out_size;
+	*length_ret = end - o->out_size;
+	return 0;
+}
+
 int output_commit(struct output *o, struct token token, uint32_t shard, const struct output_rules *rules,
 		  uint64_t *bytes_ret, struct error *reterr)
 {

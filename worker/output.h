@@ -64,6 +64,9 @@ void output_close(struct output *o);
 
 /* Before an attempt: starts a new segment when the old one is long enough, or damaged. */
 int output_begin(struct output *o, struct error *reterr) MUST_CHECK;
+/* What the attempt wrote to stdout, so far. ERR_LIMIT: more than its bound. */
+int output_extent(const struct output *o, uint64_t bytes_max, uint64_t *offset_ret, uint64_t *length_ret,
+		  struct error *reterr) MUST_CHECK;
 /* After a success: its index entry, when it wrote anything; *bytes_ret: how much, in both streams.
  * ERR_LIMIT: it wrote more than its bound. */
 int output_commit(struct output *o, struct token token, uint32_t shard, const struct output_rules *rules,

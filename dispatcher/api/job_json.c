@@ -214,7 +214,11 @@ json_t *job_json(struct server *s, uint64_t job, struct error *reterr)
 			job_with_facts(s, &v, set_why, value);
 	}
 	arena_fini(&arena);
-	return value != NULL ? value : read_row(s, job, reterr);
+	if (value == NULL)
+		value = read_row(s, job, reterr);
+	if (value != NULL)
+		job_add_output(s, job, value);
+	return value;
 }
 
 bool job_is_live(struct server *s, uint64_t job)

@@ -38,8 +38,10 @@ struct cargo {
 
 static struct run_definition run_definition_of(const struct definition_body *body, struct arena *arena)
 {
-	struct run_definition d = {
-	    .sha256 = body->sha256, .name = body->name, .value_names = body->value_names};
+	struct run_definition d = {.sha256 = body->sha256,
+				   .name = body->name,
+				   .value_names = body->value_names,
+				   .output = body->output};
 
 	d.phases.count = body->phases.count;
 	d.phases.items = arena_alloc(arena, sizeof(*d.phases.items) * body->phases.count);

@@ -58,8 +58,8 @@ class S3Case(MillCase):
         for p in self.proxies:
             p.__exit__(None, None, None)
 
-    def proxy(self, *faults):
-        p = FaultProxy(CEPH.port)
+    def proxy(self, *faults, to=None):
+        p = FaultProxy(to or CEPH.port)
         p.faults += faults
         p.__enter__()
         self.proxies.append(p)
@@ -86,11 +86,15 @@ class S3Case(MillCase):
         self.assertEqual(self.mill.output(job), data)
         return self.mill.job(job)
 
+    def dead(self, job):
+        """Its dead shards, when history has them."""
+        return until(lambda: self.mill.api("GET", "/v1/jobs/%d/shards" % job)["shards"])
+
     def expect_failed(self, job, *words, retries=0):
         """It failed for good, for its input's sake, in these words."""
         ended = self.mill.wait(job)
         self.assertEqual(ended["state"], "failed", ended)
-        dead = self.mill.api("GET", "/v1/jobs/%d/shards" % job)["shards"]
+        dead = self.dead(job) if ended["phases"][0]["dead"] > 0 else None  # else no plan came about
         why = dead[0]["why"] if dead else ended["why"]
         for word in words:
             self.assertIn(word, why)
@@ -239,6 +243,94 @@ class Faults(S3Case):
         self.assertEqual(self.mill.wait(job)["state"], "cancelled")
         p.faults.clear()
         self.expect_cat(url, lines(1000), "1MiB")  # the slot is free again
+
+
+RULE = """version: 1
+name: count-lines
+on:
+  - pattern:
+      source: [aws.s3]
+      detail-type: [Object Created]
+      detail: {bucket: {name: [drop]}, object: {key: [{suffix: .txt}]}}
+shard: {bytes: 100KiB, align: line, of: "{{event.object}}"}
+run: {exec: [wc, -l], input: stdin}
+gather: {exec: ["sh", "-c", "awk '{n+=$1} END {print n}'"]}
+output: s3://results/{{event.detail.object.key}}/{{job.id}}/
+"""
+
+
+class Output(S3Case):
+    @classmethod
+    def setUpClass(cls):
+        CEPH.make_bucket("results")
+
+    def definition(self, output, more="", shards=3):
+        return "version: 1\nname: out\nshard: {count: %d}\nrun: {exec: [echo, 'value {{shard.value}}']}\n" \
+               "retry: {attempts: 2, backoff: 10ms}\n%soutput: %s\n" % (shards, more, output)
+
+    def test_an_object_arrives_and_its_result_is_an_object(self):
+        """Ceph's own notification starts the job; the job reads the object; the result is one."""
+        data = lines(5000)
+        self.write("rules/count.yaml", RULE)
+        CEPH.make_bucket("drop")
+        self.start(rules_dir=self.path("rules"))
+        # Ceph shows no token: a front that speaks TCP stands before the dispatcher's Unix socket.
+        CEPH.notify("drop", self.proxy(to=self.mill.socket).endpoint + "/v1/events")
+        CEPH.put_bytes("drop", "in/words.txt", data)
+        CEPH.put_bytes("drop", "in/other.bin", b"no rule wants it")
+        job = until(lambda: self.jobs())[0]["id"]
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.assertEqual(CEPH.get("results", "in/words.txt/%d/result" % job), b"5000\n")
+        self.assertEqual(self.mill.output(job), b"5000\n")
+        named = "s3://results/in/words.txt/%d/result" % job
+        until(lambda: self.mill.job(job).get("output") == named)
+        self.assertEqual(len(self.jobs()), 1)
+
+    def test_each_shard_is_an_object_when_nothing_gathers(self):
+        self.start()
+        job = self.mill.submit(self.definition("s3://results/each/{{job.id}}"))
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        for n in range(3):
+            self.assertEqual(CEPH.get("results", "each/%d/shard-%010d" % (job, n)), b"value %d\n" % n)
+        self.assertEqual(self.mill.job(job)["output"], "s3://results/each/%d/shard-*" % job)
+
+    def test_a_large_result_goes_in_parts(self):
+        self.start()
+        job = self.mill.submit("version: 1\nname: big\nrun: {exec: [head, -c, '70000000', /dev/zero]}\n"
+                               "output: s3://results/big/\n")
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.assertEqual(CEPH.get("results", "big/shard-0000000000"), b"\0" * 70000000)
+
+    def test_a_file_is_a_place_too(self):
+        self.start()
+        job = self.mill.submit(self.definition("file://" + self.path("results"), "gather: {exec: [cat]}\n"))
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        with open(self.path("results", "result"), "rb") as f:
+            self.assertEqual(f.read(), b"value 0\nvalue 1\nvalue 2\n")
+        self.assertEqual(os.listdir(self.path("results")), ["result"])
+
+    def test_a_place_that_is_not_there_fails_the_job_at_once(self):
+        self.start()
+        job = self.mill.submit(self.definition("s3://noresults/x/", shards=1))
+        self.assertEqual(self.mill.wait(job)["state"], "failed")
+        dead = self.dead(job)[0]
+        self.assertEqual(dead["kind"], "output")
+        for words in ("s3://noresults/x/shard-0000000000", "no such bucket"):
+            self.assertIn(words, dead["why"])
+        self.assertEqual(self.mill.job(job)["retries"], 0)
+
+    def test_slow_down_on_the_way_out_is_waited_for(self):
+        p = self.proxy(times(3, answer(*SLOW_DOWN), method="PUT"))
+        self.start(worker={"s3_endpoint": p.endpoint})
+        job = self.mill.submit(self.definition("s3://results/slow/", shards=1))
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.assertEqual(CEPH.get("results", "slow/shard-0000000000"), b"value 0\n")
+        self.assertEqual((self.mill.job(job)["retries"], p.faults[0].left[0]), (0, 0))
+
+    def test_a_runner_without_gather_has_no_objects(self):
+        self.start()
+        self.expect_error(400, "invalid", "POST", "/v1/jobs", {"definition":
+                          "version: 1\nname: r\nshard: {count: 2}\nrun: {runner: [x]}\noutput: s3://results/r/\n"})
 
 
 if __name__ == "__main__":

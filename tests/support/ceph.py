@@ -140,8 +140,9 @@ class Ceph:
 
     def curl(self, service, *argv, **more):
         """A signed request by the curl program; what it answered."""
+        payload = ("-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD") if service == "s3" else ()
         return self.run("curl", "-sS", "--fail-with-body", "--path-as-is", "--aws-sigv4", "aws:amz:us-east-1:" + service,
-                        "--user", KEY + ":" + SECRET, "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", *argv, **more)
+                        "--user", KEY + ":" + SECRET, *payload, *argv, **more)
 
     def make_bucket(self, bucket):
         self.curl("s3", "-X", "PUT", "%s/%s" % (self.endpoint, bucket))
@@ -166,10 +167,11 @@ class Ceph:
         self.curl("s3", "-X", "DELETE", "%s/%s/%s" % (self.endpoint, bucket, key))
 
     def notify(self, bucket, hook):
-        """Each object that is made in the bucket is posted to hook, again and again until it says 2xx."""
+        """Each object that is made in the bucket is posted to hook before its PUT is answered. (A persistent topic
+        would wait for a queue that is looked at every half minute.)"""
         topic = "to-" + bucket
-        form = "Action=CreateTopic&Name=%s&Attributes.entry.1.key=push-endpoint&Attributes.entry.1.value=%s" \
-               "&Attributes.entry.2.key=persistent&Attributes.entry.2.value=true" % (topic, hook)
+        form = "Action=CreateTopic&Name=%s&Attributes.entry.1.key=push-endpoint&Attributes.entry.1.value=%s" % (
+                   topic, hook)
         self.curl("sns", "-X", "POST", "-d", form, self.endpoint)
         self.curl("s3", "-X", "PUT", "-d", "<NotificationConfiguration><TopicConfiguration><Id>n1</Id>"
                   "<Topic>arn:aws:sns:default::%s</Topic><Event>s3:ObjectCreated:*</Event></TopicConfiguration>"

@@ -43,8 +43,8 @@ def times(count, what, method="GET", matching=""):
 
 
 class FaultProxy:
-    def __init__(self, port):
-        self.upstream = port
+    def __init__(self, upstream):
+        self.upstream = upstream  # a port of loopback, or the path of a Unix socket
         self.faults = []
         self.asked = []  # "METHOD path"
         self.listener = socket.socket()
@@ -102,11 +102,18 @@ class FaultProxy:
         if kind == "stall":
             self.closing.wait()
             return
-        with socket.create_connection(("127.0.0.1", self.upstream)) as server:
+        with self.connect() as server:
             # Not signed: one request a connection makes all of this simple.
             server.sendall(head + b"\r\nConnection: close\r\n\r\n" + rest)
             threading.Thread(target=pump, args=(client, server), daemon=True).start()
             self.answer_of(server, client, value if kind == "cut" else None)
+
+    def connect(self):
+        if isinstance(self.upstream, int):
+            return socket.create_connection(("127.0.0.1", self.upstream))
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        server.connect(self.upstream)
+        return server
 
     @staticmethod
     def answer_of(server, client, size):

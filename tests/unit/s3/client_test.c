@@ -132,7 +132,7 @@ Test(s3_client, a_server_without_ranges_serves_the_beginning)
 Test(s3_client, patience_ends)
 {
 	static const char *const answers[] = {REFUSED("503", "SlowDown"),
-					      REFUSED("500", "InternalError"),
+					      REFUSED("503", "SlowDown"),
 					      REFUSED("503", "SlowDown"),
 					      REFUSED("503", "SlowDown"),
 					      REFUSED("503", "SlowDown"),
