@@ -126,7 +126,7 @@ static void say_dead(const struct explain *e, struct buf *out)
 			buf_printf(out, "shards %u to %u are dead: ", d->shards.first,
 				   (uint32_t)(range_end(d->shards) - 1));
 		buf_printf(out, "%s", failure_kind_name(d->kind));
-		if (d->noted)
+		if (d->noted && failure_code_tells(d->kind))
 			buf_printf(out, " %" PRId64, d->code);
 		if (d->noted && d->why.size > 0)
 			buf_printf(out, ", %.*s", (int)d->why.size, (const char *)d->why.data);

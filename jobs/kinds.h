@@ -31,6 +31,12 @@ static inline bool failure_is_final(uint32_t kind, int64_t code)
 	return (kind == FAILURE_INPUT || kind == FAILURE_OUTPUT) && code == FAILURE_CODE_FINAL;
 }
 
+/* The code says something to a person. Of the others it is an errno or nothing: their words say why. */
+static inline bool failure_code_tells(uint32_t kind)
+{
+	return kind == FAILURE_EXIT || kind == FAILURE_SIGNAL || kind == FAILURE_RUNNER;
+}
+
 static inline bool job_state_is_ended(uint32_t state)
 {
 	return state >= JOB_SUCCEEDED;

@@ -2,6 +2,8 @@
  * through makes room for the next, the last one ends the job. */
 #include "dispatcher/core/advance.h"
 
+#include <stdio.h>
+
 #include "dispatcher/core/definition_table.h"
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/lease_table.h"
@@ -38,17 +40,17 @@ static const char *end_why(struct dispatcher_core *core, const struct job_row *r
 	const struct definition *def = job_definition(core, row);
 	const char *phase = (const char *)def->body.phases.items[definition_phase(def, row->phase)].name.data;
 
-	if (run->note_count > 0 && run->notes[0].why.size > 0)
-		return step_text(core, "%s: %llu dead, %llu allowed; shard %u: %s %lld, %.*s", phase,
-				 (unsigned long long)dead, (unsigned long long)allowed,
-				 run->notes[0].shards.first, failure_kind_name(run->notes[0].kind),
-				 (long long)run->notes[0].code, (int)run->notes[0].why.size,
-				 (const char *)run->notes[0].why.data);
-	if (run->note_count > 0)
-		return step_text(core, "%s: %llu dead, %llu allowed; shard %u: %s %lld", phase,
-				 (unsigned long long)dead, (unsigned long long)allowed,
-				 run->notes[0].shards.first, failure_kind_name(run->notes[0].kind),
-				 (long long)run->notes[0].code);
+	if (run->note_count > 0) {
+		const struct dead_note *n = &run->notes[0];
+		char code[24] = "";
+
+		if (failure_code_tells(n->kind))
+			snprintf(code, sizeof(code), " %lld", (long long)n->code);
+		return step_text(core, "%s: %llu dead, %llu allowed; shard %u: %s%s%s%.*s", phase,
+				 (unsigned long long)dead, (unsigned long long)allowed, n->shards.first,
+				 failure_kind_name(n->kind), code, n->why.size > 0 ? ", " : "",
+				 (int)n->why.size, (const char *)n->why.data);
+	}
 	return step_text(core, "%s: %llu dead, %llu allowed", phase, (unsigned long long)dead,
 			 (unsigned long long)allowed);
 }

@@ -108,6 +108,12 @@ class Work(MillCase):
                            "run: {exec: [echo, '{{shard.item}}']}\n")
         self.assertEqual(self.mill.output(job), b"a\nb c\n$(d)\n")
 
+    def test_a_missing_program_is_told_in_words(self):
+        self.start()
+        job = self.run_job("version: 1\nname: none\nrun: {exec: [/no/such/program]}\nretry: {attempts: 1}\n",
+                           state="failed")
+        self.assertIn("shard 0: start, no program `/no/such/program`: No such file", self.mill.job(job)["why"])
+
     def test_broken_json_lines_fail_the_job_in_words(self):
         self.start()
         path = self.write("items.jsonl", '{"a": 1}\n{"a": }\n')

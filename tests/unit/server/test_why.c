@@ -195,12 +195,18 @@ Test(why, explain_says_where_each_shard_stands)
 	struct buf out = {0};
 	const struct view_dead dead[] = {
 	    {.shards = {3, 1}, .kind = FAILURE_EXIT, .noted = true, .code = 2, .why = BYTES_LIT("bad read")},
-	    {.shards = {5, 2}, .kind = FAILURE_TIMEOUT}};
+	    {.shards = {5, 2}, .kind = FAILURE_TIMEOUT},
+	    /* An errno says nothing to a person. */
+	    {.shards = {8, 1},
+	     .kind = FAILURE_START,
+	     .noted = true,
+	     .code = 2,
+	     .why = BYTES_LIT("no program")}};
 	struct pool_told p = pool();
 	const struct pools pools = {.items = &p, .count = 1};
 	const struct why_facts f = {.job = &v, .pools = &pools, .mono_us = NOW, .wall_us = NOW};
 	const struct explain e = {
-	    .facts = &f, .dead = dead, .dead_count = 2, .gathers = true, .add = add_sentence, .arg = &out};
+	    .facts = &f, .dead = dead, .dead_count = 3, .gathers = true, .add = add_sentence, .arg = &out};
 
 	v.name = BYTES_LIT("night");
 	v.word = JOB_WORD_RUNNING;
@@ -223,6 +229,7 @@ Test(why, explain_says_where_each_shard_stands)
 	    "its gather begins when all shards are done\n"
 	    "shard 3 is dead: exit 2, bad read\n"
 	    "shards 5 to 6 are dead: timeout\n"
+	    "shard 8 is dead: start, no program\n"
 	    "it was accepted 1m ago and started 10s later\n"
 	    "the pool local has 1 of 1 wanted workers; its scaler says: that is enough\n");
 	buf_clear(&out);
@@ -235,6 +242,7 @@ Test(why, explain_says_where_each_shard_stands)
 					 "its end: 3 of 10 shards are dead\n"
 					 "shard 3 is dead: exit 2, bad read\n"
 					 "shards 5 to 6 are dead: timeout\n"
+					 "shard 8 is dead: start, no program\n"
 					 "it ended 30s ago, 30s after it was accepted\n");
 	buf_fini(&out);
 }
