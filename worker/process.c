@@ -154,8 +154,8 @@ static struct child_failure *shared_failure(void)
 	return f == MAP_FAILED ? NULL : f;
 }
 
-/* Into the group from the start: moving a process there makes it wait for all of the machine's cpus.
- * Like fork: it has a copy of this stack, too. -1: the kernel is older than 5.7, or will not. */
+/* Into the group from the start, which costs less than to move there. Like fork: it has a copy of this stack,
+ * too. -1: the kernel is older than 5.7, or will not. */
 static pid_t clone_into(struct child *c, int *ret_pidfd)
 {
 	struct clone_args args = {.flags = CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP,

@@ -1,6 +1,7 @@
 /* Attempts are held to their memory, and what is known when one needed more is told as it is known. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 #define BOUND (32 * MIB)
 /* Two processes that need more together. */
 #define TWO "a=$(head -c 10000000 /dev/zero | tr '\\0' x); " EAT " 26; exit $?"
+
+TestSuite(memory, .timeout = 60);
 
 static struct memory_bounds bounds;
 static struct slot_rig rig;
@@ -212,28 +215,27 @@ Test(memory, a_process_that_was_seen_near_its_bound_ran_out_of_it, .timeout = 60
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		struct memory_group g = {0};
 		int ready[2], go[2];
-		char byte, why[200];
+		char byte, why[200], command[400];
 		pid_t parent;
 
 		cr_assert(open_bounds(MEMORY_HOW_RLIMIT));
-		cr_assert_eq(pipe(ready) + pipe(go), 0);
+		cr_assert_eq(pipe2(ready, O_CLOEXEC) + pipe2(go, O_CLOEXEC), 0);
 		memory_group_open(&g, &bounds, "x", BOUND);
 		memory_group_begin(&g);
 		cr_assert_eq(memory_data_bytes(&g), BOUND);
-		parent = fork(); /* the one that takes it is a child of the one that is known */
+		/* The one that takes it is a child of the one that is known. */
+		snprintf(command, sizeof command, EAT " hold %u; true", cases[i].mib);
+		parent = fork();
 		if (parent == 0) {
-			pid_t child = fork();
-			void *taken = child == 0 ? malloc(cases[i].mib * MIB) : NULL;
-
-			if (child == 0 && (taken == NULL || write(ready[1], "x", 1) != 1))
-				_exit(1);
-			if (read(go[0], &byte, 1) != 1)
-				_exit(1);
-			_exit(child != 0 && waitpid(child, NULL, 0) < 0);
+			dup2(go[0], 0);
+			dup2(ready[1], 1);
+			execl("/bin/sh", "sh", "-c", command, NULL);
+			_exit(127);
 		}
+		close(ready[1]);
 		cr_assert_eq(read(ready[0], &byte, 1), 1);
 		memory_look(&g, parent);
-		cr_assert_eq(write(go[1], "xx", 2), 2);
+		close(go[1]);
 		waitpid(parent, NULL, 0);
 		cr_expect_eq(memory_group_end(&g, cases[i].failed, "", why, sizeof why), cases[i].expected,
 			     "%zu: %llu", i, (unsigned long long)g.peak_bytes);

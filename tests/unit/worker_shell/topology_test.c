@@ -9,6 +9,8 @@
 #include "tests/unit/worker_shell/slot_rig.h"
 #include "worker/topology.h"
 
+TestSuite(topology);
+
 Test(topology, a_wrong_list_of_cores_is_refused_in_words)
 {
 	static const struct {
@@ -206,7 +208,7 @@ static void run_and_read(const struct rig_options *o, uint8_t pin, const char *s
 }
 
 /* Each kind in turn on one slot: the thread is bound anew when a definition asks for another. */
-Test(topology, a_command_has_the_affinity_that_its_definition_asks_for, .timeout = 60)
+Test(topology, a_command_has_the_affinity_that_its_definition_asks_for)
 {
 	static const uint8_t kinds[] = {PIN_CORE, PIN_NONE, PIN_PU, PIN_NUMA, PIN_L3, PIN_NONE};
 	struct slot_rig rig;
@@ -234,7 +236,7 @@ Test(topology, a_command_has_the_affinity_that_its_definition_asks_for, .timeout
 }
 
 /* numa_maps shows the policy behind each range's address. */
-Test(topology, a_commands_memory_is_bound_to_the_workers_node, .timeout = 30)
+Test(topology, a_commands_memory_is_bound_to_the_workers_node)
 {
 	const char *script = "test -r /proc/self/numa_maps && cut -d' ' -f2 /proc/self/numa_maps | sort -u";
 	struct rig_options own = {.pin = true}, bare = {0};
