@@ -186,16 +186,22 @@ def var_job(shards, scenarios, positions):
     return text
 
 
+def make_positions(directory):
+    """positions.csv, a thousand of each share, and prices.csv beside it."""
+    prices, positions = os.path.join(directory, "prices.csv"), os.path.join(directory, "positions.csv")
+    with open(prices, "wb") as f:
+        f.write(subprocess.check_output(["Rscript", os.path.join(LIBRARY, "finance", "dow-prices.R")]))
+    with open(prices) as f, open(positions, "w") as to:
+        to.write("asset,quantity\n" + "".join("%s,1000\n" % a for a in f.readline().strip().split(",")[1:]))
+    return positions
+
+
 def finance(bench):
     """Value at risk of the library, short shards through a runner, against the same scenarios in two threads."""
     scenarios, pairs = 2_000_000 if bench.short else 10_000_000, []
     tool = os.path.abspath(os.path.join(bench.build, "jobs", "library", "finance", "finance-var"))
     with Mill(bench.build) as mill:
-        prices, positions = os.path.join(mill.dir, "prices.csv"), os.path.join(mill.dir, "positions.csv")
-        with open(prices, "wb") as f:
-            f.write(subprocess.check_output(["Rscript", os.path.join(LIBRARY, "finance", "dow-prices.R")]))
-        with open(prices) as f, open(positions, "w") as to:
-            to.write("asset,quantity\n" + "".join("%s,1000\n" % a for a in f.readline().strip().split(",")[1:]))
+        positions = make_positions(mill.dir)
         os.environ["PATH"] = os.path.dirname(tool) + ":" + os.environ["PATH"]
         mill.start_dispatcher()
         mill.start_worker()

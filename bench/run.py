@@ -8,6 +8,9 @@ import sys
 import tempfile
 
 import end_to_end
+import library
+
+ALL = {**end_to_end.ALL, **library.ALL}
 
 HEAD = ("figure", "value", "limit, in the same run", "ratio", "goal", "verdict")
 
@@ -21,9 +24,9 @@ def failed(name, why):
 
 
 def measure(bench, name):
-    print("measuring %s: %s" % (name, end_to_end.ALL[name].__doc__), flush=True)
+    print("measuring %s: %s" % (name, ALL[name].__doc__), flush=True)
     try:
-        return end_to_end.ALL[name](bench)
+        return ALL[name](bench)
     except (AssertionError, OSError, subprocess.CalledProcessError, ValueError) as e:
         return [failed(name, str(e).splitlines()[0] if str(e) else type(e).__name__)]
 
@@ -52,14 +55,14 @@ def choose_place(build):
 
 def main():
     names = [a for a in sys.argv[1:] if a != "--short"]
-    unknown = [n for n in names if n not in end_to_end.ALL]
+    unknown = [n for n in names if n not in ALL]
     if unknown:
-        print("bench: no figure %s; there are: %s (and --short)" % (" ".join(unknown), " ".join(end_to_end.ALL)),
+        print("bench: no figure %s; there are: %s (and --short)" % (" ".join(unknown), " ".join(ALL)),
               file=sys.stderr)
         return 2
     bench = end_to_end.Bench("build/release", "build/plain", "--short" in sys.argv[1:])
     choose_place(bench.build)
-    rows = [row for name in names or end_to_end.ALL for row in measure(bench, name)]
+    rows = [row for name in names or ALL for row in measure(bench, name)]
     print_table(rows)
     missed = [row.figure for row in rows if row.ok is False]
     print("%d goals met, %d missed%s" % (sum(row.ok is True for row in rows), len(missed),
