@@ -1,4 +1,5 @@
 /* shardmill-worker: runs shards on cores of one NUMA node. */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -31,6 +32,23 @@ static int check_needed(const struct params *p, struct error *reterr)
 	return 0;
 }
 
+/* Commands that read objects themselves find the same server by the variables that AWS's programs know. */
+static void tell_commands(const struct params *p)
+{
+	static const struct {
+		enum param_id param;
+		const char *variable;
+	} told[] = {
+	    {PARAM_S3_ENDPOINT, "AWS_ENDPOINT_URL_S3"},
+	    {PARAM_S3_REGION, "AWS_REGION"},
+	    {PARAM_S3_CA, "AWS_CA_BUNDLE"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(told); i++)
+		if (params_text(p, told[i].param)[0] != '\0')
+			CHECK(setenv(told[i].variable, params_text(p, told[i].param), 1) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	char line[ERROR_LINE_MAX];
@@ -42,6 +60,7 @@ int main(int argc, char **argv)
 		log_configure((enum log_level)params_choice(&params, PARAM_LOG_LEVEL),
 			      (enum log_format)params_choice(&params, PARAM_LOG_FORMAT), STDERR_FILENO);
 		check_set_hook(log_check_failed);
+		tell_commands(&params);
 		rc = check_needed(&params, &e);
 		if (rc == 0)
 			rc = agent_run(&params, &code, &e);

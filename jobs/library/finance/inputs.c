@@ -6,10 +6,52 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/s3/s3.h"
 
 #define PRICES_BESIDE "prices.csv"
+#define PATIENCE_US (60 * USEC_PER_SEC)
 #define READ_BYTES (1u << 20)
 #define ITEM_BYTES_MAX_HERE (64u << 20) /* one tally, or one line of JSON */
+
+static int take(void *arg, struct bytes piece)
+{
+	buf_append_bytes(arg, piece);
+	return 0;
+}
+
+/* An object of an S3 server; endpoint and credentials are those of AWS's variables and files. */
+static int read_object(const char *url, size_t max, struct buf *ret, struct error *reterr)
+{
+	struct s3_options options = {.patience_us = PATIENCE_US};
+	struct s3_client *client = NULL;
+	struct s3_name name;
+	struct s3_head head;
+	int rc = s3_name_parse(bytes_of(url), &name, reterr);
+
+	if (rc == 0)
+		rc = s3_client_create(&options, &client, reterr);
+	if (rc == 0)
+		rc = s3_head(client, &name, (struct s3_cancel){0}, &head, reterr);
+	if (rc == 0 && head.size_bytes > max) {
+		error_set(reterr, ERR_LIMIT, "the object has %llu bytes; at most %zu are taken",
+			  (unsigned long long)head.size_bytes, max);
+		rc = error_where(reterr, "%.200s", url);
+	}
+	if (rc == 0)
+		rc = s3_get(
+		    client,
+		    &(struct s3_get){
+			.name = &name, .etag = head.etag, .size = head.size_bytes, .take = take, .arg = ret},
+		    reterr);
+	s3_client_destroy(client);
+	return rc;
+}
+
+static int read_input(const char *file, size_t max, struct buf *ret, struct error *reterr)
+{
+	return strncmp(file, "s3://", 5) == 0 ? read_object(file, max, ret, reterr)
+					      : fs_read_file(file, max, ret, reterr);
+}
 
 static const char *path_of(const char *file)
 {
@@ -30,7 +72,7 @@ static void name_prices(const char *prices, const char *positions, struct buf *r
 static int read_prices(const char *file, struct price_table *ret, struct error *reterr)
 {
 	struct buf text = {0};
-	int rc = fs_read_file(file, PRICE_FILE_BYTES_MAX, &text, reterr);
+	int rc = read_input(file, PRICE_FILE_BYTES_MAX, &text, reterr);
 
 	if (rc == 0)
 		rc = price_table_parse(buf_bytes(&text), file, ret, reterr);
@@ -42,7 +84,8 @@ static int read_positions(const char *file, const struct price_table *prices, st
 			  struct error *reterr)
 {
 	struct buf text = {0};
-	int rc = fs_read_file(path_of(file), POSITION_FILE_BYTES_MAX, &text, reterr);
+	int rc = read_input(path_of(file), POSITION_FILE_BYTES_MAX, &text, reterr);
+
 	if (rc == 0)
 		rc = positions_parse(buf_bytes(&text), path_of(file), prices, ret, reterr);
 	buf_fini(&text);
@@ -57,10 +100,6 @@ int inputs_model(const char *prices, const char *positions, const struct model_p
 	struct buf file = {0};
 	int rc;
 
-	if (strncmp(positions, "s3://", 5) == 0) {
-		error_set(reterr, ERR_INVALID, "%s: finance-var reads files only", positions);
-		return error_help(reterr, "copy the object to a directory that all workers see");
-	}
 	name_prices(prices, positions, &file);
 	rc = read_prices(buf_text(&file), &table, reterr);
 	buf_fini(&file);

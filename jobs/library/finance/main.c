@@ -232,7 +232,17 @@ static int make_tally(const struct options *o, struct tally *t, struct error *re
 
 static int exit_code(int rc)
 {
-	return rc == 0 ? 0 : rc == ERR_IO ? EXIT_CODE_SYSTEM : EXIT_CODE_DATA;
+	switch (rc) {
+	case 0:
+		return 0;
+	case ERR_IO:
+	case ERR_BUSY:
+	case ERR_TIMEOUT:
+	case ERR_CLOSED:
+		return EXIT_CODE_SYSTEM;
+	default:
+		return EXIT_CODE_DATA;
+	}
 }
 
 static int report(const struct options *o, struct error *reterr)

@@ -5,14 +5,17 @@
 #include "jobs/library/media/encode.h"
 
 #include <errno.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "jobs/library/media/local_url.h"
 
 #define ARGS_MAX 128
 
@@ -71,7 +74,7 @@ static void add_video(struct command *c, const struct encoding *e)
 		add(c, "%.6f", e->part.seek);
 	}
 	add(c, "-i");
-	add(c, "file:%s", e->path);
+	add(c, "%s", e->video->opened);
 	add_filter(c, e);
 	for (uint32_t i = 0; i < e->ladder.count; i++) {
 		add(c, "-map");
@@ -95,7 +98,7 @@ static void add_audio(struct command *c, const struct encoding *e)
 	    "-flags:a", "+bitexact", "-map_metadata", "-1",   "-map_chapters", "-1",	  NULL};
 
 	add(c, "-i");
-	add(c, "file:%s", e->path);
+	add(c, "%s", e->video->opened);
 	add_all(c, encoder);
 	add(c, "-b:a");
 	add(c, "%s", e->audio_bitrate);
@@ -103,7 +106,23 @@ static void add_audio(struct command *c, const struct encoding *e)
 	add(c, "%d", AUDIO_OFFSET_SECONDS);
 }
 
-int encode_exec(const struct encoding *e, struct error *reterr)
+static int run(char **argv, int *ret_exit, struct error *reterr)
+{
+	int status = 0, failed;
+	pid_t pid;
+
+	failed = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	if (failed != 0) {
+		error_set(reterr, ERR_IO, "ffmpeg cannot be started: %s", strerror(failed));
+		return error_help(reterr, "install Debian's package ffmpeg on all workers");
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		CHECK(errno == EINTR);
+	*ret_exit = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return 0;
+}
+
+int encode_run(const struct encoding *e, int *ret_exit, struct error *reterr)
 {
 	static const char *const before[] = {"ffmpeg",
 					     "-hide_banner",
@@ -121,6 +140,7 @@ int encode_exec(const struct encoding *e, struct error *reterr)
 					     NULL};
 	static const char *const after[] = {"-avoid_negative_ts", "disabled", "-f", "nut", "pipe:1", NULL};
 	struct command c = {0};
+	int rc;
 
 	add_all(&c, before);
 	if (e->part.is_audio)
@@ -129,10 +149,10 @@ int encode_exec(const struct encoding *e, struct error *reterr)
 		add_video(&c, e);
 	add_all(&c, after);
 	c.argv[c.argc] = NULL;
-	execvp(c.argv[0], c.argv);
-	error_set(reterr, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "ffmpeg cannot be started: %s",
-		  strerror(errno));
+	rc = run(c.argv, ret_exit, reterr);
 	while (c.argc > 0)
 		free(c.argv[--c.argc]);
-	return error_help(reterr, "install Debian's package ffmpeg on all workers");
+	if (rc == 0 && *ret_exit != 0) /* what ffmpeg says of it is only that it could not read */
+		rc = e->video->served != NULL ? local_url_failed(e->video->served, reterr) : 0;
+	return rc;
 }

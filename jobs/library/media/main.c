@@ -84,11 +84,12 @@ static const struct argp argp = {
 static int run_plan(const struct options *o, struct error *reterr)
 {
 	struct buf out = {0};
-	const char *path;
-	int rc = part_source(o->args[1], &path, reterr);
+	struct original video = {0};
+	int rc = original_open(o->args[1], &video, reterr);
 
 	if (rc == 0)
-		rc = plan_parts(path, o->seconds, &out, reterr);
+		rc = plan_parts(&video, o->seconds, &out, reterr);
+	original_close(&video);
 	if (rc == 0 && (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0))
 		rc = error_set(reterr, ERR_IO, "the parts cannot be written: %s", strerror(errno));
 	buf_fini(&out);
@@ -97,14 +98,18 @@ static int run_plan(const struct options *o, struct error *reterr)
 
 static int run_encode(const struct options *o, struct error *reterr)
 {
-	struct encoding e = {.preset = o->preset, .audio_bitrate = o->audio};
-	int rc = part_source(o->args[1], &e.path, reterr);
+	struct original video = {0};
+	struct encoding e = {.video = &video, .preset = o->preset, .audio_bitrate = o->audio};
+	int rc = original_open(o->args[1], &video, reterr), exit_code = 0;
 
 	if (rc == 0)
 		rc = part_parse(o->args[2], &e.part, reterr);
 	if (rc == 0)
 		rc = ladder_parse(o->ladder, &e.ladder, reterr);
-	return rc == 0 ? encode_exec(&e, reterr) : rc;
+	if (rc == 0)
+		rc = encode_run(&e, &exit_code, reterr);
+	original_close(&video);
+	return rc == 0 ? exit_code : rc;
 }
 
 /* An MP4's index is written when it is whole: each goes through a file in the working directory. */
@@ -125,7 +130,7 @@ static int stitch_all(const struct ladder *ladder, const struct stretches *parts
 	if (rc == 0)
 		rc = tar_end(STDOUT_FILENO, reterr);
 	if (rc == 0)
-		fprintf(stderr, "media-ladder: %u renditions of %llu frames out of %u parts\n", ladder->count,
+		fprintf(stderr, "media-ladder: %u x %llu frames out of %u parts\n", ladder->count,
 			(unsigned long long)s.frames, s.parts);
 	return rc;
 }
@@ -154,13 +159,19 @@ static int run_stitch(const struct options *o, struct error *reterr)
 
 static const struct {
 	const char *name;
-	int args_min, args_max; /* with the name */
-	int (*run)(const struct options *o, struct error *reterr);
+	int args_min, args_max;					   /* with the name */
+	int (*run)(const struct options *o, struct error *reterr); /* an exit code, or a negative error */
 } verbs[] = {
     {"plan", 2, 2, run_plan},
     {"encode", 3, 3, run_encode},
     {"stitch", 1, 100000, run_stitch},
 };
+
+/* Another attempt may help with what the system or a server refused, not with what is wrong. */
+static bool is_final(const struct error *e)
+{
+	return e->code != ERR_IO && e->code != ERR_BUSY && e->code != ERR_TIMEOUT && e->code != ERR_CLOSED;
+}
 
 int main(int argc, char **argv)
 {
@@ -179,10 +190,10 @@ int main(int argc, char **argv)
 		if (o.arg_count < verbs[i].args_min || o.arg_count > verbs[i].args_max)
 			break;
 		rc = verbs[i].run(&o, &error);
-		if (rc == 0)
-			return 0;
+		if (rc >= 0)
+			return rc;
 		fprintf(stderr, "media-ladder: %s\n", error_text(&error, text, sizeof text));
-		return rc == ERR_IO || rc == ERR_NOT_FOUND ? EXIT_SYSTEM : EXIT_DATA;
+		return is_final(&error) ? EXIT_DATA : EXIT_SYSTEM;
 	}
 	argp_help(&argp, stderr, ARGP_HELP_STD_USAGE, "media-ladder");
 	return EXIT_USAGE;

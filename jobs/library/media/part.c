@@ -100,22 +100,3 @@ int part_parse(const char *text, struct part *ret, struct error *reterr)
 		  text);
 	return ERR_INVALID;
 }
-
-int part_source(const char *url, const char **ret_path, struct error *reterr)
-{
-	const char *colon = strstr(url, "://");
-
-	if (strncmp(url, "file:///", 8) == 0) {
-		*ret_path = url + 7;
-		return 0;
-	}
-	if (colon == NULL || url[0] == '/') {
-		*ret_path = url;
-		return 0;
-	}
-	error_set(reterr, ERR_INVALID, "expected a file, found an object of %.*s://", (int)(colon - url),
-		  url);
-	error_where(reterr, "%.200s", url);
-	error_help(reterr, "copy it to a disk that all workers see, and name that file");
-	return ERR_INVALID;
-}

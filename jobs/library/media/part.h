@@ -42,6 +42,3 @@ struct part {
 void part_write(const struct part *p, struct buf *out);
 /* ERR_INVALID in words. */
 int part_parse(const char *text, struct part *ret, struct error *reterr) MUST_CHECK;
-
-/* file:///path as an event names it, or a path. ERR_INVALID for any other URL. */
-int part_source(const char *url, const char **ret_path, struct error *reterr) MUST_CHECK;

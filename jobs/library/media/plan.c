@@ -134,13 +134,10 @@ static bool is_video(const AVStream *s)
 	       !(s->disposition & AV_DISPOSITION_ATTACHED_PIC);
 }
 
-static int open_video(struct video *v, const char *path, struct error *reterr)
+static int open_video(struct video *v, const char *opened, struct error *reterr)
 {
-	char url[PATH_MAX + sizeof "file:"]; /* else what stands before a colon is taken for a protocol */
-	int rc;
+	int rc = avformat_open_input(&v->in, opened, NULL, NULL);
 
-	snprintf(url, sizeof url, "file:%s", path);
-	rc = avformat_open_input(&v->in, url, NULL, NULL);
 	if (rc < 0)
 		return av_fail(rc, "the video cannot be opened", reterr);
 	if (v->in->iformat->flags & AVFMT_TS_DISCONT) {
@@ -161,10 +158,10 @@ static int open_video(struct video *v, const char *path, struct error *reterr)
 	return 0;
 }
 
-int plan_parts(const char *path, double seconds, struct buf *out, struct error *reterr)
+int plan_parts(struct original *video, double seconds, struct buf *out, struct error *reterr)
 {
 	struct video v = {0};
-	int rc = open_video(&v, path, reterr);
+	int rc = open_video(&v, video->opened, reterr);
 	bool has_audio = rc == 0 && av_find_best_stream(v.in, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0) >= 0;
 
 	if (rc == 0)
@@ -173,8 +170,7 @@ int plan_parts(const char *path, double seconds, struct buf *out, struct error *
 		write_parts(&v, seconds, out);
 	if (rc == 0 && has_audio)
 		part_write(&(struct part){.is_audio = true}, out);
-	if (rc < 0)
-		error_where(reterr, "%.200s", path);
+	rc = original_blame(video, rc, reterr);
 	avformat_close_input(&v.in);
 	times_fini(&v.frames);
 	times_fini(&v.keys);

@@ -95,9 +95,9 @@ class Input(Files):
         options[3] = 'file://' + options[3]
         self.assertEqual(good(*options), expected)
         self.assertEqual(good(*options[2:]), expected)  # prices.csv beside them
-        code, _, err = run('--positions', 's3://bucket/positions.csv')
+        code, _, err = run('--positions', 's3://no-key')
         self.assertEqual(code, 2)
-        self.assertIn('copy the object', err)
+        self.assertIn('s3://no-key', err)
 
     def test_usage(self):
         options = self.options()

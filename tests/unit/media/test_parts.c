@@ -80,20 +80,6 @@ Test(part, what_is_no_part_is_refused)
 		cr_expect_eq(part_parse(bad[i], &p, &e), ERR_INVALID, "%s", bad[i]);
 }
 
-Test(source, is_a_file_by_its_path_or_url)
-{
-	struct error e = {0};
-	const char *path;
-
-	cr_assert_eq(part_source("file:///a/b%20c.mp4", &path, &e), 0);
-	cr_expect_str_eq(path, "/a/b%20c.mp4", "URLs of events are not percent-encoded");
-	cr_assert_eq(part_source("/a://b.mp4", &path, &e), 0, "a path, however it goes on");
-	cr_assert_eq(part_source("x/y.mp4", &path, &e), 0);
-	cr_expect_str_eq(path, "x/y.mp4");
-	cr_assert_eq(part_source("s3://b/k.mp4", &path, &e), ERR_INVALID);
-	cr_expect_str_eq(e.what, "expected a file, found an object of s3://");
-}
-
 /* Frames in groups, each stored in some order that a decoder with few frames of delay can put right. */
 Test(times, decoding_is_never_late_and_never_goes_back)
 {
