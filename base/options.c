@@ -27,13 +27,6 @@ struct table {
 	char names[PARAM_COUNT][NAME_MAX_BYTES];
 };
 
-static const char common_help[] =
-    "  --config=FILE\n      Read parameters from FILE, lines of `name: value`. Also "
-    "SHARDMILL_CONFIG.\n"
-    "  --params\n      Print every parameter, its value and where that came from.\n"
-    "  --man[=roff|markdown]\n      Print the manual page.\n"
-    "  --version\n  --help\n";
-
 /* ":h" and the extras' letters, for getopt. */
 static void build_letters(const struct options_spec *spec, char letters[static 2 * EXTRAS_MAX + 4])
 {
@@ -263,51 +256,6 @@ static int read_config(const struct request *request, struct params *p, struct e
 	return r;
 }
 
-static void write_help(const struct options_spec *spec, struct buf *out)
-{
-	buf_printf(out, "Usage: %s %s\n%s.\n", spec->program, spec->synopsis, spec->summary);
-	if (spec->details != NULL)
-		buf_printf(out, "\n%s\n", spec->details);
-	buf_printf(out, "\nOptions:\n");
-	for (size_t i = 0; i < spec->extra_count; i++) {
-		const struct options_extra *extra = &spec->extras[i];
-
-		if (extra->letter != '\0')
-			buf_printf(out, "  -%c,", extra->letter);
-		else
-			buf_printf(out, " ");
-		buf_printf(out, " --%s%s%s\n      %s\n", extra->name, extra->placeholder != NULL ? "=" : "",
-			   extra->placeholder != NULL ? extra->placeholder : "", extra->doc);
-	}
-	params_write_help(spec->scopes, out);
-	buf_printf(out,
-		   "%s\nEach parameter may also stand in the configuration file (state_dir) or "
-		   "in the\nenvironment (SHARDMILL_STATE_DIR); a flag wins over the "
-		   "environment, that over the file.\n",
-		   common_help);
-}
-
-static void write_page(const struct options_spec *spec, bool markdown, struct buf *out)
-{
-	const char *details = spec->details != NULL ? spec->details : spec->summary;
-
-	if (markdown) {
-		buf_printf(out, "# %s\n\n%s.\n\n`%s %s`\n\n%s\n\n", spec->program, spec->summary,
-			   spec->program, spec->synopsis, details);
-		for (size_t i = 0; i < spec->extra_count; i++)
-			buf_printf(out, "- `--%s`: %s\n", spec->extras[i].name, spec->extras[i].doc);
-		params_write_markdown(spec->scopes, out);
-		return;
-	}
-	buf_printf(out, ".TH \"%s\" 1 \"\" \"shardmill %s\"\n.SH NAME\n%s \\- %s\n", spec->program,
-		   SHARDMILL_VERSION, spec->program, spec->summary);
-	buf_printf(out, ".SH SYNOPSIS\n.B %s\n%s\n.SH DESCRIPTION\n%s\n.SH OPTIONS\n", spec->program,
-		   spec->synopsis, details);
-	for (size_t i = 0; i < spec->extra_count; i++)
-		buf_printf(out, ".TP\n.B \\-\\-%s\n%s\n", spec->extras[i].name, spec->extras[i].doc);
-	params_write_roff(spec->scopes, out);
-}
-
 int options_parse(const struct options_spec *spec, struct params *p, int argc, char **argv,
 		  char *const *environ_array, int *ret_first, struct buf *out, struct error *reterr)
 {
@@ -325,11 +273,11 @@ int options_parse(const struct options_spec *spec, struct params *p, int argc, c
 		return r;
 	if (request.help || request.version || request.man) {
 		if (request.help)
-			write_help(spec, out);
+			options_write_help(spec, out);
 		else if (request.version)
 			buf_printf(out, "%s %s\n", spec->program, SHARDMILL_VERSION);
 		else
-			write_page(spec, request.markdown, out);
+			options_write_page(spec, request.markdown, out);
 		return OPTIONS_DONE;
 	}
 	r = params_set_env(p, environ_array, reterr);

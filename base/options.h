@@ -49,5 +49,8 @@ int options_parse(const struct options_spec *spec, struct params *p, int argc, c
  * leave with *ret_exit (0, or 2 for wrong usage). */
 bool options_start(const struct options_spec *spec, struct params *p, int argc, char **argv, int *ret_first,
 		   int *ret_exit);
+/* What --help and --man print; the page in roff (man(7)) or Markdown. */
+void options_write_help(const struct options_spec *spec, struct buf *out);
+void options_write_page(const struct options_spec *spec, bool markdown, struct buf *out);
 /* Says that the error e is about the option --name and its value (NULL: none). */
 void options_where(const char *name, const char *value, struct error *e);

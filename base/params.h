@@ -116,4 +116,6 @@ void params_dump(const struct params *p, struct buf *out);
 void params_write_help(unsigned scopes, struct buf *out);
 /* The same as sections of a manual page: man(7) macros, and Markdown. */
 void params_write_roff(unsigned scopes, struct buf *out);
+/* Text as it may stand in a page: one line of it. */
+void params_write_roff_text(struct bytes text, struct buf *out);
 void params_write_markdown(unsigned scopes, struct buf *out);

@@ -148,17 +148,17 @@ void params_write_help(unsigned scopes, struct buf *out)
 }
 
 /* roff reads '-' as a hyphen, '\' as an escape, and '.' or '\'' at a line's start as a request. */
-static void write_roff_text(const char *text, struct buf *out)
+void params_write_roff_text(struct bytes text, struct buf *out)
 {
-	if (*text == '.' || *text == '\'')
+	if (text.size > 0 && (text.data[0] == '.' || text.data[0] == '\''))
 		buf_printf(out, "\\&");
-	for (; *text != '\0'; text++) {
-		if (*text == '-')
+	for (size_t i = 0; i < text.size; i++) {
+		if (text.data[i] == '-')
 			buf_printf(out, "\\-");
-		else if (*text == '\\')
+		else if (text.data[i] == '\\')
 			buf_printf(out, "\\e");
 		else
-			buf_append(out, text, 1);
+			buf_append(out, &text.data[i], 1);
 	}
 }
 
@@ -172,14 +172,14 @@ void params_write_roff(unsigned scopes, struct buf *out)
 			continue;
 		write_option(info, &option);
 		buf_printf(out, ".TP\n.B ");
-		write_roff_text(buf_text(&option), out);
+		params_write_roff_text(buf_bytes(&option), out);
 		buf_printf(out, "\n");
-		write_roff_text(info->doc, out);
+		params_write_roff_text(bytes_of(info->doc), out);
 		buf_clear(&option);
 		write_bounds(info, &option);
 		if (option.size > 0) {
 			buf_printf(out, "\n");
-			write_roff_text(buf_text(&option), out);
+			params_write_roff_text(buf_bytes(&option), out);
 		}
 		buf_printf(out, "\n");
 		buf_fini(&option);

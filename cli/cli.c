@@ -38,13 +38,11 @@ static int cli_close(struct cli *cli, int r, const struct error *e)
 /* False: leave with *ret_exit. */
 static bool cli_open(struct cli *cli, const struct options_spec *spec, int argc, char **argv, int *ret_exit)
 {
-	struct options_spec own = *spec;
 	struct error e = {0};
 	int first = 0;
 
 	*cli = (struct cli){.program = spec->program};
-	own.scopes = PARAM_SCOPE_CLI;
-	if (!options_start(&own, &cli->params, argc, argv, &first, ret_exit)) {
+	if (!options_start(spec, &cli->params, argc, argv, &first, ret_exit)) {
 		params_fini(&cli->params);
 		return false;
 	}
@@ -112,13 +110,36 @@ int cli_tell_error(const struct cli *cli, const struct error *e)
 	return exit_of(e->code);
 }
 
+static struct {
+	void (*fn)(void *arg, const struct options_spec *spec);
+	void *arg;
+} describing;
+
+void cli_describe_with(void (*fn)(void *arg, const struct options_spec *spec), void *arg)
+{
+	describing.fn = fn;
+	describing.arg = arg;
+}
+
+bool cli_describes(const struct options_spec *spec)
+{
+	if (describing.fn == NULL)
+		return false;
+	describing.fn(describing.arg, spec);
+	return true;
+}
+
 int cli_run(const struct options_spec *spec, int argc, char **argv, cli_work *work, void *options)
 {
+	struct options_spec own = *spec;
 	struct error e = {0};
 	struct cli cli;
 	int code;
 
-	if (!cli_open(&cli, spec, argc, argv, &code))
+	own.scopes = PARAM_SCOPE_CLI;
+	if (cli_describes(&own))
+		return CLI_EXIT_FINE;
+	if (!cli_open(&cli, &own, argc, argv, &code))
 		return code;
 	return cli_close(&cli, work(&cli, options, &e), &e);
 }

@@ -31,6 +31,10 @@ struct cli {
 
 /* The work of a verb: 0 or more is the exit code, less than 0 an error. */
 typedef int cli_work(struct cli *cli, void *options, struct error *reterr);
+/* From now on verbs do nothing but tell fn their options; NULL: they work. */
+void cli_describe_with(void (*fn)(void *arg, const struct options_spec *spec), void *arg);
+/* True: spec was wanted, and nothing else is. */
+bool cli_describes(const struct options_spec *spec);
 /* Reads the command line, works, tells the error; returns the exit code. spec->scopes is set here. */
 int cli_run(const struct options_spec *spec, int argc, char **argv, cli_work *work, void *options);
 /* Tells an error without leaving; returns its exit code. */

@@ -7,68 +7,38 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "cli/selector.h"
-
-static const struct verb {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *doc; /* of a group: its title, and name is NULL */
-} verbs[] = {
-#define VERB_GROUP(title) {NULL, NULL, title},
-#define VERB(name, function, doc) {name, function, doc},
-#include "cli/verbs.def"
-};
-
-static const struct verb *find_verb(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
-		if (verbs[i].name != NULL && strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
-}
+#include "cli/cli.h"
+#include "cli/verbs.h"
 
 static int refuse_verb(const char *name)
 {
-	const char *known[ARRAY_LENGTH(verbs)], *nearest;
+	const char **known = check_calloc(verb_count + 1, sizeof(*known)), *nearest;
 	size_t known_count = 0;
 	char found[80];
 
-	for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
+	for (size_t i = 0; i < verb_count; i++)
 		if (verbs[i].name != NULL)
 			known[known_count++] = verbs[i].name;
-	known[known_count++] = "help"; /* instead of a group's title */
+	known[known_count++] = "help";
 	nearest = text_nearest(bytes_of(name), known, known_count);
 	fprintf(stderr, "shardmill: there is no verb %s\n", text_quote(found, sizeof(found), bytes_of(name)));
 	if (nearest != NULL)
 		fprintf(stderr, "  did you mean %s?\n", nearest);
 	else
 		fprintf(stderr, "  `shardmill help` lists them\n");
+	free(known);
 	return CLI_EXIT_USAGE;
-}
-
-static void write_verbs(struct buf *out)
-{
-	for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++) {
-		if (verbs[i].name == NULL)
-			buf_printf(out, "%s%s\n", i > 0 ? "\n" : "", verbs[i].doc);
-		else
-			buf_printf(out, "  %-11s %s\n", verbs[i].name, verbs[i].doc);
-	}
-	buf_printf(out, "\n" SELECTOR_HELP "\n"
-			"`shardmill VERB --help` tells all about a verb.\n\n"
-			"Exit codes: 0 fine, 1 the job failed, 2 wrong usage, 3 the job was cancelled,\n"
-			"4 no dispatcher answers, 5 the dispatcher or the system said no, 124 time is over.");
 }
 
 static int print_help(void)
 {
-	struct buf out = {0};
+	struct buf details = {0}, out = {0};
+	struct options_spec spec = command_spec(&details);
 
-	buf_printf(&out, "Usage: shardmill [OPTION]... VERB [ARGUMENT]...\n"
-			 "Events become jobs, jobs become shards, shards are milled.\n\n");
-	write_verbs(&out);
-	buf_printf(&out, "\n");
+	buf_printf(&out, "Usage: %s %s\nEvents become jobs, jobs become shards, shards are milled.\n\n%s\n",
+		   spec.program, spec.synopsis, spec.details);
 	cli_print(&out);
+	buf_fini(&details);
 	return fflush(stdout) == 0 ? CLI_EXIT_FINE : CLI_EXIT_TROUBLE;
 }
 
@@ -95,28 +65,20 @@ static int help(int argc, char **argv, int first)
 
 	if (first + 1 >= argc || strcmp(argv[first + 1], "help") == 0)
 		return print_help();
-	verb = find_verb(argv[first + 1]);
+	verb = verb_find(argv[first + 1]);
 	return verb != NULL ? verb->run(2, own) : refuse_verb(argv[first + 1]);
 }
 
 int main(int argc, char **argv)
 {
 	struct buf details = {0};
-	struct options_spec spec = {
-	    .program = "shardmill",
-	    .synopsis = "[OPTION]... VERB [ARGUMENT]...",
-	    .summary = "turn events into jobs, jobs into shards, and mill them",
-	    .scopes = PARAM_SCOPE_CLI,
-	    .stop_at_argument = true,
-	};
+	struct options_spec spec = command_spec(&details);
 	struct params params;
 	const struct verb *verb;
 	int first = argc, code = CLI_EXIT_USAGE;
 	bool go_on;
 
 	setlocale(LC_CTYPE, "");
-	write_verbs(&details);
-	spec.details = buf_text(&details);
 	go_on = options_start(&spec, &params, argc, argv, &first, &code);
 	params_fini(&params);
 	buf_fini(&details);
@@ -128,6 +90,6 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[first], "help") == 0)
 		return help(argc, argv, first);
-	verb = find_verb(argv[first]);
+	verb = verb_find(argv[first]);
 	return verb != NULL ? run_verb(verb, argc, argv, first) : refuse_verb(argv[first]);
 }

@@ -3,5 +3,12 @@
 
 int verb_dispatcher(int argc, char **argv)
 {
-	return sibling_run("shardmill-dispatcher", "dispatcher", argc, argv);
+	static const struct sibling sibling = {
+	    .program = "shardmill-dispatcher",
+	    .folder = "dispatcher",
+	    .summary = "accept work and hand it out",
+	    .scope = PARAM_SCOPE_DISPATCHER,
+	};
+
+	return sibling_run(&sibling, argc, argv);
 }

@@ -3,5 +3,12 @@
 
 int verb_scaler(int argc, char **argv)
 {
-	return sibling_run("shardmill-scaler", "scaler", argc, argv);
+	static const struct sibling sibling = {
+	    .program = "shardmill-scaler",
+	    .folder = "scaler",
+	    .summary = "keep as many workers as the queue is worth",
+	    .scope = PARAM_SCOPE_SCALER,
+	};
+
+	return sibling_run(&sibling, argc, argv);
 }

@@ -1,6 +1,6 @@
 #include <stdio.h>
 
-#include "base/options.h"
+#include "cli/cli.h"
 #include "cli/up/up.h"
 
 static const struct options_spec spec = {
@@ -18,8 +18,6 @@ static const struct options_spec spec = {
     .scopes = PARAM_SCOPE_UP,
 };
 
-int verb_up(int argc, char **argv);
-
 int verb_up(int argc, char **argv)
 {
 	struct params params;
@@ -27,6 +25,8 @@ int verb_up(int argc, char **argv)
 	char line[1024];
 	int first, code = 2;
 
+	if (cli_describes(&spec))
+		return 0;
 	if (options_start(&spec, &params, argc, argv, &first, &code)) {
 		code = 0;
 		if (up_run(&params, &code, &e) == 0)

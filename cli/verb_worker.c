@@ -3,5 +3,12 @@
 
 int verb_worker(int argc, char **argv)
 {
-	return sibling_run("shardmill-worker", "worker", argc, argv);
+	static const struct sibling sibling = {
+	    .program = "shardmill-worker",
+	    .folder = "worker",
+	    .summary = "run shards on cores of one NUMA node",
+	    .scope = PARAM_SCOPE_WORKER,
+	};
+
+	return sibling_run(&sibling, argc, argv);
 }

@@ -197,7 +197,8 @@ Test(local, what_never_registered_may_be_asked_to_leave)
 	provider->ops->abandon(provider, "local-none");
 	until_changes(1);
 	l = listing();
-	cr_expect_str_eq(l.items[0].how, "signal 15 (Terminated)");
+	/* what it had written by then, if anything, stands behind */
+	cr_expect(strncmp(l.items[0].how, "signal 15 (Terminated)", 22) == 0, "%s", l.items[0].how);
 }
 
 Test(local, records_that_are_none_are_removed)
