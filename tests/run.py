@@ -118,6 +118,7 @@ def run_suite(row, mode, failures):
     os.makedirs(reports)
     env = dict(os.environ, MILL_TEST=mode, MILL_BUILD=row.build)
     for name, options in (("ASAN_OPTIONS", "detect_leaks=1:strict_string_checks=1"),
+                          ("LSAN_OPTIONS", "print_suppressions=0:suppressions=" + os.path.abspath("tests/leaks.txt")),
                           ("UBSAN_OPTIONS", "print_stacktrace=1")):
         env[name] = ":".join(filter(None, [env.get(name), options, f"log_path={reports}/report"]))
     if row.build == "asan":  # what a sanitizer takes beside a shard is not held against it
