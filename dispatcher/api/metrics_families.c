@@ -29,7 +29,7 @@ static void shape_sample(struct buf *out, const char *name, const struct resourc
 {
 	char cpus[NUMBER_TEXT], memory[NUMBER_TEXT], gpus[NUMBER_TEXT];
 
-	snprintf(cpus, sizeof(cpus), "%g", (double)shape->cpu_milli / 1000);
+	snprintf(cpus, sizeof(cpus), "%.10g", (double)shape->cpu_milli / 1000);
 	snprintf(memory, sizeof(memory), "%" PRIu64, shape->memory_bytes);
 	snprintf(gpus, sizeof(gpus), "%" PRIu32, shape->gpus);
 	metrics_sample(out, name, value, "cpus", cpus, "memory_bytes", memory, "gpus", gpus, NULL);
