@@ -12,6 +12,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "support"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import object_store  # noqa: E402
 from mill import Mill, UnixConnection, until  # noqa: E402
 
 LIBRARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "jobs", "library")
@@ -241,5 +243,15 @@ def slots(bench):
     return told([program(bench, "bench-slots"), program(bench, "spawn-limit"), program(bench, "noop-runner")])
 
 
+def s3(bench):
+    """An object's bytes through a worker, against curl's ranged GETs."""
+    ours, limit, bare = middle(object_store.pairs_of(bench))
+    return [Row("S3 object into a command's stdin", "%.0f MiB/s" % (ours / 2**20),
+                "curl's ranged GETs into the same command: %.0f MiB/s" % (limit / 2**20), ours / limit,
+                "ratio at least 0.90", ours / limit >= 0.90),
+            Row("the same", "%.0f MiB/s" % (ours / 2**20), "curl's ranged GETs, thrown away: %.0f MiB/s" % (bare / 2**20),
+                ours / bare, None, None)]
+
+
 ALL = {"journal": journal, "slots": slots, "noop": noop, "exec": exec_true, "event": event, "queued": queued,
-       "huge": huge, "sim": sim, "finance": finance}
+       "huge": huge, "sim": sim, "finance": finance, "s3": s3}

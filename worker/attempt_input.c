@@ -60,7 +60,7 @@ void attempt_read_ahead(struct attempt *a)
 	const struct worker_arm *arm;
 	uint32_t shard = 0;
 
-	if (!a->slot->shared->prefetch || !input_has_come(&a->input))
+	if (!a->slot->shared->prefetch)
 		return;
 	arm = next_arm(a->slot, &shard);
 	if (arm == NULL || arm->run->run.kind != RUN_EXEC || arm->run->run.input == FEED_NONE)

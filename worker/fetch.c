@@ -31,8 +31,8 @@ struct fetch {
 	pthread_mutex_t lock;
 	pthread_cond_t room;
 	size_t at, used;
-	bool cut, done;
-	uint64_t first_byte, end_byte;
+	bool held, cut, done;
+	uint64_t first_byte, end_byte, come;
 	int rc;
 	struct error why;
 };
@@ -88,6 +88,7 @@ static int take_piece(void *arg, struct bytes piece)
 		pthread_mutex_lock(&f->lock);
 		was_empty = f->used == 0;
 		f->used += size;
+		f->come += size;
 		pthread_mutex_unlock(&f->lock);
 		if (was_empty)
 			tell(f);
@@ -133,6 +134,16 @@ static int find_border(struct fetch *f, uint64_t at, uint64_t *ret, struct error
 	return rc < 0 ? rc : 0;
 }
 
+/* false: it is given up. */
+static bool await_turn(struct fetch *f)
+{
+	pthread_mutex_lock(&f->lock);
+	while (f->held && !atomic_load(&f->cancelled))
+		pthread_cond_wait(&f->room, &f->lock);
+	pthread_mutex_unlock(&f->lock);
+	return !atomic_load(&f->cancelled);
+}
+
 static int read_range(struct fetch *f, struct error *reterr)
 {
 	uint64_t first = f->known_first, end = 0;
@@ -151,6 +162,8 @@ static int read_range(struct fetch *f, struct error *reterr)
 	tell(f);
 	if (first >= end)
 		return 0;
+	if (!await_turn(f))
+		return error_set(reterr, ERR_CLOSED, "it was not wanted any more");
 	get = get_of(f, first, end - first);
 	get.take = take_piece;
 	get.arg = f;
@@ -195,6 +208,7 @@ int fetch_start(struct s3_client *client, const struct fetch_range *range, size_
 	f->size_bytes = p->size_bytes;
 	f->align = p->align;
 	f->known_first = range->first_byte;
+	f->held = range->held;
 	plan_bytes_range(p, range->shard, &f->first, &f->end);
 	f->capacity = ring_bytes;
 	if (f->end - f->first < ring_bytes) /* a small range and the rest of its last record */
@@ -219,6 +233,14 @@ int fetch_start(struct s3_client *client, const struct fetch_range *range, size_
 	}
 	*ret = f;
 	return 0;
+}
+
+void fetch_go(struct fetch *f)
+{
+	pthread_mutex_lock(&f->lock);
+	f->held = false;
+	pthread_cond_signal(&f->room);
+	pthread_mutex_unlock(&f->lock);
 }
 
 void fetch_stop(struct fetch *f)
@@ -327,14 +349,14 @@ bool fetch_is_empty(struct fetch *f)
 	return empty;
 }
 
-bool fetch_has_all(struct fetch *f)
+bool fetch_is_almost_whole(struct fetch *f)
 {
-	bool all;
+	bool almost;
 
 	pthread_mutex_lock(&f->lock);
-	all = f->done;
+	almost = f->done || (f->cut && f->end_byte - f->first_byte - f->come <= f->capacity);
 	pthread_mutex_unlock(&f->lock);
-	return all;
+	return almost;
 }
 
 bool fetch_has_failed(struct fetch *f)

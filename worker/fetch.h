@@ -16,12 +16,16 @@ struct fetch_range {
 	/* The shard's first byte when it is known already: the end of the one before. FETCH_UNKNOWN = search.
 	 */
 	uint64_t first_byte;
+	/* Only the borders, until fetch_go: another range is on its way. */
+	bool held;
 };
 #define FETCH_UNKNOWN UINT64_MAX
 
 /* ring_bytes: what is held at most. ERR_INVALID: the url; ERR_IO: no thread. */
 int fetch_start(struct s3_client *client, const struct fetch_range *range, size_t ring_bytes,
 		struct fetch **ret, struct error *reterr) MUST_CHECK;
+/* One that was held back goes on. */
+void fetch_go(struct fetch *f);
 /* Ends it, at any point; NULL is fine. */
 void fetch_stop(struct fetch *f);
 /* Is it this shard of this object? */
@@ -35,6 +39,6 @@ int fetch_borders(struct fetch *f, uint64_t *ret_first, uint64_t *ret_end, struc
 int fetch_feed(struct fetch *f, int fd, struct error *reterr) MUST_CHECK;
 /* Nothing is there to be written now: wait for fetch_fd, not for room in the pipe. */
 bool fetch_is_empty(struct fetch *f);
-/* The whole range has come into the ring: the connection is free for another. */
-bool fetch_has_all(struct fetch *f);
+/* What is still to come is less than its ring: another may begin, so that the server is never idle. */
+bool fetch_is_almost_whole(struct fetch *f);
 bool fetch_has_failed(struct fetch *f);

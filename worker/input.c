@@ -120,10 +120,10 @@ static int await_fetch(const struct input_request *rq, const struct fetch *f, st
 	return 0;
 }
 
-static int start_fetch(const struct input_request *rq, const struct plan *p, uint64_t first_byte,
+static int start_fetch(const struct input_request *rq, const struct plan *p, uint64_t first_byte, bool held,
 		       struct fetch **ret, struct error *reterr)
 {
-	const struct fetch_range range = {p, rq->shard, first_byte};
+	const struct fetch_range range = {p, rq->shard, first_byte, held};
 
 	if (rq->s3 == NULL)
 		return error_set(reterr, ERR_INVALID, "this worker has no object store");
@@ -139,10 +139,11 @@ static int open_fetch(const struct input_request *rq, struct input *in, struct e
 	if (*rq->ahead != NULL && fetch_is(*rq->ahead, p, rq->shard) && !fetch_has_failed(*rq->ahead)) {
 		in->fetch = *rq->ahead;
 		*rq->ahead = NULL;
+		fetch_go(in->fetch);
 	} else {
 		fetch_stop(*rq->ahead);
 		*rq->ahead = NULL;
-		rc = start_fetch(rq, p, FETCH_UNKNOWN, &in->fetch, reterr);
+		rc = start_fetch(rq, p, FETCH_UNKNOWN, false, &in->fetch, reterr);
 	}
 	while (rc == 0) {
 		rc = fetch_borders(in->fetch, &in->at, &in->end, reterr);
@@ -157,29 +158,29 @@ static int open_fetch(const struct input_request *rq, struct input *in, struct e
 	return 0;
 }
 
-bool input_has_come(const struct input *in)
+/* The end of the shard before is where the next one begins. */
+static uint64_t known_first(const struct input_request *rq, const struct plan *plan, const struct input *in)
 {
-	return in->fetch == NULL || fetch_has_all(in->fetch);
+	if (rq->shard > 0 && in->fetch != NULL && fetch_is(in->fetch, plan, rq->shard - 1))
+		return in->end;
+	return FETCH_UNKNOWN;
 }
 
 void input_read_ahead(const struct input_request *rq, const struct plan *plan, const struct input *in)
 {
-	uint64_t before, first, end;
-	bool adjoins = false;
+	bool go = in->fetch == NULL || fetch_is_almost_whole(in->fetch);
 
 	if (!input_is_object(plan))
 		return;
-	if (*rq->ahead != NULL && fetch_is(*rq->ahead, plan, rq->shard))
-		return;
-	fetch_stop(*rq->ahead);
-	*rq->ahead = NULL;
-	if (rq->shard > 0 && in->fetch != NULL && fetch_is(in->fetch, plan, rq->shard - 1)) {
-		plan_bytes_range(plan, rq->shard - 1, &before, &end);
-		plan_bytes_range(plan, rq->shard, &first, &before);
-		adjoins = end == first;
+	if (*rq->ahead == NULL || !fetch_is(*rq->ahead, plan, rq->shard)) {
+		fetch_stop(*rq->ahead);
+		*rq->ahead = NULL;
+		/* When its turn comes, what was wrong is told. */
+		if (start_fetch(rq, plan, known_first(rq, plan, in), !go, rq->ahead, NULL) < 0)
+			*rq->ahead = NULL;
 	}
-	if (start_fetch(rq, plan, adjoins ? in->end : FETCH_UNKNOWN, rq->ahead, NULL) < 0)
-		*rq->ahead = NULL; /* when its turn comes it is told */
+	if (go && *rq->ahead != NULL)
+		fetch_go(*rq->ahead);
 }
 
 bool input_error_is_final(const struct plan *plan, int code)
