@@ -12,7 +12,7 @@ struct change_options {
 	const char *why;
 };
 
-static void print_job(const struct cli *cli, json_t *job)
+void change_print_job(const struct cli *cli, json_t *job)
 {
 	bool paused = json_is_true(json_object_get(job, "paused"));
 	const char *word = paused ? "paused" : cli_text(job, "word");
@@ -48,7 +48,7 @@ static int change_job(struct cli *cli, uint64_t job, size_t nth, void *options, 
 	if (cli->json)
 		cli_print_json(cli, &answer);
 	else
-		print_job(cli, answer.json);
+		change_print_job(cli, answer.json);
 	client_answer_fini(&answer);
 	return 0;
 }

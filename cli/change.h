@@ -1,7 +1,7 @@
-/* What people do to jobs by a POST: cancel, retry, pause, resume. */
+/* What people do to jobs by a POST: cancel, pause, resume. */
 #pragma once
 
-#include "base/options.h"
+#include "cli/cli.h"
 
 struct change {
 	const char *verb;    /* "cancel": the last part of the path, too */
@@ -12,3 +12,5 @@ struct change {
 
 /* The verb, whole. */
 int change_jobs(const struct change *change, int argc, char **argv);
+/* One line: number, name, word. */
+void change_print_job(const struct cli *cli, json_t *job);

@@ -17,4 +17,6 @@ struct submission {
 
 /* body is taken over; submission_fini is due in any case. */
 int submission_read(struct submission *u, json_t *body, struct error *reterr) MUST_CHECK;
+/* Accepts it as a job, by the request's Idempotency-Key or the body's "id"; the answer follows. */
+int submission_start(struct request *r, struct submission *u, struct error *reterr) MUST_CHECK;
 void submission_fini(struct submission *u);

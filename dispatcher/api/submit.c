@@ -49,7 +49,7 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 				 (json_int_t)reply->job_count, "duplicate", reply->duplicate));
 }
 
-static int submit(struct request *r, struct submission *u, struct error *reterr)
+int submission_start(struct request *r, struct submission *u, struct error *reterr)
 {
 	struct dedup_key key = {0};
 	struct input_accept in = {0};
@@ -77,12 +77,11 @@ void api_submit(struct request *r)
 {
 	struct submission u;
 	struct error e = {0};
-	int rc = server_has_room(r->server, &e);
 	json_t *body;
+	int rc;
 
-	if (rc < 0) {
-		request_fail_status(
-		    r, rc == ERR_BUSY ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_SERVICE_UNAVAILABLE, &e);
+	if (server_has_room(r->server, &e) < 0) {
+		request_fail_room(r, &e);
 		return;
 	}
 	body = request_object(r);
@@ -90,7 +89,7 @@ void api_submit(struct request *r)
 		return;
 	rc = submission_read(&u, body, &e);
 	if (rc == 0)
-		rc = submit(r, &u, &e);
+		rc = submission_start(r, &u, &e);
 	if (rc < 0)
 		request_fail(r, &e);
 	submission_fini(&u);

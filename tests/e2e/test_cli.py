@@ -532,6 +532,39 @@ class Change(CliCase):
         open(os.path.join(here, "end"), "w").close()
         self.assertIn("2 of 2 shards", self.run_cli("wait", job)[0])
 
+    def test_what_has_ended_is_done_again_by_a_new_job(self):
+        self.start()
+        event = self.write("event.json", json.dumps(
+            {"id": "1", "source": "s", "detail-type": "t", "detail": {"who": "you"}}))
+        text = self.write("job.yaml", "version: 1\nname: hi\nrun: {exec: [sh, -c, 'echo \"$0\"; test -e %s/good', "
+                                      "'{{event.detail.who}}']}\nretry: {attempts: 1}\n" % self.mill.dir)
+        bad = self.submit(text, "--event", event, "--name=tonight", "--priority=3")
+        fine = self.submit("--", "true")
+        self.run_cli("wait", bad, fine, code=1)
+        _, err = self.run_cli("retry", bad, code=2)
+        self.assertIn("has failed already; its dead shards stay dead", err)
+        self.assertIn("`shardmill retry --failed 1` starts a new job", err)
+        self.assertIn("`shardmill retry --all 2`", self.run_cli("retry", fine, code=2)[1])
+        open(os.path.join(self.mill.dir, "good"), "w").close()
+        out, err = self.run_cli("retry", "--failed", "all")
+        self.assertEqual(out, "job 3 does again what job 1 was to do\n")
+        self.assertEqual(err, "shardmill retry: job 2 has succeeded, and no shard of it is dead: it is left\n")
+        self.run_cli("wait", "3")
+        self.assertEqual(self.run_cli("output", "3")[0], "you\n")
+        again, first = self.mill.job(3), self.mill.job(1)
+        for same in ("name", "priority", "definition"):
+            self.assertEqual(again[same], first[same])
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher()
+        self.assertEqual(self.run_cli("retry", "--all", fine)[0], "job 4 does again what job 2 was to do\n")
+        self.run_cli("wait", "4")
+        self.run_cli("retry", "--all", "4")  # it waits until history knows the end
+        self.mill.api("POST", "/v1/jobs/4/again", headers={"Idempotency-Key": "x"})
+        self.assertTrue(self.mill.api("POST", "/v1/jobs/4/again", headers={"Idempotency-Key": "x"})["duplicate"])
+        waiting = self.submit("--", "sleep", "600")
+        self.expect_error(409, "exists", "POST", "/v1/jobs/%s/again" % waiting)
+        self.expect_error(404, "not_found", "POST", "/v1/jobs/99/again")
+
     def test_what_has_ended_is_told_in_words(self):
         self.start()
         good, bad = self.submit("--", "true"), self.submit("--attempts=1", "--", "false")
