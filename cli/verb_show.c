@@ -8,6 +8,7 @@
 #include "cli/progress.h"
 #include "cli/selector.h"
 #include "cli/table.h"
+#include "jobs/kinds.h"
 
 #define BAR_COLUMNS 24u
 
@@ -168,7 +169,8 @@ static void add_dead_row(struct table *t, json_t *run)
 	else
 		table_add(t, STYLE_NONE, "%" PRIu64, first);
 	table_add_text(t, STYLE_BAD, cli_text(run, "kind"));
-	if (json_is_integer(code))
+	/* Else it is said again, and better, by why. */
+	if (json_is_integer(code) && failure_code_tells(failure_kind_of(bytes_of(cli_text(run, "kind")))))
 		table_add(t, STYLE_NONE, "%" JSON_INTEGER_FORMAT, json_integer_value(code));
 	else
 		table_add_text(t, STYLE_NONE, "");

@@ -12,13 +12,19 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for n in 0 1; do
 	echo "### node$n cpus $(cat /sys/devices/system/node/node$n/cpulist)"
 done
-# A group that is delegated to the mill: it has the memory controller, and no process stands in it.
+# A group that is delegated to the mill: it has the memory controller, and the mill moves below it, as a
+# service does (README).
 echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 mkdir /sys/fs/cgroup/mill
 
 export SHARDMILL_STATE_DIR=/tmp/state
-"$CLI" up --cgroup=/sys/fs/cgroup/mill --pool-min=2 --pool-max=2 --journal-segment=16MiB \
-	>/tmp/up.log 2>&1 &
+cat >/tmp/service.sh <<'END'
+echo $$ >/sys/fs/cgroup/mill/cgroup.procs # what starts the service does
+g=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
+mkdir -p $g/up && echo $$ >$g/up/cgroup.procs && exec "$CLI" up --cgroup=$g "$@"
+END
+export CLI
+sh /tmp/service.sh --pool-min=2 --pool-max=2 --journal-segment=16MiB >/tmp/up.log 2>&1 &
 up=$!
 
 # until COMMAND…: calls it for 120 s at most until it succeeds.
