@@ -99,7 +99,7 @@ class OnS3(MillCase):
         self.assertEqual(self.mill.output(job["id"]), expected)
         lost = self.arrives("positions", "lost/book.positions.csv")
         self.assertEqual(lost["state"], "failed", lost)
-        self.assertIn("s3://positions/lost/prices.csv", lost["why"])
+        self.assertIn("s3://positions/lost/book.positions.csv", lost["why"])
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ static int read_object(const char *url, size_t max, struct buf *ret, struct erro
 	struct s3_head head;
 	int rc = s3_name_parse(bytes_of(url), &name, reterr);
 
+	if (rc == 0 && name.key[0] == '\0')
+		rc = error_set(reterr, ERR_INVALID, "expected an object s3://bucket/key, found a bucket");
 	if (rc == 0)
 		rc = s3_client_create(&options, &client, reterr);
 	if (rc == 0)
@@ -35,7 +37,7 @@ static int read_object(const char *url, size_t max, struct buf *ret, struct erro
 	if (rc == 0 && head.size_bytes > max) {
 		error_set(reterr, ERR_LIMIT, "the object has %llu bytes; at most %zu are taken",
 			  (unsigned long long)head.size_bytes, max);
-		rc = error_where(reterr, "%.200s", url);
+		rc = ERR_LIMIT;
 	}
 	if (rc == 0)
 		rc = s3_get(
@@ -44,6 +46,8 @@ static int read_object(const char *url, size_t max, struct buf *ret, struct erro
 			.name = &name, .etag = head.etag, .size = head.size_bytes, .take = take, .arg = ret},
 		    reterr);
 	s3_client_destroy(client);
+	if (rc < 0 && reterr->where[0] == '\0')
+		error_where(reterr, "%.200s", url);
 	return rc;
 }
 
@@ -80,32 +84,24 @@ static int read_prices(const char *file, struct price_table *ret, struct error *
 	return rc;
 }
 
-static int read_positions(const char *file, const struct price_table *prices, struct position_list *ret,
-			  struct error *reterr)
-{
-	struct buf text = {0};
-	int rc = read_input(path_of(file), POSITION_FILE_BYTES_MAX, &text, reterr);
-
-	if (rc == 0)
-		rc = positions_parse(buf_bytes(&text), path_of(file), prices, ret, reterr);
-	buf_fini(&text);
-	return rc;
-}
-
 int inputs_model(const char *prices, const char *positions, const struct model_parameters *parameters,
 		 struct model **ret, struct error *reterr)
 {
 	struct price_table table;
 	struct position_list list;
-	struct buf file = {0};
-	int rc;
+	struct buf file = {0}, text = {0};
+	int rc = read_input(path_of(positions), POSITION_FILE_BYTES_MAX, &text, reterr);
 
 	name_prices(prices, positions, &file);
-	rc = read_prices(buf_text(&file), &table, reterr);
+	if (rc == 0)
+		rc = read_prices(buf_text(&file), &table, reterr);
 	buf_fini(&file);
-	if (rc < 0)
+	if (rc < 0) {
+		buf_fini(&text);
 		return rc;
-	rc = read_positions(positions, &table, &list, reterr);
+	}
+	rc = positions_parse(buf_bytes(&text), path_of(positions), &table, &list, reterr);
+	buf_fini(&text);
 	if (rc == 0) {
 		rc = model_create(&table, &list, parameters, ret, reterr);
 		if (rc < 0)
