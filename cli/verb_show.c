@@ -145,7 +145,7 @@ static void add_job(const struct cli *cli, struct buf *out, json_t *job)
 	add_time_field(cli, out, job, "ended");
 	add_figures(out, job);
 	if (cli_text(job, "output")[0] != '\0') {
-		add_field(out, "output");
+		add_field(out, "result");
 		human_text(out, bytes_of(cli_text(job, "output")), false);
 		buf_printf(out, "\n");
 	}

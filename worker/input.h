@@ -54,7 +54,7 @@ int input_poll(const struct input *in, short *ret_events);
 void input_close(struct input *in);
 /* After an error with this code: no other attempt can read it either. */
 bool input_error_is_final(const struct plan *plan, int code);
-/* Looks for the borders of what is likely to come after `in`, and reads it as soon as `in` has almost come; see
- * ahead. Call it again and again. */
+/* Looks for the borders of what is likely to come after `in`, and reads it as soon as `in` has almost come;
+ * see ahead. Call it again and again. */
 void input_read_ahead(const struct input_request *rq, const struct plan *plan, const struct input *in);
 bool input_is_object(const struct plan *plan);

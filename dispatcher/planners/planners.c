@@ -39,6 +39,17 @@ struct planners {
 
 static loop_fn on_sweep;
 
+static struct plan_task *task_create(struct planners *p)
+{
+	struct plan_task *t = check_calloc(1, sizeof(*t));
+
+	t->planners = p;
+	t->s3 = p->s3;
+	t->output_fd = -1;
+	arena_init(&t->arena, 0);
+	return t;
+}
+
 static void task_destroy(struct plan_task *t)
 {
 	if (t->output_fd >= 0)
@@ -319,18 +330,14 @@ static void queue(struct planners *p, struct plan_task *t)
 
 void planners_run(struct planners *p, const struct dispatcher_plan *plan)
 {
-	struct plan_task *t = check_calloc(1, sizeof(*t));
+	struct plan_task *t = task_create(p);
 	struct error e = {0};
 
 	t->job = plan->job;
 	t->phase = plan->phase;
 	t->planner = plan->planner;
 	t->shard_count = plan->shard_count;
-	t->planners = p;
-	t->s3 = p->s3;
 	t->plans_dir = p->server->plans_dir;
-	t->output_fd = -1;
-	arena_init(&t->arena, 0);
 	t->cursor = arena_copy(&t->arena, plan->cursor);
 	CHECK(codec_copy(codec_plan(), plan->plan, &t->plan, &t->arena));
 	if (t->phase > 0 && plan_output_find(p->server, t, &e) < 0) {
@@ -343,14 +350,10 @@ void planners_run(struct planners *p, const struct dispatcher_plan *plan)
 
 void planners_preview(struct planners *p, struct plan_preview *preview)
 {
-	struct plan_task *t = check_calloc(1, sizeof(*t));
+	struct plan_task *t = task_create(p);
 
 	t->planner = preview->planner;
-	t->planners = p;
-	t->output_fd = -1;
 	t->preview = preview;
-	arena_init(&t->arena, 0);
-	t->cursor = (struct bytes){0};
 	CHECK(codec_copy(codec_plan(), &preview->plan, &t->plan, &t->arena));
 	queue(p, t);
 }

@@ -141,6 +141,14 @@ class Input(S3Case):
         self.assertEqual(self.mill.wait(job)["state"], "succeeded")
         self.assertEqual(self.mill.output(job), b"alpha\nbeta\ngamma\n")
 
+    def test_what_would_be_cut_is_told_without_a_run(self):
+        url = self.put(b"x" * 1000)
+        self.start()
+        plan = self.mill.api("POST", "/v1/plan", {"definition": BYTES % ("300B", "line", url, "[cat]", "stdin")})
+        self.assertEqual(plan["shards"], 4)
+        self.expect_error(404, "not_found", "POST", "/v1/plan",
+                          {"definition": BYTES % ("1MiB", "line", "s3://nobucket/key", "[cat]", "stdin")})
+
     def test_a_command_that_reads_little_ends_well(self):
         url = self.put(lines(100000))
         self.start()
