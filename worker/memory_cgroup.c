@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
@@ -22,7 +23,7 @@
 #include "worker/memory_impl.h"
 
 #define NAME_PREFIX "shardmill-"
-#define KILLED_MAX 64
+#define MET_MAX 64
 #define EMPTY_WAIT_US (10 * USEC_PER_SEC)
 
 /* ---- files ---- */
@@ -293,8 +294,27 @@ enum memory_verdict memory_cgroup_verdict(const struct memory_group *g)
 	return most >= g->bytes - g->bytes / 16 ? MEMORY_SHORT : MEMORY_BEYOND;
 }
 
-/* Signals what is listed; the first KILLED_MAX are told. Returns how many there were. */
-static unsigned kill_listed(const struct memory_group *g, pid_t killed[KILLED_MAX])
+/* What was met in a group, held by descriptors: their numbers may be others' when they are reaped. */
+struct met {
+	pid_t pids[MET_MAX];
+	int fds[MET_MAX];
+	unsigned count;
+};
+
+static void meet(struct met *m, pid_t pid)
+{
+	for (unsigned i = 0; i < m->count; i++)
+		if (m->pids[i] == pid)
+			return;
+	if (m->count == MET_MAX)
+		return;
+	m->pids[m->count] = pid;
+	m->fds[m->count] = pidfd_open(pid, 0);
+	m->count += m->fds[m->count] >= 0;
+}
+
+/* Returns how many were listed. m may be NULL. */
+static unsigned kill_listed(const struct memory_group *g, struct met *m)
 {
 	char text[8192], *at = text, *end;
 	unsigned count = 0;
@@ -303,41 +323,40 @@ static unsigned kill_listed(const struct memory_group *g, pid_t killed[KILLED_MA
 	for (long pid; (pid = strtol(at, &end, 10)), end != at; at = end, count++) {
 		if (pid <= 0 || *end != '\n') /* another namespace's, or cut off: the next time */
 			continue;
+		if (m != NULL)
+			meet(m, (pid_t)pid);
 		kill((pid_t)pid, SIGKILL);
-		if (count < KILLED_MAX)
-			killed[count] = (pid_t)pid;
 	}
 	return count;
 }
 
 void memory_cgroup_kill(const struct memory_group *g)
 {
-	pid_t killed[KILLED_MAX];
-
 	if (g->means != MEMORY_CGROUP2 || write_text(g->path, "cgroup.kill", "1") < 0) /* since Linux 5.14 */
-		(void)kill_listed(g, killed);
+		(void)kill_listed(g, NULL);
 }
 
 void memory_cgroup_empty(const struct memory_group *g)
 {
-	pid_t killed[KILLED_MAX];
-	unsigned count, reap = 0;
+	struct met met = {.count = 0};
 	usec_t until = 0;
+	siginfo_t info;
 
-	while ((count = kill_listed(g, killed)) > 0) {
-		reap = count < KILLED_MAX ? count : KILLED_MAX;
+	while (kill_listed(g, &met) > 0) {
 		if (until == 0) {
 			until = clock_mono_us() + EMPTY_WAIT_US;
 			memory_cgroup_kill(g); /* also what is being made just now */
 		} else if (clock_mono_us() > until) {
 			log_warn("processes of an attempt do not end", log_text("group", g->path));
-			return;
+			break;
 		}
 		poll(NULL, 0, 1);
 	}
-	/* Those that we were handed; the agent looks for others now and then. */
-	for (unsigned i = 0; i < reap; i++)
-		waitpid(killed[i], NULL, 0);
+	/* Those that we were handed. */
+	for (unsigned i = 0; i < met.count; i++) {
+		waitid(P_PIDFD, (id_t)met.fds[i], &info, WEXITED | (clock_mono_us() > until ? WNOHANG : 0));
+		close(met.fds[i]);
+	}
 }
 
 /* What a worker that is no more has left. */

@@ -126,6 +126,19 @@ Test(memory, what_is_read_and_written_is_dropped_and_not_counted, .timeout = 60)
 	finish();
 }
 
+/* The kernel ends the child before it has become its program: nobody else may go with it. */
+Test(memory, a_control_group_too_small_to_start_in_ends_its_shard_only, .timeout = 60)
+{
+	static const struct story story = {"true", FAILURE_OOM, 4096,
+					   "it needed more than 4KiB (cgroup memory limit)"};
+
+	if (!open_bounds(MEMORY_HOW_CGROUP))
+		return;
+	rig_open(&rig, &(struct rig_options){.memory_bytes = 4096, .memory = &bounds});
+	tell(&story, 1);
+	finish();
+}
+
 static bool is_gone(const void *pid)
 {
 	return kill(*(const pid_t *)pid, 0) < 0 && errno == ESRCH;
