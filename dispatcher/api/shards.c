@@ -1,4 +1,6 @@
-/* GET /v1/jobs/{id}/shards: dead shards, of a job that is there or of one that history knows. */
+/* GET /v1/jobs/{id}/shards: dead or done shards, of a job that is there or of one that history knows. */
+#include <string.h>
+
 #include "dispatcher/api/job_json.h"
 #include "jobs/kinds.h"
 
@@ -8,7 +10,9 @@
 struct page {
 	json_t *list;
 	uint64_t next; /* first shard behind the last */
+	uint64_t limit;
 	uint32_t phase;
+	bool done; /* these are asked for */
 };
 
 static void add(struct page *p, struct range shards, uint8_t kind, const int64_t *code,
@@ -32,10 +36,64 @@ static int add_row(void *arg, const struct history_failure *f)
 	return 0;
 }
 
-static void add_live(struct server *s, uint64_t job, struct page *p, uint64_t limit)
+static void add_done(struct page *p, struct range shards)
+{
+	json_array_append_new(p->list,
+			      json_pack("{s:I,s:I,s:I}", "phase", (json_int_t)p->phase, "first",
+					(json_int_t)shards.first, "count", (json_int_t)shards.count));
+	p->next = range_end(shards);
+}
+
+/* Winners that follow each other are one run. ERR_LIMIT: the page is full. */
+static int add_winner(void *arg, const struct history_winner *w)
+{
+	struct page *p = arg;
+	size_t count = json_array_size(p->list);
+	json_t *run = json_array_get(p->list, count > 0 ? count - 1 : 0), *size;
+
+	if (w->is_missing)
+		return 0;
+	if (count > 0 && p->next == w->shards.first) {
+		size = json_object_get(run, "count");
+		json_integer_set(size, json_integer_value(size) + w->shards.count);
+		p->next = range_end(w->shards);
+		return 0;
+	}
+	if (count == p->limit)
+		return ERR_LIMIT;
+	add_done(p, w->shards);
+	return 0;
+}
+
+static int add_winners(struct server *s, uint64_t job, struct page *p, struct error *reterr)
+{
+	uint64_t shards = 0;
+	int r = history_phase_shards(s->reader, job, p->phase, &shards, reterr);
+
+	if (r == ERR_NOT_FOUND || (r == 0 && p->next >= shards)) /* it has not begun */
+		return 0;
+	if (r == 0)
+		r = history_winners(s->reader, job, p->phase,
+				    (struct range){(uint32_t)p->next, (uint32_t)(shards - p->next)},
+				    add_winner, p, reterr);
+	return r == ERR_LIMIT ? 0 : r;
+}
+
+static void add_live_done(struct server *s, uint64_t job, struct page *p)
+{
+	struct range done[PAGE_MAX];
+	uint64_t cursor = p->next;
+	size_t count = dispatcher_view_done(s->core, job, &cursor, done, p->limit);
+
+	for (size_t i = 0; i < count; i++)
+		add_done(p, done[i]);
+	p->next = cursor;
+}
+
+static void add_live(struct server *s, uint64_t job, struct page *p)
 {
 	struct view_dead dead[PAGE_MAX];
-	size_t count = dispatcher_view_dead(s->core, job, &p->next, dead, limit);
+	size_t count = dispatcher_view_dead(s->core, job, &p->next, dead, p->limit);
 	uint64_t cursor = p->next;
 
 	for (size_t i = 0; i < count; i++)
@@ -50,7 +108,7 @@ static uint32_t phase_of_shards(uint32_t last, uint32_t shards)
 	return last < shards ? last : shards;
 }
 
-static int add_rows(struct server *s, uint64_t job, struct page *p, uint64_t limit, struct error *reterr)
+static int add_rows(struct server *s, uint64_t job, struct page *p, struct error *reterr)
 {
 	struct history_job row;
 	struct arena arena;
@@ -60,8 +118,10 @@ static int add_rows(struct server *s, uint64_t job, struct page *p, uint64_t lim
 	r = history_job(s->reader, job, &arena, &row, reterr);
 	if (r == 0 && p->phase == PHASE_NOT_SAID)
 		p->phase = phase_of_shards(row.phase, row.shards_phase);
-	if (r == 0)
-		r = history_failures(s->reader, job, p->phase, (uint32_t)p->next, (uint32_t)limit, &arena,
+	if (r == 0 && p->done)
+		r = add_winners(s, job, p, reterr);
+	else if (r == 0)
+		r = history_failures(s->reader, job, p->phase, (uint32_t)p->next, (uint32_t)p->limit, &arena,
 				     add_row, p, reterr);
 	else if (r == ERR_NOT_FOUND)
 		job_refuse_unknown(s, job, reterr);
@@ -69,7 +129,7 @@ static int add_rows(struct server *s, uint64_t job, struct page *p, uint64_t lim
 	return r;
 }
 
-static int fill(struct request *r, uint64_t job, struct page *p, uint64_t limit, struct error *reterr)
+static int fill(struct request *r, uint64_t job, struct page *p, struct error *reterr)
 {
 	struct arena arena;
 	struct view_job v;
@@ -89,8 +149,11 @@ static int fill(struct request *r, uint64_t job, struct page *p, uint64_t limit,
 		return rc;
 	p->phase = (uint32_t)phase;
 	if (!live || phase != v.phase)
-		return add_rows(r->server, job, p, limit, reterr);
-	add_live(r->server, job, p, limit);
+		return add_rows(r->server, job, p, reterr);
+	if (p->done)
+		add_live_done(r->server, job, p);
+	else
+		add_live(r->server, job, p);
 	return 0;
 }
 
@@ -98,18 +161,24 @@ void api_shards(struct request *r)
 {
 	struct page p = {0};
 	struct error e = {0};
-	uint64_t job, limit;
+	const char *state = request_query(r, "state");
+	uint64_t job;
 	json_t *answer;
 	int rc;
 
 	if (!request_job(r, &job))
 		return;
 	p.list = json_array();
-	rc = request_query_number(r, "limit", 1, PAGE_MAX, 100, &limit, &e);
+	rc = request_query_number(r, "limit", 1, PAGE_MAX, 100, &p.limit, &e);
 	if (rc == 0)
 		rc = request_query_number(r, "cursor", 0, SHARDS_MAX, 0, &p.next, &e);
+	p.done = strcmp(state, "done") == 0;
+	if (rc == 0 && !p.done && state[0] != '\0' && strcmp(state, "dead") != 0) {
+		error_set(&e, ERR_INVALID, "expected dead or done, found \"%.20s\"", state);
+		rc = error_where(&e, "?state=");
+	}
 	if (rc == 0)
-		rc = fill(r, job, &p, limit, &e);
+		rc = fill(r, job, &p, &e);
 	if (rc < 0) {
 		json_decref(p.list);
 		request_fail(r, &e);
@@ -117,8 +186,8 @@ void api_shards(struct request *r)
 	}
 	answer = json_object();
 	json_object_set_new(answer, "next",
-			    json_array_size(p.list) == limit ? json_integer((json_int_t)p.next)
-							     : json_null());
+			    json_array_size(p.list) == p.limit ? json_integer((json_int_t)p.next)
+							       : json_null());
 	json_object_set_new(answer, "shards", p.list);
 	request_answer(r, MHD_HTTP_OK, answer);
 }

@@ -603,6 +603,47 @@ class Change(CliCase):
         until(lambda: self.run_cli("workers")[0] == "")
 
 
+class Logs(CliCase):
+    def test_lines_stand_behind_their_shard(self):
+        self.start()
+        job = self.submit("--array=3", "--attempts=1", "--tolerate=1", "--gather=sh -c 'cat; echo sum >&2'", "--",
+                          "sh", "-c", "echo out {}; printf 'err {}' >&2; test {} != 1")
+        self.run_cli("wait", job)
+        out, err = self.run_cli("logs", job)
+        self.assertEqual(sorted(out.splitlines()),
+                         ["0 | out 0", "1 | out 1", "2 | out 2", "gather 0 | out 0", "gather 0 | out 2"])
+        self.assertEqual(sorted(err.splitlines()), ["0 | err 0", "1 | err 1", "2 | err 2", "gather 0 | sum"])
+        out, err = self.run_cli("logs", "--shard=1-2", "--stderr", job)
+        self.assertEqual((out, sorted(err.splitlines())), ("", ["1 | err 1", "2 | err 2"]))
+        self.run_cli("submit", "-w", "--", "echo", "alone")
+        self.assertEqual(self.run_cli("logs", "last"), ("alone\n", ""))
+        for value in ("x", "-1", "3-1", "1-2-3", "3-", "9" * 30):
+            self.assertIn("expected a shard's number", self.run_cli("logs", "--shard=" + value, job, code=2)[1])
+        self.assertIn("there is no job 9", self.run_cli("logs", "9", code=2)[1])
+
+    def test_following_shows_a_shard_when_it_ends_and_leaves_with_the_job(self):
+        self.start()
+        gate = os.path.join(self.mill.dir, "gate")
+        job = self.submit("--array=2", "--", "sh", "-c",
+                          "echo at {}; test {} = 0 || while ! test -e %s; do sleep 0.02; done" % gate)
+        with subprocess.Popen([self.mill.program("shardmill"), "logs", "--follow", job], env=self.env,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+            self.assertEqual(p.stdout.readline(), b"0 | at 0\n")
+            self.assertEqual(self.mill.job(int(job))["state"], "active")
+            open(gate, "w").close()
+            self.assertEqual(p.communicate(timeout=60), (b"1 | at 1\n", b""))
+        self.assertEqual(p.returncode, 0)
+
+    def test_what_could_drive_a_terminal_is_escaped(self):
+        self.start()
+        job = self.submit("--", "printf", HOSTILE.replace("\033", "\\033").replace("\n", "\\n"))
+        self.run_cli("wait", job)
+        t = self.terminal("logs", job)
+        self.assertEqual(t.end(), 0)
+        self.assertIn("a\\x1b[2J", t.text())
+        self.assertEqual(self.run_cli("logs", job)[0], HOSTILE + "\n")
+
+
 class Emit(CliCase):
     def test_an_event_starts_the_jobs_of_its_rules_once(self):
         self.write("rules/hi.yaml", "version: 1\nname: hi\non: [{pattern: {source: [shop]}}]\n"

@@ -1,0 +1,28 @@
+/* What shards have written, line by line, as they end. */
+#pragma once
+
+#include "cli/cli.h"
+
+struct logs_options {
+	uint64_t first, last; /* shards; all: 0 to UINT64_MAX */
+	bool follow;	      /* until the job has ended */
+	bool out, err;	      /* which streams */
+};
+
+/* Lines of shards that have ended, in their order at each look; stdout to stdout, stderr to stderr, each
+ * behind the shard's number where there is more than one. A shard is read when it has ended, of a dead one
+ * what its last attempt wrote. */
+int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struct error *reterr) MUST_CHECK;
+
+/* Runs of numbers, apart and in order; for what was shown already. */
+struct runs {
+	struct run {
+		uint64_t first, end;
+	} * items;
+	size_t count;
+};
+
+bool runs_have(const struct runs *r, uint64_t n);
+void runs_add(struct runs *r, uint64_t n);
+uint64_t runs_size(const struct runs *r); /* how many numbers */
+void runs_fini(struct runs *r);

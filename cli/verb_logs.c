@@ -1,0 +1,64 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/logs.h"
+#include "cli/selector.h"
+
+/* "7" or "3-7", from 0; arg is the options. */
+static int set_shards(void *arg, const char *value, struct error *reterr)
+{
+	struct logs_options *o = arg;
+	uint64_t first = 0, last = 0;
+	char found[80];
+	int end = 0, fields = 0;
+
+	if (strspn(value, "0123456789-") == strlen(value) && strlen(value) < 20)
+		fields = sscanf(value, "%" SCNu64 "%n-%" SCNu64 "%n", &first, &end, &last, &end);
+	if (fields < 1 || value[end] != '\0' || value[0] == '-' || (fields == 2 && last < first))
+		return error_set(reterr, ERR_INVALID,
+				 "expected a shard's number, or a range as 3-7, found %s",
+				 text_quote(found, sizeof(found), bytes_of(value)));
+	o->first = first;
+	o->last = fields == 2 ? last : first;
+	return 0;
+}
+
+static int show(struct cli *cli, void *options, struct error *reterr)
+{
+	struct logs_options o = *(const struct logs_options *)options;
+	uint64_t job;
+	int r = cli_expect_arguments(cli, 1, 1, "expected one job", reterr);
+
+	if (!o.out && !o.err)
+		o.out = o.err = true;
+	if (r == 0)
+		r = select_job(cli, cli->argv[0], &job, reterr);
+	return r == 0 ? logs_show(cli, job, &o, reterr) : r;
+}
+
+int verb_logs(int argc, char **argv)
+{
+	struct logs_options o = {.last = UINT64_MAX};
+	const struct options_extra extras[] = {
+	    {'f', "follow", NULL, "Go on until the job has ended.", cli_set_flag, &o.follow},
+	    {0, "shard", "N|N-M", "Only of this shard, or of these.", set_shards, &o},
+	    {0, "stdout", NULL, "Only what was written to stdout.", cli_set_flag, &o.out},
+	    {0, "stderr", NULL, "Only what was written to stderr.", cli_set_flag, &o.err},
+	};
+	const struct options_spec spec = {
+	    .program = "shardmill logs",
+	    .synopsis = "[OPTION]... JOB",
+	    .summary = "show what a job's shards have written, as they end",
+	    .details =
+		"Each line stands behind its shard's number, unless there is one shard only; what was "
+		"written "
+		"to\nstderr goes to stderr. A shard is shown when it has ended, of a dead one what its last "
+		"attempt wrote.\n`shardmill output` gives the bytes as they are.",
+	    .extras = extras,
+	    .extra_count = ARRAY_LENGTH(extras),
+	};
+
+	return cli_run(&spec, argc, argv, show, &o);
+}

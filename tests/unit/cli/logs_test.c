@@ -1,0 +1,33 @@
+/* Which shards were shown already. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "cli/logs.h"
+
+#define SEED 20240521u
+#define NUMBERS 300u
+
+Test(logs, runs_are_as_a_plain_array_says)
+{
+	bool have[NUMBERS] = {false};
+	struct runs runs = {0};
+	struct rng r;
+
+	rng_seed(&r, SEED);
+	for (int i = 0; i < 1500; i++) {
+		uint64_t n = rng_below(&r, NUMBERS), size = 0;
+
+		runs_add(&runs, n);
+		have[n] = true;
+		for (uint64_t k = 0; k < NUMBERS; k++) {
+			size += have[k];
+			cr_assert_eq(runs_have(&runs, k), have[k], "seed %u, step %d, %d", SEED, i, (int)k);
+		}
+		cr_assert_eq(runs_size(&runs), size, "seed %u, step %d", SEED, i);
+		for (size_t k = 1; k < runs.count; k++)
+			cr_assert_lt(runs.items[k - 1].end, runs.items[k].first, "seed %u, step %d", SEED, i);
+	}
+	cr_assert_not(runs_have(&runs, UINT64_MAX));
+	runs_fini(&runs);
+}
