@@ -2,7 +2,8 @@
 
 run.py quick|normal|long
 
-Tests get MILL_TEST (the same word) and MILL_BUILD (plain or asan) to size themselves by. A test is
+Tests get MILL_TEST (the same word; under asan the one below) and MILL_BUILD (plain or asan) to size
+themselves by. A test is
 a program registered with meson under one of the suites; what it counts as is read from its output:
 Criterion's synthesis, unittest's last lines, or `mill: 12 passed, 0 failed`; else it is one test.
 It did not run when it exits with 77; its last line then says why. A part of it that did not run is told by
@@ -22,6 +23,10 @@ SUITES = ("unit", "sim", "fuzz", "e2e", "tidy")
 SKIPPED_RESULTS = ("SKIP", "IGNORED")
 GOOD_RESULTS = ("OK", "EXPECTEDFAIL")
 REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|: runtime error: ")
+# A sanitizer's build takes the sizes below: it sees what is wrong with memory at the first shard, and takes
+# several times as long for each.
+SIZES = {"plain": {"quick": "quick", "normal": "normal", "long": "long"},
+         "asan": {"quick": "quick", "normal": "quick", "long": "normal"}}
 TIMEOUT_FACTOR = {"plain": 2, "asan": 4}
 
 
@@ -116,7 +121,7 @@ def run_suite(row, mode, failures):
     reports = os.path.abspath(f"build/{row.build}/reports/{row.suite}")
     shutil.rmtree(reports, ignore_errors=True)
     os.makedirs(reports)
-    env = dict(os.environ, MILL_TEST=mode, MILL_BUILD=row.build)
+    env = dict(os.environ, MILL_TEST=SIZES[row.build][mode], MILL_BUILD=row.build)
     for name, options in (("ASAN_OPTIONS", "detect_leaks=1:strict_string_checks=1"),
                           ("LSAN_OPTIONS", "print_suppressions=0:suppressions=" + os.path.abspath("tests/leaks.txt")),
                           ("UBSAN_OPTIONS", "print_stacktrace=1")):

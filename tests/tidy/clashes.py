@@ -17,12 +17,21 @@ LIBRARIES = ("libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.s
 ALLOWED = {"main"}  # of programs; libc's start-up calls it
 
 
-def names(path, *options):
-    """External names that an object defines."""
-    run = subprocess.run(["nm", "--format=posix", "--defined-only", "--extern-only", *options, path],
-                         check=True, capture_output=True, text=True)
-    lines = [line.split() for line in run.stdout.splitlines()]
-    return {words[0].partition("@")[0] for words in lines if len(words) >= 2 and words[1] != "A"}
+AT_ONCE = 200  # objects in one call of nm
+
+
+def names(paths, *options):
+    """[(object, external name that it defines)]"""
+    found = []
+    for first in range(0, len(paths), AT_ONCE):
+        run = subprocess.run(["nm", "-A", "--format=posix", "--defined-only", "--extern-only", *options,
+                              *paths[first:first + AT_ONCE]], check=True, capture_output=True, text=True)
+        for line in run.stdout.splitlines():
+            path, _, rest = line.partition(": ")
+            words = rest.split()
+            if len(words) >= 2 and words[1] != "A":
+                found.append((path, words[0].partition("@")[0]))
+    return found
 
 
 def library_names():
@@ -32,7 +41,7 @@ def library_names():
         run = subprocess.run(["cc", "-print-file-name=" + library], check=True, capture_output=True, text=True)
         path = run.stdout.strip()
         if os.path.isabs(path):  # else it is part of libc.so.6
-            for name in names(path, "--dynamic"):
+            for _, name in names([path], "--dynamic"):
                 found.setdefault(name, library)
     return found
 
@@ -42,10 +51,10 @@ def check(build):
     theirs, problems = library_names(), []
     if "send" not in theirs or "sin" not in theirs:
         return ["the C library's names were not found"], 0
-    objects = [path for folder in FOLDERS
-               for path in glob.glob(os.path.join(build, folder, "**", "*.o"), recursive=True)]
-    for path in sorted(objects):
-        for name in sorted(names(path) & set(theirs) - ALLOWED):
+    objects = sorted(path for folder in FOLDERS
+                     for path in glob.glob(os.path.join(build, folder, "**", "*.o"), recursive=True))
+    for path, name in sorted(names(objects)):
+        if name in theirs and name not in ALLOWED:
             source = re.sub(r"\.o$", "", os.path.basename(path))
             problems.append(f"{source}: {name} is a name of {theirs[name]}: make it static, or call it otherwise")
     if not objects:

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "jobs/shard_set.h"
+#include "tests/support/effort.h"
 #include "tests/unit/dispatcher/kit.h"
 
 #define WORKERS 5
@@ -417,6 +418,6 @@ static void one_day(uint64_t seed, uint32_t things)
 
 Test(random, days)
 {
-	for (uint64_t seed = 1; seed <= 8; seed++)
+	for (uint64_t seed = 1; seed <= effort(3, 8, 200); seed++)
 		one_day(seed, 1500);
 }

@@ -1,12 +1,14 @@
 """What the tests of fastq-qc share: the tool, real reads, a few lines of FASTQ."""
 import gzip
 import json
+import os
 import subprocess
 import sys
 import unittest
 
 READS = '/usr/share/doc/bowtie2/examples/reads/'
 TOOL = None
+QUICK = os.environ.get('MILL_TEST') == 'quick'
 
 
 def main():

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/rng.h"
 #include "tests/fuzz/shard_set_play.h"
+#include "tests/support/effort.h"
 
 static uint64_t seed_played;
 
@@ -99,20 +100,20 @@ Test(shard_set, all_shards_there_can_be_are_one_interval)
 
 Test(shard_set, one_by_one_in_order_and_in_reverse_stays_small)
 {
-	enum { COUNT = 5000000 };
+	const uint32_t count = effort(500000, 5000000, 5000000);
 	struct shard_set up = {0}, down = {0}, gaps = {0};
 	uint32_t top = (uint32_t)SHARDS_MAX;
 
-	for (uint32_t i = 0; i < COUNT; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		shard_set_add(&up, i, 1);
 		shard_set_add(&down, top - 1 - i, 1);
 	}
-	cr_assert_eq(shard_set_count(&up), COUNT);
-	cr_assert_eq(shard_set_count(&down), COUNT);
+	cr_assert_eq(shard_set_count(&up), count);
+	cr_assert_eq(shard_set_count(&down), count);
 	cr_assert_eq(shard_set_bytes(&up) + shard_set_bytes(&down), 0);
 
 	/* Two workers that go through their halves, and a third that goes backwards. */
-	for (uint32_t i = 0; i < COUNT / 10; i++) {
+	for (uint32_t i = 0; i < count / 10; i++) {
 		shard_set_add(&gaps, i, 1);
 		shard_set_add(&gaps, 2000000000u + i, 1);
 		shard_set_add(&gaps, 3000000000u - i, 1);
@@ -151,16 +152,16 @@ Test(shard_set, many_writers_stay_in_kilobytes)
 
 Test(shard_set, holes_punched_into_a_run_cost_no_more_than_bits)
 {
-	enum { COUNT = 1000000 };
+	const uint32_t count = effort(200000, 1000000, 1000000);
 	struct shard_set s = {0};
 
-	shard_set_add(&s, 0, COUNT);
-	for (uint32_t i = 1; i < COUNT; i += 2)
+	shard_set_add(&s, 0, count);
+	for (uint32_t i = 1; i < count; i += 2)
 		shard_set_remove(&s, i, 1);
 	shard_set_check(&s);
-	cr_assert_eq(shard_set_run_count(&s), COUNT / 2);
-	cr_assert_lt(shard_set_bytes(&s), 4 * COUNT / 2, "found %zu", shard_set_bytes(&s));
-	for (uint32_t i = 0; i < COUNT / 2; i++)
+	cr_assert_eq(shard_set_run_count(&s), count / 2);
+	cr_assert_lt(shard_set_bytes(&s), 4 * count / 2, "found %zu", shard_set_bytes(&s));
+	for (uint32_t i = 0; i < count / 2; i++)
 		cr_assert(range_compare(shard_set_take_first(&s, 9), (struct range){2 * i, 1}) == 0);
 	cr_assert(shard_set_is_empty(&s));
 	shard_set_fini(&s);
@@ -189,10 +190,11 @@ Test(shard_set, a_run_ends_where_a_container_of_the_bitmap_does)
 
 Test(shard_set, random_operations_agree_with_a_plain_array)
 {
+	const uint64_t seeds = effort(500, 2000, 20000);
 	struct shard_set_played played = {0};
 
 	check_set_hook(say_seed);
-	for (uint64_t seed = 1; seed <= 2000; seed++) {
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
 		uint8_t script[800];
 		struct rng rng;
 
@@ -205,9 +207,9 @@ Test(shard_set, random_operations_agree_with_a_plain_array)
 		shard_set_play(BYTES(script, sizeof(script)), &played);
 	}
 	for (int form = SHARD_SET_EMPTY; form <= SHARD_SET_BITMAP; form++)
-		cr_expect_gt(played.form_count[form], 1000, "form %d was not reached enough", form);
-	cr_expect_gt(played.to_bitmap_count, 20);
-	cr_expect_gt(played.from_bitmap_count, 20);
+		cr_expect_gt(played.form_count[form], seeds / 2, "form %d was not reached enough", form);
+	cr_expect_gt(played.to_bitmap_count, seeds / 100);
+	cr_expect_gt(played.from_bitmap_count, seeds / 100);
 	printf("%llu operations, forms %llu %llu %llu %llu, into a bitmap %llu, out of it %llu\n",
 	       (unsigned long long)played.op_count, (unsigned long long)played.form_count[0],
 	       (unsigned long long)played.form_count[1], (unsigned long long)played.form_count[2],

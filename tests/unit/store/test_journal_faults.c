@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "tests/support/effort.h"
 #include "tests/unit/store/fault_io.h"
 #include "tests/unit/store/journal_kit.h"
 
@@ -130,11 +131,12 @@ Test(journal_faults, the_disk_is_full_at_any_call, .timeout = 120)
 Test(journal_faults, the_power_goes_at_any_moment, .timeout = 120)
 {
 	struct known n = {0};
+	const uint64_t cuts = effort(200, 600, 6000);
 	uint64_t seed = 42, torn = 0;
 	struct rng r;
 
 	rng_seed(&r, seed);
-	for (uint64_t i = 0; i < 600; i++) {
+	for (uint64_t i = 0; i < cuts; i++) {
 		fault_arm(1 + rng_below(&r, 150), FAULT_POWER, EIO);
 		run(&n, &r, 60);
 		kit_close(&k);
@@ -144,8 +146,8 @@ Test(journal_faults, the_power_goes_at_any_moment, .timeout = 120)
 		torn += journal_was_torn(k.j, NULL);
 		kit_close(&k);
 	}
-	cr_assert_gt(torn, 60, "the cuts met %llu commits", (unsigned long long)torn);
-	cr_assert_gt(n.durable, 5000, "%llu records", (unsigned long long)n.durable);
+	cr_assert_gt(torn, cuts / 10, "the cuts met %llu commits", (unsigned long long)torn);
+	cr_assert_gt(n.durable, cuts * 8, "%llu records", (unsigned long long)n.durable);
 }
 
 Test(journal_faults, after_a_failed_sync_nothing_is_said_to_be_durable)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "tests/support/effort.h"
 #include "tests/unit/store/journal_kit.h"
 
 static struct kit k;
@@ -185,13 +186,14 @@ static uint64_t listen_to(int fd, uint64_t count, uint64_t ns)
 
 Test(journal_threads, kill_9_at_any_moment_loses_nothing_that_was_durable, .timeout = 120)
 {
+	const int rounds = (int)effort(12, 40, 400);
 	uint64_t seed = 9, durable = 0;
 	struct rng r;
 
 	rng_seed(&r, seed);
 	kit_reopen(&k);
 	kit_close(&k);
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < rounds; i++) {
 		int fds[2], status;
 		uint64_t more;
 		pid_t pid;

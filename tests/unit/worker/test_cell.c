@@ -1,13 +1,12 @@
-/* The two cells of a slot: an agent and a slot thread, four million leases of one shard, none lost. */
+/* The two cells of a slot: an agent and a slot thread, millions of leases of one shard, none lost. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "tests/support/effort.h"
 #include "worker/core/cell.h"
-
-#define LEASES 4000000u
 
 Test(cell, is_taken_from_the_front_and_lowered_from_the_end)
 {
@@ -97,8 +96,9 @@ static bool arm_next(struct mill *m, uint32_t turn, uint32_t lease)
 }
 
 /* Each lease's shard is begun once, or was given back by a lowered end: never both, never neither. */
-Test(cell, four_million_leases_of_one_shard_lose_none)
+Test(cell, millions_of_leases_of_one_shard_lose_none)
 {
+	const uint32_t leases = effort(500000, 4000000, 40000000);
 	struct mill *m = aligned_alloc(64, sizeof(*m));
 	uint32_t lease = 0, turn = 0, lost = 0, twice = 0, given_back = 0, waits = 0;
 	pthread_t slot;
@@ -107,13 +107,13 @@ Test(cell, four_million_leases_of_one_shard_lose_none)
 	rng_seed(&rng, 7);
 	cell_init(&m->cells[0]);
 	cell_init(&m->cells[1]);
-	m->taken = calloc(LEASES, 1);
+	m->taken = calloc(leases, 1);
 	m->wrong = 0;
 	atomic_init(&m->taken_count, 0);
 	atomic_init(&m->stop, false);
 	cr_assert_eq(pthread_create(&slot, NULL, slot_main, m), 0);
 
-	while (lease < LEASES) {
+	while (lease < leases) {
 		if (!arm_next(m, turn, lease)) {
 			wait_a_little(&waits);
 			continue;
@@ -135,15 +135,15 @@ Test(cell, four_million_leases_of_one_shard_lose_none)
 	atomic_store(&m->stop, true);
 	pthread_join(slot, NULL);
 
-	for (uint32_t i = 0; i < LEASES; i++) {
+	for (uint32_t i = 0; i < leases; i++) {
 		lost += m->taken[i] == 0;
 		twice += m->taken[i] != 1 && m->taken[i] != 100;
 	}
-	cr_log_info("%u leases, %u given back", LEASES, given_back);
+	cr_log_info("%u leases, %u given back", leases, given_back);
 	cr_assert_eq(m->wrong, 0);
 	cr_assert_eq(lost, 0);
 	cr_assert_eq(twice, 0);
-	cr_assert_eq(atomic_load(&m->taken_count) + given_back, LEASES);
+	cr_assert_eq(atomic_load(&m->taken_count) + given_back, leases);
 	free(m->taken);
 	free(m);
 }
