@@ -287,8 +287,7 @@ static int open_machine(struct agent *a, struct error *reterr)
 		rc = home_open(&a->home, scratch, reterr);
 	if (rc == 0)
 		rc = memory_bounds_open(&a->memory, (uint8_t)params_choice(a->params, PARAM_MEMORY_BOUND),
-					params_text(a->params, PARAM_CGROUP), &a->home.worker,
-					(struct uuid_list){a->home.gone, a->home.gone_count}, reterr);
+					params_text(a->params, PARAM_CGROUP), &a->home.worker, reterr);
 	if (rc == 0)
 		rc = output_dir_open(&a->output, params_text(a->params, PARAM_OUTPUT_DIR), &a->home.worker,
 				     OUTPUT_ROLL_BYTES, reterr);

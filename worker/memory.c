@@ -11,12 +11,13 @@
 static const char *const means_names[] = {"nothing", "cgroup v2", "cgroup v1", "rlimit"};
 
 int memory_bounds_open(struct memory_bounds *b, uint8_t how, const char *group, const struct uuid *worker,
-		       struct uuid_list gone, struct error *reterr)
+		       struct error *reterr)
 {
 	struct error e;
 	int rc;
 
-	*b = (struct memory_bounds){.means = how == MEMORY_HOW_OFF ? MEMORY_OFF : MEMORY_RLIMIT};
+	*b = (struct memory_bounds){.root_fd = -1,
+				    .means = how == MEMORY_HOW_OFF ? MEMORY_OFF : MEMORY_RLIMIT};
 	if (how == MEMORY_HOW_OFF || how == MEMORY_HOW_RLIMIT)
 		return 0;
 	rc = memory_cgroup_open(b, group, worker, &e);
@@ -33,8 +34,7 @@ int memory_bounds_open(struct memory_bounds *b, uint8_t how, const char *group, 
 			 log_error_field(&e, line, sizeof line));
 		return 0;
 	}
-	for (uint32_t i = 0; i < gone.count; i++)
-		memory_cgroup_sweep(b, &gone.items[i]);
+	memory_cgroup_sweep(b);
 	return 0;
 }
 

@@ -23,16 +23,18 @@ struct memory_bounds {
 	uint8_t means;	   /* enum memory_means */
 	char parent[4096]; /* the group below which ours lies */
 	char root[4200];   /* <parent>/shardmill-<worker id>: of all our groups */
+	int root_fd;	   /* locked (flock) while its worker lives; -1: none */
 	bool moved;	   /* the worker had to leave <parent>, and stands in <root>/worker */
 };
 
 enum memory_how { MEMORY_HOW_AUTO, MEMORY_HOW_CGROUP, MEMORY_HOW_RLIMIT, MEMORY_HOW_OFF };
 
 /* how: as the parameter memory_bound. group: a directory below a cgroup mount that is ours to use; "" is
- * the process's own. The groups of workers that are gone are removed, with what runs in them.
+ * the process's own. Beside ours, those of workers that are gone (nobody holds their lock) are removed, with
+ * what runs in them.
  * ERR_DENIED when it must be a cgroup and cannot. *b is to be closed in any case. */
 int memory_bounds_open(struct memory_bounds *b, uint8_t how, const char *group, const struct uuid *worker,
-		       struct uuid_list gone, struct error *reterr) MUST_CHECK;
+		       struct error *reterr) MUST_CHECK;
 void memory_bounds_close(struct memory_bounds *b);
 /* "cgroup v2 below /sys/fs/cgroup/…": for the log. */
 const char *memory_bounds_text(const struct memory_bounds *b, char *buf, size_t size);

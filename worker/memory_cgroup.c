@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -174,6 +175,24 @@ static int try_out(const struct memory_bounds *b, struct error *reterr)
 	return rc;
 }
 
+/* Made and locked. One that was just made may be swept before it is locked: then once more. */
+static int make_root(struct memory_bounds *b, struct error *reterr)
+{
+	struct stat at, held;
+
+	for (;;) {
+		if (mkdir(b->root, 0755) < 0)
+			return refuse(reterr, b->parent, "cannot make a group below", errno);
+		b->root_fd = open(b->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (b->root_fd >= 0 && flock(b->root_fd, LOCK_EX) == 0 && fstat(b->root_fd, &held) == 0 &&
+		    stat(b->root, &at) == 0 && at.st_ino == held.st_ino)
+			return 0;
+		if (b->root_fd >= 0)
+			close(b->root_fd);
+		b->root_fd = -1;
+	}
+}
+
 int memory_cgroup_open(struct memory_bounds *b, const char *group, const struct uuid *worker,
 		       struct error *reterr)
 {
@@ -184,8 +203,9 @@ int memory_cgroup_open(struct memory_bounds *b, const char *group, const struct 
 		return rc;
 	uuid_text(worker, id);
 	snprintf(b->root, sizeof b->root, "%s/" NAME_PREFIX "%s", b->parent, id);
-	if (mkdir(b->root, 0755) < 0)
-		return refuse(reterr, b->parent, "cannot make a group below", errno);
+	rc = make_root(b, reterr);
+	if (rc < 0)
+		return rc;
 	if (b->means == MEMORY_CGROUP2)
 		rc = give_memory_below(b, reterr);
 	if (rc == 0 && b->means == MEMORY_CGROUP2 &&
@@ -211,6 +231,9 @@ void memory_cgroup_close(struct memory_bounds *b)
 		}
 	}
 	rmdir(b->root);
+	if (b->root_fd >= 0)
+		close(b->root_fd);
+	b->root_fd = -1;
 }
 
 /* ---- groups ---- */
@@ -359,16 +382,13 @@ void memory_cgroup_empty(const struct memory_group *g)
 	}
 }
 
-/* What a worker that is no more has left. */
-void memory_cgroup_sweep(const struct memory_bounds *b, const struct uuid *gone)
+/* ---- what workers that are no more have left ---- */
+
+static void sweep_one(const struct memory_bounds *b, const char *root)
 {
 	struct memory_group g = {.means = b->means, .procs_fd = -1, .dir_fd = -1};
-	char root[4300], id[33];
-	DIR *dir;
+	DIR *dir = opendir(root);
 
-	uuid_text(gone, id);
-	snprintf(root, sizeof root, "%s/" NAME_PREFIX "%s", b->parent, id);
-	dir = opendir(root);
 	for (struct dirent *d; dir != NULL && (d = readdir(dir)) != NULL;) {
 		if (d->d_type != DT_DIR || d->d_name[0] == '.')
 			continue;
@@ -378,4 +398,27 @@ void memory_cgroup_sweep(const struct memory_bounds *b, const struct uuid *gone)
 	if (dir != NULL)
 		closedir(dir);
 	rmdir(root);
+}
+
+void memory_cgroup_sweep(const struct memory_bounds *b)
+{
+	DIR *dir = opendir(b->parent);
+
+	for (struct dirent *d; dir != NULL && (d = readdir(dir)) != NULL;) {
+		char root[4300];
+		struct uuid id;
+		int fd;
+
+		if (strncmp(d->d_name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
+		    uuid_parse(bytes_of(d->d_name + strlen(NAME_PREFIX)), &id) < 0)
+			continue;
+		snprintf(root, sizeof root, "%s/%.64s", b->parent, d->d_name);
+		fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+			sweep_one(b, root);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (dir != NULL)
+		closedir(dir);
 }

@@ -36,7 +36,7 @@ static bool open_bounds(uint8_t how)
 	const struct uuid worker = {(uint64_t)getpid(), (uint64_t)clock_mono_us()};
 	struct error e = {0};
 
-	if (memory_bounds_open(&bounds, how, "", &worker, (struct uuid_list){0}, &e) == 0)
+	if (memory_bounds_open(&bounds, how, "", &worker, &e) == 0)
 		return true;
 	printf("mill: skipped: attempts in control groups: %s: %s\n", e.where, e.what);
 	fflush(stdout);
@@ -274,15 +274,12 @@ Test(memory, what_is_in_the_way_of_a_control_group_is_told)
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		struct error e = {0};
 
-		cr_expect_eq(memory_bounds_open(&bounds, MEMORY_HOW_CGROUP, cases[i].group, &worker,
-						(struct uuid_list){0}, &e),
+		cr_expect_eq(memory_bounds_open(&bounds, MEMORY_HOW_CGROUP, cases[i].group, &worker, &e),
 			     ERR_DENIED);
 		cr_expect_str_eq(e.what, cases[i].what);
 		cr_expect_neq(e.help[0], '\0');
 		memory_bounds_close(&bounds);
-		cr_expect_eq(memory_bounds_open(&bounds, MEMORY_HOW_AUTO, cases[i].group, &worker,
-						(struct uuid_list){0}, &e),
-			     0);
+		cr_expect_eq(memory_bounds_open(&bounds, MEMORY_HOW_AUTO, cases[i].group, &worker, &e), 0);
 		cr_expect_eq(bounds.means, MEMORY_RLIMIT, "what is not told to be a group does without");
 		memory_bounds_close(&bounds);
 	}
@@ -292,7 +289,7 @@ Test(memory, what_is_in_the_way_of_a_control_group_is_told)
 Test(memory, the_groups_of_a_worker_that_is_gone_are_removed, .timeout = 60)
 {
 	const struct uuid gone = {7, (uint64_t)getpid()}, next = {8, (uint64_t)getpid()};
-	struct uuid list[] = {gone};
+	struct memory_bounds other;
 	struct memory_group g = {0};
 	char root[4200];
 	pid_t left;
@@ -300,12 +297,12 @@ Test(memory, the_groups_of_a_worker_that_is_gone_are_removed, .timeout = 60)
 	if (!open_bounds(MEMORY_HOW_CGROUP))
 		return;
 	memory_bounds_close(&bounds);
-	cr_assert_eq(memory_bounds_open(&bounds, MEMORY_HOW_CGROUP, "", &gone, (struct uuid_list){0}, NULL),
-		     0);
+	cr_assert_eq(memory_bounds_open(&bounds, MEMORY_HOW_CGROUP, "", &gone, NULL), 0);
 	snprintf(root, sizeof root, "%s", bounds.root);
 	memory_group_open(&g, &bounds, "slot-0.0", BOUND);
 	left = fork();
 	if (left == 0) {
+		close(bounds.root_fd); /* the lock is the worker's */
 		if (write(g.procs_fd, "0", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -323,8 +320,11 @@ Test(memory, the_groups_of_a_worker_that_is_gone_are_removed, .timeout = 60)
 		if (found == left)
 			break;
 	}
-	cr_assert_eq(
-	    memory_bounds_open(&bounds, MEMORY_HOW_CGROUP, "", &next, (struct uuid_list){list, 1}, NULL), 0);
+	cr_assert_eq(memory_bounds_open(&other, MEMORY_HOW_CGROUP, "", &next, NULL), 0);
+	cr_expect_eq(access(root, F_OK), 0, "its worker lives");
+	memory_bounds_close(&other);
+	close(bounds.root_fd); /* as its end does */
+	cr_assert_eq(memory_bounds_open(&bounds, MEMORY_HOW_CGROUP, "", &next, NULL), 0);
 	cr_expect_neq(access(root, F_OK), 0);
 	waitpid(left, NULL, 0); /* it is ours: whoever looks first reaps it */
 	cr_expect(is_gone(&left), "what a dead worker left is ended");
