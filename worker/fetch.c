@@ -32,6 +32,8 @@ struct fetch {
 	pthread_cond_t room;
 	size_t at, used;
 	bool held, cut, done;
+	int sink_fd; /* of fetch_attach */
+	bool deaf;   /* nobody reads there any more */
 	uint64_t first_byte, end_byte, come;
 	int rc;
 	struct error why;
@@ -66,6 +68,36 @@ static int take_block(void *arg, struct bytes piece)
 	return 0;
 }
 
+/* Under the lock. */
+static bool is_almost_whole(const struct fetch *f)
+{
+	return f->done || (f->cut && f->end_byte - f->first_byte - f->come <= f->capacity);
+}
+
+/* Under the lock: the slot is told when it is time to begin with the next. */
+static void count(struct fetch *f, size_t size)
+{
+	bool before = is_almost_whole(f);
+
+	f->come += size;
+	if (!before && is_almost_whole(f))
+		tell(f);
+}
+
+/* Under the lock: to who reads, as much as he takes now. What is in the ring goes first. */
+static size_t hand_over(struct fetch *f, struct bytes piece)
+{
+	ssize_t put = 0;
+
+	if (f->sink_fd >= 0 && f->used == 0)
+		put = write(f->sink_fd, piece.data, piece.size);
+	f->deaf = put < 0 && errno == EPIPE;
+	if (put <= 0)
+		return 0;
+	count(f, (size_t)put);
+	return (size_t)put;
+}
+
 static int take_piece(void *arg, struct bytes piece)
 {
 	struct fetch *f = arg;
@@ -75,12 +107,18 @@ static int take_piece(void *arg, struct bytes piece)
 		bool was_empty;
 
 		pthread_mutex_lock(&f->lock);
+		size = hand_over(f, piece);
+		piece = BYTES(piece.data + size, piece.size - size);
+		if (piece.size == 0) {
+			pthread_mutex_unlock(&f->lock);
+			break;
+		}
 		while (f->used == f->capacity && !atomic_load(&f->cancelled))
 			pthread_cond_wait(&f->room, &f->lock);
 		to = (f->at + f->used) % f->capacity;
 		size = to < f->at ? f->at - to : f->capacity - to;
 		pthread_mutex_unlock(&f->lock);
-		if (atomic_load(&f->cancelled))
+		if (atomic_load(&f->cancelled) || f->deaf)
 			return -1;
 		if (size > piece.size)
 			size = piece.size;
@@ -88,7 +126,7 @@ static int take_piece(void *arg, struct bytes piece)
 		pthread_mutex_lock(&f->lock);
 		was_empty = f->used == 0;
 		f->used += size;
-		f->come += size;
+		count(f, size);
 		pthread_mutex_unlock(&f->lock);
 		if (was_empty)
 			tell(f);
@@ -209,6 +247,7 @@ int fetch_start(struct s3_client *client, const struct fetch_range *range, size_
 	f->align = p->align;
 	f->known_first = range->first_byte;
 	f->held = range->held;
+	f->sink_fd = -1;
 	plan_bytes_range(p, range->shard, &f->first, &f->end);
 	f->capacity = ring_bytes;
 	if (f->end - f->first < ring_bytes) /* a small range and the rest of its last record */
@@ -240,6 +279,13 @@ void fetch_go(struct fetch *f)
 	pthread_mutex_lock(&f->lock);
 	f->held = false;
 	pthread_cond_signal(&f->room);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void fetch_attach(struct fetch *f, int fd)
+{
+	pthread_mutex_lock(&f->lock);
+	f->sink_fd = fd;
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -332,7 +378,7 @@ int fetch_feed(struct fetch *f, int fd, struct error *reterr)
 		taken(f, (size_t)put);
 	}
 	pthread_mutex_lock(&f->lock);
-	rc = f->used > 0 || !f->done ? 1 : f->rc;
+	rc = f->used > 0 || !f->done ? 1 : f->deaf ? 0 : f->rc;
 	if (rc < 0 && reterr != NULL)
 		*reterr = f->why;
 	pthread_mutex_unlock(&f->lock);
@@ -354,7 +400,7 @@ bool fetch_is_almost_whole(struct fetch *f)
 	bool almost;
 
 	pthread_mutex_lock(&f->lock);
-	almost = f->done || (f->cut && f->end_byte - f->first_byte - f->come <= f->capacity);
+	almost = is_almost_whole(f);
 	pthread_mutex_unlock(&f->lock);
 	return almost;
 }

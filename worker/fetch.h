@@ -1,6 +1,6 @@
 /* A shard's bytes on their way from an object store: a thread finds the record borders, then reads the range
- * into a ring, ahead of the command that takes it out. The thread waits while the ring is full, so that no
- * more than its bound is held in memory, whatever the range's size.
+ * into a ring, or the pipe of who reads, ahead of the command that takes it out. The thread waits while the
+ * ring is full, so that no more than its bound is held in memory, whatever the range's size.
  *
  * Threads: one calls all of these, the slot's. */
 #pragma once
@@ -37,6 +37,9 @@ int fetch_fd(const struct fetch *f);
 int fetch_borders(struct fetch *f, uint64_t *ret_first, uint64_t *ret_end, struct error *reterr) MUST_CHECK;
 /* Writes what fd takes of what is there. 1: more to come; 0: that was all, or nobody reads; or an error. */
 int fetch_feed(struct fetch *f, int fd, struct error *reterr) MUST_CHECK;
+/* Somebody reads fd, a pipe that does not block: from now on what comes goes straight there while the ring is
+ * empty, without a copy and a turn of the slot's thread. -1: no more, before fd is closed. */
+void fetch_attach(struct fetch *f, int fd);
 /* Nothing is there to be written now: wait for fetch_fd, not for room in the pipe. */
 bool fetch_is_empty(struct fetch *f);
 /* What is still to come is less than its ring: another may begin, so that the server is never idle. */

@@ -289,6 +289,8 @@ void input_started(struct input *in)
 {
 	if (in->stdin_fd >= 0)
 		close(in->stdin_fd);
+	if (in->fetch != NULL && in->stdin_fd >= 0 && in->feed_fd >= 0)
+		fetch_attach(in->fetch, in->feed_fd);
 	in->stdin_fd = -1;
 }
 
@@ -344,6 +346,8 @@ int input_feed(struct input *in, struct error *reterr)
 		rc = rc == 2 ? 1 : rc;
 	}
 	if (rc <= 0) {
+		if (in->fetch != NULL)
+			fetch_attach(in->fetch, -1);
 		close(in->feed_fd);
 		in->feed_fd = -1;
 	}
