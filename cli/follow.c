@@ -85,6 +85,8 @@ static void read_state(json_t *job, struct progress_state *s)
 	s->dead = cli_number(phase, "dead");
 	s->leased = cli_number(phase, "leased");
 	s->sealed = json_is_true(json_object_get(phase, "sealed"));
+	if (from == 0)
+		from = cli_time(job, "accepted"); /* as `jobs` counts it */
 	s->took_us = s->ended && from > 0 && to > from ? to - from : 0;
 }
 

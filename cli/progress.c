@@ -167,9 +167,13 @@ void progress_end_line(const struct progress *p, const struct terminal *t, bool 
 		buf_append(out, " ", 1);
 	}
 	terminal_style(t, out, style_of_word(s->word), bytes_of(s->word));
-	buf_printf(out, ": %s of %s shard%s", human_count(s->done, a, sizeof(a)),
-		   human_count(s->shards, b, sizeof(b)), s->shards == 1 ? "" : "s");
-	buf_printf(out, " in %s", human_span(s->took_us, a, sizeof(a)));
+	/* A job whose planning ended otherwise never had any. */
+	if (s->shards > 0 || strcmp(s->word, "succeeded") == 0)
+		buf_printf(out, ": %s of %s shard%s in", human_count(s->done, a, sizeof(a)),
+			   human_count(s->shards, b, sizeof(b)), s->shards == 1 ? "" : "s");
+	else
+		buf_printf(out, " before it had shards, after");
+	buf_printf(out, " %s", human_span(s->took_us, a, sizeof(a)));
 	if (s->done > 1 && s->took_us > USEC_PER_SEC)
 		buf_printf(
 		    out, " (%s)",

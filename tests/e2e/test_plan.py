@@ -112,19 +112,24 @@ class Plan(MillCase):
         self.assertEqual(self.mill.output(ended["id"]), b"item a\nitem  b \nitem c\n")
         self.assertEqual(self.run_plan("printf -- ''-n\\n\\377\\n''")["phases"][1]["done"], 2)
 
+    def said(self, verb, job):
+        return subprocess.run([os.path.join(self.mill.build, "cli", "shardmill"), verb, str(job)], text=True,
+                              env=dict(os.environ, SHARDMILL_API_SOCKET=self.mill.socket), stdout=subprocess.PIPE)
+
     def test_the_dead_of_its_shards_are_shown(self):
         self.start()
         job = self.mill.submit((PLAN % ("lines", "seq 3")).replace("[echo, 'item", "[sh, -c, 'exit 7 # "))
         self.assertEqual(self.mill.wait(job)["state"], "failed")
         dead = until(lambda: self.mill.api("GET", "/v1/jobs/%d/shards" % job)["shards"])
         self.assertEqual({(d["kind"], d["code"]) for d in dead}, {("exit", 7)})
-        said = subprocess.check_output([os.path.join(self.mill.build, "cli", "shardmill"), "show", str(job)], text=True,
-                                       env=dict(os.environ, SHARDMILL_API_SOCKET=self.mill.socket))
-        self.assertIn("Dead shards", said)
+        self.assertIn("Dead shards", self.said("show", job).stdout)
         failed = self.run_plan("exit 4", state="failed")
         dead = until(lambda: self.mill.api("GET", "/v1/jobs/%d/shards" % failed["id"])["shards"])
         self.assertEqual([(d["first"], d["kind"], d["code"]) for d in dead], [(0, "exit", 4)])
         self.assertEqual(failed["phases"][0]["dead"], 1, failed)
+        waited = self.said("wait", failed["id"])
+        self.assertEqual(waited.returncode, 1, waited)
+        self.assertRegex(waited.stdout, r"failed before it had shards, after [1-9][0-9.]* \w+; .*exit 4")
 
 
 if __name__ == "__main__":

@@ -148,6 +148,28 @@ Test(progress, the_last_line_tells_how_it_went)
 					 "2 of 1,000 shards are dead");
 }
 
+Test(progress, a_job_whose_planning_failed_is_not_said_to_have_had_shards)
+{
+	const struct terminal t = {0};
+	struct progress_state s = state_of(0);
+
+	s.ended = true;
+	s.shards = 0;
+	s.took_us = 1500 * USEC_PER_MSEC;
+	strcpy(s.word, "failed");
+	strcpy(s.why, "planning: exit 4");
+	progress_note(&progress, 0, &s);
+	progress_end_line(&progress, &t, false, &out);
+	cr_assert_str_eq(buf_text(&out),
+			 "job 12 qc failed before it had shards, after 1.5 s; planning: exit 4");
+	buf_clear(&out);
+	strcpy(s.word, "succeeded");
+	s.why[0] = '\0';
+	progress_note(&progress, 0, &s);
+	progress_end_line(&progress, &t, false, &out);
+	cr_assert_str_eq(buf_text(&out), "job 12 qc succeeded: 0 of 0 shards in 1.5 s");
+}
+
 Test(progress, a_long_reason_is_told_to_its_end)
 {
 	static const struct terminal t = {.width = 80, .utf8 = true};
