@@ -253,7 +253,9 @@ int params_set_env(struct params *p, char *const *environ_array, struct error *r
 			char c = entry[strlen(ENV_PREFIX) + i];
 
 			/* Small letters and dashes do not count: they become what no name holds. */
-			name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c == '_' ? c : '?';
+			name[i] = c >= 'A' && c <= 'Z'		       ? (char)(c - 'A' + 'a')
+				  : c == '_' || (c >= '0' && c <= '9') ? c
+								       : '?';
 		}
 		if (param_find(BYTES(name, length), &id, NULL) != 0)
 			continue;

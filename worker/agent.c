@@ -292,7 +292,7 @@ static int open_machine(struct agent *a, struct error *reterr)
 		rc = output_dir_open(&a->output, params_text(a->params, PARAM_OUTPUT_DIR), &a->home.worker,
 				     OUTPUT_ROLL_BYTES, reterr);
 	if (rc == 0)
-		rc = s3_client_of_params(a->params, &a->s3, reterr);
+		rc = s3_client_of_params(a->params, USEC_NEVER, &a->s3, reterr);
 	a->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	a->shared = (struct slot_shared){
 	    .worker = a->home.worker,

@@ -19,6 +19,7 @@ struct s3_credentials {
 	pthread_mutex_t lock;
 	struct s3_keys keys;
 	bool known;
+	bool found_once;     /* if none are found now, an endpoint is away */
 	usec_t try_after_us; /* wall */
 };
 
@@ -213,9 +214,11 @@ int s3_credentials_get(struct s3_credentials *c, struct s3_keys *ret, struct err
 		rc = find(&fresh, reterr);
 		if (rc == 0) {
 			c->keys = fresh;
-			c->known = true;
+			c->known = c->found_once = true;
 		} else if (c->known && now < c->keys.expires_wall_us) {
 			rc = 0;
+		} else if (rc == ERR_DENIED && c->found_once) {
+			rc = error_set(reterr, ERR_IO, "the credentials that there were cannot be renewed");
 		}
 		c->try_after_us = now + RENEW_AGAIN_US;
 	}

@@ -17,6 +17,7 @@
 #include "dispatcher/planners/plan_task.h"
 #include "dispatcher/server/server.h"
 
+#define PATIENCE_US (10 * USEC_PER_SEC) /* with an object store: other plans wait meanwhile */
 #define SWEEP_US (600 * USEC_PER_SEC)
 
 struct planners {
@@ -262,7 +263,7 @@ int planners_open(struct server *s, struct error *reterr)
 	r = loop_add(s->loop, &p->watch, p->fd, EPOLLIN, reterr);
 	if (r < 0)
 		return r;
-	r = s3_client_of_params(s->params, &p->s3, reterr);
+	r = s3_client_of_params(s->params, PATIENCE_US, &p->s3, reterr);
 	if (r < 0)
 		return r;
 	r = pthread_create(&p->thread, NULL, thread_main, p);

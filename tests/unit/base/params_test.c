@@ -228,6 +228,23 @@ Test(params, the_environment_and_names_that_are_not_ours, .init = setup, .fini =
 	cr_assert_str_eq(e.where, "SHARDMILL_LEASE_TIME");
 }
 
+Test(params, every_one_has_a_variable, .init = setup, .fini = teardown)
+{
+	for (unsigned id = 0; id < PARAM_COUNT; id++) {
+		struct buf entry = {0};
+		char *environ_array[2] = {NULL, NULL};
+
+		/* A value that is wrong for each that is not a text: who hears it says so. */
+		buf_printf(&entry, "SHARDMILL_%s=\x01?", param_info(id)->name);
+		for (char *at = (char *)entry.data; *at != '='; at++)
+			*at = (char)toupper((unsigned char)*at);
+		environ_array[0] = (char *)(uintptr_t)buf_text(&entry);
+		cr_assert(params_set_env(&params, environ_array, NULL) < 0 || params_is_set(&params, id),
+			  "%s is not heard", environ_array[0]);
+		buf_fini(&entry);
+	}
+}
+
 Test(params, a_list_of_a_stronger_source_replaces, .init = setup, .fini = teardown)
 {
 	char *const environ_array[] = {"SHARDMILL_BUCKET=/env", NULL};

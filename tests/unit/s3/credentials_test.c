@@ -184,6 +184,19 @@ Test(s3_credentials, an_instance_tells_them_by_its_role)
 	server_stop();
 }
 
+Test(s3_credentials, an_instance_whose_endpoint_is_away_for_a_while_has_lost_nothing)
+{
+	const char *const answers[] = {ANSWER("200", "imds-token"), ANSWER("200", "mill-role"),
+				       expiring("I1", 3600), ANSWER("503", ""), NULL};
+
+	setenv("AWS_EC2_METADATA_DISABLED", "false", 1);
+	setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server_start(answers), 1);
+	cr_assert_eq(find(), 0, "%s", e.what);
+	s3_credentials_drop(credentials, &keys);
+	cr_assert_eq(find(), ERR_IO, "not final: another try may find them");
+	server_stop();
+}
+
 Test(s3_credentials, an_answer_that_is_none_is_told)
 {
 	static const char *const answers[] = {ANSWER("200", "<html>"), NULL};
