@@ -158,6 +158,15 @@ class UpMill(Mill):
                     print("--- %s.log\n%s" % (name, "".join(f.readlines()[-25:])))
 
 
+def cores():
+    return min(len(os.sched_getaffinity(0)), 4)
+
+
+def four_seconds():
+    """So many of SLEEPERS' shards are there, for up to four cores."""
+    return 20 * cores()
+
+
 def rise_and_fall(mill, shards):
     """One job: from no worker to some and back to none. The figures of it."""
     assert mill.workers_now() == 0 and not mill.worker_pids()
@@ -197,11 +206,9 @@ def check_sentences(text, rises):
 
 
 def test_zero_to_some_to_zero_twice(mill, _rng):
-    cores = min(len(os.sched_getaffinity(0)), 4)
-    shards = 20 * cores
-    rises = sum(rise_and_fall(mill, shards) for _ in range(2))
+    rises = sum(rise_and_fall(mill, four_seconds()) for _ in range(2))
     check_sentences(mill.scaler_log(), rises)
-    assert rises >= 2 if cores == 1 else rises >= 3, "the pool did not grow with the queue"
+    assert rises >= 2 if cores() == 1 else rises >= 3, "the pool did not grow with the queue"
 
 
 def kill_in_the_middle(mill, who, rng):
@@ -255,7 +262,7 @@ def test_second_up_is_refused(mill, _rng):
 
 def test_stops_in_order(mill, _rng):
     """Work is under way when up is told to stop: what runs is finished, all four are gone."""
-    job = mill.submit(SLEEPERS % 200)
+    job = mill.submit(SLEEPERS % four_seconds())
     until(lambda: mill.done(job) > 0)
     everybody = mill.worker_pids() + [mill.pid_of("scaler"), mill.pid_of("dispatcher")]
     begun = time.monotonic()
@@ -269,6 +276,7 @@ def test_stops_in_order(mill, _rng):
     failed = [line for line in open(os.path.join(mill.state, "logs/dispatcher.log")) if " lost " in line]
     assert not failed, failed
     mill.start_up()  # and it goes on with the rest
+    assert not mill.job(job)["ended"], "nothing was left to go on with"
     assert mill.wait(job, seconds=120)["state"] == "succeeded"
     mill.stop_up()
 
