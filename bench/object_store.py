@@ -45,7 +45,7 @@ def pairs_of(bench):
     """[(bytes a second through the worker, of curl into a pipe, of curl into nothing)]"""
     reason = ceph_module.why_not()
     assert reason is None, reason
-    size = (256 << 20) if bench.short else (1 << 30)
+    size = (512 << 20) if bench.short else (1 << 30)
     with Ceph() as ceph:
         os.environ.update(ceph.environment)
         ceph.make_bucket("bench")
