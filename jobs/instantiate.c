@@ -127,7 +127,7 @@ static int expand_url(struct builder *b, const struct template *t, struct error 
 	return rc == 0 ? check_url(b->job->plan.url, reterr) : rc;
 }
 
-/* The event knows the object's size: all is known. */
+/* An event that knows size and eTag knows all. Without an eTag shards could read different versions. */
 static int plan_object(struct builder *b, struct error *reterr)
 {
 	struct plan *p = &b->job->plan;
@@ -141,7 +141,7 @@ static int plan_object(struct builder *b, struct error *reterr)
 	if (rc < 0)
 		return rc;
 	p->etag = object.etag;
-	if (!object.size_known) {
+	if (!object.size_known || object.etag.size == 0) {
 		b->job->planner = PLANNER_SIZE;
 		return 0;
 	}

@@ -29,9 +29,12 @@ static int begin(void *arg, const struct s3_answer *a)
 	uint64_t from = r->get->offset + r->done;
 
 	/* A server that knows no If-Match answers with the new object. */
-	if (r->etag[0] != '\0' && a->etag[0] != '\0' && strcmp(r->etag, a->etag) != 0)
+	if (a->etag[0] == '\0' && (r->etag[0] != '\0' || r->done > 0))
+		return refuse(r, S3_REFUSED, a->status,
+			      "it sends no ETag that could tell whether the object is the same");
+	if (r->etag[0] != '\0' && strcmp(r->etag, a->etag) != 0)
 		return refuse(r, S3_CHANGED, 0, "its ETag is another one");
-	if (a->status == 206 && a->range_total > 0 && a->range_first != from)
+	if (a->status == 206 && (!a->has_range || a->range_first != from))
 		return refuse(r, S3_REFUSED, a->status, "it sends other bytes than those asked for");
 	if (a->range_total > 0 && a->range_total < r->get->offset + r->get->size)
 		return refuse(r, S3_RANGE, a->status, "");

@@ -10,10 +10,16 @@ static int nothing(void *arg, struct bytes piece)
 }
 
 /* An answer to HEAD has no body to say why; one to GET has. */
-static int explain(struct s3_client *c, const struct s3_name *name, struct s3_problem *problem)
+static int explain(struct s3_client *c, const struct s3_name *name, struct s3_cancel cancel,
+		   struct s3_problem *problem)
 {
-	const struct s3_request rq = {
-	    .method = "GET", .name = name, .ranged = true, .first = 0, .last = 0, .take = nothing};
+	const struct s3_request rq = {.method = "GET",
+				      .name = name,
+				      .ranged = true,
+				      .first = 0,
+				      .last = 0,
+				      .take = nothing,
+				      .cancel = cancel};
 	struct s3_problem why = {0};
 	struct s3_answer answer;
 	int rc = s3_exchange(c, &rq, &answer, &why, NULL);
@@ -46,7 +52,12 @@ int s3_head(struct s3_client *c, const struct s3_name *name, struct s3_cancel ca
 			continue;
 		}
 		if (problem.status != 0)
-			(void)explain(c, name, &problem);
+			(void)explain(c, name, cancel, &problem);
+		return s3_failed(&problem, "look at", name, reterr);
+	}
+	if (!answer.has_length) { /* to take it for empty would lose all of it */
+		problem = (struct s3_problem){.fault = S3_REFUSED, .status = answer.status};
+		snprintf(problem.message, sizeof problem.message, "it does not tell the object's size");
 		return s3_failed(&problem, "look at", name, reterr);
 	}
 	ret->size_bytes = answer.length;

@@ -1,4 +1,5 @@
 /* ListObjectsV2, page by page. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,36 @@ static int take_entries(const struct s3_list *list, struct bytes body, struct er
 	return rc;
 }
 
+static int refuse(const struct s3_list *list, const char *why, struct error *reterr)
+{
+	struct s3_problem problem = {.fault = S3_REFUSED, .status = 200};
+
+	snprintf(problem.message, sizeof problem.message, "%s", why);
+	return s3_failed(&problem, "list", list->name, reterr);
+}
+
+/* What is no whole page, or hides the next one, would pass for a list that has ended. */
+static int read_page(const struct s3_list *list, struct bytes body, struct buf *token, struct error *reterr)
+{
+	struct buf more = {0}, next = {0};
+	struct bytes page;
+	int rc;
+
+	if (!s3_xml_next(&body, "ListBucketResult", &page))
+		return refuse(list, "what it sends is no whole ListBucketResult", reterr);
+	rc = take_entries(list, page, reterr);
+	if (rc == 0 && s3_xml_text(page, "IsTruncated", &more) && strcmp(buf_text(&more), "true") == 0) {
+		(void)s3_xml_text(page, "NextContinuationToken", &next);
+		if (next.size == 0 || bytes_equal(buf_bytes(&next), buf_bytes(token)))
+			rc = refuse(list, "it does not tell how the list goes on", reterr);
+	}
+	buf_clear(token);
+	buf_append_bytes(token, buf_bytes(&next));
+	buf_fini(&more);
+	buf_fini(&next);
+	return rc;
+}
+
 /* One page; the token of the next one, "" at the end. */
 static int take_page(struct s3_client *c, const struct s3_list *list, struct buf *token, struct error *reterr)
 {
@@ -45,18 +76,12 @@ static int take_page(struct s3_client *c, const struct s3_list *list, struct buf
 				      .query_count = ARRAY_LENGTH(query) - skip,
 				      .cancel = list->cancel};
 	struct s3_answer answer;
-	struct buf more = {0};
 	int rc;
 
 	strcpy(bucket.bucket, list->name->bucket);
 	rc = s3_request(c, &rq, "list", &answer, reterr);
 	if (rc == 0)
-		rc = take_entries(list, buf_bytes(&answer.body), reterr);
-	if (rc < 0 || !s3_xml_text(buf_bytes(&answer.body), "IsTruncated", &more) ||
-	    strcmp(buf_text(&more), "true") != 0 ||
-	    !s3_xml_text(buf_bytes(&answer.body), "NextContinuationToken", token))
-		buf_clear(token);
-	buf_fini(&more);
+		rc = read_page(list, buf_bytes(&answer.body), token, reterr);
 	s3_answer_fini(&answer);
 	return rc;
 }

@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/s3/request.h"
 #include "base/s3/xml.h"
 
 #define PART_BYTES_DEFAULT (64 * MIB)
+#define ABORT_US (3 * USEC_PER_SEC)
 
 struct upload {
 	struct s3_client *client;
@@ -82,6 +84,18 @@ static bool is_there(struct upload *u)
 	       head.size_bytes == u->put->size;
 }
 
+/* The server sends 200 and blanks while it works: only the element says that it is done. */
+static void check_completed(const struct s3_answer *answer, struct s3_problem *problem)
+{
+	struct bytes at = buf_bytes(&answer->body), result;
+
+	if (s3_xml_next(&at, "CompleteMultipartUploadResult", &result))
+		return;
+	problem->fault = S3_BROKEN;
+	snprintf(problem->message, sizeof problem->message,
+		 "the answer does not say that the object is whole");
+}
+
 static int end_upload(struct upload *u, struct error *reterr)
 {
 	const struct s3_put body = {
@@ -103,6 +117,8 @@ static int end_upload(struct upload *u, struct error *reterr)
 
 		rc = s3_exchange(u->client, &rq, &answer, &problem, reterr);
 		asked = answer.retry_after_us;
+		if (rc == 0 && problem.fault == S3_FINE)
+			check_completed(&answer, &problem);
 		s3_answer_fini(&answer);
 		if (rc < 0 || problem.fault == S3_FINE)
 			return rc;
@@ -113,12 +129,21 @@ static int end_upload(struct upload *u, struct error *reterr)
 	}
 }
 
-/* Parts that nobody completes cost money until somebody looks. */
+static bool is_late(void *until)
+{
+	return clock_mono_us() >= *(const usec_t *)until;
+}
+
+/* Parts that nobody completes cost money until somebody looks; but whoever gave up does not wait for long. */
 static void abort_upload(struct upload *u)
 {
+	usec_t until = clock_mono_us() + ABORT_US;
 	const struct s3_query query = {"uploadId", buf_bytes(&u->id)};
-	const struct s3_request rq = {
-	    .method = "DELETE", .name = u->put->name, .query = &query, .query_count = 1};
+	const struct s3_request rq = {.method = "DELETE",
+				      .name = u->put->name,
+				      .query = &query,
+				      .query_count = 1,
+				      .cancel = {is_late, &until}};
 	struct s3_problem problem;
 
 	for (int i = 0; i < 3; i++) {

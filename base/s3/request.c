@@ -19,6 +19,7 @@
 #define EXPECT_MS 500L /* for "go on" before a large body is sent */
 #define BUFFER_BYTES (512L * 1024)
 #define NAP_US (20 * USEC_PER_MSEC)
+#define RETRY_AFTER_MAX_S 3600
 #define HASH_BLOCK ((size_t)65536)
 
 /* One try in work. */
@@ -37,6 +38,7 @@ static void read_header(struct s3_answer *a, struct bytes line)
 	char name[32], value[256];
 	size_t size, skip = 1;
 	unsigned long long first = 0, total = 0;
+	int found;
 
 	if (colon == NULL || (size = (size_t)(colon - line.data)) >= sizeof name)
 		return;
@@ -56,10 +58,10 @@ static void read_header(struct s3_answer *a, struct bytes line)
 		a->length = strtoull(value, NULL, 10);
 		a->has_length = true;
 	} else if (strcasecmp(name, "content-range") == 0) {
-		if (sscanf(value, "bytes %llu-%*u/%llu", &first, &total) == 2) {
-			a->range_first = first;
-			a->range_total = total;
-		}
+		found = sscanf(value, "bytes %llu-%*u/%llu", &first, &total); /* the total may be '*' */
+		a->has_range = found >= 1;
+		a->range_first = first;
+		a->range_total = total;
 	} else if (strcasecmp(name, "x-amz-bucket-region") == 0) {
 		snprintf(a->region, sizeof a->region, "%.39s", value);
 	}
@@ -266,10 +268,10 @@ static void set_request(const struct s3_client *c, struct exchange *x, struct cu
 	curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, rq->method);
 }
 
+/* A handshake that was cut off (CURLE_SSL_CONNECT_ERROR) is a broken connection. */
 static bool is_trust(CURLcode code)
 {
-	return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
-	       code == CURLE_SSL_CONNECT_ERROR;
+	return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
 }
 
 static void judge(struct exchange *x, CURLcode code, struct s3_problem *ret)
@@ -280,6 +282,8 @@ static void judge(struct exchange *x, CURLcode code, struct s3_problem *ret)
 	curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(x->curl, CURLINFO_RETRY_AFTER, &after);
 	x->answer->status = (unsigned)status;
+	/* Whatever the server sends, times stay far from overflow. */
+	after = after < 0 ? 0 : after < RETRY_AFTER_MAX_S ? after : RETRY_AFTER_MAX_S;
 	x->answer->retry_after_us = (usec_t)after * USEC_PER_SEC;
 	/* A refusal that came whole counts, also when the server then hung up on the rest of a body. */
 	if (code == CURLE_OK || status >= 300) {

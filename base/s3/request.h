@@ -11,7 +11,8 @@ struct s3_answer {
 	char etag[S3_ETAG_BYTES_MAX];
 	uint64_t length;
 	bool has_length;
-	uint64_t range_first, range_total; /* of Content-Range; 0, 0 when there was none */
+	bool has_range; /* Content-Range; its total may be 0: not told */
+	uint64_t range_first, range_total;
 	usec_t retry_after_us;
 	char region[40];
 	struct buf body; /* unless `take` got it */

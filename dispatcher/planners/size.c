@@ -23,6 +23,10 @@ static int look_at_object(struct plan_task *t, struct plan *plan, struct s3_head
 		error_help(reterr, "the event of the new content starts a job of its own");
 		return error_where(reterr, "s3://%s/%.180s", name.bucket, name.key);
 	}
+	if (head->etag[0] == '\0') {
+		error_set(reterr, ERR_INVALID, "the object has no eTag that its shards could be pinned to");
+		return error_where(reterr, "s3://%s/%.180s", name.bucket, name.key);
+	}
 	plan->size_bytes = head->size_bytes;
 	plan->etag = bytes_of(head->etag);
 	return plan_bytes_count(plan->size_bytes, plan->step_bytes, &plan->shard_count, reterr);

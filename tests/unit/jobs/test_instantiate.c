@@ -73,6 +73,7 @@ static struct new_job instantiate(const struct event *e)
 #define OBJECT                                                                                               \
 	"{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"in/a b%+é\",\"size\":1000,\"etag\":\"e1\"}}"
 #define SIZELESS "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"etag\":\"e1\"}}"
+#define TAGLESS "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"size\":1000}}"
 #define RUN "run: {exec: [p]}\n"
 
 Test(instantiate, an_event_that_knows_its_object_makes_a_whole_plan)
@@ -121,6 +122,7 @@ Test(instantiate, what_is_not_known_is_left_to_a_planner)
 		const char *url, *etag;
 	} cases[] = {
 	    {RUN "shard: {bytes: 64}", SIZELESS, PLANNER_SIZE, "s3://b/k", "e1"},
+	    {RUN "shard: {bytes: 64}", TAGLESS, PLANNER_SIZE, "s3://b/k", ""},
 	    {RUN "shard: {bytes: 64, of: 's3://x/{{event.detail.object.key}}.idx'}", OBJECT, PLANNER_SIZE,
 	     "s3://x/in/a b%+é.idx", ""},
 	    {RUN "shard: {bytes: 64, of: 'file:///d/{{event.detail.object.etag}}'}", OBJECT, PLANNER_SIZE,
@@ -177,8 +179,8 @@ Test(instantiate, an_empty_object_is_one_empty_shard)
 	struct new_job job;
 
 	define(RUN "shard: {bytes: 64}");
-	job = instantiate(
-	    event_of("aws.s3", "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"size\":0}}"));
+	job = instantiate(event_of(
+	    "aws.s3", "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"size\":0,\"etag\":\"e1\"}}"));
 	cr_expect_eq(job.planner, PLANNER_PURE);
 	cr_expect_eq(job.plan.shard_count, 1);
 }
@@ -213,7 +215,8 @@ Test(instantiate, what_cannot_become_a_job_is_refused_in_words)
 	     "the definition names \"event.object\", and there is no event"},
 	    {RUN "shard: {bytes: 64}", "s", "{}", ERR_NOT_FOUND, "the event is about no object"},
 	    {RUN "shard: {bytes: 1}", "aws.s3",
-	     "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"size\":4294967296}}", ERR_LIMIT,
+	     "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"size\":4294967296,\"etag\":\"e1\"}}",
+	     ERR_LIMIT,
 	     "4294967296 bytes in shards of 1 make 4294967296 shards; at most 4294967295 are allowed"},
 	    {RUN "shard: {bytes: 64, of: 'file:///data/{{event.detail.k}}'}", "s",
 	     "{\"k\":\"../../etc/passwd\"}", ERR_INVALID,
@@ -285,7 +288,7 @@ Test(instantiate, a_real_notification_starts_the_definition_of_the_manual)
 	cr_expect(!definition_matches(definition, &events.items[0]), "another bucket");
 	cr_expect(definition_matches(
 	    definition, event_of("aws.s3", "{\"bucket\":{\"name\":\"reads\"},\"object\":{\"key\":"
-					   "\"x.fastq\",\"size\":134217729}}")));
+					   "\"x.fastq\",\"size\":134217729,\"etag\":\"e1\"}}")));
 	job = instantiate(&events.items[0]);
 	cr_expect_eq(job.plan.shard_count, 3);
 	buf_fini(&text);

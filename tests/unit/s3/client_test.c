@@ -1,10 +1,15 @@
 /* The client against a server whose every answer the test has laid out: what goes on, what ends it, and what
  * is asked for. The signatures themselves are checked by a real server (tests/e2e/test_s3.py). */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/s3/s3.h"
 #include "tests/unit/s3/server.h"
 
@@ -247,10 +252,11 @@ static int count_entry(void *arg, const struct s3_entry *entry)
 Test(s3_client, lists_go_on_from_page_to_page)
 {
 	static const char *const answers[] = {
-	    DONE("<R><IsTruncated>true</IsTruncated><Contents><Key>a&amp;b</Key><Size>5</Size>"
+	    DONE("<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>a&amp;b</Key><Size>5</Size>"
 		 "<ETag>&quot;x&quot;</ETag></Contents><NextContinuationToken>t/+</NextContinuationToken></"
-		 "R>"),
-	    DONE("<R><IsTruncated>false</IsTruncated><Contents><Key>c</Key><Size>6</Size></Contents></R>"),
+		 "ListBucketResult>"),
+	    DONE("<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>c</Key><Size>6</Size></"
+		 "Contents></ListBucketResult>"),
 	    NULL};
 	struct s3_list list = {.name = &name, .take = count_entry, .arg = &got};
 
@@ -261,6 +267,163 @@ Test(s3_client, lists_go_on_from_page_to_page)
 	cr_assert_not_null(
 	    strstr(server_asked(1), "GET /b?continuation-token=t%2F%2B&list-type=2&prefix=k%2F1 "));
 	end(2);
+}
+
+Test(s3_client, a_page_that_is_no_whole_one_is_no_end_of_a_list)
+{
+	static const char *const pages[] = {
+	    "<html>welcome to this network</html>",
+	    "<ListBucketResult><Contents><Key>a</Key></Contents>",
+	    "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(pages); i++) {
+		struct s3_list list = {.name = &name, .take = count_entry, .arg = &got};
+		char answer[400];
+		const char *answers[] = {answer, NULL};
+
+		snprintf(answer, sizeof answer, "%s%s", DONE(""), pages[i]);
+		begin(answers, USEC_PER_SEC);
+		cr_assert_eq(s3_list(client, &list, &e), ERR_INVALID, "%s", pages[i]);
+		end(1);
+	}
+}
+
+#define SAME_PAGE                                                                                            \
+	DONE("<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</"                   \
+	     "NextContinuationToken></ListBucketResult>")
+
+Test(s3_client, a_list_that_goes_round_in_circles_ends)
+{
+	static const char *const answers[] = {SAME_PAGE, SAME_PAGE, NULL};
+	struct s3_list list = {.name = &name, .take = count_entry, .arg = &got};
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(s3_list(client, &list, &e), ERR_INVALID);
+	end(2);
+}
+
+Test(s3_client, a_pinned_object_has_to_show_what_it_is)
+{
+	static const char *const answers[] = {
+	    "HTTP/1.1 206 X\r\nConnection: close\r\nContent-Range: bytes 10-14/30\r\n\r\n01234",
+	    "HTTP/1.1 206 X\r\nConnection: close\r\nETag: \"e1\"\r\n\r\n01234",
+	    OK206("9", "13", "*", "5", "e1", "01234"), OK206("10", "14", "*", "5", "e1", "01234"), NULL};
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(get("e1", 10, 5), ERR_INVALID, "no ETag");
+	cr_assert_eq(get("e1", 10, 5), ERR_INVALID, "no Content-Range");
+	cr_assert_eq(get("e1", 10, 5), ERR_INVALID, "another range, of an unknown total");
+	cr_assert_eq(got.size, 0);
+	cr_assert_eq(get("e1", 10, 5), 0, "%s", e.what);
+	end(4);
+}
+
+Test(s3_client, an_object_of_unknown_size_is_not_empty)
+{
+	static const char *const answers[] = {"HTTP/1.1 200 OK\r\nConnection: close\r\nETag: \"e1\"\r\n\r\n",
+					      NULL};
+	struct s3_head head;
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(s3_head(client, &name, (struct s3_cancel){0}, &head, &e), ERR_INVALID);
+	cr_assert_not_null(strstr(e.what, "size"), "%s", e.what);
+	end(1);
+}
+
+Test(s3_client, a_server_may_ask_for_any_wait_without_harm)
+{
+	static const char *const waits[] = {"7200", "9223372036853", "9223372036854775807"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(waits); i++) {
+		char answer[200];
+		const char *answers[] = {answer, REFUSED("503", "SlowDown"), NULL};
+
+		snprintf(answer, sizeof answer,
+			 "HTTP/1.1 503 X\r\nConnection: close\r\nRetry-After: %s\r\n\r\n", waits[i]);
+		begin(answers, 5 * USEC_PER_SEC);
+		cr_assert_eq(get("e1", 0, 4), ERR_BUSY, "%s", waits[i]);
+		end(1); /* the wait is longer than its patience */
+	}
+}
+
+Test(s3_client, headers_have_a_bound)
+{
+	struct buf answer = {0};
+	const char *answers[] = {NULL, NULL};
+
+	buf_printf(&answer, "HTTP/1.1 206 X\r\nConnection: close\r\nETag: \"e1\"\r\n"
+			    "Content-Range: bytes 0-3/4\r\n");
+	while (answer.size < 512 * KIB)
+		buf_printf(&answer, "x-amz-meta-n: %01000d\r\n", 0);
+	buf_printf(&answer, "\r\n0123");
+	answers[0] = buf_text(&answer);
+	begin(answers, 0);
+	cr_assert_eq(get("e1", 0, 4), ERR_IO);
+	cr_assert_eq(got.size, 0);
+	end(1);
+	buf_fini(&answer);
+}
+
+Test(s3_client, an_upload_is_whole_when_the_server_says_so)
+{
+	static const char *const answers[] = {
+	    DONE("<R><UploadId>u1</UploadId></R>"),
+	    DONE(""),
+	    DONE(""),
+	    DONE("   \n"), /* and then it fell over */
+	    DONE("<CompleteMultipartUploadResult><ETag>x-2</ETag></CompleteMultipartUploadResult>"),
+	    NULL};
+
+	begin(answers, 5 * USEC_PER_SEC);
+	cr_assert_eq(put(S3_PART_BYTES_MIN + 1), 0, "%s", e.what);
+	end(5);
+}
+
+Test(s3_client, taking_back_an_upload_does_not_wait_for_a_silent_server)
+{
+	/* Whoever comes third is let in by the kernel, and nobody answers. */
+	static const char *const answers[] = {DONE("<R><UploadId>u1</UploadId></R>"),
+					      REFUSED("403", "AccessDenied"), NULL};
+	usec_t begun = clock_mono_us();
+
+	begin(answers, USEC_PER_SEC);
+	cr_assert_eq(put(S3_PART_BYTES_MIN + 1), ERR_DENIED);
+	cr_assert_lt(clock_mono_us() - begun, 25 * USEC_PER_SEC);
+	end(2);
+}
+
+/* Lets one in, and hangs up on its greeting. */
+static void *hang_up(void *arg)
+{
+	int fd = accept(*(int *)arg, NULL, NULL);
+	char byte;
+
+	cr_expect_eq(read(fd, &byte, 1), 1);
+	close(fd);
+	return NULL;
+}
+
+Test(s3_client, a_handshake_that_is_cut_off_says_nothing_about_certificates)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof at;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct s3_options options = {0};
+	char endpoint[64];
+	pthread_t thread;
+
+	cr_assert_eq(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+	cr_assert_eq(listen(listener, 8), 0);
+	cr_assert_eq(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, hang_up, &listener), 0);
+	snprintf(endpoint, sizeof endpoint, "https://127.0.0.1:%u", ntohs(at.sin_port));
+	options.endpoint = endpoint;
+	cr_assert_eq(s3_client_create(&options, &client, &e), 0, "%s", e.what);
+	cr_assert_eq(get("e1", 0, 4), ERR_IO, "%s", e.what);
+	pthread_join(thread, NULL);
+	s3_client_destroy(client);
+	close(listener);
 }
 
 Test(s3_client, endpoints_are_addresses)

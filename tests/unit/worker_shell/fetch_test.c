@@ -202,7 +202,8 @@ Test(fetch, a_pipe_that_is_attached_gets_all_of_it_in_order)
 
 Test(fetch, one_that_is_held_asks_for_nothing_but_borders)
 {
-	static const char *const answers[] = {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc", NULL};
+	static const char *const answers[] = {
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\nETag: \"e1\"\r\n\r\nabc", NULL};
 	uint64_t first, last;
 	struct fetch *f;
 
@@ -249,7 +250,8 @@ Test(fetch, one_that_nobody_wants_any_more_ends_soon)
 
 Test(fetch, a_command_that_reads_no_more_is_no_failure)
 {
-	static const char *const answers[] = {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc", NULL};
+	static const char *const answers[] = {
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\nETag: \"e1\"\r\n\r\nabc", NULL};
 	struct fetch *f;
 
 	begin(answers, 3, 3, ALIGN_NONE);
