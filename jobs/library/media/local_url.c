@@ -26,6 +26,7 @@ struct local_url {
 	char text[80];
 	pthread_mutex_t lock;
 	struct error error; /* the first; code 0: none */
+	_Atomic bool closing;
 };
 
 /* One answer in work. */
@@ -43,6 +44,11 @@ static int take(void *arg, struct bytes piece)
 	return 0;
 }
 
+static bool is_closing(void *arg)
+{
+	return ((struct local_url *)arg)->closing;
+}
+
 static int fill(struct reading *r, uint64_t offset)
 {
 	struct local_url *u = r->url;
@@ -53,7 +59,8 @@ static int fill(struct reading *r, uint64_t offset)
 			     .offset = offset,
 			     .size = left < r->window_bytes ? left : r->window_bytes,
 			     .take = take,
-			     .arg = &r->window};
+			     .arg = &r->window,
+			     .cancel = {is_closing, u}};
 	int rc;
 
 	buf_clear(&r->window);
@@ -203,6 +210,7 @@ void local_url_close(struct local_url *u)
 {
 	if (u == NULL)
 		return;
+	u->closing = true; /* who waits for the object store waits no longer */
 	if (u->daemon != NULL)
 		MHD_stop_daemon(u->daemon);
 	s3_client_destroy(u->client);

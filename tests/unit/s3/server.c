@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ASKED_MAX 64
+#define ASKED_MAX 256
 #define ASKED_BYTES 4096
 
 static int listener = -1;
