@@ -11,11 +11,36 @@ static const char common_help[] =
     "  --man[=roff|markdown]\n      Print the manual page.\n"
     "  --version\n  --help\n";
 
+#define HELP_COLUMNS 104u
+
+/* Lines as they stand; what is wider than HELP_COLUMNS goes on in the next one, so that no terminal breaks
+ * words. */
+static void write_folded(const char *text, const char *indent, struct buf *out)
+{
+	size_t room = HELP_COLUMNS - strlen(indent);
+
+	while (*text != '\0') {
+		size_t length = strcspn(text, "\n");
+
+		if (length > room) {
+			size_t fold = room;
+
+			while (fold > 0 && text[fold] != ' ')
+				fold--;
+			length = fold > 0 ? fold : length;
+		}
+		buf_printf(out, "%s%.*s\n", length > 0 ? indent : "", (int)length, text);
+		text += length + (text[length] != '\0');
+	}
+}
+
 void options_write_help(const struct options_spec *spec, struct buf *out)
 {
 	buf_printf(out, "Usage: %s %s\n%s.\n", spec->program, spec->synopsis, spec->summary);
-	if (spec->details != NULL)
-		buf_printf(out, "\n%s\n", spec->details);
+	if (spec->details != NULL) {
+		buf_printf(out, "\n");
+		write_folded(spec->details, "", out);
+	}
 	buf_printf(out, "\nOptions:\n");
 	for (size_t i = 0; i < spec->extra_count; i++) {
 		const struct options_extra *extra = &spec->extras[i];
@@ -24,8 +49,9 @@ void options_write_help(const struct options_spec *spec, struct buf *out)
 			buf_printf(out, "  -%c,", extra->letter);
 		else
 			buf_printf(out, " ");
-		buf_printf(out, " --%s%s%s\n      %s\n", extra->name, extra->placeholder != NULL ? "=" : "",
-			   extra->placeholder != NULL ? extra->placeholder : "", extra->doc);
+		buf_printf(out, " --%s%s%s\n", extra->name, extra->placeholder != NULL ? "=" : "",
+			   extra->placeholder != NULL ? extra->placeholder : "");
+		write_folded(extra->doc, "      ", out);
 	}
 	params_write_help(spec->scopes, out);
 	buf_printf(out,

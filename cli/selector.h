@@ -27,7 +27,7 @@ struct selector {
 /* Pure. ERR_INVALID. */
 int selector_parse(const char *text, struct selector *ret, struct error *reterr) MUST_CHECK;
 #define SELECTOR_WORDS                                                                                       \
-	"all, live, ended, held, planning, queued,\nrunning, gathering, paused, succeeded, failed, "         \
+	"all, live, ended, held, planning, queued, running, gathering, paused,\nsucceeded, failed, "         \
 	"cancelled"
 /* A paragraph for help. */
 #define SELECTOR_HELP                                                                                        \

@@ -83,9 +83,10 @@ static void say_waits(const struct explain *e, struct buf *out)
 		why_not(e->facts, &why);
 	if (why.size > 0) {
 		buf_printf(out, "%s",
-			   job_state_is_ended(v->state) ? "its end: "
-			   : v->paused			? "it is paused: "
-							: "nothing of it runs: ");
+			   job_state_is_ended(v->state)	   ? "its end: "
+			   : v->paused && v->why.size == 0 ? "" /* the reason says it */
+			   : v->paused			   ? "it is paused: "
+							   : "nothing of it runs: ");
 		buf_append_bytes(out, buf_bytes(&why));
 	}
 	buf_fini(&why);
@@ -141,7 +142,10 @@ static void say_pools(const struct explain *e, struct buf *out)
 	for (uint32_t i = 0; i < e->facts->pools->count; i++) {
 		const struct pool_told *p = &e->facts->pools->items[i];
 
-		buf_printf(out, "the pool %s has %u of %u wanted workers", p->name, p->ready, p->wanted);
+		/* Both as they are: a pool that shrinks has more than it wants. */
+		buf_printf(out, "the pool %s has ", p->name);
+		why_count(out, p->ready, "worker");
+		buf_printf(out, " and wants %u", p->wanted);
 		if (p->why[0] != '\0')
 			buf_printf(out, "; its scaler says: %s", p->why);
 		end(e, out);

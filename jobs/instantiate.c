@@ -26,7 +26,7 @@ static int event_text(const struct builder *b, struct bytes path, struct buf *ou
 		return event_value(b->event, path, out, reterr);
 	error_set(reterr, ERR_INVALID, "the definition names %s, and there is no event",
 		  text_quote(quoted, sizeof quoted, path));
-	error_help(reterr, "submit it with an event");
+	error_help(reterr, "give it one, as by `shardmill submit --event FILE`");
 	return ERR_INVALID;
 }
 

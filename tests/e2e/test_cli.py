@@ -279,7 +279,9 @@ class Submit(CliCase):
                              [n for n in range(count) if n < 3 or n >= count - 3])
         self.assertIn("No such file", self.run_cli("plan", "--of=gone", "--bytes=1", "--", "true", code=5)[1])
         self.run_cli("plan", "--id=x", "--", "true", code=2)
-        self.assertIn("there is no event", self.run_cli("plan", cut, code=2)[1])
+        _, err = self.run_cli("plan", cut, code=2)
+        self.assertIn("there is no event", err)
+        self.assertIn("--event FILE", err)
         self.assertEqual(self.jobs(), [])
         self.assertEqual(os.listdir(os.path.join(self.mill.state, "plans")), [])
 

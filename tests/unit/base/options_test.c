@@ -187,6 +187,29 @@ Test(options, help_and_manual_hold_all_options)
 	cr_assert(strncmp(buf_text(&out), "# mill-test\n", 12) == 0);
 }
 
+Test(options, help_breaks_long_paragraphs_between_words)
+{
+	struct options_spec wordy = {.program = "mill-test", .synopsis = "FILE", .summary = "mill"};
+	const char *whole = "Short lines stay.\n\n", *cursor, *kept;
+	size_t words = 0;
+	char text[512];
+	struct buf help = {0};
+
+	snprintf(text, sizeof text, "%s", whole);
+	for (int i = 0; i < 40; i++)
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%smillstone", i > 0 ? " " : "");
+	wordy.details = text;
+	options_write_help(&wordy, &help);
+	kept = strstr(buf_text(&help), "\nShort lines stay.\n\nmillstone millstone ");
+	cr_assert(kept != NULL, "%s", buf_text(&help));
+	for (cursor = kept; (cursor = strstr(cursor, "millstone")) != NULL; cursor += 9, words++)
+		cr_expect(cursor[9] == ' ' || cursor[9] == '\n', "a word goes on: %.20s", cursor);
+	cr_expect_eq(words, 40u);
+	for (cursor = buf_text(&help); *cursor != '\0'; cursor += strcspn(cursor, "\n") + 1)
+		cr_expect(strcspn(cursor, "\n") <= 104, "too wide: %.120s", cursor);
+	buf_fini(&help);
+}
+
 Test(options, an_error_says_which_value_was_typed)
 {
 	static const struct {

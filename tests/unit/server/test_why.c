@@ -231,7 +231,7 @@ Test(why, explain_says_where_each_shard_stands)
 	    "shards 5 to 6 are dead: timeout\n"
 	    "shard 8 is dead: start, no program\n"
 	    "it was accepted 1m ago and started 10s later\n"
-	    "the pool local has 1 of 1 wanted workers; its scaler says: that is enough\n");
+	    "the pool local has 1 worker and wants 1; its scaler says: that is enough\n");
 	buf_clear(&out);
 	v.state = JOB_FAILED;
 	v.word = JOB_WORD_FAILED;
@@ -245,4 +245,41 @@ Test(why, explain_says_where_each_shard_stands)
 					 "shard 8 is dead: start, no program\n"
 					 "it ended 30s ago, 30s after it was accepted\n");
 	buf_fini(&out);
+}
+
+static void expect_explained(const struct view_job *v, const struct pool_told *p, const char *expected)
+{
+	const struct pools pools = {.items = (struct pool_told *)(uintptr_t)p, .count = 1};
+	const struct why_facts f = {.job = v, .pools = &pools, .mono_us = NOW, .wall_us = NOW};
+	struct buf out = {0};
+	const struct explain e = {.facts = &f, .add = add_sentence, .arg = &out};
+
+	explain_job(&e);
+	cr_expect(strstr(buf_text(&out), expected) != NULL, "expected \"%s\" in:\n%s", expected,
+		  buf_text(&out));
+	buf_fini(&out);
+}
+
+Test(why, explain_says_once_that_a_job_is_paused)
+{
+	struct view_job v = queued();
+	struct pool_told p = pool();
+
+	v.paused = true;
+	expect_explained(&v, &p, "\nit is paused until somebody resumes it\n");
+	v.why = BYTES_LIT("the disk is being changed");
+	expect_explained(&v, &p, "\nit is paused: the disk is being changed\n");
+}
+
+Test(why, explain_tells_of_a_pool_that_wants_fewer_workers_than_it_has)
+{
+	struct view_job v = queued();
+	struct pool_told p = pool();
+
+	v.paused = true;
+	p.ready = 1;
+	p.wanted = 0;
+	expect_explained(&v, &p, "the pool local has 1 worker and wants 0");
+	p.ready = 0;
+	expect_explained(&v, &p, "the pool local has 0 workers and wants 0");
 }
