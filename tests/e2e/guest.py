@@ -14,7 +14,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 APPLETS = ("sh", "mount", "poweroff", "cat", "ls", "echo", "mkdir", "grep", "sed", "wc", "sleep", "usleep", "kill",
-           "head", "tail", "tr", "cut", "sort", "env", "setsid", "mv", "rm", "true", "touch")
+           "head", "tail", "ln", "dirname", "tr", "cut", "sort", "env", "setsid", "mv", "rm", "true", "touch")
 BOOT_SECONDS = 500
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 
@@ -54,13 +54,14 @@ def kernel(build):
     return found[-1]
 
 
-def add(root, path):
-    """The file and its shared libraries, at the same places."""
-    needed = [path]
+def add(root, build, program):
+    """A program of the build, below /mill wherever the build is (a checkout may lie in /tmp, which is another
+    one there), and its shared libraries, at the same places."""
+    path = os.path.join(build, program)
     ldd = subprocess.run(["ldd", path], capture_output=True, text=True)
-    needed += re.findall(r"(/\S+) \(0x", ldd.stdout)
-    for name in needed:
-        to = root + os.path.abspath(name)
+    needed = {name: root + os.path.abspath(name) for name in re.findall(r"(/\S+) \(0x", ldd.stdout)}
+    needed[path] = os.path.join(root, "mill", program)
+    for name, to in needed.items():
         if not os.path.exists(to):
             os.makedirs(os.path.dirname(to), exist_ok=True)
             shutil.copy(os.path.realpath(name), to)
@@ -79,10 +80,11 @@ def initramfs(root, build, image):
     for name in APPLETS:
         os.symlink("busybox", os.path.join(root, "bin", name))
     for name in list(programs.values()) + ["dispatcher/shardmill-dispatcher", "scaler/shardmill-scaler"]:
-        add(root, os.path.join(build, name))
+        add(root, build, name)
     with open(os.path.join(HERE, "guest", "init.sh")) as f:
         lines = f.read().split("\n")
-    lines[1:1] = ["%s=%s" % (name, os.path.join(build, path)) for name, path in programs.items()]
+    lines[1:1] = ["%s=/mill/%s" % (name, path) for name, path in programs.items()]
+    lines[1:1] = ["BUILT_EAT=" + os.path.join(build, programs["EAT"])]
     with open(os.path.join(root, "init"), "w") as f:
         f.write("\n".join(lines))
     os.chmod(os.path.join(root, "init"), 0o755)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The first process of the guest. What the test reads goes to the serial line, marked by ###.
-# CLI, WORKER, PROBE, EAT, UNIT are set by the line that guest.py puts behind this one.
+# CLI, WORKER, PROBE, EAT, UNIT, BUILT_EAT are set by lines that guest.py puts behind this one.
 export PATH=/bin HOME=/tmp TMPDIR=/tmp
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -91,6 +91,8 @@ kill $up
 wait $up
 echo "### groups left: $(ls -d /sys/fs/cgroup/mill/shardmill-* 2>/dev/null | wc -l)"
 # The stories of control groups once more, now with v2 and in the worker's own group.
+# The test knows the program by where it was built.
+mkdir -p "$(dirname "$BUILT_EAT")" && ln -s "$EAT" "$BUILT_EAT"
 "$UNIT" --filter "memory/@(a_control*|what_is_read*|nothing_leaves*|a_runner*|the_groups*)" 2>&1 | sed "s/^/### unit /"
 echo "### end"
 cat /tmp/up.log
