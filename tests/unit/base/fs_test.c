@@ -1,5 +1,6 @@
 /* Files: bounded reads, whole writes, locks. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,8 +97,10 @@ Test(fs, a_private_directory_is_ours_alone_or_refused)
 /* Root alone can make one that is another's. */
 Test(fs, a_private_directory_of_another_user_is_refused)
 {
-	if (geteuid() != 0)
-		cr_skip("only root can give a directory to another user");
+	if (geteuid() != 0) {
+		fprintf(stderr, "mill: skipped: fs: only root can give a directory to another user\n");
+		cr_skip_test("only root can give a directory to another user");
+	}
 	cr_assert_eq(mkdir(scratch_path("theirs"), 0700) + chown(scratch_path("theirs"), 65534, 65534), 0);
 	cr_assert_eq(fs_make_private_dir(scratch_path("theirs"), &e), ERR_DENIED);
 	cr_assert_str_eq(e.what, "expected a directory of our own, found one of user 65534");

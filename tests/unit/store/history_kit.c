@@ -1,5 +1,7 @@
 #include "tests/unit/store/history_kit.h"
 
+#include "jobs/kinds.h"
+
 #include <criterion/criterion.h>
 #include <poll.h>
 #include <sqlite3.h>
@@ -154,4 +156,29 @@ void history_kit_dump(const struct history_kit *k, struct buf *out)
 		cr_assert_eq(sqlite3_exec(db, tables[i], dump_row, out, NULL), SQLITE_OK, "%s",
 			     sqlite3_errmsg(db));
 	sqlite3_close(db);
+}
+
+const uint8_t history_kit_sha[32] = {0xab, 0xcd};
+
+void history_kit_add_definition(struct history_kit *k)
+{
+	struct definition_added d = {.definition = {.sha256 = BYTES(history_kit_sha, 32),
+						    .name = BYTES_LIT("fastq-qc"),
+						    .text = BYTES_LIT("version: 1\n")}};
+
+	history_kit_add(k, RECORD_DEFINITION, &d);
+}
+
+void history_kit_add_job(struct history_kit *k, uint64_t job, uint32_t shards)
+{
+	struct new_job j = {.job = job,
+			    .definition = BYTES(history_kit_sha, 32),
+			    .name = BYTES_LIT("fastq-qc"),
+			    .priority = -7,
+			    .plan = {.kind = PLAN_COUNT, .shard_count = shards},
+			    .event_id_hi = 0xe0,
+			    .event_id_lo = job};
+	struct accepted a = {.wall_us = 1000000, .jobs = {&j, 1}, .event = BYTES_LIT("{\"id\":\"x\"}")};
+
+	history_kit_add(k, RECORD_ACCEPTED, &a);
 }

@@ -27,6 +27,10 @@ int history_kit_try(struct history_kit *k) MUST_CHECK;
 void history_kit_close(struct history_kit *k);
 
 void history_kit_add(struct history_kit *k, enum record_type type, const void *record);
+/* The definition that the jobs below name, and a job of it by count. */
+extern const uint8_t history_kit_sha[32];
+void history_kit_add_definition(struct history_kit *k);
+void history_kit_add_job(struct history_kit *k, uint64_t job, uint32_t shards);
 /* What was added becomes one commit. */
 void history_kit_commit(struct history_kit *k);
 /* Until history is past the journal's last record. */

@@ -24,29 +24,16 @@ static void teardown(void)
 
 TestSuite(history, .init = setup, .fini = teardown);
 
-static const uint8_t sha[32] = {0xab, 0xcd};
+static const uint8_t *const sha = history_kit_sha;
 
 static void add_definition(void)
 {
-	struct definition_added d = {.definition = {.sha256 = BYTES(sha, sizeof sha),
-						    .name = BYTES_LIT("fastq-qc"),
-						    .text = BYTES_LIT("version: 1\n")}};
-
-	history_kit_add(&k, RECORD_DEFINITION, &d);
+	history_kit_add_definition(&k);
 }
 
 static void add_job(uint64_t job, uint32_t shards)
 {
-	struct new_job j = {.job = job,
-			    .definition = BYTES(sha, sizeof sha),
-			    .name = BYTES_LIT("fastq-qc"),
-			    .priority = -7,
-			    .plan = {.kind = PLAN_COUNT, .shard_count = shards},
-			    .event_id_hi = 0xe0,
-			    .event_id_lo = job};
-	struct accepted a = {.wall_us = 1000000, .jobs = {&j, 1}, .event = BYTES_LIT("{\"id\":\"x\"}")};
-
-	history_kit_add(&k, RECORD_ACCEPTED, &a);
+	history_kit_add_job(&k, job, shards);
 }
 
 static void add_end(uint64_t job, uint8_t state)
@@ -66,7 +53,7 @@ static void add_end(uint64_t job, uint8_t state)
 			      .started_wall_us = 2000000,
 			      .wall_us = 3000000,
 			      .name = BYTES_LIT("fastq-qc"),
-			      .definition = BYTES(sha, sizeof sha),
+			      .definition = BYTES(sha, 32),
 			      .phase = 1};
 
 	history_kit_add(&k, RECORD_ENDED, &e);
@@ -150,7 +137,7 @@ Test(history, a_job_from_its_event_to_its_end)
 	cr_assert_eq(history_job(k.reader, 12, &k.arena, &j, NULL), 0);
 	cr_assert(bytes_equal(j.name, BYTES_LIT("fastq-qc")));
 	cr_assert(bytes_equal(j.why, BYTES_LIT("all shards are done")));
-	cr_assert(bytes_equal(j.definition, BYTES(sha, sizeof sha)));
+	cr_assert(bytes_equal(j.definition, BYTES(sha, 32)));
 	cr_assert_eq(j.state, JOB_SUCCEEDED);
 	cr_assert_eq(j.priority, -7);
 	cr_assert_eq(j.dead, 2);
@@ -390,16 +377,15 @@ Test(history, a_carried_job_is_known_also_when_the_journal_was_trimmed)
 	struct shard_count_range dead[] = {{4, 2, FAILURE_TIMEOUT}};
 	struct shard_failure notes[] = {
 	    {.first = 4, .count = 1, .kind = FAILURE_EXIT, .code = 9, .why = BYTES_LIT("no")}};
-	struct job_slice s = {
-	    .job = 5,
-	    .last = true,
-	    .window_end = 10,
-	    .dead = {dead, 1},
-	    .body = {.job = 5, .name = BYTES_LIT("old"), .definition = BYTES(sha, sizeof sha)},
-	    .state = JOB_ACTIVE,
-	    .plan = {.shard_count = 10},
-	    .accepted_wall_us = 4,
-	    .notes = {notes, 1}};
+	struct job_slice s = {.job = 5,
+			      .last = true,
+			      .window_end = 10,
+			      .dead = {dead, 1},
+			      .body = {.job = 5, .name = BYTES_LIT("old"), .definition = BYTES(sha, 32)},
+			      .state = JOB_ACTIVE,
+			      .plan = {.shard_count = 10},
+			      .accepted_wall_us = 4,
+			      .notes = {notes, 1}};
 	struct history_job j;
 
 	for (int again = 0; again < 3; again++) {

@@ -20,30 +20,7 @@ static void teardown(void)
 
 TestSuite(history_ends, .init = setup, .fini = teardown);
 
-static const uint8_t sha[32] = {0xab, 0xcd};
-
-static void add_definition(void)
-{
-	struct definition_added d = {.definition = {.sha256 = BYTES(sha, sizeof sha),
-						    .name = BYTES_LIT("fastq-qc"),
-						    .text = BYTES_LIT("version: 1\n")}};
-
-	history_kit_add(&k, RECORD_DEFINITION, &d);
-}
-
-static void add_job(uint64_t job, uint32_t shards)
-{
-	struct new_job j = {.job = job,
-			    .definition = BYTES(sha, sizeof sha),
-			    .name = BYTES_LIT("fastq-qc"),
-			    .priority = -7,
-			    .plan = {.kind = PLAN_COUNT, .shard_count = shards},
-			    .event_id_hi = 0xe0,
-			    .event_id_lo = job};
-	struct accepted a = {.wall_us = 1000000, .jobs = {&j, 1}, .event = BYTES_LIT("{\"id\":\"x\"}")};
-
-	history_kit_add(&k, RECORD_ACCEPTED, &a);
-}
+static const uint8_t *const sha = history_kit_sha;
 
 static int keep_output(void *arg, const struct history_failure *f)
 {
@@ -82,8 +59,8 @@ Test(history_ends, where_the_output_of_dead_shards_is)
 {
 	struct retried r = {.job = 1, .shards = {(struct range[]){{1, 1}}, 1}};
 
-	add_definition();
-	add_job(1, 100);
+	history_kit_add_definition(&k);
+	history_kit_add_job(&k, 1, 100);
 	add_dead(5, (struct range){0, 3}, 9);
 	add_dead(5, (struct range){3, 1}, 9);
 	add_dead(6, (struct range){4, 1}, 9);
@@ -98,8 +75,8 @@ Test(history_ends, many_outputs_of_dead_shards_do_not_displace_the_dead)
 {
 	struct buf out = {0};
 
-	add_definition();
-	add_job(1, 100000);
+	history_kit_add_definition(&k);
+	history_kit_add_job(&k, 1, 100000);
 	for (uint32_t i = 0; i < 2 * HISTORY_FAILURES_MAX; i++)
 		add_dead(i + 1, (struct range){i, 1}, 1);
 	history_kit_write(&k);
@@ -117,13 +94,13 @@ Test(history_ends, phases_behind_the_first_are_told_with_their_counts)
 			      .state = JOB_FAILED,
 			      .shards = 100,
 			      .done = 100,
-			      .definition = BYTES(sha, sizeof sha),
+			      .definition = BYTES(sha, 32),
 			      .phase = 2,
 			      .later = {later, 2}};
 	struct history_job j;
 
-	add_definition();
-	add_job(1, 100);
+	history_kit_add_definition(&k);
+	history_kit_add_job(&k, 1, 100);
 	history_kit_add(&k, RECORD_ENDED, &e);
 	history_kit_write(&k);
 	cr_assert_eq(history_job(k.reader, 1, &k.arena, &j, NULL), 0);

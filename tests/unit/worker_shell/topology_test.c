@@ -244,8 +244,10 @@ Test(topology, a_commands_memory_is_bound_to_the_workers_node)
 	char expected[40];
 	struct topology t;
 
-	if (access("/proc/self/numa_maps", R_OK) != 0)
-		cr_skip("this kernel knows no NUMA nodes");
+	if (access("/proc/self/numa_maps", R_OK) != 0) {
+		fprintf(stderr, "mill: skipped: topology: this kernel knows no NUMA nodes\n");
+		cr_skip_test("this kernel knows no NUMA nodes");
+	}
 	cr_assert_eq(topology_open(NULL, 1, &t, NULL), 0);
 	snprintf(expected, sizeof expected, "bind:%u\n", t.numa_node);
 	topology_close(&t);
