@@ -233,6 +233,7 @@ static int create_core(struct agent *a, struct error *reterr)
 	    .heartbeat_us = params_duration_us(a->params, PARAM_HEARTBEAT),
 	    .report_delay_min_us = params_duration_us(a->params, PARAM_REPORT_DELAY_MIN),
 	    .report_delay_max_us = params_duration_us(a->params, PARAM_REPORT_DELAY_MAX),
+	    .report_delay_fed_us = params_duration_us(a->params, PARAM_REPORT_DELAY_FED),
 	};
 	a->core = worker_core_create(&config);
 	return 0;

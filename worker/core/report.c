@@ -5,13 +5,32 @@
 
 /* ---- pace ---- */
 
+static usec_t longer(usec_t a, usec_t b)
+{
+	return a > b ? a : b;
+}
+
 /* At once when none is unacknowledged, else when the acknowledgement comes or after delay_max; but not
- * sooner than delay_min after the last one, unless a slot is idle. */
+ * sooner than delay_min after the last one, unless a slot is idle, nor than delay_fed, unless one will be or
+ * something is given back: each report is a sync here and a commit there. */
 static usec_t pace_us(const struct worker_core *c)
 {
-	if (c->reports != NULL)
-		return c->report_us + c->config.report_delay_max_us;
-	return worker_slots_have_idle(c) ? INT64_MIN : c->report_us + c->config.report_delay_min_us;
+	const struct worker_config *config = &c->config;
+	usec_t least = c->reports != NULL ? config->report_delay_max_us : config->report_delay_min_us;
+
+	switch (worker_slots_lack(c)) {
+	case SLOTS_LACK_NOTHING:
+		if (!c->report_soon && !c->report_wanted)
+			least = longer(least, config->report_delay_fed_us);
+		break;
+	case SLOTS_LACK_WORK:
+		if (c->reports == NULL)
+			return INT64_MIN;
+		break;
+	case SLOTS_LACK_NEXT:
+		break;
+	}
+	return c->report_us + least;
 }
 
 static usec_t sync_pace_us(const struct worker_core *c)
@@ -19,7 +38,7 @@ static usec_t sync_pace_us(const struct worker_core *c)
 	usec_t report = c->link == WORKER_IN_SESSION ? pace_us(c) : INT64_MIN;
 	usec_t sync = c->sync_us + c->config.report_delay_min_us;
 
-	return report > sync ? report : sync;
+	return longer(report, sync);
 }
 
 static bool have_news(const struct worker_core *c)
@@ -141,7 +160,7 @@ static void emit(struct worker_core *c, struct sent_report *r)
 		worker_tally_fill(c, t, &m->outcomes.items[m->outcomes.count++]);
 	worker_credit_fill(c, &m->credit);
 	m->credit_bytes = c->draining ? 0 : c->config.slice_bytes_max;
-	m->slot_idle = !c->draining && worker_slots_have_idle(c);
+	m->slot_idle = !c->draining && worker_slots_lack(c) == SLOTS_LACK_WORK;
 	m->draining = c->draining;
 	m->run_histogram = histogram(c, r->run_counts);
 	r->sent_us = c->now_us;
@@ -183,7 +202,7 @@ static void send_new(struct worker_core *c)
 		emit(c, r);
 	} while (c->ready != NULL);
 	c->report_us = c->now_us;
-	c->report_wanted = false;
+	c->report_wanted = c->report_soon = false;
 }
 
 static void resend(struct worker_core *c)

@@ -110,19 +110,20 @@ static bool make_room(struct worker_core *c, const struct shape_class *k)
 	return true;
 }
 
-bool worker_slots_have_idle(const struct worker_core *c)
+enum slots_lack worker_slots_lack(const struct worker_core *c)
 {
+	enum slots_lack lack = c->slots_open == 0 ? SLOTS_LACK_WORK : SLOTS_LACK_NOTHING;
 	const struct shape_class *k;
 
 	DL_FOREACH (c->classes, k) {
 		if (k->queue != NULL)
-			return false;
-	}
-	DL_FOREACH (c->classes, k) {
+			return SLOTS_LACK_NOTHING;
 		if (k->idle != NULL || worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
-			return true;
+			lack = SLOTS_LACK_WORK;
+		else if (k->half != NULL && lack == SLOTS_LACK_NOTHING)
+			lack = SLOTS_LACK_NEXT;
 	}
-	return c->slots_open == 0;
+	return lack;
 }
 
 /* ---- cells ---- */

@@ -241,6 +241,7 @@ struct worker_core {
 	uint64_t seq;
 	usec_t report_us, sync_us; /* when the last one left, was asked for */
 	bool report_wanted;	   /* credit or a flag changed */
+	bool report_soon;	   /* somebody waits for what is given back */
 	uint64_t run_counts[RUN_BUCKETS];
 
 	struct worker_view totals; /* only the counters since the start */
@@ -311,7 +312,12 @@ void worker_slot_stop(struct worker_core *c, struct part *p);
 void worker_slot_free_cell(struct worker_core *c, struct part *p);
 void worker_slot_remove(struct worker_core *c, struct slot *s);
 void worker_part_queue(struct part *p, struct shape_class *k);
-bool worker_slots_have_idle(const struct worker_core *c);
+enum slots_lack {
+	SLOTS_LACK_NOTHING, /* each has a lease behind the one in work, or more wait than there are slots */
+	SLOTS_LACK_NEXT,    /* one will be idle when its lease ends */
+	SLOTS_LACK_WORK,    /* one is idle, or could be opened */
+};
+enum slots_lack worker_slots_lack(const struct worker_core *c);
 void worker_slots_fini(struct worker_core *c);
 
 /* progress.c */

@@ -146,6 +146,7 @@ void worker_tally_returned(struct worker_core *c, struct held *l, uint64_t first
 	r = range_between(first, end);
 	CHECK(shard_set_add(&t->returned, r.first, r.count) == r.count);
 	c->totals.returned += r.count;
+	c->report_soon = true;
 }
 
 static void usage_add(struct usage *to, const struct usage *from)

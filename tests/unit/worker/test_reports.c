@@ -45,6 +45,37 @@ Test(reports, leave_at_once_then_with_the_acknowledgement_or_after_20_ms)
 	rig_fini(&r);
 }
 
+Test(reports, are_rarer_while_each_slot_has_a_lease_behind_its_own)
+{
+	struct worker_config config = rig_config();
+	struct token behind;
+	usec_t start;
+	struct rig r;
+
+	config.capacity.cpu_milli = 1000;
+	rig_ready(&r, &config, false);
+	rig_lease(&r, 0, 100);
+	start = r.now += 100 * MSEC;
+	rig_begin(&r, 0, 1);
+	rig_end(&r, 0, 0, 0);
+	rig_ack(&r, 2);
+	behind = rig_lease(&r, 100, 100);
+
+	rig_begin(&r, 0, 1);
+	rig_end(&r, 0, 0, 0);
+	rig_until(&r, start + 49 * MSEC);
+	cr_assert_eq(last(&r)->seq, 2, "nobody waits for it");
+	rig_until(&r, start + 50 * MSEC);
+	cr_assert_eq(last(&r)->seq, 3);
+	rig_ack(&r, 3);
+
+	rig_revoke(&r, behind, 150);
+	rig_until(&r, start + 52 * MSEC);
+	cr_assert_eq(last(&r)->seq, 4, "what is given back does not wait");
+	cr_assert_str_eq(rig_text(last(&r)->outcomes.items[0].returned), "150+50");
+	rig_fini(&r);
+}
+
 Test(reports, of_an_idle_slot_do_not_wait)
 {
 	struct worker_config config = rig_config();
