@@ -5,6 +5,9 @@
 #include "dispatcher/core/steps.h"
 
 #define NS_PER_US 1000ull
+/* Of leases while little is known of a shard's time: few rounds until they are as long as they should be,
+ * and not too long where the first shards were short ones. */
+#define LEASE_GROWTH 4u
 #define SHARD_NS_MAX (1000ull * 1000 * 1000 * 86400 * 365)
 
 static void take(struct estimate *e, uint64_t shard_ns, uint32_t lease_count)
@@ -80,8 +83,8 @@ uint32_t estimate_lease_size(const struct dispatcher_core *core, const struct jo
 	if (e == NULL || e->samples == 0 || pending == 0)
 		return 1;
 	size = (uint64_t)core->config.lease_time_us * NS_PER_US / e->shard_ns;
-	if (size > 2ull * e->largest)
-		size = 2ull * e->largest;
+	if (size > LEASE_GROWTH * (uint64_t)e->largest)
+		size = LEASE_GROWTH * (uint64_t)e->largest;
 	share = (pending + 2 * slots) / (2 * slots + 1); /* one in work and one ahead for each slot */
 	if (size > share)
 		size = share;

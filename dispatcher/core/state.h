@@ -58,7 +58,7 @@ struct amounts {
 struct estimate {
 	uint64_t shard_ns; /* a running mean of what one shard takes */
 	uint64_t samples;  /* 0: nothing is known */
-	uint32_t largest;  /* lease that was reported; the next ones are at most twice that */
+	uint32_t largest;  /* lease that was reported; the next ones are at most LEASE_GROWTH times that */
 };
 
 /* Room for one attempt; interned, counted by the definitions that name it. */
