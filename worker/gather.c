@@ -29,11 +29,16 @@ struct gather {
 	/* feeding */
 	bool feeding;
 	struct output_entry current;
-	int fd;
 	uint64_t done;
 	uint32_t crc;
-	uint8_t *block;
+	uint8_t *block; /* what the pipe gets next, of as many outputs as fit */
 	size_t block_used, block_size;
+	/* the file that is open, and a piece of it: short outputs lie one behind the other */
+	int fd;
+	char fd_path[4096];
+	uint8_t *piece;
+	uint64_t piece_offset;
+	size_t piece_size;
 };
 
 struct gather *gather_open(const char *output_root, const struct slice *slice, struct range inputs)
@@ -46,6 +51,7 @@ struct gather *gather_open(const char *output_root, const struct slice *slice, s
 	g->indexes = segment_indexes_create(output_root);
 	g->entries = check_calloc(WINDOW_SHARDS, sizeof *g->entries);
 	g->block = check_calloc(1, BLOCK_BYTES);
+	g->piece = check_calloc(1, BLOCK_BYTES);
 	g->fd = -1;
 	return g;
 }
@@ -59,6 +65,7 @@ void gather_close(struct gather *g)
 	segment_indexes_destroy(g->indexes);
 	free(g->entries);
 	free(g->block);
+	free(g->piece);
 	free(g);
 }
 
@@ -179,51 +186,84 @@ static int begin_extent(struct gather *g, struct error *reterr)
 
 	if (rc <= 0)
 		return rc;
-	if (g->fd >= 0)
-		close(g->fd);
-	g->fd = open(x.path, O_RDONLY | O_CLOEXEC);
 	g->current = x.entry;
 	g->done = 0;
 	g->crc = 0;
 	g->feeding = true;
+	if (g->fd >= 0 && strcmp(g->fd_path, x.path) == 0)
+		return 1;
+	if (g->fd >= 0)
+		close(g->fd);
+	g->fd = open(x.path, O_RDONLY | O_CLOEXEC);
+	snprintf(g->fd_path, sizeof g->fd_path, "%s", x.path);
+	g->piece_size = 0;
 	return g->fd < 0 ? damaged_output(g, "cannot be opened", reterr) : 1;
 }
 
-/* Reads the next block of the current extent, and compares the sum behind the last. */
-static int fill_block(struct gather *g, struct error *reterr)
+/* Bytes of the current extent from `done` on, at least one. */
+static int read_extent(struct gather *g, struct bytes *ret, struct error *reterr)
 {
-	uint64_t left = g->current.out_length - g->done;
-	size_t want = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
-	ssize_t got = pread(g->fd, g->block, want, (off_t)(g->current.out_offset + g->done));
+	uint64_t at = g->current.out_offset + g->done, left = g->current.out_length - g->done;
+	size_t skip;
 
-	if (got <= 0)
-		return damaged_output(g, "ends before it should", reterr);
-	g->crc = crc32c(g->crc, g->block, (size_t)got);
-	g->done += (uint64_t)got;
-	g->block_used = 0;
-	g->block_size = (size_t)got;
-	if (g->done < g->current.out_length)
-		return 0;
+	if (at < g->piece_offset || at >= g->piece_offset + g->piece_size) {
+		ssize_t got = pread(g->fd, g->piece, BLOCK_BYTES, (off_t)at);
+
+		if (got <= 0)
+			return damaged_output(g, "ends before it should", reterr);
+		g->piece_offset = at;
+		g->piece_size = (size_t)got;
+	}
+	skip = (size_t)(at - g->piece_offset);
+	*ret = BYTES(g->piece + skip, g->piece_size - skip);
+	if (ret->size > left)
+		ret->size = (size_t)left;
+	return 0;
+}
+
+/* Compares the sum behind the extent's last byte. */
+static int end_extent(struct gather *g, struct error *reterr)
+{
 	g->feeding = false;
 	return g->crc == g->current.out_crc
 		   ? 0
 		   : damaged_output(g, "is not what was written: its checksum differs", reterr);
 }
 
+/* The next block, of as many extents as fit: 1, or 0 at the end. */
+static int fill_block(struct gather *g, struct error *reterr)
+{
+	g->block_used = g->block_size = 0;
+	while (g->block_size < BLOCK_BYTES) {
+		struct bytes b;
+		int rc = g->feeding ? 1 : begin_extent(g, reterr);
+
+		if (rc == 0)
+			break;
+		if (rc > 0)
+			rc = read_extent(g, &b, reterr);
+		if (rc < 0)
+			return rc;
+		if (b.size > BLOCK_BYTES - g->block_size)
+			b.size = BLOCK_BYTES - g->block_size;
+		memcpy(g->block + g->block_size, b.data, b.size);
+		g->block_size += b.size;
+		g->crc = crc32c(g->crc, b.data, b.size);
+		g->done += b.size;
+		if (g->done == g->current.out_length && end_extent(g, reterr) < 0)
+			return ERR_CORRUPT;
+	}
+	return g->block_size > 0;
+}
+
 int gather_feed(struct gather *g, int fd, struct error *reterr)
 {
 	for (;;) {
-		int rc = 1;
+		int rc = g->block_used < g->block_size ? 1 : fill_block(g, reterr);
 		ssize_t put;
 
-		if (g->block_used == g->block_size) {
-			if (!g->feeding)
-				rc = begin_extent(g, reterr);
-			if (rc > 0)
-				rc = fill_block(g, reterr) < 0 ? ERR_CORRUPT : 1;
-			if (rc <= 0)
-				return rc;
-		}
+		if (rc <= 0)
+			return rc;
 		put = write(fd, g->block + g->block_used, g->block_size - g->block_used);
 		if (put < 0 && errno == EAGAIN)
 			return 1;
