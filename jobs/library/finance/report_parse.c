@@ -122,7 +122,7 @@ static int get_cells(const json_t *root, struct tally *t, struct error *reterr)
 		if (!get_row(rows, i, 3, row) || row[0] >= TALLY_CELLS || row[1] == 0 ||
 		    row[1] > t->scenario_count - seen || t->cells[row[0]].count > 0)
 			return wrong("cells", "[cell, count, rest], each cell once", reterr);
-		t->cells[row[0]] = (struct tally_cell){row[1], row[2]};
+		*tally_fill(t, (uint32_t)row[0]) = (struct tally_cell){row[1], row[2]};
 		seen += row[1];
 	}
 	if (!json_is_array(rows) || seen != t->scenario_count)

@@ -20,12 +20,10 @@ void tally_destroy(struct tally *t)
 
 void tally_begin(struct tally *t, const struct tally_key *key)
 {
-	/* A shard's scenarios touch a few hundred of the cells: no need to clear all of them. */
-	if (t->scenario_count > 0) {
-		uint32_t first = tally_cell_of(t, t->worst_cents), last = tally_cell_of(t, t->best_cents);
-
-		memset(&t->cells[first], 0, (last - first + 1) * sizeof t->cells[0]);
-	}
+	/* A shard's scenarios fill a few hundred of the cells: no need to clear all of them. */
+	for (uint32_t i = tally_next(t, 0); i < TALLY_CELLS; i = tally_next(t, i + 1))
+		t->cells[i] = (struct tally_cell){0, 0};
+	memset(t->filled, 0, sizeof t->filled);
 	t->key = *key;
 	t->has_key = true;
 	t->scenario_count = 0;
@@ -86,7 +84,7 @@ uint32_t tally_cell_of(const struct tally *t, int64_t cents)
 void tally_add(struct tally *t, int64_t cents)
 {
 	uint32_t number = tally_cell_of(t, cents);
-	struct tally_cell *cell = &t->cells[number];
+	struct tally_cell *cell = tally_fill(t, number);
 	int64_t rest = cents - tally_floor(t, number);
 
 	cell->count++;
@@ -197,10 +195,12 @@ int tally_merge(struct tally *t, const struct tally *from, struct error *reterr)
 		rc = tally_add_range(t, from->ranges[i], reterr);
 	if (rc < 0 || from->scenario_count == 0)
 		return rc;
-	for (uint32_t i = 0; i < TALLY_CELLS; i++) {
-		t->cells[i].count += from->cells[i].count;
-		t->overflow |= __builtin_add_overflow(t->cells[i].rest_cents, from->cells[i].rest_cents,
-						      &t->cells[i].rest_cents);
+	for (uint32_t i = tally_next(from, 0); i < TALLY_CELLS; i = tally_next(from, i + 1)) {
+		struct tally_cell *cell = tally_fill(t, i);
+
+		cell->count += from->cells[i].count;
+		t->overflow |=
+		    __builtin_add_overflow(cell->rest_cents, from->cells[i].rest_cents, &cell->rest_cents);
 	}
 	if (t->scenario_count == 0 || from->worst_cents < t->worst_cents)
 		t->worst_cents = from->worst_cents;

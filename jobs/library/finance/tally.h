@@ -41,6 +41,8 @@ struct tally {
 	bool overflow;			 /* of a sum: what follows is not to be trusted */
 	struct scenario_range *ranges;	 /* seen; sorted, apart from one another */
 	uint32_t range_count, range_capacity;
+	uint64_t
+	    filled[TALLY_CELLS / 64 + 1]; /* a bit for each cell that is not empty: few, of a short shard */
 	struct tally_cell cells[TALLY_CELLS];
 };
 
@@ -64,6 +66,24 @@ int tally_expect(struct tally *t, const struct tally_key *key, struct error *ret
 /* The least profit that falls into a cell; for cell 0, the least of the next. */
 int64_t tally_floor(const struct tally *t, uint32_t cell);
 uint32_t tally_cell_of(const struct tally *t, int64_t cents);
+/* A cell to be counted in. */
+static inline struct tally_cell *tally_fill(struct tally *t, uint32_t cell)
+{
+	t->filled[cell / 64] |= (uint64_t)1 << cell % 64;
+	return &t->cells[cell];
+}
+/* The first cell from `from` on that is not empty; TALLY_CELLS when there is none. */
+static inline uint32_t tally_next(const struct tally *t, uint32_t from)
+{
+	uint64_t word = t->filled[from / 64] >> from % 64;
+
+	if (word != 0)
+		return from + (uint32_t)__builtin_ctzll(word);
+	for (uint32_t i = from / 64 + 1; i < sizeof t->filled / sizeof t->filled[0]; i++)
+		if (t->filled[i] != 0)
+			return i * 64 + (uint32_t)__builtin_ctzll(t->filled[i]);
+	return TALLY_CELLS;
+}
 
 /* The compact form (tally_code.c): what shards print. All numbers are varints (7 bits a byte, least
  * first, the high bit says that more follow); signed ones are zigzag.

@@ -55,20 +55,14 @@ static uint8_t *put_at(uint8_t *at, uint64_t value)
 
 static void put_cells(const struct tally *t, struct buf *out)
 {
-	uint32_t first = 0, last = 0, before = 0, filled = 0;
+	uint32_t before = 0, filled = 0;
 	uint8_t *from, *at;
 
-	if (t->scenario_count > 0) {
-		first = tally_cell_of(t, t->worst_cents);
-		last = tally_cell_of(t, t->best_cents);
-	}
-	for (uint32_t i = first; i <= last; i++)
-		filled += t->cells[i].count > 0;
+	for (uint32_t i = 0; i < sizeof t->filled / sizeof t->filled[0]; i++)
+		filled += (uint32_t)__builtin_popcountll(t->filled[i]);
 	put(out, filled);
 	from = at = buf_reserve(out, (size_t)filled * 3 * VARINT_MAX);
-	for (uint32_t i = first; i <= last; i++) {
-		if (t->cells[i].count == 0)
-			continue;
+	for (uint32_t i = tally_next(t, 0); i < TALLY_CELLS; i = tally_next(t, i + 1)) {
 		at = put_at(at, i - before);
 		at = put_at(at, t->cells[i].count);
 		at = put_at(at, t->cells[i].rest_cents);
@@ -222,6 +216,7 @@ static void get_cells(struct tally *t, struct cursor *c, uint64_t scenarios)
 
 	for (uint64_t i = 0; i < count && !c->bad; i++) {
 		uint64_t gap = get(c), many = get(c), rest = get(c);
+		struct tally_cell *into;
 
 		cell += gap;
 		if (gap >= TALLY_CELLS || cell >= TALLY_CELLS || (i > 0 && gap == 0) || many == 0 ||
@@ -230,9 +225,9 @@ static void get_cells(struct tally *t, struct cursor *c, uint64_t scenarios)
 			return;
 		}
 		sum += many;
-		t->cells[cell].count += many;
-		t->overflow |=
-		    __builtin_add_overflow(t->cells[cell].rest_cents, rest, &t->cells[cell].rest_cents);
+		into = tally_fill(t, (uint32_t)cell);
+		into->count += many;
+		t->overflow |= __builtin_add_overflow(into->rest_cents, rest, &into->rest_cents);
 	}
 	c->bad |= sum != scenarios;
 }
