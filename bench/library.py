@@ -138,7 +138,7 @@ def finance(bench):
     }
     with Mill(bench.build) as mill:
         positions = end_to_end.make_positions(mill.dir)
-        text = definition("finance", "finance-var", ("count: 10000}", "count: %d}" % parts),
+        text = definition("finance", "finance-var", ("count: 10000000}", "count: %d}" % parts),
                           ('"10000000"', '"%d"' % (parts * each)), ('"{{event.object}}"', positions))
         times = compare(mill, mill.dir, ways, text, rounds)
     return row("finance: value at risk, %d parts of %d scenarios" % (parts, each), parts * each / 1e6, "million/s", times)

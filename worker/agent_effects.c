@@ -167,6 +167,7 @@ static void tell_batch(struct agent *a, uint32_t slot, const struct slot_batch *
 	    .cell = b->cell,
 	    .token = b->token,
 	    .done = b->done,
+	    .whole = b->whole,
 	    .failed = b->failed,
 	    .run_us = b->run_us,
 	    .output_bytes = b->output_bytes,

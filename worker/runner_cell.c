@@ -73,7 +73,7 @@ static void record_failure(struct flight *f, const struct failure *failed, usec_
 	put_usage(f, &v);
 	snprintf(v.why, sizeof v.why, "%.*s", (int)failed->why.size,
 		 failed->why.size > 0 ? (const char *)failed->why.data : "");
-	slot_record(f->slot, f->cell, f->work->arm.token, (struct range){failed->first, 1}, &v);
+	slot_record(f->slot, f->cell, f->work->arm.token, (struct range){failed->first, failed->count}, &v);
 }
 
 /* Sending */
@@ -248,9 +248,9 @@ static int keep_results(struct flight *f, const struct runner_message *m)
 		      : output_append(&f->slot->output, f->work->arm.token, kept, count, &rules, &f->why);
 }
 
-static void fail_result(struct flight *f, uint32_t shard, usec_t run_us)
+static void fail_result(struct flight *f, struct range shards, usec_t run_us)
 {
-	struct failure failed = {.first = shard, .count = 1, .kind = FAILURE_OUTPUT};
+	struct failure failed = {.first = shards.first, .count = shards.count, .kind = FAILURE_OUTPUT};
 	char line[400];
 
 	failed.why = bytes_of(error_text(&f->why, line, sizeof line));
@@ -285,9 +285,26 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 		if (is_failed)
 			record_failure(f, &m->failed.items[failed++], each);
 		else
-			fail_result(f, (uint32_t)n, each);
+			fail_result(f, (struct range){(uint32_t)n, 1}, each);
 	}
 	record(f, done, (usec_t)done.count * each, bytes);
+}
+
+/* What they wrote together is the first one's in the index. */
+static void record_whole(struct flight *f, const struct runner_message *m, usec_t us)
+{
+	const struct output_rules rules = rules_of(f);
+	const struct shard_output output = {m->done.first, m->result};
+	struct verdict v = {
+	    .done = true, .whole = true, .wrote = true, .run_us = us, .output_bytes = m->result.size};
+
+	if (output_check(m->result, &rules, &f->why) < 0 || output_begin(&f->slot->output, &f->why) < 0 ||
+	    output_append(&f->slot->output, f->work->arm.token, &output, 1, &rules, &f->why) < 0) {
+		fail_result(f, m->done, us);
+		return;
+	}
+	put_usage(f, &v);
+	slot_record(f->slot, f->cell, f->work->arm.token, m->done, &v);
 }
 
 static int take_done(struct flight *f, struct runner_message *m)
@@ -298,7 +315,9 @@ static int take_done(struct flight *f, struct runner_message *m)
 	if (rc < 0)
 		return rc;
 	look_at_usage(f);
-	if (m->failed.count == 0 && m->result_count == 0)
+	if (m->result.size > 0)
+		record_whole(f, m, us);
+	else if (m->failed.count == 0 && m->result_count == 0)
 		record(f, m->done, us, 0);
 	else
 		record_each(f, m, us / m->done.count);

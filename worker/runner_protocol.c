@@ -259,6 +259,21 @@ static int decode_results(const msgpack_object *o, struct arena *arena, struct r
 	return 0;
 }
 
+/* What the shards wrote together: then none of them has anything of its own. */
+static int decode_result(const msgpack_object *o, struct arena *arena, struct runner_message *m,
+			 struct error *reterr)
+{
+	if (o == NULL)
+		return 0;
+	if (!as_bytes(o, &m->result))
+		return refuse(reterr, "`result`: expected the output of all shards together");
+	if (m->failed.count > 0 || m->result_count > 0)
+		return refuse(reterr, "`result`: it stands alone, answer what failed, or has an output of "
+				      "its own, in another message");
+	m->result = arena_copy(arena, m->result);
+	return 0;
+}
+
 static int decode_map(const msgpack_object *o, struct arena *arena, struct runner_message *ret,
 		      struct error *reterr)
 {
@@ -290,6 +305,8 @@ static int decode_map(const msgpack_object *o, struct arena *arena, struct runne
 	rc = decode_failures(member(o, "failed"), arena, &m, reterr);
 	if (rc == 0)
 		rc = decode_results(member(o, "results"), arena, &m, reterr);
+	if (rc == 0)
+		rc = decode_result(member(o, "result"), arena, &m, reterr);
 	if (rc == 0)
 		*ret = m;
 	return rc;

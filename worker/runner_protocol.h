@@ -8,10 +8,14 @@
  *   worker  {type: "job", job, name, phase, shards, plan: {kind, …}, values: {path: text}}
  *   worker  {type: "run", token: "<epoch>-<lease>", first, count, items?: [text]}
  *   runner  {type: "done", first, count, failed?: [[shard, kind, code, why?]], results?: [[shard, bytes]]}
+ *           {type: "done", first, count, result: bytes}
  *
  * A `job` precedes the first `run` of each job; up to two runs are in flight. `done` answers the runs
  * in order, whole or in pieces from the front; a shard in it that is not in `failed` succeeded, and
  * what `results` has for it is its output. kind is `exit` or `runner` (the default), code a number.
+ * `result` is what all of them wrote together, for shards so short that one output each would be more than
+ * the work: all succeeded, and they count as a whole or not at all (a late answer of which another has done
+ * a part is worth nothing, and what is left runs again), so that each shard is in one output and no more.
  * The worker closes stdin when it wants no more: the runner ends. What it writes to stderr is kept for
  * the words of a failure. */
 #pragma once
@@ -42,6 +46,7 @@ struct runner_message {
 	struct failure_list failed; /* one shard each; texts in the arena */
 	struct runner_result *results;
 	uint32_t result_count;
+	struct bytes result; /* of all of them together; empty = none */
 };
 
 /* Takes one message from the front of `in`. 1: *ret, and *used_ret bytes are done with; 0: not whole

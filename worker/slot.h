@@ -39,6 +39,7 @@ struct slot_batch {
 	struct token token;
 	struct range_list done;
 	uint32_t done_room;
+	bool whole; /* of done: see worker_slot_progress */
 	struct failure_list failed;
 	uint32_t failed_room;
 	struct arena texts;

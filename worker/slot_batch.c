@@ -13,21 +13,25 @@ void slot_notify(struct slot *s)
 	(void)done; /* full means raised already */
 }
 
-static bool goes_on(const struct slot_batch *b, uint32_t cell, struct token token, uint32_t segment)
+/* Does the batch go on with what the verdict says? NULL: with the cell's release. segment 0: nothing was
+ * written, whichever it is. A batch's done are wholes, all of them, or none. */
+static bool goes_on(const struct slot_batch *b, uint32_t cell, struct token token, const struct verdict *v,
+		    uint32_t segment)
 {
 	return b != NULL && b->cell == cell && !b->released && b->token.epoch == token.epoch &&
-	       b->token.lease == token.lease && (segment == 0 || b->segment == 0 || b->segment == segment);
+	       b->token.lease == token.lease && (segment == 0 || b->segment == 0 || b->segment == segment) &&
+	       (v == NULL || !v->done || b->done.count == 0 || b->whole == v->whole);
 }
 
-/* The last batch when it goes on with the same cell and segment, else a new one. Under the lock.
- * segment 0: whichever, nothing was written. */
-static struct slot_batch *batch_for(struct slot *s, uint32_t cell, struct token token, uint32_t segment,
-				    bool *was_empty)
+/* The last batch, or a new one. Under the lock. */
+static struct slot_batch *batch_for(struct slot *s, uint32_t cell, struct token token,
+				    const struct verdict *v, bool *was_empty)
 {
+	uint32_t segment = v != NULL && v->wrote ? s->output.current->number : 0;
 	struct slot_batch *b = s->last;
 
 	*was_empty = s->first == NULL;
-	if (goes_on(b, cell, token, segment)) {
+	if (goes_on(b, cell, token, v, segment)) {
 		b->segment = segment != 0 ? segment : b->segment;
 		return b;
 	}
@@ -87,11 +91,13 @@ void slot_record(struct slot *s, uint32_t cell, struct token token, struct range
 	bool was_empty;
 
 	pthread_mutex_lock(&s->lock);
-	b = batch_for(s, cell, token, v->wrote ? s->output.current->number : 0, &was_empty);
-	if (v->done)
+	b = batch_for(s, cell, token, v, &was_empty);
+	if (v->done) {
+		b->whole = v->whole;
 		add_done(b, shards);
-	else
+	} else {
 		add_failed(b, shards, v);
+	}
 	b->run_us += (uint64_t)v->run_us;
 	b->output_bytes += v->output_bytes;
 	b->cpu_us += v->cpu_us;
@@ -108,7 +114,7 @@ void slot_record_release(struct slot *s, uint32_t cell, struct token token)
 	bool was_empty;
 
 	pthread_mutex_lock(&s->lock);
-	batch_for(s, cell, token, 0, &was_empty)->released = true;
+	batch_for(s, cell, token, NULL, &was_empty)->released = true;
 	pthread_mutex_unlock(&s->lock);
 	if (was_empty)
 		slot_notify(s);

@@ -32,6 +32,7 @@ struct work {
 /* One attempt's verdict. */
 struct verdict {
 	bool done;
+	bool whole;   /* of a range: its shards wrote one output together */
 	bool wrote;   /* the index of the slot's segment names its output; also of a failure */
 	bool stopped; /* by STOP: it is nobody's outcome */
 	uint8_t kind; /* enum failure_kind */

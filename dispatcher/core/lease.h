@@ -10,6 +10,10 @@
  *   returned  current                                      late     pending⁸   late       dup⁴    late
  *             foreign, gone                                late     late⁷      late       dup⁴    late
  *
+ *   done, of a whole (outcome.whole: one output of all shards of a range): when one of them is done
+ *   already, the range counts for nothing: what is done is dup, what the token holds is as returned, the
+ *   rest late. Else as above: none of it is half of an output.
+ *
  *   The job ended, its phase is over, or there is none: late, whatever the rest.
  *   A token that was never granted, as far as is known: strange, whatever the rest.
  *   Shards that the phase does not have: strange; nothing else is believed of that range.

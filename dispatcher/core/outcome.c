@@ -41,26 +41,6 @@ static uint64_t done_in(const struct decision *d, struct range r)
 	return d->row->run != NULL ? n + shard_set_intersect_count(&d->row->run->done, r) : n;
 }
 
-static void decide_done(struct decision *d, const struct range_list *done)
-{
-	for (uint32_t i = 0; i < done->count; i++) {
-		struct range r = done->items[i];
-
-		if (!range_is_valid(r, d->row->shard_count)) {
-			d->core->strange++;
-			continue;
-		}
-		d->core->d.duplicate += done_in(d, r);
-		shard_set_add(&d->fresh, r.first, r.count);
-		shard_set_remove(&d->left, r.first, r.count);
-	}
-	if (d->row->run != NULL && !PLANTED(duplicate_report_counted))
-		shard_set_subtract(&d->fresh, &d->row->run->done);
-	d->taken->done.items = step_alloc(d->core, shard_set_run_count(&d->fresh) * sizeof(struct range));
-	d->taken->done.count = (uint32_t)shard_set_ranges(&d->fresh, &(uint64_t){0}, d->taken->done.items,
-							  shard_set_run_count(&d->fresh));
-}
-
 /* The parts of r that the token holds, taken out of `left`, into a list of the step. */
 static struct range_list take_held(struct decision *d, struct range r)
 {
@@ -103,6 +83,39 @@ static void append_range(struct dispatcher_core *core, struct range_list *list, 
 		list->items = items;
 	}
 	items[list->count++] = r;
+}
+
+/* What the token still holds of it goes back: it may not count. */
+static void give_back(struct decision *d, struct range r)
+{
+	struct range_list parts = take_held(d, r);
+
+	for (uint32_t i = 0; i < parts.count; i++)
+		append_range(d->core, &d->taken->returned, parts.items[i]);
+}
+
+static void decide_done(struct decision *d, const struct range_list *done, bool whole)
+{
+	for (uint32_t i = 0; i < done->count; i++) {
+		struct range r = done->items[i];
+
+		if (!range_is_valid(r, d->row->shard_count)) {
+			d->core->strange++;
+			continue;
+		}
+		if (whole && done_in(d, r) > 0 && !PLANTED(whole_counted_in_part)) {
+			give_back(d, r);
+			continue;
+		}
+		d->core->d.duplicate += done_in(d, r);
+		shard_set_add(&d->fresh, r.first, r.count);
+		shard_set_remove(&d->left, r.first, r.count);
+	}
+	if (d->row->run != NULL && !PLANTED(duplicate_report_counted))
+		shard_set_subtract(&d->fresh, &d->row->run->done);
+	d->taken->done.items = step_alloc(d->core, shard_set_run_count(&d->fresh) * sizeof(struct range));
+	d->taken->done.count = (uint32_t)shard_set_ranges(&d->fresh, &(uint64_t){0}, d->taken->done.items,
+							  shard_set_run_count(&d->fresh));
 }
 
 static void append_failure(struct dispatcher_core *core, struct shard_failure_list *list,
@@ -276,15 +289,11 @@ static bool was_never_granted(const struct dispatcher_core *core, struct token t
 
 static void decide(struct decision *d, const struct outcome *o)
 {
-	decide_done(d, &o->done);
+	decide_done(d, &o->done, o->whole);
 	for (uint32_t i = 0; i < o->failed.count; i++)
 		decide_failure(d, &o->failed.items[i]);
-	for (uint32_t i = 0; i < o->returned.count; i++) {
-		struct range_list parts = take_held(d, o->returned.items[i]);
-
-		for (uint32_t k = 0; k < parts.count; k++)
-			append_range(d->core, &d->taken->returned, parts.items[k]);
-	}
+	for (uint32_t i = 0; i < o->returned.count; i++)
+		give_back(d, o->returned.items[i]);
 	d->taken->closed = d->lease != NULL && shard_set_is_empty(&d->left);
 }
 

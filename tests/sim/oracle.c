@@ -26,6 +26,7 @@ void oracle_fini(struct oracle *o)
 		shard_set_fini(&o->leases[i].well);
 		shard_set_fini(&o->leases[i].synced);
 		shard_set_fini(&o->leases[i].kept);
+		free(o->leases[i].wholes);
 	}
 	free(o->jobs);
 	free(o->leases);
@@ -134,6 +135,17 @@ void oracle_well(struct oracle *o, struct token t, struct range r)
 		world_fail(o->world, "token %u.%llu runs a shard of %u+%u twice", t.epoch,
 			   (unsigned long long)t.lease, r.first, r.count);
 	shard_set_add(&l->well, r.first, r.count);
+}
+
+void oracle_whole(struct oracle *o, struct token t, struct range r)
+{
+	struct oracle_lease *l = oracle_lease(o, t);
+
+	if (l->whole_count == l->whole_capacity) {
+		l->whole_capacity = l->whole_capacity ? 2 * l->whole_capacity : 4;
+		l->wholes = check_realloc(l->wholes, l->whole_capacity, sizeof *l->wholes);
+	}
+	l->wholes[l->whole_count++] = r;
 }
 
 void oracle_synced(struct oracle *o, struct token t, struct range r, bool failed)

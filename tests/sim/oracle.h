@@ -61,6 +61,8 @@ struct oracle_lease {
 	struct range range;
 	struct shard_set well, synced; /* executed with success; output on disk */
 	struct shard_set kept;	       /* failed; output on disk */
+	struct range *wholes;	       /* with one output each */
+	size_t whole_count, whole_capacity;
 };
 
 /* Shards that a report names as done, until it is acknowledged. */
@@ -70,6 +72,7 @@ struct oracle_reported {
 	uint64_t job;
 	uint32_t phase;
 	struct range done;
+	bool whole;
 };
 
 struct oracle_event {
@@ -107,6 +110,8 @@ struct shard_facts *oracle_facts(struct oracle_job *j, uint32_t phase, uint32_t 
 void oracle_granted(struct oracle *o, const struct lease *l);
 /* Executions. A shard whose success could not be synced has failed after all. */
 void oracle_well(struct oracle *o, struct token t, struct range r);
+/* The shards of r wrote one output. */
+void oracle_whole(struct oracle *o, struct token t, struct range r);
 void oracle_synced(struct oracle *o, struct token t, struct range r, bool failed);
 void oracle_failed(struct oracle *o, struct token t, uint32_t shard, enum fate fate);
 void oracle_crashed(struct oracle *o, struct token t, uint32_t shard);

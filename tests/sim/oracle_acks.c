@@ -36,16 +36,25 @@ void oracle_reported(struct oracle *o, uint32_t host, const struct report *r)
 							      .seq = r->seq,
 							      .job = out->job,
 							      .phase = out->phase,
-							      .done = out->done.items[k]});
+							      .done = out->done.items[k],
+							      .whole = out->whole});
 	}
+}
+
+/* A whole may have counted for nothing, but only because some of it was done before. */
+static bool is_safe(const struct oracle_job *j, const struct oracle_reported *r)
+{
+	const struct shard_set *done = &j->phases[r->phase].done;
+
+	return j->ended || j->phase > r->phase || shard_set_contains_all(done, r->done) ||
+	       (r->whole && shard_set_contains_any(done, r->done));
 }
 
 static void check_safe(struct oracle *o, const struct oracle_reported *r)
 {
-	struct oracle_job *j = oracle_job(o, r->job);
+	const struct oracle_job *j = oracle_job(o, r->job);
 
-	if (j != NULL &&
-	    (j->ended || j->phase > r->phase || shard_set_contains_all(&j->phases[r->phase].done, r->done)))
+	if (j != NULL && is_safe(j, r))
 		return;
 	world_fail(o->world, "shards %u+%u of job %llu are acknowledged as done before that is durable",
 		   r->done.first, r->done.count, (unsigned long long)r->job);

@@ -197,6 +197,21 @@ static void take_failure(struct oracle *o, struct oracle_job *j, const struct or
 	hit(o, f->dead ? ROW_DEAD : ROW_RETRIED);
 }
 
+/* Half of an output would count shards of another's again. */
+static void check_wholes(struct oracle *o, const struct oracle_lease *l, const struct range_list *done)
+{
+	for (size_t i = 0; i < l->whole_count; i++) {
+		uint64_t counted = 0;
+
+		for (uint32_t k = 0; k < done->count; k++)
+			counted += range_intersect(done->items[k], l->wholes[i]).count;
+		if (counted > 0 && counted < l->wholes[i].count)
+			world_fail(o->world, "%llu of %u shards with one output, of token %u.%llu, are done",
+				   (unsigned long long)counted, l->wholes[i].count, l->token.epoch,
+				   (unsigned long long)l->token.lease);
+	}
+}
+
 static void take_outcome(struct oracle *o, const struct outcome_taken *t)
 {
 	struct oracle_job *j = alive(o, t->job, t->phase, "an outcome");
@@ -205,6 +220,7 @@ static void take_outcome(struct oracle *o, const struct outcome_taken *t)
 	if (&o->jobs[l->job] != j || l->phase != t->phase)
 		world_fail(o->world, "token %u.%llu is of another job or phase", t->token.epoch,
 			   (unsigned long long)t->token.lease);
+	check_wholes(o, l, &t->done);
 	for (uint32_t i = 0; i < t->done.count; i++)
 		take_done(o, j, l, t->done.items[i]);
 	for (uint32_t i = 0; i < t->failed.count; i++)

@@ -109,7 +109,8 @@ static void draw_job(struct sim_job *j, uint32_t number, struct world *w)
 	j->chains = world_chance(w, 120000);
 	j->event_has_two = world_chance(w, 60000);
 	j->second_fails =
-	    j->backoff_us % 2 == 0; /* not drawn: the worlds of known seeds stay what they are */
+	    j->backoff_us % 2 == 0;	       /* not drawn: the worlds of known seeds stay what they are */
+	j->whole = j->backoff_us / 2 % 3 == 0; /* likewise */
 	if (j->shard_count > 0)
 		draw_fates(j, w);
 }

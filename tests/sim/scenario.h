@@ -36,6 +36,7 @@ struct sim_job {
 	uint64_t cpu_milli;
 	int64_t priority;
 	bool durable_output, retry_larger;
+	bool whole;	     /* what a slot tells at one time has one output */
 	usec_t shard_us;     /* of one shard, about */
 	usec_t due_after_us; /* held so long, by the wall clock; 0 = not held */
 	/* Of the shards below 1024, in parts of a million. */

@@ -270,6 +270,9 @@ void sim_slot_progress(struct sim_worker *w, uint32_t slot, uint32_t cell, const
 	if (!current)
 		return;
 	ret->done = (struct range_list){.items = s->done, .count = s->done_count};
+	ret->whole = spec_of(w, s->job[cell])->whole;
+	for (uint32_t i = 0; ret->whole && i < s->done_count; i++)
+		oracle_whole(&w->sim->oracle, c->token, s->done[i]);
 	ret->failed = (struct failure_list){.items = (struct failure *)failed, .count = failed ? 1 : 0};
 	ret->run_us = s->run_us;
 	ret->output_bytes = s->output_bytes;

@@ -73,6 +73,7 @@ struct worker_slot_progress {
 	uint32_t cell;
 	struct token token;
 	struct range_list done;
+	bool whole; /* each range of done wrote one output, which is told as a whole, or not at all */
 	struct failure_list
 	    failed;		/* kinds that are the shard's own (failure_is_own); segment as above, or 0 */
 	uint64_t run_us;	/* time in attempts, of done and failed */

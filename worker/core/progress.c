@@ -17,14 +17,15 @@ static void take_outcomes(struct worker_core *c, struct part *p, const struct wo
 {
 	struct held *l = p->lease;
 	bool durable = worker_held_run(l, &p->definition->definition)->run.durable_output;
-	bool wrote = in->output_bytes > 0;
+	struct done d = {.segment = in->segment, .unsynced = in->output_bytes > 0, .whole = in->whole};
 
 	for (uint32_t i = 0; i < in->failed.count; i++)
-		wrote |= in->failed.items[i].segment > 0;
+		d.unsynced |= in->failed.items[i].segment > 0;
+	d.unsynced &= durable;
 	for (uint32_t i = 0; i < in->done.count; i++) {
 		end_shards(p, in->done.items[i].first, in->done.items[i].count);
 		if (!l->killed)
-			worker_tally_done(c, l, in->done.items[i], in->segment, durable && wrote);
+			worker_tally_done(c, l, in->done.items[i], &d);
 	}
 	for (uint32_t i = 0; i < in->failed.count; i++) {
 		end_shards(p, in->failed.items[i].first, in->failed.items[i].count);
@@ -65,7 +66,7 @@ static bool end_in_work(struct worker_core *c, struct part *p, uint8_t kind, int
 		if (l->killed)
 			continue;
 		if (PLANTED(lost_reported_done)) {
-			worker_tally_done(c, l, r, 0, false);
+			worker_tally_done(c, l, r, &(struct done){0});
 		} else if (failure_is_own(kind)) {
 			struct failure f = {
 			    .first = r.first, .count = r.count, .kind = kind, .code = code, .why = why};

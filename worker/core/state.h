@@ -173,7 +173,8 @@ struct tally {
 	uint32_t fail_shards;
 	uint64_t why_bytes;
 	uint8_t returned_why;
-	uint32_t segment;
+	uint32_t segment; /* of done */
+	bool whole;	  /* each run of done stands or falls as one */
 	struct usage usage;
 	struct tally *prev, *next;
 	struct tally *lease_prev, *lease_next;
@@ -325,8 +326,12 @@ int worker_slot_progress(struct worker_core *c, const struct worker_slot_progres
 int worker_slot_lost(struct worker_core *c, const struct worker_slot_lost *p, struct error *reterr);
 
 /* tally.c */
-void worker_tally_done(struct worker_core *c, struct held *l, struct range r, uint32_t segment,
-		       bool unsynced);
+struct done {
+	uint32_t segment;
+	bool unsynced; /* its output is not on disk yet */
+	bool whole;
+};
+void worker_tally_done(struct worker_core *c, struct held *l, struct range r, const struct done *d);
 /* unsynced: what they wrote is in f->segment, and goes with the next sync. */
 void worker_tally_failed(struct worker_core *c, struct held *l, const struct failure *f, bool unsynced);
 void worker_tally_returned(struct worker_core *c, struct held *l, uint64_t first, uint64_t end, uint8_t why);

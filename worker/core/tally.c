@@ -70,22 +70,29 @@ static struct tally *fresh_of(struct worker_core *c, struct held *l)
 
 /* ---- taking in ---- */
 
-void worker_tally_done(struct worker_core *c, struct held *l, struct range r, uint32_t segment, bool unsynced)
+/* Runs of wholes may grow together: a larger whole is as true. What is none must not become part of one. */
+static bool takes_done(const struct tally *t, const struct done *d)
+{
+	return shard_set_is_empty(&t->done) || (t->segment == d->segment && t->whole == d->whole);
+}
+
+void worker_tally_done(struct worker_core *c, struct held *l, struct range r, const struct done *d)
 {
 	struct tally *t;
 
-	if (unsynced && !PLANTED(sync_skipped)) {
+	if (d->unsynced && !PLANTED(sync_skipped)) {
 		t = fresh_of(c, l);
-		if (!shard_set_is_empty(&t->done) && t->segment != segment) {
+		if (!takes_done(t, d)) {
 			l->fresh = NULL;
 			t = fresh_of(c, l);
 		}
 	} else {
 		t = ready_of(c, l);
-		if (!shard_set_is_empty(&t->done) && t->segment != segment)
+		if (!takes_done(t, d))
 			t = ready_anew(c, l);
 	}
-	t->segment = segment;
+	t->segment = d->segment;
+	t->whole = d->whole;
 	CHECK(shard_set_add(&t->done, r.first, r.count) == r.count);
 	c->totals.done += r.count;
 }
@@ -173,11 +180,13 @@ static bool merge(struct tally *into, struct tally *t)
 	bool both_done = !shard_set_is_empty(&into->done) && !shard_set_is_empty(&t->done);
 	bool both_returned = !shard_set_is_empty(&into->returned) && !shard_set_is_empty(&t->returned);
 
-	if ((both_done && into->segment != t->segment) ||
+	if ((both_done && (into->segment != t->segment || into->whole != t->whole)) ||
 	    (both_returned && into->returned_why != t->returned_why))
 		return false;
-	if (!shard_set_is_empty(&t->done))
+	if (!shard_set_is_empty(&t->done)) {
 		into->segment = t->segment;
+		into->whole = t->whole;
+	}
 	if (!shard_set_is_empty(&t->returned))
 		into->returned_why = t->returned_why;
 	shard_set_unite(&into->done, &t->done);
@@ -258,6 +267,7 @@ struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t byte
 	uint32_t moved, fails = 0;
 
 	piece->segment = t->segment;
+	piece->whole = t->whole; /* a run is never cut */
 	piece->returned_why = t->returned_why;
 	piece->usage = t->usage;
 	t->usage = (struct usage){0};
@@ -300,6 +310,7 @@ void worker_tally_fill(struct worker_core *c, const struct tally *t, struct outc
 				.run_us = t->usage.run_us,
 				.output_bytes = t->usage.output_bytes,
 				.segment = t->segment,
+				.whole = t->whole && !shard_set_is_empty(&t->done),
 				.cpu_us = t->usage.cpu_us,
 				.max_rss_bytes = t->usage.max_rss_bytes};
 	ret->failed.count = t->fail_count;

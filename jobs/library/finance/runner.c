@@ -7,13 +7,7 @@
 
 #define PROTOCOL 1
 #define MESSAGE_BYTES_MAX (8u << 20) /* of what we are sent; and what we send is far less */
-#define ANSWER_BYTES (256u << 10)    /* a run is answered in pieces of about this size */
-
-/* Members of a list that is not begun yet. */
-struct packed_list {
-	struct buf packed;
-	uint32_t count;
-};
+#define FAILURES_MAX 1000u	     /* of one answer */
 
 struct runner {
 	struct model *model;
@@ -24,7 +18,6 @@ struct runner {
 	const struct error *failure;
 	int failure_code;
 	struct buf in, out, encoded;
-	struct packed_list results, failures;
 };
 
 struct scenario_range runner_range(uint64_t scenario_count, uint64_t shard, uint64_t shard_count)
@@ -73,82 +66,79 @@ static int say_hello(struct runner *r, struct error *reterr)
 	return send_message(r, reterr);
 }
 
-/* Shards from `first` on: what is in results and failures. */
-static int say_done(struct runner *r, uint64_t first, uint64_t count, struct error *reterr)
+static void begin_done(struct runner *r, msgpack_packer *pk, uint64_t first, uint64_t count)
 {
-	msgpack_packer pk;
-
-	begin_message(r, &pk, "done", 5);
-	put_text(&pk, "first");
-	msgpack_pack_uint64(&pk, first);
-	put_text(&pk, "count");
-	msgpack_pack_uint64(&pk, count);
-	put_text(&pk, "failed");
-	msgpack_pack_array(&pk, r->failures.count);
-	buf_append_bytes(&r->out, buf_bytes(&r->failures.packed));
-	put_text(&pk, "results");
-	msgpack_pack_array(&pk, r->results.count);
-	buf_append_bytes(&r->out, buf_bytes(&r->results.packed));
-	buf_clear(&r->failures.packed);
-	buf_clear(&r->results.packed);
-	r->failures.count = r->results.count = 0;
-	return send_message(r, reterr);
+	begin_message(r, pk, "done", 4);
+	put_text(pk, "first");
+	msgpack_pack_uint64(pk, first);
+	put_text(pk, "count");
+	msgpack_pack_uint64(pk, count);
 }
 
-static void add_failure(struct runner *r, uint64_t shard, int code, const struct error *why)
+/* They failed, each of them, all with these words. */
+static int say_failed(struct runner *r, uint64_t first, uint64_t count, int code, const struct error *why,
+		      struct error *reterr)
 {
 	msgpack_packer pk;
 	char text[1024];
 
-	msgpack_packer_init(&pk, &r->failures.packed, buf_msgpack_write);
-	msgpack_pack_array(&pk, 4);
-	msgpack_pack_uint64(&pk, shard);
-	put_text(&pk, "exit");
-	msgpack_pack_int(&pk, code);
-	put_text(&pk, error_text(why, text, sizeof text));
-	r->failures.count++;
+	error_text(why, text, sizeof text);
+	begin_done(r, &pk, first, count);
+	put_text(&pk, "failed");
+	msgpack_pack_array(&pk, count);
+	for (uint64_t shard = first; shard < first + count; shard++) {
+		msgpack_pack_array(&pk, 4);
+		msgpack_pack_uint64(&pk, shard);
+		put_text(&pk, "exit");
+		msgpack_pack_int(&pk, code);
+		put_text(&pk, text);
+	}
+	return send_message(r, reterr);
 }
 
-static void add_result(struct runner *r, uint64_t shard)
+/* What is in the tally is the output of all of them together. */
+static int say_done(struct runner *r, uint64_t first, uint64_t count, struct error *reterr)
 {
 	msgpack_packer pk;
 
 	buf_clear(&r->encoded);
 	tally_encode(r->tally, &r->encoded);
-	msgpack_packer_init(&pk, &r->results.packed, buf_msgpack_write);
-	msgpack_pack_array(&pk, 2);
-	msgpack_pack_uint64(&pk, shard);
+	begin_done(r, &pk, first, count);
+	put_text(&pk, "result");
 	msgpack_pack_bin(&pk, r->encoded.size);
 	msgpack_pack_bin_body(&pk, r->encoded.data, r->encoded.size);
-	r->results.count++;
+	return send_message(r, reterr);
 }
 
-static void run_shard(struct runner *r, uint64_t shard)
+/* The scenarios of all of the shards. */
+static struct scenario_range run_range(const struct runner *r, uint64_t first, uint64_t count)
 {
-	struct error error;
+	struct scenario_range all = runner_range(r->scenario_count, first, r->shard_count),
+			      last = runner_range(r->scenario_count, first + count - 1, r->shard_count);
 
-	if (r->model == NULL) {
-		add_failure(r, shard, r->failure_code, r->failure);
-		return;
-	}
-	tally_begin(r->tally, &r->key);
-	if (tally_run(r->tally, r->model, runner_range(r->scenario_count, shard, r->shard_count), &error) < 0)
-		add_failure(r, shard, EXIT_CODE_DATA, &error);
-	else
-		add_result(r, shard);
+	if (all.count > 0)
+		all.count = (last.count > 0 ? last.first + last.count : r->scenario_count) - all.first;
+	return all;
 }
 
 static int run(struct runner *r, uint64_t first, uint64_t count, struct error *reterr)
 {
-	uint64_t said = first, end = first + count;
-	int rc = 0;
+	const struct error *why = r->failure;
+	int code = r->failure_code, rc = 0;
+	struct error error;
 
-	for (uint64_t shard = first; shard < end && rc == 0; shard++) {
-		run_shard(r, shard);
-		if (shard + 1 < end && r->results.packed.size + r->failures.packed.size < ANSWER_BYTES)
-			continue;
-		rc = say_done(r, said, shard + 1 - said, reterr);
-		said = shard + 1;
+	if (r->model != NULL) {
+		tally_begin(r->tally, &r->key);
+		if (tally_run(r->tally, r->model, run_range(r, first, count), &error) == 0)
+			return say_done(r, first, count, reterr);
+		why = &error;
+		code = EXIT_CODE_DATA;
+	}
+	for (uint64_t left = count; left > 0 && rc == 0;) {
+		uint64_t some = left < FAILURES_MAX ? left : FAILURES_MAX;
+
+		rc = say_failed(r, first + count - left, some, code, why, reterr);
+		left -= some;
 	}
 	return rc;
 }
@@ -266,7 +256,5 @@ int runner_serve(struct model *m, uint64_t scenario_count, const struct error *f
 	buf_fini(&r.in);
 	buf_fini(&r.out);
 	buf_fini(&r.encoded);
-	buf_fini(&r.results.packed);
-	buf_fini(&r.failures.packed);
 	return rc;
 }

@@ -162,6 +162,54 @@ Test(outcomes, every_cell_of_the_table)
 			try_cell(&rows[i], age, i);
 }
 
+/* Shards 0 and 1 (A's), 2 and 3 (nobody's), 4 and 5 (B's) wrote one output, told by A's worker. */
+static void whole(struct token token, struct range r)
+{
+	struct outcome o = {.token = token, .job = job, .done = {&r, 1}, .whole = true};
+
+	kit_report(&k, 0, &o, 1);
+}
+
+Test(outcomes, with_one_output_count_as_a_whole_or_not_at_all)
+{
+	static const struct {
+		enum place first;   /* what became of shard 0 */
+		bool other_is_done; /* shard 4, by B */
+		struct token token;
+		struct range range;
+		struct facts want; /* what changes */
+	} cases[] = {
+	    {HELD, false, TOKEN_A, {0, 2}, {.leased = -2, .done = 2}},
+	    {HELD, false, TOKEN_A, {0, 6}, {.pending = -2, .leased = -4, .done = 6}},
+	    {HELD, false, TOKEN_C, {0, 6}, {.pending = -2, .leased = -4, .done = 6}},
+	    {DELAYED, false, TOKEN_A, {0, 2}, {.delayed = -1, .leased = -1, .done = 2}},
+	    {IS_DEAD, false, TOKEN_A, {0, 2}, {.dead = -1, .leased = -1, .done = 2}},
+	    {IS_DONE, false, TOKEN_A, {0, 2}, {.leased = -1, .pending = 1, .duplicate = 1}},
+	    {IS_DONE, false, TOKEN_C, {0, 2}, {.duplicate = 1, .late = 1}},
+	    {HELD, true, TOKEN_A, {0, 6}, {.leased = -2, .pending = 2, .duplicate = 1, .late = 3}},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct facts before, after;
+
+		given(cases[i].first);
+		if (cases[i].other_is_done)
+			outcome(1, TOKEN_B, 0, DONE, 4);
+		before = look();
+		whole(cases[i].token, cases[i].range);
+		after = look();
+		cr_assert_eq(after.pending - before.pending, cases[i].want.pending, "case %zu: pending", i);
+		cr_assert_eq(after.delayed - before.delayed, cases[i].want.delayed, "case %zu: delayed", i);
+		cr_assert_eq(after.leased - before.leased, cases[i].want.leased, "case %zu: leased", i);
+		cr_assert_eq(after.done - before.done, cases[i].want.done, "case %zu: done", i);
+		cr_assert_eq(after.dead - before.dead, cases[i].want.dead, "case %zu: dead", i);
+		cr_assert_eq(after.late - before.late, cases[i].want.late, "case %zu: late", i);
+		cr_assert_eq(after.duplicate - before.duplicate, cases[i].want.duplicate,
+			     "case %zu: duplicate", i);
+		kit_close(&k);
+	}
+}
+
 Test(outcomes, of_a_job_that_ended_are_late)
 {
 	static const enum kind kinds[] = {DONE, FAILED, RETURNED};

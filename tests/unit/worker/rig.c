@@ -343,6 +343,7 @@ void rig_end(struct rig *r, uint32_t slot, uint8_t kind, uint64_t output_bytes)
 		p.done = (struct range_list){ranges, n};
 	else
 		p.failed = (struct failure_list){failures, n};
+	p.whole = r->whole;
 	p.released = v.next == v.end;
 	shard_set_clear(&cell->begun);
 	progress(r, slot, (uint32_t)(cell - r->slots[slot].cells), p);

@@ -46,6 +46,7 @@ struct rig {
 	uint32_t epoch;
 	uint64_t lease; /* the last id granted */
 	bool durable;	/* definitions say durable_output */
+	bool whole;	/* what a slot tells at one time has one output */
 	bool mute;	/* slots do not answer LOWER_END and STOP by themselves */
 };
 

@@ -143,6 +143,33 @@ Test(reports, coalesce_ranges_and_failures_and_count_run_times)
 	rig_fini(&r);
 }
 
+Test(reports, never_cut_what_has_one_output_nor_mix_it_with_others)
+{
+	struct worker_config config = rig_config();
+	struct rig r;
+
+	config.report_bytes_max = 1; /* a range a report */
+	rig_ready(&r, &config, false);
+	rig_lease(&r, 0, 100);
+	rig_step(&r, (struct worker_input){.kind = WORKER_DISCONNECTED});
+	for (int i = 0; i < 4; i++) { /* 0-9 by themselves, 10-29 in two wholes, 30-39 by themselves */
+		r.whole = i == 1 || i == 2;
+		rig_begin(&r, 0, 10);
+		rig_end(&r, 0, 0, 0);
+	}
+	rig_step(&r, (struct worker_input){.kind = WORKER_CONNECTED});
+	rig_registered(&r, TOKEN_KEEP);
+	for (uint32_t n = 0; n < 3; n++) {
+		static const char *const want[] = {"30+10", "10+20", "0+10"};
+		const struct report *m = rig_last(&r, MESSAGE_REPORT, n);
+
+		cr_assert_eq(m->outcomes.count, 1);
+		cr_assert_str_eq(rig_text(m->outcomes.items[0].done), want[n]);
+		cr_assert_eq(m->outcomes.items[0].whole, n == 1);
+	}
+	rig_fini(&r);
+}
+
 Test(reports, are_cut_to_their_bounds)
 {
 	static const struct {

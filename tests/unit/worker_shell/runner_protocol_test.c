@@ -73,6 +73,21 @@ Test(runner_protocol, a_done_is_read_whole_from_any_cut)
 	}
 }
 
+Test(runner_protocol, one_result_may_be_of_all_shards)
+{
+	for (size_t f = 0; f < ARRAY_LENGTH(formats); f++) {
+		struct bytes in =
+		    message("{\"type\":\"done\",\"first\":10,\"count\":5,\"failed\":[],\"result\":\"sum\"}",
+			    formats[f]);
+		struct runner_message m = {0};
+		size_t used = 0;
+
+		cr_assert_eq(runner_decode(in, formats[f], &arena, &m, &used, NULL), 1);
+		cr_assert_eq(m.done.count, 5);
+		cr_assert(bytes_equal(m.result, bytes_of("sum")));
+	}
+}
+
 Test(runner_protocol, what_breaks_it_is_refused_in_words)
 {
 	static const struct {
@@ -91,6 +106,10 @@ Test(runner_protocol, what_breaks_it_is_refused_in_words)
 	    {"{\"type\":\"done\",\"first\":0,\"count\":1,\"failed\":[0]}", ERR_INVALID},
 	    {"{\"type\":\"done\",\"first\":0,\"count\":1,\"failed\":7}", ERR_INVALID},
 	    {"{\"type\":\"done\",\"first\":0,\"count\":1,\"results\":[[5,\"x\"]]}", ERR_INVALID},
+	    {"{\"type\":\"done\",\"first\":0,\"count\":1,\"result\":5}", ERR_INVALID},
+	    {"{\"type\":\"done\",\"first\":0,\"count\":2,\"result\":\"x\",\"results\":[[1,\"x\"]]}",
+	     ERR_INVALID},
+	    {"{\"type\":\"done\",\"first\":0,\"count\":2,\"result\":\"x\",\"failed\":[[1]]}", ERR_INVALID},
 	};
 
 	for (size_t f = 0; f < ARRAY_LENGTH(formats); f++)

@@ -341,6 +341,31 @@ Test(runner, a_result_beyond_the_bound_fails_its_shard)
 	expect_output(3, "xxxxxxxxxx");
 }
 
+Test(runner, one_result_of_many_shards_stands_with_the_first)
+{
+	python(
+	    "done(m, result='%d to %d\\n' % (n, last)) if n < 40 else done(m, results=[[i, str(i)] for i in "
+	    "range(n, last + 1)])");
+	rig_run(&rig, &work, 0, 30);
+	cr_assert_eq(rig.done, 30);
+	cr_assert_eq(rig.wholes, 30);
+	rig_output(&rig, 0, "out", &text);
+	cr_assert_eq(strncmp(buf_text(&text), "0 to ", 5), 0, "%s", buf_text(&text));
+	rig_run(&rig, &work, 40, 10);
+	cr_assert_eq(rig.done, 40);
+	cr_assert_eq(rig.wholes, 30, "these have an output each");
+	expect_output(49, "49");
+}
+
+Test(runner, one_result_beyond_the_bound_fails_its_shards)
+{
+	python("done(m, result='x' * 5000)");
+	work.phase.run.output_bytes_max = 4096;
+	rig_run(&rig, &work, 0, 4);
+	cr_assert_eq(rig.failed, 4);
+	cr_assert_eq(rig.shards[3].kind, FAILURE_OUTPUT);
+}
+
 Test(runner, the_c_runner_speaks_msgpack)
 {
 	runner_of((const char *const[]){NOOP_RUNNER, NULL}, FORMAT_MSGPACK);

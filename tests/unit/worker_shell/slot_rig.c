@@ -222,9 +222,11 @@ static void take_batch(struct slot_rig *r, const struct slot_batch *b)
 	if (b->released)
 		v.next = v.end;
 	see(r, b->cell, v);
-	for (uint32_t i = 0; i < b->done.count; i++)
+	for (uint32_t i = 0; i < b->done.count; i++) {
+		r->wholes += b->whole ? b->done.items[i].count : 0;
 		for (uint64_t n = b->done.items[i].first; n < range_end(b->done.items[i]); n++, r->done++)
 			end_shard(r, b, n)->end = RIG_DONE;
+	}
 	for (uint32_t i = 0; i < b->failed.count; i++)
 		for (uint32_t n = 0; n < b->failed.items[i].count; n++, r->failed++) {
 			const struct failure *f = &b->failed.items[i];

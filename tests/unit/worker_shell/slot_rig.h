@@ -52,8 +52,8 @@ struct slot_rig {
 	struct cell_view seen[SLOT_CELLS];
 	uint32_t ended[SLOT_CELLS]; /* shards of the lease */
 	bool stopped[SLOT_CELLS];
-	uint64_t lease; /* of the last token */
-	uint64_t done, failed;
+	uint64_t lease;		       /* of the last token */
+	uint64_t done, failed, wholes; /* wholes: of the done */
 	uint64_t output_bytes, cpu_us, max_rss_bytes;
 	uint64_t run_counted; /* shards in the histograms */
 };
