@@ -22,7 +22,7 @@ scene_make() {
 	local rule=$dir/state/rules/finance-var.yaml version
 	if [ "$1" != $default_size_mib ]; then
 		version=$(rule_version)
-		sed "s/\"10000000\"/\"${1}000000\"/; s/count: 10000}/count: ${1}000}/" "$rule" >"$dir/rule"
+		sed "s/\"10000000\"/\"${1}000000\"/; s/count: 10000000}/count: ${1}000000}/" "$rule" >"$dir/rule"
 		mv "$dir/rule" "$rule"
 		until_true is_new_version "$version"
 	fi

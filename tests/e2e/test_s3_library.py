@@ -90,7 +90,7 @@ class OnS3(MillCase):
             "2020-%02d-%02d,%.2f,%.2f\n" % (1 + n // 28, 1 + n % 28, 100 + n * 7 % 13, 50 + n * 5 % 11) for n in range(200))
         CEPH.put_bytes("positions", "eod/prices.csv", prices.encode())
         CEPH.put_bytes("positions", "eod/book.positions.csv", b"asset,quantity\nA,10\nB,-4\n")
-        self.start("finance", "finance-var", ("shard: {count: 10000}", "shard: {count: 20}"), ('"10000000"', '"20000"'))
+        self.start("finance", "finance-var", ("shard: {count: 10000000}", "shard: {count: 20}"), ('"10000000"', '"20000"'))
         job = self.arrives("positions", "eod/book.positions.csv")
         self.assertEqual(job["state"], "succeeded", job)
         self.write("prices.csv", prices.encode())
