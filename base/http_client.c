@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 
 #include "base/check.h"
@@ -71,6 +72,26 @@ static size_t on_body(char *data, size_t unit, size_t count, void *arg)
 	return size;
 }
 
+/* One line of the head, with its end. */
+static size_t on_header(char *data, size_t unit, size_t count, void *arg)
+{
+	struct http_header *h = arg;
+	size_t size = unit * count, length = strlen(h->name);
+
+	if (size > 5 && memcmp(data, "HTTP/", 5) == 0)
+		h->value[0] = '\0'; /* another answer begins */
+	if (size > length && strncasecmp(data, h->name, length) == 0 && data[length] == ':') {
+		struct bytes value = BYTES(data + length + 1, size - length - 1);
+
+		while (value.size > 0 && value.data[value.size - 1] <= ' ')
+			value.size--;
+		while (value.size > 0 && value.data[0] <= ' ')
+			value = BYTES(value.data + 1, value.size - 1);
+		snprintf(h->value, sizeof h->value, "%.*s", (int)value.size, (const char *)value.data);
+	}
+	return size;
+}
+
 static struct curl_slist *headers_of(const struct http_call *call)
 {
 	struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no waiting for 100 Continue */
@@ -100,6 +121,11 @@ static void set_up(struct http_client *c, struct transfer *t, const char *url, s
 	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, t);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
+	if (call->wanted != NULL) {
+		call->wanted->value[0] = '\0';
+		curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
+		curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, call->wanted);
+	}
 	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)((call->timeout_us + 999) / 1000));
 	if (call->body.data != NULL || strcmp(call->method, "POST") == 0) {
 		curl_easy_setopt(c->curl, CURLOPT_POST, 1L);

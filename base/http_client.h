@@ -11,6 +11,13 @@
 
 struct http_client;
 
+/* A header of the answer that somebody wants: "" when there is none, cut to its room. It is there before
+ * the body's first piece is. */
+struct http_header {
+	const char *name;
+	char value[128];
+};
+
 struct http_call {
 	const char *method;	    /* "GET" */
 	const char *path;	    /* "/v1/jobs?limit=5", escaped already */
@@ -22,6 +29,7 @@ struct http_call {
 	 * ERR_CLOSED. NULL = the answer gets it. */
 	int (*take)(void *arg, struct bytes piece);
 	void *take_arg;
+	struct http_header *wanted; /* NULL = none */
 };
 
 struct http_answer {

@@ -121,7 +121,8 @@ static int send_once(struct client *c, const struct client_request *q, struct ta
 {
 	char key[KEY_BYTES_MAX + 32];
 	const char *headers[3] = {0};
-	struct http_call call = {.method = q->method, .path = q->path, .body = q->body, .headers = headers};
+	struct http_call call = {
+	    .method = q->method, .path = q->path, .body = q->body, .headers = headers, .wanted = q->wanted};
 	size_t count = 0;
 
 	if (c->authorization != NULL)

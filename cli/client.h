@@ -36,6 +36,7 @@ struct client_request {
 	/* Gets the bytes of the answer piece by piece; nothing is asked again once it got some. */
 	int (*take)(void *arg, struct bytes piece);
 	void *take_arg;
+	struct http_header *wanted; /* a header of the answer; NULL: none */
 };
 
 struct client_answer {

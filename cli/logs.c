@@ -6,20 +6,9 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "cli/human.h"
+#include "cli/watch.h"
 
-#define PHASES_MAX 40u		    /* a gather tree's levels among them */
-#define LINE_BYTES_MAX 65536u	    /* a longer one is shown in parts */
 #define LATE_US (10 * USEC_PER_SEC) /* for what an ended job's shards wrote to be known */
-
-struct logs {
-	struct cli *cli;
-	const struct logs_options *options;
-	uint64_t job;
-	json_t *phases;
-	struct runs shown[PHASES_MAX];
-	struct terminal err_terminal;
-};
 
 /* ---- runs ---- */
 
@@ -85,101 +74,61 @@ void runs_fini(struct runs *r)
 	*r = (struct runs){0};
 }
 
-/* ---- one shard's lines ---- */
+/* ---- a shard that has ended ---- */
 
-struct lines {
-	struct logs *logs;
-	FILE *stream;
-	const struct terminal *terminal;
-	char prefix[96];
-	struct buf line;
+/* What is missing of one stream. */
+struct rest {
+	struct watched *w;
+	bool err;
+	struct http_header attempt; /* whose it is */
 };
-
-static void end_line(struct lines *l)
-{
-	struct buf out = {0};
-
-	terminal_style(l->terminal, &out, STYLE_DIM, bytes_of(l->prefix));
-	if (l->terminal->is_terminal)
-		human_text(&out, buf_bytes(&l->line), false);
-	else
-		buf_append_bytes(&out, buf_bytes(&l->line));
-	buf_append(&out, "\n", 1);
-	fwrite(out.data, 1, out.size, l->stream);
-	buf_fini(&out);
-	buf_clear(&l->line);
-}
 
 static int take(void *arg, struct bytes piece)
 {
-	struct lines *l = arg;
+	struct rest *rest = arg;
 
-	while (piece.size > 0) {
-		const uint8_t *newline = memchr(piece.data, '\n', piece.size);
-		size_t size = newline != NULL ? (size_t)(newline - piece.data) : piece.size;
-
-		if (size > LINE_BYTES_MAX - l->line.size) {
-			size = LINE_BYTES_MAX - l->line.size;
-			newline = NULL;
-		}
-		buf_append(&l->line, piece.data, size);
-		if (newline != NULL || l->line.size == LINE_BYTES_MAX)
-			end_line(l);
-		piece = BYTES(piece.data + size + (newline != NULL), piece.size - size - (newline != NULL));
-	}
-	return ferror(l->stream) ? -1 : 0;
-}
-
-/* "gather 3 | ", "3 | "; nothing of the only shard of the only phase. */
-static void set_prefix(struct lines *l, uint32_t phase, uint64_t shard)
-{
-	json_t *p = json_array_get(l->logs->phases, phase);
-	bool phases = json_array_size(l->logs->phases) > 1;
-	const char *name = cli_text(p, "name");
-
-	l->prefix[0] = '\0';
-	if (phases && strcmp(name, "shards") != 0)
-		snprintf(l->prefix, sizeof(l->prefix), "%.40s %" PRIu64 " | ", name, shard);
-	else if (phases || cli_number(p, "shards") > 1)
-		snprintf(l->prefix, sizeof(l->prefix), "%" PRIu64 " | ", shard);
+	watch_attempt(rest->w, rest->attempt.value);
+	return watch_take(&rest->w->streams[rest->err], piece);
 }
 
 /* ERR_EXISTS: not yet. */
-static int show_stream(struct logs *logs, uint32_t phase, uint64_t shard, bool err, struct error *reterr)
+static int show_stream(struct logs *logs, struct watched *w, bool err, struct error *reterr)
 {
-	struct lines lines = {.logs = logs,
-			      .stream = err ? stderr : stdout,
-			      .terminal = err ? &logs->err_terminal : &logs->cli->terminal};
-	struct client_request q = {.method = "GET", .take = take, .take_arg = &lines};
+	struct watched_stream *s = &w->streams[err];
+	struct rest rest = {.w = w, .err = err, .attempt = {.name = "Shardmill-Attempt"}};
+	struct client_request q = {.method = "GET", .take = take, .take_arg = &rest, .wanted = &rest.attempt};
 	struct client_answer answer = {0};
 	struct buf path = {0};
 	int r;
 
-	buf_printf(&path, "/v1/jobs/%" PRIu64 "/output?phase=%u&shard=%" PRIu64 "%s", logs->job, phase, shard,
-		   err ? "&stream=err" : "");
+	buf_printf(&path, "/v1/jobs/%" PRIu64 "/output?phase=%u&shard=%" PRIu64 "%s", logs->job, w->phase,
+		   w->shard, err ? "&stream=err" : "");
+	if (s->bytes > 0) {
+		buf_printf(&path, "&from=%" PRIu64 "&attempt_id=", s->bytes);
+		client_escape(&path, w->attempt);
+	}
 	q.path = buf_text(&path);
-	set_prefix(&lines, phase, shard);
 	r = client_call(&logs->cli->client, &q, &answer, reterr);
-	if (r == 0 && lines.line.size > 0)
-		end_line(&lines);
+	if (r == 0 && rest.attempt.value[0] != '\0') /* it may have written nothing */
+		watch_attempt(w, rest.attempt.value);
+	if (r != ERR_EXISTS)
+		lines_end(&s->lines);
 	client_answer_fini(&answer);
-	buf_fini(&lines.line);
 	buf_fini(&path);
 	return r;
 }
 
-/* What cannot be read is told, and the others come. */
-static int show_shard(struct logs *logs, uint32_t phase, uint64_t shard, struct error *reterr)
+/* What cannot be read is told, and the others come. false: it is to be shown later. */
+static int show_streams(struct logs *logs, struct watched *w, bool *ret_shown, struct error *reterr)
 {
-	int r = 0;
-
-	for (int err = 1; err >= 0 && r == 0;
-	     err--) { /* stderr says what goes on before stdout is complete */
+	for (int err = 1; err >= 0; err--) { /* stderr says what goes on before stdout is complete */
 		struct error e = {0};
+		int r;
 
 		if (err ? !logs->options->err : !logs->options->out)
 			continue;
-		r = show_stream(logs, phase, shard, err, &e);
+		r = show_stream(logs, w, err, &e);
+		*ret_shown = r != ERR_EXISTS;
 		if (r == ERR_EXISTS)
 			return 0;
 		if (r == ERR_CLOSED) {
@@ -189,10 +138,29 @@ static int show_shard(struct logs *logs, uint32_t phase, uint64_t shard, struct 
 		}
 		if (r != 0)
 			(void)cli_tell_error(logs->cli, &e);
-		r = 0;
 	}
-	runs_add(&logs->shown[phase], shard);
 	return 0;
+}
+
+static int show_shard(struct logs *logs, uint32_t phase, uint64_t shard, struct error *reterr)
+{
+	struct watched *watched = watch_find(logs, phase, shard), fresh;
+	bool shown = true;
+	int r = 0;
+
+	if (watched != NULL) /* before another attempt takes its place */
+		r = watch_last_bytes(logs, watched, reterr);
+	else
+		watch_init(logs, &fresh, phase, shard);
+	if (r == 0)
+		r = show_streams(logs, watched != NULL ? watched : &fresh, &shown, reterr);
+	if (r == 0 && shown)
+		runs_add(&logs->shown[phase], shard);
+	if (watched == NULL)
+		watch_fini(&fresh);
+	else if (r == 0 && shown)
+		watch_forget(logs, watched);
+	return r;
 }
 
 /* ---- which have ended ---- */
@@ -290,6 +258,10 @@ int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struc
 		bool ended = has_ended(value);
 
 		r = show_ended(&logs, &missing, reterr);
+		if (r == 0 && !ended)
+			r = watch_running(&logs, reterr);
+		if (r == 0 && !ended && !o->follow) /* what has ended between the two looks */
+			r = show_ended(&logs, &missing, reterr);
 		if (ended && late_us == USEC_NEVER)
 			late_us = clock_mono_us() + LATE_US;
 		goes_on = ended ? missing && clock_mono_us() < late_us : o->follow;
@@ -298,6 +270,7 @@ int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struc
 		if (r == 0 && goes_on)
 			r = look(&logs, "/wait?timeout=300ms", &value, reterr);
 	}
+	watch_end(&logs);
 	json_decref(value);
 	for (size_t i = 0; i < PHASES_MAX; i++)
 		runs_fini(&logs.shown[i]);

@@ -1,4 +1,4 @@
-/* What shards have written, line by line, as they end. */
+/* What shards have written, line by line, also while they run (cli/watch.h). */
 #pragma once
 
 #include "cli/cli.h"
@@ -9,9 +9,9 @@ struct logs_options {
 	bool out, err;	      /* which streams */
 };
 
-/* Lines of shards that have ended, in their order at each look; stdout to stdout, stderr to stderr, each
- * behind the shard's number where there is more than one. A shard is read when it has ended, of a dead one
- * what its last attempt wrote. */
+/* At each look lines of shards that have ended, in their order, then new ones of those that run; stdout to
+ * stdout, stderr to stderr, each behind the shard's number where there is more than one. Of a dead shard it
+ * is what its last attempt wrote. When another attempt is shown than before, a line on stderr says so. */
 int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struct error *reterr) MUST_CHECK;
 
 /* Runs of numbers, apart and in order; for what was shown already. */

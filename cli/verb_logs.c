@@ -50,12 +50,21 @@ int verb_logs(int argc, char **argv)
 	const struct options_spec spec = {
 	    .program = "shardmill logs",
 	    .synopsis = "[OPTION]... JOB",
-	    .summary = "show what a job's shards have written, as they end",
+	    .summary = "show what a job's shards write, also while they run",
 	    .details =
 		"Each line stands behind its shard's number, unless there is one shard only; what was "
-		"written "
-		"to\nstderr goes to stderr. A shard is shown when it has ended, of a dead one what its last "
-		"attempt wrote.\n`shardmill output` gives the bytes as they are.",
+		"written to "
+		"stderr goes to stderr. Shards that have ended come first, of a dead one what its last "
+		"attempt "
+		"wrote; then those that run, as far as they have come. With --follow their lines come as "
+		"they "
+		"write them.\n\n"
+		"When a shard is run again, a line on stderr says that its lines above do not count. What "
+		"resident runners write, and shards beyond the first 256 that run, are shown when they end; "
+		"and "
+		"many programs hold lines back when they do not write to a terminal (python3 -u, stdbuf "
+		"-oL). "
+		"`shardmill output` gives the bytes that count, as they are.",
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};

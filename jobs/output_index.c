@@ -58,6 +58,39 @@ int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entr
 	return 0;
 }
 
+void output_note_encode(const struct output_note *n, uint8_t ret[OUTPUT_NOTE_BYTES])
+{
+	uint8_t *at = ret;
+
+	at = put(at, n->token.epoch, 4);
+	at = put(at, n->shard, 4);
+	at = put(at, n->token.lease, 8);
+	at = put(at, n->out_offset, 8);
+	at = put(at, n->err_offset, 8);
+	at = put(at, n->segment, 4);
+	put(at, crc32c(0, ret, OUTPUT_NOTE_BYTES - 4), 4);
+}
+
+int output_note_decode(const uint8_t in[OUTPUT_NOTE_BYTES], struct output_note *ret)
+{
+	static const uint8_t zeros[OUTPUT_NOTE_BYTES];
+	const uint8_t *at = in;
+	struct output_note n;
+
+	if (memcmp(in, zeros, sizeof zeros) == 0)
+		return ERR_NOT_FOUND;
+	n.token.epoch = (uint32_t)get(&at, 4);
+	n.shard = (uint32_t)get(&at, 4);
+	n.token.lease = get(&at, 8);
+	n.out_offset = get(&at, 8);
+	n.err_offset = get(&at, 8);
+	n.segment = (uint32_t)get(&at, 4);
+	if (get(&at, 4) != crc32c(0, in, OUTPUT_NOTE_BYTES - 4))
+		return ERR_CORRUPT;
+	*ret = n;
+	return 0;
+}
+
 void uuid_text(const struct uuid *u, char ret[33])
 {
 	snprintf(ret, 33, "%016llx%016llx", (unsigned long long)u->hi, (unsigned long long)u->lo);
@@ -78,6 +111,43 @@ int uuid_parse(struct bytes text, struct uuid *ret)
 		half[i / 16] = half[i / 16] << 4 | digit;
 	}
 	*ret = (struct uuid){half[0], half[1]};
+	return 0;
+}
+
+void attempt_id_text(struct token token, uint32_t shard, char ret[ATTEMPT_ID_BYTES])
+{
+	snprintf(ret, ATTEMPT_ID_BYTES, "%u-%llu-%u", token.epoch, (unsigned long long)token.lease, shard);
+}
+
+static bool parse_field(const char **at, uint64_t max, uint64_t *ret)
+{
+	uint64_t value = 0;
+	const char *p = *at;
+
+	for (; *p >= '0' && *p <= '9'; p++) {
+		uint64_t digit = (uint64_t)(*p - '0');
+
+		if (value > (max - digit) / 10)
+			return false;
+		value = value * 10 + digit;
+	}
+	if (p == *at)
+		return false;
+	*at = p;
+	*ret = value;
+	return true;
+}
+
+int attempt_id_parse(const char *text, struct token *ret, uint32_t *shard_ret)
+{
+	uint64_t epoch, lease, shard;
+
+	if (!parse_field(&text, UINT32_MAX, &epoch) || *text++ != '-' ||
+	    !parse_field(&text, UINT64_MAX, &lease) || *text++ != '-' ||
+	    !parse_field(&text, UINT32_MAX, &shard) || *text != '\0')
+		return ERR_INVALID;
+	*ret = (struct token){.epoch = (uint32_t)epoch, .lease = lease};
+	*shard_ret = (uint32_t)shard;
 	return 0;
 }
 

@@ -1,7 +1,7 @@
-/* The index of an output segment: where each successful attempt's output lies. Pure.
+/* The index of an output segment: where each attempt's output lies that has ended; and what runs. Pure.
  *
  * A segment is three files below output/<worker id>/: NNNNNNNN.out and .err, which children write
- * straight into, and .idx, one fixed entry for each success that wrote something. A shard that
+ * straight into, and .idx, one fixed entry for each attempt that ended and wrote something. A shard that
  * its worker reported done and that has no entry wrote nothing. Entries of one token may stand in
  * any order; the last one of a shard counts.
  *
@@ -9,6 +9,7 @@
  * err offset u64, err length u64, crc32c of the out bytes u32, crc32c of the entry before it u32. */
 #pragma once
 
+#include "base/limits.h"
 #include "jobs/schema.h"
 
 #define OUTPUT_ENTRY_BYTES 56
@@ -25,11 +26,39 @@ void output_entry_encode(const struct output_entry *e, uint8_t ret[OUTPUT_ENTRY_
 /* ERR_CORRUPT when the checksum is wrong. */
 int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entry *ret) MUST_CHECK;
 
+/* What runs now: output/<worker id>/running holds one note for each slot of the worker, at the place times
+ * OUTPUT_NOTE_BYTES. A note is written before its attempt writes anything, and overwritten before anything
+ * else is written to its segment: who reads the same note before and after bytes of the segment, from the
+ * note's offsets on, has read bytes of that attempt. Zeros are no note. Nothing of it is synced: it is for
+ * people who look on, and no result depends on it.
+ *
+ * A note, little endian: epoch u32, shard u32, lease u64, out offset u64, err offset u64, segment u32,
+ * crc32c of the note before it u32. */
+#define OUTPUT_NOTE_BYTES 40
+#define OUTPUT_NOTES_MAX SLOTS_PER_WORKER_MAX
+#define OUTPUT_NOTES_NAME "running"
+
+struct output_note {
+	struct token token;
+	uint32_t shard;
+	uint32_t segment; /* from 1 */
+	uint64_t out_offset, err_offset;
+};
+
+void output_note_encode(const struct output_note *n, uint8_t ret[OUTPUT_NOTE_BYTES]);
+/* ERR_NOT_FOUND: zeros; ERR_CORRUPT: the checksum is wrong, as of one that is just being written. */
+int output_note_decode(const uint8_t in[OUTPUT_NOTE_BYTES], struct output_note *ret) MUST_CHECK;
+
 /* "out", "err" or "idx" of a segment, below the output directory: "<worker>/00000001.out". */
 void output_path(const struct uuid *worker, uint32_t segment, const char *kind, char *ret, size_t size);
 /* 32 hex digits and a NUL. */
 void uuid_text(const struct uuid *u, char ret[33]);
 int uuid_parse(struct bytes text, struct uuid *ret) MUST_CHECK;
+
+/* An attempt as people and commands know it (SHARDMILL_ATTEMPT_ID): "epoch-lease-shard". */
+#define ATTEMPT_ID_BYTES 64
+void attempt_id_text(struct token token, uint32_t shard, char ret[ATTEMPT_ID_BYTES]);
+int attempt_id_parse(const char *text, struct token *ret, uint32_t *shard_ret) MUST_CHECK;
 
 /* Puts the entries of `token` with a shard of `range` into ret[shard - range.first]; shards without
  * one keep what is there. Damaged entries and a cut-off last one are counted in *damaged_ret. */

@@ -286,6 +286,7 @@ static int prepare(struct attempt *a, struct verdict *v)
 		fail_error(v, FAILURE_OUTPUT, 0, &a->why);
 		return ERR_IO;
 	}
+	output_note_attempt(&a->slot->output, a->work->arm.token, a->shard);
 	return start(a, v);
 }
 
@@ -304,8 +305,7 @@ void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict 
 	struct verdict v = {0};
 
 	arena_reset(&s->arena);
-	snprintf(a.id, sizeof a.id, "%u-%llu-%u", w->arm.token.epoch, (unsigned long long)w->arm.token.lease,
-		 shard);
+	attempt_id_text(w->arm.token, shard, a.id);
 	if (prepare(&a, &v) == 0) {
 		input_started(&a.input);
 		watch(&a, timeout == 0 ? USEC_NEVER : begun + timeout);

@@ -44,7 +44,11 @@ int output_dir_open(struct output_dir *d, const char *root, const struct uuid *w
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->idle, NULL);
 	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return d->fd < 0 ? io_error(d, "open the directory of", reterr) : 0;
+	d->notes.fd = -1;
+	if (d->fd < 0)
+		return io_error(d, "open the directory of", reterr);
+	notes_open(&d->notes, d->fd);
+	return 0;
 }
 
 void output_dir_close(struct output_dir *d)
@@ -52,6 +56,7 @@ void output_dir_close(struct output_dir *d)
 	if (d->path == NULL)
 		return;
 	CHECK(d->segments == NULL);
+	notes_close(&d->notes);
 	if (d->fd >= 0)
 		close(d->fd);
 	rmdir(d->path); /* stays when it holds anything */
@@ -88,6 +93,9 @@ static void close_file(struct output_dir *d, const struct output_segment *g, int
 
 static void destroy_segment(struct output_dir *d, struct output_segment *g)
 {
+	pthread_mutex_lock(&d->lock);
+	notes_give_back(&d->notes, g->place);
+	pthread_mutex_unlock(&d->lock);
 	close_file(d, g, g->out_fd, "out");
 	close_file(d, g, g->err_fd, "err");
 	close_file(d, g, g->idx_fd, "idx");
@@ -101,6 +109,7 @@ static int open_segment(struct output *o, struct error *reterr)
 
 	pthread_mutex_lock(&d->lock);
 	g->number = d->next++;
+	g->place = notes_take(&d->notes);
 	pthread_mutex_unlock(&d->lock);
 	g->new_names = true;
 	g->out_fd = open_file(d, g->number, "out");
@@ -116,7 +125,7 @@ static int open_segment(struct output *o, struct error *reterr)
 	DL_APPEND(d->segments, g);
 	pthread_mutex_unlock(&d->lock);
 	o->current = g;
-	o->torn = false;
+	o->torn = o->noted = false;
 	return 0;
 }
 
@@ -269,6 +278,26 @@ int output_begin(struct output *o, struct error *reterr)
 	return open_segment(o, reterr); /* when it fails, the next attempt tries again */
 }
 
+void output_note_attempt(struct output *o, struct token token, uint32_t shard)
+{
+	const struct output_note note = {.token = token,
+					 .shard = shard,
+					 .segment = o->current->number,
+					 .out_offset = o->out_size,
+					 .err_offset = o->err_size};
+
+	notes_write(&o->dir->notes, o->current->place, &note);
+	o->noted = true;
+}
+
+/* What comes is of no attempt that anybody may look at. */
+static void unnote(struct output *o)
+{
+	if (o->noted)
+		notes_write(&o->dir->notes, o->current->place, NULL);
+	o->noted = false;
+}
+
 static int checksum(struct output *o, uint64_t offset, uint64_t length, uint32_t *ret, struct error *reterr)
 {
 	static _Thread_local uint8_t block[65536];
@@ -388,6 +417,7 @@ int output_append(struct output *o, struct token token, const struct shard_outpu
 	struct buf data = {0}, entries = {0};
 	int rc = measure(o, reterr);
 
+	unnote(o);
 	for (uint32_t i = 0; i < count && rc == 0; i++) {
 		struct output_entry e = {.token = token,
 					 .shard = outputs[i].shard,

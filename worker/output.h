@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "jobs/output_index.h"
+#include "worker/notes.h"
 
 #define OUTPUT_ROLL_BYTES (256 * MIB)
 
@@ -17,6 +18,7 @@
 struct output_segment {
 	struct output_segment *prev, *next;
 	uint32_t number;
+	uint32_t place;		    /* of its note */
 	int out_fd, err_fd, idx_fd; /* close-on-exec, O_APPEND */
 	bool dirty;		    /* something is not synced */
 	bool err_dirty;		    /* of stderr, too */
@@ -34,6 +36,7 @@ struct output_dir {
 	pthread_cond_t idle;		 /* a segment is busy no more */
 	uint32_t next;			 /* segment numbers, from 1 */
 	struct output_segment *segments; /* open ones; a closed one is on disk, or among the failed */
+	struct notes notes;		 /* written without the lock, too */
 	/* Segments of which a sync failed once: what the system dropped then, it does not tell again, so
 	 * that no later sync makes them good. */
 	uint32_t *failed;
@@ -45,6 +48,7 @@ struct output {
 	struct output_segment *current;
 	uint64_t out_size, err_size; /* before the attempt in work */
 	bool torn;		     /* its index ends in half an entry: begin a new segment */
+	bool noted;		     /* what runs there is noted */
 };
 
 /* What a success has to keep. */
@@ -64,6 +68,8 @@ void output_close(struct output *o);
 
 /* Before an attempt: starts a new segment when the old one is long enough, or damaged. */
 int output_begin(struct output *o, struct error *reterr) MUST_CHECK;
+/* The attempt that output_begin was for is about to write: people may look on. Nothing is due at its end. */
+void output_note_attempt(struct output *o, struct token token, uint32_t shard);
 /* What the attempt wrote to stdout, so far. ERR_LIMIT: more than its bound. */
 int output_extent(const struct output *o, uint64_t bytes_max, uint64_t *offset_ret, uint64_t *length_ret,
 		  struct error *reterr) MUST_CHECK;

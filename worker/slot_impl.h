@@ -9,8 +9,6 @@
 #include "worker/process.h"
 #include "worker/slot.h"
 
-#define ATTEMPT_ID_BYTES 64
-
 /* A cell's lease, ready to run: templates compiled once, not per shard. */
 struct work {
 	struct worker_arm arm;

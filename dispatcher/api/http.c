@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "dispatcher/api/listener.h"
+#include "dispatcher/api/seen.h"
 #include "dispatcher/api/sockets.h"
 
 #define IDLE_SECONDS 60u
@@ -265,6 +266,7 @@ int api_open(struct server *s, struct error *reterr)
 
 	api->server = s;
 	api->waits = waits_create(s);
+	api->seen = seen_create();
 	api->socket_path = path[0] != '\0' ? strdup(path) : statedir_path(&s->state, "api.sock");
 	CHECK(api->socket_path != NULL);
 	r = socket_listen_unix(api->socket_path, &api->unix_listener.fd, reterr);
@@ -321,6 +323,7 @@ void api_close(struct server *s)
 	if (api->socket_path != NULL && api->unix_listener.api != NULL)
 		(void)unlink(api->socket_path);
 	waits_destroy(api->waits);
+	seen_destroy(api->seen);
 	free(api->socket_path);
 	explicit_bzero(api->token, sizeof(api->token));
 	free(api);

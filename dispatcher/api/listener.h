@@ -26,6 +26,7 @@ struct api {
 	size_t body_bytes; /* held now */
 	struct request *requests;
 	struct waits *waits;
+	struct seen *seen; /* attempts that were listed as running */
 	uint64_t served, failed;
 	uint64_t answers[ROUTE_COUNT + 1][API_STATUS_CLASSES]; /* by route, the last for none; 1: 1xx, … */
 	bool closing;

@@ -39,6 +39,11 @@ struct output_stream {
 	bool live; /* the job has not ended */
 	bool found_dead;
 	bool single;	    /* one shard was asked for: of a dead one what its last attempt wrote */
+	struct token token; /* of the single one's attempt; lease 0: none is known */
+	struct token had;   /* of this attempt of its the asker has the first `from` bytes */
+	uint64_t from;
+	bool cut;	    /* they are left out */
+	uint32_t shard;	    /* the single one */
 	uint64_t next, end; /* shards not yet in a page */
 	struct piece *pieces;
 	size_t piece_count, piece;
@@ -100,6 +105,7 @@ static int take_failure(void *arg, const struct history_failure *f)
 		return f->kind != FAILURE_RUNNER
 			   ? 0
 			   : lost(o, shard.first, "a runner's stderr is not kept for each shard");
+	o->token = f->token;
 	rc = segments_collect(o->segments, &f->worker, f->segment, f->token, shard, &e, &o->error);
 	if (rc < 0)
 		return rc;
@@ -139,6 +145,7 @@ static int take_winner(void *arg, const struct history_winner *w)
 
 	if (w->is_missing)
 		return take_missing(o);
+	o->token = w->token;
 	entries = check_calloc(w->shards.count, sizeof(*entries));
 	r = segments_collect(o->segments, &w->worker, w->segment, w->token, w->shards, entries, &o->error);
 	for (uint32_t i = 0; r == 0 && i < w->shards.count; i++)
@@ -197,7 +204,7 @@ static ssize_t read_piece(struct output_stream *o, char *buf, size_t max)
 	o->done += (uint64_t)n;
 	o->crc = crc32c(o->crc, buf, (size_t)n);
 	if (o->done == p->length) {
-		if (!o->err && o->crc != p->crc) {
+		if (!o->err && !o->cut && o->crc != p->crc) {
 			error_set(&o->error, ERR_CORRUPT, "an output is not as it was written");
 			return -1;
 		}
@@ -247,6 +254,33 @@ static void fail(struct output_stream *o, const struct error *e)
 	request_fail(r, e);
 }
 
+/* What the asker has is left out, if it is of the attempt that counts. */
+static void skip_had(struct output_stream *o)
+{
+	if (o->from == 0 || o->piece_count != 1 || o->token.epoch != o->had.epoch ||
+	    o->token.lease != o->had.lease)
+		return;
+	o->cut = true;
+	if (o->from < o->pieces[0].length)
+		o->done = o->from;
+	else
+		o->piece++;
+}
+
+static int read_had(struct output_stream *o, struct error *reterr)
+{
+	const char *id = request_query(o->request, "attempt_id");
+	uint32_t shard;
+
+	if (!o->single || id[0] == '\0')
+		return 0;
+	if (attempt_id_parse(id, &o->had, &shard) < 0) {
+		error_set(reterr, ERR_INVALID, "expected epoch-lease-shard, found \"%.40s\"", id);
+		return error_where(reterr, "?attempt_id=");
+	}
+	return request_query_number(o->request, "from", 0, INT64_MAX, 0, &o->from, reterr);
+}
+
 static void begin(struct output_stream *o)
 {
 	struct request *r = o->request;
@@ -262,10 +296,12 @@ static void begin(struct output_stream *o)
 	}
 	r->state = NULL;
 	o->request = NULL;
+	if (o->single)
+		skip_had(o);
 	response =
 	    MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, o, stream_destroy);
 	CHECK(response != NULL);
-	(void)MHD_add_response_header(response, "Content-Type", "application/octet-stream");
+	response_is_bytes(response, o->single ? o->token : (struct token){0}, o->shard);
 	request_answer_response(r, MHD_HTTP_OK, response);
 }
 
@@ -305,7 +341,7 @@ static int choose(struct output_stream *o, const struct history_job *row, struct
 	rc = request_query_number(o->request, "shard", 0, shards > 0 ? shards - 1 : 0, 0, &shard, reterr);
 	if (rc < 0)
 		return rc;
-	o->next = shard;
+	o->next = o->shard = (uint32_t)shard;
 	o->end = shards > 0 ? shard + 1 : shard;
 	return 0;
 }
@@ -323,6 +359,8 @@ static void try(struct output_stream *o)
 	o->live = rc == 0 && !job_state_is_ended(row.state) && job_is_live(o->server, o->job);
 	if (rc == 0 && (job_state_is_ended(row.state) || (o->live && o->single))) {
 		rc = choose(o, &row, &e);
+		if (rc == 0)
+			rc = read_had(o, &e);
 		if (rc < 0)
 			fail(o, &e);
 		else
@@ -352,15 +390,13 @@ static void on_timer(struct loop *loop, void *arg)
 void api_output(struct request *r)
 {
 	struct output_stream *o;
-	const char *stream = request_query(r, "stream");
 	struct error e = {0};
 	uint64_t job;
+	bool err;
 
 	if (!request_job(r, &job))
 		return;
-	if (stream[0] != '\0' && strcmp(stream, "out") != 0 && strcmp(stream, "err") != 0) {
-		error_set(&e, ERR_INVALID, "expected out or err, found \"%.20s\"", stream);
-		error_where(&e, "?stream=");
+	if (request_stream(r, &err, &e) < 0) {
 		request_fail(r, &e);
 		return;
 	}
@@ -375,7 +411,7 @@ void api_output(struct request *r)
 	o->request = r;
 	o->fd = -1;
 	o->job = job;
-	o->err = strcmp(stream, "err") == 0;
+	o->err = err;
 	o->single = request_query(r, "shard")[0] != '\0';
 	o->segments = segments_create(r->server->output_dir);
 	o->pieces = check_calloc(PAGE_SHARDS, sizeof(*o->pieces));

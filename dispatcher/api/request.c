@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "dispatcher/api/listener.h"
 #include "jobs/json.h"
+#include "jobs/output_index.h"
 
 #define RETRY_AFTER "1"
 
@@ -169,6 +170,17 @@ void request_fail_room(struct request *r, const struct error *e)
 	    r, e->code == ERR_BUSY ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_SERVICE_UNAVAILABLE, e);
 }
 
+void response_is_bytes(struct MHD_Response *response, struct token token, uint32_t shard)
+{
+	char id[ATTEMPT_ID_BYTES];
+
+	(void)MHD_add_response_header(response, "Content-Type", "application/octet-stream");
+	if (token.lease == 0)
+		return;
+	attempt_id_text(token, shard, id);
+	(void)MHD_add_response_header(response, "Shardmill-Attempt", id);
+}
+
 /* ---- questions ---- */
 
 const char *request_query(struct request *r, const char *name)
@@ -215,6 +227,18 @@ int request_query_number(struct request *r, const char *name, uint64_t min, uint
 	}
 	snprintf(where, sizeof(where), "?%s=", name);
 	return parse_number(text, min, max, where, ret, reterr);
+}
+
+int request_stream(struct request *r, bool *ret_err, struct error *reterr)
+{
+	const char *stream = request_query(r, "stream");
+
+	if (stream[0] != '\0' && strcmp(stream, "out") != 0 && strcmp(stream, "err") != 0) {
+		error_set(reterr, ERR_INVALID, "expected out or err, found \"%.20s\"", stream);
+		return error_where(reterr, "?stream=");
+	}
+	*ret_err = strcmp(stream, "err") == 0;
+	return 0;
 }
 
 bool request_job(struct request *r, uint64_t *ret)

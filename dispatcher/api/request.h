@@ -44,6 +44,9 @@ void request_fail_status(struct request *r, unsigned status, const struct error 
 /* A response made by hand; taken over. */
 void request_answer_response(struct request *r, unsigned status, struct MHD_Response *response);
 
+/* They are bytes, and whose the header Shardmill-Attempt says, unless the token is none (lease 0). */
+void response_is_bytes(struct MHD_Response *response, struct token token, uint32_t shard);
+
 /* "" when it is not there. */
 const char *request_query(struct request *r, const char *name);
 const char *request_header(struct request *r, const char *name);
@@ -52,6 +55,8 @@ int request_query_number(struct request *r, const char *name, uint64_t min, uint
 			 uint64_t *ret, struct error *reterr) MUST_CHECK;
 /* The job that the path names; false: it was answered with the error. */
 bool request_job(struct request *r, uint64_t *ret) MUST_CHECK;
+/* ?stream=: is it stderr? ERR_INVALID. */
+int request_stream(struct request *r, bool *ret_err, struct error *reterr) MUST_CHECK;
 /* The body as a JSON object (a new reference; an empty body is an empty object); NULL: answered. */
 json_t *request_object(struct request *r) MUST_CHECK;
 /* A member that is text; NULL where it is missing. ERR_INVALID when it is something else. */

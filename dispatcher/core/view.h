@@ -89,6 +89,21 @@ size_t dispatcher_view_dead(const struct dispatcher_core *core, uint64_t job, ui
 size_t dispatcher_view_done(const struct dispatcher_core *core, uint64_t job, uint64_t *cursor,
 			    struct range out[], size_t max);
 
+/* A lease of a live job, and who has it. */
+struct view_lease {
+	struct token token;
+	uint64_t job;
+	uint32_t phase;
+	struct uuid worker; /* it may be away for the moment */
+};
+/* Those of a job that were granted shards of `range`, in the order of their grant, at most max; their
+ * number. O(leases of the job). */
+size_t dispatcher_view_leases(const struct dispatcher_core *core, uint64_t job, struct range range,
+			      struct view_lease out[], size_t max);
+/* False unless the lease is there and the shard has no outcome under it. */
+bool dispatcher_view_held(const struct dispatcher_core *core, struct token token, uint32_t shard,
+			  struct view_lease *ret) MUST_CHECK;
+
 struct view_worker {
 	struct uuid worker;
 	uint64_t session, peer;

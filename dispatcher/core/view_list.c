@@ -1,6 +1,7 @@
 /* Views that walk: jobs, dead and done shards, workers, demand, counters. */
 #include "dispatcher/core/amounts.h"
 #include "dispatcher/core/job_table.h"
+#include "dispatcher/core/lease_table.h"
 #include "dispatcher/core/shards.h"
 #include "dispatcher/core/sessions.h"
 #include "dispatcher/core/steps.h"
@@ -77,6 +78,39 @@ size_t dispatcher_view_done(const struct dispatcher_core *core, uint64_t job, ui
 	if (row == NULL || row->run == NULL)
 		return 0;
 	return shard_set_ranges(&row->run->done, cursor, out, max);
+}
+
+static void fill_lease(const struct lease_entry *lease, struct view_lease *ret)
+{
+	*ret = (struct view_lease){
+	    .token = lease->token, .job = lease->job, .phase = lease->phase, .worker = lease->worker->id};
+}
+
+size_t dispatcher_view_leases(const struct dispatcher_core *core, uint64_t job, struct range range,
+			      struct view_lease out[], size_t max)
+{
+	const struct job_row *row = job_get_live(core, job);
+	const struct lease_entry *lease;
+	size_t n = 0;
+
+	if (row == NULL || row->run == NULL)
+		return 0;
+	for (lease = row->run->leases; lease != NULL && n < max; lease = lease->job_next)
+		if (range_overlaps((struct range){lease->first, lease->count}, range))
+			fill_lease(lease, &out[n++]);
+	return n;
+}
+
+bool dispatcher_view_held(const struct dispatcher_core *core, struct token token, uint32_t shard,
+			  struct view_lease *ret)
+{
+	const struct lease_entry *lease = lease_find(&core->d, token);
+
+	if (lease == NULL || job_get_live(core, lease->job) == NULL ||
+	    !shard_set_contains(&lease->held, shard))
+		return false;
+	fill_lease(lease, ret);
+	return true;
 }
 
 static void fill_worker(const struct dispatcher_core *core, const struct session *s, struct arena *arena,

@@ -1,115 +1,14 @@
 #!/usr/bin/env python3
 """The command against a real dispatcher and a real worker, as people and scripts use it."""
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
-import termios
-import time
 
-from case import FAST, MillCase, main
+from case import main
+from cli_case import HOSTILE, CliCase
 from mill import free_port, until
-
-HOSTILE = "a\033[2J\nb"
-
-
-class Terminal:
-    """A command on a terminal of its own, and all that it has written there."""
-
-    def __init__(self, argv, env, columns=100, cwd=None):
-        pid, self.fd = pty.fork()
-        if pid == 0:
-            try:
-                os.chdir(cwd or ".")
-                os.execve(argv[0], argv, env)
-            finally:
-                os._exit(126)
-        self.pid, self.written = pid, b""
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-
-    def read(self, seconds):
-        """False when the command has closed it."""
-        if not select.select([self.fd], [], [], seconds)[0]:
-            return True
-        try:
-            got = os.read(self.fd, 65536)
-        except OSError:  # Linux: the other side is closed
-            got = b""
-        self.written += got
-        return got != b""
-
-    def until(self, text, seconds=60):
-        end = time.monotonic() + seconds
-        while text not in self.text():
-            if time.monotonic() > end or not self.read(0.1):
-                raise AssertionError("%r was not written: %r" % (text, self.written))
-
-    def text(self):
-        return self.written.decode("utf-8", "replace")
-
-    def end(self, seconds=60):
-        """The exit code; text without what was drawn over."""
-        end = time.monotonic() + seconds
-        while self.read(0.1):
-            if time.monotonic() > end:
-                os.kill(self.pid, signal.SIGKILL)
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def lines(self):
-        return [re.split(r"\r\033\[K", line.rstrip("\r"))[-1] for line in self.text().split("\n")]
-
-
-class CliCase(MillCase):
-    def setUp(self):
-        super().setUp()
-        self.mill.params = FAST
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("SHARDMILL")}
-        self.env.update(SHARDMILL_API_SOCKET=self.mill.socket, TERM="xterm", LC_ALL="C.UTF-8", TZ="UTC")
-        self.env.pop("NO_COLOR", None)
-
-    def start(self, **params):
-        self.mill.start_dispatcher(**params)
-        self.mill.start_worker()
-
-    def run_cli(self, *args, code=0, stdin=b"", **env):
-        """(stdout, stderr) as text"""
-        p = subprocess.run([self.mill.program("shardmill"), *args], input=stdin, capture_output=True,
-                           env={**self.env, **env}, cwd=self.mill.dir, timeout=120)
-        out, err = p.stdout.decode("utf-8", "surrogateescape"), p.stderr.decode("utf-8", "replace")
-        self.assertEqual(p.returncode, code, "%s\n%s%s" % (args, out, err))
-        return out, err
-
-    def terminal(self, *args, **env):
-        return Terminal([self.mill.program("shardmill"), *args], {**self.env, **env}, cwd=self.mill.dir)
-
-    def connection_of(self, pid):
-        """the inode of a process's connected socket (proc(5): state 03), or None"""
-        links = []
-        for fd in os.listdir("/proc/%d/fd" % pid):
-            try:
-                links.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
-            except OSError:
-                pass
-        with open("/proc/net/unix") as f:
-            rows = [line.split() for line in f]
-        return next((r[6] for r in rows[1:] if r[5] == "03" and "socket:[%s]" % r[6] in links), None)
-
-    def long_poll(self, pid):
-        """one connection that stays: the question whether the job has ended, not the short ones before"""
-        before = self.connection_of(pid)
-        time.sleep(0.3)
-        return before is not None and self.connection_of(pid) == before
-
-    def submit(self, *args):
-        out, _ = self.run_cli("submit", *args)
-        self.assertRegex(out, r"\A\d+\n\Z", "in a pipe, the id and nothing else")
-        return out.strip()
 
 
 class Submit(CliCase):
@@ -603,47 +502,6 @@ class Change(CliCase):
         self.assertIn(worker[:12], self.run_cli("drain", worker[:6])[0])
         self.assertEqual(self.mill.workers[0].wait(timeout=60), 0)
         until(lambda: self.run_cli("workers")[0] == "")
-
-
-class Logs(CliCase):
-    def test_lines_stand_behind_their_shard(self):
-        self.start()
-        job = self.submit("--array=3", "--attempts=1", "--tolerate=1", "--gather=sh -c 'cat; echo sum >&2'", "--",
-                          "sh", "-c", "echo out {}; printf 'err {}' >&2; test {} != 1")
-        self.run_cli("wait", job)
-        out, err = self.run_cli("logs", job)
-        self.assertEqual(sorted(out.splitlines()),
-                         ["0 | out 0", "1 | out 1", "2 | out 2", "gather 0 | out 0", "gather 0 | out 2"])
-        self.assertEqual(sorted(err.splitlines()), ["0 | err 0", "1 | err 1", "2 | err 2", "gather 0 | sum"])
-        out, err = self.run_cli("logs", "--shard=1-2", "--stderr", job)
-        self.assertEqual((out, sorted(err.splitlines())), ("", ["1 | err 1", "2 | err 2"]))
-        self.run_cli("submit", "-w", "--", "echo", "alone")
-        self.assertEqual(self.run_cli("logs", "last"), ("alone\n", ""))
-        for value in ("x", "-1", "3-1", "1-2-3", "3-", "9" * 30):
-            self.assertIn("expected a shard's number", self.run_cli("logs", "--shard=" + value, job, code=2)[1])
-        self.assertIn("there is no job 9", self.run_cli("logs", "9", code=2)[1])
-
-    def test_following_shows_a_shard_when_it_ends_and_leaves_with_the_job(self):
-        self.start()
-        gate = os.path.join(self.mill.dir, "gate")
-        job = self.submit("--array=2", "--", "sh", "-c",
-                          "echo at {}; test {} = 0 || while ! test -e %s; do sleep 0.02; done" % gate)
-        with subprocess.Popen([self.mill.program("shardmill"), "logs", "--follow", job], env=self.env,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
-            self.assertEqual(p.stdout.readline(), b"0 | at 0\n")
-            self.assertEqual(self.mill.job(int(job))["state"], "active")
-            open(gate, "w").close()
-            self.assertEqual(p.communicate(timeout=60), (b"1 | at 1\n", b""))
-        self.assertEqual(p.returncode, 0)
-
-    def test_what_could_drive_a_terminal_is_escaped(self):
-        self.start()
-        job = self.submit("--", "printf", HOSTILE.replace("\033", "\\033").replace("\n", "\\n"))
-        self.run_cli("wait", job)
-        t = self.terminal("logs", job)
-        self.assertEqual(t.end(), 0)
-        self.assertIn("a\\x1b[2J", t.text())
-        self.assertEqual(self.run_cli("logs", job)[0], HOSTILE + "\n")
 
 
 class Emit(CliCase):

@@ -9,8 +9,8 @@ import subprocess
 import unittest
 
 from case import main
+from cli_case import CliCase, Terminal
 from mill import until
-from test_cli import CliCase, Terminal
 
 VERBS = ("submit", "plan", "jobs", "show", "wait", "output", "cancel", "up", "dispatcher", "completion", "help")
 

@@ -87,6 +87,52 @@ Test(http_client, posts_and_reads_the_answer)
 	http_client_destroy(c);
 }
 
+static int take_and_look(void *arg, struct bytes piece)
+{
+	const struct http_header *wanted = arg;
+
+	cr_expect_eq(piece.size, 3);
+	cr_expect_str_eq(wanted->value, "1-5-3", "it is there before the body is");
+	return 0;
+}
+
+Test(http_client, a_header_that_is_wanted_is_given)
+{
+	static const struct {
+		const char *answer, *value;
+	} cases[] = {
+	    {"HTTP/1.1 100 Continue\r\nWanted: no\r\n\r\n"
+	     "HTTP/1.1 200 OK\r\nNot-Wanted: x\r\nwANTED: \t 1-5-3 \r\nContent-Length: 3\r\n\r\nabc",
+	     "1-5-3"},
+	    {"HTTP/1.1 100 Continue\r\nWanted: no\r\n\r\nHTTP/1.1 200 OK\r\nWanted-Too: x\r\n"
+	     "Content-Length: 0\r\n\r\n",
+	     ""},
+	    {"HTTP/1.1 200 OK\r\nWanted:\r\nContent-Length: 0\r\n\r\n", ""},
+	};
+	struct http_client *c;
+
+	cr_assert_eq(http_client_create(scratch_path("wanted"), &c, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct http_header wanted = {.name = "Wanted", .value = "of the call before"};
+		const struct http_call get = {.method = "GET",
+					      .path = "/",
+					      .take = take_and_look,
+					      .take_arg = &wanted,
+					      .wanted = &wanted};
+		struct server s = {.answer = cases[i].answer};
+		struct http_answer answer;
+		struct error e = {0};
+
+		server_start(&s, scratch_path("wanted"));
+		cr_assert_eq(http_client_call(c, &get, &answer, &e), 0, "%s", e.what);
+		http_answer_fini(&answer);
+		server_end(&s);
+		unlink(scratch_path("wanted"));
+		cr_expect_str_eq(wanted.value, cases[i].value);
+	}
+	http_client_destroy(c);
+}
+
 static int stop_at_once(void *arg, struct bytes piece)
 {
 	*(size_t *)arg += piece.size;

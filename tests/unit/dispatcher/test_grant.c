@@ -213,6 +213,37 @@ Test(quarantine, a_worker_at_which_everything_fails_is_left_alone)
 	kit_close(&k);
 }
 
+Test(leases, are_told_with_who_has_them_until_each_shard_has_ended)
+{
+	struct view_lease leases[8], held;
+	struct kit_lease l;
+	uint64_t job, other;
+
+	kit_open(&k);
+	job = kit_submit(&k, (struct kit_job){.shards = 3});
+	other = kit_submit(&k, (struct kit_job){.shards = 1});
+	cr_assert_eq(dispatcher_view_leases(k.core, job, (struct range){0, 3}, leases, 8), 0);
+	kit_register(&k, 0, 1000);
+	l = *kit_last_lease(&k, 0);
+	cr_assert_eq(l.job, job);
+	cr_assert_gt(dispatcher_view_leases(k.core, job, (struct range){0, 3}, leases, 8), 0);
+	cr_assert_eq(leases[0].worker.hi, k.workers[0].id.hi);
+	cr_assert_eq(leases[0].worker.lo, k.workers[0].id.lo);
+	cr_assert_eq(dispatcher_view_leases(k.core, job, (struct range){0, 3}, leases, 0), 0, "a bound");
+	cr_assert_eq(dispatcher_view_leases(k.core, job, (struct range){3, 9}, leases, 8), 0);
+	cr_assert_eq(dispatcher_view_leases(k.core, other + 1, (struct range){0, 3}, leases, 8), 0);
+	cr_assert(dispatcher_view_held(k.core, l.token, l.first, &held));
+	cr_assert_eq(held.job, job);
+	cr_assert_not(dispatcher_view_held(k.core, l.token, l.first + l.count, &held));
+	cr_assert_not(
+	    dispatcher_view_held(k.core, (struct token){l.token.epoch + 1, l.token.lease}, l.first, &held));
+	kit_done_range(&k, 0, &l, l.first, 1);
+	cr_assert_not(dispatcher_view_held(k.core, l.token, l.first, &held), "it has ended");
+	kit_cancel(&k, job);
+	cr_assert_eq(dispatcher_view_leases(k.core, job, (struct range){0, 3}, leases, 8), 0);
+	kit_close(&k);
+}
+
 Test(demand, is_told_per_shape_in_seconds_of_work)
 {
 	struct view_demand d[4];
