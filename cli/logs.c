@@ -35,28 +35,34 @@ bool runs_have(const struct runs *r, uint64_t n)
 	return at < r->count && r->items[at].first <= n;
 }
 
-void runs_add(struct runs *r, uint64_t n)
+void runs_add(struct runs *r, uint64_t first, uint64_t end)
+{
+	size_t at = first > 0 ? run_at(r, first - 1) : 0, behind = at; /* what it touches: [at, behind) */
+
+	if (first >= end)
+		return;
+	while (behind < r->count && r->items[behind].first <= end)
+		behind++;
+	if (behind == at) {
+		r->items = check_realloc(r->items, r->count + 1, sizeof(*r->items));
+		memmove(r->items + at + 1, r->items + at, (r->count++ - at) * sizeof(*r->items));
+		r->items[at] = (struct run){first, end};
+		return;
+	}
+	if (r->items[at].first < first)
+		first = r->items[at].first;
+	if (r->items[behind - 1].end > end)
+		end = r->items[behind - 1].end;
+	r->items[at] = (struct run){first, end};
+	memmove(r->items + at + 1, r->items + behind, (r->count - behind) * sizeof(*r->items));
+	r->count -= behind - at - 1;
+}
+
+uint64_t runs_next_absent(const struct runs *r, uint64_t n)
 {
 	size_t at = run_at(r, n);
-	bool before = at > 0 && r->items[at - 1].end == n;
-	bool behind = at < r->count && r->items[at].first == n + 1;
 
-	if (runs_have(r, n))
-		return;
-	if (before && behind) {
-		r->items[at - 1].end = r->items[at].end;
-		r->count--;
-		memmove(r->items + at, r->items + at + 1, (r->count - at) * sizeof(*r->items));
-	} else if (before) {
-		r->items[at - 1].end++;
-	} else if (behind) {
-		r->items[at].first--;
-	} else {
-		r->items = check_realloc(r->items, r->count + 1, sizeof(*r->items));
-		memmove(r->items + at + 1, r->items + at, (r->count - at) * sizeof(*r->items));
-		r->items[at] = (struct run){n, n + 1};
-		r->count++;
-	}
+	return at < r->count && r->items[at].first <= n ? r->items[at].end : n;
 }
 
 uint64_t runs_size(const struct runs *r)
@@ -155,7 +161,7 @@ static int show_shard(struct logs *logs, uint32_t phase, uint64_t shard, struct 
 	if (r == 0)
 		r = show_streams(logs, watched != NULL ? watched : &fresh, &shown, reterr);
 	if (r == 0 && shown)
-		runs_add(&logs->shown[phase], shard);
+		runs_add(&logs->shown[phase], shard, shard + 1);
 	if (watched == NULL)
 		watch_fini(&fresh);
 	else if (r == 0 && shown)
@@ -165,10 +171,78 @@ static int show_shard(struct logs *logs, uint32_t phase, uint64_t shard, struct 
 
 /* ---- which have ended ---- */
 
+/* Shards that counted without a word; but for those of which another attempt was shown, there is nothing to
+ * say. */
+static int pass_silent(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end, struct error *reterr)
+{
+	int r = 0;
+
+	for (size_t i = logs->watched_count; i-- > 0 && r == 0;) {
+		const struct watched *w = &logs->watched[i];
+
+		if (w->phase == phase && w->shard >= first && w->shard < end && w->attempt[0] != '\0' &&
+		    !runs_have(&logs->shown[phase], w->shard))
+			r = show_shard(logs, phase, w->shard, reterr);
+	}
+	if (r == 0)
+		runs_add(&logs->shown[phase], first, end);
+	return r;
+}
+
+/* Of done shards first..end-1 those that wrote anything; of millions that are short few did. */
+static int show_written(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end, struct error *reterr)
+{
+	for (;;) {
+		char suffix[112], path[CLI_PATH_BYTES_MAX];
+		struct client_answer answer;
+		json_t *value;
+		uint64_t next;
+		size_t i;
+		int r;
+
+		first = runs_next_absent(&logs->shown[phase], first);
+		if (first >= end)
+			return 0;
+		snprintf(suffix, sizeof(suffix), "/written?phase=%u&first=%" PRIu64 "&count=%" PRIu64, phase,
+			 first, end - first);
+		r = client_get(&logs->cli->client, cli_job_path(logs->job, suffix, path, sizeof(path)),
+			       &answer, reterr);
+		if (r != 0)
+			return r;
+		next = cli_number(answer.json, "next");
+		json_array_foreach(json_object_get(answer.json, "written"), i, value)
+		{
+			uint64_t shard = cli_number(value, "shard");
+
+			if (r == 0)
+				r = pass_silent(logs, phase, first, shard, reterr);
+			if (r == 0 && !runs_have(&logs->shown[phase], shard))
+				r = show_shard(logs, phase, shard, reterr);
+			first = shard + 1;
+		}
+		client_answer_fini(&answer);
+		if (r == 0)
+			r = pass_silent(logs, phase, first, next, reterr);
+		if (r != 0 || next <= first) /* the rest is not in history yet */
+			return r;
+		first = next;
+	}
+}
+
+static int show_each(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end, struct error *reterr)
+{
+	int r = 0;
+
+	for (uint64_t n = first; r == 0 && n < end; n++)
+		if (!runs_have(&logs->shown[phase], n))
+			r = show_shard(logs, phase, n, reterr);
+	return r;
+}
+
 static int show_runs(struct logs *logs, uint32_t phase, const char *state, struct error *reterr)
 {
+	bool done = strcmp(state, "done") == 0, more = true;
 	uint64_t cursor = 0;
-	bool more = true;
 
 	while (more) {
 		char suffix[96], path[CLI_PATH_BYTES_MAX];
@@ -189,9 +263,11 @@ static int show_runs(struct logs *logs, uint32_t phase, const char *state, struc
 
 			if (first < logs->options->first)
 				first = logs->options->first;
-			for (uint64_t n = first; r == 0 && n < end && n <= logs->options->last; n++)
-				if (!runs_have(&logs->shown[phase], n))
-					r = show_shard(logs, phase, n, reterr);
+			if (end > logs->options->last)
+				end = logs->options->last + (logs->options->last < UINT64_MAX);
+			if (r == 0)
+				r = done ? show_written(logs, phase, first, end, reterr)
+					 : show_each(logs, phase, first, end, reterr);
 		}
 		cursor = cli_number(answer.json, "next");
 		more = r == 0 && cursor > 0;

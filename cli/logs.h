@@ -23,6 +23,8 @@ struct runs {
 };
 
 bool runs_have(const struct runs *r, uint64_t n);
-void runs_add(struct runs *r, uint64_t n);
+void runs_add(struct runs *r, uint64_t first, uint64_t end);
 uint64_t runs_size(const struct runs *r); /* how many numbers */
+/* The first number from n on that is not there. */
+uint64_t runs_next_absent(const struct runs *r, uint64_t n);
 void runs_fini(struct runs *r);

@@ -2,11 +2,13 @@
 """`shardmill logs`: what shards have written, and what they write while they run, each line once."""
 import json
 import os
+import sys
 
 from case import ApiError, main
 from cli_case import HOSTILE, CliCase
 from mill import UnixConnection, until
 
+RANGES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runners", "ranges.py")
 OTHER = "(another attempt; what stands above does not count)\n"
 
 
@@ -45,6 +47,20 @@ class Ended(Logs):
         for value in ("x", "-1", "3-1", "1-2-3", "3-", "9" * 30):
             self.assertIn("expected a shard's number", self.run_cli("logs", "--shard=" + value, job, code=2)[1])
         self.assertIn("there is no job 9", self.run_cli("logs", "9", code=2)[1])
+
+    def test_of_millions_of_shards_those_that_wrote_are_shown(self):
+        self.start()
+        shards = 3_000_000
+        job = self.mill.submit("version: 1\nname: r\nshard: {count: %d}\nrun:\n  runner: [%s, %s]\n  format: json\n" % (
+            shards, sys.executable, RANGES))
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        wholes = [tuple(map(int, line.split())) for line in self.mill.output(job).splitlines()]
+        self.assertEqual(sum(count for _, count in wholes), shards)
+        self.assertEqual(self.run_cli("logs", str(job)), ("".join("%d | %d %d\n" % (n, n, count) for n, count in wholes), ""))
+        first, count = wholes[-1]
+        self.assertEqual(self.run_cli("logs", "--shard=%d-%d" % (first, shards - 1), str(job))[0], "%d | %d %d\n" % (first, first, count))
+        self.expect_error(400, "invalid", "GET", "/v1/jobs/%d/written?first=x" % job)
+        self.expect_error(404, "not_found", "GET", "/v1/jobs/99/written")
 
     def test_what_could_drive_a_terminal_is_escaped(self):
         self.start()

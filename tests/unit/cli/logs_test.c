@@ -16,13 +16,18 @@ Test(logs, runs_are_as_a_plain_array_says)
 
 	rng_seed(&r, SEED);
 	for (int i = 0; i < 1500; i++) {
-		uint64_t n = rng_below(&r, NUMBERS), size = 0;
+		uint64_t n = rng_below(&r, NUMBERS), end = n + rng_below(&r, 4), size = 0, absent = NUMBERS;
 
-		runs_add(&runs, n);
-		have[n] = true;
-		for (uint64_t k = 0; k < NUMBERS; k++) {
+		end = end < NUMBERS ? end : NUMBERS;
+		runs_add(&runs, n, end);
+		for (uint64_t k = n; k < end; k++)
+			have[k] = true;
+		for (uint64_t k = NUMBERS; k-- > 0;) {
 			size += have[k];
+			absent = have[k] ? absent : k;
 			cr_assert_eq(runs_have(&runs, k), have[k], "seed %u, step %d, %d", SEED, i, (int)k);
+			cr_assert_eq(runs_next_absent(&runs, k), absent, "seed %u, step %d, %d", SEED, i,
+				     (int)k);
 		}
 		cr_assert_eq(runs_size(&runs), size, "seed %u, step %d", SEED, i);
 		for (size_t k = 1; k < runs.count; k++)
