@@ -143,20 +143,34 @@ static void advance(struct flight *f, uint32_t count)
 	f->sent -= f->sent > 0;
 }
 
-/* A run of about RUN_US from the next time on. */
+/* Of shards that take so long, in 1/1024 us. */
+static uint32_t chunk_of(usec_t shard_us)
+{
+	uint64_t chunk = shard_us == 0 ? RUN_SHARDS : (uint64_t)(RUN_US * 1024 / shard_us);
+
+	return chunk < 1 ? 1 : chunk > RUN_SHARDS ? RUN_SHARDS : (uint32_t)chunk;
+}
+
+/* Of a lease: the runner that has done others of its job goes on as it was, one of another job carefully. */
+static uint32_t first_chunk(struct slot *s, struct work *w)
+{
+	if (!runner_serves(s, w))
+		return 1;
+	if (s->runner->told_job == w->arm.job)
+		return chunk_of(s->runner->shard_us);
+	return s->runner->shard_us < USEC_PER_MSEC * 1024 ? 64 : 1;
+}
+
+/* A run of about RUN_US from the next time on, at most twice the last. */
 static void adapt(struct flight *f, uint32_t count, usec_t us)
 {
+	struct runner *r = f->slot->runner;
 	usec_t per = us * 1024 / count;
-	uint64_t chunk;
+	uint32_t chunk;
 
-	f->slot->runner->shard_us =
-	    f->slot->runner->shard_us == 0 ? per : (3 * f->slot->runner->shard_us + per) / 4;
-	per = f->slot->runner->shard_us;
-	chunk = per == 0 ? RUN_SHARDS : (uint64_t)(RUN_US * 1024 / per);
-	f->chunk = chunk < 1		     ? 1
-		   : chunk > 2ull * f->chunk ? 2 * f->chunk
-					     : (uint32_t)chunk; /* at most doubles */
-	f->chunk = f->chunk > RUN_SHARDS ? RUN_SHARDS : f->chunk;
+	r->shard_us = r->shard_us == 0 ? per : (3 * r->shard_us + per) / 4;
+	chunk = chunk_of(r->shard_us);
+	f->chunk = chunk > 2ull * f->chunk ? 2 * f->chunk : chunk;
 }
 
 /* Receiving */
@@ -395,7 +409,7 @@ void runner_run_cell(struct slot *s, struct work *w, uint32_t cell)
 	struct flight f = {.slot = s, .work = w, .cell = cell};
 	usec_t timeout = w->arm.run->run.timeout_us;
 
-	f.chunk = runner_serves(s, w) && s->runner->shard_us < USEC_PER_MSEC * 1024 ? 64 : 1;
+	f.chunk = first_chunk(s, w);
 	if (s->runner != NULL)
 		runner_trim_words(s->runner);
 	while (f.count > 0 || take_run(&f)) {

@@ -8,17 +8,23 @@
 /* Of leases while little is known of a shard's time: few rounds until they are as long as they should be,
  * and not too long where the first shards were short ones. */
 #define LEASE_GROWTH 4u
+#define LEASE_SHORT_US                                                                                       \
+	(4 * USEC_PER_MSEC) /* may be leased at once: a hundred times that would be no harm                  \
+			     */
 #define SHARD_NS_MAX (1000ull * 1000 * 1000 * 86400 * 365)
 
-static void take(struct estimate *e, uint64_t shard_ns, uint32_t lease_count)
+/* What is new counts for a quarter at least, to follow a change within a few reports, and for its part of all
+ * shards while few are known: the first ones, of a microsecond each, took a hundred with their message. */
+static void take(struct estimate *e, uint64_t shard_ns, uint64_t shards, uint32_t lease_count)
 {
-	if (e->samples == 0)
-		e->shard_ns = shard_ns;
-	else /* a quarter of the new: follows a change within a few reports */
-		e->shard_ns = e->shard_ns - e->shard_ns / 4 + shard_ns / 4;
+	uint64_t before = e->shards < 3 * shards ? e->shards : 3 * shards;
+	uint64_t old = before * 1024 / (before + shards), new = 1024 - old; /* weights */
+
+	e->shard_ns = (e->shard_ns >> 10) * old + (shard_ns >> 10) * new +
+		      (((e->shard_ns & 1023) * old + (shard_ns & 1023) * new) >> 10);
 	if (e->shard_ns == 0)
 		e->shard_ns = 1;
-	e->samples++;
+	e->shards += shards;
 	if (lease_count > e->largest)
 		e->largest = lease_count;
 }
@@ -40,19 +46,19 @@ void estimate_take(struct dispatcher_core *core, struct job_row *row, uint64_t r
 	if (run_us > SHARD_NS_MAX / NS_PER_US)
 		run_us = SHARD_NS_MAX / NS_PER_US;
 	shard_ns = run_us * NS_PER_US / shards;
-	take(definition_estimate(core, row), shard_ns, lease_count);
-	take(&job_shape(core, row)->estimate, shard_ns, lease_count);
+	take(definition_estimate(core, row), shard_ns, shards, lease_count);
+	take(&job_shape(core, row)->estimate, shard_ns, shards, lease_count);
 	if (row->run != NULL)
-		take(&row->run->estimate, shard_ns, lease_count);
+		take(&row->run->estimate, shard_ns, shards, lease_count);
 }
 
 uint64_t estimate_shard_ns(const struct dispatcher_core *core, const struct job_row *row)
 {
 	const struct estimate *e = definition_estimate(core, row);
 
-	if (row->run != NULL && row->run->estimate.samples > 0)
+	if (row->run != NULL && row->run->estimate.shards > 0)
 		return row->run->estimate.shard_ns;
-	return e->samples > 0 ? e->shard_ns : 0;
+	return e->shards > 0 ? e->shard_ns : 0;
 }
 
 uint64_t estimate_work_us(const struct dispatcher_core *core, const struct job_row *row, uint64_t shards)
@@ -80,11 +86,15 @@ uint32_t estimate_lease_size(const struct dispatcher_core *core, const struct jo
 	uint64_t slots = core->offered_cpu_milli / (cpu_milli > 0 ? cpu_milli : 1000);
 	uint64_t size, share;
 
-	if (e == NULL || e->samples == 0 || pending == 0)
+	if (e == NULL || e->shards == 0 || pending == 0)
 		return 1;
 	size = (uint64_t)core->config.lease_time_us * NS_PER_US / e->shard_ns;
-	if (size > LEASE_GROWTH * (uint64_t)e->largest)
+	if (size > LEASE_GROWTH * (uint64_t)e->largest) {
+		uint64_t short_ones = (uint64_t)LEASE_SHORT_US * NS_PER_US / e->shard_ns;
+
 		size = LEASE_GROWTH * (uint64_t)e->largest;
+		size = size < short_ones ? short_ones : size;
+	}
 	share = (pending + 2 * slots) / (2 * slots + 1); /* one in work and one ahead for each slot */
 	if (size > share)
 		size = share;

@@ -57,7 +57,7 @@ struct amounts {
 
 struct estimate {
 	uint64_t shard_ns; /* a running mean of what one shard takes */
-	uint64_t samples;  /* 0: nothing is known */
+	uint64_t shards;   /* that it knows of; 0: nothing is known */
 	uint32_t largest;  /* lease that was reported; the next ones are at most LEASE_GROWTH times that */
 };
 

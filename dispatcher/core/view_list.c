@@ -198,8 +198,8 @@ size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_de
 
 		if (s == NULL)
 			continue;
-		shard_us = s->estimate.samples > 0 ? s->estimate.shard_ns / 1000
-						   : (uint64_t)core->config.default_shard_us;
+		shard_us = s->estimate.shards > 0 ? s->estimate.shard_ns / 1000
+						  : (uint64_t)core->config.default_shard_us;
 		out[n++] = (struct view_demand){.shape = &s->resources,
 						.jobs = s->plain_jobs + s->demand_jobs,
 						.pending_shards = s->plain_shards + s->demand_shards,

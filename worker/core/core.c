@@ -29,7 +29,7 @@ static void config_copy(struct worker_core *c, const struct worker_config *confi
 	OR_DEFAULT(timeout_us, 30 * USEC_PER_SEC);
 	OR_DEFAULT(report_delay_min_us, 2 * USEC_PER_MSEC);
 	OR_DEFAULT(report_delay_max_us, 20 * USEC_PER_MSEC);
-	OR_DEFAULT(report_delay_fed_us, 50 * USEC_PER_MSEC);
+	OR_DEFAULT(report_delay_fed_us, 100 * USEC_PER_MSEC);
 	OR_DEFAULT(resend_us, 5 * USEC_PER_SEC);
 	OR_DEFAULT(register_retry_us, 500 * USEC_PER_MSEC);
 	OR_DEFAULT(register_retry_max_us, 10 * USEC_PER_SEC);

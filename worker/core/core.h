@@ -35,7 +35,7 @@ struct worker_config {
 	usec_t timeout_us;	    /* 30 s; REGISTERED says better */
 	usec_t report_delay_min_us; /* 2 ms */
 	usec_t report_delay_max_us; /* 20 ms */
-	usec_t report_delay_fed_us; /* 50 ms */
+	usec_t report_delay_fed_us; /* 100 ms */
 	usec_t resend_us;	    /* 5 s without an acknowledgement: reports are sent again */
 	usec_t register_retry_us;   /* 500 ms, doubles to register_retry_max_us (10 s), jittered */
 	usec_t register_retry_max_us;

@@ -37,6 +37,28 @@ Test(grant, leases_begin_small_grow_fourfold_and_settle_at_the_lease_time)
 	kit_close(&k);
 }
 
+/* The first shard's time is mostly its message's. */
+Test(grant, leases_of_shards_of_a_microsecond_are_long_soon)
+{
+	uint32_t largest = 0;
+
+	kit_open(&k);
+	kit_register(&k, 0, 1000);
+	kit_submit(&k, (struct kit_job){.shards = 100000000});
+	for (uint32_t i = 0; i < 14; i++) {
+		struct kit_lease *l = &k.workers[0].leases[i];
+		struct range r = {l->first, l->count};
+		struct outcome o = {
+		    .token = l->token, .job = l->job, .done = {&r, 1}, .run_us = 100 + l->count};
+
+		cr_assert_lt(i, k.workers[0].lease_count);
+		largest = l->count > largest ? l->count : largest;
+		kit_report(&k, 0, &o, 1);
+	}
+	cr_assert_gt(largest, 200000, "the longest of 14 has %u", largest);
+	kit_close(&k);
+}
+
 Test(grant, the_end_of_a_job_is_shared)
 {
 	kit_open(&k);

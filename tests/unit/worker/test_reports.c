@@ -63,14 +63,14 @@ Test(reports, are_rarer_while_each_slot_has_a_lease_behind_its_own)
 
 	rig_begin(&r, 0, 1);
 	rig_end(&r, 0, 0, 0);
-	rig_until(&r, start + 49 * MSEC);
+	rig_until(&r, start + 99 * MSEC);
 	cr_assert_eq(last(&r)->seq, 2, "nobody waits for it");
-	rig_until(&r, start + 50 * MSEC);
+	rig_until(&r, start + 100 * MSEC);
 	cr_assert_eq(last(&r)->seq, 3);
 	rig_ack(&r, 3);
 
 	rig_revoke(&r, behind, 150);
-	rig_until(&r, start + 52 * MSEC);
+	rig_until(&r, start + 102 * MSEC);
 	cr_assert_eq(last(&r)->seq, 4, "what is given back does not wait");
 	cr_assert_str_eq(rig_text(last(&r)->outcomes.items[0].returned), "150+50");
 	rig_fini(&r);
