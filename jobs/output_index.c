@@ -159,6 +159,20 @@ void output_path(const struct uuid *worker, uint32_t segment, const char *kind, 
 	snprintf(ret, size, "%s/%08u.%s", id, segment, kind);
 }
 
+uint32_t output_index_next(struct bytes index, struct token token, struct range range)
+{
+	uint32_t next = (uint32_t)(range_end(range) - 1);
+
+	for (size_t at = 0; at + OUTPUT_ENTRY_BYTES <= index.size; at += OUTPUT_ENTRY_BYTES) {
+		struct output_entry e;
+
+		if (output_entry_decode(index.data + at, &e) == 0 && e.token.epoch == token.epoch &&
+		    e.token.lease == token.lease && e.shard >= range.first && e.shard < next)
+			next = e.shard;
+	}
+	return next;
+}
+
 void output_index_collect(struct bytes index, struct token token, struct range range,
 			  struct output_entry *ret, uint32_t *damaged_ret)
 {

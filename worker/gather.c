@@ -13,7 +13,8 @@
 #include "base/text.h"
 #include "worker/segment_indexes.h"
 
-#define WINDOW_SHARDS 4096u /* entries held at a time */
+#define WINDOW_SHARDS 4096u /* entries held at a time … */
+#define WINDOW_SPARSE 64u   /* … where few shards have one */
 #define BLOCK_BYTES 65536u
 
 struct gather {
@@ -90,16 +91,19 @@ static int load_window(struct gather *g, const struct slice_winner *w, uint32_t 
 	struct range all = range_intersect((struct range){w->first, w->count}, g->inputs);
 	struct bytes stretch = {NULL, 0};
 	char relative[128];
-	uint32_t damaged;
+	uint32_t damaged, most;
 	int rc = segment_indexes_find(g->indexes, w, &stretch, reterr);
 
 	if (rc < 0)
 		return rc;
 	output_path(&w->worker, w->segment, "out", relative, sizeof relative);
 	snprintf(g->path, sizeof g->path, "%s/%s", g->root, relative);
+	/* Of shards that are microseconds long, twenty thousand have one entry. */
+	first = output_index_next(stretch, w->token, range_between(first, range_end(all)));
 	g->window = (struct range){first, (uint32_t)(range_end(all) - first)};
-	if (g->window.count > WINDOW_SHARDS)
-		g->window.count = WINDOW_SHARDS;
+	most = stretch.size / OUTPUT_ENTRY_BYTES * WINDOW_SPARSE < all.count ? WINDOW_SPARSE : WINDOW_SHARDS;
+	if (g->window.count > most)
+		g->window.count = most;
 	memset(g->entries, 0, g->window.count * sizeof *g->entries);
 	output_index_collect(stretch, w->token, g->window, g->entries, &damaged);
 	g->next = 0;

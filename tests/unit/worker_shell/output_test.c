@@ -132,6 +132,41 @@ Test(output, a_runners_answers_stand_between_attempts)
 	gather_close(g);
 }
 
+Test(output, few_of_many_shards_are_found_wherever_they_are)
+{
+	struct token a = {1, 1};
+	const struct shard_output outputs[] = {{40000, BYTES_LIT("40000 ")},
+					       {40001, BYTES_LIT("40001 ")},
+					       {0, BYTES_LIT("0 ")},
+					       {1000063, BYTES_LIT("1000063 ")},
+					       {1000064, BYTES_LIT("1000064 ")},
+					       {1999999, BYTES_LIT("1999999 ")}};
+	struct slice_winner winners[1] = {{0, 2000000, worker, a, 0}};
+	struct slice slice = {.winners = {winners, 1}};
+	static const struct {
+		struct range inputs;
+		const char *text;
+	} cases[] = {
+	    {{0, 2000000}, "0 40000 40001 1000063 1000064 1999999 "},
+	    {{1, 1999998}, "40000 40001 1000063 1000064 "},
+	    {{1000064, 1}, "1000064 "},
+	    {{50000, 10000}, ""},
+	};
+
+	cr_assert_eq(output_begin(&output, NULL), 0);
+	cr_assert_eq(output_append(&output, a, outputs, ARRAY_LENGTH(outputs), &rules, NULL), 0);
+	winners[0].segment = output.current->number;
+	cr_assert_eq(output_sync(&dir, &winners[0].segment, 1, &(int){0}, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct gather *g = gather_open(root, &slice, cases[i].inputs);
+		char text[100];
+
+		gather_all(g, text, sizeof text, 0);
+		cr_assert_str_eq(text, cases[i].text, "case %zu", i);
+		gather_close(g);
+	}
+}
+
 Test(output, a_flipped_bit_in_an_output_is_told)
 {
 	struct token a = {1, 1};
