@@ -25,7 +25,11 @@
 	PLANT_ROW(dedup_forgotten_in_replay)  /* dispatcher: keys do not survive a start */                  \
 	PLANT_ROW(crash_not_counted)	      /* dispatcher: a shard that kills workers is never found */    \
 	PLANT_ROW(grant_skips_a_shard)	      /* dispatcher: the frontier moves one too far */               \
-	PLANT_ROW(epoch_not_grown)	      /* dispatcher: tokens of two starts are the same */
+	PLANT_ROW(epoch_not_grown)	      /* dispatcher: tokens of two starts are the same */            \
+	PLANT_ROW(reopened_forgets_done)      /* dispatcher: a reopened job begins with nothing done */      \
+	PLANT_ROW(reopened_is_forgotten)      /* dispatcher: history passes an earlier end, and it goes */   \
+	PLANT_ROW(earlier_gather_counts) /* dispatcher: an earlier life's gather is taken for this one */    \
+	PLANT_ROW(ends_alike)		 /* dispatcher: a reopened job's end is told as its first */
 
 #define PLANT_ROW_ENUM(name) PLANT_##name,
 enum plant { PLANT_none, PLANTS(PLANT_ROW_ENUM) };

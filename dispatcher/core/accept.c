@@ -10,7 +10,6 @@
 #define JOB_BYTES 512u
 /* Below this, as counted roughly, what is accepted certainly fits. */
 #define ACCEPT_LOOK_BYTES (512 * KIB)
-#define ACCEPT_BYTES_MAX (FRAME_BYTES_MAX - 64 * KIB)
 
 static uint64_t item_lsn(const struct dispatcher_core *core, const struct dedup_item *item)
 {
@@ -29,12 +28,12 @@ static const struct definition_body *find_body(const struct input_accept *in, st
 	return NULL;
 }
 
-static int check_job(struct dispatcher_core *core, const struct input_accept *in, const struct new_job *j,
-		     bool failed, struct error *reterr)
+int accept_check_job(struct dispatcher_core *core, const struct definition_body *given,
+		     const struct new_job *j, bool planned, struct error *reterr)
 {
 	const struct definition *def = definition_find(&core->d.definitions, j->definition);
 
-	if ((def == NULL || !def->known) && find_body(in, j->definition) == NULL)
+	if ((def == NULL || !def->known) && given == NULL)
 		return error_set(reterr, ERR_INVALID, "the job names a definition that did not come with it");
 	if (j->priority < INT32_MIN || j->priority > INT32_MAX)
 		return error_set(reterr, ERR_INVALID, "expected a priority of 32 bits, found %lld",
@@ -45,7 +44,7 @@ static int check_job(struct dispatcher_core *core, const struct input_accept *in
 			  core->config.chain_depth_max);
 		return error_help(reterr, "look for a rule that matches the events of its own jobs");
 	}
-	if (failed) /* no shard of it is ever asked for */
+	if (!planned)
 		return 0;
 	if (j->planner < PLANNER_PURE || j->planner > PLANNER_JSON_LINES)
 		return error_set(reterr, ERR_INVALID, "expected planner %s", planner_kind_names());
@@ -96,19 +95,24 @@ static int check_size(const struct input_accept *in, struct error *reterr)
 	return error_help(reterr, "let fewer rules match it, or have them name less of it");
 }
 
+int accept_check_room(struct dispatcher_core *core, uint32_t jobs, struct error *reterr)
+{
+	if (jobs > core->config.jobs_max)
+		return error_set(reterr, ERR_LIMIT, "it starts %u jobs, at most %u may be live", jobs,
+				 core->config.jobs_max);
+	if (core->live_jobs + jobs <= core->config.jobs_max)
+		return 0;
+	error_set(reterr, ERR_BUSY, "%llu jobs are live, at most %u are allowed",
+		  (unsigned long long)core->live_jobs, core->config.jobs_max);
+	return error_help(reterr, "try again later");
+}
+
 static int check_accept(struct dispatcher_core *core, const struct input_accept *in, struct error *reterr)
 {
-	int rc;
+	int rc = accept_check_room(core, in->jobs.count, reterr);
 
-	if (in->jobs.count > core->config.jobs_max)
-		return error_set(reterr, ERR_LIMIT, "it starts %u jobs, at most %u may be live",
-				 in->jobs.count, core->config.jobs_max);
-	if (core->live_jobs + in->jobs.count > core->config.jobs_max) {
-		error_set(reterr, ERR_BUSY, "%llu jobs are live, at most %u are allowed",
-			  (unsigned long long)core->live_jobs, core->config.jobs_max);
-		return error_help(reterr, "try again later");
-	}
-	rc = check_stillborn(in, reterr);
+	if (rc == 0)
+		rc = check_stillborn(in, reterr);
 	if (rc == 0)
 		rc = check_size(in, reterr);
 	if (rc < 0)
@@ -119,40 +123,48 @@ static int check_accept(struct dispatcher_core *core, const struct input_accept 
 			return rc;
 	}
 	for (uint32_t i = 0, f = 0; i < in->jobs.count; i++) {
+		const struct new_job *j = &in->jobs.items[i];
 		bool failed = f < in->failed.count && in->failed.items[f].index == i;
 
-		f += failed;
-		rc = check_job(core, in, &in->jobs.items[i], failed, reterr);
+		f += failed; /* no shard of it is ever asked for */
+		rc = accept_check_job(core, find_body(in, j->definition), j, !failed, reterr);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
 }
 
+int accept_definition(struct dispatcher_core *core, const struct definition_body *body, struct error *reterr)
+{
+	struct definition_added r = {.definition = *body};
+	/* The name table is tried first, so that a record is written only for what is served. */
+	struct definition trial = {.known = true, .body = *body};
+	int rc;
+
+	if (definition_find(&core->d.definitions, body->sha256) != NULL)
+		return 0;
+	rc = definition_bind(core, &trial, reterr);
+	if (rc < 0)
+		return rc;
+	emit(core, RECORD_DEFINITION, &r);
+	rc = definition_bind(core, definition_find(&core->d.definitions, body->sha256), reterr);
+	CHECK(rc == 0);
+	definition_unbind(core, &trial);
+	return 0;
+}
+
 /* Whatever jobs name is known and bound, or nothing has changed. */
 static int add_definitions(struct dispatcher_core *core, const struct input_accept *in, struct error *reterr)
 {
-	for (uint32_t i = 0; i < in->jobs.count; i++) {
-		struct bytes sha256 = in->jobs.items[i].definition;
-		struct definition *def = definition_find(&core->d.definitions, sha256);
-		struct definition_added r;
-		int rc;
+	int rc = 0;
 
-		if (def != NULL)
-			continue;
-		r.definition = *find_body(in, sha256);
-		/* The name table is tried first, so that a record is written only for what is served. */
-		struct definition trial = {.known = true, .body = r.definition};
-		rc = definition_bind(core, &trial, reterr);
-		if (rc < 0)
-			return rc;
-		emit(core, RECORD_DEFINITION, &r);
-		def = definition_find(&core->d.definitions, sha256);
-		rc = definition_bind(core, def, reterr);
-		CHECK(rc == 0);
-		definition_unbind(core, &trial);
+	for (uint32_t i = 0; rc == 0 && i < in->jobs.count; i++) {
+		const struct definition_body *body = find_body(in, in->jobs.items[i].definition);
+
+		if (body != NULL)
+			rc = accept_definition(core, body, reterr);
 	}
-	return 0;
+	return rc;
 }
 
 static void drop_unused(struct dispatcher_core *core, const struct input_accept *in)

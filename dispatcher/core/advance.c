@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/plant.h"
 #include "dispatcher/core/definition_table.h"
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/lease_table.h"
@@ -133,6 +134,7 @@ static void fill_end(struct dispatcher_core *core, uint64_t job, const struct jo
 		r->started_wall_us = run->started_wall_us;
 		r->cpu_us = run->cpu_us;
 		r->max_rss_bytes = run->max_rss_bytes;
+		r->reopens = PLANTED(ends_alike) ? 0 : run->reopens;
 	}
 	r->dropped = r->shards - r->done - r->dead;
 	if (row->phase > r->shards_phase && run != NULL)

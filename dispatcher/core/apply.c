@@ -195,6 +195,8 @@ static int apply_one(struct durable *d, uint32_t type, const void *r, uint64_t l
 		return apply_ended(d, r, lsn, reterr);
 	case RECORD_SETTLED:
 		return apply_settled(d, r);
+	case RECORD_REOPENED:
+		return apply_reopened(d, r, lsn, reterr);
 	case RECORD_WATERMARK:
 		apply_watermark(d, r, lsn);
 		return 0;

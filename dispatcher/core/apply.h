@@ -25,10 +25,15 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 int apply_retried(struct durable *d, const struct retried *r, struct error *reterr);
 int apply_ended(struct durable *d, const struct job_ended *r, uint64_t lsn, struct error *reterr);
 int apply_settled(struct durable *d, const struct event_settled *r);
+int apply_reopened(struct durable *d, const struct reopened *r, uint64_t lsn, struct error *reterr);
 int apply_slice(struct durable *d, const struct job_slice *r, uint64_t lsn, struct error *reterr);
 
 /* The row of a live job, touched. NULL: it is not known yet; in replay its id is noted. */
 struct job_row *apply_job(struct durable *d, uint64_t job);
+/* A row for a job that is not known, or only noted; then as it was accepted. */
+struct job_row *apply_new_row(struct durable *d, uint64_t job);
+void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job *j, usec_t wall_us);
+void apply_plan(struct run *run, const struct plan *plan);
 /* Its run, made when there is none. */
 struct run *apply_run(struct job_row *row, uint64_t job);
 /* ERR_CORRUPT unless all of them are shards of the row's phase. */

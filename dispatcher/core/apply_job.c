@@ -7,8 +7,7 @@
 #include "dispatcher/core/lease_table.h"
 #include "dispatcher/core/shards.h"
 
-/* A row for a job that is not known, or only noted. */
-static struct job_row *new_row(struct durable *d, uint64_t job)
+struct job_row *apply_new_row(struct durable *d, uint64_t job)
 {
 	struct job_row *row = job_table_get(&d->jobs, job);
 
@@ -20,7 +19,7 @@ static struct job_row *new_row(struct durable *d, uint64_t job)
 	return row;
 }
 
-static void fill_row(struct durable *d, struct job_row *row, const struct new_job *j, usec_t wall_us)
+void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job *j, usec_t wall_us)
 {
 	struct definition *def = definition_intern(&d->definitions, j->definition);
 	struct new_job body = *j;
@@ -64,8 +63,8 @@ int apply_accepted(struct durable *d, const struct accepted *r, uint64_t lsn, st
 
 		if (rc < 0)
 			return rc;
-		row = new_row(d, j->job);
-		fill_row(d, row, j, r->wall_us);
+		row = apply_new_row(d, j->job);
+		apply_fill_row(d, row, j, r->wall_us);
 		row->lsn = lsn;
 		if (j->job >= d->next_job)
 			d->next_job = j->job + 1;
@@ -98,6 +97,15 @@ static struct job_row *row_in_phase(struct durable *d, uint64_t job, uint32_t ph
 	return row;
 }
 
+void apply_plan(struct run *run, const struct plan *plan)
+{
+	struct buf b = {0};
+
+	codec_encode(codec_plan(), plan, &b);
+	blob_set(&run->plan, buf_bytes(&b));
+	buf_fini(&b);
+}
+
 int apply_piece(struct durable *d, const struct plan_piece *r, struct error *reterr)
 {
 	int rc;
@@ -113,24 +121,9 @@ int apply_piece(struct durable *d, const struct plan_piece *r, struct error *ret
 	blob_set(&run->cursor, r->cursor);
 	run->planner_failures = 0;
 	run->planner_due_wall_us = 0;
-	if (r->blob.size > 0) {
-		struct plan plan = {.kind = PLAN_ITEMS, .blob = r->blob};
-		struct buf b = {0};
-
-		codec_encode(codec_plan(), &plan, &b);
-		blob_set(&run->plan, buf_bytes(&b));
-		buf_fini(&b);
-	}
+	if (r->blob.size > 0)
+		apply_plan(run, &(struct plan){.kind = PLAN_ITEMS, .blob = r->blob});
 	return 0;
-}
-
-static void set_plan(struct run *run, const struct plan *plan)
-{
-	struct buf b = {0};
-
-	codec_encode(codec_plan(), plan, &b);
-	blob_set(&run->plan, buf_bytes(&b));
-	buf_fini(&b);
 }
 
 int apply_sealed(struct durable *d, const struct plan_sealed *r, struct error *reterr)
@@ -144,7 +137,7 @@ int apply_sealed(struct durable *d, const struct plan_sealed *r, struct error *r
 		return apply_corrupt(r->job, "its plan is sealed twice, or shrinks", reterr);
 	row->shard_count = r->plan.shard_count;
 	row->flags |= JOB_SEALED;
-	set_plan(apply_run(row, r->job), &r->plan);
+	apply_plan(apply_run(row, r->job), &r->plan);
 	blob_fini(&row->run->cursor);
 	row->run->planner_failures = 0;
 	row->run->planner_due_wall_us = 0;
@@ -248,7 +241,7 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 	row->flags &= (uint16_t) ~(JOB_LOADING | JOB_SEALED); /* all of the new phase is known */
 	if (r->plan.kind == PLAN_GATHER)
 		row->flags |= JOB_SEALED;
-	set_plan(run, &r->plan);
+	apply_plan(run, &r->plan);
 	return 0;
 }
 
@@ -260,7 +253,7 @@ int apply_ended(struct durable *d, const struct job_ended *r, uint64_t lsn, stru
 	if (r->definition.size != 32 || !job_state_is_ended(r->state) || r->state > JOB_CANCELLED)
 		return apply_corrupt(r->job, "its end is not one", reterr);
 	if (row == NULL || row->state == 0) {
-		row = new_row(d, r->job);
+		row = apply_new_row(d, r->job);
 		def = definition_intern(&d->definitions, r->definition);
 		def->references++;
 		row->definition = def->index;

@@ -11,7 +11,7 @@ static bool is_trivial(const struct job_slice *r)
 	return r->done.count == 0 && r->dead.count == 0 && r->failed.count == 0 && r->delayed.count == 0 &&
 	       r->special.count == 0 && r->leased.count == 0 && r->frontier == 0 && r->phase == 0 &&
 	       !r->paused && r->plan.kind == 0 && r->cursor.size == 0 && r->planner_failures == 0 &&
-	       r->started_wall_us == 0;
+	       r->started_wall_us == 0 && r->reopens == 0;
 }
 
 static void take_later(struct run *run, const struct phase_counts_list *later)
@@ -33,13 +33,8 @@ static int take_head(struct durable *d, struct job_row *row, const struct job_sl
 	if (run == NULL && is_trivial(r) && r->last)
 		return 0;
 	run = apply_run(row, r->job);
-	if (r->plan.kind != 0) {
-		struct buf b = {0};
-
-		codec_encode(codec_plan(), &r->plan, &b);
-		blob_set(&run->plan, buf_bytes(&b));
-		buf_fini(&b);
-	}
+	if (r->plan.kind != 0)
+		apply_plan(run, &r->plan);
 	blob_set(&run->cursor, r->cursor);
 	blob_set(&run->why, r->why);
 	run->planner_failures = r->planner_failures;
@@ -53,6 +48,8 @@ static int take_head(struct durable *d, struct job_row *row, const struct job_sl
 	run->first_shards = r->first_shards;
 	run->first_done = r->first_done;
 	run->first_dead = r->first_dead;
+	run->reopens = r->reopens;
+	run->earlier = r->earlier;
 	take_later(run, &r->later);
 	if (!d->live)
 		run->phase_lsn = d->last_lsn;

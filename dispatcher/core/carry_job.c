@@ -241,6 +241,8 @@ static void fill_head(struct dispatcher_core *core, uint64_t job, const struct j
 	r->first_shards = run->first_shards;
 	r->first_done = run->first_done;
 	r->first_dead = run->first_dead;
+	r->reopens = run->reopens;
+	r->earlier = run->earlier;
 	r->notes.items = step_alloc(core, run->note_count * sizeof(struct shard_failure));
 	for (uint32_t i = 0; i < run->note_count; i++) {
 		const struct dead_note *n = &run->notes[i];

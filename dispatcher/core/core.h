@@ -3,7 +3,7 @@
  *
  * The map: this header (what goes in and out) · view.h (what may be read) · state.h (what it holds,
  * with the drawn tables of jobs and shards) · lease.h (what an outcome does, cell by cell) · one file
- * a verb: accept, plan, grant, revoke, report, register, expire, cancel, retry, advance (phases and
+ * a verb: accept, plan, grant, revoke, report, register, expire, cancel, reopen, advance (phases and
  * ends), carry, open; apply_*.c change durable state and nothing else does; check.c says what holds.
  *
  * Use: create; apply for each record of the journal, in lsn order; replay_end; step(INPUT_OPEN);

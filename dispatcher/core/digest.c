@@ -75,6 +75,7 @@ static uint64_t run_digest(uint64_t h, const struct run *run)
 	h = mix(mix(h, (uint64_t)run->started_wall_us), run->retries);
 	h = mix(mix(h, run->run_us), run->output_bytes);
 	h = mix(mix(h, run->cpu_us), run->max_rss_bytes);
+	h = mix(mix(mix(h, run->reopens), run->earlier.epoch), run->earlier.lease);
 	for (uint32_t i = 0; i < run->later_count; i++)
 		h = mix(mix(mix(h, run->later[i].shards), run->later[i].done), run->later[i].dead);
 	return mix(mix(mix(h, run->first_shards), run->first_done), run->first_dead);

@@ -1,4 +1,5 @@
 /* What waits for a record to be durable, or to be in history. */
+#include "base/plant.h"
 #include "dispatcher/core/apply.h"
 #include "dispatcher/core/runnable.h"
 #include "dispatcher/core/steps.h"
@@ -59,8 +60,9 @@ void ended_forget(struct dispatcher_core *core, uint64_t job)
 	struct job_row *row = job_get(core, job);
 	struct definition *def;
 
-	if (row == NULL || !job_state_is_ended(row->state) || (row->flags & JOB_EVENT_DUE) ||
-	    row->lsn > core->history_lsn)
+	/* It may have been reopened since, and even have ended again. */
+	if (row == NULL || (!job_state_is_ended(row->state) && !PLANTED(reopened_is_forgotten)) ||
+	    (row->flags & JOB_EVENT_DUE) || row->lsn > core->history_lsn)
 		return;
 	def = job_definition(core, row);
 	durable_remove_job(&core->d, job);

@@ -1,5 +1,7 @@
+#include "base/plant.h"
 #include "dispatcher/core/definition_table.h"
 #include "dispatcher/core/job_table.h"
+#include "dispatcher/core/lease_table.h"
 #include "dispatcher/core/steps.h"
 
 struct job_row *job_get(const struct dispatcher_core *core, uint64_t job)
@@ -56,4 +58,10 @@ struct bytes job_name(const struct dispatcher_core *core, const struct job_row *
 
 	job_row_body(row, codec_new_job(), &body, arena);
 	return body.name.size > 0 ? body.name : job_definition(core, row)->body.name;
+}
+
+bool job_token_is_earlier(const struct job_row *row, struct token token)
+{
+	return row->run != NULL && token_compare(token, row->run->earlier) <= 0 &&
+	       !PLANTED(earlier_gather_counts);
 }

@@ -14,7 +14,8 @@
  *   already, the range counts for nothing: what is done is dup, what the token holds is as returned, the
  *   rest late. Else as above: none of it is half of an output.
  *
- *   The job ended, its phase is over, or there is none: late, whatever the rest.
+ *   The job ended, its phase is over, or there is none: late, whatever the rest. So is what a token of
+ *   before the job was reopened says of a gather; of shards a late success counts.
  *   A token that was never granted, as far as is known: strange, whatever the rest.
  *   Shards that the phase does not have: strange; nothing else is believed of that range.
  *

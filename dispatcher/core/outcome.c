@@ -287,6 +287,13 @@ static bool was_never_granted(const struct dispatcher_core *core, struct token t
 	       t.epoch == 0 || t.lease == 0;
 }
 
+/* A job that was reopened gathers anew: what gathered in an earlier life did not have all that is now done.
+ */
+static bool is_stale(const struct dispatcher_core *core, const struct job_row *row, struct token t)
+{
+	return row->phase != phases_shards(&job_definition(core, row)->body) && job_token_is_earlier(row, t);
+}
+
 static void decide(struct decision *d, const struct outcome *o)
 {
 	decide_done(d, &o->done, o->whole);
@@ -312,7 +319,8 @@ void outcome_take(struct dispatcher_core *core, struct session *s, const struct 
 	uint64_t done, failed;
 	bool foreign;
 
-	if (d.row == NULL || d.row->state != JOB_ACTIVE || d.row->phase != o->phase) {
+	if (d.row == NULL || d.row->state != JOB_ACTIVE || d.row->phase != o->phase ||
+	    is_stale(core, d.row, o->token)) {
 		count_late(core, o);
 		return;
 	}

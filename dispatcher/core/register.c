@@ -138,7 +138,8 @@ static enum token_fate fate_of(struct dispatcher_core *core, struct worker *work
 	struct shard_set listed = {0};
 	enum token_fate fate;
 
-	if (row == NULL || row->state != JOB_ACTIVE || row->phase != t->phase)
+	if (row == NULL || row->state != JOB_ACTIVE || row->phase != t->phase ||
+	    job_token_is_earlier(row, t->token))
 		return TOKEN_KILL;
 	add_valid(core, &listed, &t->running, row->shard_count);
 	add_valid(core, &listed, &t->unstarted, row->shard_count);

@@ -8,7 +8,8 @@
  *                 |           |             | failed (ENDED)    |           |
  *   held          | active    | -           | failed            | cancelled | -
  *   active        | -         | succeeded   | failed            | cancelled | -
- *   succeeded, failed, cancelled: nothing but the row's removal.
+ *   succeeded, failed, cancelled: the row's removal, or active by REOPENED, in place: the shards phase
+ *   begins where it stood, with what was done; all else is pending. So also a row that is removed.
  *
  *   `-` cannot happen: a held job has no leases, an ended one has no shards.
  *
@@ -213,6 +214,8 @@ struct run {
 	struct phase_counts *later;		       /* phases behind it that are through */
 	uint32_t later_count;
 	uint64_t phase_lsn; /* of PHASE_STARTED; all done shards of the phase before are below */
+	uint32_t reopens;
+	struct token earlier; /* tokens up to this one are of an earlier life */
 	/* volatile */
 	uint32_t ready_count;  /* shards whose commit is durable */
 	uint32_t queued_count; /* shards that wait for that, or are ready */

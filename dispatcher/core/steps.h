@@ -33,6 +33,8 @@ struct shape *job_shape(const struct dispatcher_core *core, const struct job_row
 void job_plan(const struct dispatcher_core *core, const struct job_row *row, struct plan *ret,
 	      struct arena *arena);
 struct bytes job_name(const struct dispatcher_core *core, const struct job_row *row, struct arena *arena);
+/* Was it granted before the job was reopened the last time? */
+bool job_token_is_earlier(const struct job_row *row, struct token token);
 void job_counts(const struct job_row *row, usec_t steady, uint32_t *ready, uint64_t *done, uint64_t *dead);
 
 /* names.c: shapes and queues of a definition */
@@ -42,8 +44,18 @@ void definition_unbind(struct dispatcher_core *core, struct definition *def);
 void definition_release(struct dispatcher_core *core, struct definition *def);
 int definition_check(const struct definition_body *body, struct error *reterr) MUST_CHECK;
 
-/* accept.c, cancel.c, retry.c: requests */
+/* accept.c, cancel.c, reopen.c: requests */
 void step_accept(struct dispatcher_core *core, const struct input_accept *in);
+/* Of records that one step writes: they are one commit. */
+#define ACCEPT_BYTES_MAX (FRAME_BYTES_MAX - 64 * KIB)
+/* given: the definition that it names, if it came with it; planned: its plan is looked at. */
+int accept_check_job(struct dispatcher_core *core, const struct definition_body *given,
+		     const struct new_job *j, bool planned, struct error *reterr) MUST_CHECK;
+/* A definition that a job names is known and bound afterwards, or nothing has changed. */
+int accept_definition(struct dispatcher_core *core, const struct definition_body *body,
+		      struct error *reterr) MUST_CHECK;
+int accept_check_room(struct dispatcher_core *core, uint32_t jobs, struct error *reterr) MUST_CHECK;
+void step_reopen(struct dispatcher_core *core, const struct input_reopen *in);
 void step_cancel(struct dispatcher_core *core, const struct input_cancel *in);
 void step_pause(struct dispatcher_core *core, const struct input_pause *in);
 void step_retry(struct dispatcher_core *core, const struct input_retry *in);

@@ -87,6 +87,9 @@ static void view_ended(const struct job_row *row, struct arena *arena, struct vi
 	ret->first_done = ret->counts.done = r.done;
 	ret->first_dead = ret->counts.dead = r.dead;
 	ret->sealed = true;
+	ret->reopens = r.reopens;
+	ret->ended_lsn = row->lsn;
+	ret->event_due = (row->flags & JOB_EVENT_DUE) != 0;
 }
 
 static void view_live(const struct dispatcher_core *core, const struct job_row *row, struct arena *arena,
@@ -119,6 +122,7 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->planner_why = arena_copy(arena, blob_bytes(&run->planner_why));
 	ret->cpu_us = run->cpu_us;
 	ret->max_rss_bytes = run->max_rss_bytes;
+	ret->reopens = run->reopens;
 	if (row->phase == 0)
 		return;
 	ret->last_done_lsn = run->phase_lsn;

@@ -52,6 +52,9 @@ struct view_job {
 	usec_t planner_due_wall_us;		       /* the next try; 0 = none is waited for */
 	struct bytes planner_why;		       /* of the last failure, where known; in the arena */
 	uint64_t last_done_lsn;			       /* gather's slice needs history past this */
+	uint32_t reopens;			       /* how often it was reopened */
+	uint64_t ended_lsn; /* once ended: history has its end when it is past this */
+	bool event_due;	    /* once ended: the rules have not seen it */
 };
 
 /* False when there is no such job (any more: history has it). */

@@ -429,6 +429,7 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
 		return apply_ended(h, record, reterr);
 	case RECORD_JOB_SLICE:
 		return apply_slice(h, record, reterr);
+	case RECORD_REOPENED:
 	case RECORD_PLAN_FAILED: /* if it is final, the end says why */
 	case RECORD_GRANTED:
 	case RECORD_SETTLED:

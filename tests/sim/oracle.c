@@ -98,6 +98,11 @@ void oracle_granted(struct oracle *o, const struct lease *l)
 
 /* ---- executions ---- */
 
+void oracle_taken(struct oracle *o, struct token t)
+{
+	oracle_lease(o, t)->taken = true;
+}
+
 static struct oracle_job *executed(struct oracle *o, struct token t, struct range r,
 				   struct oracle_lease **lease_ret)
 {
@@ -270,10 +275,11 @@ void oracle_finish(struct oracle *o)
 	}
 	for (size_t i = 0; i < o->job_count; i++) {
 		const struct oracle_job *j = &o->jobs[i];
-		bool starts = o->scenario->jobs[j->sim_job].chains && j->event_due && !j->chained;
+		size_t n = jobs_like(o, j->sim_job, j->id);
+		size_t wanted = o->scenario->jobs[j->sim_job].chains && !j->chained ? j->due_ends : 0;
 
-		if (jobs_like(o, j->sim_job, j->id) != starts)
-			world_fail(o->world, "the end of job %llu started %zu jobs, not %d",
-				   (unsigned long long)j->id, jobs_like(o, j->sim_job, j->id), starts);
+		if (n != wanted)
+			world_fail(o->world, "the ends of job %llu started %zu jobs, not %zu",
+				   (unsigned long long)j->id, n, wanted);
 	}
 }

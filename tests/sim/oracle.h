@@ -28,6 +28,7 @@ struct shard_facts {
 	uint16_t recorded_ever;
 	uint16_t crashes; /* in the journal */
 	bool kills;	  /* it took a worker with it */
+	bool unlucky;	  /* it was leased to a worker that was lost before */
 };
 
 struct oracle_phase {
@@ -50,6 +51,10 @@ struct oracle_job {
 	uint8_t ended; /* enum job_state; 0 = not yet */
 	bool planner_failed, cancel_asked;
 	bool event_due, settled;
+	uint32_t reopens;     /* so far */
+	uint32_t due_ends;    /* ends of all its lives that were to be told to the rules */
+	struct token earlier; /* tokens up to this one are of an earlier life */
+	struct job_ended end; /* the numbers of its last one; nothing is borrowed */
 	uint64_t run_us, output_bytes, cpu_us, max_rss_bytes; /* of the outcomes taken */
 };
 
@@ -63,16 +68,24 @@ struct oracle_lease {
 	struct shard_set kept;	       /* failed; output on disk */
 	struct range *wholes;	       /* with one output each */
 	size_t whole_count, whole_capacity;
+	bool taken; /* a slot of a worker that lived got it */
 };
 
 /* Shards that a report names as done, until it is acknowledged. */
 struct oracle_reported {
 	uint32_t host;
 	uint64_t session, seq;
+	struct token token;
 	uint64_t job;
 	uint32_t phase;
 	struct range done;
 	bool whole;
+	bool moot; /* its job was reopened since: it may have been taken while that had ended */
+};
+
+/* What of a worker's session was acknowledged, as far as it left the dispatcher. */
+struct oracle_acked {
+	uint64_t session, seq;
 };
 
 struct oracle_event {
@@ -90,6 +103,7 @@ struct oracle {
 	size_t lease_count, lease_capacity;
 	struct oracle_reported *reported;
 	size_t reported_count, reported_capacity;
+	struct oracle_acked acked[SIM_HOSTS_MAX];
 	uint64_t seen_lsn; /* records up to this one were read */
 	struct oracle_event events[SIM_JOBS_MAX];
 	uint32_t epoch;
@@ -101,6 +115,7 @@ void oracle_fini(struct oracle *o);
 /* How many dead shards the job may have and still succeed. */
 uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j);
 struct oracle_lease *oracle_lease(struct oracle *o, struct token t);
+void oracle_taken(struct oracle *o, struct token t);
 
 /* NULL when no durable record made this job. */
 struct oracle_job *oracle_job(struct oracle *o, uint64_t id);
@@ -119,6 +134,18 @@ void oracle_crashed(struct oracle *o, struct token t, uint32_t shard);
 /* oracle_acks.c: a worker sends a report; an acknowledgement leaves the dispatcher. */
 void oracle_reported(struct oracle *o, uint32_t host, const struct report *r);
 void oracle_acknowledged(struct oracle *o, uint64_t session, uint64_t seq);
+
+/* oracle_records.c: the job, if it lives and is in that phase; else the run has failed. */
+struct oracle_job *oracle_alive(struct oracle *o, uint64_t id, uint32_t phase, const char *what);
+/* oracle_crashes.c: a lease ended with its worker. */
+void oracle_lost(struct oracle *o, const struct crashed *c);
+/* oracle_reopened.c: an ended job may live again by this record, and by no other. */
+void oracle_reopened(struct oracle *o, const struct reopened *r);
+/* Might a person let it go on? */
+bool oracle_may_reopen(const struct oracle *o, const struct oracle_job *j);
+bool oracle_is_earlier(const struct oracle_job *j, struct token t);
+/* Nothing can be run of it: it fails in the commit that accepts it. */
+bool oracle_is_stillborn(const struct oracle *o, const struct oracle_job *j);
 
 /* The durable records, each once, in order. */
 void oracle_record(struct oracle *o, uint32_t type, const void *body);

@@ -19,7 +19,7 @@ static struct oracle_job *known(struct oracle *o, uint64_t id, const char *what)
 	return j;
 }
 
-static struct oracle_job *alive(struct oracle *o, uint64_t id, uint32_t phase, const char *what)
+struct oracle_job *oracle_alive(struct oracle *o, uint64_t id, uint32_t phase, const char *what)
 {
 	struct oracle_job *j = known(o, id, what);
 
@@ -75,7 +75,7 @@ static void on_accepted(struct oracle *o, const struct accepted *a)
 
 static void on_piece(struct oracle *o, const struct plan_piece *p)
 {
-	struct oracle_job *j = alive(o, p->job, p->phase, "a piece");
+	struct oracle_job *j = oracle_alive(o, p->job, p->phase, "a piece");
 	struct oracle_phase *ph = &j->phases[p->phase];
 
 	ph->shard_count += p->count;
@@ -89,7 +89,7 @@ static void on_piece(struct oracle *o, const struct plan_piece *p)
 
 static void on_sealed(struct oracle *o, const struct plan_sealed *p)
 {
-	struct oracle_job *j = alive(o, p->job, p->phase, "a seal");
+	struct oracle_job *j = oracle_alive(o, p->job, p->phase, "a seal");
 
 	j->phases[p->phase].sealed = true;
 	if (j->phases[p->phase].shard_count != o->scenario->jobs[j->sim_job].shard_count ||
@@ -101,7 +101,7 @@ static void on_sealed(struct oracle *o, const struct plan_sealed *p)
 
 static void on_plan_failed(struct oracle *o, const struct plan_failed *p)
 {
-	struct oracle_job *j = alive(o, p->job, p->phase, "a planner's failure");
+	struct oracle_job *j = oracle_alive(o, p->job, p->phase, "a planner's failure");
 
 	if (p->due_wall_us == 0)
 		j->planner_failed = true;
@@ -138,6 +138,9 @@ static void take_done(struct oracle *o, struct oracle_job *j, const struct oracl
 		world_fail(o->world,
 			   "shards %u+%u of job %llu are counted as done a second time, or are none", r.first,
 			   r.count, (unsigned long long)j->id);
+	if (l->phase != j->shards_phase && oracle_is_earlier(j, l->token))
+		world_fail(o->world, "a phase of job %llu's earlier life is taken for one of this",
+			   (unsigned long long)j->id);
 	if (!shard_set_contains_all(synced ? &l->synced : &l->well, r))
 		world_fail(o->world,
 			   "token %u.%llu is named for shards %u+%u of job %llu, which it did not %s",
@@ -214,7 +217,7 @@ static void check_wholes(struct oracle *o, const struct oracle_lease *l, const s
 
 static void take_outcome(struct oracle *o, const struct outcome_taken *t)
 {
-	struct oracle_job *j = alive(o, t->job, t->phase, "an outcome");
+	struct oracle_job *j = oracle_alive(o, t->job, t->phase, "an outcome");
 	const struct oracle_lease *l = oracle_lease(o, t->token);
 
 	if (&o->jobs[l->job] != j || l->phase != t->phase)
@@ -243,47 +246,9 @@ static void on_outcomes(struct oracle *o, const struct outcomes_taken *t)
 		take_outcome(o, &t->outcomes.items[i]);
 }
 
-static void crash_dead(struct oracle *o, struct oracle_job *j, uint32_t phase, struct range r)
-{
-	if (shard_set_contains_any(&j->phases[phase].done, r))
-		world_fail(o->world, "shards %u+%u of job %llu are done, and dead of crashes", r.first,
-			   r.count, (unsigned long long)j->id);
-	for (uint64_t i = r.first; i < range_end(r) && i < ORACLE_FATED; i++) {
-		const struct shard_facts *f = oracle_facts(j, phase, (uint32_t)i);
-
-		if (f->crashes < o->scenario->crashes_max || (!f->kills && o->world->harm_count == 0))
-			world_fail(o->world, "shard %llu of job %llu is dead of %u crashes, and %s",
-				   (unsigned long long)i, (unsigned long long)j->id, f->crashes,
-				   f->kills ? "that is too few" : "never took a worker with it");
-	}
-	shard_set_add(&j->phases[phase].dead, r.first, r.count);
-	hit(o, ROW_CRASH_DEAD);
-}
-
-static void count_crash(struct oracle_job *j, uint32_t phase, struct range r)
-{
-	for (uint64_t i = r.first; i < range_end(r) && i < ORACLE_FATED; i++)
-		oracle_facts(j, phase, (uint32_t)i)->crashes++;
-}
-
-static void on_crashed(struct oracle *o, const struct crashed *c)
-{
-	struct oracle_job *j = alive(o, c->job, c->phase, "a crash");
-
-	for (uint32_t i = 0; i < c->suspects.count; i++) {
-		count_crash(j, c->phase,
-			    (struct range){c->suspects.items[i].first, c->suspects.items[i].count});
-		hit(o, ROW_CRASH_SUSPECT);
-	}
-	for (uint32_t i = 0; i < c->dead.count; i++) {
-		count_crash(j, c->phase, c->dead.items[i]);
-		crash_dead(o, j, c->phase, c->dead.items[i]);
-	}
-}
-
 static void on_retried(struct oracle *o, const struct retried *r)
 {
-	struct oracle_job *j = alive(o, r->job, r->phase, "a retry");
+	struct oracle_job *j = oracle_alive(o, r->job, r->phase, "a retry");
 
 	for (uint32_t i = 0; i < r->shards.count; i++) {
 		struct range s = r->shards.items[i];
@@ -316,15 +281,14 @@ uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j)
 	}
 }
 
-/* Nothing can be run of it: it fails in the commit that accepts it. */
-static bool is_stillborn(const struct oracle *o, const struct oracle_job *j)
+bool oracle_is_stillborn(const struct oracle *o, const struct oracle_job *j)
 {
 	return j->second && o->scenario->jobs[j->sim_job].second_fails;
 }
 
 static bool has_right_to_fail(const struct oracle *o, const struct oracle_job *j)
 {
-	if (is_stillborn(o, j) || j->planner_failed ||
+	if (oracle_is_stillborn(o, j) || j->planner_failed ||
 	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
 		return true;
 	return j->phase != j->shards_phase && shard_set_count(&j->phases[j->phase].dead) > 0;
@@ -334,7 +298,7 @@ static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job
 {
 	const struct oracle_phase *last = &j->phases[j->phase];
 
-	if (is_stillborn(o, j) || !last->sealed || j->phase < j->shards_phase ||
+	if (oracle_is_stillborn(o, j) || !last->sealed || j->phase < j->shards_phase ||
 	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
 		return false;
 	if (j->phase == j->shards_phase)
@@ -367,7 +331,7 @@ static void check_end(struct oracle *o, const struct oracle_job *j, const struct
 	uint64_t done = shard_set_count(&shards->done), dead = shard_set_count(&shards->dead);
 	bool right = e->state == JOB_SUCCEEDED ? has_right_to_succeed(o, j)
 		     : e->state == JOB_FAILED  ? has_right_to_fail(o, j)
-					       : j->cancel_asked && !is_stillborn(o, j);
+					       : j->cancel_asked && !oracle_is_stillborn(o, j);
 
 	if (!right)
 		world_fail(o->world, "job %llu has no right to be %s (%.*s): %llu done, %llu dead of %u",
@@ -383,6 +347,9 @@ static void check_end(struct oracle *o, const struct oracle_job *j, const struct
 		    (unsigned long long)j->id, (unsigned long long)e->done, (unsigned long long)e->dead,
 		    (unsigned long long)e->dropped, (unsigned long long)e->shards, (unsigned long long)done,
 		    (unsigned long long)dead, shards->shard_count);
+	if (e->reopens != j->reopens)
+		world_fail(o->world, "job %llu ends as if it was reopened %u times, not %u",
+			   (unsigned long long)j->id, e->reopens, j->reopens);
 	if (e->run_us != j->run_us || e->output_bytes != j->output_bytes)
 		world_fail(o->world,
 			   "job %llu ends with %llu us and %llu bytes; its outcomes say %llu and %llu",
@@ -412,6 +379,12 @@ static void on_ended(struct oracle *o, const struct job_ended *e)
 	}
 	j->ended = e->state;
 	j->event_due = e->event_due;
+	j->due_ends += e->event_due;
+	j->end = (struct job_ended){.accepted_wall_us = e->accepted_wall_us,
+				    .started_wall_us = e->started_wall_us,
+				    .retries = e->retries};
+	if (j->reopens > 0)
+		hit(o, ROW_ENDED_AGAIN);
 	SAY(o->world, "job %llu is %s: %.*s", (unsigned long long)j->id, job_state_name(e->state),
 	    (int)e->why.size, (const char *)e->why.data);
 	hit(o, e->state == JOB_SUCCEEDED ? ROW_SUCCEEDED
@@ -473,13 +446,16 @@ void oracle_record(struct oracle *o, uint32_t type, const void *body)
 		on_outcomes(o, body);
 		break;
 	case RECORD_CRASHED:
-		on_crashed(o, body);
+		oracle_lost(o, body);
 		break;
 	case RECORD_RETRIED:
 		on_retried(o, body);
 		break;
 	case RECORD_ENDED:
 		on_ended(o, body);
+		break;
+	case RECORD_REOPENED:
+		oracle_reopened(o, body);
 		break;
 	case RECORD_JOB_CHANGED:
 		on_changed(o, body);

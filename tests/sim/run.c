@@ -128,7 +128,7 @@ static void dispatcher_event(struct sim *s, const struct sim_event *e)
 		break;
 	case SIM_SETTLE:
 		if (e->a == d->life)
-			sim_settle(d, e->b);
+			sim_settle(d, e->b & 0xffffffff, (uint32_t)(e->b >> 32));
 		break;
 	default: /* SIM_SUPERVISOR */
 		if (d->life != 0)
@@ -205,6 +205,17 @@ static bool pool_is_quiet(const struct sim *s)
 	return true;
 }
 
+/* What it has taken on may not be durable yet. */
+static bool dispatcher_is_quiet(const struct sim *s)
+{
+	struct view_counters v;
+
+	if (s->dispatcher.life == 0)
+		return false;
+	dispatcher_view_counters(s->dispatcher.core, &v);
+	return v.live_jobs == 0;
+}
+
 static void live(struct sim *s)
 {
 	struct sim_event e;
@@ -215,7 +226,8 @@ static void live(struct sim *s)
 			oracle_fail_unquiet(&s->oracle, "nothing happens any more");
 		happen(s, &e);
 		still_alive(s);
-		if (end_at == USEC_NEVER && s->calm && oracle_is_quiet(&s->oracle) && pool_is_quiet(s))
+		if (end_at == USEC_NEVER && s->calm && oracle_is_quiet(&s->oracle) && pool_is_quiet(s) &&
+		    dispatcher_is_quiet(s))
 			end_at = s->world.now_us + AFTERMATH_US;
 	}
 }

@@ -141,6 +141,16 @@ static void draw_actions(struct scenario *s, struct world *w)
 		for (uint32_t n = sometimes(w, s->jobs[i].tolerate > 0 ? 800000 : 100000, 1, 4); n > 0; n--)
 			act(s, world_between(w, at, end), ACTION_RETRY, i);
 	}
+	for (uint32_t i = 0; i < s->job_count; i++) {
+		for (uint32_t n = sometimes(w, 500000, 1, 3); n > 0; n--)
+			act(s, world_between(w, 0, end), ACTION_REOPEN, i);
+		if (!s->jobs[i].gather || !world_chance(w, 500000))
+			continue;
+		act(s, world_between(w, 0, end), ACTION_REGATHER, i);
+		s->jobs[i].gather_us = pick(w, 100000, 5000000);
+		if (s->jobs[i].gather_fanin > 0) /* a tree has a node for few shards */
+			s->jobs[i].gather_us /= 1 + s->jobs[i].shard_count / 20;
+	}
 	for (uint32_t host = 1; host <= s->worker_count; host++) {
 		if (world_chance(w, 100000))
 			act(s, world_between(w, 0, end), ACTION_DRAIN, host);

@@ -38,6 +38,7 @@ struct sim_job {
 	bool durable_output, retry_larger;
 	bool whole;	     /* what a slot tells at one time has one output */
 	usec_t shard_us;     /* of one shard, about */
+	usec_t gather_us;    /* of a gather's; 0 = as of one shard */
 	usec_t due_after_us; /* held so long, by the wall clock; 0 = not held */
 	/* Of the shards below 1024, in parts of a million. */
 	uint32_t flaky_ppm;    /* fail some times, then well */
@@ -56,8 +57,10 @@ enum action_kind {
 	ACTION_PAUSE,
 	ACTION_RESUME,
 	ACTION_RETRY,
-	ACTION_DRAIN, /* worker */
-	ACTION_TERM,  /* SIGTERM to a worker */
+	ACTION_REOPEN,	 /* one of its jobs that has ended */
+	ACTION_REGATHER, /* one that gathers is cancelled, and goes on */
+	ACTION_DRAIN,	 /* worker */
+	ACTION_TERM,	 /* SIGTERM to a worker */
 };
 
 struct action {

@@ -97,7 +97,8 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 		n->plan = (struct plan){.kind = PLAN_ITEMS, .blob = BYTES_LIT("plan")};
 }
 
-static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint64_t request)
+/* end: of which of the parent's lives. */
+static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint32_t end, uint64_t request)
 {
 	const struct sim_job *j = &s->scenario.jobs[sim_job];
 	struct accept a;
@@ -106,7 +107,7 @@ static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint64_t re
 	arena_init(&a.arena, 0);
 	definition_of(&a, j);
 	in.key_hi = parent ? KEY_CHAIN : KEY_EVENT;
-	in.key_lo = parent ? parent : sim_job + 1;
+	in.key_lo = parent ? parent | (uint64_t)end << 32 : sim_job + 1;
 	in.definitions.items = &a.definition;
 	in.definitions.count = 1;
 	in.jobs.items = a.jobs;
@@ -145,8 +146,11 @@ static void insist(struct sim *s, uint64_t action)
 			again_later(s, action, USEC_PER_SEC, 3 * USEC_PER_SEC);
 		return;
 	}
-	if (s->oracle.jobs[at].ended)
+	if (s->oracle.jobs[at].ended) { /* it may live again */
+		if (!oracle_is_quiet(&s->oracle))
+			again_later(s, action, 2 * USEC_PER_SEC, 4 * USEC_PER_SEC);
 		return;
+	}
 	if (s->dispatcher.life != 0)
 		pause_or_resume(s, REQUEST_ACTION | action, s->oracle.jobs[at].id, true);
 	again_later(s, action, 2 * USEC_PER_SEC, 4 * USEC_PER_SEC);
@@ -159,6 +163,77 @@ static void drain(struct sim *s, uint64_t request, uint32_t host)
 	if (w->life != 0)
 		sim_dispatcher_step(&s->dispatcher, INPUT_DRAIN,
 				    &(struct input_drain){.request = request, .worker = w->id});
+}
+
+static void reopen(struct sim *s, const struct oracle_job *j, uint64_t request)
+{
+	const struct sim_job *sim_job = &s->scenario.jobs[j->sim_job];
+	const struct shard_set *done = &j->phases[j->shards_phase].done;
+	uint32_t runs = shard_set_run_count(done);
+	struct input_reopen in = {.request = request};
+	struct reopened *r = &in.as;
+	struct accept a;
+
+	arena_init(&a.arena, 0);
+	definition_of(&a, sim_job);
+	job_of(&a, j->second, sim_job, j->parent, 0);
+	in.definition = a.definition;
+	*r = (struct reopened){.job = j->id,
+			       .reopens = j->reopens + 1,
+			       .body = a.jobs[j->second],
+			       .phase = j->shards_phase,
+			       .plan = {.kind = PLAN_COUNT, .step = 1},
+			       .accepted_wall_us = j->end.accepted_wall_us,
+			       .started_wall_us = j->end.started_wall_us,
+			       .retries = j->end.retries,
+			       .run_us = j->run_us,
+			       .output_bytes = j->output_bytes,
+			       .cpu_us = j->cpu_us,
+			       .max_rss_bytes = j->max_rss_bytes};
+	if (sim_job->planner != PLANNER_PURE)
+		r->plan = (struct plan){.kind = PLAN_ITEMS, .blob = BYTES_LIT("plan")};
+	r->plan.shard_count = j->phases[j->shards_phase].shard_count;
+	r->body.job = j->id;
+	r->done.items = arena_alloc(&a.arena, runs * sizeof *r->done.items);
+	r->done.count = (uint32_t)shard_set_ranges(done, &(uint64_t){0}, r->done.items, runs);
+	SAY(&s->world, "client: reopens job %llu", (unsigned long long)j->id);
+	sim_dispatcher_step(&s->dispatcher, INPUT_REOPEN, &in);
+	arena_fini(&a.arena);
+}
+
+/* What has ended by now; else it is looked for again. */
+static void reopen_one(struct sim *s, const struct action *a, uint64_t number)
+{
+	size_t count = s->oracle.job_count, from = count > 0 ? rng_below(&s->world.rng, count) : 0;
+
+	if (s->calm)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct oracle_job *j = &s->oracle.jobs[(from + i) % count];
+
+		if (j->sim_job != a->target || !oracle_may_reopen(&s->oracle, j))
+			continue;
+		reopen(s, j, REQUEST_ACTION | number);
+		return;
+	}
+	again_later(s, number, 10 * USEC_PER_MSEC, USEC_PER_SEC);
+}
+
+/* A gather that is at work is cancelled; then the job is to gather again. */
+static void regather(struct sim *s, const struct action *a, uint64_t number)
+{
+	for (size_t i = 0; i < s->oracle.job_count; i++) {
+		const struct oracle_job *j = &s->oracle.jobs[i];
+
+		if (j->sim_job != a->target || j->ended || j->phase <= j->shards_phase || j->reopens > 0)
+			continue;
+		oracle_cancel_asked(&s->oracle, j->id);
+		again_later(s, number, USEC_PER_MSEC, 100 * USEC_PER_MSEC);
+		sim_dispatcher_step(&s->dispatcher, INPUT_CANCEL,
+				    &(struct input_cancel){.job = j->id, .why = BYTES_LIT("asked")});
+		return;
+	}
+	reopen_one(s, a, number);
 }
 
 static void act_on_job(struct sim *s, const struct action *a, uint64_t number)
@@ -210,13 +285,29 @@ void sim_client_act(struct sim *s, uint64_t number)
 	case ACTION_SUBMIT:
 		SAY(&s->world, "client: submits job %u", a->target);
 		again_later(s, number, USEC_PER_SEC, 3 * USEC_PER_SEC);
-		accept(s, a->target, 0, REQUEST_ACTION | number);
+		accept(s, a->target, 0, 0, REQUEST_ACTION | number);
 		break;
 	case ACTION_DRAIN:
 		drain(s, REQUEST_ACTION | number, a->target);
 		break;
+	case ACTION_REOPEN:
+		reopen_one(s, a, number);
+		break;
+	case ACTION_REGATHER:
+		regather(s, a, number);
+		break;
 	default:
 		act_on_job(s, a, number);
+	}
+}
+
+static void reopen_replied(struct sim *s, const struct dispatcher_reply *r, uint64_t number)
+{
+	if (r->code == ERR_BUSY) {
+		s->answered[number] = false;
+		again_later(s, number, USEC_PER_MSEC, USEC_PER_SEC);
+	} else if (r->code < 0 && r->code != ERR_EXISTS) {
+		world_fail(&s->world, "a job is not reopened: %s", error_code_name(r->code));
 	}
 }
 
@@ -229,6 +320,8 @@ void sim_client_replied(struct sim *s, const struct dispatcher_reply *r)
 		return;
 	a = &s->scenario.actions[number];
 	s->answered[number] = true;
+	if (a->kind == ACTION_REOPEN || a->kind == ACTION_REGATHER)
+		reopen_replied(s, r, number);
 	if (a->kind != ACTION_SUBMIT)
 		return;
 	if (r->code < 0)
@@ -333,11 +426,11 @@ void sim_planner_step(struct sim_dispatcher *d, uint64_t job, uint64_t ticket)
 				  .cursor = BYTES(&cursor, sizeof cursor)});
 }
 
-void sim_settle(struct sim_dispatcher *d, uint64_t job)
+void sim_settle(struct sim_dispatcher *d, uint64_t job, uint32_t end)
 {
 	const struct oracle_job *j = oracle_job(&d->sim->oracle, job);
 
 	if (d->sim->scenario.jobs[j->sim_job].chains && !j->chained)
-		accept(d->sim, j->sim_job, job, REQUEST_CHAIN);
+		accept(d->sim, j->sim_job, job, end, REQUEST_CHAIN);
 	sim_dispatcher_step(d, INPUT_SETTLED, &(struct input_settled){.job = job});
 }

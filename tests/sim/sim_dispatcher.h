@@ -20,7 +20,7 @@ struct sim_waiting {
 	struct ack ack; /* session 0: the frame is none */
 	struct dispatcher_reply reply;
 	uint64_t job;
-	uint32_t phase, shard_count, cursor;
+	uint32_t phase, shard_count, cursor, reopens;
 };
 
 /* What a peer was sent in its session: such parameters are not sent twice. */
@@ -64,7 +64,7 @@ struct sim_dispatcher {
 	uint64_t history_lsn;	 /* outlives the process */
 	uint64_t carry_end_lsn;	 /* being carried: the oldest segment's end; 0 = nothing is */
 	uint64_t carry_done_lsn; /* the carried records are all at or before it; 0 = not done */
-	struct sim_planner planners[2 * SIM_JOBS_MAX + 8];
+	struct sim_planner planners[8 * SIM_JOBS_MAX];
 	uint64_t next_ticket;
 	uint64_t step_count, start_count;
 	uint64_t late_count; /* outcomes that counted for nothing, so far */
@@ -97,4 +97,5 @@ void sim_client_replied(struct sim *s, const struct dispatcher_reply *r);
 void sim_planner_begin(struct sim_dispatcher *d, const struct sim_waiting *w);
 void sim_planner_stop(struct sim_dispatcher *d, uint64_t job);
 void sim_planner_step(struct sim_dispatcher *d, uint64_t job, uint64_t ticket);
-void sim_settle(struct sim_dispatcher *d, uint64_t job);
+/* end: of which of the job's lives. */
+void sim_settle(struct sim_dispatcher *d, uint64_t job, uint32_t end);

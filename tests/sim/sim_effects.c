@@ -249,7 +249,7 @@ static void carry_out(struct sim_dispatcher *d, struct sim_waiting *w)
 		oracle_told_ended(&d->sim->oracle, w->job);
 		world_push(&d->sim->world,
 			   d->sim->world.now_us + world_between(&d->sim->world, 1, 200 * USEC_PER_MSEC),
-			   SIM_SETTLE, HOST_DISPATCHER, d->life, w->job, NULL);
+			   SIM_SETTLE, HOST_DISPATCHER, d->life, w->job | (uint64_t)w->reopens << 32, NULL);
 		break;
 	case DISPATCHER_TELL:
 		break;
@@ -305,6 +305,7 @@ static void take(struct sim_dispatcher *d, const struct dispatcher_effect *e)
 		break;
 	case DISPATCHER_JOB_ENDED:
 		w.job = e->ended->job;
+		w.reopens = e->ended->reopens;
 		break;
 	case DISPATCHER_PARAMETERS:
 		answer_need(d, &e->parameters);

@@ -59,6 +59,7 @@ void sim_slot_arm(struct sim_worker *w, const struct worker_arm *a)
 	s->job[a->cell] = a->job;
 	s->phase[a->cell] = a->phase;
 	s->durable[a->cell] = a->run->run.durable_output;
+	oracle_taken(&w->sim->oracle, a->token);
 	SAY(world, "w%u: slot %u cell %u gets token %u.%llu: job %llu phase %u shards %u+%u", w->host,
 	    a->slot, a->cell, a->token.epoch, (unsigned long long)a->token.lease, (unsigned long long)a->job,
 	    a->phase, a->range.first, a->range.count);
@@ -96,10 +97,13 @@ void sim_slot_stop(struct sim_worker *w, const struct worker_stop *stop)
 		   w->life, s->attempt, NULL);
 }
 
-static usec_t work_takes(struct sim_worker *w, const struct sim_job *j, uint32_t count, enum fate fate)
+static usec_t work_takes(struct sim_worker *w, const struct sim_job *j, uint32_t phase, uint32_t count,
+			 enum fate fate)
 {
 	struct world *world = &w->sim->world;
 
+	if (phase > scenario_shards_phase(j) && j->gather_us > 0)
+		return world_between(world, j->gather_us / 2, j->gather_us);
 	if (j->shard_count > 5000)
 		return 1 + count / 1000;
 	if (fate == FATE_TIMEOUT)
@@ -138,8 +142,8 @@ static bool slot_begin(struct sim_worker *w, struct sim_slot *s)
 	s->begun_us = world->now_us;
 	s->stopping = false;
 	s->attempt = ++w->next_attempt;
-	world_push(world, world->now_us + work_takes(w, j, s->work.count, s->fate), SIM_ATTEMPT, w->host,
-		   w->life, s->attempt, NULL);
+	world_push(world, world->now_us + work_takes(w, j, phase, s->work.count, s->fate), SIM_ATTEMPT,
+		   w->host, w->life, s->attempt, NULL);
 	return false;
 }
 

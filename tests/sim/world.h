@@ -23,7 +23,7 @@ enum sim_kind {
 	SIM_DISK,	   /* the commit in flight is synced; a = incarnation */
 	SIM_HISTORY,	   /* history is past lsn a */
 	SIM_PLANNER,	   /* a = incarnation, b = job; n = which answer */
-	SIM_SETTLE,	   /* a = incarnation, b = job */
+	SIM_SETTLE,	   /* a = incarnation, b = job and, above, which of its ends */
 	SIM_START,	   /* the host's process starts */
 	SIM_ATTEMPT,	   /* host's attempt ends; a = incarnation, b = attempt's number */
 	SIM_SYNC,	   /* host's output sync ends; a = incarnation, b = ticket */

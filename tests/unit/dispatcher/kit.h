@@ -99,7 +99,16 @@ void kit_trim(struct kit *k, uint64_t oldest_lsn);
 /* A core replayed from the journal has the same digest. */
 void kit_compare_replay(struct kit *k);
 
-uint64_t kit_submit(struct kit *k, struct kit_job job);		       /* its id; 0: refused, see reply */
+uint64_t kit_submit(struct kit *k, struct kit_job job); /* its id; 0: refused, see reply */
+/* What history knows of a job that ended; the numbers of the last end that was told are added. */
+struct kit_reopened {
+	uint64_t job;
+	uint32_t reopens;
+	const struct range *done;
+	uint32_t done_count;
+};
+enum error_code kit_reopen(struct kit *k, struct kit_job job, struct kit_reopened as); /* as reply */
+void kit_settle(struct kit *k, uint64_t job);
 void kit_register(struct kit *k, uint32_t worker, uint32_t cpu_milli); /* without tokens */
 void kit_register_with(struct kit *k, uint32_t worker, struct held_token_list tokens);
 void kit_message(struct kit *k, uint32_t worker, enum message_type type, const void *body);

@@ -19,50 +19,99 @@ static void fill_phase(struct phase_def *p, const struct kit_job *job, const cha
 	p->run.kind = RUN_EXEC;
 }
 
+struct made {
+	uint8_t sha[32];
+	struct phase_def phases[3];
+	struct definition_body def;
+	struct text_item value;
+	struct new_job job;
+};
+
+static void make(struct made *m, const struct kit_job *job)
+{
+	struct definition_body *def = &m->def;
+	struct new_job *j = &m->job;
+	struct buf text = {0};
+
+	*m = (struct made){.value = {BYTES_LIT("a value")}};
+	*def = (struct definition_body){.name = bytes_of(job->name != NULL ? job->name : "job"),
+					.queue = bytes_of(job->queue != NULL ? job->queue : "default"),
+					.phases = {m->phases, 0}};
+	*j = (struct new_job){.definition = BYTES(m->sha, 32),
+			      .priority = job->priority,
+			      .due_wall_us = job->due_wall_us,
+			      .depth = job->depth,
+			      .planner = job->planner != 0 ? job->planner : PLANNER_PURE,
+			      .values = {&m->value, 1},
+			      .plan = {.kind = PLAN_COUNT, .shard_count = job->shards, .step = 1}};
+	if (job->plan_phase) {
+		fill_phase(&m->phases[def->phases.count++], job, "plan");
+		def->items_planner = job->planner;
+		j->planner = PLANNER_PURE;
+		j->plan.shard_count = 1;
+	} else if (job->planner != 0) {
+		j->plan = (struct plan){.kind = PLAN_ITEMS};
+	}
+	fill_phase(&m->phases[def->phases.count++], job, "shards");
+	if (job->gather) {
+		fill_phase(&m->phases[def->phases.count], job, "gather");
+		m->phases[def->phases.count++].fanin = job->fanin;
+	}
+	/* A hash of what it says: the same definition has the same name. */
+	codec_encode(codec_definition_body(), def, &text);
+	for (size_t i = 0; i < text.size; i++)
+		m->sha[i % 32] = (uint8_t)(m->sha[i % 32] * 31 + text.data[i]);
+	buf_fini(&text);
+	def->sha256 = BYTES(m->sha, 32);
+}
+
 uint64_t kit_submit(struct kit *k, struct kit_job job)
 {
-	uint8_t sha[32] = {0};
-	struct phase_def phases[3];
-	struct definition_body def = {.name = bytes_of(job.name != NULL ? job.name : "job"),
-				      .queue = bytes_of(job.queue != NULL ? job.queue : "default"),
-				      .phases = {phases, 0}};
-	struct text_item value = {BYTES_LIT("a value")};
-	struct new_job j = {.definition = BYTES(sha, 32),
-			    .priority = job.priority,
-			    .due_wall_us = job.due_wall_us,
-			    .depth = job.depth,
-			    .planner = job.planner != 0 ? job.planner : PLANNER_PURE,
-			    .values = {&value, 1},
-			    .plan = {.kind = PLAN_COUNT, .shard_count = job.shards, .step = 1}};
+	struct made m;
 	struct input_accept in = {.request = ++k->next_request,
 				  .key_hi = job.key,
 				  .key_lo = job.key != 0 ? job.key * 0x9e3779b97f4a7c15ull : 0,
-				  .definitions = {&def, 1},
-				  .jobs = {&j, 1}};
-	struct buf text = {0};
+				  .definitions = {&m.def, 1},
+				  .jobs = {&m.job, 1}};
 
-	if (job.plan_phase) {
-		fill_phase(&phases[def.phases.count++], &job, "plan");
-		def.items_planner = job.planner;
-		j.planner = PLANNER_PURE;
-		j.plan.shard_count = 1;
-	} else if (job.planner != 0) {
-		j.plan = (struct plan){.kind = PLAN_ITEMS};
-	}
-	fill_phase(&phases[def.phases.count++], &job, "shards");
-	if (job.gather) {
-		fill_phase(&phases[def.phases.count], &job, "gather");
-		phases[def.phases.count++].fanin = job.fanin;
-	}
-	/* A hash of what it says: the same definition has the same name. */
-	codec_encode(codec_definition_body(), &def, &text);
-	for (size_t i = 0; i < text.size; i++)
-		sha[i % 32] = (uint8_t)(sha[i % 32] * 31 + text.data[i]);
-	buf_fini(&text);
-	def.sha256 = BYTES(sha, 32);
+	make(&m, &job);
 	k->reply = (struct dispatcher_reply){0};
 	kit_step(k, INPUT_ACCEPT, &in);
 	return k->reply.request == in.request ? k->reply.job : 0;
+}
+
+enum error_code kit_reopen(struct kit *k, struct kit_job job, struct kit_reopened as)
+{
+	struct made m;
+	struct input_reopen in = {.request = ++k->next_request};
+
+	make(&m, &job);
+	in.definition = m.def;
+	in.as = (struct reopened){.job = as.job,
+				  .reopens = as.reopens,
+				  .body = m.job,
+				  .phase = job.plan_phase ? 1 : 0,
+				  .plan = {.kind = PLAN_COUNT, .shard_count = job.shards, .step = 1},
+				  .done = {(struct range *)as.done, as.done_count},
+				  .accepted_wall_us = 1};
+	in.as.body.job = as.job;
+	if (job.planner != 0)
+		in.as.plan =
+		    (struct plan){.kind = PLAN_ITEMS, .shard_count = job.shards, .blob = BYTES_LIT("plan")};
+	if (k->ended.job == as.job) {
+		in.as.run_us = k->ended.run_us;
+		in.as.retries = k->ended.retries;
+		in.as.output_bytes = k->ended.output_bytes;
+		in.as.started_wall_us = k->ended.started_wall_us;
+	}
+	k->reply = (struct dispatcher_reply){.code = ERR_CLOSED};
+	kit_step(k, INPUT_REOPEN, &in);
+	return k->reply.code;
+}
+
+void kit_settle(struct kit *k, uint64_t job)
+{
+	kit_step(k, INPUT_SETTLED, &(struct input_settled){.job = job});
 }
 
 void kit_register_with(struct kit *k, uint32_t worker, struct held_token_list tokens)
