@@ -69,6 +69,25 @@ static int phase_put(struct history *h, uint64_t job, uint32_t phase, uint64_t s
 	return sql_run(&h->db, WRITE_PHASE, reterr, "iii", I64(job), I64(phase), I64(shards));
 }
 
+/* The shards' plan, when a planner made it: what is pure is made again from the definition and the event. */
+static int plan_put(struct history *h, uint64_t job, const struct plan *plan, struct error *reterr)
+{
+	struct buf b = {0};
+	int rc;
+
+	codec_encode(codec_plan(), plan, &b);
+	rc = sql_run(&h->db, WRITE_JOB_PLAN, reterr, "bi", buf_bytes(&b), I64(job));
+	buf_fini(&b);
+	return rc;
+}
+
+static int apply_sealed(struct history *h, const struct plan_sealed *r, struct error *reterr)
+{
+	int rc = phase_put(h, r->job, r->phase, r->plan.shard_count, reterr);
+
+	return rc < 0 ? rc : plan_put(h, r->job, &r->plan, reterr);
+}
+
 static int apply_phase_started(struct history *h, const struct phase_started *r, struct error *reterr)
 {
 	int rc = sql_run(&h->db, WRITE_JOB_PHASE, reterr, "ii", I64(r->phase), I64(r->job));
@@ -340,11 +359,46 @@ static int apply_ended(struct history *h, const struct job_ended *r, struct erro
 			     I64(r->later.items[i].done), I64(r->later.items[i].dead));
 	if (rc < 0)
 		return rc;
-	return sql_run(&h->db, WRITE_JOB_ENDED, reterr, "itbiibiiiitiiiiiiiiii", I64(r->job), r->name,
+	return sql_run(&h->db, WRITE_JOB_ENDED, reterr, "itbiibiiiitiiiiiiiiiii", I64(r->job), r->name,
 		       r->definition, I64(r->state), I64(r->depth), event, r->accepted_wall_us,
 		       r->started_wall_us, r->wall_us, I64(r->phase), r->why, I64(r->shards), I64(r->done),
 		       I64(r->dead), I64(r->dropped), I64(r->retries), I64(r->run_us), I64(r->output_bytes),
-		       I64(r->shards_phase), I64(r->cpu_us), I64(r->max_rss_bytes));
+		       I64(r->shards_phase), I64(r->cpu_us), I64(r->max_rss_bytes), I64(r->reopens));
+}
+
+/* What is done stays. What was told of the dead, and of what came behind the shards, is over. */
+static int forget_rest(struct history *h, uint64_t job, uint32_t phase, struct error *reterr)
+{
+	int rc = sql_run(&h->db, WRITE_FAILURES_DELETE, reterr, "ii", I64(job), I64(phase));
+
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_RANGES_DELETE, reterr, "ii", I64(job), I64(phase));
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_PHASES_DELETE, reterr, "ii", I64(job), I64(phase));
+	if (h->failure_rows[job % FAILURE_ROWS_CACHED].job == job)
+		h->failure_rows[job % FAILURE_ROWS_CACHED].job = 0;
+	return rc;
+}
+
+static int apply_reopened(struct history *h, const struct reopened *r, struct error *reterr)
+{
+	const struct new_job *j = &r->body;
+	uint8_t id[16];
+	struct bytes event = id_bytes(j->event_id_hi, j->event_id_lo, id);
+	int rc = forget_rest(h, r->job, r->phase, reterr);
+
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", j->definition);
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_JOB_REOPENED, reterr, "itbiiibiiiiii", I64(r->job), j->name,
+			     j->definition, I64(JOB_ACTIVE), j->priority, I64(j->depth), event,
+			     r->accepted_wall_us, r->started_wall_us, I64(r->phase), I64(r->plan.shard_count),
+			     I64(r->phase), I64(r->reopens));
+	if (rc == 0 && r->phase > 0)
+		rc = phase_put(h, r->job, r->phase, r->plan.shard_count, reterr);
+	if (rc == 0 && (r->phase > 0 || j->planner != PLANNER_PURE))
+		rc = plan_put(h, r->job, &r->plan, reterr);
+	return rc;
 }
 
 /* Carried forward: news only for a history that began behind the job's acceptance. Who made the shards
@@ -358,12 +412,15 @@ static int slice_insert(struct history *h, const struct job_slice *r, struct err
 	int rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", j->definition);
 
 	if (rc == 0)
-		rc = sql_run(&h->db, WRITE_JOB_SLICE, reterr, "itbiiibiiiiiit", I64(r->job), j->name,
+		rc = sql_run(&h->db, WRITE_JOB_SLICE, reterr, "itbiiibiiiiiiti", I64(r->job), j->name,
 			     j->definition, I64(r->state), j->priority, I64(j->depth), event, j->due_wall_us,
 			     r->accepted_wall_us, I64(shards), r->started_wall_us, I64(r->phase),
-			     I64(r->paused), r->why);
+			     I64(r->paused), r->why, I64(r->reopens));
 	if (rc == 0 && r->phase > 0 && sql_changes(&h->db) > 0)
 		rc = phase_put(h, r->job, r->phase, r->plan.shard_count, reterr);
+	if (rc == 0 && r->sealed && (r->plan.kind == PLAN_BYTES || r->plan.kind == PLAN_ITEMS) &&
+	    (r->phase > 0 || j->planner != PLANNER_PURE))
+		rc = plan_put(h, r->job, &r->plan, reterr);
 	return rc;
 }
 
@@ -402,7 +459,6 @@ static int apply_slice(struct history *h, const struct job_slice *r, struct erro
 int history_apply(struct history *h, uint32_t type, const void *record, struct error *reterr)
 {
 	const struct epoch_started *epoch = record;
-	const struct plan_sealed *sealed = record;
 
 	switch ((enum record_type)type) {
 	case RECORD_EPOCH:
@@ -414,7 +470,7 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
 	case RECORD_PLAN_PIECE:
 		return apply_piece(h, record, reterr);
 	case RECORD_PLAN_SEALED:
-		return phase_put(h, sealed->job, sealed->phase, sealed->plan.shard_count, reterr);
+		return apply_sealed(h, record, reterr);
 	case RECORD_OUTCOMES:
 		return apply_outcomes(h, record, reterr);
 	case RECORD_CRASHED:
@@ -427,9 +483,10 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
 		return apply_retried(h, record, reterr);
 	case RECORD_ENDED:
 		return apply_ended(h, record, reterr);
+	case RECORD_REOPENED:
+		return apply_reopened(h, record, reterr);
 	case RECORD_JOB_SLICE:
 		return apply_slice(h, record, reterr);
-	case RECORD_REOPENED:
 	case RECORD_PLAN_FAILED: /* if it is final, the end says why */
 	case RECORD_GRANTED:
 	case RECORD_SETTLED:

@@ -8,7 +8,7 @@
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/sql.h"
 
-#define HISTORY_FORMAT 3
+#define HISTORY_FORMAT 4
 
 /* The writer's statements; texts in history_schema.c. */
 enum history_write {
@@ -32,10 +32,14 @@ enum history_write {
 	WRITE_JOB_GREW,
 	WRITE_JOB_SEALED,
 	WRITE_JOB_ENDED,
+	WRITE_JOB_PLAN,
+	WRITE_JOB_REOPENED,
 	WRITE_JOB_CARRIED,
 	WRITE_PHASE,
 	WRITE_PHASE_GREW,
 	WRITE_PHASE_ENDED,
+	WRITE_PHASES_DELETE,
+	WRITE_RANGES_DELETE,
 	WRITE_RANGE_BEFORE,
 	WRITE_RANGE_LONGER,
 	WRITE_RANGE,
@@ -45,6 +49,7 @@ enum history_write {
 	WRITE_FAILURE_LONGER,
 	WRITE_FAILURE,
 	WRITE_FAILURE_DELETE,
+	WRITE_FAILURES_DELETE,
 	WRITE_COUNT,
 };
 

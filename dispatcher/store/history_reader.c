@@ -10,7 +10,8 @@
 #define JOB_COLUMNS                                                                                          \
 	"SELECT j.id, j.name, d.sha256, j.state, j.paused, j.why, j.priority, j.depth, j.event, j.due_us,"   \
 	" j.accepted_us, j.started_us, j.ended_us, j.shards, j.done, j.dead, j.dropped, j.retries,"          \
-	" j.run_us, j.output_bytes, j.phase, j.shards_phase, j.cpu_us, j.max_rss_bytes FROM jobs j"          \
+	" j.run_us, j.output_bytes, j.phase, j.shards_phase, j.cpu_us, j.max_rss_bytes, j.reopens FROM "     \
+	"jobs j"                                                                                             \
 	" LEFT JOIN definitions d ON d.id = j.definition "
 
 #define JOBS_OF(state)                                                                                       \
@@ -32,6 +33,7 @@ enum history_read {
 	READ_FAILURES,
 	READ_EVENT,
 	READ_DEFINITION,
+	READ_PLAN,
 	READ_COUNT,
 };
 
@@ -56,6 +58,7 @@ static const char *const statements[READ_COUNT] = {
 		      " WHERE job = ? AND phase = ? AND first + count > ? ORDER BY first LIMIT ?",
     [READ_EVENT] = "SELECT json FROM events WHERE event = ?",
     [READ_DEFINITION] = "SELECT name, text FROM definitions WHERE sha256 = ? AND text IS NOT NULL",
+    [READ_PLAN] = "SELECT plan FROM jobs WHERE id = ? AND plan IS NOT NULL",
 };
 
 _Static_assert(JOB_HELD == 1 && JOB_CANCELLED == 5, "READ_JOBS names all states");
@@ -144,6 +147,7 @@ static void job_row(struct history_reader *r, int s, struct arena *arena, struct
 	    .shards_phase = (uint32_t)sql_int(db, s, 21),
 	    .cpu_us = (uint64_t)sql_int(db, s, 22),
 	    .max_rss_bytes = (uint64_t)sql_int(db, s, 23),
+	    .reopens = (uint32_t)sql_int(db, s, 24),
 	};
 	id_split(sql_bytes(db, s, 8), &j->event_id_hi, &j->event_id_lo);
 }
@@ -355,4 +359,21 @@ int history_definition(struct history_reader *r, struct bytes sha256, struct are
 	if (rc == 0)
 		return error_set(reterr, ERR_NOT_FOUND, "the text of this definition is not known");
 	return rc < 0 ? rc : 0;
+}
+
+int history_plan(struct history_reader *r, uint64_t job, struct arena *arena, struct plan *ret,
+		 struct error *reterr)
+{
+	struct bytes text = {0};
+	int rc = sql_begin(&r->db, READ_PLAN, reterr, "i", (int64_t)job);
+
+	if (rc == 1)
+		text = arena_copy(arena, sql_bytes(&r->db, READ_PLAN, 0));
+	sql_end(&r->db, READ_PLAN);
+	if (rc < 0)
+		return rc;
+	if (rc == 0)
+		return error_set(reterr, ERR_NOT_FOUND, "the plan of job %llu is not known",
+				 (unsigned long long)job);
+	return codec_decode(codec_plan(), text, ret, arena, reterr);
 }

@@ -30,6 +30,7 @@ struct history_job {
 	uint32_t phase;			/* the last one begun */
 	uint32_t shards_phase;		/* 1 behind a plan phase; known when it has ended */
 	struct phase_counts_list later; /* phases behind that; done and dead stand when it has ended */
+	uint32_t reopens;
 };
 
 /* ERR_NOT_FOUND. */
@@ -82,3 +83,7 @@ int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct are
 /* Canonical text. ERR_NOT_FOUND, also when only its name is known any more. */
 int history_definition(struct history_reader *r, struct bytes sha256, struct arena *arena,
 		       struct bytes *ret_name, struct bytes *ret_text, struct error *reterr) MUST_CHECK;
+/* Of the job's shards, as its planner sealed it. ERR_NOT_FOUND: it was pure, or never whole, or sealed before
+ * history kept plans. */
+int history_plan(struct history_reader *r, uint64_t job, struct arena *arena, struct plan *ret,
+		 struct error *reterr) MUST_CHECK;

@@ -7,7 +7,7 @@
 #include "jobs/kinds.h"
 
 /* Format 2: which phase the shards are. 3: what attempts took, how later phases ended, where the output of
- * dead shards is. */
+ * dead shards is. 4: how often jobs were reopened, and the plans that planners made. */
 static const char tables[] =
     /* One row a fact: format, cluster, lsn (the last record that is in here), first_lsn (of the
      * records that it was built from: what was before, it never saw). */
@@ -26,7 +26,9 @@ static const char tables[] =
     " shards INTEGER, done INTEGER, dead INTEGER, dropped INTEGER, retries INTEGER, run_us INTEGER,"
     " output_bytes INTEGER, carried INTEGER NOT NULL DEFAULT 0,"
     /* Which phase the shards are: 1 behind a plan phase. */
-    " shards_phase INTEGER NOT NULL DEFAULT 0, cpu_us INTEGER, max_rss_bytes INTEGER);"
+    " shards_phase INTEGER NOT NULL DEFAULT 0, cpu_us INTEGER, max_rss_bytes INTEGER,"
+    /* plan: of the shards, as it was sealed (struct plan of parts.def); NULL: no planner, or none yet. */
+    " reopens INTEGER NOT NULL DEFAULT 0, plan BLOB);"
     "CREATE INDEX jobs_by_state ON jobs(state, id);"
     /* Phases behind the first, whose counts are in the job's row; done and dead when the job has ended. */
     "CREATE TABLE phases(job INTEGER, phase INTEGER, shards INTEGER, done INTEGER, dead INTEGER,"
@@ -48,7 +50,7 @@ static const char views[] =
     " datetime(j.ended_us / 1000000, 'unixepoch') AS ended,"
     " (j.ended_us - j.accepted_us) / 1e6 AS seconds, j.run_us / 1e6 AS run_seconds, j.cpu_us / 1e6 AS "
     "cpu_seconds,"
-    " j.max_rss_bytes, j.output_bytes,"
+    " j.max_rss_bytes, j.output_bytes, j.reopens,"
     " lower(hex(d.sha256)) AS definition, lower(hex(j.event)) AS event"
     " FROM jobs j JOIN job_states s USING(state) LEFT JOIN definitions d ON d.id = j.definition;"
     "CREATE VIEW done_ranges AS SELECT r.job, r.phase, r.first, r.first + r.count - 1 AS last, r.count,"
@@ -79,9 +81,9 @@ static const char *const statements[WRITE_COUNT] = {
 	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, ?, nullif(?, x''), ?, ?, ?)",
     [WRITE_JOB_SLICE] =
 	"INSERT OR IGNORE INTO jobs(id, name, definition, state, priority, depth, event, due_us,"
-	" accepted_us, shards, started_us, phase, paused, why, carried)"
+	" accepted_us, shards, started_us, phase, paused, why, reopens, carried)"
 	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, ?, nullif(?, x''), ?, ?, ?, ?, ?,"
-	" ?, ?, 1)",
+	" ?, ?, ?, 1)",
     [WRITE_JOB_STATE] = "UPDATE jobs SET state = ? WHERE id = ?",
     [WRITE_JOB_PAUSED] = "UPDATE jobs SET paused = ?, why = ? WHERE id = ?",
     [WRITE_JOB_PHASE] = "UPDATE jobs SET phase = ? WHERE id = ?",
@@ -91,19 +93,31 @@ static const char *const statements[WRITE_COUNT] = {
 	"INSERT INTO jobs(id, name, definition, state, depth, event, accepted_us, started_us, ended_us, "
 	"phase,"
 	" why, shards, done, dead, dropped, retries, run_us, output_bytes, shards_phase, cpu_us,"
-	" max_rss_bytes, carried)"
+	" max_rss_bytes, reopens, carried)"
 	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, nullif(?, x''), ?, ?, ?, ?, ?, ?,"
-	" ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+	" ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 	" ON CONFLICT(id) DO UPDATE SET state = excluded.state, started_us = excluded.started_us,"
 	" ended_us = excluded.ended_us, phase = excluded.phase, why = excluded.why, paused = 0,"
 	" shards = excluded.shards, done = excluded.done, dead = excluded.dead, dropped = excluded.dropped,"
 	" retries = excluded.retries, run_us = excluded.run_us, output_bytes = excluded.output_bytes,"
 	" shards_phase = excluded.shards_phase, cpu_us = excluded.cpu_us,"
-	" max_rss_bytes = excluded.max_rss_bytes",
+	" max_rss_bytes = excluded.max_rss_bytes, reopens = excluded.reopens",
+    [WRITE_JOB_PLAN] = "UPDATE jobs SET plan = ? WHERE id = ? AND plan IS NULL",
+    /* It is news only for a history that never saw the job. */
+    [WRITE_JOB_REOPENED] =
+	"INSERT INTO jobs(id, name, definition, state, priority, depth, event, accepted_us, started_us,"
+	" phase, shards, shards_phase, reopens, carried)"
+	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, ?, nullif(?, x''), ?, ?, ?, ?, ?,"
+	" ?, 1)"
+	" ON CONFLICT(id) DO UPDATE SET state = excluded.state, paused = 0, why = NULL, ended_us = NULL,"
+	" due_us = 0, phase = excluded.phase, shards = excluded.shards, done = NULL, dead = NULL,"
+	" dropped = NULL, shards_phase = excluded.shards_phase, reopens = excluded.reopens",
     [WRITE_JOB_CARRIED] = "SELECT carried FROM jobs WHERE id = ?",
     [WRITE_PHASE] = "INSERT OR REPLACE INTO phases(job, phase, shards) VALUES(?, ?, ?)",
     [WRITE_PHASE_GREW] = "UPDATE phases SET shards = shards + ? WHERE job = ? AND phase = ?",
     [WRITE_PHASE_ENDED] = "INSERT OR REPLACE INTO phases VALUES(?, ?, ?, ?, ?)",
+    [WRITE_PHASES_DELETE] = "DELETE FROM phases WHERE job = ? AND phase > ?",
+    [WRITE_RANGES_DELETE] = "DELETE FROM ranges WHERE job = ? AND phase > ?",
     [WRITE_RANGE_BEFORE] = "SELECT first, count, worker, epoch, lease, segment FROM ranges"
 			   " WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1",
     [WRITE_RANGE_LONGER] = "UPDATE ranges SET count = count + ?, wall_us = ?"
@@ -123,6 +137,7 @@ static const char *const statements[WRITE_COUNT] = {
 			     " WHERE job = ? AND phase = ? AND first = ?",
     [WRITE_FAILURE] = "INSERT OR REPLACE INTO failures VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [WRITE_FAILURE_DELETE] = "DELETE FROM failures WHERE job = ? AND phase = ? AND first = ?",
+    [WRITE_FAILURES_DELETE] = "DELETE FROM failures WHERE job = ? AND phase >= ?",
 };
 
 static void add_names(struct buf *out)
@@ -183,8 +198,11 @@ static const char from_format_2[] =
     " done = (SELECT ifnull(sum(r.count), 0) FROM ranges r WHERE r.job = phases.job AND r.phase = "
     "phases.phase),"
     " dead = (SELECT ifnull(sum(f.count), 0) FROM failures f WHERE f.job = phases.job"
-    " AND f.phase = phases.phase) WHERE job IN (SELECT id FROM jobs WHERE ended_us IS NOT NULL);"
-    "DROP VIEW job_list; DROP VIEW done_ranges; DROP VIEW dead_shards;";
+    " AND f.phase = phases.phase) WHERE job IN (SELECT id FROM jobs WHERE ended_us IS NOT NULL);";
+/* Plans that were made before are not known: their jobs are not reopened. */
+static const char from_format_3[] = "ALTER TABLE jobs ADD COLUMN reopens INTEGER NOT NULL DEFAULT 0;"
+				    "ALTER TABLE jobs ADD COLUMN plan BLOB;"
+				    "DROP VIEW job_list; DROP VIEW done_ranges; DROP VIEW dead_shards;";
 
 static int convert(struct history *h, int64_t format, struct error *reterr)
 {
@@ -192,9 +210,10 @@ static int convert(struct history *h, int64_t format, struct error *reterr)
 	int rc;
 
 	buf_printf(&script,
-		   "BEGIN IMMEDIATE;%s%s%sUPDATE meta SET value = %d WHERE name = 'format'; PRAGMA "
+		   "BEGIN IMMEDIATE;%s%s%s%sUPDATE meta SET value = %d WHERE name = 'format'; PRAGMA "
 		   "user_version = %d; COMMIT;",
-		   format == 1 ? from_format_1 : "", from_format_2, views, HISTORY_FORMAT, HISTORY_FORMAT);
+		   format <= 1 ? from_format_1 : "", format <= 2 ? from_format_2 : "", from_format_3, views,
+		   HISTORY_FORMAT, HISTORY_FORMAT);
 	rc = sql_script(&h->db, buf_text(&script), reterr);
 	buf_fini(&script);
 	return rc;

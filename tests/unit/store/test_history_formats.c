@@ -54,14 +54,24 @@ static const char views_1[] =
 
 /* What format 2 had more. */
 static const char tables_2[] = "ALTER TABLE jobs ADD COLUMN shards_phase INTEGER NOT NULL DEFAULT 0;";
+/* What format 3 had more. */
+static const char tables_3[] =
+    "ALTER TABLE jobs ADD COLUMN cpu_us INTEGER; ALTER TABLE jobs ADD COLUMN max_rss_bytes INTEGER;"
+    "ALTER TABLE phases ADD COLUMN done INTEGER; ALTER TABLE phases ADD COLUMN dead INTEGER;"
+    "ALTER TABLE failures ADD COLUMN worker INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE failures ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE failures ADD COLUMN lease INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE failures ADD COLUMN segment INTEGER NOT NULL DEFAULT 0;";
 static const char rows_1[] =
     "INSERT INTO definitions VALUES(1, x'abcd', 'two', 'version: 1');"
     "INSERT INTO workers VALUES(1, x'00000000000000770000000000000001');"
     "INSERT INTO jobs(id, name, definition, state, phase, ended_us, shards, done, dead, run_us, carried)"
     " VALUES(1, 'two', 1, 4, 1, 99, 4, 4, 0, 77, 0);"
-    "INSERT INTO phases VALUES(1, 1, 3);"
+    "INSERT INTO phases(job, phase, shards) VALUES(1, 1, 3);"
     "INSERT INTO ranges VALUES(1, 1, 0, 2, 1, 3, 9, 1, 50);"
-    "INSERT INTO failures VALUES(1, 1, 2, 1, 1, 3, 'no', 51);";
+    "INSERT INTO failures(job, phase, first, count, kind, code, why, wall_us)"
+    " VALUES(1, 1, 2, 1, 1, 3, 'no', 51);";
+static const char rows_3[] = "UPDATE phases SET done = 2, dead = 1;";
 
 static struct history_kit k;
 
@@ -78,9 +88,13 @@ static void make_old(int format)
 	cr_assert_eq(sqlite3_open(k.path, &db), SQLITE_OK);
 	run(db, tables_1);
 	run(db, views_1);
-	if (format == 2)
+	if (format >= 2)
 		run(db, tables_2);
+	if (format >= 3)
+		run(db, tables_3);
 	run(db, rows_1);
+	if (format >= 3)
+		run(db, rows_3);
 	snprintf(meta, sizeof meta,
 		 "INSERT INTO meta VALUES('format', %d), ('cluster', '%016llx%016llx'), ('lsn', 0), "
 		 "('first_lsn', 1);"
@@ -101,6 +115,7 @@ static void convert(int format)
 {
 	struct history_failure f = {.segment = 9};
 	struct history_job j;
+	struct plan plan;
 
 	history_kit_begin(&k);
 	make_old(format);
@@ -110,6 +125,8 @@ static void convert(int format)
 		cr_assert_eq(j.run_us, 77);
 		cr_assert_eq(j.cpu_us, 0);
 		cr_assert_eq(j.shards_phase, 0);
+		cr_assert_eq(j.reopens, 0);
+		cr_assert_eq(history_plan(k.reader, 1, &k.arena, &plan, NULL), ERR_NOT_FOUND);
 		cr_assert_eq(j.later.count, 1);
 		cr_assert_eq(j.later.items[0].shards, 3);
 		cr_assert_eq(j.later.items[0].done, 2);
@@ -126,6 +143,7 @@ Test(history_formats, older_ones_are_converted_and_go_on)
 {
 	convert(1);
 	convert(2);
+	convert(3);
 }
 
 Test(history_formats, a_newer_one_is_refused)
