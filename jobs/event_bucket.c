@@ -77,10 +77,12 @@ static json_t *job_detail(const struct ended_job *j)
 int event_job_ended(const struct ended_job *j, struct event *ret, struct error *reterr)
 {
 	json_t *envelope = json_object();
-	char text[EVENT_TIME_BYTES_MAX], id[160];
+	char text[EVENT_TIME_BYTES_MAX], id[160], end[16] = "";
 	int rc;
 
-	snprintf(id, sizeof id, "%.120s/job/%llu/ended", j->cluster, (unsigned long long)j->job);
+	if (j->reopens > 0)
+		snprintf(end, sizeof end, "/%u", j->reopens);
+	snprintf(id, sizeof id, "%.120s/job/%llu/ended%s", j->cluster, (unsigned long long)j->job, end);
 	event_set_text(envelope, "id", id);
 	event_set_text(envelope, "source", EVENT_SOURCE_SHARDMILL);
 	event_set_text(envelope, "detail-type", j->state == JOB_SUCCEEDED ? "job.succeeded" : "job.failed");

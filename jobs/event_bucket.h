@@ -30,6 +30,7 @@ struct ended_job {
 	uint64_t dropped;
 	uint64_t retries;
 	struct bytes output; /* where the result is; may be empty */
+	uint32_t reopens;    /* how often it lived again before: each end is an event of its own */
 	uint32_t depth;	     /* of the job: of the event that started it; the new event is one deeper */
 	usec_t wall_us;
 	const char *cluster; /* makes the event's id unique among dispatchers */

@@ -3,9 +3,7 @@
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/submission.h"
 
-/* The body of POST /v1/jobs that would have made the job; NULL: reterr. */
-static json_t *body_of(struct server *s, const struct history_job *row, struct arena *arena,
-		       struct error *reterr)
+json_t *again_body(struct server *s, const struct history_job *row, struct arena *arena, struct error *reterr)
 {
 	struct bytes name, text, event = {0};
 	json_t *body;
@@ -42,7 +40,7 @@ static int read_row(struct server *s, uint64_t job, struct arena *arena, struct 
 		return error_help(reterr, "its dead shards may be retried, or it is cancelled first");
 	}
 	rc = history_job(s->reader, job, arena, ret, reterr);
-	if (rc == ERR_NOT_FOUND || (rc == 0 && !job_state_is_ended(ret->state)))
+	if (rc == ERR_NOT_FOUND || (rc == 0 && (!job_state_is_ended(ret->state) || job_history_lags(s, job))))
 		return error_set(reterr, ERR_BUSY, "the end of job %llu is not in history yet",
 				 (unsigned long long)job);
 	return rc;
@@ -66,7 +64,7 @@ void api_again(struct request *r)
 	}
 	arena_init(&arena, 0);
 	if (read_row(r->server, job, &arena, &row, &e) == 0)
-		body = body_of(r->server, &row, &arena, &e);
+		body = again_body(r->server, &row, &arena, &e);
 	if (body != NULL) {
 		rc = submission_read(&u, body, &e);
 		if (rc == 0)

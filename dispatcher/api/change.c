@@ -1,4 +1,4 @@
-/* What people do to a job: cancel, retry, pause, resume. */
+/* What people do to a job: cancel, retry, pause, resume. One that has ended is retried in reopen.c. */
 #include "dispatcher/api/job_json.h"
 
 static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
@@ -23,12 +23,11 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 }
 
 /* A job that has ended is told so in words, also when only history knows it. To be cancelled twice is
- * fine. False: answered. */
+ * fine; to be retried lets it live again. False: seen to. */
 static bool check_live(struct request *r, uint64_t job)
 {
 	static const char *const nothings[ROUTE_COUNT] = {
 	    [ROUTE_cancel] = "nothing was cancelled",
-	    [ROUTE_retry] = "its dead shards stay dead",
 	    [ROUTE_pause] = "there is nothing to pause",
 	    [ROUTE_resume] = "there is nothing to resume",
 	};
@@ -39,6 +38,10 @@ static bool check_live(struct request *r, uint64_t job)
 	if (job_state_now(r->server, job, &state, &e) == 0) {
 		if (!job_state_is_ended(state))
 			return true;
+		if (r->route->id == ROUTE_retry) {
+			job_reopen(r, job);
+			return false;
+		}
 		if (r->route->id == ROUTE_cancel && state == JOB_CANCELLED)
 			value = job_json(r->server, job, &e);
 		else

@@ -73,6 +73,7 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 	json_object_set_new(job, "phase", json_integer(v->phase));
 	json_object_set_new(job, "phases", phases_json(v));
 	json_object_set_new(job, "retries", json_integer((json_int_t)v->retries));
+	json_object_set_new(job, "reopens", json_integer((json_int_t)v->reopens));
 	json_object_set_new(job, "run_seconds", json_real((double)v->run_us / 1e6));
 	json_object_set_new(job, "cpu_seconds", json_real((double)v->cpu_us / 1e6));
 	json_object_set_new(job, "max_rss_bytes",
@@ -117,6 +118,7 @@ static void view_row(const struct history_job *row, struct view_job *ret)
 	    .first_done = row->done,
 	    .first_dead = row->dead,
 	    .later = row->later,
+	    .reopens = row->reopens,
 	};
 }
 
@@ -252,6 +254,19 @@ int job_state_now(struct server *s, uint64_t job, uint8_t *ret, struct error *re
 	}
 	arena_fini(&arena);
 	return r;
+}
+
+bool job_history_lags(struct server *s, uint64_t job)
+{
+	struct arena arena;
+	struct view_job v;
+	bool lags;
+
+	arena_init(&arena, 0);
+	lags = dispatcher_view_job(s->core, job, &arena, &v) && job_state_is_ended(v.state) &&
+	       v.ended_lsn > s->steps.history_lsn;
+	arena_fini(&arena);
+	return lags;
 }
 
 bool job_has_ended(struct server *s, uint64_t job)

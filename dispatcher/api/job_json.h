@@ -24,6 +24,10 @@ void job_with_facts(struct server *s, const struct view_job *v,
 		    void (*use)(void *arg, const struct why_facts *f), void *arg);
 /* api/pools.c: a list. */
 json_t *pools_json(struct server *s) MUST_CHECK;
+/* api/reopen.c: a job that has ended lives again; answers. */
+void job_reopen(struct request *r, uint64_t job);
+/* It has ended, and history does not know that yet: what it says may be of an earlier life. */
+bool job_history_lags(struct server *s, uint64_t job);
 /* Has it ended, as far as anybody may know? False also when there is no such job. */
 bool job_has_ended(struct server *s, uint64_t job);
 bool job_is_live(struct server *s, uint64_t job);

@@ -141,6 +141,19 @@ static void run(struct history_reader *reader, struct history_query *q)
 		l->rows_last = 0;
 }
 
+/* History may still tell the last end of a job that goes on. */
+static bool is_of_core(const struct listing *l, uint64_t job)
+{
+	struct arena arena;
+	struct view_job v;
+	bool there;
+
+	arena_init(&arena, 0);
+	there = dispatcher_view_job(l->request->server->core, job, &arena, &v);
+	arena_fini(&arena);
+	return there;
+}
+
 /* Both lists go down by id; a job that is in both is the core's. */
 static json_t *merge(struct listing *l, uint64_t *ret_next)
 {
@@ -158,7 +171,9 @@ static json_t *merge(struct listing *l, uint64_t *ret_next)
 			json_array_append(merged, json_array_get(l->jobs, live++));
 			row += a == b;
 		} else {
-			json_array_append_new(merged, job_json_row(&l->rows[row++]));
+			if (!is_of_core(l, b))
+				json_array_append_new(merged, job_json_row(&l->rows[row]));
+			row++;
 		}
 	}
 	*ret_next = floor;

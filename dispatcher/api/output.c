@@ -352,12 +352,15 @@ static void try(struct output_stream *o)
 	struct history_job row;
 	struct arena arena;
 	struct error e = {0};
+	bool lags;
 	int rc;
 
 	arena_init(&arena, 0);
 	rc = history_job(o->server->reader, o->job, &arena, &row, &e);
-	o->live = rc == 0 && !job_state_is_ended(row.state) && job_is_live(o->server, o->job);
-	if (rc == 0 && (job_state_is_ended(row.state) || (o->live && o->single))) {
+	o->live = job_is_live(o->server, o->job);
+	/* Of a job that was reopened it may still tell the end before. */
+	lags = rc == 0 && (o->live == job_state_is_ended(row.state) || job_history_lags(o->server, o->job));
+	if (rc == 0 && !lags && (!o->live || o->single)) {
 		rc = choose(o, &row, &e);
 		if (rc == 0)
 			rc = read_had(o, &e);
@@ -365,7 +368,7 @@ static void try(struct output_stream *o)
 			fail(o, &e);
 		else
 			begin(o);
-	} else if ((rc == 0 || rc == ERR_NOT_FOUND) && job_has_ended(o->server, o->job) &&
+	} else if ((lags || rc == ERR_NOT_FOUND) && (o->live || job_has_ended(o->server, o->job)) &&
 		   o->tries++ < RETRIES_MAX) {
 		loop_timer_set(o->server->loop, &o->timer, clock_mono_us() + RETRY_US);
 	} else {

@@ -20,3 +20,6 @@ int submission_read(struct submission *u, json_t *body, struct error *reterr) MU
 /* Accepts it as a job, by the request's Idempotency-Key or the body's "id"; the answer follows. */
 int submission_start(struct request *r, struct submission *u, struct error *reterr) MUST_CHECK;
 void submission_fini(struct submission *u);
+/* again.c: the body of POST /v1/jobs that would have made the job; NULL: reterr. */
+json_t *again_body(struct server *s, const struct history_job *row, struct arena *arena,
+		   struct error *reterr) MUST_CHECK;

@@ -1,4 +1,5 @@
 /* POST /v1/jobs: a definition, or a command line that is made into one. */
+#include <sodium.h>
 #include <string.h>
 
 #include "dispatcher/api/submission.h"
@@ -51,7 +52,7 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 
 int submission_start(struct request *r, struct submission *u, struct error *reterr)
 {
-	struct dedup_key key = {0};
+	struct dedup_key key = {0}, event_id;
 	struct input_accept in = {0};
 	struct buf event = {0};
 	int rc = read_key(r, u, &key, reterr);
@@ -60,8 +61,11 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 		return rc;
 	if (u->has_event)
 		event_write(&u->event, &event);
-	u->job.event_id_hi = key.hi;
-	u->job.event_id_lo = key.lo;
+	event_id = key;
+	if (u->has_event && key.hi == 0 && key.lo == 0)
+		randombytes_buf(&event_id, sizeof(event_id)); /* so that history keeps it all the same */
+	u->job.event_id_hi = event_id.hi;
+	u->job.event_id_lo = event_id.lo;
 	in.key_hi = key.hi;
 	in.key_lo = key.lo;
 	in.definitions = (struct definition_body_list){&u->definition->body, 1};

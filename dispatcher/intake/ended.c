@@ -118,6 +118,7 @@ static int make_event(struct server *s, const struct job_ended *job, struct even
 			      .dead = job->dead,
 			      .dropped = job->dropped,
 			      .retries = job->retries,
+			      .reopens = job->reopens,
 			      .depth = job->depth,
 			      .wall_us = job->wall_us,
 			      .cluster = s->state.cluster_id};
@@ -130,7 +131,7 @@ void ended_offer(struct server *s, const struct job_ended *job)
 	struct offer *o;
 
 	api_job_ended(s->api, job->job);
-	planners_discard(s, job->job);
+	planners_ended(s, job);
 	if (!job->event_due)
 		return;
 	o = check_calloc(1, sizeof(*o));

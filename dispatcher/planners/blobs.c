@@ -81,6 +81,14 @@ void blobs_forget(struct blobs *b, struct bytes name)
 			blob_close(&b->open[i]);
 }
 
+bool blobs_have(const struct blobs *b, struct bytes name)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%.*s", b->dir, (int)name.size, (const char *)name.data);
+	return access(path, R_OK) == 0;
+}
+
 static int blob_open(struct blobs *b, struct bytes name, struct open_blob **ret, struct error *reterr)
 {
 	struct open_blob *o = &b->open[0];

@@ -16,6 +16,7 @@ void blobs_destroy(struct blobs *b); /* NULL is fine */
 int blobs_items(struct blobs *b, struct bytes name, uint32_t first, uint32_t count, size_t bytes_max,
 		struct arena *arena, struct text_item *items, uint32_t *ret_count,
 		struct error *reterr) MUST_CHECK;
+bool blobs_have(const struct blobs *b, struct bytes name); /* is the file there? */
 /* The file will go away. */
 void blobs_forget(struct blobs *b, struct bytes name);
 

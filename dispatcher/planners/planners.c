@@ -379,15 +379,41 @@ void planners_forget(struct planners *p, uint64_t job)
 	pthread_mutex_unlock(&p->lock);
 }
 
-void planners_discard(struct server *s, uint64_t job)
+/* May it be reopened? Then its items are needed. */
+static bool may_go_on(uint8_t state, uint64_t dead)
 {
-	planners_forget(s->planners, job);
+	return state != JOB_SUCCEEDED || dead > 0;
+}
+
+void planners_ended(struct server *s, const struct job_ended *job)
+{
+	planners_forget(s->planners, job->job);
+	if (may_go_on(job->state, job->dead))
+		return;
 	for (uint32_t phase = 0; phase < 2; phase++) { /* of the shards, which a plan phase may precede */
 		char name[BLOB_NAME_BYTES];
 
-		blobs_forget(s->blobs, bytes_of(blob_name(job, phase, name)));
+		blobs_forget(s->blobs, bytes_of(blob_name(job->job, phase, name)));
 		(void)unlinkat(s->planners->dir_fd, name, 0);
 	}
+}
+
+/* Live, or it may live again. What history cannot say now is kept. */
+static bool is_wanted(struct server *s, uint64_t job, struct arena *arena)
+{
+	struct view_job view;
+	struct history_job row;
+	struct plan plan;
+	int r;
+
+	if (dispatcher_view_job(s->core, job, arena, &view))
+		return true; /* if it has ended: until history says how */
+	r = history_job(s->reader, job, arena, &row, NULL);
+	if (r == 0 && job_state_is_ended(row.state) && !may_go_on(row.state, row.dead))
+		return false;
+	if (r == 0)
+		r = history_plan(s->reader, job, arena, &plan, NULL);
+	return r != ERR_NOT_FOUND;
 }
 
 static void on_sweep(struct loop *loop, void *arg)
@@ -409,10 +435,8 @@ void planners_sweep(struct server *s)
 	arena_init(&arena, 0);
 	while ((entry = readdir(dir)) != NULL) {
 		uint64_t job = blob_job(entry->d_name);
-		struct view_job view;
 
-		if (job == 0 ||
-		    (dispatcher_view_job(s->core, job, &arena, &view) && !job_state_is_ended(view.state)))
+		if (job == 0 || is_wanted(s, job, &arena))
 			continue;
 		blobs_forget(s->blobs, bytes_of(entry->d_name));
 		(void)unlinkat(dirfd(dir), entry->d_name, 0);

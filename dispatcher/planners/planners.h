@@ -38,7 +38,7 @@ void plan_preview_fini(struct plan_preview *preview); /* the arena, the items */
 /* The job ended: stop planning it. */
 void planners_forget(struct planners *p, uint64_t job);
 
-/* The job ended: as above, and its blob goes. */
-void planners_discard(struct server *s, uint64_t job);
-/* Removes the blobs of jobs that are not live; also by itself, every ten minutes. */
+/* The job ended: as above, and its blob goes, unless some shard is not done and may still be asked for. */
+void planners_ended(struct server *s, const struct job_ended *job);
+/* Removes the blobs of jobs that are over for good; also by itself, every ten minutes. */
 void planners_sweep(struct server *s);

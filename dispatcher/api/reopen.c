@@ -1,0 +1,332 @@
+/* POST /v1/jobs/{id}/retry of a job that has ended: it lives again, in place. What it was comes from history:
+ * which shards are done, what they are (the plan that a planner sealed, or the one that follows from
+ * definition and event), and its sums. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "dispatcher/api/job_json.h"
+#include "dispatcher/api/submission.h"
+#include "dispatcher/planners/blobs.h"
+#include "jobs/phases.h"
+
+#define RETRY_US (20 * USEC_PER_MSEC)
+#define RETRIES_MAX 500
+
+struct reopening {
+	struct history_query query;
+	struct request *request;
+	struct loop_timer timer;
+	int tries;
+	uint64_t job;
+	bool reopened; /* the core was asked to, else to retry the dead of one that lives */
+	/* Of history. */
+	struct arena arena;
+	struct history_job row;
+	struct plan plan; /* kind 0: none was sealed */
+	struct range *done;
+	uint32_t done_count, done_room;
+	uint64_t done_shards;
+};
+
+static void look(struct reopening *o);
+
+static void reopening_destroy(void *state)
+{
+	struct reopening *o = state;
+
+	loop_timer_unset(o->request->server->loop, &o->timer);
+	free(o->done);
+	arena_fini(&o->arena);
+	free(o);
+}
+
+static void help_anew(const struct reopening *o, struct error *reterr)
+{
+	error_help(reterr, "`shardmill retry --all %llu` does all of it again, as a new job",
+		   (unsigned long long)o->job);
+}
+
+static int refuse(const struct reopening *o, struct error *reterr)
+{
+	help_anew(o, reterr);
+	return reterr->code;
+}
+
+/* ---- history ---- */
+
+static int take_winner(void *arg, const struct history_winner *w)
+{
+	struct reopening *o = arg;
+	struct range *last = o->done_count > 0 ? &o->done[o->done_count - 1] : NULL;
+
+	if (w->is_missing)
+		return 0;
+	o->done_shards += w->shards.count;
+	if (last != NULL && range_end(*last) == w->shards.first) {
+		last->count += w->shards.count;
+		return 0;
+	}
+	if (o->done_count == o->done_room) {
+		o->done_room = 2 * o->done_room + 16;
+		o->done = check_realloc(o->done, o->done_room, sizeof(*o->done));
+	}
+	o->done[o->done_count++] = w->shards;
+	return 0;
+}
+
+/* In history's thread. */
+static void run(struct history_reader *reader, struct history_query *q)
+{
+	struct reopening *o = (struct reopening *)q;
+	const struct history_job *row = &o->row;
+
+	q->rc = history_job(reader, o->job, &o->arena, &o->row, &q->error);
+	if (q->rc < 0 || row->shards == 0 || row->shards > SHARDS_MAX)
+		return;
+	if (history_plan(reader, o->job, &o->arena, &o->plan, &q->error) < 0)
+		o->plan = (struct plan){0};
+	q->rc = history_winners(reader, o->job, row->shards_phase, (struct range){0, (uint32_t)row->shards},
+				take_winner, o, &q->error);
+}
+
+/* ---- what goes on ---- */
+
+static int refuse_unplanned(const struct reopening *o, struct error *reterr)
+{
+	error_set(reterr, ERR_NOT_FOUND, "job %llu cannot go on: what its shards are is not known any more",
+		  (unsigned long long)o->job);
+	return refuse(o, reterr);
+}
+
+/* The plan of the shards: sealed by a planner, or what definition and event give again. */
+static int find_plan(struct reopening *o, const struct submission *u, struct plan *ret, struct error *reterr)
+{
+	const struct definition_body *body = &u->definition->body;
+
+	if (!bytes_equal(body->sha256, o->row.definition) || phases_shards(body) != o->row.shards_phase)
+		return refuse_unplanned(o, reterr);
+	*ret = o->plan;
+	if (phases_shards(body) == 0 && u->job.planner == PLANNER_PURE)
+		*ret = u->job.plan;
+	if (ret->kind == 0 || (ret->blob.size > 0 && !blobs_have(o->request->server->blobs, ret->blob)))
+		return refuse_unplanned(o, reterr);
+	if (ret->shard_count == o->row.shards)
+		return 0;
+	error_set(reterr, ERR_EXISTS, "job %llu cannot go on: it had %llu shards, its plan now makes %u",
+		  (unsigned long long)o->job, (unsigned long long)o->row.shards, ret->shard_count);
+	return refuse(o, reterr);
+}
+
+static int check_row(struct reopening *o, struct error *reterr)
+{
+	unsigned long long job = o->job;
+
+	if (o->row.state == JOB_SUCCEEDED && o->row.dead == 0) {
+		error_set(reterr, ERR_EXISTS, "job %llu has succeeded, and no shard of it is dead", job);
+		return refuse(o, reterr);
+	}
+	if (o->row.shards == 0)
+		return refuse_unplanned(o, reterr);
+	if (o->done_shards == o->row.done)
+		return 0;
+	error_set(reterr, ERR_EXISTS,
+		  "job %llu cannot go on: history knows who made %llu of the %llu shards that were done", job,
+		  (unsigned long long)o->done_shards, (unsigned long long)o->row.done);
+	return refuse(o, reterr);
+}
+
+static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+{
+	struct reopening *o = arg;
+	struct request *r = o->request;
+	struct error e = {0};
+	json_t *value;
+
+	if (reply->code != ERR_OK) {
+		error_set(&e, reply->code, "%s", reply->why);
+		error_where(&e, "job %llu", (unsigned long long)o->job);
+		request_fail(r, &e);
+		return;
+	}
+	value = job_json(s, o->job, &e);
+	if (value == NULL) {
+		request_fail(r, &e);
+		return;
+	}
+	if (o->reopened)
+		json_object_set_new(value, "reopened",
+				    json_pack("{s:I, s:I, s:I}", "shards", (json_int_t)o->row.shards, "kept",
+					      (json_int_t)o->done_shards, "to_do",
+					      (json_int_t)(o->row.shards - o->done_shards)));
+	request_answer(r, MHD_HTTP_OK, value);
+}
+
+static void step_reopen(struct reopening *o, const struct submission *u, const struct plan *plan)
+{
+	struct server *s = o->request->server;
+	const struct history_job *row = &o->row;
+	struct input_reopen in = {.definition = u->definition->body};
+
+	in.as = (struct reopened){.job = o->job,
+				  .reopens = row->reopens + 1,
+				  .body = u->job,
+				  .phase = row->shards_phase,
+				  .plan = *plan,
+				  .done = {o->done, o->done_count},
+				  .accepted_wall_us = row->accepted_wall_us,
+				  .started_wall_us = row->started_wall_us,
+				  .retries = row->retries,
+				  .run_us = row->run_us,
+				  .output_bytes = row->output_bytes,
+				  .cpu_us = row->cpu_us,
+				  .max_rss_bytes = row->max_rss_bytes};
+	in.as.body.job = o->job;
+	in.as.body.depth = row->depth;
+	in.as.body.event_id_hi = row->event_id_hi;
+	in.as.body.event_id_lo = row->event_id_lo;
+	in.request = replies_expect(&s->replies, on_reply, o);
+	o->reopened = true;
+	server_step(s, INPUT_REOPEN, &in);
+}
+
+/* What was to be done, as it was submitted. */
+static int read_submission(struct reopening *o, struct submission *u, struct error *reterr)
+{
+	json_t *body = again_body(o->request->server, &o->row, &o->arena, reterr);
+	int rc;
+
+	if (body == NULL) {
+		*u = (struct submission){0};
+		return reterr->code == ERR_NOT_FOUND ? refuse_unplanned(o, reterr) : reterr->code;
+	}
+	rc = submission_read(u, body, reterr);
+	if (rc < 0) /* it could not be run the first time, either, or its event is gone */
+		help_anew(o, reterr);
+	return rc;
+}
+
+/* ---- in the loop ---- */
+
+static void later(struct reopening *o, const char *why)
+{
+	struct request *r = o->request;
+	struct error e = {0};
+
+	if (o->tries++ < RETRIES_MAX && !r->server->stopping) {
+		loop_timer_set(r->server->loop, &o->timer, clock_mono_us() + RETRY_US);
+		return;
+	}
+	error_set(&e, ERR_BUSY, "the end of job %llu is not %s yet", (unsigned long long)o->job, why);
+	error_help(&e, "try again later");
+	request_fail(r, &e);
+}
+
+/* It lives: its dead shards, if it has any, run again. */
+static void retry_live(struct reopening *o)
+{
+	struct server *s = o->request->server;
+	struct input_retry in = {.job = o->job};
+
+	in.request = replies_expect(&s->replies, on_reply, o);
+	server_step(s, INPUT_RETRY, &in);
+}
+
+/* May history be believed? False: it was seen to. */
+static bool settle(struct reopening *o)
+{
+	struct server *s = o->request->server;
+	struct arena arena;
+	struct view_job v;
+	bool there, fine = false;
+
+	arena_init(&arena, 0);
+	there = dispatcher_view_job(s->core, o->job, &arena, &v);
+	arena_fini(&arena);
+	if (there && !job_state_is_ended(v.state))
+		retry_live(o);
+	else if (there && v.ended_lsn > s->steps.history_lsn)
+		later(o, "in history");
+	else if (there && v.event_due)
+		later(o, "told to the rules");
+	else
+		fine = true;
+	return fine;
+}
+
+/* What was read is still so? Else it lived in between, and is looked at anew. */
+static bool is_current(struct reopening *o)
+{
+	struct history_job row;
+	struct arena arena;
+	int rc;
+
+	arena_init(&arena, 0);
+	rc = history_job(o->request->server->reader, o->job, &arena, &row, NULL);
+	arena_fini(&arena);
+	return rc == 0 && job_state_is_ended(row.state) && row.state == o->row.state &&
+	       row.reopens == o->row.reopens;
+}
+
+static void done(struct history_query *q)
+{
+	struct reopening *o = (struct reopening *)q;
+	struct request *r = o->request;
+	struct submission u = {0};
+	struct error e = q->error;
+	struct plan plan = {0};
+	int rc = q->rc;
+
+	if (rc == ERR_NOT_FOUND)
+		job_refuse_unknown(r->server, o->job, &e);
+	if (rc == 0 && !settle(o))
+		return;
+	if (rc == 0 && !is_current(o)) {
+		later(o, "in history");
+		return;
+	}
+	if (rc == 0)
+		rc = check_row(o, &e);
+	if (rc == 0) {
+		rc = read_submission(o, &u, &e);
+		if (rc == 0)
+			rc = find_plan(o, &u, &plan, &e);
+		if (rc == 0)
+			step_reopen(o, &u, &plan);
+		if (u.body != NULL)
+			submission_fini(&u);
+	}
+	if (rc < 0)
+		request_fail(r, &e);
+}
+
+static void look(struct reopening *o)
+{
+	if (!settle(o))
+		return;
+	arena_reset(&o->arena);
+	o->plan = (struct plan){0};
+	o->done_count = 0;
+	o->done_shards = 0;
+	o->query = (struct history_query){.run = run, .done = done};
+	history_ask(o->request->server->history, &o->query);
+}
+
+static void on_timer(struct loop *loop, void *arg)
+{
+	(void)loop;
+	look(arg);
+}
+
+void job_reopen(struct request *r, uint64_t job)
+{
+	struct reopening *o = check_calloc(1, sizeof(*o));
+
+	o->request = r;
+	o->job = job;
+	arena_init(&o->arena, 0);
+	o->timer = (struct loop_timer){.fn = on_timer, .arg = o};
+	r->state = o;
+	r->state_fini = reopening_destroy;
+	look(o);
+}
