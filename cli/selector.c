@@ -251,16 +251,19 @@ int select_job(struct cli *cli, const char *text, uint64_t *ret, struct error *r
 
 /* ---- each ---- */
 
-static int work_all(struct cli *cli, const struct each_job *each, const struct job_ids *ids, void *options,
-		    struct error *reterr)
+/* by: of each job, the argument that selected it. */
+static int work_all(struct cli *cli, const struct each_job *each, const struct job_ids *ids, const char **by,
+		    void *options, struct error *reterr)
 {
 	int code = CLI_EXIT_FINE;
 
 	for (size_t i = 0; i < ids->count; i++) {
 		struct error e = {0};
-		int r = each->work(cli, ids->items[i], i, options, &e);
-		int told = r;
+		int r, told;
 
+		if (each->by != NULL)
+			*each->by = by[i];
+		r = told = each->work(cli, ids->items[i], i, options, &e);
 		if (r < 0 && (each->stop_at_error || i + 1 == ids->count) && code == CLI_EXIT_FINE) {
 			if (reterr != NULL)
 				*reterr = e;
@@ -279,6 +282,7 @@ static int work_all(struct cli *cli, const struct each_job *each, const struct j
 int each_job(struct cli *cli, const struct each_job *each, void *options, struct error *reterr)
 {
 	struct job_ids ids = {0};
+	const char **by = NULL;
 	int r = cli_expect_arguments(cli, 1, INT32_MAX, each->expected, reterr);
 
 	for (int i = 0; r == 0 && i < cli->argc; i++) {
@@ -290,9 +294,13 @@ int each_job(struct cli *cli, const struct each_job *each, void *options, struct
 				strcmp(cli->argv[i], "all") != 0 ? cli->argv[i]
 				: each->live_only		 ? "live"
 								 : "there");
+		by = check_realloc(by, ids.count + 1, sizeof(*by));
+		for (; before < ids.count; before++)
+			by[before] = cli->argv[i];
 	}
 	if (r == 0)
-		r = work_all(cli, each, &ids, options, reterr);
+		r = work_all(cli, each, &ids, by, options, reterr);
+	free(by);
 	free(ids.items);
 	return r;
 }

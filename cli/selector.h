@@ -52,6 +52,7 @@ struct each_job {
 	const char *expected; /* "expected jobs to show" */
 	bool live_only;	      /* as above */
 	bool stop_at_error;   /* else it is told, and the others come */
+	const char **by;      /* may be NULL; set before each work: the argument that selected the job */
 	/* As cli_work; `nth` counts from 0. */
 	int (*work)(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr);
 };

@@ -7,7 +7,9 @@
 #include "cli/selector.h"
 
 struct retry_options {
-	bool failed, all; /* what of the jobs that have ended; neither: none of them */
+	bool failed; /* only what failed, or has dead shards */
+	bool all;    /* what has ended is done anew, all of it */
+	const char *by;
 };
 
 static bool has_dead(json_t *job)
@@ -29,18 +31,50 @@ static bool is_ended(const char *state)
 	       strcmp(state, "cancelled") == 0;
 }
 
-/* Its dead shards run again. */
+static const char *has_been(const char *state)
+{
+	return strcmp(state, "cancelled") == 0 ? "been " : "";
+}
+
+/* Did the person mean just this job, or jobs that were cancelled? */
+static bool is_named(const char *by)
+{
+	struct selector s;
+
+	if (selector_parse(by, &s, NULL) < 0)
+		return false;
+	return s.kind == SELECT_NUMBER || s.kind == SELECT_LAST || s.kind == SELECT_NAME ||
+	       strcmp(by, "cancelled") == 0;
+}
+
+static void tell_reopened(uint64_t job, json_t *reopened)
+{
+	char to_do[HUMAN_TEXT_MAX], shards[HUMAN_TEXT_MAX], kept[HUMAN_TEXT_MAX];
+	uint64_t count = cli_number(reopened, "shards");
+
+	printf("job %" PRIu64 " goes on: %s of %s %s to do, %s %s kept\n", job,
+	       human_count(cli_number(reopened, "to_do"), to_do, sizeof(to_do)),
+	       human_count(count, shards, sizeof(shards)), count == 1 ? "shard" : "shards",
+	       human_count(cli_number(reopened, "kept"), kept, sizeof(kept)),
+	       cli_number(reopened, "kept") == 1 ? "is" : "are");
+}
+
+/* Its dead shards run again; if it has ended, all that are not done. */
 static int retry_shards(struct cli *cli, uint64_t job, struct error *reterr)
 {
 	char path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer;
+	json_t *reopened;
 	int r = client_post(&cli->client, cli_job_path(job, "/retry", path, sizeof(path)), json_object(),
 			    true, &answer, reterr);
 
 	if (r != 0)
 		return r;
+	reopened = json_object_get(answer.json, "reopened");
 	if (cli->json)
 		cli_print_json(cli, &answer);
+	else if (reopened != NULL)
+		tell_reopened(job, reopened);
 	else
 		change_print_job(cli, answer.json);
 	client_answer_fini(&answer);
@@ -71,40 +105,65 @@ static int start_again(struct cli *cli, uint64_t job, struct error *reterr)
 	return 0;
 }
 
+/* In place; where nobody knows any more what its shards were, anew. */
+static int go_on(struct cli *cli, uint64_t job, struct error *reterr)
+{
+	struct error e = {0};
+	int r = retry_shards(cli, job, &e);
+
+	if (r == ERR_NOT_FOUND) {
+		fprintf(stderr, "%s: %s\n", cli->program, e.what);
+		return start_again(cli, job, reterr);
+	}
+	if (r < 0 && reterr != NULL)
+		*reterr = e;
+	return r;
+}
+
+static int leave(struct cli *cli, uint64_t job, const char *state, bool dead)
+{
+	fprintf(stderr, "%s: job %" PRIu64 " has %s%s%s: it is left\n", cli->program, job, has_been(state),
+		state, dead ? "" : ", and no shard of it is dead");
+	return 0;
+}
+
 static int retry_job(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)
 {
 	const struct retry_options *o = options;
+	bool named = is_named(o->by), dead, cancelled;
 	char path[CLI_PATH_BYTES_MAX], state[24];
 	struct client_answer answer;
-	bool bad;
 	int r = client_get(&cli->client, cli_job_path(job, "", path, sizeof(path)), &answer, reterr);
 
 	(void)nth;
 	if (r != 0)
 		return r;
 	snprintf(state, sizeof(state), "%s", cli_text(answer.json, "state"));
-	bad = strcmp(state, "failed") == 0 || has_dead(answer.json);
+	dead = has_dead(answer.json);
+	cancelled = strcmp(state, "cancelled") == 0;
 	client_answer_fini(&answer);
 	if (!is_ended(state))
-		return retry_shards(cli, job, reterr);
-	if (o->all || (o->failed && bad))
+		return o->failed && !dead && !named ? 0 : retry_shards(cli, job, reterr);
+	if (o->all)
 		return start_again(cli, job, reterr);
-	if (o->failed) {
-		fprintf(stderr, "%s: job %" PRIu64 " has %s, and no shard of it is dead: it is left\n",
-			cli->program, job, strcmp(state, "cancelled") == 0 ? "been cancelled" : state);
+	if (cancelled && (o->failed || !named))
+		return leave(cli, job, state, dead);
+	if (cancelled || dead || strcmp(state, "failed") == 0)
+		return go_on(cli, job, reterr);
+	if (o->failed)
+		return leave(cli, job, state, dead);
+	if (!named) /* of a set what is well needs no word */
 		return 0;
-	}
-	error_set(reterr, ERR_EXISTS, "job %" PRIu64 " has %s%s already; its dead shards stay dead", job,
-		  strcmp(state, "cancelled") == 0 ? "been " : "", state);
-	return error_help(reterr, "`%s --%s %" PRIu64 "` starts a new job that does the same", cli->program,
-			  bad ? "failed" : "all", job);
+	error_set(reterr, ERR_EXISTS, "job %" PRIu64 " has %s already, and no shard of it is dead", job,
+		  state);
+	return error_help(reterr, "`%s --all %" PRIu64 "` starts a new job that does the same", cli->program,
+			  job);
 }
 
 static int retry_all(struct cli *cli, void *options, struct error *reterr)
 {
-	const struct retry_options *o = options;
-	struct each_job each = {
-	    .expected = "expected jobs", .live_only = !o->failed && !o->all, .work = retry_job};
+	struct retry_options *o = options;
+	struct each_job each = {.expected = "expected jobs", .work = retry_job, .by = &o->by};
 
 	return each_job(cli, &each, options, reterr);
 }
@@ -114,23 +173,28 @@ int verb_retry(int argc, char **argv)
 	struct retry_options o = {0};
 	bool dead = false;
 	const struct options_extra extras[] = {
-	    {0, "dead", NULL, "Dead shards of jobs that have not ended run again; the default.", cli_set_flag,
-	     &dead},
-	    {0, "failed", NULL,
-	     "Also: of jobs that have ended, those that failed or have dead shards are started anew.",
-	     cli_set_flag, &o.failed},
-	    {0, "all", NULL, "Also: all jobs that have ended are started anew, however they ended.",
+	    {0, "dead", NULL,
+	     "Dead shards of jobs that have not ended run again; jobs that have ended as failed or with dead "
+	     "shards go on. The default.",
+	     cli_set_flag, &dead},
+	    {0, "failed", NULL, "Of all these jobs only those that failed or have dead shards.", cli_set_flag,
+	     &o.failed},
+	    {0, "all", NULL,
+	     "What has ended, however it ended, is done anew, all of it, by a new job; it reads what it "
+	     "reads "
+	     "as that is now.",
 	     cli_set_flag, &o.all},
 	};
 	const struct options_spec spec = {
 	    .program = "shardmill retry",
 	    .synopsis = "[OPTION]... JOB...",
-	    .summary = "let the dead shards of jobs run again, or jobs that have ended",
+	    .summary = "let what failed run again, and nothing else",
 	    .details =
-		"A job that has not ended goes on, with its dead shards tried as if for the first time. A "
-		"job "
-		"that has\nended stays as it is: a new job of the same definition, event, name and priority "
-		"does all of it\nagain, and reads what it reads as that is now.\n\n" SELECTOR_HELP,
+		"A job goes on under its own number: shards that are done stay done, with their outputs; "
+		"those that are\ndead, or were dropped when it ended, are tried as if for the first time; "
+		"then what gathers them runs\nagain. A job that was cancelled goes on when it is named, or "
+		"asked for as `cancelled`. One whose plan\nwas never whole is done anew, as with --all.\n\n"
+		"" SELECTOR_HELP,
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};
