@@ -87,7 +87,7 @@ static void add_figures(struct buf *out, json_t *job)
 	char text[HUMAN_TEXT_MAX];
 	uint64_t retries = cli_number(job, "retries"), bytes = cli_number(job, "output_bytes");
 	double run_seconds = cli_real(job, "run_seconds"), cpu_seconds = cli_real(job, "cpu_seconds");
-	uint64_t rss = cli_number(job, "max_rss_bytes");
+	uint64_t rss = cli_number(job, "max_rss_bytes"), reopens = cli_number(job, "reopens");
 	usec_t from = cli_time(job, "started"), to = cli_time(job, "ended");
 
 	if (from > 0) {
@@ -112,6 +112,11 @@ static void add_figures(struct buf *out, json_t *job)
 	if (retries > 0) {
 		add_field(out, "retries");
 		buf_printf(out, "%s\n", human_count(retries, text, sizeof(text)));
+	}
+	if (reopens > 0) {
+		add_field(out, "went on");
+		buf_printf(out, "%s %s after an end\n", human_count(reopens, text, sizeof(text)),
+			   reopens == 1 ? "time" : "times");
 	}
 	if (bytes > 0) {
 		add_field(out, "output");

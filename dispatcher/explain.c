@@ -70,6 +70,12 @@ static void say_times(const struct explain *e, struct buf *out)
 		}
 	}
 	end(e, out);
+	if (v->reopens > 0) {
+		buf_printf(out, "it went on after an end, ");
+		why_count(out, v->reopens, "time");
+		buf_printf(out, ": what was done before is kept");
+	}
+	end(e, out);
 }
 
 static void say_waits(const struct explain *e, struct buf *out)

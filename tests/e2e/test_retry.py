@@ -107,8 +107,8 @@ class Retry(MillCase):
         self.assertEqual(self.mill.output(job, "?shard=99"), b"line 99\n")
         logs = self.cli("logs", str(job))[0]
         self.assertEqual((logs.count("line 99\n"), len(re.findall("line 7\n", logs))), (2, 2), "of the shard, and of the gather")
-        self.assertIn("has succeeded", self.cli("explain", str(job))[0])
-        self.assertIn("succeeded", self.cli("show", str(job))[0])
+        self.assertIn("t went on after an end, 1 time: what was done before is kept", self.cli("explain", str(job))[0])
+        self.assertIn("1 time after an end", self.cli("show", str(job))[0])
         error = self.expect_error(409, "exists", "POST", "/v1/jobs/%d/retry" % job)
         self.assertIn("no shard of it is dead", error["message"])
         self.assertIn("`shardmill retry --all %d`" % job, error["help"])
@@ -128,6 +128,13 @@ class Retry(MillCase):
         self.check_output(job)
         self.restart()
         self.assertEqual(self.mill.job(job)["reopens"], 1)
+        self.check_output(job)
+        self.mill.kill(self.mill.dispatcher)
+        for name in os.listdir(self.path("state")):
+            if name.startswith("history.db"):
+                os.unlink(self.path("state", name))
+        self.mill.start_dispatcher(**self.params)  # history is built again from the journal
+        self.assertEqual(until(lambda: self.mill.job(job))["reopens"], 1)
         self.check_output(job)
 
     def shorten(self):

@@ -205,6 +205,10 @@ Test(event, an_ended_job_is_an_event_one_deeper)
 	cr_assert_eq(event_job_ended(&j, &e, NULL), 0);
 	cr_expect_str_eq(e.detail_type, "job.failed");
 	event_fini(&e);
+	j.reopens = 2;
+	cr_assert_eq(event_job_ended(&j, &e, NULL), 0);
+	cr_expect_str_eq(e.id, "c1/job/7/ended/2", "another end, another event");
+	event_fini(&e);
 }
 
 Test(event, values_are_found_by_path)
