@@ -8,11 +8,11 @@
 #include "base/limits.h"
 #include "worker/runner_impl.h"
 
-#define RUN_US (20 * USEC_PER_MSEC)
+#define RUN_US (40 * USEC_PER_MSEC)
 #define RUNS_MAX 2
-#define RSS_EVERY_US (20 * USEC_PER_MSEC)
-#define RUN_SHARDS 65536u /* of one run */
-#define ITEMS_SHARDS 256u /* of one run that carries items */
+#define RSS_EVERY_US (200 * USEC_PER_MSEC) /* at the first answer, then so often: it only grows */
+#define RUN_SHARDS 65536u		   /* of one run */
+#define ITEMS_SHARDS 256u		   /* of one run that carries items */
 
 struct flight {
 	struct range runs[RUNS_MAX]; /* taken from the cell, not done; oldest first */

@@ -8,9 +8,9 @@
 /* Of leases while little is known of a shard's time: few rounds until they are as long as they should be,
  * and not too long where the first shards were short ones. */
 #define LEASE_GROWTH 4u
-#define LEASE_SHORT_US                                                                                       \
-	(4 * USEC_PER_MSEC) /* may be leased at once: a hundred times that would be no harm                  \
-			     */
+/* What takes no longer is leased at once: not in rounds that grow to it while the estimate is young, nor in
+ * ever smaller shares when a job ends. */
+#define LEASE_SHORT_US (4 * USEC_PER_MSEC)
 #define SHARD_NS_MAX (1000ull * 1000 * 1000 * 86400 * 365)
 
 /* What is new counts for a quarter at least, to follow a change within a few reports, and for its part of all
@@ -84,20 +84,18 @@ uint32_t estimate_lease_size(const struct dispatcher_core *core, const struct jo
 	const struct estimate *e = row->run != NULL ? &row->run->estimate : NULL;
 	uint64_t cpu_milli = job_shape(core, row)->need.v[AMOUNT_CPU];
 	uint64_t slots = core->offered_cpu_milli / (cpu_milli > 0 ? cpu_milli : 1000);
-	uint64_t size, share;
+	uint64_t size, most, share, least;
 
 	if (e == NULL || e->shards == 0 || pending == 0)
 		return 1;
 	size = (uint64_t)core->config.lease_time_us * NS_PER_US / e->shard_ns;
-	if (size > LEASE_GROWTH * (uint64_t)e->largest) {
-		uint64_t short_ones = (uint64_t)LEASE_SHORT_US * NS_PER_US / e->shard_ns;
-
-		size = LEASE_GROWTH * (uint64_t)e->largest;
-		size = size < short_ones ? short_ones : size;
-	}
+	least = (uint64_t)LEASE_SHORT_US * NS_PER_US / e->shard_ns;
+	most = LEASE_GROWTH * (uint64_t)e->largest;
 	share = (pending + 2 * slots) / (2 * slots + 1); /* one in work and one ahead for each slot */
-	if (size > share)
-		size = share;
+	if (size > (most > least ? most : least))
+		size = most > least ? most : least;
+	if (size > (share > least ? share : least))
+		size = share > least ? share : least;
 	if (size > pending)
 		size = pending;
 	return size > 0 ? (uint32_t)size : 1;

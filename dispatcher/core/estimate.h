@@ -13,7 +13,7 @@ uint64_t estimate_shard_ns(const struct dispatcher_core *core, const struct job_
 uint64_t estimate_work_us(const struct dispatcher_core *core, const struct job_row *row, uint64_t shards);
 /* Shards short enough to wait at a worker that is busy. */
 bool estimate_allows_prefetch(const struct dispatcher_core *core, const struct job_row *row);
-/* How many of `pending` shards the next lease gets: lease_time_us worth of them, growing fourfold from 1, or
- * at once to LEASE_SHORT_US, while the estimate is young; at most a slot's share of what remains. 1..pending.
- */
+/* How many of `pending` shards the next lease gets: lease_time_us worth of them, growing fourfold from 1
+ * while the estimate is young; at most a slot's share of what remains. But what takes 4 ms is leased at once.
+ * 1..pending. */
 uint32_t estimate_lease_size(const struct dispatcher_core *core, const struct job_row *row, uint64_t pending);
