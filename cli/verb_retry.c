@@ -146,13 +146,15 @@ static int retry_job(struct cli *cli, uint64_t job, size_t nth, void *options, s
 		return o->failed && !dead && !named ? 0 : retry_shards(cli, job, reterr);
 	if (o->all)
 		return start_again(cli, job, reterr);
+	if (o->failed && !named && !dead && strcmp(state, "failed") != 0)
+		return 0; /* of a set what is well needs no word */
 	if (cancelled && (o->failed || !named))
 		return leave(cli, job, state, dead);
 	if (cancelled || dead || strcmp(state, "failed") == 0)
 		return go_on(cli, job, reterr);
 	if (o->failed)
 		return leave(cli, job, state, dead);
-	if (!named) /* of a set what is well needs no word */
+	if (!named)
 		return 0;
 	error_set(reterr, ERR_EXISTS, "job %" PRIu64 " has %s already, and no shard of it is dead", job,
 		  state);
