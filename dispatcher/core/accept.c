@@ -139,9 +139,10 @@ int accept_definition(struct dispatcher_core *core, const struct definition_body
 	struct definition_added r = {.definition = *body};
 	/* The name table is tried first, so that a record is written only for what is served. */
 	struct definition trial = {.known = true, .body = *body};
+	const struct definition *def = definition_find(&core->d.definitions, body->sha256);
 	int rc;
 
-	if (definition_find(&core->d.definitions, body->sha256) != NULL)
+	if (def != NULL && def->known) /* else a job of history's past names it: its record is due */
 		return 0;
 	rc = definition_bind(core, &trial, reterr);
 	if (rc < 0)

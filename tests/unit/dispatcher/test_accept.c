@@ -185,3 +185,24 @@ Test(accept, failed_jobs_are_named_in_order_and_by_their_place)
 	}
 	kit_close(&k);
 }
+
+/* History's file was lost, and the journal's front with the definition trimmed: an ended job names a version
+ * that nobody has the text of. */
+Test(accept, a_definition_of_which_only_the_name_is_left_is_written_anew)
+{
+	uint64_t job;
+
+	kit_open(&k);
+	k.auto_history = false;
+	job = kit_submit(&k, (struct kit_job){.shards = 1});
+	kit_cancel(&k, job);
+	kit_trim(&k, k.last_lsn);
+	kit_restart(&k);
+	kit_register(&k, 0, 1000);
+	job = kit_submit(&k, (struct kit_job){.shards = 1});
+	cr_assert_neq(job, 0, "%s", k.reply.why);
+	kit_done(&k, 0, kit_last_lease(&k, 0));
+	cr_assert_eq(k.ended.job, job);
+	kit_compare_replay(&k);
+	kit_close(&k);
+}
