@@ -189,26 +189,41 @@ static int pass_silent(struct logs *logs, uint32_t phase, uint64_t first, uint64
 	return r;
 }
 
+static int show_each(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end, struct error *reterr)
+{
+	int r = 0;
+
+	for (uint64_t n = first; r == 0 && n < end; n++)
+		if (!runs_have(&logs->shown[phase], n))
+			r = show_shard(logs, phase, n, reterr);
+	return r;
+}
+
 /* Of done shards first..end-1 those that wrote anything; of millions that are short few did. */
 static int show_written(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end, struct error *reterr)
 {
 	for (;;) {
 		char suffix[112], path[CLI_PATH_BYTES_MAX];
 		struct client_answer answer;
+		struct error e = {0};
+		uint64_t asked = runs_next_absent(&logs->shown[phase], first), next;
 		json_t *value;
-		uint64_t next;
 		size_t i;
 		int r;
 
-		first = runs_next_absent(&logs->shown[phase], first);
+		first = asked;
 		if (first >= end)
 			return 0;
 		snprintf(suffix, sizeof(suffix), "/written?phase=%u&first=%" PRIu64 "&count=%" PRIu64, phase,
 			 first, end - first);
 		r = client_get(&logs->cli->client, cli_job_path(logs->job, suffix, path, sizeof(path)),
-			       &answer, reterr);
-		if (r != 0)
+			       &answer, &e);
+		if (r == ERR_NOT_FOUND) /* a dispatcher of an older version */
+			return show_each(logs, phase, first, end, reterr);
+		if (r != 0) {
+			*reterr = e;
 			return r;
+		}
 		next = cli_number(answer.json, "next");
 		json_array_foreach(json_object_get(answer.json, "written"), i, value)
 		{
@@ -223,20 +238,10 @@ static int show_written(struct logs *logs, uint32_t phase, uint64_t first, uint6
 		client_answer_fini(&answer);
 		if (r == 0)
 			r = pass_silent(logs, phase, first, next, reterr);
-		if (r != 0 || next <= first) /* the rest is not in history yet */
+		if (r != 0 || next <= asked) /* the rest is not in history yet */
 			return r;
 		first = next;
 	}
-}
-
-static int show_each(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end, struct error *reterr)
-{
-	int r = 0;
-
-	for (uint64_t n = first; r == 0 && n < end; n++)
-		if (!runs_have(&logs->shown[phase], n))
-			r = show_shard(logs, phase, n, reterr);
-	return r;
 }
 
 static int show_runs(struct logs *logs, uint32_t phase, const char *state, struct error *reterr)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/live.h"
@@ -12,7 +13,8 @@
 
 #define LEASES_LOOKED_AT 4096 /* of one job, the oldest */
 #define NOTES_SORTED_MAX 8192
-#define LIVE_BYTES_MAX (256 * KIB) /* of one answer */
+#define LOOKS_US (20 * USEC_PER_MSEC) /* of one answer: outputs may lie on a slow file system */
+#define LIVE_BYTES_MAX (256 * KIB)    /* of one answer */
 
 struct running {
 	struct view_lease lease;
@@ -119,8 +121,10 @@ void api_running(struct request *r)
 	struct listing l = {.server = r->server};
 	uint64_t limit, first;
 	struct error e = {0};
+	usec_t until_us;
 	json_t *list;
 	uint8_t state;
+	size_t i;
 	int rc;
 
 	if (!request_job(r, &l.job))
@@ -137,12 +141,12 @@ void api_running(struct request *r)
 	l.first = (uint32_t)first;
 	look(&l);
 	list = json_array();
-	for (size_t i = 0; i < l.count && i < limit; i++)
+	until_us = clock_mono_us() + LOOKS_US;
+	for (i = 0; i < l.count && i < limit && (i == 0 || clock_mono_us() < until_us); i++)
 		add(&l, list, &l.found[i]);
-	request_answer(
-	    r, MHD_HTTP_OK,
-	    json_pack("{s:o,s:o}", "running", list, "next",
-		      l.count > limit ? json_integer(l.found[limit].note.note.shard) : json_null()));
+	request_answer(r, MHD_HTTP_OK,
+		       json_pack("{s:o,s:o}", "running", list, "next",
+				 i < l.count ? json_integer(l.found[i].note.note.shard) : json_null()));
 	listing_fini(&l);
 }
 

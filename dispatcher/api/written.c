@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/segments.h"
 
@@ -10,12 +11,14 @@
 #define SHARDS_LOOKED_AT (1u << 20)
 #define CHUNK_SHARDS 65536u
 #define WRITTEN_MAX 1000u
+#define LOOKS_US (20 * USEC_PER_MSEC)
 
 struct written {
 	struct segments *segments;
 	json_t *list;
 	uint64_t next;		      /* the first shard that was not looked at */
 	struct output_entry *entries; /* CHUNK_SHARDS */
+	usec_t until_us;
 	struct error *reterr;
 };
 
@@ -47,7 +50,7 @@ static int take_chunk(struct written *w, const struct history_winner *winner, st
 		add(w, chunk.first + i, e);
 	}
 	w->next = range_end(chunk);
-	return 0;
+	return clock_mono_us() < w->until_us ? 0 : ERR_LIMIT;
 }
 
 /* ERR_LIMIT: enough. A shard without a winner is one that history does not know yet: it is for later. */
@@ -100,7 +103,7 @@ static int look(struct request *r, uint64_t job, struct written *w)
 void api_written(struct request *r)
 {
 	struct error e = {0};
-	struct written w = {.reterr = &e};
+	struct written w = {.reterr = &e, .until_us = clock_mono_us() + LOOKS_US};
 	uint64_t job;
 	int rc;
 

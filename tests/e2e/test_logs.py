@@ -62,6 +62,14 @@ class Ended(Logs):
         self.expect_error(400, "invalid", "GET", "/v1/jobs/%d/written?first=x" % job)
         self.expect_error(404, "not_found", "GET", "/v1/jobs/99/written")
 
+    def test_of_more_shards_than_one_answer_lists_all_are_shown(self):
+        self.start()
+        job = self.submit("--array=0-2299", "--", "echo", "{}")
+        self.run_cli("wait", job)
+        lines = ["%d | %d" % (n, n) for n in range(2300)]
+        for shards in ((), ("--shard=0-2299",)):
+            self.assertEqual(self.run_cli("logs", *shards, job)[0].splitlines(), lines)
+
     def test_what_could_drive_a_terminal_is_escaped(self):
         self.start()
         job = self.submit("--", "printf", HOSTILE.replace("\033", "\\033").replace("\n", "\\n"))
