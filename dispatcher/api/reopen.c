@@ -12,6 +12,8 @@
 
 #define RETRY_US (20 * USEC_PER_MSEC)
 #define RETRIES_MAX 500
+/* A record has no room for more: the core counts its bytes, of two small numbers at least. */
+#define DONE_RANGES_MAX ((uint32_t)(FRAME_BYTES_MAX / 3))
 
 struct reopening {
 	struct history_query query;
@@ -67,6 +69,13 @@ static int take_winner(void *arg, const struct history_winner *w)
 		last->count += w->shards.count;
 		return 0;
 	}
+	if (o->done_count == DONE_RANGES_MAX) {
+		error_set(&o->query.error, ERR_LIMIT,
+			  "job %llu cannot go on: its shards that are done are more than %u ranges",
+			  (unsigned long long)o->job, DONE_RANGES_MAX);
+		help_anew(o, &o->query.error);
+		return ERR_LIMIT;
+	}
 	if (o->done_count == o->done_room) {
 		o->done_room = 2 * o->done_room + 16;
 		o->done = check_realloc(o->done, o->done_room, sizeof(*o->done));
@@ -104,7 +113,8 @@ static int find_plan(struct reopening *o, const struct submission *u, struct pla
 {
 	const struct definition_body *body = &u->definition->body;
 
-	if (!bytes_equal(body->sha256, o->row.definition) || phases_shards(body) != o->row.shards_phase)
+	if (!bytes_equal(body->sha256, o->row.definition) || phases_shards(body) != o->row.shards_phase ||
+	    (body->value_names.count > 0 && !u->has_event)) /* kept without it by an older version */
 		return refuse_unplanned(o, reterr);
 	*ret = o->plan;
 	if (phases_shards(body) == 0 && u->job.planner == PLANNER_PURE)
@@ -277,6 +287,8 @@ static void done(struct history_query *q)
 	struct plan plan = {0};
 	int rc = q->rc;
 
+	if (rc == 0 && r->server->stopping) /* nothing is read or recorded any more */
+		rc = error_set(&e, ERR_CLOSED, "the dispatcher stops");
 	if (rc == ERR_NOT_FOUND)
 		job_refuse_unknown(r->server, o->job, &e);
 	if (rc == 0 && !settle(o))

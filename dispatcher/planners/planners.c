@@ -19,6 +19,8 @@
 
 #define PATIENCE_US (10 * USEC_PER_SEC) /* with an object store: other plans wait meanwhile */
 #define SWEEP_US (600 * USEC_PER_SEC)
+#define SWEEP_FILES 200 /* looked at in one turn of the loop */
+#define SWEEP_PAUSE_US (20 * USEC_PER_MSEC)
 
 struct planners {
 	struct server *server;
@@ -35,6 +37,7 @@ struct planners {
 	struct loop_watch watch;
 	struct loop_timer timer;
 	int dir_fd;
+	DIR *swept; /* a sweep that goes on; NULL: none */
 	struct s3_client *s3;
 };
 
@@ -287,6 +290,8 @@ void planners_close(struct planners *p)
 	pthread_mutex_unlock(&p->lock);
 	if (p->running)
 		pthread_join(p->thread, NULL);
+	if (p->swept != NULL)
+		closedir(p->swept);
 	while (p->first != NULL) {
 		struct plan_task *t = p->first;
 
@@ -420,28 +425,36 @@ static void on_sweep(struct loop *loop, void *arg)
 {
 	struct planners *p = arg;
 
+	(void)loop;
 	planners_sweep(p->server);
-	loop_timer_set(loop, &p->timer, clock_mono_us() + SWEEP_US);
 }
 
 void planners_sweep(struct server *s)
 {
-	DIR *dir = opendir(s->plans_dir);
-	struct dirent *entry;
+	struct planners *p = s->planners;
+	struct dirent *entry = NULL;
 	struct arena arena;
 
-	if (dir == NULL)
+	if (p->swept == NULL)
+		p->swept = opendir(s->plans_dir);
+	loop_timer_set(s->loop, &p->timer, clock_mono_us() + SWEEP_US);
+	if (p->swept == NULL)
 		return;
 	arena_init(&arena, 0);
-	while ((entry = readdir(dir)) != NULL) {
+	for (int n = 0; n < SWEEP_FILES && (entry = readdir(p->swept)) != NULL; n++) {
 		uint64_t job = blob_job(entry->d_name);
 
+		arena_reset(&arena);
 		if (job == 0 || is_wanted(s, job, &arena))
 			continue;
 		blobs_forget(s->blobs, bytes_of(entry->d_name));
-		(void)unlinkat(dirfd(dir), entry->d_name, 0);
-		arena_reset(&arena);
+		(void)unlinkat(dirfd(p->swept), entry->d_name, 0);
 	}
 	arena_fini(&arena);
-	closedir(dir);
+	if (entry != NULL) { /* others have their turn */
+		loop_timer_set(s->loop, &p->timer, clock_mono_us() + SWEEP_PAUSE_US);
+		return;
+	}
+	closedir(p->swept);
+	p->swept = NULL;
 }

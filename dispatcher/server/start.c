@@ -231,8 +231,8 @@ void server_close(struct server *s)
 	planners_close(s->planners);
 	if (s->history != NULL)
 		loop_remove(s->loop, &s->history_watch);
-	history_reader_close(s->reader);
 	history_close(s->history); /* questions are answered, if only with an error */
+	history_reader_close(s->reader);
 	api_close(s);
 	peers_close(s);
 	if (s->journal != NULL)
