@@ -9,6 +9,11 @@
 #include "jobs/codec.h"
 #include "jobs/range.h"
 
+/* Of the messages between worker and dispatcher. 2: outcome.whole, which who does not know it would take in
+ * part. A dispatcher speaks with workers of WIRE_VERSION_MIN, too. */
+#define WIRE_VERSION 2
+#define WIRE_VERSION_MIN 1
+
 #define STRUCT(name, doc)                                                                                    \
 	struct name;                                                                                         \
 	const struct codec *codec_##name(void);                                                              \

@@ -54,12 +54,14 @@ void runner_encode_hello(const struct uuid *worker, uint32_t slot, uint8_t forma
 
 	uuid_text(worker, id);
 	msgpack_packer_init(&pk, &m, buf_msgpack_write);
-	msgpack_pack_map(&pk, 5);
+	msgpack_pack_map(&pk, 6);
 	text(&pk, "type", bytes_of("hello"));
 	number(&pk, "protocol", RUNNER_PROTOCOL);
 	text(&pk, "format", bytes_of(runner_format_name(format)));
 	text(&pk, "worker", bytes_of(id));
 	number(&pk, "slot", slot);
+	key(&pk, "whole");
+	msgpack_pack_true(&pk);
 	frame(&m, format, out);
 }
 

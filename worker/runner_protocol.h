@@ -3,7 +3,7 @@
  * Version 1, two encodings of the same messages: `msgpack`, each a map behind its length (32 bits, big
  * endian), and `json`, each an object on a line of its own. Unknown members are skipped.
  *
- *   worker  {type: "hello", protocol: 1, format, worker, slot}
+ *   worker  {type: "hello", protocol: 1, format, worker, slot, whole: true}
  *   runner  {type: "hello", protocol: 1}
  *   worker  {type: "job", job, name, phase, shards, plan: {kind, …}, values: {path: text}}
  *   worker  {type: "run", token: "<epoch>-<lease>", first, count, items?: [text]}
@@ -15,7 +15,8 @@
  * what `results` has for it is its output. kind is `exit` or `runner` (the default), code a number.
  * `result` is what all of them wrote together, for shards so short that one output each would be more than
  * the work: all succeeded, and they count as a whole or not at all (a late answer of which another has done
- * a part is worth nothing, and what is left runs again), so that each shard is in one output and no more.
+ * a part is worth nothing, and what is left runs again), so that each shard is in one output and no more. The
+ * definition's output_max bounds it as a whole. A worker that takes it says `whole` in its hello.
  * The worker closes stdin when it wants no more: the runner ends. What it writes to stderr is kept for
  * the words of a failure. */
 #pragma once

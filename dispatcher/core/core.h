@@ -23,7 +23,7 @@ struct dispatcher_core;
 
 struct dispatcher_config {
 	struct uuid cluster;
-	uint32_t wire_min, wire_max;  /* 1, 1 */
+	uint32_t wire_min, wire_max;  /* WIRE_VERSION_MIN, WIRE_VERSION */
 	usec_t heartbeat_us;	      /* 2 s: told to workers */
 	usec_t timeout_us;	      /* 30 s of silence, and a worker's leases go back */
 	usec_t adopt_wait_us;	      /* 60 s after a start, leases of workers not seen go back */

@@ -28,8 +28,8 @@ struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *c
 	struct dispatcher_config *c = &core->config;
 
 	*c = *config;
-	c->wire_min = or_u32(c->wire_min, 1);
-	c->wire_max = or_u32(c->wire_max, 1);
+	c->wire_min = or_u32(c->wire_min, WIRE_VERSION_MIN);
+	c->wire_max = or_u32(c->wire_max, WIRE_VERSION);
 	c->heartbeat_us = or_usec(c->heartbeat_us, 2 * USEC_PER_SEC);
 	c->timeout_us = or_usec(c->timeout_us, 30 * USEC_PER_SEC);
 	c->adopt_wait_us = or_usec(c->adopt_wait_us, 60 * USEC_PER_SEC);

@@ -59,7 +59,7 @@ struct amounts {
 struct estimate {
 	uint64_t shard_ns; /* a running mean of what one shard takes */
 	uint64_t shards;   /* that it knows of; 0: nothing is known */
-	uint32_t largest;  /* lease that was reported; the next ones are at most LEASE_GROWTH times that */
+	uint32_t largest;  /* lease that was reported: what the next ones grow from (estimate.c) */
 };
 
 /* Room for one attempt; interned, counted by the definitions that name it. */

@@ -41,8 +41,6 @@ static struct dispatcher_config config_of(const struct server *s)
 {
 	const struct params *p = s->params;
 	struct dispatcher_config c = {
-	    .wire_min = 1,
-	    .wire_max = 1,
 	    .heartbeat_us = params_duration_us(p, PARAM_HEARTBEAT),
 	    .timeout_us = params_duration_us(p, PARAM_WORKER_TIMEOUT),
 	    .adopt_wait_us = params_duration_us(p, PARAM_ADOPT_WAIT),

@@ -21,7 +21,6 @@
 #undef assert /* of utlist.h */
 #define assert(cond) CHECK(cond)
 
-#define WORKER_WIRE_VERSION 1
 #define SHA256_BYTES 32
 #define WHY_BYTES_MAX 400
 #define REGISTER_RANGES_MAX (4 * RANGES_PER_REPORT_MAX)

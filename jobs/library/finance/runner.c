@@ -173,8 +173,14 @@ static int take(struct runner *r, const msgpack_object *map, struct error *reter
 
 	if (type != NULL && type->type == MSGPACK_OBJECT_STR)
 		name = BYTES(type->via.str.ptr, type->via.str.size);
-	if (bytes_equal(name, BYTES_LIT("hello")))
-		return say_hello(r, reterr);
+	if (bytes_equal(name, BYTES_LIT("hello"))) {
+		const msgpack_object *whole = member(map, "whole");
+
+		if (whole != NULL && whole->type == MSGPACK_OBJECT_BOOLEAN && whole->via.boolean)
+			return say_hello(r, reterr);
+		error_set(reterr, ERR_VERSION, "this worker does not take one output of many shards");
+		return error_help(reterr, "use a worker of the same version as finance-var");
+	}
 	if (bytes_equal(name, BYTES_LIT("job")) && number(map, "shards", &count) && count > 0) {
 		r->shard_count = count;
 		return 0;

@@ -246,7 +246,7 @@ Test(session, a_register_that_comes_late_is_dropped)
 
 Test(session, a_worker_that_speaks_another_version_is_refused_in_words)
 {
-	struct register_worker m = {.wire_min = 2, .wire_max = 3, .worker = {1, 1}, .host = BYTES_LIT("h")};
+	struct register_worker m = {.wire_min = 3, .wire_max = 4, .worker = {1, 1}, .host = BYTES_LIT("h")};
 
 	kit_open(&k);
 	k.workers[0].peer = 5;

@@ -138,6 +138,8 @@ def pack(value):
         return bytes([0x80 | len(value)]) + b''.join(pack(k) + pack(v) for k, v in value.items())
     if isinstance(value, str):
         return bytes([0xD9, len(value)]) + value.encode()
+    if isinstance(value, bool):
+        return b'\xc3' if value else b'\xc2'
     return b'\xce' + struct.pack('>I', value)
 
 

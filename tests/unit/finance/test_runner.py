@@ -8,7 +8,7 @@ SCENARIOS = 1003
 class Runner(Files):
     def talk(self, *sent, options=None):
         code, out, err = run(*(options or self.options()), '--scenarios', SCENARIOS, '--runner',
-                             data=message(type='hello', protocol=1) + b''.join(sent))
+                             data=message(type='hello', protocol=1, whole=True) + b''.join(sent))
         return code, list(messages(out)), err
 
     def test_a_job_of_shards_is_the_report_of_all_scenarios(self):
@@ -52,7 +52,8 @@ class Runner(Files):
 
     def test_what_is_no_message_ends_it_in_words(self):
         for data, words in ((b'{"type":"hello"}\n', 'run.format is msgpack'), (b'\0\0', 'cut short'),
-                            (message(type='run', first=0, count=1), 'expected hello, job or a run')):
+                            (message(type='run', first=0, count=1), 'expected hello, job or a run'),
+                            (message(type='hello', protocol=1), 'use a worker of the same version')):
             code, _, err = run(*self.options(), '--runner', data=data)
             self.assertEqual(code, 2)
             self.assertIn(words, err)

@@ -179,7 +179,7 @@ void rig_registered(struct rig *r, uint8_t fate)
 {
 	const struct register_worker *m = rig_last(r, MESSAGE_REGISTER, 0);
 	struct token_verdict verdicts[256];
-	struct registered answer = {.wire = 1,
+	struct registered answer = {.wire = WIRE_VERSION,
 				    .session = ++r->session,
 				    .epoch = r->epoch,
 				    .tokens = {verdicts, m->tokens.count},

@@ -39,7 +39,7 @@ Test(session, registers_when_connected_and_again_until_it_is_answered)
 Test(session, an_answer_to_an_earlier_register_is_dropped)
 {
 	struct worker_config config = rig_config();
-	struct registered late = {.wire = 1, .session = 5, .epoch = 1, .serial = 1};
+	struct registered late = {.wire = WIRE_VERSION, .session = 5, .epoch = 1, .serial = 1};
 	struct rig r;
 
 	rig_init(&r, &config);
@@ -307,7 +307,8 @@ Test(session, frames_that_make_no_sense_are_told)
 	struct ack ack;
 	struct heartbeat beat = {0};
 	struct token_verdict verdict = {{1, 1}, 77};
-	struct registered reg = {.wire = 1, .session = 9, .epoch = 1, .tokens = {&verdict, 1}, .serial = 2};
+	struct registered reg = {
+	    .wire = WIRE_VERSION, .session = 9, .epoch = 1, .tokens = {&verdict, 1}, .serial = 2};
 	struct rig r;
 
 	rig_ready(&r, &config, false);
