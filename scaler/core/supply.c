@@ -43,11 +43,27 @@ static void depart(struct pool *p, const struct worker_seen *w, const struct sca
 	p->departed_next = (p->departed_next + 1) % DEPARTED_MAX;
 }
 
+/* While nobody says who has registered, no start is late: its worker waits for the dispatcher, too. */
+static usec_t told_until(const struct pool *p)
+{
+	return p->workers_us + WORKERS_FRESH_US;
+}
+
+static void forgive_silence(const struct scaler_core *c, struct pool *p)
+{
+	for (uint32_t i = 0; p->workers_known && c->now_us > told_until(p) && i < p->start_count; i++) {
+		usec_t *at_us = &p->starts[i].at_us;
+
+		*at_us += c->now_us - (*at_us > told_until(p) ? *at_us : told_until(p));
+	}
+}
+
 void scaler_workers_take(struct scaler_core *c, struct pool *p, const struct scaler_worker *items,
 			 uint32_t count)
 {
 	struct worker_seen *now = check_calloc(count + 1, sizeof(*now));
 
+	forgive_silence(c, p);
 	for (uint32_t i = 0; i < count; i++) {
 		now[i] = (struct worker_seen){.id = items[i].id,
 					      .provider_id = keep(items[i].provider_id),
@@ -206,7 +222,7 @@ void scaler_starts_settle(struct scaler_core *c, struct pool *p)
 			start_remove(p, i);
 			p->failures = 0;
 			p->retry_us = INT64_MIN;
-		} else if (c->now_us >= s->at_us + p->config.start_timeout_us) {
+		} else if (c->now_us >= s->at_us + p->config.start_timeout_us && c->now_us <= told_until(p)) {
 			struct scaler_effect *e = scaler_effect_push(c, p, SCALER_ABANDON);
 
 			e->abandon.start = s->id;
@@ -224,7 +240,7 @@ usec_t scaler_starts_deadline(const struct pool *p)
 	for (uint32_t i = 0; i < p->start_count; i++)
 		if (p->starts[i].at_us + p->config.start_timeout_us < at)
 			at = p->starts[i].at_us + p->config.start_timeout_us;
-	return at;
+	return at <= told_until(p) ? at : USEC_NEVER;
 }
 
 void scaler_pool_fini(struct pool *p)

@@ -255,6 +255,30 @@ Test(scaler, gives_up_on_starts_that_never_register)
 	town_fini(&t);
 }
 
+/* Seed 25311: the dispatcher was away for longer than a start may take, then heard of workers that were
+ * there. */
+Test(scaler, no_start_is_late_while_nobody_says_who_has_registered)
+{
+	struct scaler_pool_config pool = town_pool();
+	struct town t;
+
+	town_init(&t, &pool);
+	t.deaf = true;
+	t.work_us = SECONDS(60);
+	town_tell(&t);
+	cr_assert_eq(t.starts, 2);
+	town_run(&t, 100);
+	t.silent = true;
+	town_run(&t, 1000);
+	cr_assert_eq(t.abandons, 0);
+	t.silent = false;
+	town_run(&t, 190);
+	cr_assert_eq(t.abandons, 0, "their time goes on where it stood");
+	town_run(&t, 20);
+	cr_assert_eq(t.abandons, 2);
+	town_fini(&t);
+}
+
 Test(scaler, decides_nothing_before_it_knows_and_adopts_what_was_started_before)
 {
 	struct scaler_pool_config pool = town_pool();
