@@ -13,18 +13,3 @@ struct logs_options {
  * stdout, stderr to stderr, each behind the shard's number where there is more than one. Of a dead shard it
  * is what its last attempt wrote. When another attempt is shown than before, a line on stderr says so. */
 int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struct error *reterr) MUST_CHECK;
-
-/* Runs of numbers, apart and in order; for what was shown already. */
-struct runs {
-	struct run {
-		uint64_t first, end;
-	} * items;
-	size_t count;
-};
-
-bool runs_have(const struct runs *r, uint64_t n);
-void runs_add(struct runs *r, uint64_t first, uint64_t end);
-uint64_t runs_size(const struct runs *r); /* how many numbers */
-/* The first number from n on that is not there. */
-uint64_t runs_next_absent(const struct runs *r, uint64_t n);
-void runs_fini(struct runs *r);

@@ -5,6 +5,7 @@
 
 #include "cli/lines.h"
 #include "cli/logs.h"
+#include "cli/runs.h"
 
 #define WATCHED_MAX 256u
 #define PHASES_MAX 40u /* a gather tree's levels among them */

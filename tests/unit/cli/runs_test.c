@@ -1,14 +1,14 @@
-/* Which shards were shown already. */
+/* Sets of numbers as runs. */
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "base/rng.h"
-#include "cli/logs.h"
+#include "cli/runs.h"
 
 #define SEED 20240521u
 #define NUMBERS 300u
 
-Test(logs, runs_are_as_a_plain_array_says)
+Test(runs, are_as_a_plain_array_says)
 {
 	bool have[NUMBERS] = {false};
 	struct runs runs = {0};
