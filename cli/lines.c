@@ -28,6 +28,12 @@ int lines_take(void *arg, struct bytes piece)
 {
 	struct lines *l = arg;
 
+	if (l->cut && piece.size > 0) { /* its line is shown already */
+		bool ends = piece.data[0] == '\n';
+
+		l->cut = false;
+		piece = BYTES(piece.data + ends, piece.size - ends);
+	}
 	while (piece.size > 0) {
 		const uint8_t *newline = memchr(piece.data, '\n', piece.size);
 		size_t size = newline != NULL ? (size_t)(newline - piece.data) : piece.size;
@@ -40,6 +46,7 @@ int lines_take(void *arg, struct bytes piece)
 		if (newline != NULL || l->line.size == LINE_BYTES_MAX)
 			end_line(l);
 		piece = BYTES(piece.data + size + (newline != NULL), piece.size - size - (newline != NULL));
+		l->cut = piece.size == 0 && newline == NULL && l->line.size == 0;
 	}
 	return ferror(l->stream) ? -1 : 0;
 }
@@ -48,6 +55,7 @@ void lines_end(struct lines *l)
 {
 	if (l->line.size > 0)
 		end_line(l);
+	l->cut = false;
 }
 
 void lines_remark(const struct lines *l, const char *text)

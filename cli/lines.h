@@ -10,6 +10,7 @@ struct lines {
 	const struct terminal *terminal; /* of stream; borrowed */
 	char prefix[96];
 	struct buf line; /* begun, not shown yet */
+	bool cut;	 /* what was shown last is a part that ended with its piece */
 };
 
 /* Shows what is complete. -1: stream takes no more. For client_request.take. */

@@ -43,6 +43,27 @@ Test(lines, come_when_they_are_complete)
 	}
 }
 
+Test(lines, as_long_as_a_part_are_one_whatever_the_pieces)
+{
+	static uint8_t line[LINE_BYTES_MAX + 1];
+
+	memset(line, 'x', sizeof(line) - 1);
+	line[LINE_BYTES_MAX] = '\n';
+	for (size_t at = LINE_BYTES_MAX - 1; at <= LINE_BYTES_MAX + 1; at++) {
+		char *text = NULL;
+		size_t size = 0;
+		struct lines l = {.stream = open_memstream(&text, &size), .terminal = &pipe_end};
+
+		cr_assert_eq(lines_take(&l, BYTES(line, at)), 0);
+		cr_assert_eq(lines_take(&l, BYTES(line + at, sizeof(line) - at)), 0);
+		cr_assert_eq(lines_take(&l, BYTES_LIT("\n")), 0);
+		fclose(l.stream);
+		cr_assert_eq(size, sizeof(line) + 1, "cut at %zu: the line, and an empty one", at);
+		lines_fini(&l);
+		free(text);
+	}
+}
+
 Test(lines, that_are_too_long_come_in_parts)
 {
 	static char piece[1000];
