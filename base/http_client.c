@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "base/check.h"
+#include "base/curl_code.h"
 
 struct http_client {
 	CURL *curl;
@@ -138,6 +139,7 @@ static void set_up(struct http_client *c, struct transfer *t, const char *url, s
 
 static int failed(const struct http_client *c, const struct transfer *t, CURLcode code, struct error *reterr)
 {
+	char words[200];
 	int rc;
 
 	if (t->too_large)
@@ -149,9 +151,13 @@ static int failed(const struct http_client *c, const struct transfer *t, CURLcod
 		rc = error_set(reterr, ERR_CLOSED, "no dispatcher listens here");
 	else if (code == CURLE_OPERATION_TIMEDOUT)
 		rc = error_set(reterr, ERR_TIMEOUT, "the dispatcher did not answer in time");
-	else
+	else if (curl_code_may_pass(code))
 		rc = error_set(reterr, ERR_IO, "the dispatcher's answer was cut off: %s",
 			       c->error[0] != '\0' ? c->error : curl_easy_strerror(code));
+	else {
+		curl_code_words(code, c->error, words, sizeof words);
+		rc = error_set(reterr, ERR_INVALID, "the request cannot be sent: %s", words);
+	}
 	error_where(reterr, "%s", c->address);
 	if (code == CURLE_COULDNT_CONNECT)
 		error_help(reterr, "start it with `shardmill up`, or name its socket with --api-socket");

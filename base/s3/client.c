@@ -80,7 +80,6 @@ int s3_client_create(const struct s3_options *o, struct s3_client **ret, struct 
 		s3_client_destroy(c);
 		return rc;
 	}
-	snprintf(c->signature, sizeof c->signature, "aws:amz:%s:s3", c->region);
 	*ret = c;
 	return 0;
 }

@@ -12,7 +12,6 @@
 
 struct s3_client {
 	char *endpoint, *region, *ca_file;
-	char signature[160]; /* CURLOPT_AWS_SIGV4 */
 	bool path_style;
 	usec_t patience_us;
 	struct s3_credentials *credentials;

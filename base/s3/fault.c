@@ -125,6 +125,8 @@ static const struct {
      "submit a new job for the new content"},
     {S3_RANGE, ERR_INVALID, "the object is shorter than the job was planned for",
      "submit a new job for the new content"},
+    {S3_LIBRARY, ERR_INVALID, "libcurl refuses to send the request",
+     "no server was asked: check s3_endpoint and s3_ca, and the libcurl that is installed here"},
     {S3_REFUSED, ERR_INVALID, "the server refuses the request", ""},
 };
 

@@ -21,6 +21,7 @@ enum s3_fault {
 	S3_TRUST,   /* its certificate is not one that we trust */
 	S3_CHANGED, /* If-Match: the object is another one now */
 	S3_RANGE,   /* there are no such bytes */
+	S3_LIBRARY, /* libcurl itself refuses the request: no server was asked */
 	S3_REFUSED, /* any other 4xx, or an answer that makes no sense */
 };
 

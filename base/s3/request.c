@@ -12,7 +12,9 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/curl_code.h"
 #include "base/s3/client.h"
+#include "base/s3/sign.h"
 
 #define CONNECT_MS 10000L
 #define SILENCE_S 30L  /* nothing came for so long: the connection is dead */
@@ -29,6 +31,7 @@ struct exchange {
 	CURL *curl;
 	uint64_t sent;
 	bool begun, ended, too_large, unreadable;
+	CURLcode refused; /* libcurl does not take one of our options */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -152,7 +155,7 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
-/* What is signed is what the server checks the body by. */
+/* The server checks the body by this hash, which is signed. */
 static int hash_body(const struct s3_put *b, char ret[2 * crypto_hash_sha256_BYTES + 1], struct error *reterr)
 {
 	uint8_t block[HASH_BLOCK], hash[crypto_hash_sha256_BYTES];
@@ -177,98 +180,113 @@ static int hash_body(const struct s3_put *b, char ret[2 * crypto_hash_sha256_BYT
 	return 0;
 }
 
-/* No header without a value may stand here: libcurl 7.88 signs it and does not send it. */
-static int make_headers(const struct s3_request *rq, const struct s3_keys *keys, struct curl_slist **ret,
-			struct error *reterr)
-{
-	char hash[2 * crypto_hash_sha256_BYTES + 1], line[S3_TOKEN_BYTES_MAX + 64];
-	struct curl_slist *list = NULL;
-	int rc = hash_body(rq->body, hash, reterr);
+/* Which headers a request has, all of them signed, by name. */
+enum header { H_CONTENT_TYPE, H_HOST, H_IF_MATCH, H_RANGE, H_BODY_HASH, H_DATE, H_TOKEN, HEADER_COUNT };
 
-	if (rc < 0)
-		return rc;
-	snprintf(line, sizeof line, "x-amz-content-sha256: %s", hash);
-	list = curl_slist_append(list, line);
-	if (keys->token[0] != '\0') {
-		snprintf(line, sizeof line, "x-amz-security-token: %s", keys->token);
-		list = curl_slist_append(list, line);
-	}
-	if (rq->etag != NULL && rq->etag[0] != '\0') {
-		snprintf(line, sizeof line, "If-Match: \"%s\"", rq->etag);
-		list = curl_slist_append(list, line);
-	}
-	if (rq->body != NULL) {
-		snprintf(line, sizeof line, "Content-Type: %s",
-			 rq->body->type != NULL ? rq->body->type : "application/octet-stream");
-		list = curl_slist_append(list, line);
-	}
+static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value)
+{
+	struct buf line = {0};
+
+	buf_printf(&line, "%s: %s", name, value);
+	list = curl_slist_append(list, buf_text(&line));
 	CHECK(list != NULL);
-	*ret = list;
-	return 0;
+	buf_fini(&line);
+	return list;
 }
 
-static void set_connection(const struct s3_client *c, struct exchange *x, const struct s3_keys *keys)
+static struct curl_slist *sign(const struct s3_client *c, const struct s3_request *rq, const char *url,
+			       const char *body_hash, const struct s3_keys *keys)
 {
-	CURL *curl = x->curl;
+	char time[S3_TIME_BYTES], tag[S3_ETAG_BYTES_MAX + 2] = "", range[64] = "";
+	struct buf host = {0}, authorization = {0};
+	struct curl_slist *list = NULL;
+	const char *type = rq->body == NULL	    ? ""
+			   : rq->body->type != NULL ? rq->body->type
+						    : "application/octet-stream";
 
-	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, on_socket);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, x->error);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENCE_S);
-	curl_easy_setopt(curl, CURLOPT_EXPECT_100_TIMEOUT_MS, EXPECT_MS);
-	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
-	curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
-	if (c->ca_file[0] != '\0')
-		curl_easy_setopt(curl, CURLOPT_CAINFO, c->ca_file);
-	curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, c->signature);
-	curl_easy_setopt(curl, CURLOPT_USERNAME, keys->id);
-	curl_easy_setopt(curl, CURLOPT_PASSWORD, keys->secret);
-	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, x);
-}
-
-static void set_request(const struct s3_client *c, struct exchange *x, struct curl_slist *headers)
-{
-	const struct s3_place place = {c->endpoint, c->region, c->path_style};
-	const struct s3_request *rq = x->rq;
-	struct buf url = {0};
-	char range[64];
-
-	s3_url(&url, &place, rq->name, rq->query, rq->query_count);
-	curl_easy_setopt(x->curl, CURLOPT_URL, buf_text(&url));
-	buf_fini(&url);
-	curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(x->curl, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(x->curl, CURLOPT_HEADERDATA, x);
-	curl_easy_setopt(x->curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x);
-	if (rq->ranged) {
-		snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)rq->first,
+	s3_signing_time(clock_wall_us(), time);
+	s3_signing_host(&host, url);
+	if (rq->etag != NULL && rq->etag[0] != '\0')
+		snprintf(tag, sizeof tag, "\"%s\"", rq->etag);
+	if (rq->ranged)
+		snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)rq->first,
 			 (unsigned long long)rq->last);
-		curl_easy_setopt(x->curl, CURLOPT_RANGE, range);
-	}
+
+	const struct s3_header headers[HEADER_COUNT] = {
+	    [H_CONTENT_TYPE] = {"Content-Type", type},
+	    [H_HOST] = {"Host", buf_text(&host)},
+	    [H_IF_MATCH] = {"If-Match", tag},
+	    [H_RANGE] = {"Range", range},
+	    [H_BODY_HASH] = {"x-amz-content-sha256", body_hash},
+	    [H_DATE] = {"x-amz-date", time},
+	    [H_TOKEN] = {"x-amz-security-token", keys->token},
+	};
+	const struct s3_signing signing = {rq->method, url,	c->region,   time,
+					   body_hash,  headers, HEADER_COUNT};
+
+	s3_sign(&authorization, &signing, keys);
+	for (size_t i = 0; i < HEADER_COUNT; i++)
+		if (headers[i].value[0] != '\0')
+			list = add_header(list, headers[i].name, headers[i].value);
+	list = add_header(list, "Authorization", buf_text(&authorization));
+	buf_fini(&host);
+	buf_fini(&authorization);
+	return list;
+}
+
+/* The first option that libcurl does not take ends the exchange. */
+#define SET(x, option, value)                                                                                \
+	do {                                                                                                 \
+		if ((x)->refused == CURLE_OK)                                                                \
+			(x)->refused = curl_easy_setopt((x)->curl, option, value);                           \
+	} while (0)
+
+static void set_connection(const struct s3_client *c, struct exchange *x)
+{
+	SET(x, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(x, CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(x, CURLOPT_PATH_AS_IS, 1L);
+	SET(x, CURLOPT_NOSIGNAL, 1L);
+	SET(x, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+	SET(x, CURLOPT_ERRORBUFFER, x->error);
+	SET(x, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
+	SET(x, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	SET(x, CURLOPT_LOW_SPEED_TIME, SILENCE_S);
+	SET(x, CURLOPT_EXPECT_100_TIMEOUT_MS, EXPECT_MS);
+	SET(x, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
+	SET(x, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
+	if (c->ca_file[0] != '\0')
+		SET(x, CURLOPT_CAINFO, c->ca_file);
+	SET(x, CURLOPT_NOPROGRESS, 0L);
+	SET(x, CURLOPT_XFERINFOFUNCTION, on_progress);
+	SET(x, CURLOPT_XFERINFODATA, x);
+}
+
+static void set_request(struct exchange *x, const char *url, struct curl_slist *headers)
+{
+	const struct s3_request *rq = x->rq;
+
+	SET(x, CURLOPT_URL, url);
+	SET(x, CURLOPT_HTTPHEADER, headers);
+	SET(x, CURLOPT_HEADERFUNCTION, on_header);
+	SET(x, CURLOPT_HEADERDATA, x);
+	SET(x, CURLOPT_WRITEFUNCTION, on_body);
+	SET(x, CURLOPT_WRITEDATA, x);
 	if (strcmp(rq->method, "HEAD") == 0) {
-		curl_easy_setopt(x->curl, CURLOPT_NOBODY, 1L);
+		SET(x, CURLOPT_NOBODY, 1L);
 		return;
 	}
 	if (rq->body != NULL) {
-		curl_easy_setopt(x->curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(x->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)rq->body->size);
-		curl_easy_setopt(x->curl, CURLOPT_READFUNCTION, on_send);
-		curl_easy_setopt(x->curl, CURLOPT_READDATA, x);
-		curl_easy_setopt(x->curl, CURLOPT_SEEKFUNCTION, on_seek);
-		curl_easy_setopt(x->curl, CURLOPT_SEEKDATA, x);
+		SET(x, CURLOPT_UPLOAD, 1L);
+		SET(x, CURLOPT_INFILESIZE_LARGE, (curl_off_t)rq->body->size);
+		SET(x, CURLOPT_READFUNCTION, on_send);
+		SET(x, CURLOPT_READDATA, x);
+		SET(x, CURLOPT_SEEKFUNCTION, on_seek);
+		SET(x, CURLOPT_SEEKDATA, x);
 	}
-	curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, rq->method);
+	SET(x, CURLOPT_CUSTOMREQUEST, rq->method);
 }
 
-/* A handshake that was cut off (CURLE_SSL_CONNECT_ERROR) is a broken connection. */
 static bool is_trust(CURLcode code)
 {
 	return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
@@ -292,16 +310,28 @@ static void judge(struct exchange *x, CURLcode code, struct s3_problem *ret)
 			snprintf(ret->region, sizeof ret->region, "%s", x->answer->region);
 		return;
 	}
-	*ret = (struct s3_problem){.fault = is_trust(code) ? S3_TRUST : S3_BROKEN};
-	snprintf(ret->message, sizeof ret->message, "%.199s",
-		 x->error[0] != '\0' ? x->error : curl_easy_strerror(code));
+	*ret = (struct s3_problem){.fault = is_trust(code)	       ? S3_TRUST
+					    : x->too_large	       ? S3_REFUSED
+					    : curl_code_may_pass(code) ? S3_BROKEN
+								       : S3_LIBRARY};
+	if (x->too_large)
+		snprintf(ret->message, sizeof ret->message, "its answer has more than %zu bytes",
+			 S3_ANSWER_BYTES_MAX);
+	else if (ret->fault == S3_LIBRARY)
+		curl_code_words(code, x->error, ret->message, sizeof ret->message);
+	else
+		snprintf(ret->message, sizeof ret->message, "%.199s",
+			 x->error[0] != '\0' ? x->error : curl_easy_strerror(code));
 }
 
 int s3_exchange(struct s3_client *c, const struct s3_request *rq, struct s3_answer *ret_answer,
 		struct s3_problem *ret_problem, struct error *reterr)
 {
+	const struct s3_place place = {c->endpoint, c->region, c->path_style};
 	struct exchange x = {.rq = rq, .answer = ret_answer};
-	struct curl_slist *headers = NULL;
+	char body_hash[2 * crypto_hash_sha256_BYTES + 1];
+	struct curl_slist *headers;
+	struct buf url = {0};
 	struct s3_keys keys;
 	CURLcode code;
 	int rc;
@@ -309,13 +339,15 @@ int s3_exchange(struct s3_client *c, const struct s3_request *rq, struct s3_answ
 	*ret_answer = (struct s3_answer){0};
 	rc = s3_credentials_get(c->credentials, &keys, reterr);
 	if (rc == 0)
-		rc = make_headers(rq, &keys, &headers, reterr);
+		rc = hash_body(rq->body, body_hash, reterr);
 	if (rc < 0)
 		return rc;
+	s3_url(&url, &place, rq->name, rq->query, rq->query_count);
+	headers = sign(c, rq, buf_text(&url), body_hash, &keys);
 	x.curl = s3_client_take(c);
-	set_connection(c, &x, &keys);
-	set_request(c, &x, headers);
-	code = curl_easy_perform(x.curl);
+	set_connection(c, &x);
+	set_request(&x, buf_text(&url), headers);
+	code = x.refused != CURLE_OK ? x.refused : curl_easy_perform(x.curl);
 	if (x.ended || code == CURLE_ABORTED_BY_CALLBACK) {
 		rc = x.unreadable
 			 ? error_set(reterr, ERR_IO, "cannot read what is to be written to an object")
@@ -326,6 +358,7 @@ int s3_exchange(struct s3_client *c, const struct s3_request *rq, struct s3_answ
 			s3_credentials_drop(c->credentials, &keys);
 	}
 	curl_slist_free_all(headers);
+	buf_fini(&url);
 	s3_client_give(c, x.curl);
 	explicit_bzero(&keys, sizeof keys);
 	return rc;

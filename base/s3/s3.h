@@ -1,4 +1,4 @@
-/* Objects of an S3 server: read, looked at, written, listed. Requests are signed by libcurl (AWS SigV4).
+/* Objects of an S3 server: read, looked at, written, listed. Requests are signed with AWS SigV4 (sign.h).
  *
  * A client is shared by all threads of a program: each call takes a connection of its own, which is kept for
  * the next. Calls block. They go on over lost connections, SlowDown and 5xx, waiting longer from try to try

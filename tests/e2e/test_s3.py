@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import unittest
+import urllib.parse
 
 from case import MillCase, main, until
 import ceph as ceph_module
@@ -124,6 +125,29 @@ class Input(S3Case):
         self.expect_cat("s3://input/odd key+with%\u00e9=.txt", b"a\nb\n", "2B")
         self.expect_cat(self.put(b""), b"", "1MiB")
         self.expect_cat(self.put(b"one line, no end"), b"one line, no end", "3B")
+
+    def test_a_key_is_what_it_says(self):
+        """Nothing takes dots or slashes together, or a percent sign for an escape, on any version of libcurl."""
+        tool = os.path.join(case.BUILD, "tests", "support", "s3-tool")
+        keys = ("dots/b", "dots/a/../b", "dots/./b", "dots//b", "dots/b/..", "dots/%2e%2e/b", "50%", "50%25",
+                "a+b c", "~x(1)!*'@,;=:&?#", "\u00e9")
+        for key in keys:  # each by the server's word under its own name
+            CEPH.put_bytes("input", urllib.parse.quote(key, safe="/"), key.encode())
+        for key in keys:
+            url = "s3://input/" + key
+            done = subprocess.run([tool, "get", url, "0", str(len(key.encode()))], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (0, key), (key, done.stderr))
+        listed = subprocess.run([tool, "list", "s3://input/dots/"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual({line.split(" ", 2)[2] for line in listed.splitlines()}, set(keys[:6]))
+        with open(self.path("new"), "w") as f:
+            f.write("new")
+        for key in keys:  # written by us, read by another
+            subprocess.run([tool, "put", "s3://input/" + key, self.path("new")], check=True)
+            self.assertEqual(CEPH.get("input", urllib.parse.quote(key, safe="/")), b"new", key)
+            CEPH.delete("input", urllib.parse.quote(key, safe="/"))
+        self.start()
+        CEPH.put_bytes("input", "up/../x//50%25", b"a\nb\n")
+        self.expect_cat("s3://input/up/../x//50%", b"a\nb\n", "2B")
 
     def test_the_command_is_told_where_its_bytes_are(self):
         url = self.put(b"0123456\n89\nabcdef\n")

@@ -7,6 +7,7 @@ It ends only what it started. Needs root, as its daemons do."""
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,10 +15,11 @@ import time
 import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import signed_http  # noqa: E402
 from mill import free_port, until  # noqa: E402
 
 KEY, SECRET = "AKIATESTTESTTESTTEST", "secretsecretsecretsecretsecretsecretsecr"
-NEEDED = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph-authtool", "monmaptool", "curl")
+NEEDED = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph-authtool", "monmaptool")
 
 CONF = """[global]
 fsid = {fsid}
@@ -134,37 +136,32 @@ class Ceph:
         until(self.answers, every=0.1)
 
     def answers(self):
-        """radosgw answers"""
-        done = subprocess.run(["curl", "-s", "-o", "/dev/null", self.endpoint], env=self.env)
-        return done.returncode == 0
+        """radosgw listens"""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
-    def curl(self, service, *argv, **more):
-        """A signed request by the curl program; what it answered."""
-        payload = ("-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD") if service == "s3" else ()
-        return self.run("curl", "-sS", "--fail-with-body", "--path-as-is", "--aws-sigv4", "aws:amz:us-east-1:" + service,
-                        "--user", KEY + ":" + SECRET, *payload, *argv, **more)
+    def request(self, method, target, body=b"", **more):
+        return signed_http.request(self.port, (KEY, SECRET), method, target, body, **more)
 
     def make_bucket(self, bucket):
-        self.curl("s3", "-X", "PUT", "%s/%s" % (self.endpoint, bucket))
+        self.request("PUT", "/" + bucket)
 
     def put(self, bucket, key, path):
         """key is escaped already"""
-        self.curl("s3", "-T", path, "%s/%s/%s" % (self.endpoint, bucket, key))
+        with open(path, "rb") as f:
+            self.request("PUT", "/%s/%s" % (bucket, key), f)
 
     def put_bytes(self, bucket, key, data):
-        path = os.path.join(self.dir, "body")
-        with open(path, "wb") as f:
-            f.write(data)
-        self.put(bucket, key, path)
+        self.request("PUT", "/%s/%s" % (bucket, key), data)
 
     def get(self, bucket, key):
-        path = os.path.join(self.dir, "answer")
-        self.curl("s3", "-o", path, "%s/%s/%s" % (self.endpoint, bucket, key))
-        with open(path, "rb") as f:
-            return f.read()
+        return self.request("GET", "/%s/%s" % (bucket, key))
 
     def delete(self, bucket, key):
-        self.curl("s3", "-X", "DELETE", "%s/%s/%s" % (self.endpoint, bucket, key))
+        self.request("DELETE", "/%s/%s" % (bucket, key))
 
     def notify(self, bucket, hook):
         """Each object that is made in the bucket is posted to hook before its PUT is answered. (A persistent topic
@@ -172,10 +169,11 @@ class Ceph:
         topic = "to-" + bucket
         form = "Action=CreateTopic&Name=%s&Attributes.entry.1.key=push-endpoint&Attributes.entry.1.value=%s" % (
                    topic, hook)
-        self.curl("sns", "-X", "POST", "-d", form, self.endpoint)
-        self.curl("s3", "-X", "PUT", "-d", "<NotificationConfiguration><TopicConfiguration><Id>n1</Id>"
-                  "<Topic>arn:aws:sns:default::%s</Topic><Event>s3:ObjectCreated:*</Event></TopicConfiguration>"
-                  "</NotificationConfiguration>" % topic, "%s/%s?notification=" % (self.endpoint, bucket))
+        self.request("POST", "/", form.encode(), service="sns", content_type="application/x-www-form-urlencoded")
+        self.request("PUT", "/%s?notification=" % bucket,
+                     b"<NotificationConfiguration><TopicConfiguration><Id>n1</Id><Topic>arn:aws:sns:default::"
+                     + topic.encode() + b"</Topic><Event>s3:ObjectCreated:*</Event></TopicConfiguration>"
+                     b"</NotificationConfiguration>")
 
 
 if __name__ == "__main__":  # by hand: runs until it is ended

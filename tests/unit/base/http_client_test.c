@@ -173,6 +173,11 @@ Test(http_client, what_goes_wrong_has_its_code)
 	cr_expect_eq(size, 3);
 	http_client_destroy(c);
 	server_end(&long_one);
+	/* libcurl knows no such port: waiting for a dispatcher would not help. */
+	cr_assert_eq(http_client_create("http://127.0.0.1:99999", &c, &e), 0);
+	cr_expect_eq(http_client_call(c, &get, &answer, &e), ERR_INVALID, "%s", e.what);
+	cr_expect_not_null(strstr(e.what, "libcurl"), "%s", e.what);
+	http_client_destroy(c);
 	memset(path, 'x', sizeof path - 1);
 	path[sizeof path - 1] = '\0';
 	cr_expect_eq(http_client_create(path, &c, &e), ERR_LIMIT);

@@ -426,6 +426,21 @@ Test(s3_client, a_handshake_that_is_cut_off_says_nothing_about_certificates)
 	close(listener);
 }
 
+/* libcurl knows no such port: it will not next time either. */
+Test(s3_client, what_libcurl_refuses_is_told_at_once)
+{
+	struct s3_options options = {.endpoint = "http://127.0.0.1:99999",
+				     .patience_us = 3600 * USEC_PER_SEC};
+	usec_t begun = clock_mono_us();
+
+	cr_assert_eq(s3_client_create(&options, &client, &e), 0, "%s", e.what);
+	cr_assert_eq(get("e1", 0, 4), ERR_INVALID, "%s", e.what);
+	cr_assert_not_null(strstr(e.what, "libcurl refuses to send the request (libcurl "), "%s", e.what);
+	cr_assert_not_null(strstr(e.help, "s3_endpoint"), "%s", e.help);
+	cr_assert_lt(clock_mono_us() - begun, 60 * USEC_PER_SEC);
+	s3_client_destroy(client);
+}
+
 Test(s3_client, endpoints_are_addresses)
 {
 	static const char *const wrong[] = {"host:80", "ftp://h", "http://", "http://h/path", "http://h?x"};
