@@ -13,9 +13,6 @@
 #include "scaler/service_impl.h"
 
 #define ARGUMENTS_MAX 16
-#define START_TIMEOUT_US (60 * USEC_PER_SEC)
-#define FAIL_BACKOFF_US USEC_PER_SEC
-#define DEMAND_STALE_US (30 * USEC_PER_SEC)
 
 static char *join(const char *folder, const char *name)
 {
@@ -107,34 +104,22 @@ static int open_provider(struct service *s, const struct params *params, struct 
 static int open_core(struct service *s, const struct params *params, struct error *reterr)
 {
 	const struct provider_ops *ops = s->provider->ops;
-	uint64_t max = (uint64_t)params_int(params, PARAM_POOL_MAX), min;
-	usec_t backoff_max_us = params_duration_us(params, PARAM_START_BACKOFF_MAX);
+	const struct scaler_provider facts = {.cpu_milli = ops->worker_cpu_milli(s->provider),
+					      .start_cost_us = ops->start_cost_us};
+	uint32_t room = ops->capacity(s->provider);
 	struct scaler_pool_config pool;
 	struct scaler_config config = {.pools = &pool, .pool_count = 1};
 
-	if (max == 0 || max > ops->capacity(s->provider))
-		max = ops->capacity(s->provider);
-	min = (uint64_t)params_int(params, PARAM_POOL_MIN);
-	if (min > max) {
-		log_warn("there is room for fewer workers than pool_min", log_u64("pool_min", min),
-			 log_u64("room", max));
-		min = max;
+	scaler_pool_config_init(&pool, params, &facts);
+	pool.name = bytes_of(s->pool);
+	if (pool.max_workers == 0 || pool.max_workers > room)
+		pool.max_workers = room;
+	if (pool.min_workers > pool.max_workers) {
+		log_warn("there is room for fewer workers than pool_min",
+			 log_u64("pool_min", pool.min_workers), log_u64("room", pool.max_workers));
+		pool.min_workers = pool.max_workers;
 	}
-	s->fleet.cpu_milli_max = ops->worker_cpu_milli(s->provider);
-	pool = (struct scaler_pool_config){
-	    .name = bytes_of(s->pool),
-	    .min_workers = (uint32_t)min,
-	    .max_workers = (uint32_t)max,
-	    .step_max = (uint32_t)params_int(params, PARAM_SCALE_UP_STEP),
-	    .cpu_milli = s->fleet.cpu_milli_max,
-	    .step_interval_us = ops->start_cost_us,
-	    .target_us = ops->start_cost_us,
-	    .idle_before_shrink_us = params_duration_us(params, PARAM_IDLE_BEFORE_SHRINK),
-	    .start_timeout_us = START_TIMEOUT_US,
-	    .fail_backoff_us = backoff_max_us < FAIL_BACKOFF_US ? backoff_max_us : FAIL_BACKOFF_US,
-	    .fail_backoff_max_us = backoff_max_us,
-	    .demand_stale_us = DEMAND_STALE_US,
-	};
+	s->fleet.cpu_milli_max = pool.cpu_milli;
 	s->min_workers = pool.min_workers;
 	s->max_workers = pool.max_workers;
 	return scaler_core_create(&config, &s->core, reterr);

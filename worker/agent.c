@@ -220,21 +220,16 @@ static int create_core(struct agent *a, struct error *reterr)
 	if (gethostname(host, sizeof host - 1) < 0 ||
 	    getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
 		return error_set(reterr, ERR_IO, "the system tells no host name or random number");
-	config = (struct worker_config){
-	    .worker = a->home.worker,
-	    .host = bytes_of(host),
-	    .pid = (uint32_t)getpid(),
-	    .pool = bytes_of(params_text(a->params, PARAM_POOL)),
-	    .provider_id = bytes_of(params_text(a->params, PARAM_PROVIDER_ID)),
-	    .numa_node = a->topology.numa_node,
-	    .capacity = capacity_of(a),
-	    .gone = {a->home.gone, a->home.gone_count},
-	    .seed = seed,
-	    .heartbeat_us = params_duration_us(a->params, PARAM_HEARTBEAT),
-	    .report_delay_min_us = params_duration_us(a->params, PARAM_REPORT_DELAY_MIN),
-	    .report_delay_max_us = params_duration_us(a->params, PARAM_REPORT_DELAY_MAX),
-	    .report_delay_fed_us = params_duration_us(a->params, PARAM_REPORT_DELAY_FED),
-	};
+	worker_config_init(&config, a->params);
+	config.worker = a->home.worker;
+	config.host = bytes_of(host);
+	config.pid = (uint32_t)getpid();
+	config.pool = bytes_of(params_text(a->params, PARAM_POOL));
+	config.provider_id = bytes_of(params_text(a->params, PARAM_PROVIDER_ID));
+	config.numa_node = a->topology.numa_node;
+	config.capacity = capacity_of(a);
+	config.gone = (struct uuid_list){a->home.gone, a->home.gone_count};
+	config.seed = seed;
 	a->core = worker_core_create(&config);
 	return 0;
 }

@@ -19,27 +19,20 @@
 
 struct dispatcher_core;
 
-/* ---- what it is created with: copied. 0 takes the default that the comment names ---- */
+/* ---- what it is created with: copied ---- */
 
+struct params;
+
+/* Zero is a value like any other: dispatcher_config_init fills all of it, and what is to be otherwise is set
+ * afterwards. The core CHECKs that it was filled. */
 struct dispatcher_config {
-	struct uuid cluster;
-	uint32_t wire_min, wire_max;  /* WIRE_VERSION_MIN, WIRE_VERSION */
-	usec_t heartbeat_us;	      /* 2 s: told to workers */
-	usec_t timeout_us;	      /* 30 s of silence, and a worker's leases go back */
-	usec_t adopt_wait_us;	      /* 60 s after a start, leases of workers not seen go back */
-	usec_t lease_time_us;	      /* 250 ms: what a slot's lease is cut to */
-	usec_t prefetch_below_us;     /* 30 s: shards shorter than this are leased ahead */
-	usec_t steal_wait_us;	      /* 20 ms between two revokes for idle workers */
-	usec_t steal_above_us;	      /* 10 ms of work left are worth a revoke */
-	usec_t default_shard_us;      /* 1 s: a shard of which nothing is known, for demand */
-	usec_t dedup_window_us;	      /* 24 h */
-	uint32_t dedup_max;	      /* 4 Mi entries */
-	uint32_t crashes_max;	      /* CRASHES_MAX */
-	uint32_t chain_depth_max;     /* CHAIN_DEPTH_MAX */
-	uint32_t quarantine_after;    /* 20 failures in a row, of two jobs or more, others succeeding */
-	uint64_t job_state_bytes_max; /* JOB_STATE_BYTES_MAX */
-	uint32_t jobs_max;	      /* 4 Mi live jobs; an ACCEPT beyond is answered ERR_BUSY */
+	struct uuid cluster; /* whoever creates the core sets it */
+	bool complete;	     /* dispatcher_config_init alone sets it */
+#define FIELD(type, name, least, value) type name;
+#include "dispatcher/core/config.def"
 };
+
+void dispatcher_config_init(struct dispatcher_config *c, const struct params *params);
 
 struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *config) MUST_CHECK;
 void dispatcher_core_destroy(struct dispatcher_core *core); /* NULL is fine */

@@ -24,9 +24,9 @@ static void expire_adoption(struct dispatcher_core *core)
 {
 	struct worker *worker, *next;
 
-	if (core->adopt_until_us == 0 || core->live_us < core->adopt_until_us)
+	if (core->live_us < core->adopt_until_us)
 		return;
-	core->adopt_until_us = 0;
+	core->adopt_until_us = USEC_NEVER;
 	HASH_ITER (hh, core->d.workers, worker, next)
 		if (worker->session == NULL && worker->leases != NULL)
 			lease_return(core, worker, 0);
@@ -93,10 +93,9 @@ usec_t dispatcher_core_deadline(const struct dispatcher_core *core)
 	if (core->heard != NULL)
 		at = earlier(at,
 			     on_mono(core, core->heard->heard_us + core->config.timeout_us, core->live_us));
-	if (core->adopt_until_us != 0)
-		at = earlier(at, on_mono(core, core->adopt_until_us, core->live_us));
+	at = earlier(at, on_mono(core, core->adopt_until_us, core->live_us));
 	/* The live clock takes a longer gap for one heartbeat: while it matters, it is fed. */
-	if (core->heard != NULL || core->adopt_until_us != 0)
+	if (core->heard != NULL || core->adopt_until_us != USEC_NEVER)
 		at = earlier(at, core->mono_us + core->config.heartbeat_us);
 	return earlier(at, core->steal_us);
 }

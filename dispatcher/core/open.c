@@ -12,42 +12,14 @@
 #include "dispatcher/core/timers.h"
 #include "dispatcher/core/verdict.h"
 
-static usec_t or_usec(usec_t v, usec_t otherwise)
-{
-	return v > 0 ? v : otherwise;
-}
-
-static uint32_t or_u32(uint32_t v, uint32_t otherwise)
-{
-	return v > 0 ? v : otherwise;
-}
-
 struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *config)
 {
 	struct dispatcher_core *core = check_calloc(1, sizeof *core);
-	struct dispatcher_config *c = &core->config;
 
-	*c = *config;
-	c->wire_min = or_u32(c->wire_min, WIRE_VERSION_MIN);
-	c->wire_max = or_u32(c->wire_max, WIRE_VERSION);
-	c->heartbeat_us = or_usec(c->heartbeat_us, 2 * USEC_PER_SEC);
-	c->timeout_us = or_usec(c->timeout_us, 30 * USEC_PER_SEC);
-	c->adopt_wait_us = or_usec(c->adopt_wait_us, 60 * USEC_PER_SEC);
-	c->lease_time_us = or_usec(c->lease_time_us, 250 * USEC_PER_MSEC);
-	c->prefetch_below_us = or_usec(c->prefetch_below_us, 30 * USEC_PER_SEC);
-	c->steal_wait_us = or_usec(c->steal_wait_us, 20 * USEC_PER_MSEC);
-	c->steal_above_us = or_usec(c->steal_above_us, 10 * USEC_PER_MSEC);
-	c->default_shard_us = or_usec(c->default_shard_us, USEC_PER_SEC);
-	c->dedup_window_us = or_usec(c->dedup_window_us, 24 * 3600 * USEC_PER_SEC);
-	c->dedup_max = or_u32(c->dedup_max, 4u << 20);
-	c->crashes_max = or_u32(c->crashes_max, CRASHES_MAX);
-	c->chain_depth_max = or_u32(c->chain_depth_max, CHAIN_DEPTH_MAX);
-	c->quarantine_after = or_u32(c->quarantine_after, 20);
-	c->jobs_max = or_u32(c->jobs_max, 4u << 20);
-	if (c->job_state_bytes_max == 0)
-		c->job_state_bytes_max = JOB_STATE_BYTES_MAX;
+	dispatcher_config_check(config);
+	core->config = *config;
 	core->d.next_job = 1;
-	core->steal_us = USEC_NEVER;
+	core->steal_us = core->adopt_until_us = USEC_NEVER;
 	return core;
 }
 

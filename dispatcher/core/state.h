@@ -389,6 +389,8 @@ struct carry {
 	uint64_t lsn; /* of a bucket's first chunk */
 };
 
+void dispatcher_config_check(const struct dispatcher_config *c); /* config.c */
+
 struct dispatcher_core {
 	struct dispatcher_config config;
 	struct durable d;
@@ -397,7 +399,7 @@ struct dispatcher_core {
 	usec_t mono_us, wall_us; /* of the step, or the last one */
 	usec_t offset_us;	 /* wall - mono when the epoch began: dates retries, whatever the wall does */
 	usec_t live_us;		 /* advances with mono, but a gap counts as one heartbeat at most */
-	usec_t adopt_until_us;	 /* live; 0 = over */
+	usec_t adopt_until_us;	 /* live; USEC_NEVER = over */
 	uint64_t durable_lsn, history_lsn, epoch_lsn;
 	uint64_t next_lease, next_session;
 	struct session *sessions; /* by id */

@@ -39,18 +39,9 @@ static int apply_frame(void *arg, const struct frame *f, struct error *reterr)
 
 static struct dispatcher_config config_of(const struct server *s)
 {
-	const struct params *p = s->params;
-	struct dispatcher_config c = {
-	    .heartbeat_us = params_duration_us(p, PARAM_HEARTBEAT),
-	    .timeout_us = params_duration_us(p, PARAM_WORKER_TIMEOUT),
-	    .adopt_wait_us = params_duration_us(p, PARAM_ADOPT_WAIT),
-	    .lease_time_us = params_duration_us(p, PARAM_LEASE_TIME),
-	    .prefetch_below_us = params_duration_us(p, PARAM_PREFETCH_BELOW),
-	    .dedup_window_us = params_duration_us(p, PARAM_DEDUP_WINDOW),
-	    .dedup_max = (uint32_t)params_int(p, PARAM_DEDUP_MAX),
-	    .jobs_max = (uint32_t)params_int(p, PARAM_JOBS_MAX),
-	};
+	struct dispatcher_config c;
 
+	dispatcher_config_init(&c, s->params);
 	CHECK(uuid_parse(bytes_of(s->state.cluster_id), &c.cluster) == 0);
 	return c;
 }

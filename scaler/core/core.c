@@ -7,11 +7,10 @@
 #include "base/limits.h"
 #include "scaler/core/state.h"
 
-#define OR_DEFAULT(field, value) to->field = to->field ? to->field : (value)
-
 static int pool_config(struct scaler_core *c, const struct scaler_pool_config *from,
 		       struct scaler_pool_config *to, struct error *reterr)
 {
+	scaler_pool_config_check(from);
 	*to = *from;
 	to->name = arena_copy(&c->arena, from->name);
 	CHECK(to->name.data != NULL);
@@ -21,15 +20,6 @@ static int pool_config(struct scaler_core *c, const struct scaler_pool_config *f
 		    "pool %.*s: expected 0 <= min <= max and 1 <= max <= %d workers, found %u and %u",
 		    (int)(to->name.size < NAME_BYTES_MAX ? to->name.size : NAME_BYTES_MAX),
 		    (const char *)to->name.data, WORKERS_MAX, to->min_workers, to->max_workers);
-	OR_DEFAULT(step_max, 10);
-	OR_DEFAULT(cpu_milli, 1000);
-	OR_DEFAULT(step_interval_us, 10 * USEC_PER_SEC);
-	OR_DEFAULT(target_us, 30 * USEC_PER_SEC);
-	OR_DEFAULT(idle_before_shrink_us, 60 * USEC_PER_SEC);
-	OR_DEFAULT(start_timeout_us, 300 * USEC_PER_SEC);
-	OR_DEFAULT(fail_backoff_us, 5 * USEC_PER_SEC);
-	OR_DEFAULT(fail_backoff_max_us, 300 * USEC_PER_SEC);
-	OR_DEFAULT(demand_stale_us, 60 * USEC_PER_SEC);
 	return 0;
 }
 

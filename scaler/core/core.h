@@ -22,20 +22,25 @@ struct scaler_core;
 
 /* ---- what it is created with: copied ---- */
 
+struct params;
+
+/* What a provider says of its workers. */
+struct scaler_provider {
+	uint64_t cpu_milli;   /* of each */
+	usec_t start_cost_us; /* from asking for one to its registration, about */
+};
+
+/* Zero is a value like any other: scaler_pool_config_init fills all of it but the name, and what is to be
+ * otherwise is set afterwards. The core CHECKs that it was filled. */
 struct scaler_pool_config {
 	struct bytes name;
-	uint32_t min_workers;	      /* 0: to zero */
-	uint32_t max_workers;	      /* at least 1, at least min_workers, at most WORKERS_MAX */
-	uint32_t step_max;	      /* starts in one step_interval_us; 0 = 10 */
-	uint64_t cpu_milli;	      /* of one worker; at least 1 */
-	usec_t step_interval_us;      /* 10 s */
-	usec_t target_us;	      /* 30 s: the backlog may take this long; it sizes the pool */
-	usec_t idle_before_shrink_us; /* 60 s: without need before a worker is drained */
-	usec_t start_timeout_us;      /* 5 min: a start that has not registered by then has failed */
-	usec_t fail_backoff_us;	      /* 5 s after the first failed start, doubles */
-	usec_t fail_backoff_max_us;   /* 5 min */
-	usec_t demand_stale_us;	      /* 60 s: older demand decides nothing */
+	bool complete; /* scaler_pool_config_init alone sets it */
+#define FIELD(type, name, least, value) type name;
+#include "scaler/core/config.def"
 };
+
+void scaler_pool_config_init(struct scaler_pool_config *c, const struct params *params,
+			     const struct scaler_provider *provider);
 
 struct scaler_config {
 	const struct scaler_pool_config *pools;

@@ -39,6 +39,8 @@ enum decision {
 	DECIDE_STALE,
 };
 
+void scaler_pool_config_check(const struct scaler_pool_config *c);
+
 struct pool {
 	struct scaler_pool_config config;
 	bool demand_known, workers_known;

@@ -253,6 +253,7 @@ void sim_run(uint64_t seed, bool trace, struct coverage *coverage, struct sim_re
 	memset(ret, 0, sizeof *ret);
 	world_init(&s->world, seed, trace);
 	s->coverage = coverage;
+	params_init(&s->params, PARAM_SCOPE_ALL);
 	in_work = &s->world;
 	check_set_hook(on_check);
 	if (setjmp(s->world.out) == 0) {
@@ -265,6 +266,7 @@ void sim_run(uint64_t seed, bool trace, struct coverage *coverage, struct sim_re
 		memcpy(ret->failure, s->world.failure, sizeof ret->failure);
 	}
 	in_work = NULL;
+	params_fini(&s->params);
 	ret->digest = s->world.digest;
 	ret->event_count = s->world.event_count;
 	ret->virtual_us = s->world.now_us;

@@ -1,6 +1,7 @@
 /* One run of one seed: the world and all that is in it. */
 #pragma once
 
+#include "base/params.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/net.h"
@@ -13,6 +14,7 @@
 
 struct sim {
 	struct world world;
+	struct params params; /* the defaults: what a configuration does not choose otherwise */
 	struct scenario scenario;
 	struct net net;
 	struct disk disk;

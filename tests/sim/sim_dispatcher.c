@@ -50,15 +50,16 @@ void sim_dispatcher_fini(struct sim_dispatcher *d)
 static struct dispatcher_core *new_core(const struct sim_dispatcher *d)
 {
 	const struct scenario *s = &d->sim->scenario;
+	struct dispatcher_config config;
 
-	return dispatcher_core_create(&(struct dispatcher_config){
-	    .cluster = {.hi = 1, .lo = 2},
-	    .heartbeat_us = s->heartbeat_us,
-	    .timeout_us = s->timeout_us,
-	    .adopt_wait_us = 2 * s->timeout_us,
-	    .default_shard_us = 50 * USEC_PER_MSEC,
-	    .crashes_max = s->crashes_max,
-	});
+	dispatcher_config_init(&config, &d->sim->params);
+	config.cluster = (struct uuid){.hi = 1, .lo = 2};
+	config.heartbeat_us = s->heartbeat_us;
+	config.timeout_us = s->timeout_us;
+	config.adopt_wait_us = 2 * s->timeout_us;
+	config.default_shard_us = 50 * USEC_PER_MSEC;
+	config.crashes_max = s->crashes_max;
+	return dispatcher_core_create(&config);
 }
 
 /* ---- commits ---- */

@@ -14,20 +14,19 @@ static usec_t mono(const struct sim_scaler *s)
 
 static void create(struct sim_scaler *s)
 {
-	const struct scaler_pool_config pool = {
-	    .name = BYTES_LIT("pool"),
-	    .max_workers = s->sim->scenario.worker_count,
-	    .step_max = 2,
-	    .cpu_milli = 2000,
-	    .step_interval_us = USEC_PER_SEC,
-	    .target_us = USEC_PER_SEC,
-	    .idle_before_shrink_us = 2 * USEC_PER_SEC,
-	    .start_timeout_us = 8 * USEC_PER_SEC,
-	    .fail_backoff_us = 500 * USEC_PER_MSEC,
-	    .fail_backoff_max_us = 4 * USEC_PER_SEC,
-	    .demand_stale_us = 5 * USEC_PER_SEC,
-	};
+	const struct scaler_provider provider = {.cpu_milli = 2000, .start_cost_us = USEC_PER_SEC};
+	struct scaler_pool_config pool;
 	struct error e = {0};
+
+	scaler_pool_config_init(&pool, &s->sim->params, &provider);
+	pool.name = bytes_of("pool");
+	pool.max_workers = s->sim->scenario.worker_count;
+	pool.step_max = 2;
+	pool.idle_before_shrink_us = 2 * USEC_PER_SEC;
+	pool.start_timeout_us = 8 * USEC_PER_SEC;
+	pool.fail_backoff_us = 500 * USEC_PER_MSEC;
+	pool.fail_backoff_max_us = 4 * USEC_PER_SEC;
+	pool.demand_stale_us = 5 * USEC_PER_SEC;
 
 	if (scaler_core_create(&(struct scaler_config){.pools = &pool, .pool_count = 1}, &s->core, &e) < 0)
 		world_fail(&s->sim->world, "the scaler's core: %s", e.what);

@@ -193,7 +193,7 @@ static void step(struct sim_worker *w, struct worker_input *in)
 void sim_worker_start(struct sim_worker *w)
 {
 	struct world *world = &w->sim->world;
-	struct worker_config config = {0};
+	struct worker_config config;
 	struct uuid gone = w->last_id;
 
 	if (w->life != 0 || !w->wanted)
@@ -202,6 +202,7 @@ void sim_worker_start(struct sim_worker *w)
 	w->id = (struct uuid){.hi = w->host, .lo = rng_u64(&world->rng)};
 	w->draining = false;
 	w->resent_count = 0;
+	worker_config_init(&config, &w->sim->params);
 	config.worker = w->id;
 	config.host = bytes_of("host");
 	config.pid = (uint32_t)w->life;

@@ -4,8 +4,6 @@
 #include "base/limits.h"
 #include "worker/core/state.h"
 
-#define OR_DEFAULT(field, value) c->config.field = config->field ? config->field : (value)
-
 static struct bytes keep(struct worker_core *c, struct bytes b)
 {
 	struct bytes copy = arena_copy(&c->arena, b);
@@ -16,6 +14,7 @@ static struct bytes keep(struct worker_core *c, struct bytes b)
 
 static void config_copy(struct worker_core *c, const struct worker_config *config)
 {
+	worker_config_check(config);
 	c->config = *config;
 	c->config.host = keep(c, config->host);
 	c->config.pool = keep(c, config->pool);
@@ -25,21 +24,6 @@ static void config_copy(struct worker_core *c, const struct worker_config *confi
 	CHECK(c->config.gone.items != NULL);
 	for (uint32_t i = 0; i < config->gone.count; i++)
 		c->config.gone.items[i] = config->gone.items[i];
-	OR_DEFAULT(heartbeat_us, 2 * USEC_PER_SEC);
-	OR_DEFAULT(timeout_us, 30 * USEC_PER_SEC);
-	OR_DEFAULT(report_delay_min_us, 2 * USEC_PER_MSEC);
-	OR_DEFAULT(report_delay_max_us, 20 * USEC_PER_MSEC);
-	OR_DEFAULT(report_delay_fed_us, 100 * USEC_PER_MSEC);
-	OR_DEFAULT(resend_us, 5 * USEC_PER_SEC);
-	OR_DEFAULT(register_retry_us, 500 * USEC_PER_MSEC);
-	OR_DEFAULT(register_retry_max_us, 10 * USEC_PER_SEC);
-	OR_DEFAULT(need_retry_us, USEC_PER_SEC);
-	OR_DEFAULT(abort_wait_us, USEC_PER_SEC);
-	OR_DEFAULT(cache_bytes_max, 64 * MIB);
-	OR_DEFAULT(slice_bytes_max, 64 * MIB);
-	OR_DEFAULT(tokens_max, TOKENS_PER_WORKER_MAX);
-	OR_DEFAULT(report_ranges_max, RANGES_PER_REPORT_MAX);
-	OR_DEFAULT(report_bytes_max, FRAME_BYTES_MAX / 2);
 }
 
 struct worker_core *worker_core_create(const struct worker_config *config)

@@ -20,7 +20,12 @@ struct worker_core;
 
 /* ---- what it is created with: copied; all _us in microseconds ---- */
 
+struct params;
+
+/* Zero is a value like any other: worker_config_init fills all of it but what each worker has for itself, and
+ * what is to be otherwise is set afterwards. The core CHECKs that it was filled. */
 struct worker_config {
+	/* Whoever creates the core sets these. */
 	struct uuid worker; /* random, of this process */
 	struct bytes host;
 	uint32_t pid;
@@ -30,23 +35,13 @@ struct worker_config {
 	struct resources capacity; /* all it offers; slots are cut from it */
 	struct uuid_list gone;	   /* for REGISTER: found dead in the worker directory */
 	uint64_t seed;		   /* of jitter */
-	/* 0 takes the default */
-	usec_t heartbeat_us;	    /* 2 s; REGISTERED says better */
-	usec_t timeout_us;	    /* 30 s; REGISTERED says better */
-	usec_t report_delay_min_us; /* 2 ms */
-	usec_t report_delay_max_us; /* 20 ms */
-	usec_t report_delay_fed_us; /* 100 ms */
-	usec_t resend_us;	    /* 5 s without an acknowledgement: reports are sent again */
-	usec_t register_retry_us;   /* 500 ms, doubles to register_retry_max_us (10 s), jittered */
-	usec_t register_retry_max_us;
-	usec_t need_retry_us;	    /* 1 s, doubles to 16 s */
-	usec_t abort_wait_us;	    /* 1 s: how long an aborting worker waits for processes and ACK */
-	uint64_t cache_bytes_max;   /* 64 MiB of definitions and jobs that no lease names */
-	uint64_t slice_bytes_max;   /* 64 MiB of slices that it holds at one time: the byte credit */
-	uint32_t tokens_max;	    /* TOKENS_PER_WORKER_MAX; leases beyond are given back */
-	uint32_t report_ranges_max; /* RANGES_PER_REPORT_MAX; tests use few */
-	uint64_t report_bytes_max;  /* FRAME_BYTES_MAX / 2 */
+
+	bool complete; /* worker_config_init alone sets it */
+#define FIELD(type, name, least, value) type name;
+#include "worker/core/config.def"
 };
+
+void worker_config_init(struct worker_config *c, const struct params *params);
 
 /* ---- inputs ---- */
 

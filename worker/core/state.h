@@ -189,6 +189,10 @@ struct sent_report {
 	struct sent_report *prev, *next;
 };
 
+/* ---- config.c ---- */
+
+void worker_config_check(const struct worker_config *c);
+
 struct worker_core {
 	struct worker_config config;
 	struct arena arena; /* of the config */

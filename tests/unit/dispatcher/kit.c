@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/params.h"
+
 #define START_WALL_US ((usec_t)1700000000 * USEC_PER_SEC)
 
 static void start_core(struct kit *k)
@@ -20,10 +22,21 @@ static void open_epoch(struct kit *k)
 	kit_step(k, INPUT_OPEN, &in);
 }
 
-void kit_open_with(struct kit *k, struct dispatcher_config config)
+struct dispatcher_config kit_config(void)
+{
+	struct dispatcher_config config;
+	struct params params;
+
+	params_init(&params, PARAM_SCOPE_DISPATCHER);
+	dispatcher_config_init(&config, &params);
+	params_fini(&params);
+	return config;
+}
+
+void kit_prepare(struct kit *k)
 {
 	memset(k, 0, sizeof *k);
-	k->config = config;
+	k->config = kit_config();
 	k->mono_us = 1000 * USEC_PER_SEC;
 	k->wall_us = START_WALL_US;
 	k->first_lsn = 1;
@@ -32,13 +45,18 @@ void kit_open_with(struct kit *k, struct dispatcher_config config)
 	dispatcher_effects_init(&k->out);
 	for (uint32_t i = 0; i < KIT_WORKERS; i++)
 		k->workers[i].id = (struct uuid){0xabc, i + 1};
+}
+
+void kit_start(struct kit *k)
+{
 	start_core(k);
 	open_epoch(k);
 }
 
 void kit_open(struct kit *k)
 {
-	kit_open_with(k, (struct dispatcher_config){0});
+	kit_prepare(k);
+	kit_start(k);
 }
 
 void kit_close(struct kit *k)

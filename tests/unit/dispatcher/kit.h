@@ -81,8 +81,12 @@ struct kit_job {
 	uint64_t key;	       /* 0: none */
 };
 
-void kit_open(struct kit *k); /* config may be set before */
-void kit_open_with(struct kit *k, struct dispatcher_config config);
+/* All parameters' defaults: what a core that a test makes by itself is created with. */
+struct dispatcher_config kit_config(void);
+void kit_open(struct kit *k);
+/* The same in two steps: between them k->config may be changed. */
+void kit_prepare(struct kit *k);
+void kit_start(struct kit *k);
 void kit_close(struct kit *k);
 void kit_step(struct kit *k, uint32_t type, const void *body);
 void kit_durable(struct kit *k); /* all that was written is durable; effects leave */

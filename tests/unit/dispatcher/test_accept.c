@@ -113,7 +113,9 @@ Test(accept, a_failed_job_takes_no_room_among_the_live)
 {
 	struct event_jobs e;
 
-	kit_open_with(&k, (struct dispatcher_config){.jobs_max = JOBS});
+	kit_prepare(&k);
+	k.config.jobs_max = JOBS;
+	kit_start(&k);
 	for (int i = 0; i < 5; i++) {
 		given_event(&e, 7);
 		kit_step(&k, INPUT_ACCEPT, &e.in);
@@ -132,7 +134,9 @@ Test(accept, more_jobs_than_may_ever_be_live_are_refused_for_good)
 {
 	struct event_jobs e;
 
-	kit_open_with(&k, (struct dispatcher_config){.jobs_max = JOBS - 1});
+	kit_prepare(&k);
+	k.config.jobs_max = JOBS - 1;
+	kit_start(&k);
 	given_event(&e, 0);
 	kit_step(&k, INPUT_ACCEPT, &e.in);
 	cr_assert_eq(k.reply.code, ERR_LIMIT);

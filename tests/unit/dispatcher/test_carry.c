@@ -126,7 +126,7 @@ Test(carry, a_large_scattered_job_is_carried_in_windows_while_life_goes_on)
 Test(carry, a_journal_that_lost_a_job_is_refused)
 {
 	struct dispatcher_core *core;
-	struct dispatcher_config config = {0};
+	struct dispatcher_config config = kit_config();
 	struct plan_sealed r = {.job = 7};
 	struct error err = {0};
 
@@ -140,7 +140,7 @@ Test(carry, a_journal_that_lost_a_job_is_refused)
 Test(carry, a_journal_with_a_hole_is_refused)
 {
 	struct dispatcher_core *core;
-	struct dispatcher_config config = {0};
+	struct dispatcher_config config = kit_config();
 	struct epoch_started r = {.epoch = 1};
 	struct error err = {0};
 
@@ -155,7 +155,9 @@ Test(dedup, a_key_is_forgotten_after_its_window_and_not_before)
 {
 	uint64_t job;
 
-	kit_open_with(&k, (struct dispatcher_config){.dedup_window_us = 24 * USEC_PER_SEC});
+	kit_prepare(&k);
+	k.config.dedup_window_us = 24 * USEC_PER_SEC;
+	kit_start(&k);
 	job = kit_submit(&k, (struct kit_job){.shards = 1, .key = 1});
 	for (uint32_t i = 0; i < 23; i++) {
 		kit_pass(&k, USEC_PER_SEC, 0);
@@ -174,7 +176,9 @@ Test(dedup, a_wall_clock_that_jumps_forgets_nothing)
 {
 	uint64_t job;
 
-	kit_open_with(&k, (struct dispatcher_config){.dedup_window_us = 24 * USEC_PER_SEC});
+	kit_prepare(&k);
+	k.config.dedup_window_us = 24 * USEC_PER_SEC;
+	kit_start(&k);
 	job = kit_submit(&k, (struct kit_job){.shards = 1, .key = 1});
 	k.wall_us += 3600 * USEC_PER_SEC;
 	kit_submit(&k, (struct kit_job){.shards = 1, .key = 2});
@@ -188,7 +192,9 @@ Test(dedup, the_bound_drops_the_oldest_and_says_so)
 {
 	struct view_counters c;
 
-	kit_open_with(&k, (struct dispatcher_config){.dedup_max = 480});
+	kit_prepare(&k);
+	k.config.dedup_max = 480;
+	kit_start(&k);
 	for (uint64_t i = 1; i <= 2000; i++)
 		kit_submit(&k, (struct kit_job){.shards = 1, .key = i});
 	dispatcher_view_counters(k.core, &c);

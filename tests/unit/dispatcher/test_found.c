@@ -71,7 +71,9 @@ Test(found, what_is_left_of_a_larger_lease_is_not_dead_of_crashes)
 	struct kit_lease *l;
 	uint64_t job;
 
-	kit_open_with(&k, (struct dispatcher_config){.crashes_max = 3});
+	kit_prepare(&k);
+	k.config.crashes_max = 3;
+	kit_start(&k);
 	job = whole.job = kit_submit(&k, (struct kit_job){.shards = 100});
 	k.workers[0].cpu_milli = 1000;
 	cr_assert_eq(come_back(0, &whole, false), TOKEN_KEEP);
@@ -151,7 +153,10 @@ Test(found, workers_in_quarantine_get_another_chance_when_no_other_is_left)
 {
 	uint32_t before;
 
-	kit_open_with(&k, (struct dispatcher_config){.quarantine_after = 4, .lease_time_us = 1});
+	kit_prepare(&k);
+	k.config.quarantine_after = 4;
+	k.config.lease_time_us = 1;
+	kit_start(&k);
 	kit_submit(&k, (struct kit_job){.shards = 40, .attempts = 50});
 	kit_submit(&k, (struct kit_job){.shards = 40, .attempts = 50, .queue = "b"});
 	kit_register(&k, 0, 1000);

@@ -225,7 +225,10 @@ Test(quarantine, a_worker_at_which_everything_fails_is_left_alone)
 {
 	struct view_worker v;
 
-	kit_open_with(&k, (struct dispatcher_config){.quarantine_after = 4, .lease_time_us = 1});
+	kit_prepare(&k);
+	k.config.quarantine_after = 4;
+	k.config.lease_time_us = 1;
+	kit_start(&k);
 	kit_submit(&k, (struct kit_job){.shards = 40, .attempts = 50});
 	kit_submit(&k, (struct kit_job){.shards = 40, .attempts = 50, .queue = "b"});
 	kit_register(&k, 0, 1000);

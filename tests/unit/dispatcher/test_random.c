@@ -401,7 +401,10 @@ static void one_day(uint64_t seed, uint32_t things)
 		for (uint32_t p = 0; p < PHASES; p++)
 			shard_set_clear(&won[i][p]);
 	}
-	kit_open_with(&k, (struct dispatcher_config){.adopt_wait_us = 10 * USEC_PER_SEC, .crashes_max = 3});
+	kit_prepare(&k);
+	k.config.adopt_wait_us = 10 * USEC_PER_SEC;
+	k.config.crashes_max = 3;
+	kit_start(&k);
 	k.on_record = on_record;
 	for (uint32_t i = 0; i < things && c.next_job < JOBS_MAX - 2; i++) {
 		one_thing();

@@ -101,7 +101,9 @@ Test(reopen, what_must_not_go_on_is_refused_in_words)
 	struct kit_job other = six;
 	uint64_t lsn;
 
-	kit_open_with(&k, (struct dispatcher_config){.jobs_max = 1});
+	kit_prepare(&k);
+	k.config.jobs_max = 1;
+	kit_start(&k);
 	as.job = 7;
 	cr_assert_eq(kit_reopen(&k, six, as), ERR_NOT_FOUND);
 	as.job = 0;

@@ -162,7 +162,9 @@ Test(requests, what_breaks_a_rule_is_refused_and_nothing_is_written)
 
 Test(requests, a_full_house_says_try_again)
 {
-	kit_open_with(&k, (struct dispatcher_config){.jobs_max = 2});
+	kit_prepare(&k);
+	k.config.jobs_max = 2;
+	kit_start(&k);
 	for (uint32_t i = 0; i < 3; i++)
 		kit_submit(&k, (struct kit_job){.shards = 1});
 	cr_assert_eq(k.reply.code, ERR_BUSY);
@@ -197,7 +199,7 @@ Test(requests, of_jobs_that_are_not_there_or_over)
 
 Test(requests, inputs_that_no_shell_may_hand_in)
 {
-	struct dispatcher_config config = {0};
+	struct dispatcher_config config = kit_config();
 	struct dispatcher_core *core = dispatcher_core_create(&config);
 	struct dispatcher_effects out;
 	struct input_tick tick = {0};
@@ -258,7 +260,9 @@ Test(rules, a_job_whose_state_grows_too_large_is_paused_with_the_reason)
 	struct range *done = calloc(1000, sizeof *done);
 	struct outcome o = {.token = t.token, .done = {done, 1000}, .run_us = 1};
 
-	kit_open_with(&k, (struct dispatcher_config){.job_state_bytes_max = 4096});
+	kit_prepare(&k);
+	k.config.job_state_bytes_max = 4096;
+	kit_start(&k);
 	t.job = o.job = kit_submit(&k, (struct kit_job){.shards = 4000});
 	k.workers[0].cpu_milli = 1;
 	kit_register_with(&k, 0, (struct held_token_list){&t, 1});

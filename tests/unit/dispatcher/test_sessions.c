@@ -43,7 +43,9 @@ Test(restart, a_lease_with_a_hint_waits_for_its_worker_and_is_kept)
 
 Test(restart, a_lease_whose_worker_does_not_come_goes_back_after_the_wait)
 {
-	kit_open_with(&k, (struct dispatcher_config){.adopt_wait_us = 10 * USEC_PER_SEC});
+	kit_prepare(&k);
+	k.config.adopt_wait_us = 10 * USEC_PER_SEC;
+	kit_start(&k);
 	kit_register(&k, 0, 1000);
 	kit_submit(&k, (struct kit_job){.shards = 1});
 	kit_restart(&k);
@@ -55,6 +57,22 @@ Test(restart, a_lease_whose_worker_does_not_come_goes_back_after_the_wait)
 	cr_assert_eq(come_back(0, &k.workers[0].leases[0], 0, 1), TOKEN_FINISH);
 	kit_done(&k, 0, &k.workers[0].leases[0]);
 	cr_assert_eq(k.ended.done, 1, "the late success counts");
+	kit_close(&k);
+}
+
+Test(restart, a_wait_of_zero_is_no_wait)
+{
+	kit_prepare(&k);
+	k.config.adopt_wait_us = 0;
+	kit_start(&k);
+	kit_register(&k, 0, 1000);
+	kit_submit(&k, (struct kit_job){.shards = 1});
+	kit_restart(&k);
+	kit_register(&k, 1, 1000);
+	kit_tick(&k);
+	cr_assert_eq(k.workers[1].lease_count, 1, "the first tick gives it to whoever is there");
+	kit_done(&k, 1, kit_last_lease(&k, 1));
+	cr_assert_eq(k.ended.state, JOB_SUCCEEDED);
 	kit_close(&k);
 }
 

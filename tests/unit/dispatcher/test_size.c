@@ -49,7 +49,7 @@ Test(size, a_million_queued_jobs_cost_less_than_400_bytes_each)
 				      .name = BYTES_LIT("fastq-qc"),
 				      .queue = BYTES_LIT("default"),
 				      .phases = {&phase, 1}};
-	struct dispatcher_config config = {0};
+	struct dispatcher_config config = kit_config();
 	struct dispatcher_core *core = dispatcher_core_create(&config);
 	struct dispatcher_effects out;
 	struct input_open open = {.seed = 1};
@@ -85,7 +85,9 @@ Test(size, four_billion_shards_cost_kilobytes)
 	size_t before, after;
 	uint64_t job;
 
-	kit_open_with(&k, (struct dispatcher_config){.lease_time_us = 3600 * USEC_PER_SEC});
+	kit_prepare(&k);
+	k.config.lease_time_us = 3600 * USEC_PER_SEC;
+	kit_start(&k);
 	kit_register(&k, 0, 1000);
 	kit_register(&k, 1, 3000);
 	job = kit_submit(&k, (struct kit_job){.shards = 1});

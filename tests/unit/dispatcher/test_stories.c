@@ -149,7 +149,9 @@ Test(story, a_tolerated_number_of_dead_shards_lets_a_job_succeed)
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		kit_open_with(&k, (struct dispatcher_config){.lease_time_us = 1}); /* one shard a lease */
+		kit_prepare(&k);
+		k.config.lease_time_us = 1; /* one shard a lease */
+		kit_start(&k);
 		kit_register(&k, 0, 1000);
 		kit_submit(&k, (struct kit_job){.shards = 10,
 						.attempts = 1,

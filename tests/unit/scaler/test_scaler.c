@@ -117,6 +117,23 @@ Test(scaler, does_not_flap_with_a_demand_that_comes_and_goes)
 	town_fini(&t);
 }
 
+/* town_run fails when the core asks to be woken again and again at the same moment. */
+Test(scaler, drains_without_waiting_when_it_is_told_to_wait_for_nothing)
+{
+	struct scaler_pool_config pool = town_pool();
+	struct town t;
+
+	pool.idle_before_shrink_us = 0;
+	town_init(&t, &pool);
+	t.work_us = SECONDS(60);
+	town_run(&t, 60);
+	cr_assert_eq(t.work_us, 0);
+	cr_assert_geq(t.drains, t.starts);
+	cr_assert_eq(t.busy_drained, 0);
+	cr_assert_eq(town_ready(&t), 0);
+	town_fini(&t);
+}
+
 Test(scaler, drains_those_idle_longest_and_never_a_busy_one)
 {
 	struct scaler_pool_config pool = town_pool();

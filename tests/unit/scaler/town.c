@@ -4,10 +4,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/params.h"
+
 struct scaler_pool_config town_pool(void)
 {
-	return (struct scaler_pool_config){
-	    .name = BYTES_LIT("default"), .max_workers = 20, .cpu_milli = 1000};
+	const struct scaler_provider provider = {.cpu_milli = 1000, .start_cost_us = 10 * USEC_PER_SEC};
+	struct scaler_pool_config pool;
+	struct params params;
+
+	params_init(&params, PARAM_SCOPE_SCALER);
+	scaler_pool_config_init(&pool, &params, &provider);
+	params_fini(&params);
+	pool.name = bytes_of("default");
+	pool.max_workers = 20;
+	pool.step_max = 10;
+	pool.target_us = 30 * USEC_PER_SEC;
+	pool.idle_before_shrink_us = 60 * USEC_PER_SEC;
+	pool.start_timeout_us = 300 * USEC_PER_SEC;
+	pool.fail_backoff_us = 5 * USEC_PER_SEC;
+	pool.fail_backoff_max_us = 300 * USEC_PER_SEC;
+	pool.demand_stale_us = 60 * USEC_PER_SEC;
+	return pool;
 }
 
 void town_init(struct town *t, const struct scaler_pool_config *pool)

@@ -5,17 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/params.h"
+
 struct worker_config rig_config(void)
 {
 	static struct named_amount licence = {.name = {(const uint8_t *)"licence", 7}, .amount = 1000};
+	struct worker_config config;
+	struct params params;
 
-	return (struct worker_config){
-	    .worker = {1, 2},
-	    .host = BYTES_LIT("node1"),
-	    .pid = 42,
-	    .pool = BYTES_LIT("default"),
-	    .capacity = {.cpu_milli = 4000, .memory_bytes = 8ull << 30, .named = {&licence, 1}},
-	    .seed = 1};
+	params_init(&params, PARAM_SCOPE_WORKER);
+	worker_config_init(&config, &params);
+	params_fini(&params);
+	config.worker = (struct uuid){1, 2};
+	config.host = bytes_of("node1");
+	config.pid = 42;
+	config.pool = bytes_of("default");
+	config.capacity =
+	    (struct resources){.cpu_milli = 4000, .memory_bytes = 8ull << 30, .named = {&licence, 1}};
+	config.seed = 1;
+	config.report_delay_min_us = 2 * USEC_PER_MSEC; /* the stories count their milliseconds by it */
+	return config;
 }
 
 void rig_init(struct rig *r, const struct worker_config *config)
