@@ -9,8 +9,9 @@ import tempfile
 
 import end_to_end
 import library
+import many_jobs
 
-ALL = {**end_to_end.ALL, **library.ALL}
+ALL = {**end_to_end.ALL, **many_jobs.ALL, **library.ALL}
 
 HEAD = ("figure", "value", "limit, in the same run", "ratio", "goal", "verdict")
 

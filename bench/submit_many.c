@@ -1,5 +1,6 @@
 /* Submits many one-shard jobs over the API's Unix socket on one connection, pipelined: what a burst of
- * events looks like to the dispatcher. Usage: submit-many SOCKET COUNT */
+ * events looks like to the dispatcher. Usage: submit-many SOCKET COUNT [FILE], where FILE holds the body of
+ * POST /v1/jobs; default: a command that is /bin/true. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +24,28 @@ static int connect_to(const char *path)
 	return fd;
 }
 
+static char body[4096] = "{\"command\":{\"argv\":[\"/bin/true\"],\"name\":\"one\"}}";
+
+static void read_body(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	size_t size = f == NULL ? 0 : fread(body, 1, sizeof body - 1, f);
+
+	if (size == 0) {
+		perror(path);
+		exit(1);
+	}
+	body[size] = '\0';
+	fclose(f);
+}
+
 static void put(int fd)
 {
-	static const char body[] = "{\"command\":{\"argv\":[\"/bin/true\"],\"name\":\"one\"}}";
-	char text[512];
+	char text[sizeof body + 512];
 	int n = snprintf(text, sizeof text,
 			 "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: "
 			 "application/json\r\nContent-Length: %zu\r\n\r\n%s",
-			 sizeof body - 1, body);
+			 strlen(body), body);
 
 	if (write(fd, text, (size_t)n) != n)
 		exit(1);
@@ -39,7 +54,7 @@ static void put(int fd)
 /* Reads one answer whole; false when it is not 201. */
 static int take(FILE *in)
 {
-	char line[1024], body[4096];
+	char line[1024], answer[4096];
 	size_t length = 0;
 	int status = 0;
 
@@ -48,11 +63,11 @@ static int take(FILE *in)
 	while (fgets(line, sizeof line, in) != NULL && strcmp(line, "\r\n") != 0)
 		if (strncasecmp(line, "Content-Length:", 15) == 0)
 			length = strtoul(line + 15, NULL, 10);
-	if (length >= sizeof body || fread(body, 1, length, in) != length)
+	if (length >= sizeof answer || fread(answer, 1, length, in) != length)
 		return 0;
-	body[length] = '\0';
+	answer[length] = '\0';
 	if (status != 201)
-		fprintf(stderr, "%d %s\n", status, body);
+		fprintf(stderr, "%d %s\n", status, answer);
 	return status == 201;
 }
 
@@ -60,10 +75,12 @@ int main(int argc, char **argv)
 {
 	int fds[IN_FLIGHT];
 	FILE *in[IN_FLIGHT];
-	long count = argc == 3 ? strtol(argv[2], NULL, 10) : 0;
+	long count = argc == 3 || argc == 4 ? strtol(argv[2], NULL, 10) : 0;
 
 	if (count <= 0)
 		return 2;
+	if (argc == 4)
+		read_body(argv[3]);
 	for (int i = 0; i < IN_FLIGHT; i++) {
 		fds[i] = connect_to(argv[1]);
 		in[i] = fdopen(fds[i], "r");

@@ -17,8 +17,10 @@
 #include "worker/strays.h"
 
 /* Slots are looked at once in so long while they keep raising their flag: short shards are taken in
- * handfuls, and the agent leaves the cores to them. */
+ * handfuls, and the agent leaves the cores to them. A slot that has released a cell needs another lease
+ * before the one in work ends: it is looked at sooner. */
 #define FETCH_INTERVAL_US USEC_PER_MSEC
+#define FETCH_INTERVAL_RELEASED_US 50
 #define STRAYS_INTERVAL_US (5 * USEC_PER_SEC)
 #define RUNNER_IDLE_US (60 * USEC_PER_SEC)
 #define FRAMES_PER_TURN 256
@@ -124,14 +126,14 @@ static void on_slots(struct loop *loop, uint32_t events, void *arg)
 	struct agent *a = arg;
 	uint64_t count;
 	ssize_t got = read(a->notify_fd, &count, sizeof count);
-	usec_t due = a->slots_fetched_us + FETCH_INTERVAL_US;
+	bool released = got == (ssize_t)sizeof count && count >= SLOT_NOTIFY_RELEASED;
+	usec_t due = a->slots_fetched_us + (released ? FETCH_INTERVAL_RELEASED_US : FETCH_INTERVAL_US);
 
 	(void)events;
-	(void)got;
 	if (clock_mono_us() >= due)
 		agent_fetch_slots(a);
-	else
-		loop_timer_set(loop, &a->slot_timer, due);
+	else if (due < a->slots_due_us)
+		loop_timer_set(loop, &a->slot_timer, a->slots_due_us = due);
 }
 
 static void on_slot_timer(struct loop *loop, void *arg)
@@ -143,7 +145,7 @@ static void on_slot_timer(struct loop *loop, void *arg)
 static void on_strays(struct loop *loop, void *arg)
 {
 	struct agent *a = arg;
-	uint32_t ended = strays_end(a->slots, SLOTS_PER_WORKER_MAX);
+	uint32_t ended = strays_end(a->slots, a->slots_end);
 
 	if (ended > 0)
 		log_warn("processes that had left their attempt were ended", log_u64("processes", ended));
@@ -382,6 +384,7 @@ int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
 	int rc;
 
 	a->params = params;
+	a->slots_due_us = USEC_NEVER;
 	a->notify_fd = a->output.fd = a->home.lock_fd = -1;
 	arena_init(&a->frame_arena, 16 * FRAME_BYTES_MAX);
 	worker_effects_init(&a->effects);

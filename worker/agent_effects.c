@@ -56,6 +56,8 @@ static void open_slot(struct agent *a, const struct worker_slot_ref *ref)
 	if (rc == 0) {
 		use_cores(a, s, 1);
 		a->slots[ref->slot] = s;
+		if (ref->slot >= a->slots_end)
+			a->slots_end = ref->slot + 1;
 		return;
 	}
 	error_text(&e, line, sizeof line);
@@ -197,7 +199,8 @@ static void reap_slots(struct agent *a)
 void agent_fetch_slots(struct agent *a)
 {
 	a->slots_fetched_us = clock_mono_us();
-	for (uint32_t i = 0; i < SLOTS_PER_WORKER_MAX; i++) {
+	a->slots_due_us = USEC_NEVER;
+	for (uint32_t i = 0; i < a->slots_end; i++) {
 		struct slot_batch *b = a->slots[i] != NULL ? slot_fetch(a->slots[i]) : NULL;
 
 		while (b != NULL) {
@@ -213,10 +216,10 @@ void agent_fetch_slots(struct agent *a)
 
 void agent_close_slots(struct agent *a)
 {
-	for (uint32_t i = 0; i < SLOTS_PER_WORKER_MAX; i++)
+	for (uint32_t i = 0; i < a->slots_end; i++)
 		if (a->slots[i] != NULL)
 			slot_end(a->slots[i]);
-	for (uint32_t i = 0; i < SLOTS_PER_WORKER_MAX; i++)
+	for (uint32_t i = 0; i < a->slots_end; i++)
 		slot_close(a->slots[i]);
 	for (uint32_t i = 0; i < a->ending_count; i++)
 		slot_close(a->ending[i]);

@@ -44,7 +44,8 @@ struct agent {
 	struct loop_watch frame_watch, event_watch, slot_watch, sync_watch;
 	struct loop_task prepare;
 	struct loop_timer tick, slot_timer, stray_timer, drain_timer;
-	usec_t slots_fetched_us;
+	usec_t slots_fetched_us, slots_due_us; /* when they were looked at; when the timer does it */
+	uint32_t slots_end;		       /* of the slots ever opened, the highest number + 1 */
 	int notify_fd;
 	int exit_code;
 	bool refusal_told;

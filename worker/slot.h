@@ -14,6 +14,9 @@
 
 struct s3_client;
 
+/* What a slot that has released a cell adds to notify_fd's count: it may be armed again. */
+#define SLOT_NOTIFY_RELEASED (UINT64_C(1) << 32)
+
 /* What all slots of a worker share; set before the first slot is opened, never changed after. */
 struct slot_shared {
 	struct uuid worker;
@@ -26,7 +29,7 @@ struct slot_shared {
 	uint64_t output_bytes_max; /* of an attempt's stream, unless its definition says */
 	usec_t kill_grace_us;	   /* between SIGTERM and SIGKILL */
 	usec_t runner_idle_us;	   /* a runner that had no work for so long is ended; 0 = never */
-	int notify_fd;		   /* eventfd of the agent */
+	int notify_fd;		   /* eventfd of the agent; SLOT_NOTIFY_RELEASED or more: a cell is free */
 	struct s3_client *s3;	   /* NULL: there is none */
 	size_t read_ahead_bytes;   /* of an object: held for a shard, and as much for the next one */
 	bool prefetch;		   /* read the next shard's while one runs */

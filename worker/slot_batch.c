@@ -5,12 +5,16 @@
 
 #include "worker/slot_impl.h"
 
-void slot_notify(struct slot *s)
+static void notify(const struct slot *s, uint64_t count)
 {
-	uint64_t one = 1;
-	ssize_t done = write(s->shared->notify_fd, &one, sizeof one);
+	ssize_t done = write(s->shared->notify_fd, &count, sizeof count);
 
 	(void)done; /* full means raised already */
+}
+
+void slot_notify(struct slot *s)
+{
+	notify(s, 1);
 }
 
 /* Does the batch go on with what the verdict says? NULL: with the cell's release. segment 0: nothing was
@@ -116,8 +120,7 @@ void slot_record_release(struct slot *s, uint32_t cell, struct token token)
 	pthread_mutex_lock(&s->lock);
 	batch_for(s, cell, token, NULL, &was_empty)->released = true;
 	pthread_mutex_unlock(&s->lock);
-	if (was_empty)
-		slot_notify(s);
+	notify(s, SLOT_NOTIFY_RELEASED);
 }
 
 struct slot_batch *slot_fetch(struct slot *s)

@@ -120,11 +120,10 @@ struct amounts amounts_doubled(const struct amounts *a, uint32_t doublings)
 	return r;
 }
 
-bool amounts_fit(const struct amounts *used, const struct amounts *need, const struct amounts *offered,
-		 uint32_t factor)
+bool amounts_fit(const struct amounts *used, const struct amounts *need, const struct amounts *offered)
 {
 	for (uint32_t i = 0; i < AMOUNTS; i++)
-		if (need->v[i] > 0 && used->v[i] + need->v[i] > factor * offered->v[i])
+		if (need->v[i] > 0 && used->v[i] + need->v[i] > offered->v[i])
 			return false;
 	return true;
 }

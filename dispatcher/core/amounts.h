@@ -22,8 +22,7 @@ void amounts_add(struct amounts *a, struct amounts b);
 void amounts_subtract(struct amounts *a, struct amounts b); /* CHECKs that it is there */
 /* With twice the memory, `doublings` times. */
 struct amounts amounts_doubled(const struct amounts *a, uint32_t doublings);
-/* used + need <= factor * offered, in everything. */
-bool amounts_fit(const struct amounts *used, const struct amounts *need, const struct amounts *offered,
-		 uint32_t factor);
+/* used + need <= offered, in everything. */
+bool amounts_fit(const struct amounts *used, const struct amounts *need, const struct amounts *offered);
 /* How many of need are in offered. */
 uint64_t amounts_slots(const struct amounts *offered, const struct amounts *need);

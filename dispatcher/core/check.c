@@ -153,7 +153,7 @@ static void check_workers(const struct dispatcher_core *core)
 
 	for (w = core->d.workers; w != NULL; w = w->hh.next) {
 		const struct lease_entry *lease;
-		uint64_t held = 0;
+		uint64_t held = 0, load_ns = 0;
 		uint32_t n = 0;
 		struct amounts used = {{0}};
 
@@ -163,12 +163,13 @@ static void check_workers(const struct dispatcher_core *core)
 			CHECK(lease->worker == w && lease_find(&core->d, lease->token) == lease);
 			CHECK(!core->open || lease->shape != NULL);
 			held += shard_set_count(&lease->held);
+			load_ns += lease->load_ns;
 			n++;
 			if (lease->shape != NULL)
 				amounts_add(&used,
 					    amounts_doubled(&lease->shape->need, lease->traits.doublings));
 		}
-		CHECK(n == w->lease_count && held == w->leased_shards);
+		CHECK(n == w->lease_count && held == w->leased_shards && load_ns == w->load_ns);
 		if (w->session == NULL)
 			continue;
 		CHECK(w->session->worker == w && w->session->kill == NULL && w->session->revoke == NULL);

@@ -76,7 +76,7 @@ bool estimate_allows_prefetch(const struct dispatcher_core *core, const struct j
 {
 	uint64_t ns = estimate_shard_ns(core, row);
 
-	return ns > 0 && ns / NS_PER_US < (uint64_t)core->config.prefetch_below_us;
+	return ns / NS_PER_US < (uint64_t)core->config.prefetch_below_us;
 }
 
 uint32_t estimate_lease_size(const struct dispatcher_core *core, const struct job_row *row, uint64_t pending)

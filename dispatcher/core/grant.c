@@ -123,9 +123,23 @@ void grant_close(struct grant_round *g)
 	g->session->slot_idle = false;
 }
 
+/* What a session is given: leases for slots that are free, or also leases that wait behind others. */
+enum grant_pass {
+	GRANT_NOW,
+	GRANT_AHEAD,
+};
+
+/* Could the session run an attempt of this shape: now, or once what it holds has ended? */
+static bool takes_shape(const struct session *s, const struct shape *shape, enum grant_pass pass)
+{
+	static const struct amounts nothing;
+
+	return amounts_fit(pass == GRANT_NOW ? &s->used : &nothing, &shape->need, &s->offered);
+}
+
 /* The bucket that goes first for this session: of the queue that was served least, the highest priority
- * with something that fits. */
-static struct bucket *pick(struct dispatcher_core *core, const struct session *s, uint32_t factor)
+ * with something that the session can run. */
+static struct bucket *pick(struct dispatcher_core *core, const struct session *s, enum grant_pass pass)
 {
 	struct bucket *best = NULL;
 	uint64_t best_served = 0;
@@ -138,9 +152,7 @@ static struct bucket *pick(struct dispatcher_core *core, const struct session *s
 		for (uint32_t k = 0; k < q->bucket_count; k++) {
 			struct bucket *b = q->buckets[k];
 
-			if (!amounts_fit(&s->used, &core->shapes[b->shape]->need, &s->offered, factor))
-				continue;
-			if (factor > 1 && !estimate_allows_prefetch(core, job_get(core, b->head)))
+			if (!takes_shape(s, core->shapes[b->shape], pass))
 				continue;
 			best = b;
 			best_served = q->served_us;
@@ -150,33 +162,48 @@ static struct bucket *pick(struct dispatcher_core *core, const struct session *s
 	return best;
 }
 
-/* False when there is work, but nothing that fits: the session is full. */
-static bool grant_session(struct dispatcher_core *core, struct session *s, uint32_t factor)
+/* May the session hold a lease of this bucket's first job behind those that it has? What goes first is never
+ * passed over: while it has to wait for a free slot, nothing of lower rank is sent ahead, or no slot would
+ * ever be free. */
+static bool may_wait_there(const struct dispatcher_core *core, const struct session *s,
+			   const struct bucket *b)
+{
+	uint64_t slots = amounts_slots(&s->offered, &core->shapes[b->shape]->need);
+
+	return session_may_hold_more(core, s) && s->worker->lease_count / LEASES_PER_SLOT_MAX < slots &&
+	       estimate_allows_prefetch(core, job_get(core, b->head));
+}
+
+static void grant_from(struct grant_round *g, const struct bucket *b)
+{
+	struct dispatcher_core *core = g->core;
+	uint64_t job = b->head, hard;
+	struct job_row *row = job_get(core, job);
+	uint64_t pending = runnable_shards(core, row, &hard);
+	struct candidate c = first_shards(core, row, estimate_lease_size(core, row, pending));
+
+	CHECK(c.shards.count > 0);
+	core->queues[b->queue]->served_us += 1 + estimate_work_us(core, row, c.shards.count);
+	grant_add(g, job, row, c);
+}
+
+/* False when there is work, but the session can take none of it: it is full. */
+static bool grant_session(struct dispatcher_core *core, struct session *s, enum grant_pass pass)
 {
 	struct grant_round g;
-	bool fits = s->worker->lease_count < TOKENS_PER_WORKER_MAX;
+	bool takes = s->worker->lease_count < TOKENS_PER_WORKER_MAX;
 
 	grant_open(core, &g, s);
 	while (core->runnable_jobs > 0 && s->worker->lease_count < TOKENS_PER_WORKER_MAX) {
-		struct bucket *b = pick(core, s, factor);
-		struct job_row *row;
-		uint64_t job, hard, pending;
-		struct candidate c;
+		struct bucket *b = pick(core, s, pass);
 
-		if (b == NULL) {
-			fits = false;
+		takes = b != NULL && (pass == GRANT_NOW || may_wait_there(core, s, b));
+		if (!takes)
 			break;
-		}
-		job = b->head;
-		row = job_get(core, job);
-		pending = runnable_shards(core, row, &hard);
-		c = first_shards(core, row, estimate_lease_size(core, row, pending));
-		CHECK(c.shards.count > 0);
-		core->queues[b->queue]->served_us += 1 + estimate_work_us(core, row, c.shards.count);
-		grant_add(&g, job, row, c);
+		grant_from(&g, b);
 	}
 	grant_close(&g);
-	return fits;
+	return takes;
 }
 
 /* First each worker what it can begin now, then what it may hold ahead. */
@@ -187,13 +214,13 @@ void step_grant(struct dispatcher_core *core)
 	if (core->quarantine && (core->runnable_jobs > 0 || core->hard_count > 0))
 		quarantine_review(core);
 	grant_hard(core);
-	for (uint32_t factor = 1; factor <= 2; factor++)
+	for (enum grant_pass pass = GRANT_NOW; pass <= GRANT_AHEAD; pass++)
 		DL_FOREACH_SAFE2(core->hungry, s, next, list_next)
 		{
 			if (core->runnable_jobs == 0)
 				return;
 			if (!session_takes_leases(s) || s->alone || s->reserved ||
-			    (!grant_session(core, s, factor) && factor == 2))
+			    (!grant_session(core, s, pass) && pass == GRANT_AHEAD))
 				session_is_full(core, s);
 		}
 }

@@ -40,7 +40,7 @@ static bool could_fit(const struct session *s, const struct amounts *need)
 {
 	struct amounts nothing = {{0}};
 
-	return session_takes_leases(s) && amounts_fit(&nothing, need, &s->offered, 1);
+	return session_takes_leases(s) && amounts_fit(&nothing, need, &s->offered);
 }
 
 /* As much more memory as some worker has at all. */
@@ -57,17 +57,22 @@ static uint8_t possible_doublings(const struct dispatcher_core *core, const stru
 	return 0;
 }
 
+/* For a shard that is not alone, a busy worker will do: those that have work ahead never have a free slot at
+ * the moment that one looks. */
 static struct session *find_session(struct dispatcher_core *core, const struct amounts *need, bool alone)
 {
-	struct session *least = NULL, *reserved = NULL;
+	struct session *least = NULL, *reserved = NULL, *soonest = NULL;
 
 	for (struct session *s = core->sessions; s != NULL; s = s->hh.next) {
 		if (!could_fit(s, need) || s->alone)
 			continue;
-		if (!alone && !s->reserved && amounts_fit(&s->used, need, &s->offered, 1))
+		if (!alone && !s->reserved && amounts_fit(&s->used, need, &s->offered))
 			return s;
 		if (alone && s->worker->lease_count == 0)
 			return s;
+		if (!alone && !s->reserved && session_may_hold_more(core, s) &&
+		    (soonest == NULL || s->worker->load_ns < soonest->worker->load_ns))
+			soonest = s;
 		if (s->reserved)
 			reserved = s;
 		if (least == NULL || s->worker->leased_shards < least->worker->leased_shards)
@@ -76,7 +81,7 @@ static struct session *find_session(struct dispatcher_core *core, const struct a
 	/* None is empty: one gets nothing new until it is. */
 	if (alone && reserved == NULL && least != NULL)
 		least->reserved = core->set_apart = true;
-	return NULL;
+	return soonest;
 }
 
 static bool grant_one(struct dispatcher_core *core, uint64_t job, bool alone)

@@ -55,9 +55,31 @@ struct lease_entry *lease_add(struct durable *d, struct token token, struct work
 	return lease;
 }
 
+static void load_follow(struct lease_entry *lease)
+{
+	uint64_t shards = shard_set_count(&lease->held), ns = 0;
+
+	if (lease->slots > 0 && shards > 0) {
+		ns = lease->load_ns_max / shards < lease->shard_ns ? lease->load_ns_max
+								   : shards * lease->shard_ns;
+		ns /= lease->slots;
+	}
+	lease->worker->load_ns += ns - lease->load_ns;
+	lease->load_ns = ns;
+}
+
+void lease_load_set(struct lease_entry *lease, uint64_t shard_ns, uint64_t load_ns_max, uint32_t slots)
+{
+	lease->shard_ns = shard_ns;
+	lease->load_ns_max = load_ns_max;
+	lease->slots = slots;
+	load_follow(lease);
+}
+
 /* What its session has free, and what its shape has out, change with it. */
 static void unbind(struct lease_entry *lease)
 {
+	lease_load_set(lease, 0, 0, 0);
 	if (lease->shape == NULL)
 		return;
 	lease->shape->leases--;
@@ -91,6 +113,7 @@ uint32_t lease_hold(struct lease_entry *lease, struct range r)
 
 	lease->run->leased_shards += n;
 	lease->worker->leased_shards += n;
+	load_follow(lease);
 	return n;
 }
 
@@ -100,6 +123,7 @@ uint32_t lease_drop(struct lease_entry *lease, struct range r)
 
 	lease->run->leased_shards -= n;
 	lease->worker->leased_shards -= n;
+	load_follow(lease);
 	return n;
 }
 

@@ -20,6 +20,11 @@ void lease_remove(struct durable *d, struct lease_entry *lease);
 uint32_t lease_hold(struct lease_entry *lease, struct range r);
 uint32_t lease_drop(struct lease_entry *lease, struct range r);
 
+/* What the lease adds to its worker's load: the work of the shards that it holds, at shard_ns each but at
+ * most load_ns_max together, divided by the slots that share it. Follows what it holds from now on. slots 0:
+ * nothing. */
+void lease_load_set(struct lease_entry *lease, uint64_t shard_ns, uint64_t load_ns_max, uint32_t slots);
+
 struct worker *worker_find(const struct durable *d, struct uuid id);
 struct worker *worker_intern(struct durable *d, struct uuid id);
 /* Frees it when it has neither leases nor a session. */

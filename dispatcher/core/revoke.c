@@ -48,7 +48,7 @@ static struct steal steal_of(const struct dispatcher_core *core, struct lease_en
 		shard_set_next_range(&lease->held, (uint64_t)first + count / 2, &last);
 		steal.keep_end = last.first > first ? last.first : first + 1;
 		steal.left_us = count / 2 * (ns > 0 ? ns : 1000ull * core->config.default_shard_us) / 1000;
-	} else if (!amounts_fit(&(struct amounts){{0}}, &s->used, &s->offered, 1) &&
+	} else if (!amounts_fit(&(struct amounts){{0}}, &s->used, &s->offered) &&
 		   lease == s->worker->leases->worker_prev && lease->traits.crashes < ALONE_CRASHES) {
 		/* It holds more than it can run: its newest lease has not begun. */
 		steal.keep_end = first;

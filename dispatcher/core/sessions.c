@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "dispatcher/core/amounts.h"
+#include "dispatcher/core/estimate.h"
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/lease_table.h"
+#include "dispatcher/core/runnable.h"
 #include "dispatcher/core/steps.h"
 
 struct session *session_find(const struct dispatcher_core *core, uint64_t id)
@@ -35,6 +37,25 @@ static void keep_registration(struct session *s, const struct register_worker *m
 	buf_fini(&b);
 }
 
+/* A shard that may not be leased ahead keeps its slot's share of lease_ahead_us for itself. Any other lease
+ * takes at most half, so that one fits behind it however long it runs. Half is also what a lease of unknown
+ * run time takes, and one that is short only because its job's estimate is young, or because its job comes to
+ * an end: many of these would be held where one long one is meant. */
+static void set_load(struct dispatcher_core *core, const struct session *s, struct lease_entry *lease)
+{
+	const struct job_row *row = job_get(core, lease->job);
+	struct amounts need = amounts_doubled(&lease->shape->need, lease->traits.doublings);
+	uint64_t slots = amounts_slots(&s->offered, &need), ns = estimate_shard_ns(core, row);
+	uint64_t max = 1000 * (uint64_t)core->config.lease_ahead_us, hard;
+
+	if (estimate_allows_prefetch(core, row))
+		max /= 2;
+	if (lease->count * ns < 1000 * (uint64_t)core->config.lease_time_us &&
+	    runnable_shards(core, row, &hard) > 0)
+		ns = 0;
+	lease_load_set(lease, ns > 0 ? ns : max, max, slots > 1 ? (uint32_t)slots : 1);
+}
+
 struct session *session_create(struct dispatcher_core *core, uint64_t id, uint64_t peer,
 			       struct worker *worker, const struct register_worker *m)
 {
@@ -60,8 +81,10 @@ struct session *session_create(struct dispatcher_core *core, uint64_t id, uint64
 	session_offer(core, s, &m->capacity);
 	DL_FOREACH2(worker->leases, lease, worker_next)
 	{
-		if (lease->shape != NULL)
+		if (lease->shape != NULL) {
 			amounts_add(&s->used, amounts_doubled(&lease->shape->need, lease->traits.doublings));
+			set_load(core, s, lease);
+		}
 		if (lease->count == 1 && lease->traits.crashes >= ALONE_CRASHES)
 			s->alone = core->set_apart = true;
 	}
@@ -149,14 +172,16 @@ void sessions_are_hungry(struct dispatcher_core *core)
 
 void session_bind(struct dispatcher_core *core, struct lease_entry *lease, struct shape *shape)
 {
-	(void)core;
+	struct session *s = lease->worker->session;
+
 	if (lease->shape != NULL)
 		return;
 	lease->shape = shape;
 	shape->leases++;
-	if (lease->worker->session != NULL)
-		amounts_add(&lease->worker->session->used,
-			    amounts_doubled(&shape->need, lease->traits.doublings));
+	if (s == NULL)
+		return;
+	amounts_add(&s->used, amounts_doubled(&shape->need, lease->traits.doublings));
+	set_load(core, s, lease);
 }
 
 void session_await_ack(struct session *s, uint64_t lsn)
@@ -177,6 +202,12 @@ uint64_t session_acked(struct session *s, uint64_t durable_lsn)
 	s->ack_count -= n;
 	memmove(s->acks, s->acks + n, s->ack_count * sizeof s->acks[0]);
 	return s->acked_seq;
+}
+
+bool session_may_hold_more(const struct dispatcher_core *core, const struct session *s)
+{
+	return s->worker->lease_count < TOKENS_PER_WORKER_MAX &&
+	       s->worker->load_ns < 1000 * (uint64_t)core->config.lease_ahead_us;
 }
 
 bool session_takes_leases(const struct session *s)

@@ -25,4 +25,6 @@ void session_bind(struct dispatcher_core *core, struct lease_entry *lease, struc
 void session_await_ack(struct session *s, uint64_t lsn);
 /* Reports up to this are durable. */
 uint64_t session_acked(struct session *s, uint64_t durable_lsn);
+/* May leases wait there behind others? As long as its work lasts for less than lease_ahead_us. */
+bool session_may_hold_more(const struct dispatcher_core *core, const struct session *s);
 bool session_takes_leases(const struct session *s);

@@ -243,6 +243,10 @@ struct lease_entry {
 	struct shape *shape; /* NULL in replay */
 	usec_t revoked_us;   /* mono; 0 = never */
 	uint64_t seen;	     /* the session whose REGISTER named it */
+	uint64_t shard_ns; /* estimate of one shard when the session got it; all of load_ns_max if unknown */
+	uint64_t load_ns_max; /* what it counts for at most, before it is divided by slots */
+	uint32_t slots;	      /* attempts of its shape that the session runs at a time; 0: load_ns is 0 */
+	uint64_t load_ns;     /* its part of worker->load_ns */
 	UT_hash_handle hh;
 };
 
@@ -255,6 +259,7 @@ struct worker {
 	struct session *session; /* volatile; NULL: not here (yet) */
 	uint64_t serial;	 /* volatile: of its last REGISTER */
 	bool pinned;		 /* a step works with it: not to be freed */
+	uint64_t load_ns; /* volatile: how long its session will be busy with its leases (lease_load_set) */
 	UT_hash_handle hh;
 };
 

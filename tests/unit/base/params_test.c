@@ -298,7 +298,7 @@ Test(params, a_dump_reads_back_as_the_same_values, .init = setup, .fini = teardo
 	params_dump(&params, &dump);
 	cr_assert(strstr(buf_text(&dump), "heartbeat = 1s500ms  # file mill.conf:1:12\n"));
 	cr_assert(strstr(buf_text(&dump), "history = /h.db  # file mill.conf:2:10\n"));
-	cr_assert(strstr(buf_text(&dump), "lease_time = 250ms  # default\n"));
+	cr_assert(strstr(buf_text(&dump), "lease_time = 100ms  # default\n"));
 	cr_assert(strstr(buf_text(&dump), "\nbucket = # default\n"));
 	cr_assert_null(strstr(buf_text(&dump), "cpus ="), "that is a worker's");
 	buf_fini(&dump);

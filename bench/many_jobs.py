@@ -1,0 +1,86 @@
+"""Figures of many jobs at a time: small ones by themselves, and one that comes behind a huge one."""
+import json
+import os
+import statistics
+import subprocess
+import time
+
+from end_to_end import NOOP, TRUE, Row, middle, program
+from mill import Mill, until
+
+BEHIND_S = 0.5  # the goal of a later job
+
+
+def rate_of_jobs(mill, bench, definition, count):
+    """One-shard jobs a second, from a queue of `count` until all have ended."""
+    body = os.path.join(mill.dir, "body.json")
+    with open(body, "w") as f:
+        json.dump({"definition": definition}, f)
+    mill.start_worker()
+    until(lambda: mill.api("GET", "/v1/workers")["workers"])
+    mill.wait(mill.submit(definition))  # its run time is known, its runner has started
+    mill.abort_workers()
+    until(lambda: not mill.api("GET", "/v1/workers")["workers"])
+    subprocess.check_call([program(bench, "submit-many"), mill.socket, str(count), body])
+    mill.start_worker()
+    until(lambda: mill.api("GET", "/v1/workers")["workers"])
+    begun = time.monotonic()
+    until(lambda: mill.api("GET", "/v1/status")["jobs"]["live"] == 0, seconds=300, every=0.005)
+    rate = count / (time.monotonic() - begun)
+    mill.abort_workers()
+    until(lambda: not mill.api("GET", "/v1/workers")["workers"])
+    return rate
+
+
+def rate_of_array(mill, definition):
+    mill.start_worker()
+    until(lambda: mill.api("GET", "/v1/workers")["workers"])
+    mill.wait(mill.submit(definition % 1000))
+    begun = time.monotonic()
+    job = mill.wait(mill.submit(definition % 5000), seconds=300)
+    rate = 5000 / (time.monotonic() - begun)
+    assert job["state"] == "succeeded", job
+    mill.abort_workers()
+    until(lambda: not mill.api("GET", "/v1/workers")["workers"])
+    return rate
+
+
+def jobs(bench):
+    """One-shard jobs from a queue, by exec against an array of as many shards, and through a runner."""
+    exec_pairs, runner_rates = [], []
+    with Mill(bench.build) as mill:
+        mill.start_dispatcher()
+        for _ in range(3):
+            exec_pairs.append((rate_of_jobs(mill, bench, TRUE % ("one", 1), 5000),
+                               rate_of_array(mill, TRUE.replace("%s", "many", 1))))
+            runner_rates.append(rate_of_jobs(mill, bench, NOOP % (1, program(bench, "noop-runner")),
+                                             20_000 if bench.short else 50_000))
+    ours, array = middle(exec_pairs)
+    rate = statistics.median(runner_rates)
+    return [Row("one-shard jobs of /bin/true", "%.0f/s" % ours, "an array's shards: %.0f/s" % array, ours / array,
+                "ratio at least 0.90", ours / array >= 0.90),
+            Row("one-shard jobs through a runner", "%.0f/s" % rate, "the goal", rate / 20_000, "at least 20,000/s",
+                rate >= 20_000)]
+
+
+def behind(bench):
+    """A later job, of higher priority or in another queue, behind 4,000,000,000 shards of 50 ms, until it has ended."""
+    took = []
+    with Mill(bench.build) as mill:
+        mill.start_dispatcher()
+        mill.start_worker()
+        huge = mill.submit("version: 1\nname: huge\nshard: {count: 4000000000}\nrun: {exec: [sleep, '0.05']}\n")
+        until(lambda: mill.job(huge)["phases"][0]["done"] >= 60)
+        for n in range(10 if bench.short else 40):
+            how = {"priority": 9} if n % 2 else {"queue": "other"}
+            begun = time.monotonic()
+            mill.wait(mill.submit("version: 1\nname: later\n%s: %s\nrun: {exec: ['/bin/true']}\n" % list(how.items())[0]))
+            took.append(time.monotonic() - begun)
+        mill.api("POST", "/v1/jobs/%d/cancel" % huge)
+    longest = max(took)
+    return [Row("a later job behind 4,000,000,000 shards (longest of %d)" % len(took), "%.0f ms" % (longest * 1e3),
+                "its p50: %.0f ms" % (statistics.median(took) * 1e3), longest / BEHIND_S, "under 500 ms",
+                longest < BEHIND_S)]
+
+
+ALL = {"jobs": jobs, "behind": behind}
