@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/library.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "worker/agent.h"
@@ -60,6 +61,7 @@ int main(int argc, char **argv)
 		log_configure((enum log_level)params_choice(&params, PARAM_LOG_LEVEL),
 			      (enum log_format)params_choice(&params, PARAM_LOG_FORMAT), STDERR_FILENO);
 		check_set_hook(log_check_failed);
+		library_extend_path();
 		tell_commands(&params);
 		rc = check_needed(&params, &e);
 		if (rc == 0)

@@ -11,8 +11,9 @@
 #include "base/check.h"
 #include "base/fs.h"
 #include "base/keys.h"
+#include "base/library.h"
 #include "base/statedir.h"
-#include "cli/up/library.h"
+#include "cli/up/rules_library.h"
 
 #define READY_POLL_US (20 * USEC_PER_MSEC)
 #define VIEW_POLL_US USEC_PER_SEC

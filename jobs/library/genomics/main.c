@@ -48,6 +48,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
+const char *argp_program_version = "fastq-qc " SHARDMILL_VERSION;
+
 static const struct argp argp = {
     .options = option_table,
     .parser = parse_option,
