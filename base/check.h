@@ -9,6 +9,9 @@
 			check_failed(__FILE__, __LINE__, __func__, #cond);                                   \
 	} while (0)
 
+/* A place that no run comes to; what = what would have to be there. */
+#define CHECK_NEVER(what) check_failed(__FILE__, __LINE__, __func__, what)
+
 /* Says where and ends the process. A hook may be set by a shell (log) or a test (longjmp). */
 _Noreturn void check_failed(const char *file, int line, const char *func, const char *cond);
 

@@ -162,7 +162,7 @@ static int parse_number(const struct param_info *info, struct bytes text, int64_
 	case PARAM_TYPE_PATHS:
 		break;
 	}
-	CHECK(false && "a type without a number");
+	CHECK_NEVER("a type without a number");
 	return ERR_INVALID;
 }
 

@@ -43,5 +43,5 @@ enum plant { PLANT_none, PLANTS(PLANT_ROW_ENUM) };
 extern enum plant plant_chosen;
 #define PLANTED(name) (plant_chosen == PLANT_##name)
 #else
-#define PLANTED(name) (false && PLANT_##name)
+#define PLANTED(name) (false && PLANT_##name != PLANT_none)
 #endif

@@ -24,6 +24,7 @@ struct builder {
 	struct level levels[NODE_DEPTH_MAX];
 	uint32_t depth;
 	uint32_t document_count;
+	struct bytes text; /* what is parsed */
 };
 
 static enum fy_scalar_style style_of(struct fy_event *event)
@@ -33,19 +34,36 @@ static enum fy_scalar_style style_of(struct fy_event *event)
 	return token == NULL ? FYSS_PLAIN : fy_scalar_token_get_style(token);
 }
 
-static struct place place_of(struct fy_event *event)
+/* A value that nobody wrote. Versions of libfyaml differ in whether it stands anywhere, and where. */
+static bool is_empty(struct fy_event *event)
+{
+	struct fy_token *token = event->type == FYET_SCALAR ? fy_event_get_token(event) : NULL;
+	size_t size = 0;
+
+	if (token != NULL)
+		fy_token_get_text(token, &size);
+	return event->type == FYET_SCALAR && style_of(event) == FYSS_PLAIN && size == 0;
+}
+
+/* libfyaml's mark of a quoted text may be behind the opening quote. */
+static bool is_behind_quote(const struct builder *b, const struct fy_mark *mark, enum fy_scalar_style style)
+{
+	char quote = style == FYSS_SINGLE_QUOTED ? '\'' : style == FYSS_DOUBLE_QUOTED ? '"' : '\0';
+
+	return quote != '\0' && mark->column > 0 && mark->input_pos > 0 && mark->input_pos <= b->text.size &&
+	       b->text.data[mark->input_pos - 1] == (uint8_t)quote;
+}
+
+/* {0, 0}: it stands nowhere. */
+static struct place place_of(const struct builder *b, struct fy_event *event)
 {
 	const struct fy_mark *mark = fy_event_start_mark(event);
-	enum fy_scalar_style style = style_of(event);
-	struct place at;
+	bool behind;
 
-	if (mark == NULL)
+	if (mark == NULL || is_empty(event))
 		return (struct place){0, 0};
-	at = (struct place){(uint32_t)mark->line + 1, (uint32_t)mark->column + 1};
-	/* libfyaml's mark is behind the opening quote. */
-	if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && at.column > 1)
-		at.column--;
-	return at;
+	behind = is_behind_quote(b, mark, style_of(event));
+	return (struct place){(uint32_t)mark->line + 1, (uint32_t)mark->column + !behind};
 }
 
 /* A scalar's text, in the arena. */
@@ -58,7 +76,7 @@ static int copy_text(struct builder *b, struct fy_event *event, struct bytes *re
 
 	CHECK(copy.data != NULL);
 	if (memchr(copy.data, '\0', copy.size) != NULL)
-		return problems_add(b->problems, place_of(event), ERR_INVALID, NULL,
+		return problems_add(b->problems, place_of(b, event), ERR_INVALID, NULL,
 				    "a NUL character (\\0) is not taken");
 	*ret = copy;
 	return 0;
@@ -70,13 +88,13 @@ static int add_key(struct builder *b, struct level *top, struct fy_event *event)
 	int rc;
 
 	if (event->type != FYET_SCALAR)
-		return problems_add(b->problems, place_of(event), ERR_INVALID,
+		return problems_add(b->problems, place_of(b, event), ERR_INVALID,
 				    "a text that begins with {{ has to stand in quotes",
 				    "expected a key, found a list or a map in its place");
 	rc = copy_text(b, event, &top->key);
 	if (rc < 0)
 		return rc;
-	top->key_at = place_of(event);
+	top->key_at = place_of(b, event);
 	if (top->key_at.line == 0)
 		top->key_at = top->node->at;
 	if (top->node->child_count >= MAP_KEYS_MAX)
@@ -97,7 +115,7 @@ static struct node *add_node(struct builder *b, struct fy_event *event, enum nod
 
 	CHECK(n != NULL);
 	n->kind = kind;
-	n->at = place_of(event);
+	n->at = place_of(b, event);
 	if (top == NULL) {
 		b->root = n;
 	} else {
@@ -118,7 +136,7 @@ static int open_level(struct builder *b, struct fy_event *event, enum node_kind 
 	struct node *n;
 
 	if (b->depth == NODE_DEPTH_MAX)
-		return problems_add(b->problems, place_of(event), ERR_LIMIT, NULL,
+		return problems_add(b->problems, place_of(b, event), ERR_LIMIT, NULL,
 				    "nested deeper than %d levels", NODE_DEPTH_MAX);
 	n = add_node(b, event, kind);
 	b->levels[b->depth++] = (struct level){.node = n, .tail = &n->children};
@@ -127,7 +145,7 @@ static int open_level(struct builder *b, struct fy_event *event, enum node_kind 
 
 static int refuse_extras(struct builder *b, struct fy_event *event)
 {
-	struct place at = place_of(event);
+	struct place at = place_of(b, event);
 
 	if (event->type == FYET_ALIAS || fy_event_get_anchor_token(event) != NULL)
 		return problems_add(b->problems, at, ERR_INVALID, "write the value out where it is used",
@@ -150,7 +168,7 @@ static int add_event(struct builder *b, struct fy_event *event)
 		return 0;
 	}
 	if (type == FYET_DOCUMENT_START && b->document_count++ > 0)
-		return problems_add(b->problems, place_of(event), ERR_INVALID, "use one file for each",
+		return problems_add(b->problems, place_of(b, event), ERR_INVALID, "use one file for each",
 				    "expected one document, found a second");
 	if (type != FYET_SCALAR && type != FYET_MAPPING_START && type != FYET_SEQUENCE_START &&
 	    type != FYET_ALIAS)
@@ -278,7 +296,7 @@ int node_parse(struct bytes text, struct arena *arena, struct problems *problems
 	struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE |
 					    FYPCF_SLOPPY_FLOW_INDENTATION};
 	struct fy_diag_cfg diag_cfg;
-	struct builder b = {.arena = arena, .problems = problems};
+	struct builder b = {.arena = arena, .problems = problems, .text = text};
 	struct fy_parser *parser;
 	int rc = check_text(text, problems);
 

@@ -172,7 +172,7 @@ uint32_t shard_set_add(struct shard_set *s, uint32_t first, uint32_t count)
 		added = shard_bitmap_add(s->bitmap, r);
 		break;
 	default:
-		CHECK(!"a form");
+		CHECK_NEVER("a form");
 	}
 	s->count += added;
 	set_settle(s);
@@ -199,7 +199,7 @@ uint32_t shard_set_remove(struct shard_set *s, uint32_t first, uint32_t count)
 		removed = shard_bitmap_remove(s->bitmap, r);
 		break;
 	default:
-		CHECK(!"a form");
+		CHECK_NEVER("a form");
 	}
 	s->count -= removed;
 	set_settle(s);

@@ -15,6 +15,11 @@
  * containers (with the room it grows into), two malloc headers. */
 #define CONTAINER_BYTES 64u
 
+#ifndef ROARING_ITERATOR_INIT /* before CRoaring 4; meson.build looks */
+#define roaring_iterator_init roaring_init_iterator
+#define roaring_uint32_iterator_move_equalorlarger roaring_move_uint32_iterator_equalorlarger
+#endif
+
 static uint32_t larger(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;
@@ -146,11 +151,11 @@ bool shard_bitmap_next(const struct shard_bitmap *b, uint64_t from, uint64_t lim
 	CHECK(limit <= SHARDS_MAX);
 	if (from >= limit)
 		return false;
-	roaring_init_iterator(b->bits, &it);
+	roaring_iterator_init(b->bits, &it);
 	if (!it.has_value)
 		return false;
 	if (it.current_value < from)
-		roaring_move_uint32_iterator_equalorlarger(&it, (uint32_t)from);
+		roaring_uint32_iterator_move_equalorlarger(&it, (uint32_t)from);
 	if (!it.has_value || it.current_value >= limit)
 		return false;
 	*ret = range_between(it.current_value, bitmap_run_end(b, (uint64_t)it.current_value + 1, limit));

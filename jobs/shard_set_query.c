@@ -175,5 +175,5 @@ void shard_set_check(const struct shard_set *s)
 		shard_bitmap_check(s->bitmap);
 		return;
 	}
-	CHECK(!"a form");
+	CHECK_NEVER("a form");
 }

@@ -8,6 +8,6 @@
 
 #define uthash_malloc(size) check_calloc(1, size)
 #define uthash_free(ptr, size) free(ptr)
-#define uthash_fatal(text) CHECK(!text)
+#define uthash_fatal(what) CHECK_NEVER(what)
 #include <uthash.h>
 #include <utlist.h>

@@ -172,9 +172,14 @@ static void step(struct sim_worker *w, struct worker_input *in)
 	uint32_t rounds = 0;
 
 	step_once(w, in, &exited);
-	while (!exited && (sim_slots_begin(w) | answer_slots(w, &exited)))
+	while (!exited) {
+		bool begun = sim_slots_begin(w), answered = answer_slots(w, &exited);
+
+		if (!begun && !answered)
+			break;
 		if (++rounds > 100000)
 			world_fail(world, "w%u steps for ever", w->host);
+	}
 	if (exited) {
 		process_ends(w);
 		w->last_died = false;

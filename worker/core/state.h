@@ -15,7 +15,7 @@
 #include "jobs/shard_set.h"
 #include "worker/core/core.h"
 
-#define uthash_fatal(msg) CHECK(!msg)
+#define uthash_fatal(what) CHECK_NEVER(what)
 #include <uthash.h>
 #include <utlist.h>
 #undef assert /* of utlist.h */

@@ -89,7 +89,7 @@ Test(event, equal_facts_have_equal_keys)
 
 Test(event, keys_depend_on_the_secret_and_on_the_space)
 {
-	static const uint8_t other[DEDUP_SECRET_BYTES] = "another secret..";
+	static const uint8_t other[DEDUP_SECRET_BYTES + 1] = "another secret.."; /* and its NUL */
 	struct bytes parts[] = {BYTES_LIT("a"), BYTES_LIT("bc")}, split[] = {BYTES_LIT("ab"), BYTES_LIT("c")};
 	struct dedup_key key = dedup_key_of("submit", parts, 2, secret);
 

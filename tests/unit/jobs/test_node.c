@@ -132,3 +132,36 @@ Test(node, a_long_line_is_cut_around_the_place)
 	cr_assert_not_null(strstr(problems_text(&problems), "0: 1, b: *x}\n"));
 	cr_assert_lt(problems.report.size, 350);
 }
+
+/* An empty value is at its key, or where its list or map begins; a quoted one at its quote. Versions of
+ * libfyaml tell neither alike. */
+Test(node, every_value_knows_its_place)
+{
+	static const struct {
+		const char *yaml;
+		struct place places[3]; /* of the root's children */
+	} cases[] = {
+	    {"a:\nb: 1\nc:", {{1, 1}, {2, 4}, {3, 1}}},
+	    {"a:   # nothing\n\nb:\n", {{1, 1}, {3, 1}}},
+	    {"{a: , b: \"\", c: ''}", {{1, 2}, {1, 10}, {1, 17}}},
+	    {"- \n- x\n-\n", {{1, 1}, {2, 3}, {1, 1}}},
+	    {"a: \"x\"\nb: 'y'\n\"c\": z", {{1, 4}, {2, 4}, {3, 6}}},
+	    {"[\"\",\"a\",\"\"]", {{1, 2}, {1, 5}, {1, 9}}},
+	    {"{\"a\":\"b\",\"c\":\"\"}", {{1, 6}, {1, 14}}},
+	    {"é: 'ü'\nb: [1]\nc: {d: 1}", {{1, 4}, {2, 4}, {3, 4}}},
+	    {"a: \"\\\"x\"\nb: 'it''s'", {{1, 4}, {2, 4}}},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct node *n;
+		size_t k = 0;
+
+		cr_assert_eq(parse(cases[i].yaml, &n), 0, "%s", problems_text(&problems));
+		for (const struct node *child = n->children; child != NULL; child = child->next, k++) {
+			cr_expect_eq(child->at.line, cases[i].places[k].line, "%zu.%zu: line %u", i, k,
+				     child->at.line);
+			cr_expect_eq(child->at.column, cases[i].places[k].column, "%zu.%zu: column %u", i, k,
+				     child->at.column);
+		}
+	}
+}

@@ -69,8 +69,8 @@ Test(part, what_is_no_part_is_refused)
 	    "{\"part\":\"text\"}",
 	    "{\"part\":\"video\"}",
 	    "{\"part\":\"video\",\"number\":0,\"frames\":0,\"start\":0,\"time_base\":[1,25],\"seek\":0}",
-	    "{\"part\":\"video\",\"number\":0,\"frames\":1,\"start\":0,\"end\":0,\"time_base\":[1,25],"
-	    "\"seek\":0}",
+	    ("{\"part\":\"video\",\"number\":0,\"frames\":1,\"start\":0,\"end\":0,\"time_base\":[1,25],"
+	     "\"seek\":0}"),
 	    "{\"part\":\"video\",\"number\":0,\"frames\":1,\"start\":0,\"time_base\":[0,25],\"seek\":0}",
 	};
 	struct part p;

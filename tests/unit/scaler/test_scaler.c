@@ -207,7 +207,7 @@ Test(scaler, is_back_within_the_longest_wait_once_it_works_again)
 		town_run(&t, 1);
 		v = town_view(&t);
 		cr_assert_gt(v.failed_starts, 0);
-		cr_assert_leq(v.retry_in_us, SECONDS(10));
+		cr_assert_leq(v.retry_in_us, (usec_t)SECONDS(10));
 		cr_assert_str_eq(v.failure_why, "sbatch: invalid partition");
 	}
 	t.failing = false;

@@ -231,7 +231,6 @@ static void world_run(uint64_t seed)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct worker_config config = rig_config();
-	uint64_t killed = 0;
 
 	rng_seed(&w->rng, seed);
 	rig_ready(&w->rig, &config, true);
@@ -245,7 +244,6 @@ static void world_run(uint64_t seed)
 	for (uint32_t i = 0; i < w->count; i++) {
 		struct known *k = &w->known[i];
 
-		killed += k->killed;
 		if (!k->killed)
 			cr_assert_eq(shard_set_count(&k->told), k->range.count,
 				     "seed %llu: lease %llu: %u of %u", (unsigned long long)seed,
