@@ -1,4 +1,4 @@
-"""Runs the suites of the builds that are there and ends with one table. Called by ./mill test.
+"""Runs the suites, builds what they need beside build/plain, and ends with one table. Called by ./mill test.
 
 run.py quick|normal|long
 
@@ -17,9 +17,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
-SUITES = ("unit", "sim", "fuzz", "e2e", "tidy")
+SUITES = ("unit", "sim", "fuzz", "e2e", "tidy", "roots")
+PLAIN_ONLY = ("tidy", "roots")  # they judge the sources and the plain build
 SKIPPED_RESULTS = ("SKIP", "IGNORED")
 GOOD_RESULTS = ("OK", "EXPECTEDFAIL")
 REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|: runtime error: ")
@@ -28,6 +30,11 @@ REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|: runtime error: ")
 SIZES = {"plain": {"quick": "quick", "normal": "normal", "long": "long"},
          "asan": {"quick": "quick", "normal": "quick", "long": "normal"}}
 TIMEOUT_FACTOR = {"plain": 2, "asan": 4}
+# These mostly wait, for daemons and their deadlines: several run at once on a core, beside the suites that compute.
+# The latter, and the build for them, give way.
+WAITING = ("e2e",)
+WAITING_AT_ONCE = 2
+COMPUTING_NICE = 10
 
 
 class Row:
@@ -40,11 +47,13 @@ class Row:
 
 def plan(mode):
     """[(suite, build, reason not to run it or None)]"""
-    rows = []
+    rows, quick = [], mode == "quick"
     for suite in SUITES:
-        quick = mode == "quick"
-        rows.append((suite, "plain", "left out by --quick" if quick and suite == "e2e" else None))
-        if suite != "tidy":  # it judges the sources and the plain build only
+        reason = "left out by --quick" if quick and suite == "e2e" else None
+        if suite == "roots" and mode != "long":
+            reason = "left to --long: builds in fresh roots of other releases"
+        rows.append((suite, "plain", reason))
+        if suite not in PLAIN_ONLY:
             rows.append((suite, "asan", "left out by --quick" if quick else None))
     return sorted(rows, key=lambda row: row[1] != "plain")
 
@@ -118,10 +127,7 @@ def add_reports(row, directory, failures):
         failures.append(f"{row.suite} ({row.build}): a sanitizer's report: {path}")
 
 
-def run_suite(row, mode, failures):
-    reports = os.path.abspath(f"build/{row.build}/reports/{row.suite}")
-    shutil.rmtree(reports, ignore_errors=True)
-    os.makedirs(reports)
+def environment(row, mode, reports):
     env = dict(os.environ, MILL_TEST=SIZES[row.build][mode], MILL_BUILD=row.build)
     for name, options in (("ASAN_OPTIONS", "detect_leaks=1:strict_string_checks=1"),
                           ("LSAN_OPTIONS", "print_suppressions=0:suppressions=" + os.path.abspath("tests/leaks.txt")),
@@ -129,26 +135,45 @@ def run_suite(row, mode, failures):
         env[name] = ":".join(filter(None, [env.get(name), options, f"log_path={reports}/report"]))
     if row.build == "asan":  # what a sanitizer takes beside a shard is not held against it
         env.setdefault("SHARDMILL_MEMORY_BOUND", "off")
+    return env
+
+
+def run_shown(argv, label, **more):
+    """The exit code; each line that it prints is shown behind the label, as others run beside it."""
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, errors="replace", **more)
+    for line in process.stdout:
+        sys.stdout.write(f"{label} | {line}")
+        sys.stdout.flush()
+    return process.wait()
+
+
+def run_suite(row, mode, nice):
+    """Fills the row; returns what failed."""
+    failures = []
+    reports = os.path.abspath(f"build/{row.build}/reports/{row.suite}")
+    shutil.rmtree(reports, ignore_errors=True)
+    os.makedirs(reports)
     factor = 0 if mode == "long" else TIMEOUT_FACTOR[row.build]
     log = f"build/{row.build}/meson-logs/{row.suite}.json"
     if os.path.exists(log):
         os.unlink(log)
-    print(f"\n=== {row.suite} ({row.build})", flush=True)
+    at_once = len(os.sched_getaffinity(0)) * (WAITING_AT_ONCE if row.suite in WAITING else 1)
     start = time.monotonic()
-    result = subprocess.run(
-        ["meson", "test", "-C", f"build/{row.build}", "--no-rebuild", "--suite", row.suite,
-         "--logbase", row.suite, "--print-errorlogs", "-t", str(factor)],
-        env=env, stdin=subprocess.DEVNULL)
+    code = run_shown(
+        ["nice", "-n", str(nice), "meson", "test", "-C", f"build/{row.build}", "--no-rebuild", "--suite", row.suite,
+         "--logbase", row.suite, "--print-errorlogs", "--num-processes", str(at_once), "-t", str(factor)],
+        f"{row.suite} ({row.build})", env=environment(row, mode, reports))
     row.seconds = time.monotonic() - start
-    before = len(failures)
     if os.path.exists(log):
         with open(log) as f:
             for line in f:
                 add_test(row, json.loads(line), failures)
     add_reports(row, reports, failures)
-    if result.returncode != 0 and len(failures) == before:
+    if code != 0 and not failures:
         row.failed += 1
-        failures.append(f"{row.suite} ({row.build}): meson test ended with {result.returncode}")
+        failures.append(f"{row.suite} ({row.build}): meson test ended with {code}")
+    return failures
 
 
 def print_table(rows):
@@ -170,20 +195,81 @@ def print_table(rows):
             print("-" * (sum(widths) + 10 + len(head[5])))
 
 
+class Builds:
+    """The lane that computes makes each build before its first suite; the lane that waits, waits for that."""
+
+    def __init__(self):
+        self.tests = {}  # {build: {suite: [test, …]}} of those that could be made
+        self.done = {build: threading.Event() for build in SIZES}
+
+    def make(self, build, nice):
+        if build == "plain" or run_shown(["nice", "-n", str(nice), "./mill", "build-" + build], "build") == 0:
+            self.tests[build] = registered(build)
+        self.done[build].set()
+
+    def give_up(self):
+        for done in self.done.values():
+            done.set()
+
+
+def run_row(row, mode, builds, nice):
+    """What failed."""
+    builds.done[row.build].wait()
+    if row.build not in builds.tests:
+        row.failed = 1
+        row.not_run.append("it could not be built")
+        return [f"{row.suite} ({row.build}): it could not be built"]
+    if row.suite not in builds.tests[row.build]:
+        row.not_run.append("no test is registered")
+        return []
+    return run_suite(row, mode, nice)
+
+
+def run_computing(rows, mode, builds, nice, outcome):
+    try:
+        for row in rows:
+            if not builds.done[row.build].is_set():
+                builds.make(row.build, nice)
+            outcome[row] = run_row(row, mode, builds, nice)
+    finally:
+        builds.give_up()
+
+
+def run_waiting(rows, mode, builds, outcome):
+    for row in rows:
+        outcome[row] = run_row(row, mode, builds, 0)
+
+
+def run_side_by_side(rows, mode, builds):
+    """{row: what failed}; a row is missing when something of ours broke before its turn."""
+    outcome = {}
+    waiting = [row for row in rows if row.suite in WAITING]
+    computing = [row for row in rows if row.suite not in WAITING]
+    nice = COMPUTING_NICE if waiting else 0
+    lanes = [threading.Thread(target=run_computing, daemon=True, args=(computing, mode, builds, nice, outcome)),
+             threading.Thread(target=run_waiting, daemon=True, args=(waiting, mode, builds, outcome))]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+    return outcome
+
+
 def main(mode):
-    rows, failures, tests = [], [], {}
+    rows, to_run, failures = [], [], []
     for suite, build, reason in plan(mode):
-        row = Row(suite, build)
-        rows.append(row)
-        if reason is None and build not in tests:
-            tests[build] = registered(build)
-        if reason is None and suite not in tests[build]:
-            reason = "no test is registered"
+        rows.append(Row(suite, build))
         if reason is not None:
-            row.not_run.append(reason)
-            continue
-        run_suite(row, mode, failures)
-    for build, by_suite in tests.items():
+            rows[-1].not_run.append(reason)
+        else:
+            to_run.append(rows[-1])
+    builds = Builds()
+    builds.make("plain", 0)
+    outcome = run_side_by_side(to_run, mode, builds)
+    for row in to_run:
+        row.failed += row not in outcome
+        failures += outcome.get(row, [f"{row.suite} ({row.build}): it was not run"])
+    for build, by_suite in builds.tests.items():
         for name in by_suite.get(None, []):
             row = Row("?", build)
             row.failed = 1

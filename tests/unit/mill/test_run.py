@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import tempfile
+import threading
 import unittest
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../run.py")
@@ -70,8 +71,75 @@ class Counting(unittest.TestCase):
             self.assertEqual({suite for suite, build, _ in rows if build == "plain"},
                              set(run.SUITES))
             self.assertEqual({suite for suite, build, _ in rows if build == "asan"},
-                             set(run.SUITES) - {"tidy"})
-            self.assertEqual(any(reason for _, _, reason in rows), mode == "quick")
+                             set(run.SUITES) - {"tidy", "roots"})
+            left_out = {(suite, build) for suite, build, reason in rows if reason}
+            self.assertEqual(left_out, {"long": set(), "normal": {("roots", "plain")}}.get(mode, left_out))
+            self.assertEqual(len(left_out) > 1, mode == "quick")
+
+
+class Lanes(unittest.TestCase):
+    """Suites that wait and suites that compute, side by side; here they only say that they ran."""
+
+    def setUp(self):
+        self.saved = run.run_suite, run.run_shown, run.registered
+        self.addCleanup(lambda: self.restore(*self.saved))
+        run.registered = lambda build: {"unit": ["a"], "e2e": ["b"]}
+        run.run_shown = lambda argv, label, **more: 0
+        self.order = []
+
+    def restore(self, *saved):
+        run.run_suite, run.run_shown, run.registered = saved
+
+    def run_rows(self, *pairs):
+        rows = [run.Row(*pair) for pair in pairs]
+        builds = run.Builds()
+        builds.make("plain", 0)
+        return rows, run.run_side_by_side(rows, "normal", builds)
+
+    def test_what_waits_runs_beside_what_computes(self):
+        """Each waits here for the other to have begun."""
+        begun = {"unit": threading.Event(), "e2e": threading.Event()}
+
+        def suite(row, mode, nice):
+            begun[row.suite].set()
+            self.assertTrue(begun["e2e" if row.suite == "unit" else "unit"].wait(60))
+            self.assertEqual(nice > 0, row.suite == "unit")
+            return []
+
+        run.run_suite = suite
+        rows, outcome = self.run_rows(("unit", "plain"), ("e2e", "plain"))
+        self.assertEqual(outcome, {row: [] for row in rows})
+
+    def test_nothing_runs_before_its_build(self):
+        def build(argv, label, **more):
+            self.order.append(argv[-1])
+            return 0
+
+        def suite(row, mode, nice):
+            self.order.append((row.suite, row.build))
+            return []
+
+        run.run_shown, run.run_suite = build, suite
+        self.run_rows(("unit", "asan"), ("e2e", "asan"))
+        self.assertEqual(self.order[0], "build-asan")
+        self.assertEqual(set(self.order[1:]), {("unit", "asan"), ("e2e", "asan")})
+
+    def test_a_build_that_fails_fails_its_suites_only(self):
+        run.run_shown = lambda argv, label, **more: 1
+        run.run_suite = lambda row, mode, nice: []
+        rows, outcome = self.run_rows(("unit", "plain"), ("unit", "asan"), ("e2e", "asan"))
+        self.assertEqual([row.failed for row in rows], [0, 1, 1])
+        self.assertEqual([len(outcome[row]) for row in rows], [0, 1, 1])
+
+    def test_a_suite_that_could_not_be_run_is_not_taken_for_good(self):
+        def suite(row, mode, nice):
+            raise OSError("no meson")
+
+        run.run_suite = suite
+        with contextlib.redirect_stderr(io.StringIO()):
+            _, outcome = self.run_rows(("unit", "plain"), ("unit", "asan"), ("e2e", "asan"))
+        self.assertEqual([(row.suite, row.build) for row in outcome], [("e2e", "asan")])
+        self.assertEqual(len(list(outcome.values())[0]), 1)
 
 
 if __name__ == "__main__":
