@@ -10,7 +10,7 @@
 
 #define NOW ((usec_t)1795354256395000)
 
-static const uint8_t secret[DEDUP_SECRET_BYTES] = "a secret of ours";
+static const uint8_t secret[DEDUP_SECRET_BYTES + 1] = "a secret of ours"; /* and its NUL */
 
 static void check_canonical(const struct event *e)
 {
