@@ -39,6 +39,17 @@ void output_entry_encode(const struct output_entry *e, uint8_t ret[OUTPUT_ENTRY_
 	put(at, crc32c(0, ret, CHECKED_BYTES), 4);
 }
 
+static bool lies_within(uint64_t offset, uint64_t length, uint64_t size)
+{
+	return length <= size && offset <= size - length;
+}
+
+bool output_entry_fits(const struct output_entry *e, uint64_t out_size, uint64_t err_size)
+{
+	return lies_within(e->out_offset, e->out_length, out_size) &&
+	       lies_within(e->err_offset, e->err_length, err_size);
+}
+
 int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entry *ret)
 {
 	const uint8_t *at = in;
@@ -52,7 +63,7 @@ int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entr
 	e.err_offset = get(&at, 8);
 	e.err_length = get(&at, 8);
 	e.out_crc = (uint32_t)get(&at, 4);
-	if (get(&at, 4) != crc32c(0, in, CHECKED_BYTES))
+	if (get(&at, 4) != crc32c(0, in, CHECKED_BYTES) || !output_entry_fits(&e, INT64_MAX, INT64_MAX))
 		return ERR_CORRUPT;
 	*ret = e;
 	return 0;

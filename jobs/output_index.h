@@ -1,8 +1,8 @@
 /* The index of an output segment: where each attempt's output lies that has ended; and what runs. Pure.
  *
- * A segment is three files below output/<worker id>/: NNNNNNNN.out and .err, which children write
- * straight into, and .idx, one fixed entry for each attempt that ended and wrote something. A shard that
- * its worker reported done and that has no entry wrote nothing. Entries of one token may stand in
+ * A segment is three files below output/<worker id>/: NNNNNNNN.out and .err, to which the worker puts what
+ * its attempts wrote, and .idx, one fixed entry for each attempt that ended and wrote something. A shard
+ * that its worker reported done and that has no entry wrote nothing. Entries of one token may stand in
  * any order; the last one of a shard counts.
  *
  * An entry, little endian: epoch u32, shard u32, lease u64, out offset u64, out length u64,
@@ -23,8 +23,11 @@ struct output_entry {
 };
 
 void output_entry_encode(const struct output_entry *e, uint8_t ret[OUTPUT_ENTRY_BYTES]);
-/* ERR_CORRUPT when the checksum is wrong. */
+/* ERR_CORRUPT when the checksum is wrong, or the entry names bytes that no file can have. */
 int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entry *ret) MUST_CHECK;
+
+/* Do the entry's bytes lie within files of these sizes? No sum of what it says wraps around. */
+bool output_entry_fits(const struct output_entry *e, uint64_t out_size, uint64_t err_size);
 
 /* What runs now: output/<worker id>/running holds one note for each slot of the worker, at the place times
  * OUTPUT_NOTE_BYTES. A note is written before its attempt writes anything, and overwritten before anything

@@ -298,7 +298,7 @@ static int open_machine(struct agent *a, struct error *reterr)
 	    .memory = &a->memory,
 	    .output = &a->output,
 	    .output_root = params_text(a->params, PARAM_OUTPUT_DIR),
-	    .scratch = a->home.path,
+	    .home = &a->home,
 	    .environ = environ,
 	    .output_bytes_max = params_size_bytes(a->params, PARAM_MAX_OUTPUT),
 	    .kill_grace_us = params_duration_us(a->params, PARAM_KILL_GRACE),
@@ -385,7 +385,7 @@ int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
 
 	a->params = params;
 	a->slots_due_us = USEC_NEVER;
-	a->notify_fd = a->output.fd = a->home.lock_fd = -1;
+	a->notify_fd = a->output.fd = a->home.fd = a->home.lock_fd = -1;
 	arena_init(&a->frame_arena, 16 * FRAME_BYTES_MAX);
 	worker_effects_init(&a->effects);
 	signal(SIGPIPE, SIG_IGN);

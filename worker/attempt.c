@@ -5,19 +5,25 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "jobs/plan.h"
-#include "worker/tree.h"
 #include "worker/attempt.h"
+#include "worker/disk.h"
 #include "worker/publish.h"
 #include "worker/strays.h"
 
 /* How often it is looked at when no control group bounds its memory. */
 #define LOOK_FIRST_US (2 * USEC_PER_MSEC)
 #define LOOK_LONGEST_US (250 * USEC_PER_MSEC)
+/* How often it is looked whether the disk is full, and, when somebody has opened its output by name, whether
+ * that is over. */
+#define DISK_LOOK_US (250 * USEC_PER_MSEC)
+#define OPENED_LOOK_US (5 * USEC_PER_MSEC)
 
 static void fail(struct verdict *v, uint8_t kind, int64_t code, const char *why)
 {
@@ -45,16 +51,15 @@ static int start(struct attempt *a, struct verdict *v)
 {
 	struct slot *s = a->slot;
 	uint64_t max = output_bound(a);
-	uint64_t written = s->output.out_size > s->output.err_size ? s->output.out_size : s->output.err_size;
 	struct process_spec spec = {
 	    .path = a->path,
 	    .argv = a->argv,
 	    .envp = a->envp,
 	    .directory = a->work->directory,
 	    .stdin_fd = a->input.stdin_fd,
-	    .stdout_fd = s->output.current->out_fd,
-	    .stderr_fd = s->output.current->err_fd,
-	    .file_bytes_max = max == 0 ? 0 : written + max + 1, /* one more is one too many */
+	    .stdout_fd = s->output.out.fd,
+	    .stderr_fd = s->output.err.fd,
+	    .file_bytes_max = max == 0 ? 0 : max + 1, /* one more is one too many */
 	    .data_bytes_max = memory_data_bytes(&s->memory),
 	    .cgroup_fd = s->memory.procs_fd,
 	    .cgroup_dir_fd = s->memory.dir_fd,
@@ -67,7 +72,7 @@ static int start(struct attempt *a, struct verdict *v)
 	if (process_start(&spec, &a->process, &code, &a->why) == 0)
 		return 0;
 	slot_set_id(s, s->attempt_id, "");
-	fail_error(v, FAILURE_START, code, &a->why);
+	fail_error(v, TROUBLE_START, code, &a->why);
 	return ERR_IO;
 }
 
@@ -100,6 +105,8 @@ static int wait_ms(const struct attempt *a, usec_t deadline_us)
 
 	if (a->look_at_us < until)
 		until = a->look_at_us;
+	if (a->output_at_us < until)
+		until = a->output_at_us;
 	if (until == USEC_NEVER)
 		return -1;
 	left = until - clock_mono_us();
@@ -108,10 +115,30 @@ static int wait_ms(const struct attempt *a, usec_t deadline_us)
 	return left > 1000 * USEC_PER_SEC ? 1000000 : (int)(left / USEC_PER_MSEC) + 1;
 }
 
+/* Also when somebody waits to open one of its files by name. */
+static void look_at_output(struct attempt *a)
+{
+	struct output *o = &a->slot->output;
+	struct signalfd_siginfo info;
+	uint64_t aside, max = output_bound(a);
+	bool opened;
+
+	while (read(a->slot->opened_fd, &info, sizeof info) > 0)
+		;
+	aside = output_look(o, a->slot->shared->home->fd);
+	if (max != 0 && aside > max)
+		end_it(a, TROUBLE_OUTPUT_MAX, false);
+	a->disk_was_full |= disk_is_full(a->slot->shared->home->fd);
+	opened = (o->out.asks && !o->out.leased) || (o->err.asks && !o->err.leased);
+	a->output_at_us = clock_mono_us() + (opened ? OPENED_LOOK_US : DISK_LOOK_US);
+}
+
 static void on_time(struct attempt *a, usec_t deadline_us)
 {
 	usec_t now = clock_mono_us();
 
+	if (now >= a->output_at_us)
+		look_at_output(a);
 	if (now >= a->look_at_us) {
 		memory_look(&a->slot->memory, a->process.pid);
 		a->look_every_us =
@@ -130,16 +157,22 @@ static void on_time(struct attempt *a, usec_t deadline_us)
 /* Until the leader has ended: feeds it, ends it in time or when it is told to. */
 static void watch(struct attempt *a, usec_t deadline_us)
 {
+	bool left;
+
+	a->output_at_us = clock_mono_us() + DISK_LOOK_US;
 	a->look_every_us = LOOK_FIRST_US;
 	a->look_at_us =
 	    memory_wants_looks(&a->slot->memory) ? clock_mono_us() + a->look_every_us : USEC_NEVER;
 	for (;;) {
-		struct pollfd fds[3] = {{a->process.pidfd, POLLIN, 0}, {a->slot->wake_fd, POLLIN, 0}};
+		struct pollfd fds[4] = {{a->process.pidfd, POLLIN, 0},
+					{a->slot->wake_fd, POLLIN, 0},
+					{-1, 0, 0},
+					{a->slot->opened_fd, POLLIN, 0}};
 		int n;
 
 		attempt_read_ahead(a);
 		fds[2].fd = input_poll(&a->input, &fds[2].events);
-		n = poll(fds, 3, wait_ms(a, deadline_us));
+		n = poll(fds, 4, wait_ms(a, deadline_us));
 
 		if (n > 0 && fds[0].revents != 0)
 			break;
@@ -147,11 +180,18 @@ static void watch(struct attempt *a, usec_t deadline_us)
 			on_wake(a);
 		if (n > 0 && fds[2].revents != 0 && input_feed(&a->input, &a->why) < 0)
 			end_it(a, FAILURE_INPUT, false);
+		if (n > 0 && fds[3].revents != 0)
+			look_at_output(a);
 		on_time(a, deadline_us);
 	}
 	process_wait(&a->process, &a->end);
 	strays_end_attempt(a->slot->adopted_fd, a->id);
 	slot_set_id(a->slot, a->slot->attempt_id, "");
+	left = output_end(&a->slot->output, a->slot->shared->home->fd);
+	if (left)
+		log_warn("a process that an attempt left behind still has the attempt's output open: what it "
+			 "writes from now on is lost",
+			 log_text("attempt", a->id));
 }
 
 static uint8_t exit_verdict(const struct run_spec *run, uint32_t code)
@@ -167,34 +207,61 @@ static uint8_t exit_verdict(const struct run_spec *run, uint32_t code)
 
 static void keep_failed(struct attempt *a, struct verdict *v)
 {
-	v->output_bytes = 0;
-	v->wrote = output_keep_failed(&a->slot->output, a->work->arm.token, a->shard,
-				      a->work->arm.run->run.durable_output);
+	struct output_kept kept;
+
+	if (output_keep(&a->slot->output, a->work->arm.token, a->shard, a->work->arm.run->run.durable_output,
+			&kept, NULL) == 0)
+		v->segment = kept.segment;
 }
 
-static void fail_output(struct attempt *a, struct verdict *v)
+static void fail_publish(struct attempt *a, struct verdict *v)
 {
 	fail_error(v, FAILURE_OUTPUT, publish_error_is_final(a->why.code) ? FAILURE_CODE_FINAL : 0, &a->why);
 }
 
 static void keep_done(struct attempt *a, struct verdict *v)
 {
-	const struct output_rules rules = {a->work->arm.run->run.durable_output, output_bound(a)};
+	struct output *o = &a->slot->output;
+	struct output_kept kept;
 
+	if (output_check_bound(o, output_bound(a), &a->why) < 0) {
+		fail_error(v, TROUBLE_OUTPUT_MAX, 0, &a->why);
+		keep_failed(a, v);
+		return;
+	}
 	/* First where people look for it: a success that is reported is there. */
-	if (attempt_publish(a, rules.bytes_max, false) < 0) {
+	if (attempt_publish(a, false) < 0) {
 		v->stopped = a->stopped;
-		fail_output(a, v);
+		fail_publish(a, v);
 		if (!a->stopped)
 			keep_failed(a, v);
 		return;
 	}
-	v->done = output_commit(&a->slot->output, a->work->arm.token, a->shard, &rules, &v->output_bytes,
-				&a->why) == 0;
-	v->wrote = v->done && v->output_bytes > 0;
-	if (v->done)
+	v->done = output_keep(o, a->work->arm.token, a->shard, a->work->arm.run->run.durable_output, &kept,
+			      &a->why) == 0;
+	if (!v->done) {
+		fail_error(v, TROUBLE_OUTPUT, 0, &a->why);
 		return;
-	fail_error(v, FAILURE_OUTPUT, 0, &a->why);
+	}
+	v->segment = kept.segment;
+	v->output_bytes = kept.bytes;
+}
+
+/* Its disk was full while it wrote, or a part is missing: no success, whatever it says. */
+static bool is_output_lost(struct attempt *a)
+{
+	const struct home *home = a->slot->shared->home;
+
+	return output_check_whole(&a->slot->output, a->disk_was_full, home->fd, home->path, &a->why) < 0;
+}
+
+static void fail_lost_output(struct attempt *a, struct verdict *v, const char *words)
+{
+	char line[800];
+
+	fail(v, TROUBLE_OUTPUT, 0, "");
+	snprintf(v->why, sizeof v->why, "%.250s%s%.140s", error_text(&a->why, line, sizeof line),
+		 words[0] != '\0' ? "; " : "", words);
 	keep_failed(a, v);
 }
 
@@ -230,6 +297,10 @@ static void judge(struct attempt *a, struct verdict *v)
 		fail_memory(a, v, memory, why);
 		return;
 	}
+	if (a->ended_for == 0 && is_output_lost(a)) {
+		fail_lost_output(a, v, words);
+		return;
+	}
 	if (good) {
 		keep_done(a, v);
 		return;
@@ -239,10 +310,12 @@ static void judge(struct attempt *a, struct verdict *v)
 		fail_error(v, FAILURE_INPUT, attempt_input_code(a), &a->why);
 	else if (a->ended_for == FAILURE_TIMEOUT)
 		fail(v, FAILURE_TIMEOUT, run->timeout_us, words);
+	else if (a->ended_for == TROUBLE_OUTPUT_MAX)
+		fail(v, TROUBLE_OUTPUT_MAX, 0, "it wrote more than its bound (output_max)");
 	else if (a->end.exited)
 		fail(v, FAILURE_EXIT, a->end.code, words);
 	else if (a->end.code == SIGXFSZ)
-		fail(v, FAILURE_OUTPUT, a->end.code,
+		fail(v, TROUBLE_OUTPUT_MAX, a->end.code,
 		     "it wrote more than its bound (output_max): to a stream, or to a file");
 	else
 		fail(v, FAILURE_SIGNAL, a->end.code, words);
@@ -260,41 +333,40 @@ static bool has_no_records(const struct attempt *a)
 /* Everything before the process; what fails here is the shard's failure. 1: done without one. */
 static int prepare(struct attempt *a, struct verdict *v)
 {
-	const struct input_request rq = attempt_input_request(a);
+	struct slot *s = a->slot;
+	struct input_request rq;
 
 	if (a->work->failed != 0) {
 		fail_error(v, a->work->failed_kind, a->work->failed_code, &a->work->why);
 		return a->work->failed;
 	}
+	if (scratch_ready(&s->scratch, &a->why) < 0) {
+		fail_error(v, TROUBLE_START, EACCES, &a->why);
+		return ERR_IO;
+	}
+	rq = attempt_input_request(a);
 	if (input_open(&rq, &a->input, &a->why) < 0) {
 		fail_error(v, FAILURE_INPUT, attempt_input_code(a), &a->why);
 		v->stopped = a->stopped;
 		return ERR_IO;
 	}
 	if (has_no_records(a)) {
-		v->done = attempt_publish(a, 0, true) == 0;
+		v->done = attempt_publish(a, true) == 0;
 		v->stopped = a->stopped;
 		if (!v->done)
-			fail_output(a, v);
+			fail_publish(a, v);
 		return 1;
 	}
 	if (attempt_build_command(a) < 0) {
 		fail_error(v, FAILURE_START, ENOENT, &a->why);
 		return ERR_INVALID;
 	}
-	if (output_begin(&a->slot->output, &a->why) < 0) {
-		fail_error(v, FAILURE_OUTPUT, 0, &a->why);
+	if (output_begin(&s->output, s->shared->home->fd, a->work->arm.token, a->shard, &a->why) < 0) {
+		error_where(&a->why, "%s", s->shared->home->path);
+		fail_error(v, TROUBLE_OUTPUT, 0, &a->why);
 		return ERR_IO;
 	}
-	output_note_attempt(&a->slot->output, a->work->arm.token, a->shard);
 	return start(a, v);
-}
-
-/* The next attempt finds the directory empty. */
-static void tidy(const struct attempt *a)
-{
-	if (a->work->directory == a->slot->scratch && !tree_is_empty(a->slot->scratch_fd))
-		tree_clear(a->slot->scratch);
 }
 
 void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict *ret)
@@ -312,7 +384,8 @@ void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict 
 		judge(&a, &v);
 	}
 	input_close(&a.input);
-	tidy(&a);
+	output_done(&s->output);
+	scratch_tidy(&s->scratch);
 	v.run_us = clock_mono_us() - begun;
 	*ret = v;
 }

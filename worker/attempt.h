@@ -20,6 +20,8 @@ struct attempt {
 	bool stopped;
 	usec_t kill_at_us;
 	usec_t look_at_us, look_every_us; /* at what memory it takes, when that is all we know of it */
+	usec_t output_at_us;		  /* when its files and their disk are looked at again */
+	bool disk_was_full;
 	struct error why;
 };
 
@@ -33,7 +35,7 @@ struct input_request attempt_input_request(struct attempt *a);
 void attempt_read_ahead(struct attempt *a);
 /* Puts its result to where the definition says, if it is one: what it has written, or nothing. 0, or an error
  * in a->why; a->stopped is set when it was given up meanwhile. */
-int attempt_publish(struct attempt *a, uint64_t bytes_max, bool nothing) MUST_CHECK;
+int attempt_publish(struct attempt *a, bool nothing) MUST_CHECK;
 /* What the templates of its definition may name. */
 struct template_values attempt_values(const struct attempt *a);
 

@@ -25,7 +25,7 @@ struct input_request attempt_input_request(struct attempt *a)
 	    .arm = &a->work->arm,
 	    .slice = &a->work->slice,
 	    .shard = a->shard,
-	    .scratch = a->slot->scratch,
+	    .scratch = a->slot->scratch.path,
 	    .output_root = shared->output_root,
 	    .arena = &a->slot->arena,
 	    .s3 = shared->s3,

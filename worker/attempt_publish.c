@@ -16,22 +16,23 @@ static bool is_given_up(void *arg)
 	return a->stopped;
 }
 
-static int put(struct attempt *a, struct buf *url, uint64_t bytes_max, bool nothing)
+static int put(struct attempt *a, struct buf *url, bool nothing)
 {
 	const struct slot_shared *shared = a->slot->shared;
+	const struct stream *out = &a->slot->output.out;
 	struct publication p = {
 	    .url = buf_text(url),
-	    .fd = nothing ? -1 : a->slot->output.current->out_fd,
+	    .fd = nothing ? -1 : out->fd,
+	    .size = nothing ? 0 : out->size,
 	    .attempt = a->id,
 	    .s3 = shared->s3,
 	    .cancel = {is_given_up, a},
 	};
-	int rc = nothing ? 0 : output_extent(&a->slot->output, bytes_max, &p.offset, &p.size, &a->why);
 
-	return rc < 0 ? rc : publish(&p, &a->why);
+	return publish(&p, &a->why);
 }
 
-int attempt_publish(struct attempt *a, uint64_t bytes_max, bool nothing)
+int attempt_publish(struct attempt *a, bool nothing)
 {
 	const struct worker_arm *arm = &a->work->arm;
 	const struct plan *plan = &arm->parameters->plan;
@@ -44,7 +45,7 @@ int attempt_publish(struct attempt *a, uint64_t bytes_max, bool nothing)
 	rc = result_url(arm->definition->output, &arm->definition->value_names, &values,
 			plan->kind == PLAN_GATHER, a->shard, &url, &a->why);
 	if (rc == 0)
-		rc = put(a, &url, bytes_max, nothing);
+		rc = put(a, &url, nothing);
 	buf_fini(&url);
 	return rc;
 }

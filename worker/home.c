@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -19,7 +20,7 @@
 
 static void remove_tree(const char *path)
 {
-	if (!tree_remove(path))
+	if (!tree_remove(AT_FDCWD, path))
 		log_warn("a worker's directory stays behind", log_text("path", path),
 			 log_text("error", strerror(errno)));
 }
@@ -75,33 +76,83 @@ static int enter(const char *scratch, struct error *reterr)
 	return ERR_IO;
 }
 
-static int make(struct home *home, struct error *reterr)
+static int open_private_dir(const char *path, int *ret_fd, struct error *reterr)
+{
+	int rc = fs_make_private_dir(path, reterr);
+
+	if (rc < 0)
+		return rc;
+	*ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*ret_fd >= 0)
+		return 0;
+	error_set(reterr, ERR_IO, "cannot open the worker's directory: %s", strerror(errno));
+	return error_where(reterr, "%s", path);
+}
+
+static int make(const char *path, int *ret_fd, int *ret_lock_fd, struct error *reterr)
 {
 	char lock[3100];
-	int rc = fs_make_dirs(home->path, 0700, reterr);
+	int fd, rc = open_private_dir(path, &fd, reterr);
 
-	snprintf(lock, sizeof lock, "%s/lock", home->path);
-	return rc < 0 ? rc : fs_lock_file(lock, &home->lock_fd, NULL, reterr);
+	if (rc < 0)
+		return rc;
+	snprintf(lock, sizeof lock, "%s/lock", path);
+	rc = fs_lock_file(lock, ret_lock_fd, NULL, reterr);
+	if (rc == 0)
+		*ret_fd = fd;
+	else
+		close(fd);
+	return rc;
+}
+
+/* As the system knows it outside of all user namespaces that can be seen from here (user_namespaces(7)). */
+static unsigned outer_uid(void)
+{
+	FILE *f = fopen("/proc/self/uid_map", "re");
+	unsigned uid = (unsigned)geteuid(), inside, outside, count, found = uid;
+
+	while (f != NULL && fscanf(f, "%u %u %u", &inside, &outside, &count) == 3)
+		if (uid >= inside && uid - inside < count)
+			found = outside + (uid - inside);
+	if (f != NULL)
+		fclose(f);
+	return found;
+}
+
+static int make_parents(const char *path, struct error *reterr)
+{
+	char parent[4096];
+	char *end;
+
+	snprintf(parent, sizeof parent, "%s", path);
+	end = strrchr(parent, '/');
+	if (end == NULL || end == parent)
+		return 0;
+	*end = '\0';
+	return fs_make_dirs(parent, 0700, reterr);
 }
 
 int home_scratch(const char *said, char *ret, size_t size, struct error *reterr)
 {
 	const char *tmp = getenv("TMPDIR");
-	int length;
+	int length, rc;
 
 	if (said[0] != '\0')
 		length = snprintf(ret, size, "%s", said);
 	else
 		length = snprintf(ret, size, "%s/shardmill-%u", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp",
-				  (unsigned)geteuid());
+				  outer_uid());
 	if ((size_t)length >= size)
 		return error_set(reterr, ERR_LIMIT, "the path of scratch_dir is too long");
-	return said[0] != '\0' ? 0 : fs_make_private_dir(ret, reterr);
+	while (length > 1 && ret[length - 1] == '/') /* O_NOFOLLOW would follow what stands before it */
+		ret[--length] = '\0';
+	rc = said[0] != '\0' ? make_parents(ret, reterr) : 0;
+	return rc < 0 ? rc : fs_make_private_dir(ret, reterr);
 }
 
 int home_open(struct home *h, const char *scratch, struct error *reterr)
 {
-	struct home home = {.lock_fd = -1};
+	struct home home = {.fd = -1, .lock_fd = -1};
 	char id[33];
 	int turn_fd, rc;
 
@@ -114,12 +165,82 @@ int home_open(struct home *h, const char *scratch, struct error *reterr)
 	turn_fd = rc < 0 ? rc : enter(scratch, reterr);
 	if (turn_fd < 0)
 		return turn_fd;
-	rc = make(&home, reterr);
+	rc = make(home.path, &home.fd, &home.lock_fd, reterr);
 	if (rc == 0) {
+		pthread_mutex_init(&home.ensuring, NULL);
 		sweep(&home, scratch);
 		*h = home;
 	}
 	close(turn_fd);
+	return rc;
+}
+
+/* "<scratch>/<id>" -> "<scratch>" */
+static void root_of(const struct home *h, char ret[sizeof h->path])
+{
+	snprintf(ret, sizeof h->path, "%.*s", (int)(strrchr(h->path, '/') - h->path), h->path);
+}
+
+static bool leads_to(const struct home *h)
+{
+	struct stat by_name, ours;
+
+	return lstat(h->path, &by_name) == 0 && fstat(h->fd, &ours) == 0 && by_name.st_dev == ours.st_dev &&
+	       by_name.st_ino == ours.st_ino;
+}
+
+bool home_is_locked(const struct home *h)
+{
+	return faccessat(h->fd, "lock", F_OK, 0) == 0;
+}
+
+static bool is_good(const struct home *h)
+{
+	struct stat st;
+
+	return leads_to(h) && fstat(h->fd, &st) == 0 &&
+	       ((st.st_mode & 07777) == 0700 || fchmod(h->fd, 0700) == 0) && home_is_locked(h);
+}
+
+/* Its descriptors keep their numbers: other threads use them. */
+static int make_again(struct home *h, struct error *reterr)
+{
+	char root[sizeof h->path];
+	int turn_fd, fd, lock_fd, rc;
+
+	root_of(h, root);
+	rc = fs_make_private_dir(root, reterr);
+	turn_fd = rc < 0 ? rc : enter(root, reterr);
+	if (turn_fd < 0)
+		return turn_fd;
+	if (!leads_to(h) && !tree_remove(AT_FDCWD, h->path)) {
+		rc = error_set(reterr, ERR_IO,
+			       "something that cannot be removed is where the worker's directory was: %s",
+			       strerror(errno));
+		error_where(reterr, "%s", h->path);
+	}
+	if (rc == 0)
+		rc = make(h->path, &fd, &lock_fd, reterr);
+	close(turn_fd);
+	if (rc < 0)
+		return rc;
+	dup3(fd, h->fd, O_CLOEXEC);
+	dup3(lock_fd, h->lock_fd, O_CLOEXEC);
+	close(fd);
+	close(lock_fd);
+	log_warn("somebody removed the worker's directory, or its lock: it was made again",
+		 log_text("path", h->path));
+	return 0;
+}
+
+int home_ensure(struct home *h, struct error *reterr)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&h->ensuring);
+	if (!is_good(h))
+		rc = make_again(h, reterr);
+	pthread_mutex_unlock(&h->ensuring);
 	return rc;
 }
 
@@ -128,16 +249,19 @@ void home_close(struct home *h)
 	int turn_fd = -1;
 
 	if (h->path[0] != '\0') {
-		char scratch[sizeof h->path];
+		char root[sizeof h->path];
 
-		snprintf(scratch, sizeof scratch, "%.*s", (int)(strrchr(h->path, '/') - h->path), h->path);
-		turn_fd = enter(scratch, NULL);
+		root_of(h, root);
+		turn_fd = enter(root, NULL);
 		remove_tree(h->path);
+		pthread_mutex_destroy(&h->ensuring);
 	}
+	if (h->fd >= 0)
+		close(h->fd);
 	if (h->lock_fd >= 0)
 		close(h->lock_fd);
 	if (turn_fd >= 0)
 		close(turn_fd);
 	free(h->gone);
-	*h = (struct home){.lock_fd = -1};
+	*h = (struct home){.fd = -1, .lock_fd = -1};
 }

@@ -2,24 +2,35 @@
  * directories of workers that are no more, whose leftovers a new worker ends. */
 #pragma once
 
+#include <pthread.h>
+
 #include "jobs/schema.h"
 
 struct home {
 	struct uuid worker;
 	char path[3000];
+	int fd; /* of the directory */
 	int lock_fd;
+	pthread_mutex_t ensuring;
 	struct uuid *gone; /* workers whose directories were found with a free lock */
 	uint32_t gone_count;
 };
 
-/* The directory that homes lie in: `said`, or when that is "" <TMPDIR or /tmp>/shardmill-<uid>, which is made
- * for us alone. One of that name that is another's, a link, or open to others is refused: who may write
- * there may plant what we then run or remove. (Not $XDG_RUNTIME_DIR: inputs are put there, and it is a
- * small part of memory.) */
+/* The directory that homes lie in: `said`, or when that is "" <TMPDIR or /tmp>/shardmill-<uid>. It is made
+ * for us alone. One of that name that is another's, a link, or open to others is refused: whoever may write
+ * there may plant what we then run or remove. The user's number is the one outside of user namespaces: root
+ * inside of one (unshare -r) is another user than root. ($XDG_RUNTIME_DIR is not used: inputs are put there,
+ * and it is a small part of memory.) */
 int home_scratch(const char *said, char *ret, size_t size, struct error *reterr) MUST_CHECK;
 
 /* Draws a random id, makes and locks the directory, then sweeps: for each sibling whose lock is free,
  * every process that has its id in SHARDMILL_WORKER is killed, its directory removed, its id noted. */
 int home_open(struct home *h, const char *scratch, struct error *reterr) MUST_CHECK;
-/* Removes the directory. */
+/* Its lock is there, so that no other worker takes the directory for a dead one's. Cleaners of temporary
+ * directories remove old files, and leave the directories. */
+bool home_is_locked(const struct home *h);
+/* The directory is there and ours, and it is locked: else, when somebody has removed it or put something in
+ * its place, it is made again. Thread: any, after home_open. */
+int home_ensure(struct home *h, struct error *reterr) MUST_CHECK;
+/* Removes the directory. Accepts one that is all zero but for descriptors of -1. */
 void home_close(struct home *h);

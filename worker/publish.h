@@ -8,7 +8,7 @@
 
 struct publication {
 	const char *url; /* s3://… or file:///… */
-	int fd;		 /* of the segment; size bytes from offset on */
+	int fd;		 /* size bytes from offset on */
 	uint64_t offset, size;
 	const char *attempt; /* names what is not whole yet */
 	struct s3_client *s3;

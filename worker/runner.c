@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "worker/runner_impl.h"
-#include "worker/tree.h"
 #include "worker/strays.h"
 
 #define HELLO_WAIT_US (30 * USEC_PER_SEC)
@@ -37,7 +36,7 @@ static void forget(struct runner *r)
 	buf_fini(&r->rx);
 	arena_fini(&r->arena);
 	memory_group_close(&r->memory);
-	tree_remove(r->scratch);
+	scratch_close(&r->scratch);
 	free(r);
 }
 
@@ -264,15 +263,17 @@ static int make_pipes(struct runner *r, int child[2], struct error *reterr)
 /* Where it starts, unless the definition says; and its stderr, which needs no name. */
 static int make_scratch(const struct slot *s, struct runner *r, struct error *reterr)
 {
-	char path[4300];
+	int rc = scratch_open(&r->scratch, s->shared->home, s->number, "-runner", reterr);
 
-	snprintf(r->scratch, sizeof r->scratch, "%s-runner", s->scratch);
-	snprintf(path, sizeof path, "%s/stderr", r->scratch);
-	if (mkdir(r->scratch, 0700) == 0)
-		r->err_fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (r->err_fd < 0)
-		return error_set(reterr, ERR_IO, "cannot write %s: %s", path, strerror(errno));
-	unlink(path);
+	if (rc < 0)
+		return rc;
+	r->err_fd = openat(r->scratch.fd, "stderr",
+			   O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (r->err_fd < 0) {
+		error_set(reterr, ERR_IO, "cannot make the runner's stderr: %s", strerror(errno));
+		return error_where(reterr, "%s", r->scratch.path);
+	}
+	unlinkat(r->scratch.fd, "stderr", 0);
 	return 0;
 }
 
@@ -286,12 +287,12 @@ static int start_process(struct slot *s, struct runner *r, const struct work *w,
 		rc = make_pipes(r, child, reterr);
 	if (rc < 0)
 		return rc;
-	memory_group_open(&r->memory, s->shared->memory, strrchr(r->scratch, '/') + 1, s->memory_bytes);
+	memory_group_open(&r->memory, s->shared->memory, r->scratch.name, s->memory_bytes);
 	spec = (struct process_spec){
 	    .path = c->path,
 	    .argv = c->argv,
 	    .envp = c->envp,
-	    .directory = w->arm.run->run.directory.size > 0 ? w->directory : r->scratch,
+	    .directory = w->arm.run->run.directory.size > 0 ? w->directory : r->scratch.path,
 	    .stdin_fd = child[0],
 	    .stdout_fd = child[1],
 	    .stderr_fd = r->err_fd,

@@ -24,6 +24,7 @@ struct flight {
 	struct work *work;
 	uint32_t cell;
 	uint32_t chunk;
+	uint32_t segment;		/* where the results of the last answer are; 0: there were none */
 	uint64_t cpu_us, max_rss_bytes; /* of the runner, not yet in a verdict */
 	struct error why;
 };
@@ -58,10 +59,11 @@ static void put_usage(struct flight *f, struct verdict *v)
 
 static void record(struct flight *f, struct range r, usec_t run_us, uint64_t bytes)
 {
-	struct verdict v = {.done = true, .wrote = bytes > 0, .run_us = run_us, .output_bytes = bytes};
+	struct verdict v = {.done = true, .run_us = run_us, .output_bytes = bytes};
 
 	if (r.count == 0)
 		return;
+	v.segment = bytes > 0 ? f->segment : 0;
 	put_usage(f, &v);
 	slot_record(f->slot, f->cell, f->work->arm.token, r, &v);
 }
@@ -221,13 +223,11 @@ static int check_done(struct flight *f, struct runner_message *m)
 	return 0;
 }
 
-static struct output_rules rules_of(const struct flight *f)
+static uint64_t output_bound(const struct flight *f)
 {
-	const struct run_spec *run = &f->work->arm.run->run;
+	uint64_t own = f->work->arm.run->run.output_bytes_max;
 
-	return (struct output_rules){run->durable_output, run->output_bytes_max != 0
-							      ? run->output_bytes_max
-							      : f->slot->shared->output_bytes_max};
+	return own != 0 ? own : f->slot->shared->output_bytes_max;
 }
 
 static bool has_failed(const struct runner_message *m, uint32_t shard)
@@ -242,10 +242,9 @@ static bool has_failed(const struct runner_message *m, uint32_t shard)
  * its own. */
 static int keep_results(struct flight *f, const struct runner_message *m)
 {
-	const struct output_rules rules = rules_of(f);
+	uint64_t bound = output_bound(f);
 	struct shard_output *kept;
 	uint32_t count = 0;
-	int rc;
 
 	if (m->result_count == 0)
 		return 0;
@@ -253,18 +252,20 @@ static int keep_results(struct flight *f, const struct runner_message *m)
 	for (uint32_t i = 0; i < m->result_count; i++) {
 		const struct runner_result *r = &m->results[i];
 
-		if (r->output.size > 0 && output_check(r->output, &rules, NULL) == 0 &&
+		if (r->output.size > 0 && output_check(r->output, bound, NULL) == 0 &&
 		    !has_failed(m, r->shard))
 			kept[count++] = (struct shard_output){r->shard, r->output};
 	}
-	rc = output_begin(&f->slot->output, &f->why);
-	return rc < 0 ? rc
-		      : output_append(&f->slot->output, f->work->arm.token, kept, count, &rules, &f->why);
+	return output_append(f->slot->shared->output, f->work->arm.token, kept, count,
+			     f->work->arm.run->run.durable_output, &f->segment, &f->why);
 }
 
-static void fail_result(struct flight *f, struct range shards, usec_t run_us)
+/* rc: ERR_LIMIT when the result is over its bound, else it could not be kept here. */
+static void fail_result(struct flight *f, struct range shards, int rc, usec_t run_us)
 {
-	struct failure failed = {.first = shards.first, .count = shards.count, .kind = FAILURE_OUTPUT};
+	struct failure failed = {.first = shards.first,
+				 .count = shards.count,
+				 .kind = rc == ERR_LIMIT ? TROUBLE_OUTPUT_MAX : TROUBLE_OUTPUT};
 	char line[400];
 
 	failed.why = bytes_of(error_text(&f->why, line, sizeof line));
@@ -276,8 +277,7 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 {
 	uint32_t failed = 0, result = 0;
 	struct range done = {m->done.first, 0};
-	uint64_t bytes = 0;
-	const struct output_rules rules = rules_of(f);
+	uint64_t bytes = 0, bound = output_bound(f);
 	int kept = keep_results(f, m);
 
 	for (uint64_t n = m->done.first; n < range_end(m->done); n++) {
@@ -286,7 +286,7 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 		    result < m->result_count && m->results[result].shard == n ? &m->results[result++] : NULL;
 		int rc = r == NULL || is_failed ? 0
 			 : kept < 0		? kept
-						: output_check(r->output, &rules, &f->why);
+						: output_check(r->output, bound, &f->why);
 
 		if (!is_failed && rc == 0) {
 			bytes += r != NULL ? r->output.size : 0;
@@ -299,7 +299,7 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 		if (is_failed)
 			record_failure(f, &m->failed.items[failed++], each);
 		else
-			fail_result(f, (struct range){(uint32_t)n, 1}, each);
+			fail_result(f, (struct range){(uint32_t)n, 1}, rc, each);
 	}
 	record(f, done, (usec_t)done.count * each, bytes);
 }
@@ -307,14 +307,15 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 /* What they wrote together is the first one's in the index. */
 static void record_whole(struct flight *f, const struct runner_message *m, usec_t us)
 {
-	const struct output_rules rules = rules_of(f);
 	const struct shard_output output = {m->done.first, m->result};
-	struct verdict v = {
-	    .done = true, .whole = true, .wrote = true, .run_us = us, .output_bytes = m->result.size};
+	struct verdict v = {.done = true, .whole = true, .run_us = us, .output_bytes = m->result.size};
+	int rc = output_check(m->result, output_bound(f), &f->why);
 
-	if (output_check(m->result, &rules, &f->why) < 0 || output_begin(&f->slot->output, &f->why) < 0 ||
-	    output_append(&f->slot->output, f->work->arm.token, &output, 1, &rules, &f->why) < 0) {
-		fail_result(f, m->done, us);
+	if (rc == 0)
+		rc = output_append(f->slot->shared->output, f->work->arm.token, &output, 1,
+				   f->work->arm.run->run.durable_output, &v.segment, &f->why);
+	if (rc < 0) {
+		fail_result(f, m->done, rc, us);
 		return;
 	}
 	put_usage(f, &v);

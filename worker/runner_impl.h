@@ -6,7 +6,7 @@
 
 struct runner {
 	char id[ATTEMPT_ID_BYTES];
-	char scratch[4200]; /* its own directory; what attempts leave in the slot's is removed */
+	struct scratch scratch; /* its own directory; what attempts leave in the slot's is removed */
 	struct process process;
 	uint8_t sha256[32]; /* of the definition that it was started for, with its phase */
 	uint32_t phase;

@@ -8,14 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/procfs.h"
 #include "worker/runner.h"
-#include "worker/tree.h"
 #include "worker/slot_impl.h"
 
 static void wake(struct slot *s)
@@ -124,7 +123,7 @@ static void *slot_main(void *arg)
 	}
 	runner_end(s);
 	drop_ahead(s);
-	output_close(&s->output); /* may wait for the disk */
+	output_close(&s->output);
 	atomic_store(&s->ended, true);
 	slot_notify(s);
 	return NULL;
@@ -156,13 +155,13 @@ static void destroy(struct slot *s)
 	}
 	output_close(&s->output);
 	memory_group_close(&s->memory);
-	if (s->scratch_fd >= 0)
-		close(s->scratch_fd);
-	tree_remove(s->scratch);
+	scratch_close(&s->scratch);
 	if (s->adopted_fd >= 0)
 		close(s->adopted_fd);
 	if (s->wake_fd >= 0)
 		close(s->wake_fd);
+	if (s->opened_fd >= 0)
+		close(s->opened_fd);
 	arena_fini(&s->arena);
 	pthread_mutex_destroy(&s->lock);
 	free(s->stack);
@@ -170,18 +169,14 @@ static void destroy(struct slot *s)
 	free(s);
 }
 
-/* A name that was never used before: the one that had this number may not have ended yet. */
-static int make_scratch(struct slot *s, struct error *reterr)
+/* The slot's thread has all signals blocked. */
+static int open_signals(void)
 {
-	static _Atomic unsigned made;
+	sigset_t set;
 
-	snprintf(s->scratch, sizeof s->scratch, "%s/slot-%u.%u", s->shared->scratch, s->number,
-		 atomic_fetch_add(&made, 1));
-	if (mkdir(s->scratch, 0700) == 0)
-		s->scratch_fd = open(s->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->scratch_fd >= 0)
-		return 0;
-	return error_set(reterr, ERR_IO, "cannot make a slot in %s: %s", s->scratch, strerror(errno));
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *ref, const unsigned cores[],
@@ -202,15 +197,15 @@ int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *re
 	arena_init(&s->arena, 0);
 	pthread_mutex_init(&s->lock, NULL);
 	CHECK(posix_memalign(&s->stack, 16, PROCESS_STACK_BYTES) == 0);
-	s->scratch_fd = -1;
 	s->adopted_fd = procfs_open_adopted();
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	rc = s->wake_fd < 0 ? error_set(reterr, ERR_IO, "cannot make a slot: %s", strerror(errno))
-			    : make_scratch(s, reterr);
-	if (rc == 0)
-		rc = output_open(&s->output, shared->output, reterr);
+	s->opened_fd = open_signals();
+	rc = s->wake_fd < 0 || s->opened_fd < 0
+		 ? error_set(reterr, ERR_IO, "cannot make a slot: %s", strerror(errno))
+		 : scratch_open(&s->scratch, shared->home, s->number, "", reterr);
 	if (rc == 0) {
-		memory_group_open(&s->memory, shared->memory, strrchr(s->scratch, '/') + 1, s->memory_bytes);
+		output_open(&s->output, shared->output);
+		memory_group_open(&s->memory, shared->memory, s->scratch.name, s->memory_bytes);
 		rc = start_thread(s, reterr);
 	}
 	if (rc < 0) {

@@ -12,6 +12,7 @@
 #include "worker/output.h"
 #include "worker/topology.h"
 
+struct home;
 struct s3_client;
 
 /* What a slot that has released a cell adds to notify_fd's count: it may be armed again. */
@@ -24,7 +25,7 @@ struct slot_shared {
 	const struct memory_bounds *memory; /* NULL: none are kept */
 	struct output_dir *output;
 	const char *output_root;   /* where all workers' outputs are, for gather */
-	const char *scratch;	   /* <scratch>/<worker id> */
+	struct home *home;	   /* where attempts' directories and files are made */
 	char *const *environ;	   /* what attempts inherit */
 	uint64_t output_bytes_max; /* of an attempt's stream, unless its definition says */
 	usec_t kill_grace_us;	   /* between SIGTERM and SIGKILL */

@@ -31,7 +31,7 @@ static bool goes_on(const struct slot_batch *b, uint32_t cell, struct token toke
 static struct slot_batch *batch_for(struct slot *s, uint32_t cell, struct token token,
 				    const struct verdict *v, bool *was_empty)
 {
-	uint32_t segment = v != NULL && v->wrote ? s->output.current->number : 0;
+	uint32_t segment = v != NULL ? v->segment : 0;
 	struct slot_batch *b = s->last;
 
 	*was_empty = s->first == NULL;
@@ -78,7 +78,7 @@ static void add_failed(struct slot_batch *b, struct range r, const struct verdic
 							      .kind = v->kind,
 							      .code = v->code,
 							      .why = arena_copy(&b->texts, bytes_of(v->why)),
-							      .segment = v->wrote ? b->segment : 0};
+							      .segment = v->segment};
 }
 
 static unsigned bucket_of(usec_t us)

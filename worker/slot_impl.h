@@ -7,6 +7,7 @@
 #include "worker/input.h"
 #include "worker/memory.h"
 #include "worker/process.h"
+#include "worker/scratch.h"
 #include "worker/slot.h"
 
 /* A cell's lease, ready to run: templates compiled once, not per shard. */
@@ -27,15 +28,22 @@ struct work {
 	struct error why;
 };
 
+/* What an output that is not kept fails with: whose trouble it is. */
+enum {
+	TROUBLE_OUTPUT_MAX = FAILURE_OUTPUT, /* the shard's: it wrote more than its bound */
+	TROUBLE_OUTPUT = FAILURE_OUTPUT,     /* the worker's: a full disk, a segment that is gone */
+	TROUBLE_START = FAILURE_START,	     /* the worker's: no directory, no descriptor */
+};
+
 /* One attempt's verdict. */
 struct verdict {
 	bool done;
 	bool whole;   /* of a range: its shards wrote one output together */
-	bool wrote;   /* the index of the slot's segment names its output; also of a failure */
 	bool stopped; /* by STOP: it is nobody's outcome */
 	uint8_t kind; /* enum failure_kind */
 	int64_t code;
 	char why[400];
+	uint32_t segment;      /* whose index names its output, also of a failure; 0: there is none */
 	uint64_t output_bytes; /* of a success */
 	usec_t run_us;
 	uint64_t cpu_us;
@@ -49,7 +57,8 @@ struct slot {
 	uint64_t cpu_milli;
 	uint8_t bound; /* enum pin_kind that its thread is bound by; 0 = not yet */
 	pthread_t thread;
-	int wake_fd; /* armed, stopped or closing */
+	int wake_fd;   /* armed, stopped or closing */
+	int opened_fd; /* signalfd: somebody opens an attempt's stdout or stderr by name (worker/stream.h) */
 	_Atomic bool closing;
 	struct cell cells[SLOT_CELLS];
 	struct worker_arm arms[SLOT_CELLS]; /* written by the agent before it arms */
@@ -57,8 +66,7 @@ struct slot {
 	uint32_t turn;		 /* the cell that is in work, or comes next */
 	bool other_had_its_turn; /* the other one was released while this one was in work */
 	struct output output;
-	char scratch[4096]; /* the directory of its attempts, empty between two of them */
-	int scratch_fd;
+	struct scratch scratch;	    /* where its attempts start */
 	int adopted_fd;		    /* of procfs_open_adopted */
 	uint64_t memory_bytes;	    /* of its shape */
 	struct memory_group memory; /* of its attempts; a runner has its own */

@@ -174,7 +174,7 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 	w->path[0] = '\0';
 	w->failed = w->failed_code = 0;
 	w->arm = *arm;
-	w->directory = s->scratch;
+	w->directory = s->scratch.path;
 	arena_init(&w->arena, 0);
 	rc = slice_decode(arm->slice, &w->slice, &w->arena, &w->why);
 	if (rc < 0) {

@@ -35,6 +35,7 @@ static void open_parts(struct slot_rig *r, const struct rig_options *o, struct e
 	snprintf(r->scratch, sizeof r->scratch, "%s/scratch", r->dir);
 	snprintf(r->root, sizeof r->root, "%s/output", r->dir);
 	CHECK(fs_make_dirs(r->scratch, 0700, e) == 0);
+	CHECK(home_open(&r->home, r->scratch, e) == 0);
 	CHECK(topology_open(o->cores, o->pin ? 1 : 2, &r->topology, e) == 0);
 	CHECK(output_dir_open(&r->output, r->root, &worker, o->roll_bytes ? o->roll_bytes : OUTPUT_ROLL_BYTES,
 			      e) == 0);
@@ -43,7 +44,7 @@ static void open_parts(struct slot_rig *r, const struct rig_options *o, struct e
 					 .memory = o->memory,
 					 .output = &r->output,
 					 .output_root = r->root,
-					 .scratch = r->scratch,
+					 .home = &r->home,
 					 .environ = environ,
 					 .output_bytes_max = o->output_bytes_max,
 					 .kill_grace_us = o->kill_grace_us ? o->kill_grace_us : 100000,
@@ -88,6 +89,7 @@ void rig_close(struct slot_rig *r)
 
 	slot_close(r->slot);
 	output_dir_close(&r->output);
+	home_close(&r->home);
 	topology_close(&r->topology);
 	close(r->shared.notify_fd);
 	free(r->shards);

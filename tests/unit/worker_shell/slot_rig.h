@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "worker/home.h"
 #include "worker/memory.h"
 #include "worker/slot.h"
 
@@ -40,6 +41,7 @@ struct rig_work {
 struct slot_rig {
 	char dir[256], scratch[300], root[300];
 	struct topology topology;
+	struct home home;
 	struct output_dir output;
 	struct slot_shared shared;
 	struct slot *slot;

@@ -414,7 +414,7 @@ Test(slot_on_a_full_disk, says_so_when_the_command_cannot, .timeout = 60)
 	rig_work_env(&work, "DIR", rig.dir);
 	rig_run(&rig, &work, 1, 1);
 	cr_expect_eq(rig.shards[1].end, RIG_FAILED);
-	cr_expect_eq(rig.shards[1].kind, FAILURE_EXIT);
+	cr_expect_eq(rig.shards[1].kind, FAILURE_OUTPUT);
 	cr_expect_not_null(strstr(rig.shards[1].why, "the disk of its output is full: /tmp/shardmill-full-"),
 			   "%s", rig.shards[1].why);
 	teardown();
