@@ -41,7 +41,7 @@ void output_entry_encode(const struct output_entry *e, uint8_t ret[OUTPUT_ENTRY_
 
 static bool lies_within(uint64_t offset, uint64_t length, uint64_t size)
 {
-	return length <= size && offset <= size - length;
+	return length == 0 || (length <= size && offset <= size - length);
 }
 
 bool output_entry_fits(const struct output_entry *e, uint64_t out_size, uint64_t err_size)
@@ -199,4 +199,13 @@ void output_index_collect(struct bytes index, struct token token, struct range r
 			ret[e.shard - range.first] = e;
 	}
 	*damaged_ret = damaged;
+}
+
+const struct output_entry *output_index_misfit(const struct output_entry *entries, uint32_t count,
+					       uint64_t out_size, uint64_t err_size)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (!output_entry_fits(&entries[i], out_size, err_size))
+			return &entries[i];
+	return NULL;
 }

@@ -26,7 +26,7 @@ void output_entry_encode(const struct output_entry *e, uint8_t ret[OUTPUT_ENTRY_
 /* ERR_CORRUPT when the checksum is wrong, or the entry names bytes that no file can have. */
 int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entry *ret) MUST_CHECK;
 
-/* Do the entry's bytes lie within files of these sizes? No sum of what it says wraps around. */
+/* Do the entry's bytes lie within files of these sizes? Without wrapping around. */
 bool output_entry_fits(const struct output_entry *e, uint64_t out_size, uint64_t err_size);
 
 /* What runs now: output/<worker id>/running holds one note for each slot of the worker, at the place times
@@ -69,3 +69,6 @@ uint32_t output_index_next(struct bytes index, struct token token, struct range 
  * one keep what is there. Damaged entries and a cut-off last one are counted in *damaged_ret. */
 void output_index_collect(struct bytes index, struct token token, struct range range,
 			  struct output_entry *ret, uint32_t *damaged_ret);
+/* The first of them that does not fit files of these sizes; NULL when all do. */
+const struct output_entry *output_index_misfit(const struct output_entry *entries, uint32_t count,
+					       uint64_t out_size, uint64_t err_size);

@@ -37,7 +37,7 @@ bool disk_is_full(int fd)
 	if (fstatvfs(fd, &v) < 0)
 		return false;
 	/* As a command sees it: for root also what is reserved for root. */
-	if (v.f_blocks != 0 && (geteuid() == 0 ? v.f_bfree : v.f_bavail) == 0)
+	if (v.f_blocks != 0 && v.f_bavail == 0 && (geteuid() != 0 || v.f_bfree == 0))
 		return true;
 	return quota_is_full(fd);
 }

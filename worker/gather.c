@@ -86,6 +86,23 @@ uint64_t gather_missing(const struct gather *g)
 	return missing;
 }
 
+/* What the window's entries name has to lie in the file, which somebody may have cut or removed. */
+static int check_file(struct gather *g, struct error *reterr)
+{
+	struct stat st;
+	uint64_t size = stat(g->path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	const struct output_entry *e = output_index_misfit(g->entries, g->window.count, size, INT64_MAX);
+
+	if (e == NULL)
+		return 0;
+	error_set(reterr, ERR_CORRUPT, "the output of shard %u is lost: it lies behind the end of its file",
+		  (uint32_t)(g->window.first + (uint64_t)(e - g->entries)));
+	g->window = (struct range){0, 0}; /* it fails again */
+	error_where(reterr, "%s", g->path);
+	error_help(reterr, "somebody has removed or cut the file; retry that shard, then the gather");
+	return ERR_CORRUPT;
+}
+
 static int load_window(struct gather *g, const struct slice_winner *w, uint32_t first, struct error *reterr)
 {
 	struct range all = range_intersect((struct range){w->first, w->count}, g->inputs);
@@ -107,7 +124,7 @@ static int load_window(struct gather *g, const struct slice_winner *w, uint32_t 
 	memset(g->entries, 0, g->window.count * sizeof *g->entries);
 	output_index_collect(stretch, w->token, g->window, g->entries, &damaged);
 	g->next = 0;
-	return 0;
+	return check_file(g, reterr);
 }
 
 int gather_next(struct gather *g, struct gather_extent *ret, struct error *reterr)

@@ -29,7 +29,8 @@ static void ask_lease(struct stream *s)
 /* SIGIO goes to this thread, which alone reads it. */
 static void own_signals(const struct stream *s)
 {
-	struct f_owner_ex owner = {F_OWNER_TID, gettid()};
+	static _Thread_local pid_t me;
+	struct f_owner_ex owner = {F_OWNER_TID, me != 0 ? me : (me = gettid())};
 
 	fcntl(s->fd, F_SETOWN_EX, &owner);
 }
@@ -184,14 +185,29 @@ void stream_look(struct stream *s, int dir_fd)
 	}
 }
 
+/* /proc/self/fd, opened once: to look all of that up takes as long as the rest. -1: there is none. */
+static int own_descriptors(void)
+{
+	static _Atomic int kept = -1;
+	int fd = atomic_load(&kept), none = -1;
+
+	if (fd >= 0)
+		return fd;
+	fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || atomic_compare_exchange_strong(&kept, &none, fd))
+		return fd;
+	close(fd); /* another thread was faster */
+	return none;
+}
+
 /* A description that is nobody's but ours: the one before may live on in a process that was left behind. */
 static bool open_anew(struct stream *s)
 {
-	char path[32];
+	char name[16];
 	int fd;
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
-	fd = open(path, O_RDWR | O_CLOEXEC);
+	snprintf(name, sizeof name, "%d", s->fd);
+	fd = openat(own_descriptors(), name, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	close(s->fd);
@@ -218,6 +234,7 @@ static void join(struct stream *s, int dir_fd)
 
 void stream_end(struct stream *s, int dir_fd)
 {
+	struct stat st;
 	bool own;
 
 	if (s->leased)
@@ -226,18 +243,17 @@ void stream_end(struct stream *s, int dir_fd)
 	if (s->asks)
 		ask_lease(s);
 	s->held = !own || !s->leased;
-	s->size = size_of(s->fd);
+	if (fstat(s->fd, &st) < 0)
+		st = (struct stat){0};
+	s->size = (uint64_t)st.st_size;
+	s->as_new = st.st_size == 0 && st.st_blocks == 0 && (st.st_mode & 07777) == 0600;
 	join(s, dir_fd);
 }
 
 void stream_reset(struct stream *s)
 {
-	struct stat st;
-
-	if (s->fd >= 0 && !s->held && s->size == 0 && s->failed == 0 && fstat(s->fd, &st) == 0 &&
-	    st.st_size == 0 && st.st_blocks == 0 && (st.st_mode & 07777) == 0600)
-		return;
-	stream_close(s);
+	if (s->fd < 0 || s->held || !s->as_new || s->size > 0 || s->failed != 0)
+		stream_close(s);
 }
 
 void stream_close(struct stream *s)

@@ -22,6 +22,7 @@ struct stream {
 	bool asks;     /* the file system has leases: it is known who has the file open */
 	bool linkable; /* the file may be given a name */
 	bool held;     /* after stream_end: somebody still has it open, or that is not known */
+	bool as_new;   /* after stream_end: an attempt would find the file as it was made */
 	uint64_t size; /* after stream_end: of the whole output */
 	int aside_fd;  /* what was written before somebody opened it by name; -1: nothing */
 	uint64_t aside_size;

@@ -170,6 +170,37 @@ static int segment_find(struct segments *s, const struct uuid *worker, uint32_t 
 	return 0;
 }
 
+static uint64_t file_size(const struct segments *s, const struct segment *g, const char *kind, char *path,
+			  size_t size)
+{
+	char name[128];
+	struct stat st;
+
+	output_path(&g->worker, g->number, kind, name, sizeof(name));
+	snprintf(path, size, "%s/%s", s->dir, name);
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+}
+
+/* What an entry names has to lie in the segment's files, which may have been cut, or be gone. */
+static int check_files(const struct segments *s, const struct segment *g, struct range range,
+		       const struct output_entry *entries, struct error *reterr)
+{
+	char out[4096], err[4096];
+	uint64_t out_size = file_size(s, g, "out", out, sizeof(out));
+	uint64_t err_size = file_size(s, g, "err", err, sizeof(err));
+	const struct output_entry *e = output_index_misfit(entries, range.count, out_size, err_size);
+	bool is_out;
+
+	if (e == NULL)
+		return 0;
+	is_out = !output_entry_fits(e, out_size, INT64_MAX);
+	error_set(reterr, ERR_CORRUPT, "the output of shard %u is lost: it lies behind the end of its file",
+		  (uint32_t)(range.first + (uint64_t)(e - entries)));
+	error_where(reterr, "%s", is_out ? out : err);
+	error_help(reterr, "somebody has removed or cut the file; run the shard again");
+	return ERR_CORRUPT;
+}
+
 int segments_collect(struct segments *s, const struct uuid *worker, uint32_t segment, struct token token,
 		     struct range range, struct output_entry *ret, struct error *reterr)
 {
@@ -192,5 +223,5 @@ int segments_collect(struct segments *s, const struct uuid *worker, uint32_t seg
 				     &damaged);
 	if (damaged > 0)
 		return error_set(reterr, ERR_CORRUPT, "the index of an output segment is damaged");
-	return 0;
+	return t != NULL ? check_files(s, g, range, ret, reterr) : 0;
 }

@@ -370,7 +370,35 @@ Test(output, entries_that_no_file_can_have_are_damage)
 	}
 	cr_assert(output_entry_fits(&(struct output_entry){.out_offset = 2, .out_length = 3}, 5, 0));
 	cr_assert(!output_entry_fits(&(struct output_entry){.out_offset = 2, .out_length = 4}, 5, 0));
-	cr_assert(!output_entry_fits(&(struct output_entry){.err_offset = 6}, 9, 5));
+	cr_assert(!output_entry_fits(&(struct output_entry){.err_offset = 5, .err_length = 1}, 9, 5));
+	cr_assert(output_entry_fits(&(struct output_entry){.out_offset = 9, .err_length = 1}, 0, 5),
+		  "where nothing was written there may be no file");
+}
+
+/* A file that was cut or removed is told before any byte is handed out. */
+Test(output, an_entry_behind_the_end_of_its_file_is_refused)
+{
+	static const char *const damages[] = {"truncate -s 7 $1/$2.out", "rm $1/$2.out"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(damages); i++) {
+		struct token a = {1, 1};
+		struct slice_winner winners[1] = {{0, 1, worker, a, 0}};
+		struct slice slice = {.winners = {winners, 1}};
+		char command[600], text[100], manifest[200];
+		struct gather *g;
+
+		winners[0].segment = attempt(a, 0, "precious", true);
+		snprintf(command, sizeof command, "set -- %s %08u; %s", dir.path, winners[0].segment,
+			 damages[i]);
+		cr_assert_eq(system(command), 0);
+		g = gather_open(root, &slice, (struct range){0, 1});
+		gather_all(g, text, sizeof text, ERR_CORRUPT);
+		cr_assert_str_eq(text, "");
+		snprintf(manifest, sizeof manifest, "%s/manifest", root);
+		cr_assert_eq(gather_write_manifest(g, manifest, NULL), ERR_CORRUPT);
+		gather_close(g);
+		retire();
+	}
 }
 
 /* Two slots of a worker share its segment: one sync for both. */
