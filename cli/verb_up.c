@@ -33,7 +33,7 @@ int verb_up(int argc, char **argv)
 			e.code = ERR_OK;
 		if (e.code != ERR_OK) {
 			fprintf(stderr, "shardmill up: %s\n", error_text(&e, line, sizeof line));
-			code = 2;
+			code = code != 0 ? code : 2;
 		}
 	}
 	params_fini(&params);

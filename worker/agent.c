@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/s3/settings.h"
+#include "base/scratch_root.h"
 #include "worker/agent_impl.h"
 #include "worker/strays.h"
 
@@ -280,7 +281,7 @@ static int open_machine(struct agent *a, struct error *reterr)
 	int rc = bind_machine(a, reterr);
 
 	if (rc == 0)
-		rc = home_scratch(params_text(a->params, PARAM_SCRATCH_DIR), scratch, sizeof scratch, reterr);
+		rc = scratch_root(params_text(a->params, PARAM_SCRATCH_DIR), scratch, sizeof scratch, reterr);
 	if (rc == 0)
 		rc = home_open(&a->home, scratch, reterr);
 	if (rc == 0)

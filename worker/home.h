@@ -16,13 +16,6 @@ struct home {
 	uint32_t gone_count;
 };
 
-/* The directory that homes lie in: `said`, or when that is "" <TMPDIR or /tmp>/shardmill-<uid>. It is made
- * for us alone. One of that name that is another's, a link, or open to others is refused: whoever may write
- * there may plant what we then run or remove. The user's number is the one outside of user namespaces: root
- * inside of one (unshare -r) is another user than root. ($XDG_RUNTIME_DIR is not used: inputs are put there,
- * and it is a small part of memory.) */
-int home_scratch(const char *said, char *ret, size_t size, struct error *reterr) MUST_CHECK;
-
 /* Draws a random id, makes and locks the directory, then sweeps: for each sibling whose lock is free,
  * every process that has its id in SHARDMILL_WORKER is killed, its directory removed, its id noted. */
 int home_open(struct home *h, const char *scratch, struct error *reterr) MUST_CHECK;

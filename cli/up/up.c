@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/keys.h"
 #include "base/library.h"
+#include "base/scratch_root.h"
 #include "base/statedir.h"
 #include "cli/up/rules_library.h"
 
@@ -77,12 +78,18 @@ static off_t size_of(const char *path)
 static int prepare(struct up *up, struct error *reterr)
 {
 	const struct up_plan *plan = &up->plan;
+	char scratch[UP_PATH_BYTES];
 	int rc = child_find_program("shardmill-dispatcher", "dispatcher", up->dispatcher_program,
 				    UP_PATH_BYTES, reterr);
 
 	if (rc == 0)
 		rc = child_find_program("shardmill-scaler", "scaler", up->scaler_program, UP_PATH_BYTES,
 					reterr);
+	if (rc == 0) {
+		rc = scratch_root(params_text(plan->params, PARAM_SCRATCH_DIR), scratch, sizeof scratch,
+				  reterr);
+		up->exit_code = rc < 0; /* no worker could start */
+	}
 	if (rc == 0)
 		rc = ensure_state(up, reterr);
 	if (rc == 0)

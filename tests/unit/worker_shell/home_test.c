@@ -1,15 +1,18 @@
 /* Of a worker that was killed nothing is left behind; of one that lives nothing is touched. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/scratch_root.h"
 #include "jobs/output_index.h"
 #include "tests/support/scratch.h"
 #include "worker/home.h"
@@ -169,14 +172,64 @@ Test(home, where_nothing_is_said_each_user_has_a_directory_of_its_own)
 
 	snprintf(expected, sizeof expected, "%s/shardmill-%u", scratch_path("."), (unsigned)geteuid());
 	cr_assert_eq(setenv("TMPDIR", scratch_path("."), 1), 0);
-	cr_assert_eq(home_scratch("", path, sizeof path, &e), 0, "%s", e.what);
+	cr_assert_eq(scratch_root("", path, sizeof path, &e), 0, "%s", e.what);
 	cr_assert_str_eq(path, expected);
-	cr_assert_eq(home_scratch("", path, sizeof path, &e), 0, "it is there already");
+	cr_assert_eq(scratch_root("", path, sizeof path, &e), 0, "it is there already");
 	cr_assert_eq(chmod(expected, 0777), 0);
-	cr_assert_eq(home_scratch("", path, sizeof path, &e), ERR_DENIED);
-	cr_assert_eq(home_scratch("/what/is/said", path, sizeof path, &e), 0);
-	cr_assert_str_eq(path, "/what/is/said");
-	cr_assert_eq(home_scratch("/what/is/said", small, sizeof small, &e), ERR_LIMIT);
+	cr_assert_eq(scratch_root("", path, sizeof path, &e), ERR_DENIED);
+	cr_assert_eq(scratch_root("/what/is/said", small, sizeof small, &e), ERR_LIMIT);
+}
+
+/* What is said is checked as the default is. */
+Test(home, a_directory_that_is_said_has_to_be_ours_alone)
+{
+	char path[400];
+	struct error e = {0};
+
+	cr_assert_eq(scratch_root(scratch_path("a/b/"), path, sizeof path, &e), 0, "%s", e.what);
+	cr_assert_str_eq(path, scratch_path("a/b"));
+	cr_assert_eq(access(path, W_OK), 0, "it is made");
+	cr_assert_eq(chmod(path, 0755), 0);
+	cr_assert_eq(scratch_root(scratch_path("a/b"), path, sizeof path, &e), ERR_DENIED);
+	cr_assert_not_null(strstr(e.what, "0755"), "%s", e.what);
+	cr_assert_str_eq(e.where, scratch_path("a/b"));
+	cr_assert_eq(chmod(path, 0700), 0);
+	cr_assert_eq(symlink(path, scratch_path("link")), 0);
+	cr_assert_eq(scratch_root(scratch_path("link"), path, sizeof path, &e), ERR_DENIED);
+	cr_assert_eq(scratch_root(scratch_path("link/"), path, sizeof path, &e), ERR_DENIED);
+}
+
+/* As `unshare -r` does it: the user is root inside of it, and its directory is not that of the real root. */
+Test(home, root_of_a_user_namespace_has_the_directory_of_the_user_that_it_is_outside)
+{
+	char path[400], expected[400];
+	unsigned outside = geteuid() == 0 ? 65534 : (unsigned)geteuid();
+	pid_t pid;
+	int status;
+
+	cr_assert_eq(mkdir(scratch_path("tmp"), 0700), 0);
+	cr_assert_eq(chmod(scratch_path("."), 0777), 0);
+	cr_assert_eq(chmod(scratch_path("tmp"), 0777), 0);
+	cr_assert_eq(setenv("TMPDIR", scratch_path("tmp"), 1), 0);
+	snprintf(expected, sizeof expected, "%s/shardmill-%u", scratch_path("tmp"), outside);
+	pid = fork();
+	if (pid == 0) {
+		FILE *f;
+
+		if (setresuid(outside, outside, outside) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0 ||
+		    unshare(CLONE_NEWUSER) < 0)
+			_exit(77);
+		f = fopen("/proc/self/uid_map", "w");
+		if (f == NULL || fprintf(f, "0 %u 1", outside) < 0 || fclose(f) != 0 || geteuid() != 0)
+			_exit(77);
+		_exit(scratch_root("", path, sizeof path, NULL) == 0 && strcmp(path, expected) == 0 ? 0 : 1);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	if (status == 77 << 8) {
+		fprintf(stderr, "mill: skipped: home: user namespaces cannot be made here\n");
+		cr_skip_test("user namespaces cannot be made here");
+	}
+	cr_assert_eq(status, 0);
 }
 
 Test(home, a_directory_that_cannot_be_made_is_told)
