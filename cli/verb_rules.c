@@ -1,13 +1,30 @@
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
+#include "base/units.h"
 #include "cli/cli.h"
 #include "cli/human.h"
 #include "cli/list.h"
+
+#define POLL_NS 200000000L
 
 static const struct table_column columns[] = {
     {"RULE", TABLE_LEFT, false},       {"FILE", TABLE_LEFT, true},  {"MATCHED", TABLE_RIGHT, false},
     {"DEFINITION", TABLE_LEFT, false}, {"ERROR", TABLE_LEFT, true},
 };
+
+/* What follows from an error in the rule's file. */
+static const char *consequence(json_t *rule)
+{
+	if (!json_is_object(json_object_get(rule, "error")))
+		return "";
+	return json_is_true(json_object_get(rule, "last_good")) ? " (its last good version goes on)"
+								: " (until it is mended, no event is taken)";
+}
 
 static void add_row(struct table *t, json_t *rule)
 {
@@ -25,10 +42,126 @@ static void add_row(struct table *t, json_t *rule)
 			  cli_text(error, "time"), cli_text(error, "where"),
 			  cli_text(error, "where")[0] != '\0' ? ": " : "", cli_text(error, "message"));
 	else if (json_is_object(error))
-		table_add(t, STYLE_BAD, "%s%s%s", cli_text(error, "where"),
-			  cli_text(error, "where")[0] != '\0' ? ": " : "", cli_text(error, "message"));
+		table_add(t, STYLE_BAD, "%s%s%s%s", cli_text(error, "where"),
+			  cli_text(error, "where")[0] != '\0' ? ": " : "", cli_text(error, "message"),
+			  consequence(rule));
 	else
 		table_add_text(t, STYLE_NONE, cli_text(rule, "error"));
+}
+
+struct apply_options {
+	const char *bucket, *since;
+};
+
+/* "2026-05-01T12:00:00Z", or a time ago: "2h". */
+static int read_since(const char *text, usec_t *ret_wall_us, struct error *reterr)
+{
+	usec_t ago_us;
+
+	if (human_parse_time(text, ret_wall_us) == 0)
+		return 0;
+	if (units_parse_duration(bytes_of(text), &ago_us, NULL) == 0) {
+		*ret_wall_us = clock_wall_us() - ago_us;
+		return 0;
+	}
+	error_set(reterr, ERR_INVALID,
+		  "expected a time (2026-05-01T12:00:00Z) or how long ago (2h), found \"%.60s\"", text);
+	return error_where(reterr, "--since");
+}
+
+/* The dispatcher knows the directory by its absolute path. */
+static json_t *apply_body(const struct apply_options *o, const char *rule, usec_t since_us)
+{
+	char *real = o->bucket != NULL ? realpath(o->bucket, NULL) : NULL;
+	json_t *body = json_object(), *name = json_string(rule), *path = NULL;
+
+	if (o->bucket != NULL)
+		path = json_string(real != NULL ? real : o->bucket);
+	free(real);
+	json_object_set_new(body, "since", json_integer(since_us / USEC_PER_SEC));
+	if (name == NULL || (o->bucket != NULL && path == NULL)) {
+		json_decref(name);
+		json_decref(path);
+		json_decref(body);
+		return NULL;
+	}
+	json_object_set_new(body, "rule", name);
+	if (path != NULL)
+		json_object_set_new(body, "bucket", path);
+	return body;
+}
+
+static int tell_applied(const struct cli *cli, struct client_answer *answer)
+{
+	json_t *a = answer->json;
+	const char *error = cli_text(a, "error");
+	bool failed = error[0] != '\0' || cli_number(a, "failed") > 0;
+
+	if (cli->json) {
+		cli_print_json(cli, answer);
+	} else {
+		printf("%" PRIu64 " files: %" PRIu64 " started jobs, %" PRIu64
+		       " had started them before, %" PRIu64 " do not match",
+		       cli_number(a, "files"), cli_number(a, "started"), cli_number(a, "already"),
+		       cli_number(a, "unmatched"));
+		if (cli_number(a, "failed") > 0)
+			printf(", %" PRIu64 " were refused (the log says why)", cli_number(a, "failed"));
+		printf("%s%s\n", error[0] != '\0' ? "; not finished: " : "", error);
+	}
+	return failed ? CLI_EXIT_TROUBLE : CLI_EXIT_FINE;
+}
+
+static int apply(struct cli *cli, void *options, struct error *reterr)
+{
+	const struct apply_options *o = options;
+	struct client_answer answer;
+	usec_t since_us = 0;
+	bool ended = false;
+	int r = cli_expect_arguments(cli, 1, 1, "expected the name of a rule", reterr);
+
+	if (r == 0 && o->since != NULL)
+		r = read_since(o->since, &since_us, reterr);
+	while (r == 0 && !ended) {
+		json_t *body = apply_body(o, cli->argv[0], since_us);
+
+		if (body == NULL)
+			return error_set(reterr, ERR_INVALID,
+					 "the name of the rule or directory is not UTF-8");
+		r = client_post(&cli->client, "/v1/rules/apply", body, true, &answer, reterr);
+		if (r != 0)
+			break;
+		ended = json_is_true(json_object_get(answer.json, "ended"));
+		if (ended)
+			r = tell_applied(cli, &answer);
+		else
+			(void)nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+		client_answer_fini(&answer);
+	}
+	return r;
+}
+
+static int verb_rules_apply(int argc, char **argv)
+{
+	struct apply_options o = {NULL, NULL};
+	const struct options_extra extras[] = {
+	    {0, "bucket", "DIR", "The watched directory; may lack when there is only one.", cli_set_text,
+	     &o.bucket},
+	    {0, "since", "TIME",
+	     "Only files that changed since: a time, as 2026-05-01T12:00:00Z, or how long ago, as 2h.",
+	     cli_set_text, &o.since},
+	};
+	const struct options_spec spec = {
+	    .program = "shardmill rules apply",
+	    .synopsis = "[OPTION]... RULE",
+	    .summary = "offer what is in a watched directory already to one rule",
+	    .details =
+		"Each file that matches starts the rule's job once: files of which the rule has made a\n"
+		"job before, by itself or by an earlier apply, are counted and left alone.",
+	    .extras = extras,
+	    .extra_count = ARRAY_LENGTH(extras),
+	};
+
+	return cli_run(&spec, argc, argv, apply, &o);
 }
 
 int verb_rules(int argc, char **argv)
@@ -37,6 +170,10 @@ int verb_rules(int argc, char **argv)
 	    .program = "shardmill rules",
 	    .synopsis = "[OPTION]...",
 	    .summary = "list the rules: which events start which jobs",
+	    .details =
+		"A rule that is added later starts jobs for events from then on. For files that are in a\n"
+		"watched directory already:\n"
+		"  shardmill rules apply RULE --bucket DIR [--since TIME]",
 	};
 	static const struct list list = {
 	    .path = "/v1/rules",
@@ -47,5 +184,7 @@ int verb_rules(int argc, char **argv)
 	    .add_row = add_row,
 	};
 
+	if (argc > 1 && strcmp(argv[1], "apply") == 0)
+		return verb_rules_apply(argc - 1, argv + 1);
 	return list_all(&list, &spec, argc, argv);
 }

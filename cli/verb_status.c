@@ -52,6 +52,64 @@ static void add_shards(struct buf *out, json_t *status)
 	buf_printf(out, ", since this start\n");
 }
 
+static void add_rules(struct buf *out, json_t *status)
+{
+	uint64_t stale = cli_number(status, "rules_stale");
+	json_t *error = json_object_get(status, "rules_error");
+	char text[HUMAN_TEXT_MAX];
+
+	buf_printf(out, "  rules       %s", human_count(cli_number(status, "rules"), text, sizeof(text)));
+	if (stale > 0)
+		buf_printf(out, ", %s broken: the last good version goes on",
+			   human_count(stale, text, sizeof(text)));
+	if (json_is_object(error)) {
+		buf_printf(out, ", NO EVENT IS TAKEN: ");
+		human_text(out, bytes_of(cli_text(error, "where")), false);
+		buf_printf(out, ": ");
+		human_text(out, bytes_of(cli_text(error, "message")), false);
+	}
+	buf_printf(out, "\n");
+}
+
+static void add_left_out(struct buf *out, json_t *left_out)
+{
+	static const char *const names[][2] = {
+	    {"hidden", "with names that begin with a dot"}, {"unfinished", "named .tmp or .part"},
+	    {"symbolic_links", "symbolic links"},	    {"special", "neither files nor folders"},
+	    {"unreadable", "that cannot be read"},
+	};
+	bool first = true;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+		if (cli_number(left_out, names[i][0]) == 0)
+			continue;
+		buf_printf(out, "%s", first ? "; left out: " : "");
+		add_count(out, left_out, names[i][0], names[i][1], &first);
+	}
+}
+
+static void add_buckets(struct buf *out, json_t *buckets)
+{
+	char text[HUMAN_TEXT_MAX];
+	json_t *bucket;
+	size_t i;
+
+	json_array_foreach(buckets, i, bucket)
+	{
+		buf_printf(out, "  watching    ");
+		human_text(out, bytes_of(cli_text(bucket, "path")), false);
+		if (json_is_string(json_object_get(bucket, "error"))) {
+			buf_printf(out, ": NOT NOW: ");
+			human_text(out, bytes_of(cli_text(bucket, "error")), false);
+		} else {
+			buf_printf(out, ": %s files taken",
+				   human_count(cli_number(bucket, "files"), text, sizeof(text)));
+		}
+		add_left_out(out, json_object_get(bucket, "left_out"));
+		buf_printf(out, "\n");
+	}
+}
+
 static void add_status(const struct cli *cli, struct buf *out, json_t *status)
 {
 	json_t *journal = json_object_get(status, "journal");
@@ -72,7 +130,8 @@ static void add_status(const struct cli *cli, struct buf *out, json_t *status)
 	add_shards(out, status);
 	buf_printf(out, "  workers     %s", human_count(cli_number(status, "workers"), text, sizeof(text)));
 	buf_printf(out, ", %s leases\n", human_count(cli_number(status, "leases"), text, sizeof(text)));
-	buf_printf(out, "  rules       %s\n", human_count(cli_number(status, "rules"), text, sizeof(text)));
+	add_rules(out, status);
+	add_buckets(out, json_object_get(status, "buckets"));
 	if (json_is_object(journal)) {
 		buf_printf(out, "  journal     %s",
 			   human_size(cli_number(journal, "bytes"), text, sizeof(text)));

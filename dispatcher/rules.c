@@ -14,13 +14,17 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "dispatcher/rule_copies.h"
 
 /* Editors write in several steps: look when it is quiet. */
 #define QUIET_US (100 * USEC_PER_MSEC)
 /* A rule whose jobs cannot be run may be matched a thousand times a second. */
 #define TELL_EVERY_US USEC_PER_SEC
+/* The directory may be another one now. */
+#define LOOK_EVERY_US USEC_PER_SEC
 
 struct rule {
+	uint32_t number;
 	char *file; /* name in the directory */
 	struct stat seen;
 	struct definition *definition;
@@ -36,11 +40,17 @@ struct rule {
 struct rules {
 	struct loop *loop;
 	char *dir;
+	char *copies;	    /* of the last good versions */
+	bool too_many;	    /* files: not all were read */
+	bool gone;	    /* the directory; told */
+	struct stat seen;   /* of the directory that is watched */
 	struct rule *items; /* by file name */
 	size_t count;
+	uint32_t last_number;
 	int notify_fd;
 	struct loop_watch watch;
 	struct loop_timer timer;
+	struct loop_timer look_timer;
 };
 
 static void rule_fini(struct rule *rule)
@@ -80,17 +90,12 @@ static int check_name(const struct rules *r, const struct rule *rule, const stru
 	return 0;
 }
 
-static int rule_parse(struct rules *r, struct rule *rule, struct definition **ret, struct error *reterr)
+static int rule_parse(struct rules *r, struct rule *rule, struct bytes text, struct definition **ret,
+		      struct error *reterr)
 {
-	char path[4096];
-	struct buf text = {0};
 	struct definition *d = NULL;
-	int rc;
+	int rc = definition_parse(text, rule->file, NULL, &d, reterr);
 
-	snprintf(path, sizeof(path), "%s/%s", r->dir, rule->file);
-	rc = fs_read_file(path, DEFINITION_BYTES_MAX, &text, reterr);
-	if (rc == 0)
-		rc = definition_parse(buf_bytes(&text), rule->file, NULL, &d, reterr);
 	if (rc == 0 && d->on.count == 0) {
 		rc = error_set(reterr, ERR_INVALID,
 			       "expected `on` with a pattern: without it nothing starts it");
@@ -98,7 +103,6 @@ static int rule_parse(struct rules *r, struct rule *rule, struct definition **re
 	}
 	if (rc == 0)
 		rc = check_name(r, rule, d, reterr);
-	buf_fini(&text);
 	if (rc < 0)
 		definition_destroy(d);
 	else
@@ -106,23 +110,60 @@ static int rule_parse(struct rules *r, struct rule *rule, struct definition **re
 	return rc;
 }
 
+/* The version that was good when a dispatcher ran here last. */
+static void rule_read_copy(struct rules *r, struct rule *rule)
+{
+	struct definition *d = NULL;
+	struct buf text = {0};
+	struct error e = {0};
+	char line[ERROR_LINE_MAX];
+	int rc = rule_copy_read(r->copies, rule->file, &text, &e);
+
+	if (rc == 0)
+		rc = rule_parse(r, rule, buf_bytes(&text), &d, &e);
+	if (rc == 0)
+		rule->definition = d;
+	else if (rc != ERR_NOT_FOUND)
+		log_error("the copy of a rule's last good version cannot be read",
+			  log_text("file", rule->file), log_error_field(&e, line, sizeof(line)));
+	buf_fini(&text);
+}
+
+static void rule_is_broken(struct rules *r, struct rule *rule, const struct error *e)
+{
+	char line[ERROR_LINE_MAX];
+
+	if (rule->definition == NULL)
+		rule_read_copy(r, rule);
+	log_error(rule->definition != NULL
+		      ? "a rule cannot be read: its last good version stays"
+		      : "a rule cannot be read: no event is taken until its file is mended or removed",
+		  log_text("file", rule->file), log_error_field(e, line, sizeof(line)));
+	rule->error = *e;
+}
+
 static void rule_read(struct rules *r, struct rule *rule)
 {
 	struct definition *d = NULL;
+	struct buf text = {0};
 	struct error e = {0};
-	char line[ERROR_LINE_MAX];
+	char path[4096];
+	int rc;
 
-	if (rule_parse(r, rule, &d, &e) < 0) {
-		log_error(rule->definition != NULL ? "a rule cannot be read: its last good version stays"
-						   : "a rule cannot be read",
-			  log_text("file", rule->file), log_error_field(&e, line, sizeof(line)));
-		rule->error = e;
-		return;
+	snprintf(path, sizeof(path), "%s/%s", r->dir, rule->file);
+	rc = fs_read_file(path, DEFINITION_BYTES_MAX, &text, &e);
+	if (rc == 0)
+		rc = rule_parse(r, rule, buf_bytes(&text), &d, &e);
+	if (rc < 0) {
+		rule_is_broken(r, rule, &e);
+	} else {
+		log_info("rule", log_text("file", rule->file), log_bytes("name", d->body.name));
+		rule_copy_write(r->copies, rule->file, buf_bytes(&text));
+		rule->error = (struct error){0};
+		definition_destroy(rule->definition);
+		rule->definition = d;
 	}
-	log_info("rule", log_text("file", rule->file), log_bytes("name", d->body.name));
-	rule->error = (struct error){0};
-	definition_destroy(rule->definition);
-	rule->definition = d;
+	buf_fini(&text);
 }
 
 static struct rule *rule_find(struct rules *r, const char *file)
@@ -133,30 +174,41 @@ static struct rule *rule_find(struct rules *r, const char *file)
 	return NULL;
 }
 
+static struct rule *rule_add(struct rules *r, const char *file)
+{
+	struct rule *rule;
+
+	if (r->count >= RULES_MAX) {
+		log_error("more rules than may be: no event is taken until some are removed",
+			  log_text("file", file), log_u64("max", RULES_MAX));
+		r->too_many = true;
+		return NULL;
+	}
+	r->items = check_realloc(r->items, r->count + 1, sizeof(*r->items));
+	rule = &r->items[r->count++];
+	*rule = (struct rule){.number = ++r->last_number, .file = strdup(file)};
+	CHECK(rule->file != NULL);
+	return rule;
+}
+
+/* A link that leads nowhere, or a file that may not be looked at, is a rule that cannot be read; fs_read_file
+ * says why. */
 static void visit(struct rules *r, const char *file)
 {
 	struct rule *rule = rule_find(r, file);
-	struct stat st;
+	struct stat st = {0};
 	char path[4096];
 
 	snprintf(path, sizeof(path), "%s/%s", r->dir, file);
-	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+	if (stat(path, &st) < 0 && errno == ENOENT && lstat(path, &st) < 0)
+		return; /* it went away since it was listed */
+	if (rule == NULL)
+		rule = rule_add(r, file);
+	if (rule == NULL)
 		return;
-	if (rule == NULL) {
-		if (r->count >= RULES_MAX) {
-			log_error("more rules than may be: the rest is not read", log_text("file", file),
-				  log_u64("max", RULES_MAX));
-			return;
-		}
-		r->items = check_realloc(r->items, r->count + 1, sizeof(*r->items));
-		rule = &r->items[r->count++];
-		*rule = (struct rule){.file = strdup(file)};
-		CHECK(rule->file != NULL);
-	} else if (same_file(&rule->seen, &st) && rule->error.code == ERR_OK) {
-		rule->present = true;
-		return;
-	}
 	rule->present = true;
+	if (same_file(&rule->seen, &st) && rule->error.code == ERR_OK && rule->definition != NULL)
+		return;
 	rule->seen = st;
 	rule_read(r, rule);
 }
@@ -171,6 +223,7 @@ static void remove_absent(struct rules *r)
 			continue;
 		}
 		log_info("a rule was removed", log_text("file", r->items[i].file));
+		rule_copy_remove(r->copies, r->items[i].file);
 		rule_fini(&r->items[i]);
 	}
 	r->count = kept;
@@ -190,6 +243,7 @@ static int scan(struct rules *r, struct error *reterr)
 		error_set(reterr, ERR_IO, "the directory of rules cannot be read: %s", strerror(errno));
 		return error_where(reterr, "%s", r->dir);
 	}
+	r->too_many = false;
 	for (size_t i = 0; i < r->count; i++)
 		r->items[i].present = false;
 	for (int i = 0; i < count; i++) {
@@ -229,9 +283,11 @@ static void on_notify(struct loop *loop, uint32_t events, void *arg)
 static int watch(struct rules *r, struct error *reterr)
 {
 	r->notify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (r->notify_fd < 0 || inotify_add_watch(r->notify_fd, r->dir,
-						  IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-						      IN_ATTRIB | IN_ONLYDIR) < 0) {
+	if (r->notify_fd < 0 ||
+	    inotify_add_watch(r->notify_fd, r->dir,
+			      IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE |
+				  IN_ATTRIB | IN_ONLYDIR) < 0 ||
+	    stat(r->dir, &r->seen) < 0) {
 		error_set(reterr, ERR_IO, "the directory of rules cannot be watched: %s", strerror(errno));
 		return error_where(reterr, "%s", r->dir);
 	}
@@ -239,25 +295,79 @@ static int watch(struct rules *r, struct error *reterr)
 	return loop_add(r->loop, &r->watch, r->notify_fd, EPOLLIN, reterr);
 }
 
-int rules_open(struct loop *loop, const char *dir, struct rules **ret, struct error *reterr)
+static void unwatch(struct rules *r)
+{
+	if (r->notify_fd < 0)
+		return;
+	loop_remove(r->loop, &r->watch);
+	close(r->notify_fd);
+	r->notify_fd = -1;
+}
+
+/* Was it removed and made again, replaced by another, covered by a mount? */
+static void on_look(struct loop *loop, void *arg)
+{
+	struct rules *r = arg;
+	struct error e = {0};
+	char line[ERROR_LINE_MAX];
+	struct stat st;
+
+	loop_timer_set(loop, &r->look_timer, clock_mono_us() + LOOK_EVERY_US);
+	if (stat(r->dir, &st) < 0) {
+		if (!r->gone)
+			log_warn(
+			    "the directory of rules is gone: the rules stay as they are until it is back",
+			    log_text("dir", r->dir), log_text("error", strerror(errno)));
+		r->gone = true;
+		return;
+	}
+	if (!r->gone && st.st_dev == r->seen.st_dev && st.st_ino == r->seen.st_ino)
+		return;
+	unwatch(r);
+	if (watch(r, &e) < 0) {
+		unwatch(r);
+		if (!r->gone)
+			log_warn("the directory of rules was replaced by what cannot be watched",
+				 log_error_field(&e, line, sizeof(line)));
+		r->gone = true;
+		return;
+	}
+	r->gone = false;
+	log_warn("the directory of rules was replaced by another: it is read", log_text("dir", r->dir));
+	rules_reload(r);
+}
+
+static bool is_rule(void *arg, const char *file)
+{
+	return rule_find(arg, file) != NULL;
+}
+
+int rules_open(struct loop *loop, const char *dir, const char *copies, struct rules **ret,
+	       struct error *reterr)
 {
 	struct rules *r = check_calloc(1, sizeof(*r));
 	int rc = 0;
 
 	r->loop = loop;
 	r->dir = strdup(dir);
-	CHECK(r->dir != NULL);
+	r->copies = strdup(copies);
+	CHECK(r->dir != NULL && r->copies != NULL);
 	r->notify_fd = -1;
 	r->timer = (struct loop_timer){.fn = on_quiet, .arg = r};
+	r->look_timer = (struct loop_timer){.fn = on_look, .arg = r};
 	if (dir[0] != '\0')
 		rc = watch(r, reterr);
 	if (rc == 0 && dir[0] != '\0')
 		rc = scan(r, reterr);
-	if (rc < 0)
+	if (rc < 0) {
 		rules_close(r);
-	else
-		*ret = r;
-	return rc;
+		return rc;
+	}
+	if (dir[0] != '\0')
+		loop_timer_set(loop, &r->look_timer, clock_mono_us() + LOOK_EVERY_US);
+	rule_copies_sweep(copies, is_rule, r);
+	*ret = r;
+	return 0;
 }
 
 void rules_close(struct rules *r)
@@ -265,14 +375,13 @@ void rules_close(struct rules *r)
 	if (r == NULL)
 		return;
 	loop_timer_unset(r->loop, &r->timer);
-	if (r->notify_fd >= 0) {
-		loop_remove(r->loop, &r->watch);
-		close(r->notify_fd);
-	}
+	loop_timer_unset(r->loop, &r->look_timer);
+	unwatch(r);
 	for (size_t i = 0; i < r->count; i++)
 		rule_fini(&r->items[i]);
 	free(r->items);
 	free(r->dir);
+	free(r->copies);
 	free(r);
 }
 
@@ -294,17 +403,58 @@ void rules_at(const struct rules *r, size_t index, struct rule_view *ret)
 				  .job_error_wall_us = rule->job_error_wall_us};
 }
 
-const struct definition *rules_match(struct rules *r, const struct event *e, size_t *cursor)
+static bool has_name(const struct rule *rule, const char *name)
+{
+	return rule->definition != NULL && bytes_equal(rule->definition->body.name, bytes_of(name));
+}
+
+bool rules_have(const struct rules *r, const char *name)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (has_name(&r->items[i], name))
+			return true;
+	return false;
+}
+
+int rules_are_ready(const struct rules *r, struct error *reterr)
+{
+	const struct rule *rule = NULL;
+
+	for (size_t i = 0; i < r->count && rule == NULL; i++)
+		if (r->items[i].definition == NULL)
+			rule = &r->items[i];
+	if (rule == NULL && !r->too_many)
+		return 0;
+	if (rule != NULL)
+		error_set(reterr, ERR_CLOSED,
+			  "a rule cannot be read, so that nobody knows what events start: %.200s",
+			  rule->error.what);
+	else
+		error_set(reterr, ERR_CLOSED, "there are more than %d rules", RULES_MAX);
+	error_help(reterr, "mend or remove its file, then send the event again; `shardmill rules` says more");
+	return error_where(reterr, "%s", rule != NULL ? rule->file : r->dir);
+}
+
+const struct definition *rules_match(struct rules *r, const char *name, const struct event *e, size_t *cursor,
+				     uint32_t *ret_rule)
 {
 	while (*cursor < r->count) {
 		struct rule *rule = &r->items[(*cursor)++];
 
-		if (rule->definition == NULL || !definition_matches(rule->definition, e))
+		if (rule->definition == NULL || (name != NULL && !has_name(rule, name)) ||
+		    !definition_matches(rule->definition, e))
 			continue;
-		rule->matched++;
+		*ret_rule = rule->number;
 		return rule->definition;
 	}
 	return NULL;
+}
+
+void rules_note_matched(struct rules *r, uint32_t rule)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->items[i].number == rule)
+			r->items[i].matched++;
 }
 
 void rules_note_error(struct rules *r, size_t cursor, const char *event, const struct error *e)

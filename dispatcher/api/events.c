@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "dispatcher/api/request.h"
 #include "dispatcher/intake/intake.h"
+#include "dispatcher/rules.h"
 
 struct post {
 	struct request *request;
@@ -144,6 +145,8 @@ void api_events(struct request *r)
 	struct post *p;
 	int rc = server_has_room(r->server, &e);
 
+	if (rc == 0)
+		rc = rules_are_ready(r->server->rules, &e);
 	if (rc < 0) {
 		request_fail_room(r, &e);
 		return;

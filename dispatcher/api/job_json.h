@@ -24,6 +24,8 @@ void job_with_facts(struct server *s, const struct view_job *v,
 		    void (*use)(void *arg, const struct why_facts *f), void *arg);
 /* api/pools.c: a list. */
 json_t *pools_json(struct server *s) MUST_CHECK;
+/* api/rules.c: their number, and what is wrong with them. */
+void rules_add_status(const struct server *s, json_t *value);
 /* api/reopen.c: a job that has ended lives again; answers. */
 void job_reopen(struct request *r, uint64_t job);
 /* It has ended, and history does not know that yet: what it says may be of an earlier life. */

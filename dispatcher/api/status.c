@@ -2,7 +2,7 @@
 #include "base/zap.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
-#include "dispatcher/rules.h"
+#include "dispatcher/intake/buckets.h"
 #include "dispatcher/server/peers.h"
 
 static void set(json_t *object, const char *name, uint64_t value)
@@ -93,7 +93,8 @@ void api_status(struct request *r)
 	set(value, "duplicate", c.duplicate);
 	set(value, "strange", c.strange);
 	set(value, "dedup_entries", c.dedup_entries);
-	set(value, "rules", rules_count(s->rules));
+	rules_add_status(s, value);
+	json_object_set_new(value, "buckets", buckets_json(s));
 	json_object_set_new(value, "journal", journal_json(s));
 	json_object_set_new(value, "history_error", history_json(s));
 	json_object_set_new(value, "peers", peers_json(s));

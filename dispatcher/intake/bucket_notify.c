@@ -10,7 +10,9 @@
 #include "dispatcher/intake/bucket.h"
 
 #define READS_MAX 1 /* in one turn: the descriptor stays readable */
-#define WATCH_MASK (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK)
+#define WATCH_MASK                                                                                           \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR |             \
+	 IN_DONT_FOLLOW | IN_EXCL_UNLINK)
 
 static struct bucket_watch *find(struct bucket *b, int wd)
 {
@@ -31,7 +33,7 @@ static void forget(struct bucket *b, struct bucket_watch *w)
 
 void bucket_watch_dir(struct bucket *b, const char *path)
 {
-	char full[8192];
+	char full[BUCKET_PATH_MAX];
 	struct bucket_watch *w;
 	int wd;
 
@@ -57,34 +59,60 @@ void bucket_watch_dir(struct bucket *b, const char *path)
 	CHECK(w->path != NULL);
 }
 
+/* A name that was created may be a hard link to a file that is whole: then nobody closes it. One that is
+ * being written will be closed, unless it was opened by another name. */
+static void on_file(struct bucket *b, const char *path, uint32_t mask)
+{
+	struct stat st;
+	uint64_t key;
+
+	if (fstatat(b->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (!S_ISREG(st.st_mode)) {
+		bucket_leave_out(b, S_ISLNK(st.st_mode) ? LEFT_LINK : LEFT_SPECIAL, path);
+		return;
+	}
+	key = bucket_key(b, path, &st);
+	if (taken_has(b->taken, key))
+		return;
+	if ((mask & IN_CREATE) && bucket_is_being_written(b, path, &st)) {
+		if (st.st_nlink > 1)
+			bucket_scan_soon(b);
+		return;
+	}
+	(void)bucket_offer_file(b, path, &st, key);
+}
+
 static void on_event(struct bucket *b, const struct inotify_event *e)
 {
 	struct bucket_watch *w = find(b, e->wd);
-	char path[8192];
-	struct stat st;
+	char path[BUCKET_PATH_MAX];
+	enum bucket_left left;
 
 	if (e->mask & IN_Q_OVERFLOW) {
 		log_warn("notifications were lost: scanning", log_text("bucket", b->path));
 		bucket_scan(b);
 		return;
 	}
+	if (w != NULL && w->path[0] == '\0' && (e->mask & (IN_IGNORED | IN_MOVE_SELF | IN_DELETE_SELF)))
+		bucket_doubt_root(b);
 	if (e->mask & IN_IGNORED) {
 		forget(b, w);
 		return;
 	}
-	if (w == NULL || e->len == 0 || bucket_ignores(e->name))
+	if (w == NULL || e->len == 0)
 		return;
 	snprintf(path, sizeof(path), "%s%s%s", w->path, w->path[0] != '\0' ? "/" : "", e->name);
-	if (e->mask & IN_ISDIR) {
+	left = bucket_leaves_name(e->name);
+	if (left != LEFT_NOTHING) {
 		if (e->mask & (IN_CREATE | IN_MOVED_TO))
-			bucket_scan_below(b, path);
+			bucket_leave_out(b, left, path);
 		return;
 	}
-	if (!(e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)))
-		return;
-	if (fstatat(b->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-		return;
-	(void)bucket_offer_file(b, path, &st);
+	if (!(e->mask & IN_ISDIR))
+		on_file(b, path, e->mask);
+	else if (e->mask & (IN_CREATE | IN_MOVED_TO))
+		bucket_scan_below(b, path);
 }
 
 static void on_notify(struct loop *loop, uint32_t events, void *arg)
@@ -97,7 +125,7 @@ static void on_notify(struct loop *loop, uint32_t events, void *arg)
 	for (int i = 0; i < READS_MAX; i++) {
 		ssize_t size = read(b->notify_fd, buffer, sizeof(buffer));
 
-		for (ssize_t at = 0; at < size;) {
+		for (ssize_t at = 0; at < size;) { /* no event ends the watch: bucket_doubt_root waits */
 			const struct inotify_event *e = (const struct inotify_event *)(buffer + at);
 
 			on_event(b, e);
@@ -128,4 +156,6 @@ void bucket_notify_close(struct bucket *b)
 		loop_remove(b->server->loop, &b->watch);
 		close(b->notify_fd);
 	}
+	b->notify_fd = -1;
+	b->watches_full = false;
 }

@@ -1,11 +1,9 @@
 /* Listing a bucket in slices, so that no turn of the loop takes long. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -13,91 +11,92 @@
 
 #define ENTRIES_PER_TURN 256
 #define PAUSE_US (200 * USEC_PER_MSEC)
+#define SOON_US USEC_PER_SEC
 /* A watermark that only time moved is written this often. */
 #define WATERMARK_EVERY_US (600 * USEC_PER_SEC)
-/* When a file cannot be asked whether it is open, it has to be this old. */
-#define SETTLED_US (2 * USEC_PER_SEC)
-#define DEPTH_BYTES_MAX 4000 /* of a path below the bucket */
 
-static void push(struct bucket *b, const char *path, usec_t since_us)
+/* What is not in the list, but was taken when the list was whole; or the list has no room for it. */
+static bool counts_as_taken(const struct bucket *b, const struct stat *st)
 {
-	size_t size = strlen(path) + 1;
-	struct bucket_dir *d;
+	usec_t changed_us = bucket_changed_us(st);
 
-	if (size > DEPTH_BYTES_MAX) {
-		log_warn("a folder lies too deep to be read", log_text("bucket", b->path));
-		return;
-	}
-	d = check_calloc(1, sizeof(*d) + size);
-	memcpy(d->path, path, size);
-	d->since_us = since_us;
-	d->next = b->dirs;
-	b->dirs = d;
+	return changed_us < b->taken_before_us ||
+	       (taken_is_full(b->taken) && changed_us < b->watermark_us - BUCKET_MARGIN_US);
 }
 
-static void pop(struct bucket *b)
+static bool visit_file(struct bucket *b, const char *path, const struct stat *st)
 {
-	struct bucket_dir *d = b->dirs;
+	uint64_t key = bucket_key(b, path, st);
 
-	b->dirs = d->next;
-	if (d->dir != NULL)
-		closedir(d->dir);
-	free(d);
-}
-
-/* A read lease is granted only while nobody has the file open for writing. */
-static bool is_being_written(struct bucket *b, const char *path, const struct stat *st)
-{
-	int fd = openat(b->dir_fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	int r, saved;
-
-	if (fd >= 0) {
-		r = fcntl(fd, F_SETLEASE, F_RDLCK);
-		saved = errno;
-		if (r == 0)
-			(void)fcntl(fd, F_SETLEASE, F_UNLCK);
-		close(fd);
-		if (r == 0 || saved == EAGAIN)
-			return r != 0;
+	if (taken_mark(b->taken, key))
+		return true;
+	if (counts_as_taken(b, st)) {
+		taken_add(b->taken, key);
+		return true;
 	}
-	return clock_wall_us() - bucket_changed_us(st) < SETTLED_US;
+	if (bucket_is_being_written(b, path, st)) {
+		bucket_keep_below(b, bucket_changed_us(st));
+		return true;
+	}
+	return bucket_offer_file(b, path, st, key);
 }
 
 /* false: pause. */
 static bool visit(struct bucket *b, struct bucket_dir *d, const char *name)
 {
-	char path[8192];
+	enum bucket_left left = bucket_leaves_name(name);
+	char path[BUCKET_PATH_MAX];
 	struct stat st;
 
-	if (bucket_ignores(name))
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return true;
-	snprintf(path, sizeof(path), "%s%s%s", d->path, d->path[0] != '\0' ? "/" : "", name);
-	if (fstatat(b->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return true;
-	if (S_ISDIR(st.st_mode)) {
-		push(b, path, d->since_us);
-		return true;
+	bucket_dirs_join(d, name, path);
+	if (left == LEFT_NOTHING && fstatat(dirfd(d->dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno == ENOENT)
+			return true;
+		left = LEFT_UNREADABLE;
+		b->scan_whole = false;
+	} else if (left == LEFT_NOTHING && S_ISDIR(st.st_mode)) {
+		if (bucket_dirs_push(&b->dirs, path))
+			return true;
+		left = LEFT_UNREADABLE;
+		errno = ENAMETOOLONG;
+	} else if (left == LEFT_NOTHING && !S_ISREG(st.st_mode)) {
+		left = S_ISLNK(st.st_mode) ? LEFT_LINK : LEFT_SPECIAL;
 	}
-	if (!S_ISREG(st.st_mode) || bucket_changed_us(&st) < d->since_us)
-		return true;
-	if (is_being_written(b, path, &st)) {
-		bucket_keep_below(b, bucket_changed_us(&st));
-		return true;
-	}
-	return bucket_offer_file(b, path, &st);
+	if (left == LEFT_NOTHING)
+		return visit_file(b, path, &st);
+	bucket_leave_out(b, left, path);
+	return true;
 }
 
 static void write_watermark(struct bucket *b)
 {
-	char text[64];
+	char text[96];
 
 	if (b->offered == 0 && b->watermark_us - b->written_us < WATERMARK_EVERY_US)
 		return;
-	snprintf(text, sizeof(text), "1 %lld", (long long)b->watermark_us);
+	bucket_position(b, text, sizeof(text));
 	b->written_us = b->watermark_us;
 	b->offered = 0;
 	server_later(b->server, INPUT_WATERMARK,
 		     &(struct input_watermark){.intake = bytes_of(b->intake), .position = bytes_of(text)});
+}
+
+/* Files that are not there any more are forgotten, unless they may be in a folder that was not read. */
+static void end_sweep(struct bucket *b)
+{
+	struct error e = {0};
+	char line[ERROR_LINE_MAX];
+	bool anew = b->taken_before_us > 0;
+
+	if (!b->scan_whole)
+		return;
+	if (taken_sweep_end(b->taken, anew, &e) == 0)
+		b->taken_before_us = 0;
+	else
+		log_warn("the list of files that were taken is not on the disk as it is in memory",
+			 log_text("bucket", b->path), log_error_field(&e, line, sizeof(line)));
 }
 
 /* All that it found is durable, or stays above the watermark. */
@@ -108,6 +107,9 @@ static void finish(struct bucket *b)
 	usec_t mark = b->low_us < b->scan_started_us ? b->low_us : b->scan_started_us;
 
 	b->scanning = false;
+	b->scanned = true;
+	end_sweep(b);
+	memcpy(b->left, b->left_counting, sizeof(b->left));
 	if (mark > b->watermark_us)
 		b->watermark_us = mark;
 	b->low_us = USEC_NEVER;
@@ -117,27 +119,31 @@ static void finish(struct bucket *b)
 		bucket_scan(b);
 		return;
 	}
-	loop_timer_set(
-	    b->server->loop, &b->timer,
-	    now + (kept ? USEC_PER_SEC : params_duration_us(b->server->params, PARAM_BUCKET_RESCAN)));
+	loop_timer_set(b->server->loop, &b->timer,
+		       now + (kept ? SOON_US : params_duration_us(b->server->params, PARAM_BUCKET_RESCAN)));
 }
 
-static bool open_dir(struct bucket *b, struct bucket_dir *d)
+/* The topmost folder's next name; NULL: there is none, or it cannot be read. */
+static const char *next_name(struct bucket *b, struct bucket_dir *d)
 {
-	int fd;
+	struct dirent *entry = NULL;
 
+	if (d->dir == NULL) {
+		bucket_watch_dir(b, d->path); /* before it is read: what comes meanwhile is told */
+		if (!bucket_dirs_open(b, d) && errno == ENOENT && d->path[0] != '\0')
+			return NULL;
+	}
+	errno = d->dir != NULL ? 0 : errno;
 	if (d->dir != NULL)
-		return true;
-	bucket_watch_dir(b, d->path); /* before it is read: what comes meanwhile is told */
-	fd = openat(b->dir_fd, d->path[0] != '\0' ? d->path : ".",
-		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	d->dir = fd >= 0 ? fdopendir(fd) : NULL;
-	if (d->dir == NULL && errno != ENOENT)
-		log_warn("a folder cannot be read", log_text("bucket", b->path), log_text("folder", d->path),
-			 log_text("error", strerror(errno)));
-	if (d->dir == NULL && fd >= 0)
-		close(fd);
-	return d->dir != NULL;
+		entry = readdir(d->dir);
+	if (entry == NULL && errno != 0) {
+		b->scan_whole = false;
+		if (errno != ENOENT)
+			bucket_leave_out(b, LEFT_UNREADABLE, d->path);
+		else if (d->path[0] == '\0')
+			bucket_doubt_root(b);
+	}
+	return entry != NULL ? entry->d_name : NULL;
 }
 
 static void on_scan(struct loop *loop, void *arg)
@@ -146,14 +152,18 @@ static void on_scan(struct loop *loop, void *arg)
 
 	for (int i = 0; b->dirs != NULL && i < ENTRIES_PER_TURN; i++) {
 		struct bucket_dir *d = b->dirs;
-		struct dirent *entry;
+		const char *name;
 
+		if (!bucket_may_offer(b)) {
+			loop_timer_set(loop, &b->timer, clock_mono_us() + PAUSE_US);
+			return;
+		}
 		if (b->offer_count >= BUCKET_OFFERS_MAX) /* goes on when they are answered */
 			return;
-		entry = open_dir(b, d) ? readdir(d->dir) : NULL;
-		if (entry == NULL)
-			pop(b);
-		else if (!visit(b, d, entry->d_name)) {
+		name = next_name(b, d);
+		if (name == NULL) {
+			bucket_dirs_pop(&b->dirs);
+		} else if (!visit(b, d, name)) { /* the next scan, soon, finds it again */
 			loop_timer_set(loop, &b->timer, clock_mono_us() + PAUSE_US);
 			return;
 		}
@@ -176,21 +186,28 @@ static void on_timer(struct loop *loop, void *arg)
 
 void bucket_scan(struct bucket *b)
 {
-	usec_t since = b->watermark_us - BUCKET_MARGIN_US;
-
 	if (b->scanning) {
 		b->again = true;
 		return;
 	}
-	b->scanning = true;
+	b->scanning = b->scan_whole = true;
 	b->scan_started_us = clock_wall_us();
-	push(b, "", b->watermark_us == 0 ? 0 : since);
+	memset(b->left_counting, 0, sizeof(b->left_counting));
+	taken_sweep_begin(b->taken);
+	(void)bucket_dirs_push(&b->dirs, "");
 	loop_defer(b->server->loop, &b->scan_task);
+}
+
+void bucket_scan_soon(struct bucket *b)
+{
+	if (!b->scanning && b->timer.deadline_us > clock_mono_us() + SOON_US)
+		loop_timer_set(b->server->loop, &b->timer, clock_mono_us() + SOON_US);
 }
 
 void bucket_scan_below(struct bucket *b, const char *path)
 {
-	push(b, path, 0);
+	if (!bucket_dirs_push(&b->dirs, path))
+		bucket_leave_out(b, LEFT_UNREADABLE, path);
 	loop_defer(b->server->loop, &b->scan_task);
 }
 
@@ -212,5 +229,8 @@ void bucket_scan_fini(struct bucket *b)
 	loop_defer_cancel(b->server->loop, &b->scan_task);
 	loop_timer_unset(b->server->loop, &b->timer);
 	while (b->dirs != NULL)
-		pop(b);
+		bucket_dirs_pop(&b->dirs);
+	b->scanning = b->scanned = b->again = false;
+	b->low_us = USEC_NEVER;
+	b->offered = 0;
 }

@@ -1,68 +1,111 @@
 #include "dispatcher/intake/buckets.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
+#include "dispatcher/api/request.h"
 #include "dispatcher/intake/bucket.h"
+
+#define LOOK_EVERY_US USEC_PER_SEC
+
+static const char *const left_names[LEFT_COUNT] = {
+    [LEFT_HIDDEN] = "hidden",	[LEFT_UNFINISHED] = "unfinished", [LEFT_LINK] = "symbolic_links",
+    [LEFT_SPECIAL] = "special", [LEFT_UNREADABLE] = "unreadable",
+};
+
+static void set_gone(struct bucket *b, const struct error *e)
+{
+	char line[ERROR_LINE_MAX];
+
+	snprintf(b->gone, sizeof(b->gone), "%s", error_text(e, line, sizeof(line)));
+}
+
+static void take_up(struct bucket *b)
+{
+	struct error e = {0};
+	char line[ERROR_LINE_MAX];
+
+	if (bucket_attach(b, &e) < 0) {
+		if (b->gone[0] == '\0')
+			log_warn("a watched directory cannot be taken up", log_text("bucket", b->given),
+				 log_error_field(&e, line, sizeof(line)));
+		set_gone(b, &e);
+		return;
+	}
+	b->gone[0] = '\0';
+	log_warn("watching what now stands at the path of a watched directory: files in it that were not "
+		 "taken yet are taken",
+		 log_text("bucket", b->given), log_u64("known_files", taken_count(b->taken)));
+	bucket_scan(b);
+}
+
+static void on_root_timer(struct loop *loop, void *arg)
+{
+	struct bucket *b = arg;
+	struct error e = {0};
+	char line[ERROR_LINE_MAX];
+	int r = bucket_look(b, &e);
+
+	loop_timer_set(loop, &b->root_timer, clock_mono_us() + LOOK_EVERY_US);
+	if (r == 0)
+		return;
+	if (b->path != NULL) {
+		log_warn(r == ERR_EXISTS
+			     ? "a watched directory was replaced by another one, or a mount covers it"
+			     : "a watched directory is gone: it is watched again when it is back",
+			 log_text("bucket", b->given), log_error_field(&e, line, sizeof(line)));
+		bucket_detach(b);
+	}
+	if (r == ERR_EXISTS)
+		take_up(b);
+	else
+		set_gone(b, &e);
+}
+
+void bucket_doubt_root(struct bucket *b)
+{
+	loop_timer_set(b->server->loop, &b->root_timer, clock_mono_us());
+}
 
 static void bucket_destroy(struct bucket *b)
 {
-	bucket_scan_fini(b);
-	bucket_notify_close(b);
+	loop_timer_unset(b->server->loop, &b->root_timer);
+	bucket_detach(b);
+	bucket_applies_fini(b);
 	bucket_offers_fini(b);
-	if (b->dir_fd >= 0)
-		close(b->dir_fd);
-	free(b->path);
-	free(b->intake);
+	free(b->given);
 	free(b);
 }
 
-static void read_watermark(struct bucket *b)
+/* Absolute, but with its links: they may come to point elsewhere. */
+static char *absolute(const char *path)
 {
-	struct bytes position = dispatcher_view_watermark(b->server->core, bytes_of(b->intake));
-	char text[64] = "";
-	long long at;
+	char here[4096];
+	struct buf text = {0};
 
-	if (position.size < sizeof(text) && position.size > 0)
-		memcpy(text, position.data, position.size);
-	if (sscanf(text, "1 %lld", &at) == 1)
-		b->watermark_us = b->written_us = at;
+	if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
+		here[0] = '\0';
+	buf_printf(&text, "%s%s%s", here, path[0] == '/' ? "" : "/", path);
+	buf_text(&text);
+	return (char *)text.data;
 }
 
-static int bucket_open(struct server *s, const char *path, struct bucket **ret, struct error *reterr)
+static struct bucket *bucket_create(struct server *s, const char *path)
 {
 	struct bucket *b = check_calloc(1, sizeof(*b));
-	struct buf intake = {0};
-	int r;
 
 	b->server = s;
-	b->notify_fd = -1;
+	b->dir_fd = b->notify_fd = -1;
+	b->given = absolute(path);
+	b->root_timer = (struct loop_timer){.fn = on_root_timer, .arg = b};
+	b->flush_task = (struct loop_task){.fn = bucket_on_flush, .arg = b};
 	bucket_scan_init(b);
-	b->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	b->path = b->dir_fd >= 0 ? realpath(path, NULL) : NULL;
-	if (b->path == NULL) {
-		error_set(reterr, errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID,
-			  "the directory to watch cannot be read: %s", strerror(errno));
-		bucket_destroy(b);
-		return error_where(reterr, "bucket %s", path);
-	}
-	b->name = strrchr(b->path, '/') + 1;
-	buf_printf(&intake, "bucket:%s", b->path);
-	b->intake = strdup(buf_text(&intake));
-	buf_fini(&intake);
-	read_watermark(b);
-	r = bucket_notify_open(b, reterr);
-	if (r < 0) {
-		bucket_destroy(b);
-		return r;
-	}
-	*ret = b;
-	return 0;
+	return b;
 }
 
 int buckets_open(struct server *s, struct error *reterr)
@@ -70,15 +113,18 @@ int buckets_open(struct server *s, struct error *reterr)
 	struct buckets *all = s->buckets = check_calloc(1, sizeof(*all));
 
 	for (size_t i = 0; i < params_list_count(s->params, PARAM_BUCKET); i++) {
-		struct bucket *b = NULL;
-		int r = bucket_open(s, params_list_at(s->params, PARAM_BUCKET, i), &b, reterr);
+		struct bucket *b = bucket_create(s, params_list_at(s->params, PARAM_BUCKET, i));
+		int r;
 
-		if (r < 0)
-			return r;
 		b->next = all->first;
 		all->first = b;
-		log_info("watching", log_text("bucket", b->path));
+		r = bucket_attach(b, reterr);
+		if (r < 0)
+			return error_where(reterr, "bucket %s", b->given);
+		log_info("watching", log_text("bucket", b->path),
+			 log_u64("known_files", taken_count(b->taken)));
 		bucket_scan(b);
+		loop_timer_set(s->loop, &b->root_timer, clock_mono_us() + LOOK_EVERY_US);
 	}
 	return 0;
 }
@@ -97,4 +143,31 @@ void buckets_close(struct server *s)
 	}
 	free(all);
 	s->buckets = NULL;
+}
+
+static json_t *left_json(const struct bucket *b)
+{
+	json_t *value = json_object();
+
+	for (size_t i = 1; i < LEFT_COUNT; i++)
+		json_object_set_new(value, left_names[i], json_integer((json_int_t)b->left[i]));
+	return value;
+}
+
+json_t *buckets_json(const struct server *s)
+{
+	json_t *list = json_array();
+
+	for (const struct bucket *b = s->buckets != NULL ? s->buckets->first : NULL; b != NULL; b = b->next) {
+		json_t *value = json_object();
+
+		json_object_set_new(value, "path", json_of_bytes(bytes_of(b->given)));
+		json_object_set_new(value, "error",
+				    b->gone[0] != '\0' ? json_of_bytes(bytes_of(b->gone)) : json_null());
+		json_object_set_new(value, "files",
+				    json_integer(b->taken != NULL ? (json_int_t)taken_count(b->taken) : 0));
+		json_object_set_new(value, "left_out", left_json(b));
+		json_array_append_new(list, value);
+	}
+	return list;
 }

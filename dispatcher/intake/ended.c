@@ -8,6 +8,7 @@
 #include "dispatcher/api/api.h"
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/planners/planners.h"
+#include "dispatcher/rules.h"
 #include "jobs/event_bucket.h"
 #include "jobs/kinds.h"
 
@@ -62,7 +63,7 @@ static void offer(struct server *s, struct offer *o)
 	struct error e = {0};
 
 	o->again = false;
-	if (!s->stopping && server_has_room(s, &e) < 0) {
+	if (rules_are_ready(s->rules, &e) < 0 || (!s->stopping && server_has_room(s, &e) < 0)) {
 		o->again = true;
 		loop_timer_set(s->loop, &o->ended->timer, clock_mono_us() + RETRY_US);
 		return;

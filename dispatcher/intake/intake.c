@@ -21,6 +21,15 @@ struct offering {
 	struct new_job *jobs;
 	struct stillborn *failed;
 	uint32_t failed_count;
+	uint32_t *rules; /* of each job */
+};
+
+/* Who waits for the answer, and which rules the event matched. */
+struct waiter {
+	reply_fn *fn;
+	void *arg;
+	uint32_t count;
+	uint32_t rules[];
 };
 
 static struct bytes why_of(struct offering *o, const struct error *e)
@@ -51,7 +60,7 @@ static void note_error(struct offering *o, const struct definition *d, size_t cu
 	o->failed[o->failed_count++] = (struct stillborn){.index = result->jobs, .why = why_of(o, e)};
 }
 
-static void add_job(struct offering *o, const struct definition *d, size_t cursor)
+static void add_job(struct offering *o, const struct definition *d, size_t cursor, uint32_t rule)
 {
 	struct new_job job = {0};
 	struct error error = {0};
@@ -68,9 +77,33 @@ static void add_job(struct offering *o, const struct definition *d, size_t curso
 	}
 	o->bodies = check_realloc(o->bodies, at + 1, sizeof(*o->bodies));
 	o->jobs = check_realloc(o->jobs, at + 1, sizeof(*o->jobs));
+	o->rules = check_realloc(o->rules, at + 1, sizeof(*o->rules));
 	o->bodies[at] = d->body;
 	o->jobs[at] = job;
+	o->rules[at] = rule;
 	o->result->jobs++;
+}
+
+/* An event that is refused, or was accepted before, has matched nothing. */
+static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+{
+	struct waiter *w = arg;
+
+	if (reply->code == ERR_OK && !reply->duplicate)
+		for (uint32_t i = 0; i < w->count; i++)
+			rules_note_matched(s->rules, w->rules[i]);
+	w->fn(s, w->arg, reply);
+	free(w);
+}
+
+static struct waiter *waiter_create(const struct offering *o, reply_fn *fn, void *arg)
+{
+	uint32_t count = o->result->jobs;
+	struct waiter *w = check_calloc(1, sizeof(*w) + sizeof(*w->rules) * count);
+
+	*w = (struct waiter){.fn = fn, .arg = arg, .count = count};
+	memcpy(w->rules, o->rules, sizeof(*w->rules) * count);
+	return w;
 }
 
 static void accept(struct offering *o, struct dedup_key key, reply_fn *fn, void *arg)
@@ -88,7 +121,7 @@ static void accept(struct offering *o, struct dedup_key key, reply_fn *fn, void 
 	in.jobs = (struct new_job_list){o->jobs, count};
 	in.failed = (struct stillborn_list){o->failed, o->failed_count};
 	in.event = buf_bytes(&text);
-	in.request = replies_expect(&o->server->replies, fn, arg);
+	in.request = replies_expect(&o->server->replies, on_reply, waiter_create(o, fn, arg));
 	server_step(o->server, INPUT_ACCEPT, &in);
 	buf_fini(&text);
 }
@@ -96,20 +129,28 @@ static void accept(struct offering *o, struct dedup_key key, reply_fn *fn, void 
 void intake_offer(struct server *s, const struct event *e, struct dedup_key key, reply_fn *fn, void *arg,
 		  struct intake_result *ret)
 {
+	intake_offer_to(s, NULL, e, key, fn, arg, ret);
+	if (ret->jobs == 0)
+		s->events_unmatched++;
+}
+
+void intake_offer_to(struct server *s, const char *rule, const struct event *e, struct dedup_key key,
+		     reply_fn *fn, void *arg, struct intake_result *ret)
+{
 	struct offering o = {.server = s, .event = e, .result = ret};
 	const struct definition *d;
 	size_t cursor = 0;
+	uint32_t number;
 
 	ret->jobs = ret->errors = 0;
 	arena_init(&o.arena, 0);
-	while ((d = rules_match(s->rules, e, &cursor)) != NULL)
-		add_job(&o, d, cursor);
+	while ((d = rules_match(s->rules, rule, e, &cursor, &number)) != NULL)
+		add_job(&o, d, cursor, number);
 	if (ret->jobs > 0)
 		accept(&o, key, fn, arg);
-	else
-		s->events_unmatched++;
 	free(o.bodies);
 	free(o.jobs);
 	free(o.failed);
+	free(o.rules);
 	arena_fini(&o.arena);
 }

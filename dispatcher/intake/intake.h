@@ -23,3 +23,6 @@ struct intake_result {
 /* key 0,0: no deduplication. fn is called with the core's answer if ret->jobs > 0. */
 void intake_offer(struct server *s, const struct event *e, struct dedup_key key, reply_fn *fn, void *arg,
 		  struct intake_result *ret);
+/* The same to the rule of this name only (NULL: to all); not counted when it does not match. */
+void intake_offer_to(struct server *s, const char *rule, const struct event *e, struct dedup_key key,
+		     reply_fn *fn, void *arg, struct intake_result *ret);

@@ -138,6 +138,7 @@ static int open_loop(struct server *s, struct error *reterr)
 static int open_core(struct server *s, struct error *reterr)
 {
 	struct input_open open = {.history_lsn = history_lsn(s->history)};
+	char *copies = statedir_path(&s->state, "rules-good");
 	int r;
 
 	randombytes_buf(&open.seed, sizeof(open.seed));
@@ -145,7 +146,8 @@ static int open_core(struct server *s, struct error *reterr)
 	s->ended = ended_create(s);
 	r = planners_open(s, reterr);
 	if (r == 0)
-		r = rules_open(s->loop, params_text(s->params, PARAM_RULES_DIR), &s->rules, reterr);
+		r = rules_open(s->loop, params_text(s->params, PARAM_RULES_DIR), copies, &s->rules, reterr);
+	free(copies);
 	if (r < 0)
 		return r;
 	s->steps.history_lsn = open.history_lsn;

@@ -34,6 +34,7 @@ enum history_read {
 	READ_EVENT,
 	READ_DEFINITION,
 	READ_PLAN,
+	READ_EVENTS_OF,
 	READ_COUNT,
 };
 
@@ -59,6 +60,7 @@ static const char *const statements[READ_COUNT] = {
     [READ_EVENT] = "SELECT json FROM events WHERE event = ?",
     [READ_DEFINITION] = "SELECT name, text FROM definitions WHERE sha256 = ? AND text IS NOT NULL",
     [READ_PLAN] = "SELECT plan FROM jobs WHERE id = ? AND plan IS NOT NULL",
+    [READ_EVENTS_OF] = "SELECT event FROM jobs WHERE name = ? AND event IS NOT NULL",
 };
 
 _Static_assert(JOB_HELD == 1 && JOB_CANCELLED == 5, "READ_JOBS names all states");
@@ -344,6 +346,20 @@ int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct are
 		return error_set(reterr, ERR_NOT_FOUND, "there is no event %016llx%016llx",
 				 (unsigned long long)hi, (unsigned long long)lo);
 	return rc < 0 ? rc : 0;
+}
+
+int history_events_of(struct history_reader *r, const char *name, history_event_fn *fn, void *arg,
+		      struct error *reterr)
+{
+	int rc = sql_begin(&r->db, READ_EVENTS_OF, reterr, "t", bytes_of(name));
+
+	while (rc == 1) {
+		rc = fn(arg, sql_bytes(&r->db, READ_EVENTS_OF, 0));
+		if (rc >= 0)
+			rc = sql_next(&r->db, READ_EVENTS_OF, reterr);
+	}
+	sql_end(&r->db, READ_EVENTS_OF);
+	return rc;
 }
 
 int history_definition(struct history_reader *r, struct bytes sha256, struct arena *arena,

@@ -14,6 +14,7 @@
 	"version: 1\nname: " name "\non:\n  - pattern:\n      source: [shardmill.bucket]\n"                  \
 	"      detail: {object: {key: [{suffix: " suffix "}]}}\nrun: {exec: [echo, hello]}\n"
 
+static char copies[256];
 static struct loop *loop;
 static struct rules *rules;
 
@@ -28,6 +29,7 @@ static void write_rule(const char *name, const char *text)
 static void setup(void)
 {
 	scratch_make();
+	snprintf(copies, sizeof(copies), "%s", scratch_path("copies"));
 	log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, -1);
 	cr_assert_eq(fs_make_dirs(scratch_path("rules"), 0755, NULL), 0);
 	cr_assert_eq(loop_create(&loop, NULL), 0);
@@ -44,7 +46,7 @@ static void open_rules(void)
 {
 	struct error e = {0};
 
-	cr_assert_eq(rules_open(loop, scratch_path("rules"), &rules, &e), 0, "%s", e.what);
+	cr_assert_eq(rules_open(loop, scratch_path("rules"), copies, &rules, &e), 0, "%s", e.what);
 }
 
 static struct rule_view view(const char *file)
@@ -77,9 +79,12 @@ static size_t matches(const char *key)
 {
 	struct event e = event_of(key);
 	size_t cursor = 0, count = 0;
+	uint32_t rule;
 
-	while (rules_match(rules, &e, &cursor) != NULL)
+	while (rules_match(rules, NULL, &e, &cursor, &rule) != NULL) {
+		rules_note_matched(rules, rule);
 		count++;
+	}
 	event_fini(&e);
 	return count;
 }
@@ -133,6 +138,66 @@ Test(rules, a_broken_change_keeps_the_last_good_version, .init = setup, .fini = 
 	cr_assert_eq(matches("x.bam"), 1);
 }
 
+/* A dispatcher is started over a file that somebody broke meanwhile. */
+Test(rules, the_last_good_version_outlives_a_restart, .init = setup, .fini = teardown)
+{
+	write_rule("a.yaml", GOOD("a", ".fastq"));
+	open_rules();
+	cr_assert_eq(rules_are_ready(rules, NULL), 0);
+	rules_close(rules);
+	write_rule("a.yaml", "version: 1\nname: [\n");
+	open_rules();
+	cr_assert_neq(view("a.yaml").error->code, ERR_OK);
+	cr_assert_eq(matches("x.fastq"), 1);
+	cr_assert_eq(rules_are_ready(rules, NULL), 0);
+
+	write_rule("a.yaml", GOOD("a", ".bam"));
+	rules_reload(rules);
+	cr_assert_eq(view("a.yaml").error->code, ERR_OK);
+	cr_assert_eq(matches("x.bam"), 1);
+
+	cr_assert_eq(unlink(scratch_path("rules/a.yaml")), 0);
+	rules_reload(rules);
+	rules_close(rules);
+	write_rule("a.yaml", "version: 1\nname: [\n");
+	open_rules();
+	cr_assert_null(view("a.yaml").definition, "what was removed is not remembered");
+}
+
+/* What stands in the way of each rule, and goes. */
+Test(rules, while_one_cannot_be_read_nothing_is_ready, .init = setup, .fini = teardown)
+{
+	struct error e = {0};
+
+	write_rule("a.yaml", GOOD("a", ".fastq"));
+	write_rule("b.yaml", "version: 1\nname: [\n");
+	open_rules();
+	cr_assert_eq(rules_are_ready(rules, &e), ERR_CLOSED);
+	cr_assert_str_eq(e.where, "b.yaml");
+	cr_assert_eq(unlink(scratch_path("rules/b.yaml")), 0);
+	rules_reload(rules);
+	cr_assert_eq(rules_are_ready(rules, NULL), 0);
+
+	cr_assert_eq(symlink("/nowhere/at/all", scratch_path("rules/c.yaml")), 0);
+	rules_reload(rules);
+	cr_assert_eq(rules_are_ready(rules, &e), ERR_CLOSED, "a link that leads nowhere is no rule less");
+	cr_assert_str_eq(e.where, "c.yaml");
+}
+
+Test(rules, a_directory_that_is_replaced_is_read, .init = setup, .fini = teardown)
+{
+	write_rule("a.yaml", GOOD("a", ".fastq"));
+	open_rules();
+	cr_assert_eq(rename(scratch_path("rules"), scratch_path("old")), 0);
+	cr_assert_eq(fs_make_dirs(scratch_path("rules"), 0755, NULL), 0);
+	write_rule("b.yaml", GOOD("b", ".bam"));
+	write_rule("c.yaml", GOOD("c", ".bam"));
+	turn_until_count(2);
+	cr_assert_eq(matches("x.bam"), 2);
+	write_rule("d.yaml", GOOD("d", ".bam"));
+	turn_until_count(3);
+}
+
 Test(rules, come_and_go_with_their_files, .init = setup, .fini = teardown)
 {
 	open_rules();
@@ -149,7 +214,7 @@ Test(rules, a_missing_directory_is_an_error, .init = setup, .fini = teardown)
 {
 	struct error e = {0};
 
-	cr_assert_neq(rules_open(loop, scratch_path("nowhere"), &rules, &e), 0);
+	cr_assert_neq(rules_open(loop, scratch_path("nowhere"), copies, &rules, &e), 0);
 	cr_assert_not_null(strstr(e.where, "nowhere"));
-	cr_assert_eq(rules_open(loop, "", &rules, &e), 0, "no directory, no rules");
+	cr_assert_eq(rules_open(loop, "", copies, &rules, &e), 0, "no directory, no rules");
 }

@@ -1,0 +1,380 @@
+/* Offering what is in a watched directory already to one rule (`shardmill rules apply`).
+ *
+ * Each file starts the rule once: left out are files of which history knows a job of the rule, files that the
+ * watch offers to all rules meanwhile, and files that it has yet to offer. So it begins when a scan was
+ * finished and history knows all jobs of that moment. After a restart of the dispatcher it may begin anew. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "dispatcher/api/request.h"
+#include "dispatcher/intake/bucket.h"
+#include "dispatcher/intake/intake.h"
+#include "dispatcher/rules.h"
+
+#define ENTRIES_PER_TURN 64
+#define PAUSE_US (50 * USEC_PER_MSEC)
+#define OFFERS_MAX 256
+/* Nobody asks for the result: it is forgotten. */
+#define FORGET_US (600 * USEC_PER_SEC)
+
+enum apply_state { APPLY_WAITS, APPLY_ASKS, APPLY_WALKS, APPLY_ENDED };
+
+struct bucket_apply {
+	struct bucket_apply *next;
+	struct server *server;
+	struct bucket *bucket;
+	char rule[NAME_BYTES_MAX + 1];
+	usec_t since_us;
+	enum apply_state state;
+	uint64_t history_lsn; /* to wait for */
+	struct history_query query;
+	struct buf keys;      /* of events that history knows, in its thread */
+	struct taken *events; /* of which the rule has made jobs */
+	struct bucket_dir *dirs;
+	struct loop_task task;
+	struct loop_timer timer;
+	uint32_t open;	/* offers in the core's hands */
+	bool asking;	/* history will answer */
+	bool abandoned; /* the dispatcher stops: history's answer frees it */
+	usec_t ended_us;
+	uint64_t files, started, already, unmatched, failed;
+	char error[256];
+};
+
+static void end(struct bucket_apply *a, const char *why)
+{
+	if (a->state == APPLY_ENDED)
+		return;
+	snprintf(a->error, sizeof(a->error), "%s", why);
+	a->state = APPLY_ENDED;
+	a->ended_us = clock_mono_us();
+	while (a->dirs != NULL)
+		bucket_dirs_pop(&a->dirs);
+	log_info("a rule was applied to a watched directory", log_text("rule", a->rule),
+		 log_text("bucket", a->bucket->given), log_u64("files", a->files),
+		 log_u64("started", a->started), log_u64("already", a->already), log_text("error", why));
+}
+
+static void pause_for(struct bucket_apply *a, usec_t us)
+{
+	loop_timer_set(a->server->loop, &a->timer, clock_mono_us() + us);
+}
+
+static void apply_destroy(struct bucket_apply *a)
+{
+	struct loop *loop = a->server->loop;
+
+	loop_defer_cancel(loop, &a->task);
+	loop_timer_unset(loop, &a->timer);
+	while (a->dirs != NULL)
+		bucket_dirs_pop(&a->dirs);
+	taken_close(a->events);
+	buf_fini(&a->keys);
+	free(a);
+}
+
+/* ---- what the rule has started already ---- */
+
+static int take_event(void *arg, struct bytes event)
+{
+	struct bucket_apply *a = arg;
+
+	if (event.size == 2 * sizeof(uint64_t))
+		buf_append(&a->keys, event.data + sizeof(uint64_t), sizeof(uint64_t));
+	return 0;
+}
+
+static void run_query(struct history_reader *reader, struct history_query *q)
+{
+	struct bucket_apply *a = (struct bucket_apply *)((char *)q - offsetof(struct bucket_apply, query));
+
+	q->rc = history_events_of(reader, a->rule, take_event, a, &q->error);
+}
+
+static void on_answer(struct history_query *q)
+{
+	struct bucket_apply *a = (struct bucket_apply *)((char *)q - offsetof(struct bucket_apply, query));
+	char line[ERROR_LINE_MAX];
+
+	a->asking = false;
+	if (a->abandoned) {
+		apply_destroy(a);
+		return;
+	}
+	if (a->state != APPLY_ASKS)
+		return;
+	if (q->rc < 0) {
+		end(a, error_text(&q->error, line, sizeof(line)));
+		return;
+	}
+	for (size_t at = 0; at < a->keys.size; at += sizeof(uint64_t)) {
+		uint64_t key = 0;
+
+		for (size_t i = 0; i < sizeof(key); i++)
+			key = key << 8 | a->keys.data[at + i];
+		taken_add(a->events, key);
+	}
+	buf_fini(&a->keys);
+	a->state = APPLY_WALKS;
+	(void)bucket_dirs_push(&a->dirs, "");
+	loop_defer(a->server->loop, &a->task);
+}
+
+/* ---- the walk ---- */
+
+static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+{
+	struct bucket_apply *a = arg;
+
+	(void)s;
+	a->open--;
+	if (reply->code != ERR_OK)
+		a->failed++;
+	else if (reply->duplicate)
+		a->already++;
+	else
+		a->started++;
+	if (a->state == APPLY_WALKS)
+		loop_defer(a->server->loop, &a->task);
+}
+
+static void offer(struct bucket_apply *a, const char *path, const struct stat *st)
+{
+	struct bucket *b = a->bucket;
+	struct intake_result result = {0};
+	struct dedup_key listing, own;
+	struct error e = {0};
+	struct event event;
+
+	if (bucket_event(b, path, st, "listing", "", &event, &listing, &e) < 0) {
+		a->failed++;
+		return;
+	}
+	event_fini(&event);
+	if (bucket_event(b, path, st, "apply", a->rule, &event, &own, &e) < 0) {
+		a->failed++;
+		return;
+	}
+	if (taken_has(a->events, listing.lo) || taken_has(a->events, own.lo)) {
+		a->already++;
+	} else {
+		a->open++;
+		intake_offer_to(b->server, a->rule, &event, own, on_reply, a, &result);
+		if (result.jobs == 0) {
+			a->open--;
+			a->unmatched++;
+		}
+	}
+	event_fini(&event);
+}
+
+static void visit(struct bucket_apply *a, struct bucket_dir *d, const char *name)
+{
+	struct bucket *b = a->bucket;
+	char path[BUCKET_PATH_MAX];
+	struct stat st;
+
+	if (bucket_leaves_name(name) != LEFT_NOTHING ||
+	    fstatat(dirfd(d->dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	bucket_dirs_join(d, name, path);
+	if (S_ISDIR(st.st_mode)) {
+		(void)bucket_dirs_push(&a->dirs, path);
+		return;
+	}
+	/* What the watch did not take yet, it will offer to all rules. */
+	if (!S_ISREG(st.st_mode) || bucket_changed_us(&st) < a->since_us ||
+	    !(taken_has(b->taken, bucket_key(b, path, &st)) || taken_is_full(b->taken)))
+		return;
+	a->files++;
+	offer(a, path, &st);
+}
+
+static void walk(struct bucket_apply *a)
+{
+	for (int i = 0; a->dirs != NULL && i < ENTRIES_PER_TURN; i++) {
+		struct bucket_dir *d = a->dirs;
+		struct dirent *entry = NULL;
+
+		if (a->open >= OFFERS_MAX) /* goes on when they are answered */
+			return;
+		if (!bucket_may_offer(a->bucket)) {
+			pause_for(a, PAUSE_US);
+			return;
+		}
+		if (d->dir != NULL || bucket_dirs_open(a->bucket, d))
+			entry = readdir(d->dir);
+		if (entry == NULL)
+			bucket_dirs_pop(&a->dirs);
+		else
+			visit(a, d, entry->d_name);
+	}
+	if (a->dirs != NULL)
+		loop_defer(a->server->loop, &a->task);
+	else if (a->open == 0)
+		end(a, "");
+}
+
+static void wait(struct bucket_apply *a)
+{
+	struct bucket *b = a->bucket;
+
+	if (!b->scanned || b->offer_count > 0 || b->server->steps.history_lsn < a->history_lsn) {
+		pause_for(a, PAUSE_US);
+		return;
+	}
+	a->state = APPLY_ASKS;
+	a->asking = true;
+	a->query = (struct history_query){.run = run_query, .done = on_answer};
+	history_ask(a->server->history, &a->query);
+}
+
+static void on_task(struct loop *loop, void *arg)
+{
+	struct bucket_apply *a = arg;
+
+	(void)loop;
+	if (a->state == APPLY_WAITS)
+		wait(a);
+	else if (a->state == APPLY_WALKS)
+		walk(a);
+}
+
+/* ---- what others call ---- */
+
+void bucket_applies_note(struct bucket *b, struct dedup_key key)
+{
+	for (struct bucket_apply *a = b->applies; a != NULL; a = a->next)
+		if (a->state != APPLY_ENDED)
+			taken_add(a->events, key.lo);
+}
+
+void bucket_applies_stop(struct bucket *b, const char *why)
+{
+	for (struct bucket_apply *a = b->applies; a != NULL; a = a->next)
+		end(a, why);
+}
+
+/* Once nobody calls back any more. */
+static void apply_remove(struct bucket *b, struct bucket_apply *a)
+{
+	struct bucket_apply **at = &b->applies;
+
+	if (a->state != APPLY_ENDED || a->open > 0 || a->asking)
+		return;
+	while (*at != a)
+		at = &(*at)->next;
+	*at = a->next;
+	apply_destroy(a);
+}
+
+void bucket_applies_fini(struct bucket *b)
+{
+	while (b->applies != NULL) {
+		struct bucket_apply *a = b->applies;
+
+		b->applies = a->next;
+		end(a, "the dispatcher is stopping");
+		a->abandoned = a->asking;
+		if (!a->asking)
+			apply_destroy(a);
+	}
+}
+
+static struct bucket_apply *apply_create(struct bucket *b, const char *rule, usec_t since_us)
+{
+	struct bucket_apply *a = check_calloc(1, sizeof(*a));
+
+	a->server = b->server;
+	a->bucket = b;
+	a->since_us = since_us;
+	a->history_lsn = b->server->steps.last_lsn;
+	snprintf(a->rule, sizeof(a->rule), "%s", rule);
+	a->task = (struct loop_task){.fn = on_task, .arg = a};
+	a->timer = (struct loop_timer){.fn = on_task, .arg = a};
+	CHECK(taken_open(NULL, &a->events, NULL, NULL) == 0);
+	a->next = b->applies;
+	b->applies = a;
+	loop_defer(b->server->loop, &a->task);
+	return a;
+}
+
+static struct bucket_apply *apply_find(struct bucket *b, const char *rule, usec_t since_us)
+{
+	struct bucket_apply *a = b->applies, *found = NULL;
+
+	while (a != NULL) {
+		struct bucket_apply *next = a->next;
+
+		if (strcmp(a->rule, rule) == 0 && a->since_us == since_us)
+			found = a;
+		else if (clock_mono_us() - a->ended_us > FORGET_US)
+			apply_remove(b, a);
+		a = next;
+	}
+	return found;
+}
+
+static json_t *apply_json(const struct bucket_apply *a)
+{
+	return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "ended", a->state == APPLY_ENDED,
+			 "bucket", a->bucket->given, "files", (json_int_t)a->files, "started",
+			 (json_int_t)a->started, "already", (json_int_t)a->already, "unmatched",
+			 (json_int_t)a->unmatched, "failed", (json_int_t)a->failed, "error",
+			 a->error[0] != '\0' ? json_of_bytes(bytes_of(a->error)) : json_null());
+}
+
+static struct bucket *bucket_find(const struct server *s, const char *path, struct error *reterr)
+{
+	struct bucket *b = s->buckets != NULL ? s->buckets->first : NULL;
+
+	if (b == NULL) {
+		error_set(reterr, ERR_NOT_FOUND, "no directory is watched");
+		error_help(reterr, "the dispatcher's --bucket names one");
+		return NULL;
+	}
+	if (path == NULL && b->next == NULL)
+		return b;
+	while (b != NULL && path != NULL && strcmp(path, b->given) != 0 &&
+	       (b->path == NULL || strcmp(path, b->path) != 0))
+		b = b->next;
+	if (path != NULL && b != NULL)
+		return b;
+	if (path == NULL)
+		error_set(reterr, ERR_INVALID, "several directories are watched: which one is meant?");
+	else
+		error_set(reterr, ERR_NOT_FOUND, "this directory is not watched");
+	error_help(reterr, "`shardmill status` lists those that are watched");
+	(void)error_where(reterr, "%.200s", path != NULL ? path : "bucket");
+	return NULL;
+}
+
+int buckets_apply(struct server *s, const char *rule, const char *bucket, usec_t since_us, json_t **ret,
+		  struct error *reterr)
+{
+	struct bucket *b = bucket_find(s, bucket, reterr);
+	struct bucket_apply *a;
+
+	if (b == NULL)
+		return ERR_NOT_FOUND;
+	if (!rules_have(s->rules, rule)) {
+		error_set(reterr, ERR_NOT_FOUND, "there is no rule of this name");
+		error_help(reterr, "`shardmill rules` lists them");
+		return error_where(reterr, "%.100s", rule);
+	}
+	if (b->path == NULL) {
+		error_set(reterr, ERR_NOT_FOUND, "the directory cannot be read now: %.200s", b->gone);
+		return error_where(reterr, "%.200s", b->given);
+	}
+	a = apply_find(b, rule, since_us);
+	if (a == NULL)
+		a = apply_create(b, rule, since_us);
+	*ret = apply_json(a);
+	apply_remove(b, a);
+	return 0;
+}
