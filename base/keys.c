@@ -74,6 +74,19 @@ static int check_mode(const char *path, struct error *reterr)
 	return ERR_DENIED;
 }
 
+/* A bit that turned in either of them would only show in connections that fail. */
+static int check_pair(const struct key_pair *pair, const char *path, struct error *reterr)
+{
+	char public_text[KEY_TEXT_BYTES];
+
+	if (pair->secret_text[0] == '\0' || (zmq_curve_public(public_text, pair->secret_text) == 0 &&
+					     strcmp(public_text, pair->public_text) == 0))
+		return 0;
+	error_set(reterr, ERR_CORRUPT, "the secret key does not belong to the public key");
+	error_help(reterr, "restore the file from a copy");
+	return error_where(reterr, "%s", path);
+}
+
 int key_pair_load(const char *path, bool need_secret, struct key_pair *ret, struct error *reterr)
 {
 	struct key_pair pair = {"", ""};
@@ -91,6 +104,8 @@ int key_pair_load(const char *path, bool need_secret, struct key_pair *ret, stru
 	}
 	if (rc == 0 && pair.secret_text[0] != '\0')
 		rc = check_mode(path, reterr);
+	if (rc == 0)
+		rc = check_pair(&pair, path, reterr);
 	if (text.data != NULL)
 		explicit_bzero(text.data, text.size);
 	buf_fini(&text);
@@ -117,10 +132,20 @@ static int write_new(const char *path, const char *text, mode_t mode, struct err
 	return 0;
 }
 
+static int write_public(const char *path, const struct key_pair *pair, struct error *reterr)
+{
+	char text[160], public_path[4200];
+
+	snprintf(public_path, sizeof public_path, "%s.pub", path);
+	snprintf(text, sizeof text, "public %s\n", pair->public_text);
+	unlink(public_path);
+	return write_new(public_path, text, 0644, reterr);
+}
+
 int key_pair_create(const char *path, struct key_pair *ret, struct error *reterr)
 {
 	struct key_pair pair;
-	char text[160], public_path[4096];
+	char text[160];
 	int rc;
 
 	if (zmq_curve_keypair(pair.public_text, pair.secret_text) < 0)
@@ -130,10 +155,7 @@ int key_pair_create(const char *path, struct key_pair *ret, struct error *reterr
 	explicit_bzero(text, sizeof text);
 	if (rc < 0)
 		return rc;
-	snprintf(public_path, sizeof public_path, "%s.pub", path);
-	snprintf(text, sizeof text, "public %s\n", pair.public_text);
-	unlink(public_path);
-	rc = write_new(public_path, text, 0644, reterr);
+	rc = write_public(path, &pair, reterr);
 	if (rc == 0)
 		*ret = pair;
 	return rc;
@@ -200,27 +222,64 @@ const struct key_entry *key_roles_find(const struct key_roles *roles, const uint
 	return NULL;
 }
 
+/* The .pub beside it follows from it: also one that was lost, or is another's. */
 static int ensure_pair(const char *dir, const char *name, struct key_pair *pair, struct error *reterr)
 {
-	char path[4096];
+	struct key_pair public = {"", ""};
+	char path[4096], public_path[4200];
+	int rc;
 
 	snprintf(path, sizeof path, "%s/%s.key", dir, name);
-	if (access(path, F_OK) == 0)
-		return key_pair_load(path, true, pair, reterr);
-	return key_pair_create(path, pair, reterr);
+	if (access(path, F_OK) != 0)
+		return key_pair_create(path, pair, reterr);
+	rc = key_pair_load(path, true, pair, reterr);
+	if (rc < 0)
+		return rc;
+	snprintf(public_path, sizeof public_path, "%s.pub", path);
+	if (key_pair_load(public_path, false, &public, NULL) == 0 &&
+	    strcmp(public.public_text, pair->public_text) == 0)
+		return 0;
+	return write_public(path, pair, reterr);
+}
+
+/* A worker key that was made anew is let in beside the old one. */
+static int allow_worker(const char *path, const struct key_pair *worker, struct error *reterr)
+{
+	struct key_roles roles = {0};
+	struct buf text = {0};
+	uint8_t raw[32];
+	int rc = key_roles_load(path, &roles, reterr);
+
+	CHECK(zmq_z85_decode(raw, worker->public_text) != NULL);
+	if (rc == 0 && key_roles_find(&roles, raw) == NULL) {
+		rc = fs_read_file(path, KEY_FILE_BYTES_MAX, &text, reterr);
+		buf_printf(&text, "%sworker %s local\n",
+			   text.size > 0 && text.data[text.size - 1] != '\n' ? "\n" : "",
+			   worker->public_text);
+		if (rc == 0)
+			rc = fs_write_file(path, buf_bytes(&text), 0644, reterr);
+	}
+	buf_fini(&text);
+	key_roles_fini(&roles);
+	return rc;
 }
 
 int keys_ensure(const char *dir, struct error *reterr)
 {
 	struct key_pair dispatcher, worker;
 	char path[4096], text[400];
+	bool is_new;
 	int rc = ensure_pair(dir, "dispatcher", &dispatcher, reterr);
 
+	snprintf(path, sizeof path, "%s/worker.key", dir);
+	is_new = access(path, F_OK) != 0;
 	if (rc == 0)
 		rc = ensure_pair(dir, "worker", &worker, reterr);
 	snprintf(path, sizeof path, "%s/allowed", dir);
-	if (rc < 0 || access(path, F_OK) == 0)
+	if (rc < 0)
 		return rc;
+	if (access(path, F_OK) == 0)
+		return is_new ? allow_worker(path, &worker, reterr) : 0;
 	snprintf(text, sizeof text,
 		 "# role, public key, name: who may speak to the dispatcher. Read at its start.\n"
 		 "worker %s local\n",

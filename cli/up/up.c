@@ -38,9 +38,23 @@ static int ensure_state(struct up *up, struct error *reterr)
 	path_in(identity, up->plan.state_dir, "identity");
 	up->new_state = access(identity, F_OK) != 0;
 	rc = statedir_open(&sd, up->plan.state_dir, STATEDIR_CREATE, reterr);
+	up->fresh_state = rc == 0 && sd.fresh;
 	if (rc == 0)
 		statedir_close(&sd);
 	return rc == ERR_EXISTS ? 0 : rc;
+}
+
+/* Keys that a state which is not new has lost are the dispatcher's to judge (dispatcher/server/losses.h). */
+static int ensure_keys(struct up *up, struct error *reterr)
+{
+	const char *keys = up->plan.keys_dir, *state = up->plan.state_dir;
+	size_t length = strlen(state);
+	bool is_own = strncmp(keys, state, length) == 0 && strcmp(keys + length, "/keys") == 0;
+	int rc = fs_make_dirs(keys, 0700, reterr);
+
+	if (rc == 0 && (up->fresh_state || !is_own))
+		rc = keys_ensure(keys, reterr);
+	return rc;
 }
 
 static int hold_lock(struct up *up, struct error *reterr)
@@ -99,9 +113,7 @@ static int prepare(struct up *up, struct error *reterr)
 	if (rc == 0)
 		rc = fs_make_dirs(plan->logs_dir, 0755, reterr);
 	if (rc == 0)
-		rc = fs_make_dirs(plan->keys_dir, 0700, reterr);
-	if (rc == 0)
-		rc = keys_ensure(plan->keys_dir, reterr);
+		rc = ensure_keys(up, reterr);
 	if (rc == 0)
 		rc = http_client_create(plan->api_socket, &up->http, reterr);
 	path_in(up->dispatcher_lock, plan->state_dir, "lock");

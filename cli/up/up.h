@@ -35,6 +35,7 @@ struct up {
 	struct loop *loop;
 	int lock_fd;
 	bool new_state;	      /* the state directory was made by us */
+	bool fresh_state;     /* no dispatcher has begun it yet */
 	size_t library_rules; /* copied into its rules just now */
 	char dispatcher_program[UP_PATH_BYTES], scaler_program[UP_PATH_BYTES];
 	char dispatcher_lock[UP_PATH_BYTES], scaler_lock[UP_PATH_BYTES];

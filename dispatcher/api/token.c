@@ -22,7 +22,19 @@ static int token_create(struct api *api, const char *path, struct error *reterr)
 
 	randombytes_buf(raw, sizeof(raw));
 	sodium_bin2hex(api->token, sizeof(api->token), raw, sizeof(raw));
+	if (!api->server->state.fresh)
+		log_warn(
+		    "a new token for requests over TCP was made: clients that have another one are refused",
+		    log_text("file", path));
 	return fs_write_file(path, bytes_of(api->token), 0600, reterr);
+}
+
+static bool is_hex(struct bytes text)
+{
+	for (size_t i = 0; i < text.size; i++)
+		if (strchr("0123456789abcdefABCDEF", text.data[i]) == NULL || text.data[i] == '\0')
+			return false;
+	return true;
 }
 
 int token_load(struct api *api, struct error *reterr)
@@ -36,7 +48,7 @@ int token_load(struct api *api, struct error *reterr)
 		text.size--;
 	if (r == ERR_NOT_FOUND)
 		r = token_create(api, path, reterr);
-	else if (r == 0 && text.size == API_TOKEN_BYTES)
+	else if (r == 0 && text.size == API_TOKEN_BYTES && is_hex(buf_bytes(&text)))
 		memcpy(api->token, text.data, API_TOKEN_BYTES);
 	else if (r == 0) {
 		error_set(reterr, ERR_INVALID, "expected a token of %d hex digits", API_TOKEN_BYTES);

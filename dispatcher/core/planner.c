@@ -104,10 +104,21 @@ void step_sealed(struct dispatcher_core *core, const struct input_sealed *in)
 	emit(core, RECORD_PLAN_SEALED, &r);
 }
 
+/* What was planned cannot be read any more: nobody can say what its shards are. */
+static void plan_is_lost(struct dispatcher_core *core, uint64_t job, struct bytes why)
+{
+	job_end(core, job, JOB_FAILED,
+		step_text(core, "its plan cannot be read: %.*s", (int)why.size, (const char *)why.data));
+}
+
 void step_plan_failed(struct dispatcher_core *core, const struct input_plan_failed *in)
 {
-	struct job_row *row = planned_row(core, in->job, in->phase);
+	struct job_row *row = job_get_live(core, in->job);
 
-	if (row != NULL)
+	if (row == NULL || row->phase != in->phase)
+		return;
+	if (planned_row(core, in->job, in->phase) != NULL)
 		plan_fails(core, in->job, row, in->kind, in->final, in->why);
+	else if (in->final)
+		plan_is_lost(core, in->job, in->why);
 }

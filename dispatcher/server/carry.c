@@ -1,7 +1,7 @@
 /* The journal's oldest segment is freed when its live state is written again behind it and history is
  * past it. A round starts when the journal is worth it: over SEGMENTS_MIN segments, and twice as large as
  * what the last round showed to be live. */
-#include "dispatcher/server/server.h"
+#include "dispatcher/server/losses.h"
 
 #define SEGMENTS_MIN 4
 #define STEP_BYTES (256 * KIB)
@@ -18,7 +18,16 @@ static void end_round(struct server *s)
 {
 	struct journal_stats stats;
 	struct carry *c = &s->carry;
+	struct error e = {0};
+	char line[ERROR_LINE_MAX];
 
+	if (losses_note_trim(s, c->oldest_lsn, &e) < 0) {
+		log_warn("the journal is not shortened: where it begins cannot be noted",
+			 log_error_field(&e, line, sizeof(line)));
+		c->look_lsn = s->steps.durable_lsn + 65536;
+		c->oldest_lsn = c->done_lsn = 0;
+		return;
+	}
 	journal_trim(s->journal, c->oldest_lsn);
 	journal_stats(s->journal, &stats);
 	log_info("the journal was shortened", log_u64("segments", stats.segment_count),

@@ -15,11 +15,12 @@
 
 /* One lease, ready to go. */
 struct parcel {
-	bool gone; /* its job ended, or cannot go on */
+	bool gone; /* its job ended, or what it needs cannot be read now */
 	struct lease lease;
 	const struct job_parameters *job;
 	size_t slice_offset, slice_size;
-	uint32_t count; /* of its shards that the slice covers */
+	uint32_t count;	      /* of its shards that the slice covers */
+	struct error *unread; /* NULL: nothing is wrong */
 };
 
 /* What the next frames will hold. */
@@ -119,7 +120,7 @@ static void cargo_open(struct cargo *c, size_t definitions, size_t jobs, size_t 
 	c->revokes = arena_alloc(c->arena, sizeof(*c->revokes) * (leases + 1));
 }
 
-/* The slice of one lease, or the end of its job. */
+/* The slice of one lease. When it cannot be read the lease does not go now (unread.c). */
 static int parcel_cut(struct server *s, struct parcel *p, size_t bytes_max, struct arena *arena,
 		      struct buf *slices, uint64_t *ret_wait_lsn)
 {
@@ -131,9 +132,11 @@ static int parcel_cut(struct server *s, struct parcel *p, size_t bytes_max, stru
 	p->slice_size = slices->size - p->slice_offset;
 	if (r == 0 || r == ERR_BUSY)
 		return r;
-	log_error("a job's parameters cannot be read", log_u64("job", p->lease.job),
-		  log_text("error", e.what), log_text("where", e.where));
-	server_later(s, INPUT_CANCEL, &(struct input_cancel){.job = p->lease.job, .why = bytes_of(e.what)});
+	if (e.code == ERR_OK) /* who failed without words */
+		error_set(&e, r, "what its shards are cannot be read");
+	slices->size = p->slice_offset;
+	p->unread = arena_alloc(arena, sizeof(e));
+	*p->unread = e;
 	p->gone = true;
 	return 0;
 }
@@ -188,6 +191,13 @@ static void cargo_load(struct cargo *c, struct parcel *p, const struct buf *slic
 
 int leases_send(struct server *s, uint64_t peer, const struct leases *leases, uint64_t *ret_wait_lsn)
 {
+	return leases_send_again(s, peer, leases, 0, ret_wait_lsn);
+}
+
+int leases_send_again(struct server *s, uint64_t peer, const struct leases *leases, uint32_t tries,
+		      uint64_t *ret_wait_lsn)
+{
+
 	struct arena arena;
 	struct buf slices = {0};
 	struct parcel *parcels;
@@ -202,6 +212,9 @@ int leases_send(struct server *s, uint64_t peer, const struct leases *leases, ui
 		for (uint32_t i = 0; i < leases->leases.count; i++)
 			if (!parcels[i].gone)
 				cargo_load(&c, &parcels[i], &slices);
+			else if (parcels[i].unread != NULL)
+				unread_keep(s, peer, leases->session, &parcels[i].lease, tries,
+					    parcels[i].unread);
 		cargo_send(&c);
 	}
 	buf_fini(&slices);

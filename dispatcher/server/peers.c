@@ -161,11 +161,10 @@ static int open_endpoint(struct server *s, struct error *reterr)
 	struct key_roles roles = {0};
 	char *keys = statedir_path(&s->state, "keys");
 	struct buf path = {0};
-	int r = keys_ensure(keys, reterr);
+	int r;
 
 	buf_printf(&path, "%s/dispatcher.key", keys);
-	if (r == 0)
-		r = key_pair_load(buf_text(&path), true, &own, reterr);
+	r = key_pair_load(buf_text(&path), true, &own, reterr);
 	buf_clear(&path);
 	buf_printf(&path, "%s/allowed", keys);
 	if (r == 0)

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "dispatcher/server/losses.h"
 #include "jobs/output_index.h"
 
 struct replay {
@@ -101,7 +102,6 @@ static int replay(struct server *s, struct error *reterr)
 int replay_open(struct server *s, struct error *reterr)
 {
 	struct dispatcher_config config = config_of(s);
-	uint64_t missing = 0;
 	char *path = NULL;
 	int r;
 
@@ -110,18 +110,21 @@ int replay_open(struct server *s, struct error *reterr)
 	if (r == 0)
 		r = open_journal(s, &config.cluster, reterr);
 	if (r == 0)
+		r = losses_check_begin(s, reterr);
+	if (r == 0)
 		r = replay(s, reterr);
+	if (r == 0)
+		r = losses_check_secret(s, reterr);
+	if (r == 0)
+		r = losses_check_history(s, reterr);
 	if (r == 0)
 		r = journal_start(s->journal, reterr);
 	if (r == 0)
 		r = statedir_set_ready(&s->state, reterr);
 	if (r == 0)
-		r = history_start(s->history, s->journal, &missing, reterr);
+		r = history_start(s->history, s->journal, NULL, reterr);
 	if (r == 0)
 		r = history_reader_open(&s->reader, path, reterr);
-	if (missing > 0)
-		log_warn("history was lost and the journal does not reach back to its begin",
-			 log_u64("records", missing));
 	free(path);
 	return r;
 }

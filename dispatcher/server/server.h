@@ -7,6 +7,8 @@
  *   peers.c     frames <-> core, roles, what waits to be sent to whom (peers.h)
  *   leases.c    LEASES get what they need beside them: definitions, jobs, slices
  *   slice.c     the values of just the leased shards
+ *   unread.c    leases whose plan could not be read for the moment
+ *   losses.c    what the state directory has lost
  *   carry.c     keeps the journal short
  *   dispatcher/api (HTTP), rules.c, intake/ (events), planners/: parts with headers of their own
  *
@@ -60,6 +62,12 @@ struct carry {
 	uint64_t look_lsn;	/* when to look again whether a round is due */
 };
 
+/* unread.c's. */
+struct unread {
+	struct unread_lease *first; /* the oldest */
+	struct loop_timer timer;
+};
+
 struct server {
 	const struct params *params;
 	struct loop *loop;
@@ -79,6 +87,7 @@ struct server {
 	struct release release;
 	struct replies replies;
 	struct carry carry;
+	struct unread unread;
 	struct peers *peers;
 	struct blobs *blobs;
 	struct planners *planners;
@@ -123,8 +132,20 @@ void carry_turn(struct server *s);
 /* LEASES as they go out: PARAMETERS first for what the peer was not sent yet, slices in place.
  * ERR_BUSY: history is not past *ret_wait_lsn yet, nothing was sent. */
 int leases_send(struct server *s, uint64_t peer, const struct leases *leases, uint64_t *ret_wait_lsn);
+/* The same once more, for leases that unread.c has kept; tries: how often they could not be read. */
+int leases_send_again(struct server *s, uint64_t peer, const struct leases *leases, uint32_t tries,
+		      uint64_t *ret_wait_lsn);
 /* The answer to NEED. */
 void leases_answer_need(struct server *s, const struct dispatcher_parameters *need);
+
+/* ---- unread.c ---- */
+
+void unread_init(struct server *s);
+void unread_fini(struct server *s);
+/* What the lease needs could not be read: it is tried again and sent later; or its job has failed, when
+ * that has been tried for half a minute or cannot help. */
+void unread_keep(struct server *s, uint64_t peer, uint64_t session, const struct lease *l, uint32_t tries,
+		 const struct error *e);
 
 /* ---- slice.c ---- */
 

@@ -9,12 +9,14 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/keys.h"
 #include "dispatcher/api/api.h"
 #include "dispatcher/intake/buckets.h"
 #include "dispatcher/intake/ended.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/planners.h"
 #include "dispatcher/rules.h"
+#include "dispatcher/server/losses.h"
 #include "dispatcher/server/peers.h"
 #include "dispatcher/server/replay.h"
 #include "dispatcher/server/server.h"
@@ -58,14 +60,30 @@ static int load_secret(struct server *s, struct error *reterr)
 	} else if (r == 0 && secret.size == sizeof(s->dedup_secret)) {
 		memcpy(s->dedup_secret, secret.data, secret.size);
 	} else if (r == 0) {
-		error_set(reterr, ERR_CORRUPT, "expected %zu bytes of secret, found %zu",
-			  sizeof(s->dedup_secret), secret.size);
-		r = error_where(reterr, "%s", path);
+		r = error_set(reterr, ERR_CORRUPT, "expected %zu bytes of secret, found %zu",
+			      sizeof(s->dedup_secret), secret.size);
+		error_help(reterr,
+			   "restore it from a copy; or remove it: the next start says what that means");
+		(void)error_where(reterr, "%s", path);
 	} else if (reterr != NULL) {
 		*reterr = e;
 	}
 	buf_fini(&secret);
 	free(path);
+	return r;
+}
+
+/* All of them are there before the state counts as begun. */
+static int open_keys(struct server *s, struct error *reterr)
+{
+	char *keys = statedir_path(&s->state, "keys");
+	int r = losses_check_keys(s, reterr);
+
+	if (r == 0)
+		r = keys_ensure(keys, reterr);
+	if (r == 0)
+		r = load_secret(s, reterr);
+	free(keys);
 	return r;
 }
 
@@ -153,6 +171,7 @@ static int open_core(struct server *s, struct error *reterr)
 	s->steps.history_lsn = open.history_lsn;
 	s->open = true;
 	server_step(s, INPUT_OPEN, &open);
+	losses_note(s);
 	server_commit(s);
 	planners_sweep(s);
 	return 0;
@@ -180,9 +199,10 @@ int server_open(struct server *s, const struct params *params, struct error *ret
 
 	*s = (struct server){.params = params, .started_wall_us = clock_wall_us(), .state = {.lock_fd = -1}};
 	steps_init(s);
+	unread_init(s);
 	r = open_state(s, reterr);
 	if (r == 0)
-		r = load_secret(s, reterr);
+		r = open_keys(s, reterr);
 	if (r == 0)
 		r = open_loop(s, reterr);
 	if (r == 0)
@@ -243,6 +263,7 @@ void server_close(struct server *s)
 	ended_destroy(s->ended);
 	rules_close(s->rules);
 	blobs_destroy(s->blobs);
+	unread_fini(s);
 	release_fini(&s->release);
 	replies_fini(&s->replies);
 	steps_fini(s);

@@ -6,7 +6,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
-from mill import ApiError, Mill, until  # noqa: E402,F401
+from mill import ApiError, Mill, free_port, until  # noqa: E402,F401
 
 BUILD = None
 FAST = {"heartbeat": "100ms", "worker_timeout": "3s", "adopt_wait": "3s"}

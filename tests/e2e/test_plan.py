@@ -50,6 +50,21 @@ class Plan(MillCase):
         self.assertEqual(ended["state"], state, ended)
         return ended
 
+    def test_a_plan_that_cannot_be_read_for_the_moment_is_tried_again(self):
+        """The file of its items is away when the first lease goes out."""
+        self.mill.start_dispatcher(**FAST)
+        self.write("list", "".join("i%d\n" % n for n in range(50)))
+        job = self.mill.api("POST", "/v1/jobs", {"command": {"argv": ["echo", "{}"], "lines": "file://" + self.path("list")}})["id"]
+        until(lambda: self.mill.job(job)["phases"][0]["sealed"])
+        blob = self.path("state", "plans", "%d-0.items" % job)
+        os.rename(blob, self.path("away"))
+        self.mill.start_worker(heartbeat="100ms")
+        until(lambda: "it is tried again" in open(self.mill.dispatcher.log).read())
+        self.assertEqual(self.mill.job(job)["state"], "active")
+        os.rename(self.path("away"), blob)
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.assertEqual(self.mill.output(job).split(), [b"i%d" % n for n in range(50)])
+
     def test_paused_killed_and_with_a_new_history_it_goes_on(self):
         self.start()
         job = self.planned()
