@@ -108,7 +108,7 @@ class Buckets(MillCase):
         os.rename(self.path("bucket"), self.path("old"))
         os.rename(self.path("other"), self.path("bucket"))
         self.until_count(2)
-        self.assertIn("replaced by another", self.log())
+        self.assertIn("watching what now stands at the path", self.log())
         self.stop()
         os.rename(self.path("bucket"), self.path("other"))
         os.rename(self.path("old"), self.path("bucket"))
