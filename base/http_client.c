@@ -1,11 +1,16 @@
 #include "base/http_client.h"
 
 #include <curl/curl.h>
+#include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/curl_code.h"
@@ -137,11 +142,52 @@ static void set_up(struct http_client *c, struct transfer *t, const char *url, s
 	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, call->method);
 }
 
+/* Why there is no connection to a Unix socket: an errno, which libcurl does not always tell; 0 = it works
+ * now. */
+static int connect_errno(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, code;
+
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return errno;
+	memcpy(address.sun_path, path, strlen(path) + 1); /* it fits: http_client_create */
+	code = connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+	close(fd);
+	return code;
+}
+
+/* A socket that is there and not for us. */
+static int denied(const struct http_client *c, struct error *reterr)
+{
+	struct stat st;
+	const struct passwd *owner = stat(c->address, &st) == 0 ? getpwuid(st.st_uid) : NULL;
+
+	error_set(reterr, ERR_DENIED, "permission to use this socket is denied");
+	error_where(reterr, "%s", c->address);
+	if (owner != NULL)
+		error_help(
+		    reterr,
+		    "it belongs to the user %s: call it as that user, or over HTTP with --api and a token",
+		    owner->pw_name);
+	else
+		error_help(
+		    reterr,
+		    "call it as the user who started the dispatcher, or over HTTP with --api and a token");
+	return ERR_DENIED;
+}
+
 static int failed(const struct http_client *c, const struct transfer *t, CURLcode code, struct error *reterr)
 {
 	char words[200];
 	int rc;
 
+	if (code == CURLE_COULDNT_CONNECT && !c->is_url) {
+		rc = connect_errno(c->address);
+		if (rc == EACCES || rc == EPERM)
+			return denied(c, reterr);
+	}
 	if (t->too_large)
 		rc = error_set(reterr, ERR_LIMIT, "the answer is larger than %zu bytes",
 			       (size_t)HTTP_ANSWER_BYTES_MAX);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/text.h"
 
 struct unit {
@@ -25,6 +26,7 @@ static const struct unit size_units[] = {
 };
 
 #define FRACTION_DIGITS_MAX 9u
+#define SHOWN_MAX 10000u /* nobody types more of a unit: 97656250KiB */
 
 struct number {
 	uint64_t whole;
@@ -247,6 +249,31 @@ const char *units_format_size(uint64_t bytes, char *buf, size_t size)
 		}
 	}
 	snprintf(buf, size, "%llu", (unsigned long long)bytes);
+	return buf;
+}
+
+const char *units_show_size(uint64_t bytes, char *buf, size_t size)
+{
+	const struct unit *best = NULL;
+
+	CHECK(size >= UNITS_TEXT_MAX);
+	if (bytes < KIB) {
+		snprintf(buf, size, "%llu bytes", (unsigned long long)bytes);
+		return buf;
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(size_units); i++) {
+		const struct unit *u = &size_units[i];
+		bool binary = u->scale % KIB == 0 && strchr(u->name, 'i') != NULL;
+
+		if (bytes % u->scale == 0 && bytes / u->scale < SHOWN_MAX &&
+		    (binary || u->scale >= 1000000)) {
+			snprintf(buf, size, "%llu%s", (unsigned long long)(bytes / u->scale), u->name);
+			return buf;
+		}
+		if (binary && best == NULL && bytes >= u->scale)
+			best = u;
+	}
+	snprintf(buf, size, "%.4g%s", (double)bytes / (double)best->scale, best->name);
 	return buf;
 }
 

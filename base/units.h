@@ -26,5 +26,7 @@ int units_parse_percent(struct bytes text, uint32_t *ret_ppm, struct error *rete
 /* USEC_NEVER is "never"; a negative duration gets a sign (the parser refuses it). */
 const char *units_format_duration(usec_t us, char *buf, size_t size);
 const char *units_format_size(uint64_t bytes, char *buf, size_t size);
+/* For people: what somebody may have typed (100GB, 64MiB), else rounded (5.838GiB, 452 bytes). */
+const char *units_show_size(uint64_t bytes, char *buf, size_t size);
 const char *units_format_cpus(uint32_t milli, char *buf, size_t size);
 const char *units_format_percent(uint32_t ppm, char *buf, size_t size);

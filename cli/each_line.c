@@ -3,9 +3,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/submission.h"
 
 /* ERR_LIMIT: more than a definition takes. */
 static int read_items(struct bytes text, json_t *items, struct error *reterr)
@@ -34,13 +36,15 @@ static int read_items(struct bytes text, json_t *items, struct error *reterr)
 	return 0;
 }
 
-static void set_url(json_t *command, const char *path, const char *directory)
+static int set_url(json_t *command, const char *path, const char *directory, struct error *reterr)
 {
 	struct buf url = {0};
+	int r = submission_add_url(&url, path, directory, reterr);
 
-	buf_printf(&url, "file://%s%s%s", path[0] == '/' ? "" : directory, path[0] == '/' ? "" : "/", path);
-	json_object_set_new(command, "lines", json_string(buf_text(&url)));
+	if (r == 0)
+		CHECK(json_object_set_new(command, "lines", json_string(buf_text(&url))) == 0);
 	buf_fini(&url);
+	return r;
 }
 
 int each_line(const char *path, const char *directory, json_t *command, struct error *reterr)
@@ -60,14 +64,13 @@ int each_line(const char *path, const char *directory, json_t *command, struct e
 		return 0;
 	}
 	json_decref(items);
-	if (r == ERR_LIMIT && regular && (path[0] == '/' || directory != NULL) &&
-	    text_is_utf8(bytes_of(path)) && strstr(path, "{{") == NULL) {
-		set_url(command, path, directory);
-		return 0;
-	}
-	if (r == 0)
+	if (r == ERR_LIMIT && regular && text_is_utf8(bytes_of(path)) && strstr(path, "{{") == NULL) {
+		r = set_url(command, path, directory, reterr);
+		if (r == 0)
+			return 0;
+	} else if (r == 0) {
 		r = error_set(reterr, ERR_INVALID, "expected lines, found none");
-	else if (r == ERR_LIMIT) {
+	} else if (r == ERR_LIMIT) {
 		error_set(reterr, r, "expected at most %d lines of %u KiB in all", DEFINITION_ITEMS_MAX,
 			  EACH_LINE_BYTES_MAX / 1024);
 		error_help(reterr,

@@ -13,6 +13,7 @@
 #include "cli/human.h"
 #include "cli/words.h"
 #include "jobs/definition.h"
+#include "jobs/template.h"
 
 void submission_init(struct submission *s)
 {
@@ -113,39 +114,80 @@ static int add_definition(json_t *body, const char *path, struct error *reterr)
 	return 0;
 }
 
+/* path, made absolute below directory; "" is the directory itself. */
+static int add_path(struct buf *out, const char *path, const char *directory, struct error *reterr)
+{
+	char found[200];
+
+	if (path[0] != '/' && directory == NULL) {
+		error_set(reterr, ERR_INVALID, "the current directory does not exist any more");
+		return error_help(reterr, "go to one that does, or name files and --directory from / on");
+	}
+	if (path[0] != '/' && !text_is_utf8(bytes_of(directory))) {
+		error_set(reterr, ERR_INVALID, "the current directory's name is not UTF-8: %s",
+			  text_quote(found, sizeof(found), bytes_of(directory)));
+		return error_help(reterr,
+				  "go there by a symbolic link whose name is, or let --directory name one");
+	}
+	if (path[0] == '/')
+		buf_printf(out, "%s", path);
+	else if (path[0] == '\0')
+		buf_printf(out, "%s", directory);
+	else
+		buf_printf(out, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path);
+	return 0;
+}
+
+int submission_add_url(struct buf *out, const char *path, const char *directory, struct error *reterr)
+{
+	struct buf escaped = {0}; /* a URL is a template, but the name of a directory is none */
+	int r;
+
+	if (directory != NULL)
+		template_escape(&escaped, bytes_of(directory));
+	buf_printf(out, "file://");
+	r = add_path(out, path, directory != NULL ? buf_text(&escaped) : NULL, reterr);
+	buf_fini(&escaped);
+	return r;
+}
+
 /* The daemons know no working directory: a path is made absolute here, and one of an object a URL. What has a
  * scheme, or begins with a placeholder, is left. */
-static void complete_path(json_t *command, const char *name, const char *directory)
+static int complete_path(json_t *command, const char *name, const char *directory, struct error *reterr)
 {
 	const char *value = json_string_value(json_object_get(command, name));
-	bool url = strcmp(name, "of") == 0;
 	struct buf path = {0};
+	int r;
 
-	if (value == NULL || value[0] == '\0' || strncmp(value, "{{", 2) == 0 ||
-	    strstr(value, "://") != NULL || (!url && value[0] == '/') ||
-	    (directory == NULL && value[0] != '/'))
-		return;
-	buf_printf(&path, "%s%s%s%s", url ? "file://" : "", value[0] == '/' ? "" : directory,
-		   value[0] == '/' ? "" : "/", value);
-	json_object_set_new(command, name, json_string(buf_text(&path)));
+	if (value == NULL || strncmp(value, "{{", 2) == 0 || strstr(value, "://") != NULL)
+		return 0;
+	r = strcmp(name, "of") == 0 ? submission_add_url(&path, value, directory, reterr)
+				    : add_path(&path, value, directory, reterr);
+	if (r == 0)
+		CHECK(json_object_set_new(command, name, json_string(buf_text(&path))) == 0);
 	buf_fini(&path);
+	return r;
 }
 
 static int add_command(const struct submission *s, json_t *body, const char *directory, struct error *reterr)
 {
 	json_t *command = json_copy(s->texts);
+	int r;
 
 	json_object_set(command, "argv", s->command);
 	if (json_object_size(s->env) > 0)
 		json_object_set(command, "env", s->env);
 	if (s->gather != NULL)
 		json_object_set(command, "gather", s->gather);
-	if (directory != NULL && json_object_get(command, "directory") == NULL)
-		(void)json_object_set_new(command, "directory", json_string(directory));
-	complete_path(command, "directory", directory);
-	complete_path(command, "of", directory);
+	if (s->literal)
+		json_object_set_new(command, "literal", json_true());
+	if (json_object_get(command, "directory") == NULL)
+		json_object_set_new(command, "directory", json_string("")); /* here */
 	json_object_set_new(body, "command", command);
-	return s->each_line != NULL ? each_line(s->each_line, directory, command, reterr) : 0;
+	r = complete_path(command, "directory", directory, reterr);
+	if (r == 0)
+		r = complete_path(command, "of", directory, reterr);
+	return r == 0 && s->each_line != NULL ? each_line(s->each_line, directory, command, reterr) : r;
 }
 
 static int add_event(json_t *body, const char *path, struct error *reterr)
@@ -232,10 +274,10 @@ static int check_kind(const struct submission *s, const char *definition, struct
 		options_where(key, json_string_value(value), reterr);
 		return ERR_INVALID;
 	}
-	if (json_object_size(s->env) == 0 && s->gather == NULL)
+	if (json_object_size(s->env) == 0 && s->gather == NULL && !s->literal)
 		return 0;
 	error_set(reterr, ERR_INVALID, "this is for a command; a definition says it itself");
-	return error_where(reterr, s->gather != NULL ? "--gather" : "--env");
+	return error_where(reterr, "%s", s->gather != NULL ? "--gather" : s->literal ? "--literal" : "--env");
 }
 
 int submission_body(const struct submission *s, const char *definition, const char *directory, json_t **ret,
@@ -277,10 +319,16 @@ static void name_member(const struct submission *s, const char *member, struct e
 		options_where("each-line", s->each_line, e);
 	} else if (strncmp(member, "gather", 6) == 0) {
 		options_where("gather", NULL, e);
+	} else if (strcmp(member, "argv") == 0) {
+		error_where(e, "the command");
 	} else if (sscanf(member, "argv[%lu]", &index) == 1) {
 		value = json_string_value(json_array_get(s->command, index));
 		error_where(e, "the command's word %s",
 			    text_quote(quoted, sizeof(quoted), bytes_of(value != NULL ? value : "")));
+		if (value != NULL && strstr(value, "{{") != NULL)
+			error_help(e,
+				   "--literal passes the command as it is, without placeholders; else {{{{ "
+				   "stands for {{ itself");
 	} else if (value != NULL) {
 		options_where(member, value, e);
 	}

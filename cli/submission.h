@@ -14,6 +14,7 @@ struct submission {
 	json_t *env;	 /* of the command */
 	json_t *gather;	 /* its argv; NULL: none */
 	json_t *command; /* argv; NULL: a definition */
+	bool literal;	 /* no brace in the command means anything */
 	bool wait;
 };
 
@@ -30,6 +31,10 @@ void submission_name_options(const struct submission *s, struct error *e);
  * this build finds nothing. */
 void submission_explain(json_t *body, struct buf *out);
 /* definition: a file, "-" for stdin; NULL with a command. directory: where the command runs unless the
- * options say; may be NULL. */
+ * options say; NULL when nobody knows (a directory that was removed): then what needs it is refused. */
+/* Appends the URL of a file; a path that is not absolute is one below directory. ERR_INVALID: there is no
+ * directory, or its name cannot stand in JSON. */
+int submission_add_url(struct buf *out, const char *path, const char *directory,
+		       struct error *reterr) MUST_CHECK;
 int submission_body(const struct submission *s, const char *definition, const char *directory, json_t **ret,
 		    struct error *reterr) MUST_CHECK;

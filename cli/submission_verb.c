@@ -109,8 +109,15 @@ static int work(struct cli *cli, void *options, struct error *reterr)
 }
 
 static const char command_details[] =
-    "DEFINITION is a YAML file, or - for stdin. A COMMAND behind -- is made into one: {} in an argument is\n"
-    "the shard's number in --array, or its line of --each-line. No shell is run: write sh -c '...' for one.";
+    "DEFINITION is a YAML file, or - for stdin. A COMMAND behind -- is made into one. No shell is run: "
+    "write\n"
+    "sh -c '...' for one.\n\n"
+    "In a word of COMMAND, {} stands for the shard's number with --array, for its line with --each-line, "
+    "and\n"
+    "for a file that holds its bytes with --of. Write {{}} for a literal {} there. Without these options {}\n"
+    "stands for itself, as in `-- find . -exec wc -l {} +`. {{job.id}}, {{shard.index}} and other "
+    "placeholders\n"
+    "of a definition work as well; {{{{ is a literal {{. With --literal no brace means anything.";
 
 int submission_run(const struct submission_verb *verb, int argc, char **argv)
 {
@@ -132,6 +139,8 @@ int submission_run(const struct submission_verb *verb, int argc, char **argv)
 	    {0, "each-line", "FILE",
 	     "A shard for each line of FILE that is not empty, {} being the line; - for stdin.", cli_set_text,
 	     &s.each_line},
+	    {0, "literal", NULL, "Pass the command as it is: {} and {{...}} in it stand for nothing.",
+	     cli_set_flag, &s.literal},
 	    {0, "event", "FILE", "An event for the definition's templates, as JSON; - for stdin.",
 	     cli_set_text, &s.event},
 	    {0, "priority", "N", "Jobs of a greater one come first in their queue.", cli_set_text,

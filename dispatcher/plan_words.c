@@ -6,17 +6,9 @@
 
 static void add_size(struct buf *out, uint64_t bytes)
 {
-	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
-	double value = (double)bytes / KIB;
-	size_t unit = 0;
+	char text[UNITS_TEXT_MAX];
 
-	if (bytes < KIB) {
-		buf_printf(out, "%llu bytes", (unsigned long long)bytes);
-		return;
-	}
-	for (; value >= 1024 && unit + 1 < ARRAY_LENGTH(units); unit++)
-		value /= 1024;
-	buf_printf(out, "%.4g %s", value, units[unit]);
+	buf_printf(out, "%s", units_show_size(bytes, text, sizeof(text)));
 }
 
 static void count_sentence(const struct plan *p, struct buf *out)

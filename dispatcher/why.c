@@ -39,8 +39,8 @@ static bool say_lack(struct buf *out, const struct resources *need, const struct
 	}
 	if (most->memory_bytes > 0 && need->memory_bytes > most->memory_bytes) {
 		buf_printf(out, "no worker has %s of memory (the largest has %s)",
-			   units_format_size(need->memory_bytes, a, sizeof(a)),
-			   units_format_size(most->memory_bytes, b, sizeof(b)));
+			   units_show_size(need->memory_bytes, a, sizeof(a)),
+			   units_show_size(most->memory_bytes, b, sizeof(b)));
 		return true;
 	}
 	if (need->gpus > most->gpus) {

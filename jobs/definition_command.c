@@ -30,38 +30,106 @@ static int set_text(json_t *to, const char *name, struct bytes text, struct erro
 	return 0;
 }
 
-/* {} becomes {{shard.value}}; the rest is a template as it stands. */
-static void expand_braces(struct bytes arg, struct buf *out)
-{
-	for (size_t i = 0; i < arg.size; i++) {
-		bool lone = i + 1 < arg.size && arg.data[i] == '{' && arg.data[i + 1] == '}' &&
-			    (i == 0 || arg.data[i - 1] != '{') &&
-			    (i + 2 == arg.size || arg.data[i + 2] != '}');
+/* ---- what braces mean in a word of the command ---- */
 
-		if (lone) {
-			buf_append(out, "{{shard.value}}", 15);
-			i++;
+/* What {} stands for: the shard's number or item, or the file that holds its bytes. NULL: there is nothing
+ * that it could stand for, and it stays as it is. */
+static const char *braces_stand_for(const struct definition_command *c)
+{
+	if (c->bytes.size > 0)
+		return "{{shard.input_file}}";
+	return c->array.size > 0 || c->item_count > 0 || c->lines.size > 0 ? "{{shard.value}}" : NULL;
+}
+
+/* The next piece of a word: {} alone, {{}} (an escaped {}), {{{{ or {{name}} (a template's), or one byte. */
+enum piece { PIECE_BYTE, PIECE_BRACES, PIECE_ESCAPED_BRACES, PIECE_TEMPLATE };
+
+static enum piece next_piece(struct bytes text, size_t *ret_size)
+{
+	static const struct {
+		const char *begins;
+		enum piece piece;
+	} pieces[] = {{"{{{{", PIECE_TEMPLATE}, {"{{}}", PIECE_ESCAPED_BRACES}, {"{}", PIECE_BRACES}};
+	const uint8_t *close;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(pieces); i++) {
+		*ret_size = strlen(pieces[i].begins);
+		if (text.size >= *ret_size && memcmp(text.data, pieces[i].begins, *ret_size) == 0)
+			return pieces[i].piece;
+	}
+	*ret_size = 1;
+	if (text.size < 3 || memcmp(text.data, "{{", 2) != 0 || text.data[2] == '{')
+		return PIECE_BYTE; /* of {{{ the first is ordinary */
+	close = memmem(text.data, text.size, "}}", 2);
+	*ret_size = close != NULL ? (size_t)(close - text.data) + 2 : text.size;
+	return PIECE_TEMPLATE;
+}
+
+/* Appends the template that a word of the command is. Returns whether it has a {} that stands for something.
+ */
+static bool word_template(struct bytes word, const char *stands_for, struct buf *out)
+{
+	struct buf literal = {0};
+	bool found = false;
+
+	for (size_t at = 0, size; at < word.size; at += size) {
+		struct bytes rest = BYTES(word.data + at, word.size - at);
+		enum piece piece = next_piece(rest, &size);
+
+		if (piece == PIECE_BRACES && stands_for == NULL)
+			piece = PIECE_BYTE;
+		if (piece == PIECE_BYTE) {
+			buf_append(&literal, rest.data, size);
+		} else if (piece == PIECE_ESCAPED_BRACES) {
+			buf_append(&literal, "{}", 2);
 		} else {
-			buf_append(out, &arg.data[i], 1);
+			template_escape(out, buf_bytes(&literal));
+			buf_clear(&literal);
+			if (piece == PIECE_TEMPLATE)
+				buf_append(out, rest.data, size);
+			else
+				buf_append(out, stands_for, strlen(stands_for));
+			found = found || piece == PIECE_BRACES;
 		}
 	}
+	template_escape(out, buf_bytes(&literal));
+	buf_fini(&literal);
+	return found;
+}
+
+/* Of a job that is cut by bytes, {} is a file: a command that has one need not say so. */
+static int fill_input_file(const struct definition_command *c, bool braces, json_t *run, struct error *reterr)
+{
+	if (!braces || bytes_equal(c->input, BYTES_LIT("file")))
+		return 0;
+	if (c->input.size == 0) {
+		set(run, "input", json_string("file"));
+		return 0;
+	}
+	error_set(reterr, ERR_INVALID, "{} is a file that holds the shard's bytes, and this asks for none");
+	error_help(reterr, "leave out one of the two; where {} is a word of the command's own, write {{}}");
+	return error_where(reterr, "input");
 }
 
 /* gather: its arguments, else the shards'. */
 static int fill_argv(const struct definition_command *c, bool gather, json_t *run, struct error *reterr)
 {
 	size_t count = gather ? c->gather_count : c->argc;
+	const char *stands_for = braces_stand_for(c);
 	json_t *argv = json_array();
+	bool braces = false;
 
 	set(run, "exec", argv);
 	for (size_t i = 0; i < count; i++) {
 		struct buf text = {0};
 		json_t *value;
 
-		if (gather)
+		if (c->literal)
+			template_escape(&text, gather ? c->gather[i] : c->argv[i]);
+		else if (gather)
 			buf_append_bytes(&text, c->gather[i]);
 		else
-			expand_braces(c->argv[i], &text);
+			braces = word_template(c->argv[i], stands_for, &text) || braces;
 		value = text_is_utf8(buf_bytes(&text)) ? json_stringn(buf_text(&text), text.size) : NULL;
 		buf_fini(&text);
 		if (value == NULL) {
@@ -70,7 +138,7 @@ static int fill_argv(const struct definition_command *c, bool gather, json_t *ru
 		}
 		CHECK(json_array_append_new(argv, value) == 0);
 	}
-	return 0;
+	return gather || c->bytes.size == 0 ? 0 : fill_input_file(c, braces, run, reterr);
 }
 
 static int fill_env(const struct definition_command *c, json_t *run, struct error *reterr)

@@ -26,6 +26,7 @@ struct definition_reader {
 	/* By name while they are read; d->body.phases holds those that there are in the end. */
 	struct phase_def plan, shards, gather;
 	bool has_gather;
+	bool names_bytes; /* a template of `run` names what a shard by bytes gets */
 };
 
 /* definition_parse, with the caller's problems: errors are there. */

@@ -282,13 +282,32 @@ static bool check_run(struct definition_reader *r, const struct node *n, const c
 	return true;
 }
 
+/* Each shard of an object that is cut by bytes has a part of its own: a command that takes nothing of it does
+ * the same thing again and again. `input: none` says that this is meant. */
+static bool check_takes_bytes(struct definition_reader *r, const struct node *n)
+{
+	const struct node *exec = node_get(n, "exec");
+
+	if (r->d->shard.kind != PLAN_BYTES || exec == NULL || node_get(n, "input") != NULL || r->names_bytes)
+		return true;
+	(void)problems_add(
+	    r->problems, exec->key_at, ERR_INVALID,
+	    "let it read its part from stdin (input: stdin, or --input stdin), or from a file (input: "
+	    "file and {{shard.input_file}}, or {} on a command line); input: none says that it needs "
+	    "neither",
+	    "the shards are cut by bytes, but their command takes nothing of its part");
+	return false;
+}
+
 bool read_run(struct definition_reader *r, const struct node *n, void *target)
 {
 	static const struct definition_key keys[] = {COMMON_KEYS};
 	struct run_target t = {.phase = target,
 			       .scope = TEMPLATE_EVENT | TEMPLATE_JOB | TEMPLATE_SHARD | r->plan_scope};
 
-	return read_map(r, n, "`run`", keys, ARRAY_LENGTH(keys), &t) && check_run(r, n, "`run`");
+	r->names_bytes = false;
+	return read_map(r, n, "`run`", keys, ARRAY_LENGTH(keys), &t) && check_run(r, n, "`run`") &&
+	       check_takes_bytes(r, n);
 }
 
 bool read_gather(struct definition_reader *r, const struct node *n, void *target)

@@ -117,7 +117,7 @@ enum memory_verdict memory_group_end(struct memory_group *g, bool failed, const 
 	enum memory_verdict verdict = MEMORY_ENOUGH;
 	char bound[UNITS_TEXT_MAX];
 
-	units_format_size(g->bytes, bound, sizeof bound);
+	units_show_size(g->bytes, bound, sizeof bound);
 	ret[0] = '\0';
 	if (is_cgroup(g)) {
 		memory_cgroup_empty(g);

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/options.h"
 #include "base/statedir.h"
 
 #define TCP "tcp://"
@@ -108,12 +109,39 @@ static int find_state_dir(struct up_plan *plan, struct error *reterr)
 	return 0;
 }
 
+/* A path that is not absolute needs a directory to begin at, and that may have been removed. */
+static int check_paths(const struct params *params, struct error *reterr)
+{
+	char *here = getcwd(NULL, 0);
+	bool known = here != NULL;
+
+	free(here);
+	for (unsigned id = 0; id < PARAM_COUNT && !known; id++) {
+		enum param_type type = param_info(id)->type;
+		const char *first = "/";
+
+		if (type == PARAM_TYPE_PATHS && params_list_count(params, id) > 0)
+			first = params_list_at(params, id, 0);
+		else if (type == PARAM_TYPE_PATH && params_is_set(params, id))
+			first = params_text(params, id);
+		if (first[0] == '/' || first[0] == '\0')
+			continue;
+		error_set(reterr, ERR_INVALID, "the current directory does not exist any more");
+		error_help(reterr, "go to one that does, or name this from / on");
+		options_where(param_info(id)->name, first, reterr);
+		return ERR_INVALID;
+	}
+	return 0;
+}
+
 int up_plan_init(struct up_plan *plan, const struct params *params, struct error *reterr)
 {
 	int rc;
 
 	*plan = (struct up_plan){.params = params};
-	rc = find_state_dir(plan, reterr);
+	rc = check_paths(params, reterr);
+	if (rc == 0)
+		rc = find_state_dir(plan, reterr);
 	if (rc < 0)
 		return rc;
 	plan->api_socket = place_of(plan, PARAM_API_SOCKET, "api.sock");

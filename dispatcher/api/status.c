@@ -52,7 +52,7 @@ static json_t *peers_json(struct server *s)
 	set(value, "denied", c.denied);
 	set(value, "dropped", c.dropped);
 	set(value, "queued_bytes", c.queued_bytes);
-	json_object_set_new(value, "address", json_string(peers_address(s->peers)));
+	json_object_set_new(value, "address", json_of_bytes(bytes_of(peers_address(s->peers))));
 	return value;
 }
 

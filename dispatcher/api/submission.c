@@ -43,11 +43,10 @@ static int read_text(struct submission *u, const char *key, json_t *value, struc
 		i++;
 	if (i == ARRAY_LENGTH(texts)) {
 		error_set(reterr, ERR_INVALID, "there is no such member of a command");
-		error_help(
-		    reterr,
-		    "argv, gather, env, name, array, items, lines, bytes, of, align, input, timeout, cpus, "
-		    "memory, gpus, pin, "
-		    "attempts, tolerate, queue, priority, output, directory");
+		error_help(reterr, "argv, gather, literal, env, name, array, items, lines, bytes, of, align, "
+				   "input, timeout, cpus, "
+				   "memory, gpus, pin, "
+				   "attempts, tolerate, queue, priority, output, directory");
 		return error_where(reterr, "command.%.100s", key);
 	}
 	if (!json_is_string(value) && !json_is_number(value)) {
@@ -146,6 +145,16 @@ static int read_env(struct submission *u, json_t *value, struct definition_comma
 	return 0;
 }
 
+static int read_flag(const char *name, json_t *value, bool *ret, struct error *reterr)
+{
+	if (!json_is_boolean(value)) {
+		error_set(reterr, ERR_INVALID, "expected true or false, found %s", json_kind_name(value));
+		return error_where(reterr, "command.%s", name);
+	}
+	*ret = json_is_true(value);
+	return 0;
+}
+
 static int read_command(struct submission *u, json_t *command, struct error *reterr)
 {
 	struct definition_command c = {0};
@@ -166,6 +175,8 @@ static int read_command(struct submission *u, json_t *command, struct error *ret
 			r = read_items(u, value, &c, reterr);
 		else if (strcmp(key, "env") == 0)
 			r = read_env(u, value, &c, reterr);
+		else if (strcmp(key, "literal") == 0)
+			r = read_flag(key, value, &c.literal, reterr);
 		else
 			r = read_text(u, key, value, &c, reterr);
 		if (r < 0)

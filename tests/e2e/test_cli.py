@@ -156,13 +156,13 @@ class Submit(CliCase):
         for args, parts in (
                 (["--array=1-9:2", "--", "true"], ["true: 5 shards, with the numbers 1 to 9 in steps of 2", "4  9"]),
                 (["--", "true"], ["one shard, as nothing says how to cut it"]),
-                (["--of=data.bin", "--bytes=1KiB", "--", "true"],
-                 ["3 shards of 1 KiB, the last one of 452 bytes; each begins at the first record (line)",
+                (["--of=data.bin", "--bytes=1KiB", "--input=stdin", "--", "wc"],
+                 ["3 shards of 1KiB, the last one of 452 bytes; each begins at the first record (line)",
                   "/data.bin, 2.4 KiB", "2  2,048 to 2,500"]),
-                (["--of=data.bin", "--bytes=1KiB", "--align=none", "--", "true"], ["cut at exactly these bytes"]),
-                (["--of=data.bin", "--bytes=1GB", "--gather=cat", "--", "true"],
-                 ["one shard, as the object has 2.441 KiB and a shard takes 953.7 MiB; what they write is gathered"]),
-                (["--of=empty.bin", "--bytes=1GB", "--", "true"], ["one shard, as the object is empty"]),
+                (["--of=data.bin", "--bytes=1KiB", "--align=none", "--", "cat", "{}"], ["cut at exactly these bytes"]),
+                (["--of=data.bin", "--bytes=1GB", "--gather=cat", "--input=none", "--", "true"],
+                 ["one shard, as the object has 2.441KiB and a shard takes 1GB; what they write is gathered"]),
+                (["--of=empty.bin", "--bytes=1GB", "--", "wc", "{}"], ["one shard, as the object is empty"]),
                 (["--each-line=list.txt", "--", "true"], ["10001 shards, one for each item", "10000  item 10000"]),
                 ([cut, "--event", event], ["cut: 3 shards of 4 bytes, the last one of 2 bytes", "2  8 to 10"])):
             out, _ = self.run_cli("plan", *args)
@@ -176,7 +176,7 @@ class Submit(CliCase):
             shards = json.loads(self.run_cli("--output=json", "plan", "--array=%d" % count, "--", "true")[0])
             self.assertEqual([s["shard"] for s in shards["first"] + shards["last"]],
                              [n for n in range(count) if n < 3 or n >= count - 3])
-        self.assertIn("No such file", self.run_cli("plan", "--of=gone", "--bytes=1", "--", "true", code=5)[1])
+        self.assertIn("No such file", self.run_cli("plan", "--of=gone", "--bytes=1", "--", "cat", "{}", code=5)[1])
         self.run_cli("plan", "--id=x", "--", "true", code=2)
         _, err = self.run_cli("plan", cut, code=2)
         self.assertIn("there is no event", err)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "base/limits.h"
 #include "base/units.h"
 
 #define SEED 20240607u
@@ -195,6 +196,30 @@ Test(units, formats_are_short)
 	cr_assert_str_eq(units_format_cpus(2000, text, sizeof text), "2");
 	cr_assert_str_eq(units_format_percent(20000, text, sizeof text), "2%");
 	cr_assert_str_eq(units_format_percent(1, text, sizeof text), "0.0001%");
+}
+
+Test(units, a_size_is_shown_as_people_would_type_it)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} cases[] = {
+	    {0, "0 bytes"},
+	    {452, "452 bytes"},
+	    {1024, "1KiB"},
+	    {1000, "1000 bytes"},
+	    {1536, "1.5KiB"},
+	    {2500, "2.441KiB"},
+	    {64 * MIB, "64MiB"},
+	    {1000000000, "1GB"},
+	    {100000000000, "100GB"},
+	    {1500000000, "1500MB"},
+	    {6121248ull * KIB, "5.838GiB"},
+	};
+	char text[UNITS_TEXT_MAX];
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+		cr_expect_str_eq(units_show_size(cases[i].bytes, text, sizeof text), cases[i].text);
 }
 
 /* A number of any magnitude, often round in some unit. */

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "cli/submission.h"
@@ -94,6 +95,61 @@ Test(submission, paths_are_made_whole_where_they_are_typed)
 			 cases[i].whole);
 		expect_body(NULL, expected);
 	}
+}
+
+/* A directory that is gone or cannot be named is told. Leaving it out would run the command elsewhere. */
+Test(submission, a_directory_is_never_left_out)
+{
+	static const char gone[] = "does not exist any more", odd[] = "not UTF-8";
+	static const struct {
+		const char *here, *directory, *of, *what; /* what: NULL = fine */
+	} cases[] = {
+	    {NULL, NULL, NULL, gone},	      {NULL, "there", NULL, gone},
+	    {NULL, "/there", "a.txt", gone},  {NULL, "/there", "/a.txt", NULL},
+	    {"/lab\xe9", NULL, NULL, odd},    {"/lab\xe9", "there", NULL, odd},
+	    {"/lab\xe9", "/there", "a", odd}, {"/lab\xe9", "/there", "s3://b/k", NULL},
+	    {"/", "there", "a", NULL},
+	};
+
+	s.command = json_pack("[s]", "true");
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		json_t *body = NULL;
+		int r;
+
+		json_object_clear(s.texts);
+		if (cases[i].directory != NULL)
+			json_object_set_new(s.texts, "directory", json_string(cases[i].directory));
+		if (cases[i].of != NULL)
+			json_object_set_new(s.texts, "of", json_string(cases[i].of));
+		r = submission_body(&s, NULL, cases[i].here, &body, &e);
+		cr_expect_eq(r, cases[i].what != NULL ? ERR_INVALID : 0, "%zu", i);
+		if (cases[i].what != NULL)
+			cr_expect(strstr(e.what, cases[i].what) != NULL && e.help[0] != '\0', "%zu: %s", i,
+				  e.what);
+		json_decref(body);
+	}
+}
+
+Test(submission, lines_of_a_long_file_are_never_left_out)
+{
+	const char *lines = scratch_path("lines");
+	struct buf text = {0};
+	json_t *body = NULL;
+
+	for (int i = 0; i < 20000; i++)
+		buf_printf(&text, "%d\n", i);
+	cr_assert_eq(fs_write_file(lines, buf_bytes(&text), 0644, &e), 0);
+	buf_fini(&text);
+	cr_assert_eq(chdir(scratch_path("")), 0);
+	s.command = json_pack("[s]", "true");
+	json_object_set_new(s.texts, "directory", json_string("/there"));
+	s.each_line = "lines";
+	cr_expect_eq(submission_body(&s, NULL, "/lab\xe9", &body, &e), ERR_INVALID);
+	cr_expect_not_null(strstr(e.what, "not UTF-8"), "%s", e.what);
+	cr_assert_eq(submission_body(&s, NULL, "/{{here}}", &body, &e), 0, "%s", e.what);
+	cr_expect_str_eq(json_string_value(json_object_get(json_object_get(body, "command"), "lines")),
+			 "file:///{{{{here}}/lines");
+	json_decref(body);
 }
 
 Test(submission, an_error_of_the_api_names_the_option)

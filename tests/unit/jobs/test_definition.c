@@ -325,103 +325,40 @@ Test(definition, bounds_are_bounds)
 	buf_fini(&text);
 }
 
-Test(definition, a_command_line_is_a_definition)
+/* Shards that are cut by bytes and take nothing of them would all do the same. */
+Test(definition, a_part_that_nobody_takes_is_refused)
 {
-	const struct bytes argv[] = {BYTES_LIT("/usr/bin/prog"), BYTES_LIT("--n={}"),
-				     BYTES_LIT("{print $1}"),	 BYTES_LIT("{}"),
-				     BYTES_LIT("{\"a\":{}}"),	 BYTES_LIT("{{job.id}}")};
-	const struct bytes gather[] = {BYTES_LIT("xargs"), BYTES_LIT("-I{}")};
-	const struct pair env[] = {{BYTES_LIT("A"), BYTES_LIT("{{not.a.template}}")},
-				   {BYTES_LIT("E"), BYTES_LIT("")}};
-	struct definition_command c = {.argv = argv,
-				       .argc = ARRAY_LENGTH(argv),
-				       .gather = gather,
-				       .gather_count = ARRAY_LENGTH(gather),
-				       .directory = BYTES_LIT("/there"),
-				       .array = BYTES_LIT("1-1000:2"),
-				       .timeout = BYTES_LIT("90s"),
-				       .cpus = BYTES_LIT("2"),
-				       .attempts = BYTES_LIT("1"),
-				       .env = env,
-				       .env_count = 2};
-	struct definition *d = NULL;
-	struct error e = {0};
-
-	cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s: %s", e.where, e.what);
-	expect_text(
-	    d->body.text,
-	    "{\"gather\":{\"directory\":\"/there\",\"durable_output\":true,\"env\":{\"A\":"
-	    "\"{{{{not.a.template}}\",\"E\":\"\"},\"exec\":[\"xargs\",\"-I{}\"],\"fanin\":\"all\",\"input\":"
-	    "\"stdin\",\"resources\":{\"cpus\":\"1\"},\"timeout\":\"none\"},"
-	    "\"name\":\"prog\",\"priority\":0,\"queue\":\"default\",\"retry\":{\"attempts\":1,"
-	    "\"backoff\":\"1s\",\"max\":\"1m\",\"oom\":\"same\"},\"run\":{\"directory\":\"/there\","
-	    "\"durable_output\":true,\"env\":{"
-	    "\"A\":\"{{{{not.a.template}}\",\"E\":\"\"},\"exec\":[\"/usr/bin/prog\",\"--n={{shard.value}}\","
-	    "\"{print $1}\",\"{{shard.value}}\",\"{\\\"a\\\":{}}\",\"{{job.id}}\"],\"input\":"
-	    "\"none\",\"resources\":{\"cpus\":\"2\"},\"timeout\":\"1m30s\"},\"shard\":{\"count\":\"1-999:2\"}"
-	    ","
-	    "\"version\":1}");
-	cr_expect_eq(d->shard.count, 500);
-	definition_destroy(d);
-}
-
-Test(definition, a_wrong_command_line_is_told)
-{
-	static const struct bytes plain[] = {BYTES_LIT("prog")},
-				  binary[] = {BYTES_LIT("prog"), BYTES_LIT("\xff")},
-				  template[] = {BYTES_LIT("prog"), BYTES_LIT("{{shard.vlue}}")};
-	static const struct pair env[] = {{.name = BYTES_LIT("A"), .value = BYTES_LIT("1")},
-					  {.name = BYTES_LIT("2B"), .value = BYTES_LIT("1")}};
 	static const struct {
-		struct definition_command c;
-		const char *where, *what;
+		const char *run;
+		bool fine;
 	} cases[] = {
-#define PLAIN .argv = plain, .argc = 1
-	    {{.argc = 0}, "", "expected a command behind --, found nothing"},
-	    {{PLAIN, .array = BYTES_LIT("5-1")}, "array", "the first is behind the last in \"5-1\""},
-	    {{PLAIN, .array = BYTES_LIT("0")}, "array", "expected at least one shard, found \"0\""},
-	    {{PLAIN, .array = BYTES_LIT("1-5:0")}, "array", "expected a step of at least 1"},
-	    {{PLAIN, .array = BYTES_LIT("x")}, "array", "expected a number of shards, or a range"},
-	    {{PLAIN, .array = BYTES_LIT("5"), .bytes = BYTES_LIT("1MiB")}, "bytes", "not by both"},
-	    {{PLAIN, .items = plain, .item_count = 1, .array = BYTES_LIT("5")}, "items", "not by both"},
-	    {{PLAIN, .items = plain, .item_count = 1, .lines = BYTES_LIT("file:///a")},
-	     "lines",
-	     "not by both"},
-	    {{PLAIN, .lines = BYTES_LIT("a")}, "lines", "expected s3://"},
-	    {{PLAIN, .items = binary, .item_count = 2}, "items[1]", "expected UTF-8"},
-	    {{PLAIN, .bytes = BYTES_LIT("x"), .of = BYTES_LIT("file:///a")}, "bytes", "expected a size"},
-	    {{PLAIN, .bytes = BYTES_LIT("1MiB"), .of = BYTES_LIT("a")}, "of", "expected s3://"},
-	    {{PLAIN, .bytes = BYTES_LIT("1MiB"), .align = BYTES_LIT("word")}, "align", "line"},
-	    {{PLAIN, .of = BYTES_LIT("file:///a")}, "of", "goes with bytes"},
-	    {{PLAIN, .align = BYTES_LIT("line")}, "align", "goes with bytes"},
-	    {{PLAIN, .input = BYTES_LIT("x")}, "input", "expected"},
-	    {{PLAIN, .timeout = BYTES_LIT("1")},
-	     "timeout",
-	     "expected a duration such as 90s, 1h30m or 250ms, found \"1\": a unit must follow the number"},
-	    {{PLAIN, .timeout = BYTES_LIT("0s")}, "timeout", "expected a duration above 0, found \"0s\""},
-	    {{PLAIN, .cpus = BYTES_LIT("0")}, "cpus", "at least 0.001"},
-	    {{PLAIN, .memory = BYTES_LIT("much")}, "memory", "expected a size"},
-	    {{PLAIN, .gpus = BYTES_LIT("-1")}, "gpus", "expected a number"},
-	    {{PLAIN, .attempts = BYTES_LIT("0")}, "attempts", "expected a number"},
-	    {{PLAIN, .tolerate = BYTES_LIT("101%")}, "tolerate", "expected"},
-	    {{PLAIN, .queue = BYTES_LIT("a b")}, "queue", "expected a name"},
-	    {{PLAIN, .priority = BYTES_LIT("x")}, "priority", "expected a number"},
-	    {{PLAIN, .output = BYTES_LIT("here")}, "output", "expected s3://"},
-	    {{PLAIN, .directory = BYTES_LIT("there")}, "directory", "expected"},
-	    {{PLAIN, .name = BYTES_LIT("a b")}, "name", "expected a name, found \"a b\""},
-	    {{PLAIN, .env = env, .env_count = 2}, "env.2B", ""},
-	    {{PLAIN, .gather = template, .gather_count = 2}, "gather[1]", "shard"},
-	    {{.argv = template, .argc = 2}, "argv[1]", "vlue"},
-	    {{.argv = binary, .argc = 2}, "argv[1]", "expected UTF-8 text"},
-#undef PLAIN
+	    {"{exec: [wc, -l]}", false},
+	    {"{exec: [wc, '{{shard.index}}'], env: {A: b}}", false},
+	    {"{exec: [wc, -l], input: stdin}", true},
+	    {"{exec: [wc, '{{shard.input_file}}'], input: file}", true},
+	    {"{exec: [sh, job.sh], input: file}", true}, /* SHARDMILL_INPUT_FILE */
+	    {"{exec: [sh, job.sh], input: none}", true}, /* said so */
+	    {"{exec: [dd, 'skip={{shard.first_byte}}']}", true},
+	    {"{exec: [wc], env: {FROM: '{{shard.url}}'}}", true},
+	    {"{exec: [sh, -c, 'fetch $SHARDMILL_INPUT_URL']}", true},
+	    {"{runner: [prog]}", true},
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		struct definition *d = NULL;
 		struct error e = {0};
+		char text[400];
+		int rc;
 
-		cr_expect_lt(definition_from_command(&cases[i].c, &d, &e), 0, "%zu", i);
-		cr_expect_str_eq(e.where, cases[i].where, "%zu: %s: %s", i, e.where, e.what);
-		cr_expect_not_null(strstr(e.what, cases[i].what), "%zu: %s: %s", i, e.where, e.what);
+		snprintf(text, sizeof text,
+			 "version: 1\nname: x\nshard: {bytes: 1MiB, of: 'file:///a', align: line}\nrun: %s\n",
+			 cases[i].run);
+		rc = definition_parse(bytes_of(text), "x", NULL, &d, &e);
+		cr_expect_eq(rc == 0, cases[i].fine, "%s: %s", cases[i].run, e.what);
+		if (!cases[i].fine)
+			cr_expect(strstr(e.what, "takes nothing of its part") != NULL &&
+				      strstr(e.help, "stdin") != NULL && strstr(e.help, "file") != NULL,
+				  "%s (%s)", e.what, e.help);
+		definition_destroy(d);
 	}
 }

@@ -36,7 +36,7 @@ static const struct {
      0,
      1,
      false,
-     "one shard, as the object has 12 bytes and a shard takes 64 MiB"},
+     "one shard, as the object has 12 bytes and a shard takes 64MiB"},
     {{.kind = PLAN_BYTES,
       .shard_count = 4,
       .step_bytes = 64 * MIB,
@@ -45,14 +45,14 @@ static const struct {
      0,
      1,
      false,
-     "4 shards of 64 MiB, the last one of 8 MiB; each begins at the first record (fastq) that begins "
+     "4 shards of 64MiB, the last one of 8MiB; each begins at the first record (fastq) that begins "
      "in its "
      "bytes"},
     {{.kind = PLAN_BYTES, .shard_count = 2, .step_bytes = 1536, .size_bytes = 3072, .align = ALIGN_NONE},
      0,
      1,
      false,
-     "2 shards of 1.5 KiB, cut at exactly these bytes"},
+     "2 shards of 1.5KiB, cut at exactly these bytes"},
     {{.kind = PLAN_ITEMS, .shard_count = 0}, 0, 1, false, "no shards, as the list has no items"},
     {{.kind = PLAN_ITEMS, .shard_count = 1}, 0, 1, false, "one shard, as the list has one item"},
     {{.kind = PLAN_ITEMS, .shard_count = 9}, 0, 1, false, "9 shards, one for each item"},

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""The command line does what was typed: braces, directories, sockets, sets of jobs."""
+import os
+import subprocess
+
+from case import main
+from cli_case import CliCase
+from mill import until
+
+
+class Command(CliCase):
+    def output(self, *args, **how):
+        job = self.run_cli("submit", *args, **how)[0].split()[0]
+        self.run_cli("wait", job)
+        return self.run_cli("output", job)[0]
+
+    def test_braces_mean_something_where_an_option_gives_them_a_meaning(self):
+        self.start()
+        os.makedirs(self.path("d"))
+        self.write("d/report.txt", "x\n")
+        self.write("data.txt", "abcdefgh")
+        self.write("lines.txt", "one\ntwo\n")
+        cut = ("--of=data.txt", "--bytes=4", "--align=none")
+        for args, output in (
+                (["--", "find", "d", "-type", "f", "-exec", "echo", "found", "{}", ";"], "found d/report.txt\n"),
+                (["--", "printf", "%s", "{}"], "{}"),
+                (["--", "printf", "%s", '{"a":{},"b":[{}]}'], '{"a":{},"b":[{}]}'),
+                (["--gather=xargs -n1 echo {}", "--", "echo", "a"], "{} a\n"),
+                (["--array=2", "--", "echo", "{}", "{{}}"], "0 {}\n1 {}\n"),
+                (["--array=1", "--", "echo", '{"n":{}}'], '{"n":0}\n'),
+                (["--each-line=lines.txt", "--", "echo", "{}", "{{}}"], "one {}\ntwo {}\n"),
+                ([*cut, "--", "cat", "{}"], "abcdefgh"),
+                ([*cut, "--input=stdin", "--", "cat"], "abcdefgh"),
+                ([*cut, "--input=none", "--", "echo", "{{}}"], "{}\n" * 2),
+                (["--literal", "--", "echo", "{{.Names}}", "{{}}"], "{{.Names}} {{}}\n"),
+                (["--literal", "--array=2", "--", "echo", "{}", "{{job.id}}"], "{} {{job.id}}\n" * 2),
+                (["--", "echo", "{{{{.Names}}"], "{{.Names}}\n")):
+            self.assertEqual(self.output(*args), output, args)
+
+    def test_a_part_that_nobody_takes_is_refused_with_the_ways_to_mend_it(self):
+        self.mill.start_dispatcher()
+        self.write("data.txt", "abcdefgh")
+        _, err = self.run_cli("submit", "--of=data.txt", "--bytes=4", "--", "wc", "-c", code=2)
+        self.assertIn("shardmill submit: the command: the shards are cut by bytes, but their command takes nothing", err)
+        for way in ("--input stdin", "{} on a command line"):
+            self.assertIn(way, err)
+        _, err = self.run_cli("submit", "--of=data.txt", "--bytes=4", "--input=stdin", "--", "cat", "{}", code=2)
+        self.assertIn("--input stdin: {} is a file that holds the shard's bytes", err)
+        _, err = self.run_cli("submit", "--", "docker", "ps", "--format", "{{.Names}}", code=2)
+        self.assertIn("--literal passes the command as it is", err)
+        _, err = self.run_cli("submit", "--literal", self.write("x.yaml", "version: 1\n"), code=2)
+        self.assertIn("--literal: this is for a command", err)
+        self.assertEqual(self.jobs(), [])
+
+    def test_a_job_runs_where_it_was_submitted_or_not_at_all(self):
+        self.start()
+        program = self.mill.program("shardmill")
+        odd, gone = os.fsencode(self.mill.dir) + b"/lab\xe9", self.path("gone")
+        for directory, what in ((odd, "is not UTF-8"), (os.fsencode(gone), "does not exist any more")):
+            os.makedirs(directory)
+            script = 'cd "$1" && { test "$1" != "$2" || rmdir "$1"; } && exec "$3" submit --wait -- touch result'
+            p = subprocess.run([b"sh", b"-c", script.encode(), b"sh", directory, gone.encode(), program.encode()],
+                               env=self.env, capture_output=True, timeout=60)
+            self.assertEqual(p.returncode, 2, p.stderr)
+            self.assertIn(what, p.stderr.decode("utf-8", "replace"))
+            self.assertIn("--directory", p.stderr.decode("utf-8", "replace"), "a way to mend it")
+        self.assertEqual(self.jobs(), [])
+        os.symlink(odd, self.path("lab"))
+        self.run_cli("submit", "--directory=lab", "--wait", "--", "touch", "result")
+        self.assertEqual(os.listdir(odd), [b"result"])
+
+    def test_a_socket_that_is_not_for_us_says_so(self):
+        if os.getuid() != 0:
+            self.skip("only root can call as somebody else")
+        self.mill.start_dispatcher()
+        os.chmod(self.mill.dir, 0o711)
+        os.chmod(self.mill.state, 0o700)
+        p = subprocess.run([self.mill.program("shardmill"), "jobs"], env=self.env, capture_output=True, text=True,
+                           cwd="/", user=65534, group=65534, extra_groups=[], timeout=60)
+        self.assertEqual(p.returncode, 5, p.stderr)
+        self.assertIn(self.mill.socket + ": permission to use this socket is denied", p.stderr)
+        self.assertNotIn("no dispatcher answers", p.stderr)
+
+    def test_a_size_is_answered_as_it_was_typed(self):
+        self.mill.start_dispatcher()
+        self.mill.start_worker(memory="2000000000")
+        job = self.submit("--memory=100GB", "--", "true")
+        until(lambda: "memory" in self.mill.job(int(job))["why"])
+        self.assertIn("no worker has 100GB of memory (the largest has 2GB)", self.mill.job(int(job))["why"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+/* A command line as a definition. */
+#include <criterion/criterion.h>
+
+#include "jobs/definition.h"
+#include "jobs/kinds.h"
+
+static void expect_text(struct bytes got, const char *want)
+{
+	cr_expect(bytes_equal(got, bytes_of(want)), "expected %s, found %.*s", want, (int)got.size, got.data);
+}
+
+Test(definition_command, a_command_line_is_a_definition)
+{
+	const struct bytes argv[] = {BYTES_LIT("/usr/bin/prog"), BYTES_LIT("--n={}"),
+				     BYTES_LIT("{print $1}"),	 BYTES_LIT("{}"),
+				     BYTES_LIT("{\"a\":{}}"),	 BYTES_LIT("{{job.id}}")};
+	const struct bytes gather[] = {BYTES_LIT("xargs"), BYTES_LIT("-I{}")};
+	const struct pair env[] = {{BYTES_LIT("A"), BYTES_LIT("{{not.a.template}}")},
+				   {BYTES_LIT("E"), BYTES_LIT("")}};
+	struct definition_command c = {.argv = argv,
+				       .argc = ARRAY_LENGTH(argv),
+				       .gather = gather,
+				       .gather_count = ARRAY_LENGTH(gather),
+				       .directory = BYTES_LIT("/there"),
+				       .array = BYTES_LIT("1-1000:2"),
+				       .timeout = BYTES_LIT("90s"),
+				       .cpus = BYTES_LIT("2"),
+				       .attempts = BYTES_LIT("1"),
+				       .env = env,
+				       .env_count = 2};
+	struct definition *d = NULL;
+	struct error e = {0};
+
+	cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s: %s", e.where, e.what);
+	expect_text(
+	    d->body.text,
+	    "{\"gather\":{\"directory\":\"/there\",\"durable_output\":true,\"env\":{\"A\":"
+	    "\"{{{{not.a.template}}\",\"E\":\"\"},\"exec\":[\"xargs\",\"-I{}\"],\"fanin\":\"all\",\"input\":"
+	    "\"stdin\",\"resources\":{\"cpus\":\"1\"},\"timeout\":\"none\"},"
+	    "\"name\":\"prog\",\"priority\":0,\"queue\":\"default\",\"retry\":{\"attempts\":1,"
+	    "\"backoff\":\"1s\",\"max\":\"1m\",\"oom\":\"same\"},\"run\":{\"directory\":\"/there\","
+	    "\"durable_output\":true,\"env\":{"
+	    "\"A\":\"{{{{not.a.template}}\",\"E\":\"\"},\"exec\":[\"/usr/bin/prog\",\"--n={{shard.value}}\","
+	    "\"{print $1}\",\"{{shard.value}}\",\"{\\\"a\\\":{{shard.value}}}\",\"{{job.id}}\"],\"input\":"
+	    "\"none\",\"resources\":{\"cpus\":\"2\"},\"timeout\":\"1m30s\"},\"shard\":{\"count\":\"1-999:2\"}"
+	    ","
+	    "\"version\":1}");
+	cr_expect_eq(d->shard.count, 500);
+	definition_destroy(d);
+}
+
+/* What the words of a command become: {} stands for something where an option gives it a meaning, and only
+ * there. */
+Test(definition_command, braces_of_a_command_line)
+{
+#define ONE 0
+#define ARRAY 1
+#define EACH_LINE 2
+#define CUT 4
+#define LITERAL 8
+	static const struct {
+		unsigned how;
+		const char *word, *template;
+	} cases[] = {
+	    {ONE, "{}", "{}"}, /* find -exec, an empty JSON object */
+	    {ONE, "{\"a\":{}}", "{\"a\":{}}"},
+	    {ONE, "[{},{}]", "[{},{}]"},
+	    {ONE, "{{}}", "{}"},
+	    {ONE, "{{job.id}}/{}", "{{job.id}}/{}"},
+	    {ONE, "{{{{.Names}}", "{{{{.Names}}"},
+	    {ARRAY, "{}", "{{shard.value}}"},
+	    {ARRAY, "a{}b{}", "a{{shard.value}}b{{shard.value}}"},
+	    {ARRAY, "{\"a\":{}}", "{\"a\":{{shard.value}}}"},
+	    {ARRAY, "{{}}", "{}"},
+	    {ARRAY, "{{}}{}", "{}{{shard.value}}"},
+	    {ARRAY, "{{{}}}", "{{{{}}"},
+	    {ARRAY, "{{{job.id}}}", "{{{job.id}}}"},
+	    {ARRAY, "{{{{}", "{{{{}"},
+	    {ARRAY, "{ }{", "{ }{"},
+	    {EACH_LINE, "-I{}", "-I{{shard.value}}"},
+	    {CUT, "{}", "{{shard.input_file}}"},
+	    {CUT, "--in={}", "--in={{shard.input_file}}"},
+	    {ONE | LITERAL, "{}", "{}"},
+	    {ARRAY | LITERAL, "{}{{}}", "{}{{{{}}"},
+	    {ARRAY | LITERAL, "{{job.id}}", "{{{{job.id}}"},
+	};
+	static const struct bytes item[] = {BYTES_LIT("a line")};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		const struct bytes argv[] = {BYTES_LIT("prog"), bytes_of(cases[i].word)};
+		unsigned how = cases[i].how;
+		struct definition_command c = {.argv = argv, .argc = 2, .literal = how & LITERAL};
+		struct definition *d = NULL;
+		struct error e = {0};
+
+		if (how & ARRAY)
+			c.array = BYTES_LIT("7");
+		if (how & EACH_LINE)
+			c.items = item, c.item_count = 1;
+		if (how & CUT)
+			c.bytes = BYTES_LIT("1MiB"), c.of = BYTES_LIT("file:///a");
+		cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s: %s: %s", cases[i].word, e.where,
+			     e.what);
+		expect_text(d->body.phases.items[0].run.argv.items[1].text, cases[i].template);
+		cr_expect_eq(d->body.phases.items[0].run.input, how & CUT ? FEED_FILE : FEED_NONE);
+		definition_destroy(d);
+	}
+#undef ONE
+#undef ARRAY
+#undef EACH_LINE
+#undef CUT
+#undef LITERAL
+}
+
+Test(definition_command, a_wrong_command_line_is_told)
+{
+	static const struct bytes plain[] = {BYTES_LIT("prog")},
+				  binary[] = {BYTES_LIT("prog"), BYTES_LIT("\xff")},
+				  template[] = {BYTES_LIT("prog"), BYTES_LIT("{{shard.vlue}}")},
+				  braces[] = {BYTES_LIT("prog"), BYTES_LIT("{}")};
+	static const struct pair env[] = {{.name = BYTES_LIT("A"), .value = BYTES_LIT("1")},
+					  {.name = BYTES_LIT("2B"), .value = BYTES_LIT("1")}};
+	static const struct {
+		struct definition_command c;
+		const char *where, *what;
+	} cases[] = {
+#define PLAIN .argv = plain, .argc = 1
+	    {{.argc = 0}, "", "expected a command behind --, found nothing"},
+	    {{PLAIN, .array = BYTES_LIT("5-1")}, "array", "the first is behind the last in \"5-1\""},
+	    {{PLAIN, .array = BYTES_LIT("0")}, "array", "expected at least one shard, found \"0\""},
+	    {{PLAIN, .array = BYTES_LIT("1-5:0")}, "array", "expected a step of at least 1"},
+	    {{PLAIN, .array = BYTES_LIT("x")}, "array", "expected a number of shards, or a range"},
+	    {{PLAIN, .array = BYTES_LIT("5"), .bytes = BYTES_LIT("1MiB")}, "bytes", "not by both"},
+	    {{PLAIN, .items = plain, .item_count = 1, .array = BYTES_LIT("5")}, "items", "not by both"},
+	    {{PLAIN, .items = plain, .item_count = 1, .lines = BYTES_LIT("file:///a")},
+	     "lines",
+	     "not by both"},
+	    {{PLAIN, .lines = BYTES_LIT("a")}, "lines", "expected s3://"},
+	    {{PLAIN, .items = binary, .item_count = 2}, "items[1]", "expected UTF-8"},
+	    {{PLAIN, .bytes = BYTES_LIT("x"), .of = BYTES_LIT("file:///a")}, "bytes", "expected a size"},
+	    {{PLAIN, .bytes = BYTES_LIT("1MiB"), .of = BYTES_LIT("a")}, "of", "expected s3://"},
+	    {{PLAIN, .bytes = BYTES_LIT("1MiB"), .align = BYTES_LIT("word")}, "align", "line"},
+	    {{PLAIN, .of = BYTES_LIT("file:///a")}, "of", "goes with bytes"},
+	    {{PLAIN, .bytes = BYTES_LIT("1MiB"), .of = BYTES_LIT("file:///a")},
+	     "argv",
+	     "nothing of its part"},
+	    {{.argv = braces,
+	      .argc = 2,
+	      .bytes = BYTES_LIT("1MiB"),
+	      .of = BYTES_LIT("file:///a"),
+	      .input = BYTES_LIT("stdin")},
+	     "input",
+	     "{} is a file"},
+	    {{PLAIN, .align = BYTES_LIT("line")}, "align", "goes with bytes"},
+	    {{PLAIN, .input = BYTES_LIT("x")}, "input", "expected"},
+	    {{PLAIN, .timeout = BYTES_LIT("1")},
+	     "timeout",
+	     "expected a duration such as 90s, 1h30m or 250ms, found \"1\": a unit must follow the number"},
+	    {{PLAIN, .timeout = BYTES_LIT("0s")}, "timeout", "expected a duration above 0, found \"0s\""},
+	    {{PLAIN, .cpus = BYTES_LIT("0")}, "cpus", "at least 0.001"},
+	    {{PLAIN, .memory = BYTES_LIT("much")}, "memory", "expected a size"},
+	    {{PLAIN, .gpus = BYTES_LIT("-1")}, "gpus", "expected a number"},
+	    {{PLAIN, .attempts = BYTES_LIT("0")}, "attempts", "expected a number"},
+	    {{PLAIN, .tolerate = BYTES_LIT("101%")}, "tolerate", "expected"},
+	    {{PLAIN, .queue = BYTES_LIT("a b")}, "queue", "expected a name"},
+	    {{PLAIN, .priority = BYTES_LIT("x")}, "priority", "expected a number"},
+	    {{PLAIN, .output = BYTES_LIT("here")}, "output", "expected s3://"},
+	    {{PLAIN, .directory = BYTES_LIT("there")}, "directory", "expected"},
+	    {{PLAIN, .name = BYTES_LIT("a b")}, "name", "expected a name, found \"a b\""},
+	    {{PLAIN, .env = env, .env_count = 2}, "env.2B", ""},
+	    {{PLAIN, .gather = template, .gather_count = 2}, "gather[1]", "shard"},
+	    {{.argv = template, .argc = 2}, "argv[1]", "vlue"},
+	    {{.argv = binary, .argc = 2}, "argv[1]", "expected UTF-8 text"},
+#undef PLAIN
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct definition *d = NULL;
+		struct error e = {0};
+
+		cr_expect_lt(definition_from_command(&cases[i].c, &d, &e), 0, "%zu", i);
+		cr_expect_str_eq(e.where, cases[i].where, "%zu: %s: %s", i, e.where, e.what);
+		cr_expect_not_null(strstr(e.what, cases[i].what), "%zu: %s: %s", i, e.where, e.what);
+	}
+}
