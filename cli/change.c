@@ -3,9 +3,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/human.h"
-#include "cli/selector.h"
+#include "cli/many.h"
 
 struct change_options {
 	const struct change *change;
@@ -37,11 +38,8 @@ static int change_job(struct cli *cli, uint64_t job, size_t nth, void *options, 
 	(void)nth;
 	snprintf(suffix, sizeof(suffix), "/%s", o->change->verb);
 	cli_job_path(job, suffix, path, sizeof(path));
-	if (o->why != NULL && json_object_set_new(body, "why", json_string(o->why)) != 0) {
-		json_decref(body);
-		error_set(reterr, ERR_INVALID, "expected UTF-8");
-		return error_where(reterr, "--why");
-	}
+	if (o->why != NULL)
+		json_object_set_new(body, "why", json_string(o->why));
 	r = client_post(&cli->client, path, body, true, &answer, reterr);
 	if (r != 0)
 		return r;
@@ -53,12 +51,27 @@ static int change_job(struct cli *cli, uint64_t job, size_t nth, void *options, 
 	return 0;
 }
 
+static int change_set(struct cli *cli, const struct job_ids *ids, const char *by, void *options,
+		      struct error *reterr)
+{
+	const struct change_options *o = options;
+	const struct many_change c = {.change = o->change->verb, .done = o->change->done, .why = o->why};
+
+	(void)by;
+	return many_change(cli, &c, ids, reterr);
+}
+
 static int change_all(struct cli *cli, void *options, struct error *reterr)
 {
 	static const struct each_job each = {
-	    .expected = "expected jobs", .live_only = true, .work = change_job};
+	    .expected = "expected jobs", .live_only = true, .many = change_set, .work = change_job};
 
-	return each_job(cli, &each, options, reterr);
+	const struct change_options *o = options;
+
+	if (o->why == NULL || text_is_utf8(bytes_of(o->why)))
+		return each_job(cli, &each, options, reterr);
+	error_set(reterr, ERR_INVALID, "expected UTF-8");
+	return error_where(reterr, "--why");
 }
 
 int change_jobs(const struct change *change, int argc, char **argv)

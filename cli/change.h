@@ -5,6 +5,7 @@
 
 struct change {
 	const char *verb;    /* "cancel": the last part of the path, too */
+	const char *done;    /* what is said of jobs that it was done to: "cancelled" */
 	const char *summary; /* for help, as options_spec.summary */
 	const char *details; /* may be NULL */
 	bool has_why;	     /* takes --why */

@@ -3,14 +3,17 @@
 #include <inttypes.h>
 
 #define PAGE_JOBS 1000u /* the API's most */
+#define PAGE_IDS 10000u
 
 static int read_page(struct cli *cli, const struct job_query *q, uint64_t limit, json_t *cursor,
 		     struct client_answer *ret, struct error *reterr)
 {
 	struct buf path = {0};
+	uint64_t page = q->ids ? PAGE_IDS : PAGE_JOBS;
 	int r;
 
-	buf_printf(&path, "/v1/jobs?limit=%" PRIu64, limit < PAGE_JOBS ? limit : PAGE_JOBS);
+	buf_printf(&path, "/v1/jobs?limit=%" PRIu64 "%s", limit < page ? limit : page,
+		   q->ids ? "&fields=id" : "");
 	if (q->state != NULL) {
 		buf_printf(&path, "&state=");
 		client_escape(&path, q->state);

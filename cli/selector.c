@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "cli/job_list.h"
+#include "cli/many.h"
 
 #define NAMES_LOOK 1000u /* jobs whose names are looked at, to guess one */
 
@@ -164,7 +165,7 @@ static int select_set(struct cli *cli, const struct selector *s, bool live_only,
 {
 	bool range = s->kind == SELECT_RANGE;
 	const char *state = range ? "" : s->text;
-	struct job_query q = {.limit = range ? 1000 : UINT64_MAX};
+	struct job_query q = {.limit = range ? 10000 : UINT64_MAX, .ids = true};
 	size_t before = ids->count;
 	json_t *jobs, *next = NULL;
 	int r = 0;
@@ -279,6 +280,26 @@ static int work_all(struct cli *cli, const struct each_job *each, const struct j
 	return code;
 }
 
+/* Argument by argument. */
+static int work_many(struct cli *cli, const struct each_job *each, const struct job_ids *ids, const char **by,
+		     void *options, struct error *reterr)
+{
+	int code = CLI_EXIT_FINE, r = 0;
+
+	for (size_t first = 0, end; first < ids->count && r >= 0; first = end) {
+		struct job_ids some = {.items = ids->items + first};
+
+		for (end = first; end < ids->count && by[end] == by[first]; end++)
+			some.count++;
+		r = each->many(cli, &some, by[first], options, reterr);
+		if (code == CLI_EXIT_FINE || r == CLI_EXIT_JOB_FAILED)
+			code = r;
+		if (r == CLI_EXIT_TIMEOUT || r == CLI_EXIT_INTERRUPTED)
+			return r;
+	}
+	return r < 0 ? r : code;
+}
+
 int each_job(struct cli *cli, const struct each_job *each, void *options, struct error *reterr)
 {
 	struct job_ids ids = {0};
@@ -298,7 +319,9 @@ int each_job(struct cli *cli, const struct each_job *each, void *options, struct
 		for (; before < ids.count; before++)
 			by[before] = cli->argv[i];
 	}
-	if (r == 0)
+	if (r == 0 && each->many != NULL && ids.count > MANY_JOBS)
+		r = work_many(cli, each, &ids, by, options, reterr);
+	else if (r == 0)
 		r = work_all(cli, each, &ids, by, options, reterr);
 	free(by);
 	free(ids.items);

@@ -53,6 +53,10 @@ struct each_job {
 	bool live_only;	      /* as above */
 	bool stop_at_error;   /* else it is told, and the others come */
 	const char **by;      /* may be NULL; set before each work: the argument that selected the job */
+	/* May be NULL. In place of work, when more than MANY_JOBS are selected: for those of one argument,
+	 * `by`. */
+	int (*many)(struct cli *cli, const struct job_ids *ids, const char *by, void *options,
+		    struct error *reterr);
 	/* As cli_work; `nth` counts from 0. */
 	int (*work)(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr);
 };

@@ -4,7 +4,7 @@
 
 #include "cli/change.h"
 #include "cli/human.h"
-#include "cli/selector.h"
+#include "cli/many.h"
 
 struct retry_options {
 	bool failed; /* only what failed, or has dead shards */
@@ -162,10 +162,35 @@ static int retry_job(struct cli *cli, uint64_t job, size_t nth, void *options, s
 			  job);
 }
 
+static int on_error(struct cli *cli, uint64_t job, const struct error *e)
+{
+	struct error again = {0};
+	int r;
+
+	if (e->code != ERR_NOT_FOUND)
+		return cli_tell_error(cli, e);
+	fprintf(stderr, "%s: %s\n", cli->program, e->what);
+	r = start_again(cli, job, &again);
+	return r < 0 ? cli_tell_error(cli, &again) : r;
+}
+
+static int retry_set(struct cli *cli, const struct job_ids *ids, const char *by, void *options,
+		     struct error *reterr)
+{
+	const struct retry_options *o = options;
+	const struct many_change c = {.change = "retry",
+				      .done = ids->count == 1 ? "goes on" : "go on",
+				      .cancelled = !o->failed && is_named(by),
+				      .on_error = on_error};
+
+	return many_change(cli, &c, ids, reterr);
+}
+
 static int retry_all(struct cli *cli, void *options, struct error *reterr)
 {
 	struct retry_options *o = options;
-	struct each_job each = {.expected = "expected jobs", .work = retry_job, .by = &o->by};
+	struct each_job each = {
+	    .expected = "expected jobs", .many = o->all ? NULL : retry_set, .work = retry_job, .by = &o->by};
 
 	return each_job(cli, &each, options, reterr);
 }

@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "cli/follow.h"
-#include "cli/selector.h"
+#include "cli/many.h"
 
 static int wait_for(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)
 {
@@ -15,11 +15,22 @@ static int wait_for(struct cli *cli, uint64_t job, size_t nth, void *options, st
 	return r;
 }
 
+static int wait_for_many(struct cli *cli, const struct job_ids *ids, const char *by, void *options,
+			 struct error *reterr)
+{
+	const struct follow *how = options;
+
+	(void)by;
+	return many_wait(cli, ids, how->deadline_us, reterr);
+}
+
 /* One after the other: how all of them ended is known when the last one has. */
 static int wait_all(struct cli *cli, void *options, struct error *reterr)
 {
-	static const struct each_job each = {
-	    .expected = "expected jobs to wait for", .stop_at_error = true, .work = wait_for};
+	static const struct each_job each = {.expected = "expected jobs to wait for",
+					     .stop_at_error = true,
+					     .many = wait_for_many,
+					     .work = wait_for};
 	usec_t timeout_us = *(const usec_t *)options;
 	struct follow how = {.deadline_us = USEC_NEVER, .sentence = cli->json ? NULL : stdout};
 
@@ -41,7 +52,8 @@ int verb_wait(int argc, char **argv)
 	    .summary = "wait until jobs have ended",
 	    .details = SELECTOR_HELP
 	    "\n\nShows a progress bar where stderr is a terminal. A dispatcher that is started again is "
-	    "waited for.\nExit codes: 0 all succeeded, 1 one failed, 3 one was cancelled, 4 no "
+	    "waited for.\nOf more than 20 jobs their sum is told. Exit codes: 0 all succeeded, 1 one failed, "
+	    "3 one was cancelled, 4 no "
 	    "dispatcher answers, 124 time is over.",
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),

@@ -1,5 +1,6 @@
 /* What people do to a job: cancel, retry, pause, resume. One that has ended is retried in reopen.c. */
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/api/reopen.h"
 
 static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
 {

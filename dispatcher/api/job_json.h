@@ -26,8 +26,6 @@ void job_with_facts(struct server *s, const struct view_job *v,
 json_t *pools_json(struct server *s) MUST_CHECK;
 /* api/rules.c: their number, and what is wrong with them. */
 void rules_add_status(const struct server *s, json_t *value);
-/* api/reopen.c: a job that has ended lives again; answers. */
-void job_reopen(struct request *r, uint64_t job);
 /* It has ended, and history does not know that yet: what it says may be of an earlier life. */
 bool job_history_lags(struct server *s, uint64_t job);
 /* Has it ended, as far as anybody may know? False also when there is no such job. */

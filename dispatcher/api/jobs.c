@@ -8,6 +8,7 @@
 
 /* Jobs of the core that one request looks at; a page may then be short, but has a cursor. */
 #define LOOK_MAX 20000
+#define IDS_MAX 10000 /* in a page of nothing else */
 
 struct listing {
 	struct history_query query;
@@ -15,6 +16,7 @@ struct listing {
 	uint64_t before, limit;
 	uint32_t states, words; /* bits; 0 = any */
 	char name[NAME_BYTES_MAX + 1];
+	bool ids; /* nothing else of a job is asked */
 	json_t *jobs;
 	uint64_t live_last; /* the core was read down to this id; 0 = to its end */
 	uint64_t rows_last; /* the same of history */
@@ -85,6 +87,14 @@ static bool wanted(const struct listing *l, uint8_t state, uint32_t word, struct
 	return (l->states | l->words) == 0 || (l->states & 1u << state) != 0 || (l->words & 1u << word) != 0;
 }
 
+static json_t *id_json(uint64_t job)
+{
+	json_t *value = json_object();
+
+	json_object_set_new(value, "id", json_integer((json_int_t)job));
+	return value;
+}
+
 /* The core's jobs, newest first. */
 static void read_live(struct listing *l)
 {
@@ -97,7 +107,7 @@ static void read_live(struct listing *l)
 
 		arena_reset(&l->arena);
 		if (dispatcher_view_job(s->core, id, &l->arena, &v) && wanted(l, v.state, v.word, v.name))
-			json_array_append_new(l->jobs, job_json_live(s, &v));
+			json_array_append_new(l->jobs, l->ids ? id_json(v.job) : job_json_live(s, &v));
 		if (json_array_size(l->jobs) == l->limit || ++looked == LOOK_MAX) {
 			l->live_last = id;
 			return;
@@ -118,7 +128,8 @@ static int take_row(void *arg, const struct history_job *row)
 	l->looked++;
 	if (!job_state_is_ended(row->state) || !wanted(l, row->state, 0, row->name))
 		return 0;
-	l->rows = check_realloc(l->rows, l->row_count + 1, sizeof(*l->rows));
+	if ((l->row_count & (l->row_count - 1)) == 0) /* 0, 1, 2, 4, ... */
+		l->rows = check_realloc(l->rows, l->row_count > 0 ? 2 * l->row_count : 1, sizeof(*l->rows));
 	l->rows[l->row_count++] = *row;
 	return 0;
 }
@@ -172,7 +183,8 @@ static json_t *merge(struct listing *l, uint64_t *ret_next)
 			row += a == b;
 		} else {
 			if (!is_of_core(l, b))
-				json_array_append_new(merged, job_json_row(&l->rows[row]));
+				json_array_append_new(merged,
+						      l->ids ? id_json(b) : job_json_row(&l->rows[row]));
 			row++;
 		}
 	}
@@ -202,16 +214,22 @@ static void done(struct history_query *q)
 void api_jobs(struct request *r)
 {
 	struct listing *l = check_calloc(1, sizeof(*l));
-	const char *name = request_query(r, "name");
+	const char *name = request_query(r, "name"), *fields = request_query(r, "fields");
 	struct error e = {0};
-	int rc;
+	int rc = 0;
 
 	l->request = r;
 	l->jobs = json_array();
+	l->ids = strcmp(fields, "id") == 0;
 	arena_init(&l->arena, 0);
 	r->state = l;
 	r->state_fini = listing_destroy;
-	rc = request_query_number(r, "limit", 1, 1000, 100, &l->limit, &e);
+	if (fields[0] != '\0' && !l->ids) {
+		error_set(&e, ERR_INVALID, "expected id, or nothing for all");
+		rc = error_where(&e, "?fields=");
+	}
+	if (rc == 0)
+		rc = request_query_number(r, "limit", 1, l->ids ? IDS_MAX : 1000, 100, &l->limit, &e);
 	if (rc == 0)
 		rc = request_query_number(r, "cursor", 1, INT64_MAX, 0, &l->before, &e);
 	if (rc == 0)

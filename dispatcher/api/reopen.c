@@ -1,4 +1,4 @@
-/* POST /v1/jobs/{id}/retry of a job that has ended: it lives again, in place. What it was comes from history:
+/* A retry of a job that has ended (reopen.h): it lives again, in place. What it was comes from history:
  * which shards are done, what they are (the plan that a planner sealed, or the one that follows from
  * definition and event), and its sums. */
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/api/reopen.h"
 #include "dispatcher/api/submission.h"
 #include "dispatcher/planners/blobs.h"
 #include "jobs/phases.h"
@@ -17,7 +18,9 @@
 
 struct reopening {
 	struct history_query query;
-	struct request *request;
+	struct server *server;
+	reopen_fn *fn;
+	void *arg;
 	struct loop_timer timer;
 	int tries;
 	uint64_t job;
@@ -33,11 +36,13 @@ struct reopening {
 
 static void look(struct reopening *o);
 
-static void reopening_destroy(void *state)
+void reopening_destroy(void *state)
 {
 	struct reopening *o = state;
 
-	loop_timer_unset(o->request->server->loop, &o->timer);
+	if (o == NULL)
+		return;
+	loop_timer_unset(o->server->loop, &o->timer);
 	free(o->done);
 	arena_fini(&o->arena);
 	free(o);
@@ -119,7 +124,7 @@ static int find_plan(struct reopening *o, const struct submission *u, struct pla
 	*ret = o->plan;
 	if (phases_shards(body) == 0 && u->job.planner == PLANNER_PURE)
 		*ret = u->job.plan;
-	if (ret->kind == 0 || (ret->blob.size > 0 && !blobs_have(o->request->server->blobs, ret->blob)))
+	if (ret->kind == 0 || (ret->blob.size > 0 && !blobs_have(o->server->blobs, ret->blob)))
 		return refuse_unplanned(o, reterr);
 	if (ret->shard_count == o->row.shards)
 		return 0;
@@ -149,32 +154,22 @@ static int check_row(struct reopening *o, struct error *reterr)
 static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
 {
 	struct reopening *o = arg;
-	struct request *r = o->request;
+	struct reopen_counts counts = {o->row.shards, o->done_shards};
 	struct error e = {0};
-	json_t *value;
 
-	if (reply->code != ERR_OK) {
-		error_set(&e, reply->code, "%s", reply->why);
-		error_where(&e, "job %llu", (unsigned long long)o->job);
-		request_fail(r, &e);
+	(void)s;
+	if (reply->code == ERR_OK) {
+		o->fn(o->arg, NULL, o->reopened ? &counts : NULL);
 		return;
 	}
-	value = job_json(s, o->job, &e);
-	if (value == NULL) {
-		request_fail(r, &e);
-		return;
-	}
-	if (o->reopened)
-		json_object_set_new(value, "reopened",
-				    json_pack("{s:I, s:I, s:I}", "shards", (json_int_t)o->row.shards, "kept",
-					      (json_int_t)o->done_shards, "to_do",
-					      (json_int_t)(o->row.shards - o->done_shards)));
-	request_answer(r, MHD_HTTP_OK, value);
+	error_set(&e, reply->code, "%s", reply->why);
+	error_where(&e, "job %llu", (unsigned long long)o->job);
+	o->fn(o->arg, &e, NULL);
 }
 
 static void step_reopen(struct reopening *o, const struct submission *u, const struct plan *plan)
 {
-	struct server *s = o->request->server;
+	struct server *s = o->server;
 	const struct history_job *row = &o->row;
 	struct input_reopen in = {.definition = u->definition->body};
 
@@ -203,7 +198,7 @@ static void step_reopen(struct reopening *o, const struct submission *u, const s
 /* What was to be done, as it was submitted. */
 static int read_submission(struct reopening *o, struct submission *u, struct error *reterr)
 {
-	json_t *body = again_body(o->request->server, &o->row, &o->arena, reterr);
+	json_t *body = again_body(o->server, &o->row, &o->arena, reterr);
 	int rc;
 
 	if (body == NULL) {
@@ -220,22 +215,21 @@ static int read_submission(struct reopening *o, struct submission *u, struct err
 
 static void later(struct reopening *o, const char *why)
 {
-	struct request *r = o->request;
 	struct error e = {0};
 
-	if (o->tries++ < RETRIES_MAX && !r->server->stopping) {
-		loop_timer_set(r->server->loop, &o->timer, clock_mono_us() + RETRY_US);
+	if (o->tries++ < RETRIES_MAX && !o->server->stopping) {
+		loop_timer_set(o->server->loop, &o->timer, clock_mono_us() + RETRY_US);
 		return;
 	}
 	error_set(&e, ERR_BUSY, "the end of job %llu is not %s yet", (unsigned long long)o->job, why);
 	error_help(&e, "try again later");
-	request_fail(r, &e);
+	o->fn(o->arg, &e, NULL);
 }
 
 /* It lives: its dead shards, if it has any, run again. */
 static void retry_live(struct reopening *o)
 {
-	struct server *s = o->request->server;
+	struct server *s = o->server;
 	struct input_retry in = {.job = o->job};
 
 	in.request = replies_expect(&s->replies, on_reply, o);
@@ -245,7 +239,7 @@ static void retry_live(struct reopening *o)
 /* May history be believed? False: it was seen to. */
 static bool settle(struct reopening *o)
 {
-	struct server *s = o->request->server;
+	struct server *s = o->server;
 	struct arena arena;
 	struct view_job v;
 	bool there, fine = false;
@@ -272,7 +266,7 @@ static bool is_current(struct reopening *o)
 	int rc;
 
 	arena_init(&arena, 0);
-	rc = history_job(o->request->server->reader, o->job, &arena, &row, NULL);
+	rc = history_job(o->server->reader, o->job, &arena, &row, NULL);
 	arena_fini(&arena);
 	return rc == 0 && job_state_is_ended(row.state) && row.state == o->row.state &&
 	       row.reopens == o->row.reopens;
@@ -281,16 +275,15 @@ static bool is_current(struct reopening *o)
 static void done(struct history_query *q)
 {
 	struct reopening *o = (struct reopening *)q;
-	struct request *r = o->request;
 	struct submission u = {0};
 	struct error e = q->error;
 	struct plan plan = {0};
 	int rc = q->rc;
 
-	if (rc == 0 && r->server->stopping) /* nothing is read or recorded any more */
+	if (rc == 0 && o->server->stopping) /* nothing is read or recorded any more */
 		rc = error_set(&e, ERR_CLOSED, "the dispatcher stops");
 	if (rc == ERR_NOT_FOUND)
-		job_refuse_unknown(r->server, o->job, &e);
+		job_refuse_unknown(o->server, o->job, &e);
 	if (rc == 0 && !settle(o))
 		return;
 	if (rc == 0 && !is_current(o)) {
@@ -309,7 +302,7 @@ static void done(struct history_query *q)
 			submission_fini(&u);
 	}
 	if (rc < 0)
-		request_fail(r, &e);
+		o->fn(o->arg, &e, NULL);
 }
 
 static void look(struct reopening *o)
@@ -321,7 +314,7 @@ static void look(struct reopening *o)
 	o->done_count = 0;
 	o->done_shards = 0;
 	o->query = (struct history_query){.run = run, .done = done};
-	history_ask(o->request->server->history, &o->query);
+	history_ask(o->server->history, &o->query);
 }
 
 static void on_timer(struct loop *loop, void *arg)
@@ -330,15 +323,66 @@ static void on_timer(struct loop *loop, void *arg)
 	look(arg);
 }
 
-void job_reopen(struct request *r, uint64_t job)
+struct reopening *reopening_create(struct server *s, uint64_t job, reopen_fn *fn, void *arg)
 {
 	struct reopening *o = check_calloc(1, sizeof(*o));
 
-	o->request = r;
+	o->server = s;
+	o->fn = fn;
+	o->arg = arg;
 	o->job = job;
 	arena_init(&o->arena, 0);
 	o->timer = (struct loop_timer){.fn = on_timer, .arg = o};
-	r->state = o;
-	r->state_fini = reopening_destroy;
+	return o;
+}
+
+void reopening_start(struct reopening *o)
+{
 	look(o);
+}
+
+/* ---- one job, by a request of its own ---- */
+
+struct one {
+	struct request *request;
+	struct reopening *reopening;
+	uint64_t job;
+};
+
+static void one_destroy(void *state)
+{
+	struct one *one = state;
+
+	reopening_destroy(one->reopening);
+	free(one);
+}
+
+static void answer_one(void *arg, const struct error *e, const struct reopen_counts *counts)
+{
+	struct one *one = arg;
+	struct error unknown = {0};
+	json_t *value = e == NULL ? job_json(one->request->server, one->job, &unknown) : NULL;
+
+	if (value == NULL) {
+		request_fail(one->request, e != NULL ? e : &unknown);
+		return;
+	}
+	if (counts != NULL)
+		json_object_set_new(value, "reopened",
+				    json_pack("{s:I, s:I, s:I}", "shards", (json_int_t)counts->shards, "kept",
+					      (json_int_t)counts->kept, "to_do",
+					      (json_int_t)(counts->shards - counts->kept)));
+	request_answer(one->request, MHD_HTTP_OK, value);
+}
+
+void job_reopen(struct request *r, uint64_t job)
+{
+	struct one *one = check_calloc(1, sizeof(*one));
+
+	one->request = r;
+	one->job = job;
+	one->reopening = reopening_create(r->server, job, answer_one, one);
+	r->state = one;
+	r->state_fini = one_destroy;
+	reopening_start(one->reopening);
 }

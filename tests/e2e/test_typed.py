@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The command line does what was typed: braces, directories, sockets, sets of jobs."""
+import json
 import os
 import subprocess
 
-from case import main
+from case import ApiError, main
 from cli_case import CliCase
 from mill import until
 
@@ -87,6 +88,50 @@ class Command(CliCase):
         job = self.submit("--memory=100GB", "--", "true")
         until(lambda: "memory" in self.mill.job(int(job))["why"])
         self.assertIn("no worker has 100GB of memory (the largest has 2GB)", self.mill.job(int(job))["why"])
+
+
+class Many(CliCase):
+    """More than 20 jobs are one request, and their sum is told."""
+
+    def test_a_set_is_changed_waited_for_and_retried_by_one_request(self):
+        self.mill.start_dispatcher()
+        for _ in range(30):
+            self.mill.submit("version: 1\nname: x\nrun: {exec: [sh, -c, 'test -e gate'], directory: %s}\n"
+                             "retry: {attempts: 1}\n" % self.mill.dir)
+        self.assertEqual(self.run_cli("cancel", "1-2")[0].count("cancelled"), 2, "a line for each of a few")
+        self.assertEqual(self.run_cli("pause", "all", "--why", "lunch")[0], "28 jobs paused\n")
+        self.assertEqual({j["why"] for j in self.jobs("?state=paused")}, {"lunch"})
+        self.assertEqual(self.run_cli("pause", "all")[0], "0 jobs paused, 28 needed nothing\n")
+        self.assertEqual(self.run_cli("resume", "live")[0], "28 jobs resumed\n")
+        _, err = self.run_cli("wait", "all", "--timeout=200ms", code=124)
+        self.assertIn("time is over; of 30 jobs, job 3 and perhaps others go on", err)
+        self.assertEqual(json.loads(self.run_cli("--output=json", "cancel", "1-24")[0]),
+                         {"changed": 22, "same": 0, "left": 0}, "a range leaves out what has ended")
+        self.assertEqual(self.run_cli("retry", "1-24")[0], "0 jobs go on, 24 had ended\n", "they were cancelled")
+        self.assertEqual(self.run_cli("retry", "cancelled")[0], "24 jobs go on\n")
+        self.mill.start_worker()
+        out, _ = self.run_cli("wait", "all", code=1)
+        self.assertRegex(out, r"\A30 jobs have ended: 0 succeeded, 30 failed, 0 cancelled "
+                              r"\(not succeeded: 1, 2, .*, 20, \.\.\.\)\n\Z")
+        self.write("gate", "")
+        self.assertEqual(self.run_cli("retry", "failed")[0], "30 jobs go on\n")
+        self.assertEqual(self.run_cli("wait", "all")[0], "30 jobs have ended: 30 succeeded, 0 failed, 0 cancelled\n")
+        self.assertEqual(self.run_cli("retry", "all")[0], "0 jobs go on, 30 had ended\n")
+
+    def test_what_is_wrong_with_such_a_request_is_told(self):
+        self.mill.start_dispatcher()
+        for path, body, where in (
+                ("changes", {"jobs": [1]}, "change"), ("changes", {"change": "eat", "jobs": [1]}, "change"),
+                ("changes", {"change": "cancel"}, "jobs"), ("changes", {"change": "cancel", "jobs": [0]}, "jobs[0]"),
+                ("changes", {"change": "cancel", "jobs": [1, [3, 2]]}, "jobs[1]"),
+                ("changes", {"change": "cancel", "jobs": [[1]]}, "jobs[0]"),
+                ("wait", {"jobs": [1], "timeout": "1"}, "timeout"), ("wait", {"jobs": "all"}, "jobs")):
+            with self.assertRaises(ApiError) as caught:
+                self.mill.api("POST", "/v1/" + path, body)
+            self.assertEqual((caught.exception.status, caught.exception.error["where"]), (400, where), body)
+        answer = self.mill.api("POST", "/v1/changes", {"change": "cancel", "jobs": [[1, 1 << 60]]})
+        self.assertEqual((len(answer["errors"]), answer["next"]), (100, 101), "it stops after 100 errors")
+        self.assertIn("there is no job 1", answer["errors"][0]["error"]["message"])
 
 
 if __name__ == "__main__":

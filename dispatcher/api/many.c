@@ -1,0 +1,347 @@
+/* POST /v1/changes and POST /v1/wait: one request for many jobs. A few hundred are seen to in a turn, so that
+ * nobody else waits; what a turn changes is one commit. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/units.h"
+#include "dispatcher/api/job_json.h"
+#include "dispatcher/api/reopen.h"
+
+#define STEPS_MAX 256u /* jobs in one turn */
+#define IN_FLIGHT_MAX 4096u
+#define REOPENINGS_MAX 64u
+#define ERRORS_MAX 100u
+#define NAMED_MAX 20u /* jobs that did not succeed, by number */
+#define TURN_US USEC_PER_MSEC
+#define LOOK_US (50 * USEC_PER_MSEC) /* at a job that has not ended */
+#define WAIT_DEFAULT_US (30 * USEC_PER_SEC)
+#define TIME_MAX_US (60 * USEC_PER_SEC) /* of one request */
+
+struct job_range {
+	uint64_t first, last;
+};
+
+/* A job of which history is asked what it was. */
+struct many_reopening {
+	struct many *many;
+	struct reopening *reopening;
+	uint64_t job;
+	bool over;
+};
+
+struct many {
+	struct request *request;
+	struct loop_timer timer;
+	json_t *body; /* why is borrowed from it */
+	struct bytes why;
+	enum { MANY_WAIT, MANY_CANCEL, MANY_PAUSE, MANY_RESUME, MANY_RETRY } what;
+	bool cancelled; /* retry: also jobs that were cancelled */
+	usec_t until_us;
+	struct job_range *ranges;
+	size_t count, at;
+	uint64_t job; /* the next of ranges[at] */
+	bool stopped; /* too many errors, or the time is over */
+	size_t in_flight;
+	struct many_reopening reopenings[REOPENINGS_MAX];
+	uint64_t changed, same, left;
+	uint64_t ends[JOB_CANCELLED + 1]; /* by state */
+	json_t *errors, *named;
+};
+
+static void many_destroy(void *state)
+{
+	struct many *m = state;
+
+	loop_timer_unset(m->request->server->loop, &m->timer);
+	for (size_t i = 0; i < REOPENINGS_MAX; i++)
+		reopening_destroy(m->reopenings[i].reopening);
+	json_decref(m->errors);
+	json_decref(m->named);
+	json_decref(m->body);
+	free(m->ranges);
+	free(m);
+}
+
+static void add_error(struct many *m, uint64_t job, const struct error *e)
+{
+	json_t *value = json_of_error(e);
+
+	json_object_set_new(value, "id", json_integer((json_int_t)job));
+	json_array_append_new(m->errors, value);
+	m->stopped = m->stopped || json_array_size(m->errors) >= ERRORS_MAX;
+}
+
+/* ---- the answer ---- */
+
+static json_t *next_json(const struct many *m)
+{
+	return m->at < m->count ? json_integer((json_int_t)m->job) : json_null();
+}
+
+static void answer(struct many *m)
+{
+	json_t *value = json_object();
+
+	if (m->what == MANY_WAIT) {
+		for (uint8_t s = JOB_SUCCEEDED; s <= JOB_CANCELLED; s++)
+			json_object_set_new(value, job_state_name(s), json_integer((json_int_t)m->ends[s]));
+		json_object_set(value, "not_succeeded", m->named);
+	} else {
+		json_object_set_new(value, "changed", json_integer((json_int_t)m->changed));
+		json_object_set_new(value, "same", json_integer((json_int_t)m->same));
+		json_object_set_new(value, "left", json_integer((json_int_t)m->left));
+	}
+	json_object_set(value, "errors", m->errors);
+	json_object_set_new(value, "next", next_json(m));
+	request_answer(m->request, MHD_HTTP_OK, value);
+}
+
+/* ---- one of the jobs ---- */
+
+static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+{
+	struct many *m = arg;
+	struct error e = {0};
+
+	(void)s;
+	m->in_flight--;
+	if (reply->code == ERR_OK && !reply->duplicate && reply->job_count > 0) {
+		m->changed++;
+	} else if (reply->code == ERR_OK ||
+		   reply->code == ERR_INVALID) { /* INVALID: it has ended meanwhile */
+		m->same++;
+	} else {
+		error_set(&e, reply->code, "%s", reply->why);
+		add_error(m, reply->job, &e);
+	}
+}
+
+static void on_reopened(void *arg, const struct error *e, const struct reopen_counts *counts)
+{
+	struct many_reopening *r = arg;
+
+	(void)counts;
+	r->over = true;
+	r->many->in_flight--;
+	if (e == NULL)
+		r->many->changed++;
+	else
+		add_error(r->many, r->job, e);
+}
+
+/* False: all places are taken. */
+static bool reopen(struct many *m, uint64_t job)
+{
+	for (size_t i = 0; i < REOPENINGS_MAX; i++) {
+		struct many_reopening *r = &m->reopenings[i];
+
+		if (r->reopening != NULL && !r->over)
+			continue;
+		reopening_destroy(r->reopening);
+		*r = (struct many_reopening){.many = m, .job = job};
+		r->reopening = reopening_create(m->request->server, job, on_reopened, r);
+		m->in_flight++;
+		reopening_start(r->reopening);
+		return true;
+	}
+	return false;
+}
+
+static void step(struct many *m, uint64_t job)
+{
+	struct server *s = m->request->server;
+	uint64_t request = replies_expect(&s->replies, on_reply, m);
+	struct input_cancel cancel = {.request = request, .job = job, .why = m->why};
+	struct input_pause pause = {
+	    .request = request, .job = job, .why = m->why, .resume = m->what == MANY_RESUME};
+	struct input_retry retry = {.request = request, .job = job};
+
+	m->in_flight++;
+	if (m->what == MANY_CANCEL)
+		server_step(s, INPUT_CANCEL, &cancel);
+	else if (m->what == MANY_RETRY)
+		server_step(s, INPUT_RETRY, &retry);
+	else
+		server_step(s, INPUT_PAUSE, &pause);
+}
+
+/* What has ended is left, but for a retry of what has not succeeded in full. */
+static bool see_to_ended(struct many *m, const struct view_job *v)
+{
+	bool dead = v->counts.dead + v->first_dead > 0;
+
+	if (m->what == MANY_RETRY && (v->state == JOB_FAILED || (v->state == JOB_SUCCEEDED && dead) ||
+				      (v->state == JOB_CANCELLED && m->cancelled)))
+		return reopen(m, v->job);
+	m->left++;
+	return true;
+}
+
+static bool wait_for(struct many *m, const struct view_job *v)
+{
+	if (!job_state_is_ended(v->state))
+		return false;
+	m->ends[v->state]++;
+	if (v->state != JOB_SUCCEEDED && json_array_size(m->named) < NAMED_MAX)
+		json_array_append_new(m->named, json_integer((json_int_t)v->job));
+	return true;
+}
+
+/* False: not now. */
+static bool see_to(struct many *m, uint64_t job)
+{
+	struct server *s = m->request->server;
+	struct arena arena;
+	struct view_job v;
+	struct error e = {0};
+	bool fine = true;
+
+	arena_init(&arena, 0);
+	if (job_view(s, job, &arena, &v, &e) < 0)
+		add_error(m, job, &e);
+	else if (m->what == MANY_WAIT)
+		fine = wait_for(m, &v);
+	else if (job_state_is_ended(v.state))
+		fine = see_to_ended(m, &v);
+	else if (server_has_room(s, &e) < 0)
+		fine = false;
+	else
+		step(m, job);
+	arena_fini(&arena);
+	return fine;
+}
+
+/* ---- turns ---- */
+
+static void on_turn(struct loop *loop, void *arg)
+{
+	struct many *m = arg;
+	bool blocked = false;
+
+	m->stopped = m->stopped || loop_now_us(loop) >= m->until_us || m->request->server->stopping;
+	for (size_t n = 0; n < STEPS_MAX && m->at < m->count && !m->stopped && m->in_flight < IN_FLIGHT_MAX;
+	     n++) {
+		blocked = !see_to(m, m->job);
+		if (blocked)
+			break;
+		if (m->job++ == m->ranges[m->at].last && ++m->at < m->count)
+			m->job = m->ranges[m->at].first;
+	}
+	if (m->in_flight == 0 && (m->at == m->count || m->stopped))
+		answer(m);
+	else
+		loop_timer_set(loop, &m->timer,
+			       loop_now_us(loop) + (blocked && m->what == MANY_WAIT ? LOOK_US : TURN_US));
+}
+
+/* ---- the request ---- */
+
+/* [7, [9, 12]]: jobs, and ranges of jobs */
+static int read_jobs(struct many *m, struct error *reterr)
+{
+	json_t *list = json_object_get(m->body, "jobs"), *item;
+	size_t i;
+
+	m->ranges = check_calloc(json_array_size(list) + 1, sizeof(*m->ranges));
+	json_array_foreach(list, i, item)
+	{
+		json_t *first = json_is_array(item) ? json_array_get(item, 0) : item;
+		json_t *last = json_is_array(item) ? json_array_get(item, 1) : item;
+
+		if (!json_is_integer(first) || !json_is_integer(last) || json_integer_value(first) < 1 ||
+		    json_integer_value(last) < json_integer_value(first)) {
+			error_set(reterr, ERR_INVALID, "expected a job's number, or [first, last]");
+			return error_where(reterr, "jobs[%zu]", i);
+		}
+		m->ranges[m->count++] = (struct job_range){(uint64_t)json_integer_value(first),
+							   (uint64_t)json_integer_value(last)};
+	}
+	if (m->count == 0) {
+		error_set(reterr, ERR_INVALID, "expected a list of jobs");
+		return error_where(reterr, "jobs");
+	}
+	m->job = m->ranges[0].first;
+	return 0;
+}
+
+static int read_change(struct many *m, struct error *reterr)
+{
+	static const char *const names[] = {"change", "jobs", "why", "cancelled", NULL};
+	static const char *const changes[] = {[MANY_CANCEL] = "cancel",
+					      [MANY_PAUSE] = "pause",
+					      [MANY_RESUME] = "resume",
+					      [MANY_RETRY] = "retry"};
+	const char *change = NULL, *why = NULL;
+	int rc = object_only(m->body, names, reterr);
+
+	if (rc == 0)
+		rc = object_text(m->body, "change", &change, reterr);
+	if (rc == 0)
+		rc = object_text(m->body, "why", &why, reterr);
+	if (rc < 0)
+		return rc;
+	m->why = bytes_of(why != NULL ? why : "");
+	if (m->why.size > 400)
+		m->why.size = 400;
+	m->cancelled = json_is_true(json_object_get(m->body, "cancelled"));
+	for (size_t i = MANY_CANCEL; i < ARRAY_LENGTH(changes); i++)
+		if (change != NULL && strcmp(change, changes[i]) == 0)
+			m->what = i;
+	if (m->what != MANY_WAIT)
+		return 0;
+	error_set(reterr, ERR_INVALID, "expected cancel, pause, resume or retry");
+	return error_where(reterr, "change");
+}
+
+static int read_wait(struct many *m, struct error *reterr)
+{
+	static const char *const names[] = {"jobs", "timeout", NULL};
+	const char *timeout = NULL;
+	usec_t timeout_us = WAIT_DEFAULT_US;
+	int rc = object_only(m->body, names, reterr);
+
+	if (rc == 0)
+		rc = object_text(m->body, "timeout", &timeout, reterr);
+	if (rc == 0 && timeout != NULL && units_parse_duration(bytes_of(timeout), &timeout_us, reterr) < 0)
+		return error_where(reterr, "timeout");
+	if (timeout_us < TIME_MAX_US)
+		m->until_us = clock_mono_us() + timeout_us;
+	return rc;
+}
+
+static void begin(struct request *r, int (*read)(struct many *m, struct error *reterr))
+{
+	struct many *m = check_calloc(1, sizeof(*m));
+	struct error e = {0};
+	int rc = 0;
+
+	m->request = r;
+	m->timer = (struct loop_timer){.fn = on_turn, .arg = m};
+	m->errors = json_array();
+	m->named = json_array();
+	m->until_us = clock_mono_us() + TIME_MAX_US;
+	r->state = m;
+	r->state_fini = many_destroy;
+	m->body = request_object(r);
+	if (m->body == NULL)
+		return;
+	rc = read(m, &e);
+	if (rc == 0)
+		rc = read_jobs(m, &e);
+	if (rc < 0)
+		request_fail(r, &e);
+	else
+		loop_timer_set(r->server->loop, &m->timer, clock_mono_us());
+}
+
+void api_changes(struct request *r)
+{
+	begin(r, read_change);
+}
+
+void api_wait_many(struct request *r)
+{
+	begin(r, read_wait);
+}

@@ -1,0 +1,22 @@
+/* A job that has ended lives again, in place. Knows what it was from history, which may be behind: it is
+ * waited for. */
+#pragma once
+
+#include "dispatcher/api/request.h"
+
+struct reopening;
+
+struct reopen_counts {
+	uint64_t shards, kept; /* kept: done before, and still */
+};
+
+/* Called once, perhaps before reopening_start returns. e: NULL when the job goes on, and that is durable;
+ * counts: NULL when the job had not ended after all, and its dead shards run again. May not step the core. */
+typedef void reopen_fn(void *arg, const struct error *e, const struct reopen_counts *counts);
+
+struct reopening *reopening_create(struct server *s, uint64_t job, reopen_fn *fn, void *arg) MUST_CHECK;
+void reopening_start(struct reopening *o);
+/* After fn was called, and not by it; or when the server stops. NULL is fine. */
+void reopening_destroy(void *reopening);
+/* For one request; answers it. */
+void job_reopen(struct request *r, uint64_t job);
