@@ -72,7 +72,15 @@ static int read_token(struct client *c, const struct params *params, struct erro
 int client_open(struct client *c, const struct params *params, struct error *reterr)
 {
 	const char *url = params_text(params, PARAM_API), *socket = params_text(params, PARAM_API_SOCKET);
+	enum param_from state_from = params->values[PARAM_STATE_DIR].from;
 	int r = 0;
+
+	/* Who names a state directory means its socket, whatever the environment of a shard says of another
+	 * mill. */
+	if (state_from > params->values[PARAM_API_SOCKET].from && state_from > params->values[PARAM_API].from)
+		url = socket = "";
+	if (params->values[PARAM_API_SOCKET].from > params->values[PARAM_API].from)
+		url = "";
 
 	*c = (struct client){.patience_us = CLIENT_PATIENCE_US, .deadline_us = USEC_NEVER};
 	if (url[0] != '\0' && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {

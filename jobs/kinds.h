@@ -22,13 +22,14 @@ static inline bool failure_is_own(uint32_t kind)
 	return kind > 0 && kind < FAILURE_LOST;
 }
 
-/* The code of an input or an output failure that no other attempt can mend: the object changed, access is
- * denied. The shard is dead at once. */
+/* The code of an input, output or start failure that no other attempt can mend: the object changed, access is
+ * denied, the directory that the definition names does not exist. The shard is dead at once. */
 #define FAILURE_CODE_FINAL (-1)
 
 static inline bool failure_is_final(uint32_t kind, int64_t code)
 {
-	return (kind == FAILURE_INPUT || kind == FAILURE_OUTPUT) && code == FAILURE_CODE_FINAL;
+	return (kind == FAILURE_INPUT || kind == FAILURE_OUTPUT || kind == FAILURE_START) &&
+	       code == FAILURE_CODE_FINAL;
 }
 
 /* The code says something to a person. Of the others it is an errno or nothing: their words say why. */

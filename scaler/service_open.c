@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,25 @@ static int open_core(struct service *s, const struct params *params, struct erro
 
 /* ---- all of it ---- */
 
+/* Workers inherit it, and what they run: a shard may call `shardmill` without an option. */
+static int export_place(const char *name, const char *path, struct error *reterr)
+{
+	struct buf whole = {0};
+	char here[4096];
+	int rc = 0;
+
+	if (path[0] == '/')
+		buf_printf(&whole, "%s", path);
+	else if (getcwd(here, sizeof here) != NULL)
+		buf_printf(&whole, "%s/%s", here, path);
+	else
+		rc = error_set(reterr, ERR_IO, "the current directory is not known: %s", strerror(errno));
+	if (rc == 0)
+		CHECK(setenv(name, buf_text(&whole), 1) == 0);
+	buf_fini(&whole);
+	return rc;
+}
+
 static int find_places(struct service *s, const struct params *params, struct error *reterr)
 {
 	const char *state = params_text(params, PARAM_STATE_DIR),
@@ -143,7 +163,8 @@ static int find_places(struct service *s, const struct params *params, struct er
 		return rc;
 	s->api_socket = api[0] != '\0' ? strdup(api) : join(s->state_dir, "api.sock");
 	CHECK(s->api_socket != NULL);
-	return 0;
+	rc = export_place("SHARDMILL_STATE_DIR", s->state_dir, reterr);
+	return rc == 0 ? export_place("SHARDMILL_API_SOCKET", s->api_socket, reterr) : rc;
 }
 
 /* The dispatcher makes the state directory; we never do: an empty one could be a disk not mounted. */

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/limits.h"
+#include "jobs/kinds.h"
 #include "worker/slot_impl.h"
 
 #define SECRET_BYTES_MAX ((size_t)65536)
@@ -66,13 +68,25 @@ static int add_secrets(struct work *w, struct buf *line)
 	return 0;
 }
 
+/* What a command of ours that the shard runs has to know. */
+static bool leads_home(struct bytes name)
+{
+	static const char *const names[] = {"SHARDMILL_STATE_DIR", "SHARDMILL_API_SOCKET", "SHARDMILL_API",
+					    "SHARDMILL_API_TOKEN_FILE"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+		if (bytes_equal(name, bytes_of(names[i])))
+			return true;
+	return false;
+}
+
 static bool is_overridden(const struct run_spec *run, const char *line)
 {
 	size_t size = strcspn(line, "=");
 	struct bytes name = BYTES(line, size);
 
 	if (size > 10 && memcmp(line, "SHARDMILL_", 10) == 0)
-		return true;
+		return !leads_home(name);
 	for (uint32_t i = 0; i < run->env.count; i++)
 		if (bytes_equal(run->env.items[i].name, name))
 			return true;
@@ -133,6 +147,35 @@ int work_find_program(const struct work *w, const char *name, char *ret, size_t 
 	return process_find(path, ret, size, reterr);
 }
 
+/* That it does not exist is known before the first attempt, and the next would not find it, either. */
+static int check_directory(struct work *w)
+{
+	struct stat st;
+	int code = stat(w->directory, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+
+	if (code != ENOENT && code != ENOTDIR)
+		return 0;
+	w->failed_code = FAILURE_CODE_FINAL;
+	error_set(&w->why, ERR_NOT_FOUND, "%s",
+		  code == ENOENT ? "the directory that it is to run in does not exist"
+				 : "what it is to run in is no directory");
+	return error_where(&w->why, "%.200s", w->directory);
+}
+
+/* The same of the directory that the program is to be in; of a program that is missing there, another worker
+ * may have one. */
+static bool has_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[4096];
+	struct stat st;
+
+	if (slash == NULL || slash == path)
+		return true;
+	snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+	return stat(folder, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 static int find_program(struct work *w)
 {
 	struct bytes name;
@@ -142,7 +185,8 @@ static int find_program(struct work *w)
 	if (!template_is_literal(&w->argv[0]))
 		return 0; /* looked up for each shard */
 	name = arena_copy(&w->arena, w->argv[0].part_count > 0 ? w->argv[0].parts[0].text : BYTES(NULL, 0));
-	w->failed_code = ENOENT;
+	w->failed_code =
+	    has_folder((const char *)name.data) || name.data[0] != '/' ? ENOENT : FAILURE_CODE_FINAL;
 	return work_find_program(w, (const char *)name.data, w->path, sizeof w->path, &w->why);
 }
 
@@ -185,10 +229,13 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 	if (rc == 0)
 		rc = fixed_environment(w, s);
 	if (rc == 0) {
-		if (arm->run->run.directory.size > 0)
-			w->directory = (const char *)arena_copy(&w->arena, arm->run->run.directory).data;
 		w->per_job = is_per_job(w);
-		rc = find_program(w);
+		if (arm->run->run.directory.size > 0) {
+			w->directory = (const char *)arena_copy(&w->arena, arm->run->run.directory).data;
+			rc = check_directory(w);
+		}
+		if (rc == 0)
+			rc = find_program(w);
 	}
 	if (rc < 0)
 		fail(w, rc, FAILURE_START);

@@ -70,6 +70,29 @@ class Command(CliCase):
         self.run_cli("submit", "--directory=lab", "--wait", "--", "touch", "result")
         self.assertEqual(os.listdir(odd), [b"result"])
 
+    def test_what_does_not_exist_is_found_at_the_first_attempt(self):
+        self.start()
+        for args, what in ((["--directory=/no/such/place", "--", "true"], "the directory that it is to run in does not"),
+                           (["--directory=/dev/null", "--", "true"], "what it is to run in is no directory"),
+                           (["--", "/no/such/place/program"], "no program")):
+            job = int(self.submit(*args))
+            self.run_cli("wait", str(job), code=1)
+            self.assertEqual((self.mill.job(job)["retries"], self.mill.job(job)["state"]), (0, "failed"), args)
+            self.assertIn(what, self.mill.job(job)["why"])
+
+    def test_a_shard_can_call_the_command(self):
+        """what `up` and the scaler tell workers, they tell shards; --state-dir names another mill all the same"""
+        self.mill.start_dispatcher()
+        os.environ.update(SHARDMILL_STATE_DIR=self.mill.state, SHARDMILL_API_SOCKET=self.mill.socket)
+        try:
+            self.mill.start_worker()
+        finally:
+            del os.environ["SHARDMILL_STATE_DIR"], os.environ["SHARDMILL_API_SOCKET"]
+        program = self.mill.program("shardmill")
+        self.assertEqual(self.output("--name=outer", "--", "sh", "-c", program + " jobs --name=outer | wc -l"), "2\n")
+        out = self.output("--", "sh", "-c", program + " --state-dir=/nowhere jobs 2>&1 || true")
+        self.assertIn("/nowhere/api.sock: no dispatcher answers", out)
+
     def test_a_socket_that_is_not_for_us_says_so(self):
         if os.getuid() != 0:
             self.skip("only root can call as somebody else")
