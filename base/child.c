@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/fs.h"
 
+#define LOG_VARIABLE "SHARDMILL_LOG_PATH"
 #define BOOT_PATH "/proc/sys/kernel/random/boot_id"
 #define PATH_BYTES 4096
 
@@ -95,6 +96,36 @@ static bool place_streams(const struct child_spec *s)
 	return log >= 0 && dup2(log, 1) >= 0 && dup2(log, 2) >= 0;
 }
 
+/* Its environment, and what its log is called. */
+static char *const *with_log(const struct child_spec *s)
+{
+	static char line[PATH_BYTES];
+	size_t count = 0, kept = 0;
+	char **envp;
+
+	while (s->envp[count] != NULL)
+		count++;
+	envp = check_calloc(count + 2, sizeof *envp);
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(s->envp[i], LOG_VARIABLE "=", strlen(LOG_VARIABLE "=")) != 0)
+			envp[kept++] = s->envp[i];
+	if ((size_t)snprintf(line, sizeof line, LOG_VARIABLE "=%s", s->log_path) < sizeof line)
+		envp[kept] = line;
+	return envp;
+}
+
+void child_reopen_log(void)
+{
+	const char *path = getenv(LOG_VARIABLE);
+	int fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0644) : -1;
+
+	if (fd < 0)
+		return; /* it goes on in the one that it has */
+	(void)!dup2(fd, STDOUT_FILENO);
+	(void)!dup2(fd, STDERR_FILENO);
+	close(fd);
+}
+
 /* In the forked child. Only returns what went wrong. */
 static const char *become(const struct child_spec *s, const char *temporary)
 {
@@ -109,7 +140,7 @@ static const char *become(const struct child_spec *s, const char *temporary)
 		return "open its log";
 	if (s->record_path != NULL && write_record(s->record_path, temporary, s->note) < 0)
 		return "write its record";
-	execve(s->program, s->argv, s->envp);
+	execve(s->program, s->argv, s->log_path != NULL ? with_log(s) : s->envp);
 	return "start it";
 }
 

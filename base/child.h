@@ -39,6 +39,10 @@ struct child_end {
 	int code;    /* exit code or signal */
 };
 
+/* In a process that child_start started with a log: opens the log by its name again, after somebody moved it.
+ */
+void child_reopen_log(void);
+
 /* Returns when the child has become its program, or says why it could not. child_close is due. */
 int child_start(const struct child_spec *spec, struct child *ret, struct error *reterr) MUST_CHECK;
 /* A process that runs, by its id; started 0 = whichever has that id. ERR_NOT_FOUND: it has ended. */

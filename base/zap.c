@@ -15,9 +15,10 @@
 #define ZAP_FRAMES 7 /* version, request id, domain, address, routing id, mechanism, key */
 
 struct zap {
-	void *requests; /* REP */
-	void *stop;	/* PAIR: the thread's end */
-	void *stopper;	/* PAIR: ours */
+	void *requests;	      /* REP */
+	void *stop;	      /* PAIR: the thread's end */
+	void *stopper;	      /* PAIR: ours */
+	pthread_mutex_t lock; /* of roles */
 	struct key_roles roles;
 	pthread_t thread;
 	atomic_ullong refused;
@@ -67,12 +68,14 @@ static void answer(struct zap *zap)
 
 	if (!read_request(zap->requests, &r))
 		return;
+	pthread_mutex_lock(&zap->lock);
 	if (r.curve)
 		e = key_roles_find(&zap->roles, r.key);
 	if (e != NULL)
 		snprintf(user, sizeof user, "%s:%s", peer_role_name(e->role), e->name);
 	else
 		atomic_fetch_add(&zap->refused, 1);
+	pthread_mutex_unlock(&zap->lock);
 	zmq_send(zap->requests, "1.0", 3, ZMQ_SNDMORE);
 	zmq_send(zap->requests, r.id, r.id_size, ZMQ_SNDMORE);
 	zmq_send(zap->requests, e ? "200" : "400", 3, ZMQ_SNDMORE);
@@ -112,6 +115,7 @@ static void destroy(struct zap *zap)
 {
 	close_sockets(zap);
 	key_roles_fini(&zap->roles);
+	pthread_mutex_destroy(&zap->lock);
 	free(zap);
 }
 
@@ -127,16 +131,35 @@ static int start_thread(struct zap *zap)
 	return rc;
 }
 
+static struct key_roles copy_roles(const struct key_roles *roles)
+{
+	struct key_roles copy = {.entries = check_calloc(roles->count, sizeof *roles->entries),
+				 .count = roles->count};
+
+	if (roles->count > 0)
+		memcpy(copy.entries, roles->entries, roles->count * sizeof *roles->entries);
+	return copy;
+}
+
+void zap_set_roles(struct zap *zap, const struct key_roles *roles)
+{
+	struct key_roles now = copy_roles(roles), before;
+
+	pthread_mutex_lock(&zap->lock);
+	before = zap->roles;
+	zap->roles = now;
+	pthread_mutex_unlock(&zap->lock);
+	key_roles_fini(&before);
+}
+
 int zap_start(void *context, const struct key_roles *roles, struct zap **ret, struct error *reterr)
 {
 	struct zap *zap = check_calloc(1, sizeof *zap);
 	char stop_address[64];
 	int rc;
 
-	zap->roles.entries = check_calloc(roles->count, sizeof *roles->entries);
-	zap->roles.count = roles->count;
-	if (roles->count > 0)
-		memcpy(zap->roles.entries, roles->entries, roles->count * sizeof *roles->entries);
+	pthread_mutex_init(&zap->lock, NULL);
+	zap->roles = copy_roles(roles);
 	snprintf(stop_address, sizeof stop_address, "inproc://zap-stop-%p", (void *)zap);
 	zap->requests = zmq_socket(context, ZMQ_REP);
 	zap->stop = zmq_socket(context, ZMQ_PAIR);

@@ -11,6 +11,8 @@ struct zap;
 /* Takes a copy of roles. `context` is libzmq's. */
 int zap_start(void *context, const struct key_roles *roles, struct zap **ret,
 	      struct error *reterr) MUST_CHECK;
+/* From now on these roles count, for peers that connect; those that are connected stay. */
+void zap_set_roles(struct zap *zap, const struct key_roles *roles);
 /* After all sockets that need it are closed; accepts NULL. */
 void zap_stop(struct zap *zap);
 /* Peers that were refused since the start. */

@@ -12,8 +12,11 @@ static const struct options_spec spec = {
 	"first use: a FASTQ file that is moved into the bucket starts fastq-qc. It keeps the "
 	"daemons running, and shows what goes on when stdout is a terminal.\n\n"
 	"Ctrl-C or SIGTERM stops all of it in order: workers finish what they run. A second one ends "
-	"what they run, a third one kills. When `up` itself is killed, the daemons go on, and a new "
-	"`up` for the same state directory takes them over.",
+	"what they run, a third one kills. SIGHUP reads rules and keys again and opens logs again that were "
+	"moved. "
+	"When `up` itself is killed, the daemons go on, and a new "
+	"`up` for the same state directory takes them over, and says which of its options have no effect on "
+	"them.",
     .options_only = true,
     .scopes = PARAM_SCOPE_UP,
 };

@@ -15,7 +15,7 @@ static const struct options_spec spec = {
 	"The dispatcher keeps all state in one directory and is the only writer there. It serves the HTTP "
 	"API on a Unix socket (api.sock in the state directory) and workers on --listen.\n\n"
 	"SIGTERM ends it in order: running shards go on, their workers come back to the next one. "
-	"SIGHUP reads the rules again.",
+	"SIGHUP reads rules and keys again.",
     .options_only = true,
     .scopes = PARAM_SCOPE_DISPATCHER,
 };

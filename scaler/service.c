@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -301,6 +302,14 @@ static void on_signal(struct loop *loop, int signo, void *arg)
 	loop_stop(loop);
 }
 
+static void on_reload(struct loop *loop, int signo, void *arg)
+{
+	(void)loop;
+	(void)arg;
+	child_reopen_log();
+	log_info("the log was opened again", log_i64("signal", signo));
+}
+
 int service_run(const struct params *params, struct error *reterr)
 {
 	struct service *s = check_calloc(1, sizeof *s);
@@ -310,6 +319,8 @@ int service_run(const struct params *params, struct error *reterr)
 		rc = loop_add_signal(s->loop, SIGINT, on_signal, s, reterr);
 	if (rc == 0)
 		rc = loop_add_signal(s->loop, SIGTERM, on_signal, s, reterr);
+	if (rc == 0)
+		rc = loop_add_signal(s->loop, SIGHUP, on_reload, s, reterr);
 	if (rc == 0) {
 		s->provider->changed = on_changed;
 		s->provider->changed_arg = s;

@@ -179,6 +179,7 @@ static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
 	case DAEMON_ADOPTED:
 		up_say(up, "the %s runs already (process %d), with the options it was started with", d->name,
 		       (int)d->child.pid);
+		up_say_idle_options(up, d);
 		break;
 	case DAEMON_FAILED:
 		up_say(up, "the %s cannot be started: %s", d->name, error_text(&d->why, line, sizeof line));
@@ -225,6 +226,17 @@ static void on_signal(struct loop *loop, int signo, void *arg)
 	up_stop(arg);
 }
 
+/* What can be read again is: rules, keys, and logs that somebody moved. */
+static void on_reload(struct loop *loop, int signo, void *arg)
+{
+	struct up *up = arg;
+
+	(void)loop;
+	child_signal(&up->dispatcher.child, signo);
+	child_signal(&up->scaler.child, signo);
+	up_say(up, "rules and keys are read again, and logs are opened again");
+}
+
 static struct daemon daemon_of(struct up *up, bool scaler)
 {
 	return (struct daemon){
@@ -248,6 +260,8 @@ static int run(struct up *up, struct error *reterr)
 		rc = loop_add_signal(up->loop, SIGINT, on_signal, up, reterr);
 	if (rc == 0)
 		rc = loop_add_signal(up->loop, SIGTERM, on_signal, up, reterr);
+	if (rc == 0)
+		rc = loop_add_signal(up->loop, SIGHUP, on_reload, up, reterr);
 	if (rc < 0)
 		return rc;
 	up->tick = (struct loop_timer){.fn = on_tick, .arg = up};

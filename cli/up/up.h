@@ -70,6 +70,8 @@ void up_view_init(struct up *up);
 void up_say(struct up *up, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Where everything is and how it is used. */
 void up_say_welcome(struct up *up);
+/* Which of our options have no effect, as d was adopted and has not been started with them. */
+void up_say_idle_options(struct up *up, const struct daemon *d);
 /* The last lines that a daemon wrote since offset. */
 void up_say_log(struct up *up, const char *path, off_t offset);
 /* Once a second: the scaler's new decisions, and the status line. Terminals only. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <zmq.h>
 
+#include "base/log.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/server/peer_queue.h"
@@ -179,6 +180,21 @@ static int open_endpoint(struct server *s, struct error *reterr)
 	buf_fini(&path);
 	free(keys);
 	return r;
+}
+
+void peers_reload_keys(struct server *s)
+{
+	char *path = statedir_path(&s->state, "keys/allowed"), line[ERROR_LINE_MAX];
+	struct key_roles roles = {0};
+	struct error e = {0};
+
+	if (key_roles_load(path, &roles, &e) == 0)
+		zap_set_roles(s->peers->zap, &roles);
+	else
+		log_error("the keys could not be read again; those read before stay",
+			  log_error_field(&e, line, sizeof(line)));
+	key_roles_fini(&roles);
+	free(path);
 }
 
 int peers_open(struct server *s, struct error *reterr)

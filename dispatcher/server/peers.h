@@ -15,6 +15,8 @@ struct peer;
 /* Binds the endpoint and takes frames from now on. */
 int peers_open(struct server *s, struct error *reterr) MUST_CHECK;
 void peers_close(struct server *s);
+/* The file of allowed keys is read again; what is wrong with it is logged, and the keys before stay. */
+void peers_reload_keys(struct server *s);
 const char *peers_address(const struct peers *p);
 
 /* Steps the frames that wait, at most a turn's worth. */

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/keys.h"
@@ -131,8 +132,10 @@ static void on_reload(struct loop *loop, int signo, void *arg)
 	struct server *s = arg;
 
 	(void)loop;
-	(void)signo;
+	child_reopen_log();
+	log_info("reading rules and keys again", log_i64("signal", signo));
 	rules_reload(s->rules);
+	peers_reload_keys(s);
 }
 
 static int open_loop(struct server *s, struct error *reterr)

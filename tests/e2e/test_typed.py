@@ -2,6 +2,7 @@
 """The command line does what was typed: braces, directories, sockets, sets of jobs."""
 import json
 import os
+import signal
 import subprocess
 
 from case import ApiError, main
@@ -155,6 +156,47 @@ class Many(CliCase):
         answer = self.mill.api("POST", "/v1/changes", {"change": "cancel", "jobs": [[1, 1 << 60]]})
         self.assertEqual((len(answer["errors"]), answer["next"]), (100, 101), "it stops after 100 errors")
         self.assertIn("there is no job 1", answer["errors"][0]["error"]["message"])
+
+
+class Up(CliCase):
+    """`up` itself, a process that is signalled and started twice"""
+
+    def up(self, *options):
+        log = open(self.path("up.log"), "ab")
+        p = subprocess.Popen([self.mill.program("shardmill"), "up", "--state-dir=" + self.mill.state,
+                              "--scratch-dir=" + self.path("scratch"), *options], stdout=log, stderr=log,
+                             stdin=subprocess.DEVNULL, env=self.env, cwd=self.mill.dir)
+        log.close()
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        return p
+
+    def told(self):
+        with open(self.path("up.log")) as f:
+            return f.read()
+
+    def test_a_hangup_reads_again_and_a_second_one_says_what_has_no_effect(self):
+        self.env.pop("SHARDMILL_API_SOCKET")
+        first = self.up("--log-level=info")
+        until(lambda: "shardmill is up" in self.told())
+        log = os.path.join(self.mill.state, "logs", "dispatcher.log")
+        os.rename(log, log + ".old")
+        first.send_signal(signal.SIGHUP)
+        until(lambda: os.path.exists(log) and "reading rules and keys again" in open(log).read())
+        until(lambda: "rules and keys are read again" in self.told())
+        self.assertIsNone(first.poll())
+        first.kill()
+        first.wait()
+        second = self.up("--log-level=info", "--pool-max=3", "--heartbeat=1s", "--kill-grace=2s")
+        until(lambda: self.told().count("shardmill is up") == 2)
+        told = [line for line in self.told().splitlines() if "without effect" in line]
+        self.assertEqual(len(told), 2, self.told())
+        self.assertIn("--heartbeat=1s", told[0])
+        self.assertNotIn("--log-level", "".join(told), "they have it")
+        self.assertIn("--pool-max=3", told[1])
+        self.assertIn("--kill-grace=2s", told[1], "what workers would be told")
+        second.terminate()
+        self.assertEqual(second.wait(60), 0)
 
 
 if __name__ == "__main__":
