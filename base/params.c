@@ -285,8 +285,9 @@ int params_check(const struct params *p, struct error *reterr)
 		const struct param_value *named = low->from >= high->from ? low : high;
 		struct buf low_text = {0}, high_text = {0};
 
-		if (low->number <= high->number)
-			continue;
+		if (low->number <= high->number ||
+		    !(table[orders[i].low].scopes & table[orders[i].high].scopes & p->scopes))
+			continue; /* another program's affair: it has one of them, or neither */
 		params_format(p, orders[i].low, &low_text);
 		params_format(p, orders[i].high, &high_text);
 		error_set(reterr, ERR_INVALID, "%s must be at most %s, found %s and %s",

@@ -89,7 +89,7 @@ int params_set(struct params *p, enum param_id id, struct bytes text, enum param
 int params_set_file(struct params *p, const char *file, struct bytes text, struct error *reterr) MUST_CHECK;
 /* SHARDMILL_<NAME> of an environ-like array; other names are not ours to judge. */
 int params_set_env(struct params *p, char *const *environ_array, struct error *reterr) MUST_CHECK;
-/* What must hold between parameters (PARAM_ORDER). Call it last. */
+/* What must hold between parameters of this program (PARAM_ORDER). Call it last. */
 int params_check(const struct params *p, struct error *reterr) MUST_CHECK;
 
 /* Typed getters; asking for another type than the table's is our own bug (CHECK). */

@@ -28,8 +28,6 @@
 struct store_io;
 struct journal;
 
-#define JOURNAL_SEGMENT_BYTES_DEFAULT (64 * MIB)
-
 /* A durable batch, in lsn order: called by whoever committed it (the loop's thread or the committer's),
  * never by two at once. payload is the callee's to copy. */
 typedef void journal_tap_fn(void *arg, uint64_t first_lsn, uint32_t record_count, uint32_t epoch,
@@ -37,7 +35,7 @@ typedef void journal_tap_fn(void *arg, uint64_t first_lsn, uint32_t record_count
 
 struct journal_options {
 	uint64_t cluster_hi, cluster_lo;
-	uint64_t segment_bytes; /* of new segments; 0 = the default */
+	uint64_t segment_bytes; /* of new segments */
 	bool create;		/* begin a journal if there is none; else a missing one is refused */
 	bool no_threads;	/* tests and tools: all work is done by the caller, in submit */
 	journal_tap_fn *tap;	/* may be NULL */

@@ -263,10 +263,10 @@ int journal_open(struct journal **ret, const char *dir, const struct journal_opt
 		 struct error *reterr)
 {
 	struct journal *j;
-	uint64_t size = options->segment_bytes != 0 ? options->segment_bytes : JOURNAL_SEGMENT_BYTES_DEFAULT;
+	uint64_t size =
+	    (options->segment_bytes + FRAME_BLOCK_BYTES - 1) / FRAME_BLOCK_BYTES * FRAME_BLOCK_BYTES;
 	int rc;
 
-	size = (size + FRAME_BLOCK_BYTES - 1) / FRAME_BLOCK_BYTES * FRAME_BLOCK_BYTES;
 	if (size < SEGMENT_BYTES_MIN || size > SEGMENT_BYTES_MAX)
 		return error_set(reterr, ERR_INVALID,
 				 "expected a segment size of %zu to %zu bytes, found %llu", SEGMENT_BYTES_MIN,

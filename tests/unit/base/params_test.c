@@ -270,6 +270,22 @@ Test(params, what_must_hold_between_parameters, .init = setup, .fini = teardown)
 	cr_assert_str_eq(e.what, "heartbeat must be at most worker_timeout, found 2s and 1s");
 }
 
+/* A worker cannot say what the dispatcher's timeout is: its highest heartbeat is no contradiction. */
+Test(params, another_programs_parameters_contradict_nothing)
+{
+	struct params worker;
+	struct error e = {0};
+
+	params_init(&worker, PARAM_SCOPE_WORKER);
+	cr_assert_eq(
+	    params_set(&worker, PARAM_HEARTBEAT, BYTES_LIT("1h"), PARAM_FROM_FLAG, "--heartbeat", &e), 0);
+	cr_assert_eq(params_check(&worker, &e), 0, "%s", e.what);
+	cr_assert_eq(
+	    params_set(&worker, PARAM_REPORT_DELAY_MIN, BYTES_LIT("10s"), PARAM_FROM_FLAG, "--x", &e), 0);
+	cr_assert_eq(params_check(&worker, &e), ERR_INVALID, "both are a worker's");
+	params_fini(&worker);
+}
+
 Test(params, a_misspelt_name_is_guessed)
 {
 	static const struct {
