@@ -1,5 +1,6 @@
 /* A bump allocator: what one frame, one step or one compilation needs, freed at once. Pure.
- * Bounded: an arena with max_bytes refuses (returns NULL) beyond it. */
+ * Its blocks begin small and double, so that an arena for a handful of bytes costs a handful of bytes.
+ * Bounded: an arena with max_bytes refuses (returns NULL) what would make its blocks cost more than that. */
 #pragma once
 
 #include "base/types.h"
@@ -8,14 +9,13 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *head;
-	size_t used_bytes;  /* of all blocks */
-	size_t max_bytes;   /* 0 = no bound */
-	size_t block_bytes; /* 0 = 16 KiB; less for arenas of which there are many */
+	size_t held_bytes; /* what all blocks cost on the heap */
+	size_t max_bytes;  /* 0 = no bound */
 };
 
 void arena_init(struct arena *a, size_t max_bytes);
 void arena_fini(struct arena *a);
-/* Forget all that was allocated; keeps one block for the next round. */
+/* Forget all that was allocated; keeps one block, of 16 KiB at most, for the next round. */
 void arena_reset(struct arena *a);
 /* Zeroed, aligned to 16. NULL only when max_bytes would be passed. */
 void *arena_alloc(struct arena *a, size_t size) MUST_CHECK;

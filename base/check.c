@@ -46,3 +46,10 @@ struct bytes bytes_of(const char *text)
 {
 	return BYTES(text, strlen(text));
 }
+
+size_t heap_cost(size_t size)
+{
+	size_t bytes = (size + sizeof(size_t) + 15) / 16 * 16; /* glibc: a word in front, multiples of 16 */
+
+	return bytes > 32 ? bytes : 32;
+}

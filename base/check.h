@@ -23,6 +23,10 @@ void check_set_hook(check_hook_fn *hook);
 void *check_calloc(size_t count, size_t size) MUST_CHECK;
 void *check_realloc(void *ptr, size_t count, size_t size) MUST_CHECK;
 
+/* What one allocation of this size costs on the heap: more than was asked for, most of all when it is small.
+ * By the C library's rules, not by asking it: the same for the same history of a core, in every run. */
+size_t heap_cost(size_t size);
+
 /* How much of a core's state its check walks: what the last step touched, or everything. */
 enum check_depth {
 	CHECK_TOUCHED,

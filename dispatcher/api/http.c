@@ -35,15 +35,25 @@ static struct request *request_create(struct listener *l, struct MHD_Connection 
 	return r;
 }
 
+static size_t body_cost(const struct request *r)
+{
+	return r->body.capacity > 0 ? heap_cost(r->body.capacity) : 0;
+}
+
+static void request_drop_body(struct request *r)
+{
+	r->api->body_bytes -= body_cost(r);
+	buf_fini(&r->body);
+}
+
 static void request_destroy(struct request *r)
 {
 	if (r->response != NULL)
 		MHD_destroy_response(r->response);
 	if (r->state != NULL && r->state_fini != NULL)
 		r->state_fini(r->state);
-	r->api->body_bytes -= r->body.size;
+	request_drop_body(r);
 	DL_DELETE(r->api->requests, r);
-	buf_fini(&r->body);
 	free(r);
 }
 
@@ -112,8 +122,7 @@ static bool request_take(struct request *r, const char *data, size_t size)
 	}
 	if (r->body.size + size > HTTP_BODY_BYTES_MAX) {
 		r->too_large = true;
-		r->api->body_bytes -= r->body.size;
-		buf_fini(&r->body);
+		request_drop_body(r);
 		return true;
 	}
 	if (r->api->body_bytes + size > API_BODIES_BYTES_MAX) {
@@ -123,8 +132,9 @@ static bool request_take(struct request *r, const char *data, size_t size)
 		request_fail_status(r, MHD_HTTP_SERVICE_UNAVAILABLE, &e);
 		return true;
 	}
+	r->api->body_bytes -= body_cost(r);
 	buf_append(&r->body, data, size);
-	r->api->body_bytes += size;
+	r->api->body_bytes += body_cost(r);
 	return true;
 }
 

@@ -43,7 +43,6 @@ void definition_fill(struct definition *d, const struct definition_body *body)
 	if (d->known)
 		return;
 	arena_init(&d->arena, 0);
-	d->arena.block_bytes = 1024;
 	ok = codec_copy(codec_definition_body(), body, &d->body, &d->arena);
 	CHECK(ok);
 	d->known = true;

@@ -31,7 +31,6 @@ static struct shape *shape_intern(struct dispatcher_core *core, const struct res
 	s->need = need;
 	s->index = free_at;
 	arena_init(&s->arena, 0);
-	s->arena.block_bytes = 256;
 	ok = codec_copy(codec_resources(), r, &s->resources, &s->arena);
 	CHECK(ok);
 	core->shapes[free_at] = s;

@@ -69,8 +69,11 @@ uint32_t shards_failures(const struct run *run, uint32_t shard, uint64_t limit, 
 
 size_t shards_bytes(const struct run *run)
 {
-	size_t bytes = shard_set_bytes(&run->returned) + shard_set_bytes(&run->done) +
-		       run->special_count * sizeof(struct special);
+	size_t bytes =
+	    shard_set_bytes(&run->returned) + shard_set_bytes(&run->done) +
+	    run->special_count * sizeof(struct special) + run->delayed_count * sizeof(struct delayed) +
+	    run->dead_count * sizeof(struct dead_kind) + run->failed_count * sizeof(struct shard_set) +
+	    run->note_count * sizeof(struct dead_note); /* few, so their texts are left out */
 
 	for (uint32_t i = 0; i < run->delayed_count; i++)
 		bytes += shard_set_bytes(&run->delayed[i].shards);

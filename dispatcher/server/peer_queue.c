@@ -62,6 +62,11 @@ void peer_remove(struct peers *p, struct peer *peer)
 	free(peer);
 }
 
+static size_t item_cost(const struct peer_item *item)
+{
+	return heap_cost(sizeof(*item) + item->size);
+}
+
 static void append(struct peers *p, struct peer *peer, struct peer_item *item)
 {
 	bool was = waits(peer);
@@ -72,8 +77,8 @@ static void append(struct peers *p, struct peer *peer, struct peer_item *item)
 	else
 		peer->first = item;
 	peer->last = item;
-	peer->bytes += item->size;
-	p->counters.queued_bytes += item->size;
+	peer->bytes += item_cost(item);
+	p->counters.queued_bytes += item_cost(item);
 	recount(p, peer, was);
 }
 
@@ -103,7 +108,7 @@ static void overflow(struct peers *p, struct peer *peer)
 
 static void append_bounded(struct peers *p, struct peer *peer, struct peer_item *item)
 {
-	if (peer->bytes + item->size > PEER_QUEUE_BYTES_MAX && peer->first != NULL) {
+	if (peer->bytes + item_cost(item) > PEER_QUEUE_BYTES_MAX && peer->first != NULL) {
 		free(item);
 		overflow(p, peer);
 		return;
@@ -158,8 +163,8 @@ static struct peer_item *take_first(struct peers *p, struct peer *peer)
 	peer->first = item->next;
 	if (peer->first == NULL)
 		peer->last = NULL;
-	peer->bytes -= item->size;
-	p->counters.queued_bytes -= item->size;
+	peer->bytes -= item_cost(item);
+	p->counters.queued_bytes -= item_cost(item);
 	recount(p, peer, was);
 	return item;
 }
@@ -172,8 +177,8 @@ static void put_first(struct peers *p, struct peer *peer, struct peer_item *item
 	peer->first = item;
 	if (peer->last == NULL)
 		peer->last = item;
-	peer->bytes += item->size;
-	p->counters.queued_bytes += item->size;
+	peer->bytes += item_cost(item);
+	p->counters.queued_bytes += item_cost(item);
 	recount(p, peer, was);
 }
 

@@ -8,7 +8,7 @@
 
 struct peer;
 
-#define PEER_QUEUE_BYTES_MAX (16 * MIB)
+#define PEER_QUEUE_BYTES_MAX (16 * MIB) /* what its frames cost in memory */
 #define PEER_JOBS_MAX 128 /* phases of jobs that a peer is remembered to hold; more are sent again */
 #define PEER_DEFINITIONS_MAX 32
 

@@ -136,7 +136,6 @@ void history_close(struct history *h)
 	while (h->first != NULL) {
 		struct history_batch *next = h->first->next;
 
-		buf_fini(&h->first->payload);
 		free(h->first);
 		h->first = next;
 	}
@@ -150,6 +149,11 @@ void history_close(struct history *h)
 	free(h);
 }
 
+size_t history_batch_cost(size_t payload_size)
+{
+	return heap_cost(sizeof(struct history_batch) + payload_size);
+}
+
 bool history_submit(struct history *h, struct bytes payload, uint64_t first_lsn, uint32_t record_count)
 {
 	struct history_batch *b;
@@ -157,15 +161,17 @@ bool history_submit(struct history *h, struct bytes payload, uint64_t first_lsn,
 
 	pthread_mutex_lock(&h->lock);
 	h->seen_lsn = first_lsn + record_count - 1;
-	kept = h->queued_bytes == 0 || h->queued_bytes + payload.size <= HISTORY_QUEUE_BYTES_MAX;
+	kept = h->queued_bytes == 0 ||
+	       h->queued_bytes + history_batch_cost(payload.size) <= HISTORY_QUEUE_BYTES_MAX;
 	if (kept) {
-		b = check_calloc(1, sizeof *b);
+		b = check_calloc(1, sizeof *b + payload.size);
 		b->first_lsn = first_lsn;
 		b->record_count = record_count;
-		buf_append_bytes(&b->payload, payload);
+		b->size = payload.size;
+		memcpy(b->payload, payload.data, payload.size);
 		*(h->first == NULL ? &h->first : &h->last->next) = b;
 		h->last = b;
-		h->queued_bytes += payload.size;
+		h->queued_bytes += history_batch_cost(payload.size);
 	}
 	if (h->writer_is_idle)
 		pthread_cond_signal(&h->wake_writer);

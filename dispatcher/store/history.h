@@ -23,7 +23,7 @@
 struct history;
 
 #define HISTORY_RATE 50			  /* transactions a second, at most */
-#define HISTORY_QUEUE_BYTES_MAX (8 * MIB) /* what comes beyond is read from the journal later */
+#define HISTORY_QUEUE_BYTES_MAX (8 * MIB) /* in memory; what comes beyond is read from the journal later */
 #define HISTORY_FAILURES_MAX                                                                                 \
 	1000 /* rows of dead ranges kept a job, half of them with where their output is */
 

@@ -58,8 +58,12 @@ struct history_batch {
 	struct history_batch *next;
 	uint64_t first_lsn;
 	uint32_t record_count;
-	struct buf payload;
+	size_t size;
+	uint8_t payload[];
 };
+
+/* In memory, of a batch with so much payload: what the queue's bound counts. */
+size_t history_batch_cost(size_t payload_size);
 
 /* How many rows of failures a job has: asking for it each time would cost what is counted. */
 #define FAILURE_ROWS_CACHED 64

@@ -120,7 +120,8 @@ static int write_batches(struct history *h, const struct history_batch *first, s
 		if (b->first_lsn > h->applied_lsn + 1)
 			rc = catch_up(h, reterr);
 		if (rc == 0)
-			rc = apply_records(h, buf_bytes(&b->payload), b->first_lsn, b->record_count, reterr);
+			rc = apply_records(h, BYTES(b->payload, b->size), b->first_lsn, b->record_count,
+					   reterr);
 	}
 	if (rc == 0 && first == NULL)
 		rc = catch_up(h, reterr);
@@ -138,7 +139,7 @@ static struct history_batch *take(struct history *h)
 	size_t bytes = 0;
 
 	for (b = first; b != NULL && b->next != NULL && bytes < TRANSACTION_BYTES_MAX; b = b->next)
-		bytes += b->payload.size;
+		bytes += b->size;
 	h->first = b != NULL ? b->next : NULL;
 	if (h->first == NULL)
 		h->last = NULL;
@@ -167,8 +168,7 @@ static void forget(struct history *h, struct history_batch *first)
 	while (first != NULL) {
 		struct history_batch *next = first->next;
 
-		h->queued_bytes -= first->payload.size;
-		buf_fini(&first->payload);
+		h->queued_bytes -= history_batch_cost(first->size);
 		free(first);
 		first = next;
 	}

@@ -20,6 +20,11 @@ void journal_fail(struct journal *j, const struct error *error)
 	(void)!write(j->event_fd, &one, sizeof one);
 }
 
+static size_t batch_cost(const struct batch *b)
+{
+	return heap_cost(sizeof *b) + heap_cost(b->payload.capacity);
+}
+
 static void queue_add(struct journal *j, uint32_t epoch, struct bytes payload, uint32_t record_count)
 {
 	struct batch *b = j->last;
@@ -30,10 +35,12 @@ static void queue_add(struct journal *j, uint32_t epoch, struct bytes payload, u
 		b->epoch = epoch;
 		*(j->last == NULL ? &j->first : &j->last->next) = b;
 		j->last = b;
+	} else {
+		j->queued_bytes -= batch_cost(b);
 	}
 	buf_append_bytes(&b->payload, payload);
 	b->record_count += record_count;
-	j->queued_bytes += payload.size;
+	j->queued_bytes += batch_cost(b);
 }
 
 static struct batch *queue_take(struct journal *j)
@@ -43,7 +50,7 @@ static struct batch *queue_take(struct journal *j)
 	j->first = b->next;
 	if (j->first == NULL)
 		j->last = NULL;
-	j->queued_bytes -= b->payload.size;
+	j->queued_bytes -= batch_cost(b);
 	return b;
 }
 

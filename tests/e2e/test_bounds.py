@@ -5,6 +5,8 @@ import http.client
 import json
 import os
 import random
+import re
+import socket
 import subprocess
 import threading
 import time
@@ -157,6 +159,38 @@ class Full(MillCase):
             self.assertNotEqual(p.wait(20), 0)
             with open(p.log) as f:
                 self.assertIn("jobs", f.read())
+
+
+class Bodies(MillCase):
+    """The bodies of all requests together: 256 MiB."""
+    BYTES_MAX = 256 << 20
+
+    def memory(self):
+        with open("/proc/%d/status" % self.mill.dispatcher.pid) as f:
+            return int(re.search(r"RssAnon:\s+(\d+) kB", f.read()).group(1)) << 10
+
+    def test_those_that_never_end_cost_what_is_counted(self):
+        part = b" " * (3900 << 10)
+        held = []
+        self.mill.start_dispatcher(**FAST)
+        before = self.memory()
+        try:
+            for _ in range(100):
+                s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                held.append(s)
+                s.settimeout(60)
+                s.connect(self.mill.socket)
+                s.sendall(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                          b"Content-Length: %d\r\n\r\n" % (4 << 20) + part)
+            grown = self.memory() - before
+            self.assertLess(grown, self.BYTES_MAX * 1.5)
+            self.assertGreater(grown, self.BYTES_MAX / 1.5)
+            self.expect_error(503, "busy", "POST", "/v1/events", event_of(1))
+        finally:
+            for s in held:
+                s.close()
+        until(lambda: self.memory() - before < self.BYTES_MAX / 4)
+        self.assertEqual(self.mill.api("POST", "/v1/events", event_of(1))["events"][0]["duplicate"], False)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,11 @@ static struct params_entry *add(struct worker_core *c, const struct params_key *
 
 static uint64_t value_bytes(const struct params_entry *e)
 {
-	return e->value ? e->value->arena.used_bytes + sizeof(*e) + sizeof(*e->value) : sizeof(*e);
+	uint64_t bytes = heap_cost(sizeof(*e));
+
+	if (e->value != NULL)
+		bytes += heap_cost(sizeof(*e->value)) + e->value->arena.held_bytes;
+	return bytes;
 }
 
 void worker_params_value_drop(struct params_value *v)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "jobs/kinds.h"
 #include "jobs/plan.h"
+#include "tests/unit/bounds/heap.h"
 #include "tests/unit/s3/server.h"
 #include "worker/fetch.h"
 
@@ -173,6 +174,31 @@ Test(fetch, a_ring_that_is_smaller_than_the_range_gives_all_of_it_in_order)
 	cr_assert_eq(read_all(f), 0, "%s", e.what);
 	cr_assert(fetch_is_almost_whole(f));
 	cr_assert(bytes_equal(buf_bytes(&got), BYTES(answer + head, size)));
+	fetch_stop(f);
+	end();
+	free(answer);
+}
+
+/* `s3_read_ahead` is what an operator counts with. */
+Test(fetch, holds_its_ring_and_little_more)
+{
+	const size_t ring = 4 * MIB, size = 3 * ring;
+	char *answer = malloc(size + 200);
+	const char *answers[] = {answer, NULL};
+	size_t head = (size_t)sprintf(answer, "HTTP/1.1 200 OK\r\nConnection: close\r\nETag: \"e1\"\r\n\r\n");
+	struct fetch_range range;
+	struct fetch *f = NULL;
+	size_t before;
+
+	memset(answer + head, 'a', size);
+	answer[head + size] = '\0';
+	begin(answers, size, size, ALIGN_NONE);
+	range = (struct fetch_range){.plan = &plan, .first_byte = FETCH_UNKNOWN};
+	before = heap_now();
+	cr_assert_eq(fetch_start(client, &range, ring, &f, &e), 0, "%s", e.what);
+	while (fetch_is_empty(f))
+		await(f);
+	expect_bound("a shard's bytes ahead", ring, heap_now() - before);
 	fetch_stop(f);
 	end();
 	free(answer);
