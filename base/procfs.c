@@ -1,74 +1,63 @@
 #include "base/procfs.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/limits.h"
-
-#define ENVIRON_BYTES_MAX (8 * MIB)
-#define BLOCK_BYTES ((size_t)65536)
-
-static bool contains_line(struct bytes text, const char *line)
+/* Reads a small file; 0 when it cannot. */
+static size_t read_text(const char *path, char *ret, size_t size)
 {
-	size_t size = strlen(line) + 1;
-	const uint8_t *at = text.data, *end = text.data + text.size;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, ret, size - 1);
 
-	while (at < end) {
-		const uint8_t *nul = memchr(at, '\0', (size_t)(end - at));
-
-		if ((size_t)(end - at) >= size && memcmp(at, line, size) == 0)
-			return true;
-		if (nul == NULL)
-			return false;
-		at = nul + 1;
-	}
-	return false;
+	if (fd >= 0)
+		close(fd);
+	ret[got > 0 ? got : 0] = '\0';
+	return got > 0 ? (size_t)got : 0;
 }
 
-bool procfs_has_environment(pid_t pid, const char *line)
+/* The second field behind the name, which may hold anything, in parentheses. 0: the process is gone. */
+static pid_t parent_of(pid_t pid)
 {
-	struct buf text = {0};
-	char path[64];
-	ssize_t got = 1;
-	bool found;
-	int fd;
+	char path[64], line[512], *at;
+	int parent = 0;
 
-	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	while (got > 0 && text.size < ENVIRON_BYTES_MAX) {
-		got = read(fd, buf_reserve(&text, BLOCK_BYTES), BLOCK_BYTES);
-		text.size += got > 0 ? (size_t)got : 0;
-	}
-	close(fd);
-	found = contains_line(buf_bytes(&text), line);
-	buf_fini(&text);
-	return found;
-}
-
-int procfs_open_adopted(void)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)getpid(), (int)getpid());
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-unsigned procfs_adopted(int fd, pid_t *ret, unsigned room)
-{
-	char text[4096];
-	ssize_t got = fd < 0 ? 0 : pread(fd, text, sizeof text - 1, 0);
-	unsigned count = 0;
-	char *at = text, *end;
-
-	if (got <= 0)
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	if (read_text(path, line, sizeof line) == 0)
 		return 0;
-	text[got] = '\0';
+	at = strrchr(line, ')');
+	return at != NULL && sscanf(at + 1, " %*c %d", &parent) == 1 ? (pid_t)parent : 0;
+}
+
+/* Where the kernel was built without CONFIG_PROC_CHILDREN. */
+static unsigned scan(pid_t *ret, unsigned room)
+{
+	DIR *proc = opendir("/proc");
+	unsigned count = 0;
+
+	for (struct dirent *d; proc != NULL && count < room && (d = readdir(proc)) != NULL;) {
+		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+
+		if (pid > 1 && parent_of(pid) == getpid())
+			ret[count++] = pid;
+	}
+	if (proc != NULL)
+		closedir(proc);
+	return count;
+}
+
+unsigned procfs_children(pid_t *ret, unsigned room)
+{
+	char path[64], text[4096], *at = text, *end;
+	unsigned count = 0;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	if (access(path, R_OK) < 0)
+		return scan(ret, room);
+	read_text(path, text, sizeof text);
 	for (; count < room; at = end) {
 		long pid = strtol(at, &end, 10);
 
@@ -77,23 +66,4 @@ unsigned procfs_adopted(int fd, pid_t *ret, unsigned room)
 		ret[count++] = (pid_t)pid;
 	}
 	return count;
-}
-
-/* The second field behind the name, which may hold anything, in parentheses. */
-pid_t procfs_parent(pid_t pid)
-{
-	char path[64], line[512], *at;
-	int parent = 0;
-	ssize_t got;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	got = read(fd, line, sizeof line - 1);
-	close(fd);
-	line[got > 0 ? got : 0] = '\0';
-	at = strrchr(line, ')');
-	return at != NULL && sscanf(at + 1, " %*c %d", &parent) == 1 ? (pid_t)parent : 0;
 }

@@ -15,14 +15,13 @@
 #include "base/s3/settings.h"
 #include "base/scratch_root.h"
 #include "worker/agent_impl.h"
-#include "worker/strays.h"
+#include "worker/offspring.h"
 
 /* Slots are looked at once in so long while they keep raising their flag: short shards are taken in
  * handfuls, and the agent leaves the cores to them. A slot that has released a cell needs another lease
  * before the one in work ends: it is looked at sooner. */
 #define FETCH_INTERVAL_US USEC_PER_MSEC
 #define FETCH_INTERVAL_RELEASED_US 50
-#define STRAYS_INTERVAL_US (5 * USEC_PER_SEC)
 #define RUNNER_IDLE_US (60 * USEC_PER_SEC)
 #define FRAMES_PER_TURN 256
 
@@ -143,14 +142,17 @@ static void on_slot_timer(struct loop *loop, void *arg)
 	agent_fetch_slots(arg);
 }
 
-static void on_strays(struct loop *loop, void *arg)
+/* Without it no attempt can be started. Another worker can be. */
+static void on_nursery(struct loop *loop, uint32_t events, void *arg)
 {
 	struct agent *a = arg;
-	uint32_t ended = strays_end(a->slots, a->slots_end);
 
-	if (ended > 0)
-		log_warn("processes that had left their attempt were ended", log_u64("processes", ended));
-	loop_timer_set(loop, &a->stray_timer, clock_mono_us() + STRAYS_INTERVAL_US);
+	(void)events;
+	log_error("the process that starts attempts was ended by somebody: this worker gives its work back "
+		  "and leaves",
+		  log_i64("pid", a->nursery.pid));
+	loop_remove(loop, &a->nursery_watch);
+	step_kind(a, WORKER_ABORT);
 }
 
 static void on_synced(struct loop *loop, uint32_t events, void *arg)
@@ -284,6 +286,8 @@ static int open_machine(struct agent *a, struct error *reterr)
 		rc = scratch_root(params_text(a->params, PARAM_SCRATCH_DIR), scratch, sizeof scratch, reterr);
 	if (rc == 0)
 		rc = home_open(&a->home, scratch, reterr);
+	if (rc == 0) /* as long as an attempt's process may run, nobody else may take over the directory */
+		rc = home_share(&a->home, &a->nursery, reterr);
 	if (rc == 0)
 		rc = memory_bounds_open(&a->memory, (uint8_t)params_choice(a->params, PARAM_MEMORY_BOUND),
 					params_text(a->params, PARAM_CGROUP), &a->home.worker, reterr);
@@ -297,6 +301,7 @@ static int open_machine(struct agent *a, struct error *reterr)
 	    .worker = a->home.worker,
 	    .topology = &a->topology,
 	    .memory = &a->memory,
+	    .nursery = &a->nursery,
 	    .output = &a->output,
 	    .output_root = params_text(a->params, PARAM_OUTPUT_DIR),
 	    .home = &a->home,
@@ -346,18 +351,19 @@ static int open_loop(struct agent *a, struct error *reterr)
 		rc = watch(a, &a->slot_watch, a->notify_fd, on_slots, reterr);
 	if (rc == 0)
 		rc = watch(a, &a->sync_watch, a->syncer.fd, on_synced, reterr);
-	a->stray_timer = (struct loop_timer){.fn = on_strays, .arg = a};
+	if (rc == 0)
+		rc = watch(a, &a->nursery_watch, a->nursery.fd, on_nursery, reterr);
 	a->drain_timer = (struct loop_timer){.fn = on_drain_timeout, .arg = a};
-	if (rc == 0) {
+	if (rc == 0)
 		loop_add_prepare(a->loop, &a->prepare);
-		loop_timer_set(a->loop, &a->stray_timer, clock_mono_us() + STRAYS_INTERVAL_US);
-	}
 	return rc;
 }
 
 static void close_all(struct agent *a)
 {
 	agent_close_slots(a);
+	nursery_close(&a->nursery);
+	offspring_kill(NULL, 0); /* what a nursery that was killed has left us */
 	syncer_stop(&a->syncer);
 	endpoint_destroy(a->endpoint, 1000);
 	if (a->context != NULL)
@@ -386,14 +392,16 @@ int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
 
 	a->params = params;
 	a->slots_due_us = USEC_NEVER;
-	a->notify_fd = a->output.fd = a->home.fd = a->home.lock_fd = -1;
+	a->notify_fd = a->output.fd = a->home.fd = a->home.lock_fd = a->nursery.fd = -1;
 	arena_init(&a->frame_arena, 16 * FRAME_BYTES_MAX);
 	worker_effects_init(&a->effects);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC); /* what our starter left open */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	rc = open_loop(a, reterr);
+	rc = nursery_open(&a->nursery, reterr);
+	if (rc == 0)
+		rc = open_loop(a, reterr);
 	if (rc == 0) {
 		uuid_text(&a->home.worker, id);
 		log_info("worker started", log_text("worker", id),

@@ -8,6 +8,7 @@
 #include "worker/core/core.h"
 #include "worker/home.h"
 #include "worker/memory.h"
+#include "worker/nursery.h"
 #include "worker/slot.h"
 #include "worker/syncer.h"
 
@@ -28,6 +29,7 @@ struct agent {
 	struct worker_core *core;
 	struct worker_effects effects;
 	struct topology topology;
+	struct nursery nursery;
 	struct home home;
 	struct memory_bounds memory;
 	struct output_dir output;
@@ -41,9 +43,9 @@ struct agent {
 	struct syncer syncer;
 	struct arena frame_arena;
 	struct buf frame;
-	struct loop_watch frame_watch, event_watch, slot_watch, sync_watch;
+	struct loop_watch frame_watch, event_watch, slot_watch, sync_watch, nursery_watch;
 	struct loop_task prepare;
-	struct loop_timer tick, slot_timer, stray_timer, drain_timer;
+	struct loop_timer tick, slot_timer, drain_timer;
 	usec_t slots_fetched_us, slots_due_us; /* when they were looked at; when the timer does it */
 	uint32_t slots_end;		       /* of the slots ever opened, the highest number + 1 */
 	int notify_fd;

@@ -15,7 +15,6 @@
 #include "worker/attempt.h"
 #include "worker/disk.h"
 #include "worker/publish.h"
-#include "worker/strays.h"
 
 /* How often it is looked at when no control group bounds its memory. */
 #define LOOK_FIRST_US (2 * USEC_PER_MSEC)
@@ -24,6 +23,8 @@
  * that is over. */
 #define DISK_LOOK_US (250 * USEC_PER_MSEC)
 #define OPENED_LOOK_US (5 * USEC_PER_MSEC)
+/* A command that is fed nothing is first looked at after that. */
+#define PATIENCE_US USEC_PER_MSEC
 
 static void fail(struct verdict *v, uint8_t kind, int64_t code, const char *why)
 {
@@ -63,15 +64,13 @@ static int start(struct attempt *a, struct verdict *v)
 	    .data_bytes_max = memory_data_bytes(&s->memory),
 	    .cgroup_fd = s->memory.procs_fd,
 	    .cgroup_dir_fd = s->memory.dir_fd,
-	    .stack = s->stack,
+	    .patience_us = a->input.feed_fd < 0 ? PATIENCE_US : 0,
 	};
 	int code = 0;
 
 	memory_group_begin(&s->memory);
-	slot_set_id(s, s->attempt_id, a->id);
-	if (process_start(&spec, &a->process, &code, &a->why) == 0)
+	if (process_start(&s->reaper, &spec, &a->process, &code, &a->why) == 0)
 		return 0;
-	slot_set_id(s, s->attempt_id, "");
 	fail_error(v, TROUBLE_START, code, &a->why);
 	return ERR_IO;
 }
@@ -82,7 +81,7 @@ static void end_it(struct attempt *a, uint8_t kind, bool stopped)
 		return;
 	a->ended_for = kind;
 	a->stopped = stopped;
-	process_kill_tree(a->process.pid, SIGTERM);
+	process_signal(&a->process, SIGTERM);
 	a->kill_at_us = clock_mono_us() + a->slot->shared->kill_grace_us;
 }
 
@@ -146,7 +145,7 @@ static void on_time(struct attempt *a, usec_t deadline_us)
 		a->look_at_us = now + a->look_every_us;
 	}
 	if ((a->ended_for != 0 || a->stopped) && now >= a->kill_at_us) {
-		process_kill_tree(a->process.pid, SIGKILL);
+		process_signal(&a->process, SIGKILL);
 		memory_group_kill(&a->slot->memory);
 		a->kill_at_us = USEC_NEVER;
 	} else if (now >= deadline_us) {
@@ -154,7 +153,7 @@ static void on_time(struct attempt *a, usec_t deadline_us)
 	}
 }
 
-/* Until the leader has ended: feeds it, ends it in time or when it is told to. */
+/* Until all its processes have ended: feeds it, ends it in time or when it is told to. */
 static void watch(struct attempt *a, usec_t deadline_us)
 {
 	bool left;
@@ -163,8 +162,8 @@ static void watch(struct attempt *a, usec_t deadline_us)
 	a->look_every_us = LOOK_FIRST_US;
 	a->look_at_us =
 	    memory_wants_looks(&a->slot->memory) ? clock_mono_us() + a->look_every_us : USEC_NEVER;
-	for (;;) {
-		struct pollfd fds[4] = {{a->process.pidfd, POLLIN, 0},
+	while (!a->process.has_ended) {
+		struct pollfd fds[4] = {{a->process.end_fd, POLLIN, 0},
 					{a->slot->wake_fd, POLLIN, 0},
 					{-1, 0, 0},
 					{a->slot->opened_fd, POLLIN, 0}};
@@ -185,8 +184,6 @@ static void watch(struct attempt *a, usec_t deadline_us)
 		on_time(a, deadline_us);
 	}
 	process_wait(&a->process, &a->end);
-	strays_end_attempt(a->slot->adopted_fd, a->id);
-	slot_set_id(a->slot, a->slot->attempt_id, "");
 	left = output_end(&a->slot->output, a->slot->shared->home->fd);
 	if (left)
 		log_warn("a process that an attempt left behind still has the attempt's output open: what it "

@@ -13,9 +13,9 @@
 
 #include "base/check.h"
 #include "base/fs.h"
-#include "base/leftovers.h"
 #include "base/log.h"
 #include "jobs/output_index.h"
+#include "worker/nursery.h"
 #include "worker/tree.h"
 
 static void remove_tree(const char *path)
@@ -34,9 +34,8 @@ static void sweep_one(struct home *h, const char *scratch, const char *name, con
 	snprintf(path, sizeof path, "%s/%s", scratch, name);
 	snprintf(lock, sizeof lock, "%s/lock", path);
 	if (fs_lock_file(lock, &fd, NULL, &e) < 0)
-		return; /* it lives */
-	log_info("a worker's leftovers were ended", log_text("worker", name),
-		 log_u64("processes", leftovers_end(name)));
+		return; /* it lives, or something that it started does */
+	log_info("the directory of a worker that has ended is removed", log_text("worker", name));
 	remove_tree(path);
 	close(fd);
 	h->gone = check_realloc(h->gone, h->gone_count + 1, sizeof *h->gone);
@@ -144,6 +143,12 @@ static bool leads_to(const struct home *h)
 	       by_name.st_ino == ours.st_ino;
 }
 
+int home_share(struct home *h, const struct nursery *n, struct error *reterr)
+{
+	h->nursery = n;
+	return nursery_hold(n, h->lock_fd, reterr);
+}
+
 bool home_is_locked(const struct home *h)
 {
 	return faccessat(h->fd, "lock", F_OK, 0) == 0;
@@ -183,6 +188,9 @@ static int make_again(struct home *h, struct error *reterr)
 	dup3(lock_fd, h->lock_fd, O_CLOEXEC);
 	close(fd);
 	close(lock_fd);
+	if (h->nursery != NULL && nursery_hold(h->nursery, h->lock_fd, NULL) < 0)
+		log_warn("the lock of the worker's directory may be free before its attempts have ended",
+			 log_text("path", h->path));
 	log_warn("somebody removed the worker's directory, or its lock: it was made again",
 		 log_text("path", h->path));
 	return 0;

@@ -1,37 +1,19 @@
 #include "worker/process.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/sched.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/check.h"
-
-/* Written by the child, read by us: VFORK orders the two. */
-struct child_failure {
-	int code;
-	const char *step;
-};
-
-/* What the child needs; it shares our memory until execve, or has a copy. */
-struct child {
-	const struct process_spec *spec;
-	sigset_t mask; /* that the new program starts with: nothing blocked */
-	int null_fd;
-	struct child_failure *failed;
-	bool entered; /* it is in its control group already */
-};
+#include "base/log.h"
+#include "worker/reaper_protocol.h"
 
 static int try_executable(const char *path, struct error *reterr)
 {
@@ -76,187 +58,193 @@ int process_find(const char *name, char *ret, size_t size, struct error *reterr)
 	return found;
 }
 
-/* dup2 of a descriptor to another drops close-on-exec. */
-static bool place(struct child *c, int from, int to)
+/* ---- the reaper's socket ---- */
+
+static void disconnect(struct reaper *r)
 {
-	if (dup2(from < 0 ? c->null_fd : from, to) >= 0)
-		return true;
-	c->failed->step = "give it its standard streams";
-	return false;
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
 }
 
-static bool set_limits(struct child *c)
+/* Descriptors go with the first byte. */
+static bool send_request(struct reaper *r, struct reaper_request *q, const void *text,
+			 const int fds[REAPER_FDS])
 {
-	struct rlimit fsize = {c->spec->file_bytes_max, c->spec->file_bytes_max};
-	struct rlimit data = {c->spec->data_bytes_max, c->spec->data_bytes_max};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(REAPER_FDS * sizeof(int))] = {0};
+	struct iovec parts[2] = {{q, sizeof *q}, {(void *)(uintptr_t)text, q->bytes}};
+	struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = control};
+	struct cmsghdr *c = (struct cmsghdr *)(void *)control;
+	size_t count = 0, sent = 0, all = sizeof *q + q->bytes;
 
-	c->failed->step = "bound its files";
-	if (c->spec->file_bytes_max != 0 && setrlimit(RLIMIT_FSIZE, &fsize) < 0)
-		return false;
-	c->failed->step = "bound its memory";
-	return c->spec->data_bytes_max == 0 || setrlimit(RLIMIT_DATA, &data) == 0;
-}
-
-static bool enter_group(struct child *c)
-{
-	c->failed->step = "put it into its control group";
-	return c->entered || c->spec->cgroup_fd <= 0 || write(c->spec->cgroup_fd, "0", 1) == 1;
-}
-
-/* Runs in our memory, on its own stack, with every signal blocked: system calls only. */
-static int child_main(void *arg)
-{
-	struct child *c = arg;
-	const struct process_spec *s = c->spec;
-
-	setsid();
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGXFSZ, SIG_DFL);
-	if (!place(c, s->stdin_fd, 0) || !place(c, s->stdout_fd, 1) || !place(c, s->stderr_fd, 2) ||
-	    !enter_group(c) || !set_limits(c))
-		goto failed;
-	c->failed->step = "enter its directory";
-	if (s->directory != NULL && chdir(s->directory) < 0)
-		goto failed;
-	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* what a library opened for itself */
-	sigprocmask(SIG_SETMASK, &c->mask, NULL);
-	c->failed->step = "start it";
-	execve(s->path, s->argv, s->envp);
-failed:
-	c->failed->code = errno;
-	return 127; /* clone's own exit: no handler of ours runs on the shared memory */
-}
-
-/* /dev/null, opened once, above the standard streams; -1 when it cannot be. */
-static int null_descriptor(void)
-{
-	static _Atomic int kept = -1;
-	int fd = atomic_load(&kept), none = -1, low;
-
-	if (fd >= 0)
-		return fd;
-	low = open("/dev/null", O_RDWR | O_CLOEXEC);
-	fd = fcntl(low, F_DUPFD_CLOEXEC, 3);
-	if (low >= 0)
-		close(low);
-	if (fd < 0 || atomic_compare_exchange_strong(&kept, &none, fd))
-		return fd;
-	close(fd); /* another thread was faster */
-	return none;
-}
-
-/* A page that a copy of us writes to as well. */
-static struct child_failure *shared_failure(void)
-{
-	struct child_failure *f =
-	    mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	return f == MAP_FAILED ? NULL : f;
-}
-
-/* Into the group from the start, which costs less than to move there. Like fork: it has a copy of this stack,
- * too. -1: the kernel is older than 5.7, or will not. */
-static pid_t clone_into(struct child *c, int *ret_pidfd)
-{
-	struct clone_args args = {.flags = CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP,
-				  .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
-				  .exit_signal = SIGCHLD,
-				  .cgroup = (uint64_t)c->spec->cgroup_dir_fd};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
-
-	if (pid == 0) {
-		c->entered = true;
-		_exit(child_main(c));
+	for (int i = 0; fds != NULL && i < REAPER_FDS; i++)
+		if (fds[i] > 0) {
+			q->fds |= 1u << i;
+			memcpy(CMSG_DATA(c) + count++ * sizeof(int), &fds[i], sizeof(int));
+		}
+	if (count > 0) {
+		*c = (struct cmsghdr){CMSG_LEN(count * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+		m.msg_controllen = CMSG_SPACE(count * sizeof(int));
 	}
-	return pid;
-}
+	while (sent < all) {
+		ssize_t n = sendmsg(r->fd, &m, MSG_NOSIGNAL);
 
-static pid_t clone_child(struct child *c, bool shared, int *ret_pidfd)
-{
-	pid_t pid = !shared && c->spec->cgroup_dir_fd > 0 ? clone_into(c, ret_pidfd) : -1;
-
-	if (pid > 0)
-		return pid;
-	return clone(child_main, (uint8_t *)c->spec->stack + PROCESS_STACK_BYTES,
-		     (shared ? CLONE_VM : 0) | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, c, ret_pidfd);
-}
-
-int process_start(const struct process_spec *spec, struct process *ret, int *ret_errno, struct error *reterr)
-{
-	struct child_failure failed = {0}, *shared = spec->cgroup_fd > 0 ? shared_failure() : NULL;
-	struct child c = {
-	    .spec = spec, .null_fd = null_descriptor(), .failed = shared != NULL ? shared : &failed};
-	struct process p = {-1, -1};
-	sigset_t all, before;
-	int code;
-
-	/* Streams must not lie on 0..2: placing one would cover the next. */
-	CHECK(spec->stdin_fd < 0 || spec->stdin_fd > 2);
-	CHECK((spec->stdout_fd < 0 || spec->stdout_fd > 2) && (spec->stderr_fd < 0 || spec->stderr_fd > 2));
-	sigemptyset(&c.mask);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	p.pid = clone_child(&c, shared == NULL, &p.pidfd);
-	code = errno;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (shared != NULL) {
-		failed = *shared;
-		munmap(shared, sizeof *shared);
+		if (n < 0)
+			return false;
+		sent += (size_t)n;
+		m.msg_controllen = 0;
+		if (sent < sizeof *q)
+			parts[0] = (struct iovec){(uint8_t *)q + sent, sizeof *q - sent};
+		else {
+			parts[0].iov_len = 0;
+			parts[1] =
+			    (struct iovec){(uint8_t *)(uintptr_t)text + (sent - sizeof *q), all - sent};
+		}
 	}
-	if (p.pid >= 0)
-		code = failed.code;
-	if (code == 0) {
-		*ret = p;
+	return true;
+}
+
+static bool receive_reply(struct reaper *r, struct reaper_reply *ret)
+{
+	ssize_t got;
+
+	do
+		got = recv(r->fd, ret, sizeof *ret, MSG_WAITALL);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)sizeof *ret;
+}
+
+void reaper_bind_as_caller(struct reaper *r)
+{
+	struct reaper_binding b = {.policy = -1};
+	struct reaper_request q = {.kind = REAPER_BIND, .bytes = sizeof b};
+	int policy;
+
+	if (r->fd < 0)
+		return;
+	(void)syscall(SYS_sched_getaffinity, 0, sizeof b.cpus, b.cpus); /* all zero when it fails */
+	if (syscall(SYS_get_mempolicy, &policy, b.nodes, 8 * sizeof b.nodes, NULL, 0) == 0)
+		b.policy = policy;
+	(void)send_request(r, &q, &b, NULL); /* a reaper that has ended is met at the next start */
+}
+
+static int connect_reaper(struct reaper *r, struct error *reterr)
+{
+	int rc;
+
+	if (r->fd >= 0)
+		return 0;
+	rc = nursery_reaper(r->nursery, &r->fd, reterr);
+	if (rc == 0)
+		reaper_bind_as_caller(r);
+	return rc;
+}
+
+void reaper_init(struct reaper *r, const struct nursery *n)
+{
+	*r = (struct reaper){.nursery = n, .fd = -1};
+}
+
+void reaper_fini(struct reaper *r)
+{
+	disconnect(r);
+	buf_fini(&r->text);
+}
+
+/* ---- processes ---- */
+
+static uint32_t put_list(struct buf *to, char *const *list)
+{
+	uint32_t count = 0;
+
+	for (; list[count] != NULL; count++)
+		buf_append(to, list[count], strlen(list[count]) + 1);
+	return count;
+}
+
+static void put_spec(struct reaper *r, const struct process_spec *spec, struct reaper_request *q)
+{
+	const char *directory = spec->directory != NULL ? spec->directory : "";
+
+	buf_clear(&r->text);
+	buf_append(&r->text, spec->path, strlen(spec->path) + 1);
+	buf_append(&r->text, directory, strlen(directory) + 1);
+	*q = (struct reaper_request){.kind = REAPER_START,
+				     .has_directory = spec->directory != NULL,
+				     .file_bytes_max = spec->file_bytes_max,
+				     .data_bytes_max = spec->data_bytes_max,
+				     .patience_us = spec->patience_us};
+	q->argc = put_list(&r->text, spec->argv);
+	q->envc = put_list(&r->text, spec->envp);
+	q->bytes = r->text.size;
+}
+
+static void take_end(struct process *p, const struct reaper_reply *reply)
+{
+	if (reply->left) {
+		log_warn("processes of an attempt cannot be ended", log_i64("leader", p->pid));
+		disconnect(p->reaper); /* it goes on trying */
+	}
+	p->has_ended = true;
+	p->end_fd = -1;
+	p->end = (struct process_end){.exited = WIFEXITED(reply->status), .usage = reply->usage};
+	p->end.code = p->end.exited ? WEXITSTATUS(reply->status) : WTERMSIG(reply->status);
+}
+
+int process_start(struct reaper *r, const struct process_spec *spec, struct process *ret, int *ret_errno,
+		  struct error *reterr)
+{
+	const int fds[REAPER_FDS] = {spec->stdin_fd, spec->stdout_fd, spec->stderr_fd, spec->cgroup_fd,
+				     spec->cgroup_dir_fd};
+	struct reaper_reply reply;
+	struct reaper_request q;
+	bool heard = false;
+
+	put_spec(r, spec, &q);
+	for (int tries = 0; !heard && tries < 2; tries++) { /* one that was killed is replaced */
+		int rc = connect_reaper(r, reterr);
+
+		*ret_errno = EAGAIN;
+		if (rc < 0)
+			return rc;
+		q.fds = 0;
+		heard = send_request(r, &q, r->text.data, fds) && receive_reply(r, &reply);
+		if (!heard)
+			disconnect(r);
+	}
+	if (heard && reply.kind != REAPER_NOT_STARTED) {
+		*ret = (struct process){
+		    .reaper = r, .pid = reply.pid, .end_fd = r->fd, .has_ended = reply.kind == REAPER_ENDED};
+		if (ret->has_ended)
+			take_end(ret, &reply);
 		return 0;
 	}
-	if (p.pid > 0) {
-		waitpid(p.pid, NULL, 0);
-		close(p.pidfd);
+	if (heard) {
+		*ret_errno = reply.code;
+		error_set(reterr, ERR_IO, "cannot %s: %s", reply.step, strerror(reply.code));
+	} else {
+		error_set(reterr, ERR_IO, "cannot start it: the worker's process for that ends at once");
 	}
-	*ret_errno = code;
-	error_set(reterr, ERR_IO, "cannot %s: %s", p.pid < 0 ? "make a process" : failed.step,
-		  strerror(code));
 	return error_where(reterr, "%s", spec->path);
-}
-
-static void add_time(struct timeval *to, const struct timeval *from)
-{
-	to->tv_sec += from->tv_sec;
-	to->tv_usec += from->tv_usec;
-}
-
-static void add_usage(struct rusage *to, const struct rusage *from)
-{
-	add_time(&to->ru_utime, &from->ru_utime);
-	add_time(&to->ru_stime, &from->ru_stime);
-	if (from->ru_maxrss > to->ru_maxrss)
-		to->ru_maxrss = from->ru_maxrss;
 }
 
 void process_wait(struct process *p, struct process_end *ret)
 {
-	struct rusage usage;
-	struct process_end end = {0};
-	siginfo_t info;
-	int status = 0;
+	struct reaper_reply reply;
 
-	/* First without reaping, so that the number stays the group's while its rest is ended. */
-	while (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOWAIT) < 0)
-		CHECK(errno == EINTR);
-	process_kill_tree(p->pid, SIGKILL);
-	while (wait4(p->pid, &status, 0, &end.usage) < 0)
-		CHECK(errno == EINTR);
-	/* A subreaper is handed the rest of the group: when it is reaped, nobody of it writes any more. */
-	while (wait4(-p->pid, NULL, 0, &usage) > 0)
-		add_usage(&end.usage, &usage);
-	close(p->pidfd);
-	p->pidfd = -1;
-	end.exited = WIFEXITED(status);
-	end.code = end.exited ? WEXITSTATUS(status) : WTERMSIG(status);
-	*ret = end;
+	/* A reaper that was killed is replaced at the next start; the nursery ends what was below it. */
+	if (!p->has_ended && !receive_reply(p->reaper, &reply)) {
+		reply = (struct reaper_reply){.pid = p->pid, .status = SIGKILL};
+		disconnect(p->reaper);
+	}
+	if (!p->has_ended)
+		take_end(p, &reply);
+	*ret = p->end;
 }
 
-void process_kill_tree(pid_t leader, int sig)
+void process_signal(const struct process *p, int sig)
 {
-	kill(-leader, sig);
+	struct reaper_request q = {.kind = REAPER_SIGNAL, .signal = sig};
+
+	(void)send_request(p->reaper, &q, NULL, NULL);
 }

@@ -1,21 +1,22 @@
-/* Starting, watching and ending one attempt's process tree.
+/* Starting, watching and ending one attempt's processes, through a reaper (worker/reaper.h).
  *
- * The child leads a session of its own; it inherits the calling thread's binding and memory policy.
- * It is started like posix_spawn does it (clone with VM and VFORK: nothing of a large worker is
- * copied), by hand because posix_spawn can set no limits and gives no pidfd. In a control group it does
- * get a copy of our memory: a process that the kernel ends for lack of memory before it has become its
- * program would take with it all that share its memory, the worker.
- * Thread: any; a struct process belongs to one thread, but process_kill_tree may be called from another
- * while that one waits. */
+ * Thread: a struct reaper and what it runs belong to one thread. */
 #pragma once
 
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/error.h"
+#include "worker/nursery.h"
 
-/* Bytes of stack that the child needs until it becomes another program. */
-#define PROCESS_STACK_BYTES ((size_t)32768)
+/* It runs one process after the other. Its own process is made when it is needed, and again when it was
+ * killed. */
+struct reaper {
+	const struct nursery *nursery;
+	int fd; /* -1: no process yet */
+	struct buf text;
+};
 
 struct process_spec {
 	const char *path;  /* of the executable, looked up already */
@@ -27,33 +28,42 @@ struct process_spec {
 	uint64_t data_bytes_max;	    /* RLIMIT_DATA; 0 = as the worker's */
 	int cgroup_fd;	   /* of the group that it starts in: its cgroup.procs; 0 or -1 = the worker's */
 	int cgroup_dir_fd; /* v2: its directory, too, which costs less; else 0 or -1 */
-	void *stack;	   /* PROCESS_STACK_BYTES, 16-aligned; one start at a time */
-};
-
-struct process {
-	pid_t pid;
-	int pidfd;
+	/* So long, below a second, the caller waits to see whether it ends at once, which is cheaper. */
+	uint32_t patience_us;
 };
 
 struct process_end {
 	bool exited; /* else by a signal */
 	int code;    /* exit code or signal */
-	/* Of the whole group, as far as somebody waited for it. Only times (tv_usec may pass a second) and
-	 * ru_maxrss are to be read; the latter is never below what the starting process had in memory: the
-	 * child was in there until it became another program. */
+	/* Of all its processes, as far as somebody waited for them. Only times and ru_maxrss are to be read;
+	 * the latter is never below what the reaper has in memory, where the child began. */
 	struct rusage usage;
+};
+
+struct process {
+	struct reaper *reaper;
+	pid_t pid;		/* of the first one, the leader of its session */
+	int end_fd;		/* readable when all have ended */
+	bool has_ended;		/* while it was started */
+	struct process_end end; /* then */
 };
 
 /* The executable that argv[0] names: itself when it has a slash, else by PATH. The text goes to
  * ret[size]. ERR_NOT_FOUND and ERR_DENIED in words. */
 int process_find(const char *name, char *ret, size_t size, struct error *reterr) MUST_CHECK;
 
+void reaper_init(struct reaper *r, const struct nursery *n);
+/* Ends what runs in it, without waiting. */
+void reaper_fini(struct reaper *r);
+/* What starts from now on runs where the calling thread may run, and has its memory where the calling thread
+ * has. The reaper's process takes this over when it is made, so only a change must be told. */
+void reaper_bind_as_caller(struct reaper *r);
+
 /* On failure the errno of the step that failed is in *ret_errno and its words in reterr. */
-int process_start(const struct process_spec *spec, struct process *ret, int *ret_errno,
+int process_start(struct reaper *r, const struct process_spec *spec, struct process *ret, int *ret_errno,
 		  struct error *reterr) MUST_CHECK;
 
-/* Blocks until the leader ends, then ends what is left of its group, waits for that too (as far as it is
- * handed to us: prctl(PR_SET_CHILD_SUBREAPER)), and closes the pidfd. */
+/* Blocks until the leader has ended, and then all that is left of what it started, wherever it went. */
 void process_wait(struct process *p, struct process_end *ret);
 
 /* User and system time. */
@@ -64,5 +74,5 @@ uint64_t process_end_max_rss_bytes(const struct process_end *end);
 uint64_t process_cpu_us(pid_t pid);
 uint64_t process_max_rss_bytes(pid_t pid);
 
-/* Signals the whole group; harmless when it has ended. */
-void process_kill_tree(pid_t leader, int sig);
+/* Signals the leader's process group; harmless when it has ended. SIGKILL ends all. */
+void process_signal(const struct process *p, int sig);

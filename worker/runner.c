@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "worker/runner_impl.h"
-#include "worker/strays.h"
 
 #define HELLO_WAIT_US (30 * USEC_PER_SEC)
 #define READ_BYTES ((size_t)65536)
@@ -35,6 +34,7 @@ static void forget(struct runner *r)
 	buf_fini(&r->tx);
 	buf_fini(&r->rx);
 	arena_fini(&r->arena);
+	reaper_fini(&r->reaper);
 	memory_group_close(&r->memory);
 	scratch_close(&r->scratch);
 	free(r);
@@ -43,7 +43,7 @@ static void forget(struct runner *r)
 /* Waits until the process has ended, for at most wait_us; true when it has. */
 static bool await_end(const struct runner *r, usec_t wait_us)
 {
-	struct pollfd p = {r->process.pidfd, POLLIN, 0};
+	struct pollfd p = {r->process.end_fd, POLLIN, 0};
 
 	return poll(&p, 1, (int)(wait_us / USEC_PER_MSEC)) > 0;
 }
@@ -77,14 +77,13 @@ static bool end_process(struct slot *s, struct runner *r, struct process_end *en
 	close_fd(&r->in_fd);
 	by_itself = await_end(r, r->failing ? 0 : USEC_PER_SEC);
 	if (!by_itself) {
-		process_kill_tree(r->process.pid, SIGTERM);
+		process_signal(&r->process, SIGTERM);
 		if (!await_end(r, s->shared->kill_grace_us)) {
-			process_kill_tree(r->process.pid, SIGKILL);
+			process_signal(&r->process, SIGKILL);
 			memory_group_kill(&r->memory);
 		}
 	}
 	process_wait(&r->process, end);
-	strays_end_attempt(s->adopted_fd, r->id);
 	return by_itself;
 }
 
@@ -104,7 +103,6 @@ enum memory_verdict runner_end_told(struct slot *s, char *ret, size_t size, int 
 	memory = memory_group_end(&r->memory, how[0] != '\0', words, ret, size);
 	if (memory == MEMORY_ENOUGH)
 		snprintf(ret, size, "%s%s%s", how, how[0] != '\0' && words[0] != '\0' ? ", " : "", words);
-	slot_set_id(s, s->runner_id, "");
 	s->runner = NULL;
 	forget(r);
 	return memory;
@@ -121,7 +119,7 @@ void runner_end(struct slot *s)
 
 int runner_pidfd(const struct slot *s)
 {
-	return s->runner != NULL ? s->runner->process.pidfd : -1;
+	return s->runner != NULL ? s->runner->process.end_fd : -1;
 }
 
 static void receive_some(struct runner *r)
@@ -201,7 +199,7 @@ int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m,
 		struct pollfd fds[4] = {{s->wake_fd, POLLIN, 0},
 					{r->out_fd, POLLIN, 0},
 					{r->tx.size > r->tx_sent ? r->in_fd : -1, POLLOUT, 0},
-					{r->process.pidfd, POLLIN, 0}};
+					{r->process.end_fd, POLLIN, 0}};
 		int rc = next_message(r, m, reterr);
 		usec_t left = deadline_us == USEC_NEVER ? USEC_NEVER : deadline_us - clock_mono_us();
 
@@ -299,13 +297,9 @@ static int start_process(struct slot *s, struct runner *r, const struct work *w,
 	    .data_bytes_max = memory_data_bytes(&r->memory),
 	    .cgroup_fd = r->memory.procs_fd,
 	    .cgroup_dir_fd = r->memory.dir_fd,
-	    .stack = s->stack,
 	};
 	memory_group_begin(&r->memory);
-	slot_set_id(s, s->runner_id, r->id);
-	rc = process_start(&spec, &r->process, &code, reterr);
-	if (rc < 0)
-		slot_set_id(s, s->runner_id, "");
+	rc = process_start(&r->reaper, &spec, &r->process, &code, reterr);
 	close_fd(&child[0]);
 	close_fd(&child[1]);
 	return rc;
@@ -331,12 +325,12 @@ int runner_start(struct slot *s, struct work *w, const char *id, struct error *r
 	if (rc < 0)
 		return rc;
 	r = check_calloc(1, sizeof *r);
-	r->in_fd = r->out_fd = r->err_fd = r->process.pidfd = -1;
+	r->in_fd = r->out_fd = r->err_fd = r->process.end_fd = -1;
+	reaper_init(&r->reaper, s->shared->nursery);
 	r->format = w->arm.run->run.format;
 	r->phase = w->arm.phase;
 	r->job = w->arm.job;
 	r->per_job = w->per_job;
-	snprintf(r->id, sizeof r->id, "%s", id);
 	if (w->arm.definition->sha256.size == sizeof r->sha256)
 		memcpy(r->sha256, w->arm.definition->sha256.data, sizeof r->sha256);
 	arena_init(&r->arena, 0);

@@ -5,8 +5,8 @@
 #include "worker/runner_protocol.h"
 
 struct runner {
-	char id[ATTEMPT_ID_BYTES];
 	struct scratch scratch; /* its own directory; what attempts leave in the slot's is removed */
+	struct reaper reaper;	/* of it alone: the slot may run attempts beside it */
 	struct process process;
 	uint8_t sha256[32]; /* of the definition that it was started for, with its phase */
 	uint32_t phase;

@@ -13,7 +13,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "base/procfs.h"
 #include "worker/runner.h"
 #include "worker/slot_impl.h"
 
@@ -84,6 +83,7 @@ static void bind(struct slot *s, uint8_t pin)
 	s->bound = pin;
 	if (topology_bind_thread(s->shared->topology, s->cores, s->core_count, pin, &e) < 0)
 		log_warn("a slot runs unpinned", log_u64("slot", s->number), log_text("error", e.what));
+	reaper_bind_as_caller(&s->reaper);
 }
 
 /* One cell from its arming to its release. */
@@ -156,15 +156,13 @@ static void destroy(struct slot *s)
 	output_close(&s->output);
 	memory_group_close(&s->memory);
 	scratch_close(&s->scratch);
-	if (s->adopted_fd >= 0)
-		close(s->adopted_fd);
+	reaper_fini(&s->reaper);
 	if (s->wake_fd >= 0)
 		close(s->wake_fd);
 	if (s->opened_fd >= 0)
 		close(s->opened_fd);
 	arena_fini(&s->arena);
 	pthread_mutex_destroy(&s->lock);
-	free(s->stack);
 	free(s->cores);
 	free(s);
 }
@@ -196,8 +194,7 @@ int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *re
 	s->memory_bytes = ref->shape.memory_bytes;
 	arena_init(&s->arena, 0);
 	pthread_mutex_init(&s->lock, NULL);
-	CHECK(posix_memalign(&s->stack, 16, PROCESS_STACK_BYTES) == 0);
-	s->adopted_fd = procfs_open_adopted();
+	reaper_init(&s->reaper, shared->nursery);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->opened_fd = open_signals();
 	rc = s->wake_fd < 0 || s->opened_fd < 0
@@ -278,26 +275,4 @@ void slot_stop(struct slot *s, const struct worker_stop *st)
 struct cell_view slot_peek(const struct slot *s, uint32_t cell)
 {
 	return cell_peek(&s->cells[cell]);
-}
-
-void slot_set_id(struct slot *s, char to[ATTEMPT_ID_BYTES], const char *id)
-{
-	pthread_mutex_lock(&s->lock);
-	snprintf(to, ATTEMPT_ID_BYTES, "%s", id);
-	pthread_mutex_unlock(&s->lock);
-}
-
-bool slot_owns(struct slot *s, pid_t pid)
-{
-	char attempt[ATTEMPT_ID_BYTES + 32], runner[ATTEMPT_ID_BYTES + 32];
-	bool has_attempt, has_runner;
-
-	pthread_mutex_lock(&s->lock);
-	has_attempt = s->attempt_id[0] != '\0';
-	has_runner = s->runner_id[0] != '\0';
-	snprintf(attempt, sizeof attempt, "SHARDMILL_ATTEMPT_ID=%s", s->attempt_id);
-	snprintf(runner, sizeof runner, "SHARDMILL_ATTEMPT_ID=%s", s->runner_id);
-	pthread_mutex_unlock(&s->lock);
-	return (has_attempt && procfs_has_environment(pid, attempt)) ||
-	       (has_runner && procfs_has_environment(pid, runner));
 }

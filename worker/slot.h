@@ -14,6 +14,7 @@
 
 struct home;
 struct s3_client;
+struct nursery;
 
 /* What a slot that has released a cell adds to notify_fd's count: it may be armed again. */
 #define SLOT_NOTIFY_RELEASED (UINT64_C(1) << 32)
@@ -23,6 +24,7 @@ struct slot_shared {
 	struct uuid worker;
 	const struct topology *topology;
 	const struct memory_bounds *memory; /* NULL: none are kept */
+	const struct nursery *nursery;	    /* that forks reapers */
 	struct output_dir *output;
 	const char *output_root;   /* where all workers' outputs are, for gather */
 	struct home *home;	   /* where attempts' directories and files are made */
@@ -80,5 +82,3 @@ struct cell_view slot_peek(const struct slot *s, uint32_t cell);
 /* All batches so far, oldest first; the caller frees each with slot_batch_free. */
 struct slot_batch *slot_fetch(struct slot *s);
 void slot_batch_free(struct slot_batch *b);
-/* Does the process belong to the attempt in work, or to the slot's runner? By its environment. */
-bool slot_owns(struct slot *s, pid_t pid);

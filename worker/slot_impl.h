@@ -67,16 +67,14 @@ struct slot {
 	bool other_had_its_turn; /* the other one was released while this one was in work */
 	struct output output;
 	struct scratch scratch;	    /* where its attempts start */
-	int adopted_fd;		    /* of procfs_open_adopted */
 	uint64_t memory_bytes;	    /* of its shape */
 	struct memory_group memory; /* of its attempts; a runner has its own */
 	struct arena arena;	    /* of one attempt */
-	void *stack;
-	struct runner *runner; /* NULL: none */
-	struct fetch *ahead;   /* the next shard's input, begun while another runs; NULL: none */
+	struct reaper reaper;	    /* of its attempts */
+	struct runner *runner;	    /* NULL: none */
+	struct fetch *ahead;	    /* the next shard's input, begun while another runs; NULL: none */
 	_Atomic bool ended;
-	pthread_mutex_t lock;						/* of all below */
-	char attempt_id[ATTEMPT_ID_BYTES], runner_id[ATTEMPT_ID_BYTES]; /* "": none is in work */
+	pthread_mutex_t lock; /* of all below */
 	struct slot_batch *first, *last;
 };
 
@@ -97,8 +95,6 @@ int attempt_command(struct slot *s, struct work *w, const char *id, struct runne
 /* The executable of argv[0], relative to the directory that it is started in. */
 int work_find_program(const struct work *w, const char *name, char *ret, size_t size,
 		      struct error *reterr) MUST_CHECK;
-/* What slot_owns compares: to is attempt_id or runner_id. */
-void slot_set_id(struct slot *s, char to[ATTEMPT_ID_BYTES], const char *id);
 
 /* Batches: shards of one verdict; run_us is of all of them. */
 void slot_record(struct slot *s, uint32_t cell, struct token token, struct range shards,

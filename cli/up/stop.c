@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/leftovers.h"
 
 /* A worker that is to leave. */
 struct leaver {
@@ -74,8 +73,6 @@ static void on_worker_end(struct loop *loop, uint32_t events, void *arg)
 	(void)events;
 	if (!child_reap(&l->child, &end))
 		return;
-	if (up->signals > 1 && l->worker[0] != '\0')
-		(void)leftovers_end(l->worker);
 	tell_gone(l);
 	unlink(l->record);
 	leaver_remove(l);

@@ -14,7 +14,6 @@
 #include "base/check.h"
 #include "base/child.h"
 #include "base/fs.h"
-#include "base/leftovers.h"
 #include "base/log.h"
 #include "scaler/providers/cores.h"
 #include "scaler/providers/last_words.h"
@@ -98,7 +97,6 @@ static off_t log_end(const struct local *l)
 static void see_end(struct local_worker *w)
 {
 	struct child_end end;
-	uint32_t left = 0;
 
 	if (!child_reap(&w->child, &end))
 		return;
@@ -108,12 +106,6 @@ static void see_end(struct local_worker *w)
 	log_info("a worker has ended", log_text("provider_id", w->view.id),
 		 log_text("worker", w->view.worker), log_i64("pid", w->child.pid),
 		 log_text("how", w->view.how));
-	/* Also what it left behind: its shards are about to run elsewhere. */
-	if (w->view.worker[0] != '\0' && (!end.known || !end.exited || end.code != 0))
-		left = leftovers_end(w->view.worker);
-	if (left > 0)
-		log_info("a worker's leftovers were ended", log_text("worker", w->view.worker),
-			 log_u64("processes", left));
 	if (w->local->base.changed != NULL)
 		w->local->base.changed(w->local->base.changed_arg);
 }

@@ -16,127 +16,190 @@
 #include "jobs/output_index.h"
 #include "tests/support/scratch.h"
 #include "worker/home.h"
+#include "worker/process.h"
 
 TestSuite(home, .init = scratch_make, .fini = scratch_remove, .timeout = 60);
 
 struct other {
-	pid_t worker, leftover;
+	pid_t worker, leader;
 	struct uuid id;
 };
 
-/* A worker and a process of one of its attempts, in a session of its own. Its mark stands behind a
- * large environment. */
-static void leave_behind(const char *id)
+/* In the process that plays a worker: a home, and an attempt that leaves a process behind. */
+static bool play_worker(const char *scratch, struct other *ret)
 {
-	static char large[100000];
-	char mark[100];
-	char *argv[] = {(char *)"sleep", (char *)"3600", NULL}, *envp[] = {large, mark, NULL};
+	static const char script[] = "env -i /usr/bin/setsid /bin/sleep 3600 & exec sleep 3600";
+	char *argv[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)script, NULL};
+	char *envp[] = {(char *)"PATH=/usr/bin:/bin", NULL};
+	struct process_spec spec = {
+	    .path = "/bin/sh", .argv = argv, .envp = envp, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
+	struct nursery nursery;
+	struct reaper reaper;
+	struct process p;
+	struct home h;
+	int code;
 
-	memset(large, 'x', sizeof large - 1);
-	memcpy(large, "LARGE=", 6);
-	snprintf(mark, sizeof mark, "SHARDMILL_WORKER=%s", id);
-	setsid();
-	execve("/bin/sleep", argv, envp);
-	_exit(127);
+	if (nursery_open(&nursery, NULL) < 0 || home_open(&h, scratch, NULL) < 0 ||
+	    home_share(&h, &nursery, NULL) < 0)
+		return false;
+	reaper_init(&reaper, &nursery);
+	if (process_start(&reaper, &spec, &p, &code, NULL) < 0)
+		return false;
+	ret->leader = p.pid;
+	ret->id = h.worker;
+	return true;
 }
 
 static struct other start_other(const char *scratch)
 {
 	struct other o = {0};
+	pid_t worker;
 	int fds[2];
 
 	cr_assert_eq(pipe(fds), 0);
-	o.worker = fork();
-	if (o.worker == 0) {
-		struct home h;
-		char id[33];
-
-		if (home_open(&h, scratch, NULL) < 0)
-			_exit(1);
-		uuid_text(&h.worker, id);
-		o.leftover = fork();
-		if (o.leftover == 0)
-			leave_behind(id);
-		o.id = h.worker;
-		if (write(fds[1], &o, sizeof o) != sizeof o)
+	worker = fork();
+	if (worker == 0) {
+		if (!play_worker(scratch, &o) || write(fds[1], &o, sizeof o) != sizeof o)
 			_exit(1);
 		for (;;)
 			pause();
 	}
 	close(fds[1]);
-	{
-		pid_t worker = o.worker;
-
-		cr_assert_eq(read(fds[0], &o, sizeof o), sizeof o);
-		o.worker = worker;
-	}
+	cr_assert_eq(read(fds[0], &o, sizeof o), sizeof o);
+	o.worker = worker;
 	close(fds[0]);
 	return o;
 }
 
-static void await_environment(pid_t pid)
+/* Fields 3 and 4 of its line in /proc; 0 for a process that is gone. */
+static char state_of(pid_t pid, pid_t *ret_parent)
 {
-	char path[64], text[16] = "";
+	char path[64], state = 0;
+	FILE *f;
 
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-	for (usec_t end = clock_mono_us() + 20 * USEC_PER_SEC; strcmp(text, "sleep\n") != 0;) {
-		FILE *f = fopen(path, "r");
+	*ret_parent = 0;
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	f = fopen(path, "r");
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%*d (%*[^)]) %c %d", &state, ret_parent) != 2)
+		state = 0;
+	fclose(f);
+	return state == 'Z' || state == 'X' ? 0 : state;
+}
 
-		cr_assert_lt(clock_mono_us(), end);
-		if (f != NULL && fgets(text, sizeof text, f) == NULL)
-			text[0] = '\0';
-		if (f != NULL)
-			fclose(f);
-	}
+static pid_t parent_of(pid_t pid)
+{
+	pid_t parent;
+
+	state_of(pid, &parent);
+	return parent;
 }
 
 static bool is_alive(pid_t pid)
 {
-	char path[64], state = 'X';
-	FILE *f;
+	pid_t parent;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	f = fopen(path, "r");
-	if (f == NULL)
-		return false;
-	cr_assert_eq(fscanf(f, "%*d %*s %c", &state), 1);
-	fclose(f);
-	return state != 'Z' && state != 'X';
+	return state_of(pid, &parent) != 0;
 }
 
-Test(home, a_dead_workers_leftovers_are_ended_and_a_live_one_is_left_alone)
+/* The process in a session of its own, whose parent the attempt's leader is. */
+static pid_t await_leftover(const struct other *o)
+{
+	char path[100];
+	int pid = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)o->leader, (int)o->leader);
+	for (usec_t end = clock_mono_us() + 20 * USEC_PER_SEC; pid == 0 || getsid(pid) != pid;) {
+		FILE *f = fopen(path, "r");
+
+		cr_assert_lt(clock_mono_us(), end, "the attempt leaves nobody behind");
+		if (f == NULL || fscanf(f, "%d", &pid) != 1)
+			pid = 0;
+		if (f != NULL)
+			fclose(f);
+	}
+	return pid;
+}
+
+static void await_end(pid_t pid)
+{
+	for (usec_t end = clock_mono_us() + 20 * USEC_PER_SEC; is_alive(pid);)
+		cr_assert_lt(clock_mono_us(), end, "process %d lives on", (int)pid);
+}
+
+static bool has_directory(const char *scratch, const struct other *o)
+{
+	char path[400], id[33];
+
+	uuid_text(&o->id, id);
+	snprintf(path, sizeof path, "%s/%s", scratch, id);
+	return access(path, F_OK) == 0;
+}
+
+static void kill_worker(const struct other *o)
+{
+	kill(o->worker, SIGKILL);
+	waitpid(o->worker, NULL, 0);
+}
+
+Test(home, a_killed_workers_processes_end_by_themselves_and_its_directory_is_swept)
 {
 	const char *scratch = scratch_path("workers");
 	struct other dead = start_other(scratch), live = start_other(scratch);
+	pid_t leftover = await_leftover(&dead), reaper = parent_of(dead.leader);
 	struct home h;
 	struct error e = {0};
 
-	await_environment(dead.leftover);
-	await_environment(live.leftover);
-	kill(dead.worker, SIGKILL);
-	waitpid(dead.worker, NULL, 0);
-	cr_assert(is_alive(dead.leftover));
-	cr_assert_eq(home_open(&h, scratch, &e), 0, "%s", e.what);
+	kill_worker(&dead);
+	await_end(leftover);
+	await_end(dead.leader);
+	await_end(reaper);
+	do { /* the nursery is the last that holds the lock */
+		cr_assert_eq(home_open(&h, scratch, &e), 0, "%s", e.what);
+		if (h.gone_count == 0)
+			home_close(&h);
+	} while (h.gone_count == 0);
 	cr_assert_eq(h.gone_count, 1);
 	cr_assert_eq(h.gone[0].hi, dead.id.hi);
-	cr_assert_not(is_alive(dead.leftover));
-	cr_assert(is_alive(live.leftover));
+	cr_assert_not(has_directory(scratch, &dead));
+	cr_assert(is_alive(live.leader));
+	cr_assert(has_directory(scratch, &live));
 	cr_assert_eq(access(h.path, F_OK), 0);
-	{
-		char path[400], id[33];
-
-		uuid_text(&dead.id, id);
-		snprintf(path, sizeof path, "%s/%s", scratch, id);
-		cr_assert_neq(access(path, F_OK), 0);
-		uuid_text(&live.id, id);
-		snprintf(path, sizeof path, "%s/%s", scratch, id);
-		cr_assert_eq(access(path, F_OK), 0);
-	}
 	home_close(&h);
 	cr_assert_neq(access(h.path[0] != '\0' ? h.path : "/nowhere", F_OK), 0);
-	kill(live.leftover, SIGKILL);
-	kill(live.worker, SIGKILL);
-	waitpid(live.worker, NULL, 0);
+	kill_worker(&live);
+	await_end(live.leader);
+}
+
+Test(home, a_directory_is_not_swept_while_processes_of_its_worker_run)
+{
+	const char *scratch = scratch_path("workers");
+	struct other dead = start_other(scratch);
+	pid_t leftover = await_leftover(&dead), reaper = parent_of(dead.leader);
+	struct home h;
+
+	kill(reaper, SIGSTOP); /* so that it ends nobody yet */
+	kill_worker(&dead);
+	cr_assert_eq(home_open(&h, scratch, NULL), 0);
+	cr_assert_eq(h.gone_count, 0);
+	cr_assert(has_directory(scratch, &dead));
+	cr_assert(is_alive(leftover));
+	home_close(&h);
+	kill(reaper, SIGCONT);
+	await_end(leftover);
+}
+
+Test(home, a_reaper_that_was_killed_leaves_nothing_either)
+{
+	struct other o = start_other(scratch_path("workers"));
+	pid_t leftover = await_leftover(&o), reaper = parent_of(o.leader);
+
+	kill(reaper, SIGKILL);
+	await_end(o.leader);
+	await_end(leftover);
+	cr_assert(is_alive(o.worker));
+	kill_worker(&o);
 }
 
 Test(home, workers_that_start_at_once_do_not_sweep_each_other)

@@ -14,7 +14,24 @@
 
 extern char **environ;
 
-static _Alignas(16) uint8_t stack[PROCESS_STACK_BYTES];
+static struct nursery nursery;
+static struct reaper reaper;
+
+static void setup(void)
+{
+	struct error e;
+
+	cr_assert_eq(nursery_open(&nursery, &e), 0, "%s", e.what);
+	reaper_init(&reaper, &nursery);
+}
+
+static void teardown(void)
+{
+	reaper_fini(&reaper);
+	nursery_close(&nursery);
+}
+
+TestSuite(process, .init = setup, .fini = teardown, .timeout = 60);
 
 static struct process_spec shell(char **argv, const char *script, int out)
 {
@@ -27,8 +44,7 @@ static struct process_spec shell(char **argv, const char *script, int out)
 				     .envp = environ,
 				     .stdin_fd = -1,
 				     .stdout_fd = out,
-				     .stderr_fd = -1,
-				     .stack = stack};
+				     .stderr_fd = -1};
 }
 
 static struct process_end run(const char *script, int out, uint64_t file_bytes_max)
@@ -41,7 +57,7 @@ static struct process_end run(const char *script, int out, uint64_t file_bytes_m
 	int code;
 
 	spec.file_bytes_max = file_bytes_max;
-	cr_assert_eq(process_start(&spec, &p, &code, &e), 0, "%s", e.what);
+	cr_assert_eq(process_start(&reaper, &spec, &p, &code, &e), 0, "%s", e.what);
 	process_wait(&p, &end);
 	return end;
 }
@@ -66,12 +82,12 @@ Test(process, what_cannot_be_started_says_why_and_with_which_errno)
 	int code = 0;
 
 	spec.path = "/nowhere/prog";
-	cr_assert_eq(process_start(&spec, &p, &code, &e), ERR_IO);
+	cr_assert_eq(process_start(&reaper, &spec, &p, &code, &e), ERR_IO);
 	cr_assert_eq(code, ENOENT);
 	cr_assert_str_eq(e.where, "/nowhere/prog");
 	spec = shell(argv, "true", -1);
 	spec.directory = "/nowhere";
-	cr_assert_eq(process_start(&spec, &p, &code, &e), ERR_IO);
+	cr_assert_eq(process_start(&reaper, &spec, &p, &code, &e), ERR_IO);
 	cr_assert_not_null(strstr(e.what, "directory"));
 }
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -34,6 +33,7 @@ static void open_parts(struct slot_rig *r, const struct rig_options *o, struct e
 
 	snprintf(r->scratch, sizeof r->scratch, "%s/scratch", r->dir);
 	snprintf(r->root, sizeof r->root, "%s/output", r->dir);
+	CHECK(nursery_open(&r->nursery, e) == 0);
 	CHECK(fs_make_dirs(r->scratch, 0700, e) == 0);
 	CHECK(home_open(&r->home, r->scratch, e) == 0);
 	CHECK(topology_open(o->cores, o->pin ? 1 : 2, &r->topology, e) == 0);
@@ -42,6 +42,7 @@ static void open_parts(struct slot_rig *r, const struct rig_options *o, struct e
 	r->shared = (struct slot_shared){.worker = worker,
 					 .topology = &r->topology,
 					 .memory = o->memory,
+					 .nursery = &r->nursery,
 					 .output = &r->output,
 					 .output_root = r->root,
 					 .home = &r->home,
@@ -76,7 +77,6 @@ void rig_open(struct slot_rig *r, const struct rig_options *options)
 	CHECK(mkdtemp(r->dir) != NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	open_parts(r, &o, &e);
 	r->shards = check_calloc(r->shard_count, sizeof *r->shards);
@@ -88,6 +88,7 @@ void rig_close(struct slot_rig *r)
 	char command[300];
 
 	slot_close(r->slot);
+	nursery_close(&r->nursery);
 	output_dir_close(&r->output);
 	home_close(&r->home);
 	topology_close(&r->topology);

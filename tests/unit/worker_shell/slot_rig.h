@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "worker/home.h"
 #include "worker/memory.h"
+#include "worker/nursery.h"
 #include "worker/slot.h"
 
 #define RIG_WAIT_US (30 * USEC_PER_SEC)
@@ -42,6 +43,7 @@ struct slot_rig {
 	char dir[256], scratch[300], root[300];
 	struct topology topology;
 	struct home home;
+	struct nursery nursery;
 	struct output_dir output;
 	struct slot_shared shared;
 	struct slot *slot;

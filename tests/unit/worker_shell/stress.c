@@ -12,7 +12,6 @@
 #include "base/rng.h"
 #include "jobs/kinds.h"
 #include "tests/unit/worker_shell/slot_rig.h"
-#include "worker/strays.h"
 #include "worker/syncer.h"
 
 #define SLOTS 3
@@ -106,7 +105,7 @@ static void turn(struct world *w)
 	int i = (int)below(w, SLOTS);
 	struct slot_rig *r = &w->rigs[i];
 
-	switch (below(w, 8)) {
+	switch (below(w, 7)) {
 	case 0:
 	case 1:
 	case 2:
@@ -119,9 +118,6 @@ static void turn(struct world *w)
 		sync_one(w, i);
 		break;
 	case 5:
-		strays_end(&r->slot, 1);
-		break;
-	case 6:
 		reopen(w, r);
 		break;
 	default:
