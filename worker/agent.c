@@ -384,10 +384,29 @@ static void close_all(struct agent *a)
 	free(a);
 }
 
+/* A slot takes a thousandth of a core at least, but whoever asks for less than a core each has many. */
+static void tell_start(const struct agent *a)
+{
+	uint64_t slots = descriptors_slots(&a->descriptors), cpus = capacity_of(a).cpu_milli / 1000;
+	char id[33], bound[4200];
+
+	uuid_text(&a->home.worker, id);
+	log_info("worker started", log_text("worker", id),
+		 log_text("dispatcher", endpoint_address(a->endpoint)),
+		 log_u64("cores", a->topology.core_count), log_u64("numa_node", a->topology.numa_node),
+		 log_flag("pinned", a->topology.pin),
+		 log_text("memory_bound", memory_bounds_text(&a->memory, bound, sizeof bound)),
+		 log_u64("slots_max", slots < SLOTS_PER_WORKER_MAX ? slots : SLOTS_PER_WORKER_MAX));
+	if (slots < cpus)
+		log_warn("the limit of open files does not suffice for a slot on each cpu; raise it with "
+			 "`ulimit -Hn` or, in a systemd unit, LimitNOFILE=",
+			 log_u64("open_files", a->descriptors.limit), log_u64("slots", slots),
+			 log_u64("cpus", cpus));
+}
+
 int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
 {
 	struct agent *a = check_calloc(1, sizeof *a);
-	char id[33], bound[4200];
 	int rc;
 
 	a->params = params;
@@ -400,15 +419,11 @@ int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC); /* what our starter left open */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	rc = nursery_open(&a->nursery, reterr);
+	a->descriptors = descriptors_raise();
 	if (rc == 0)
 		rc = open_loop(a, reterr);
 	if (rc == 0) {
-		uuid_text(&a->home.worker, id);
-		log_info("worker started", log_text("worker", id),
-			 log_text("dispatcher", endpoint_address(a->endpoint)),
-			 log_u64("cores", a->topology.core_count),
-			 log_u64("numa_node", a->topology.numa_node), log_flag("pinned", a->topology.pin),
-			 log_text("memory_bound", memory_bounds_text(&a->memory, bound, sizeof bound)));
+		tell_start(a);
 		loop_run(a->loop);
 		*exit_ret = a->exit_code;
 	}

@@ -6,6 +6,7 @@
 #include "base/loop.h"
 #include "base/params.h"
 #include "worker/core/core.h"
+#include "worker/descriptors.h"
 #include "worker/home.h"
 #include "worker/memory.h"
 #include "worker/nursery.h"
@@ -30,6 +31,7 @@ struct agent {
 	struct worker_effects effects;
 	struct topology topology;
 	struct nursery nursery;
+	struct descriptors descriptors;
 	struct home home;
 	struct memory_bounds memory;
 	struct output_dir output;

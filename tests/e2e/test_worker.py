@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A worker's signals and shapes: drained, aborted, out of time, with a resident runner, with many slots."""
 import os
+import resource
 import signal
 import time
 import unittest  # noqa: F401
@@ -24,6 +25,25 @@ run:
   exec: [sh, -c, "touch %s/began.$SHARDMILL_SHARD; until [ -e %s/go ]; do sleep 0.05; done"]
   resources: {cpus: 0.01}
 """
+
+# Each reads one line of the gate.
+GATED = """
+version: 1
+name: gated
+shard: {count: %d}
+run:
+  exec: [sh, -c, "touch %s/began.$SHARDMILL_SHARD; read line <%s/gate; ulimit -Sn"]
+"""
+
+# A process that no name, group, session or environment ties to its attempt.
+ESCAPE = """
+version: 1
+name: escape
+shard: {count: 2}
+run:
+  %s
+"""
+ESCAPED = "env -i /usr/bin/setsid /bin/sh -c 'echo $$ >$1.new; mv $1.new $1; exec /bin/sleep 3600' sh %s/pid.$SHARDMILL_SHARD"
 
 RUNNER = """
 version: 1
@@ -121,6 +141,42 @@ class Worker(MillCase):
         self.assertLess(time.monotonic() - begun, 10)
         for pid in runners:
             self.assertTrue(is_gone(pid))
+
+    def test_as_many_slots_as_cpus_run_under_a_small_soft_limit_of_open_files(self):
+        slots, (soft, hard) = 192, resource.getrlimit(resource.RLIMIT_NOFILE)
+        os.mkfifo(self.path("gate"))
+        gate = os.open(self.path("gate"), os.O_RDWR)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+        try:
+            worker = self.start(cpus=str(slots))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        job = self.mill.submit(GATED % (slots, self.mill.dir, self.mill.dir))
+        until(lambda: sum(n.startswith("began.") for n in os.listdir(self.mill.dir)) == slots, 120)
+        used = len(os.listdir("/proc/%d/fd" % worker.pid))
+        self.assertLessEqual(used, 64 + 24 * slots)  # what worker/descriptors.c reckons with
+        os.write(gate, b"\n" * slots)
+        os.close(gate)
+        self.assertEqual(self.mill.wait(job, 120)["state"], "succeeded")
+        self.assertEqual(self.mill.output(job).split(), [b"1024"] * slots)
+
+    def test_nothing_outlives_a_worker_that_was_killed(self):
+        exec_it = "exec: [sh, -c, \"%s & %s\"]" % (ESCAPED % self.mill.dir, "exec sleep 3600")
+        self.start(cpus="2")
+        self.mill.submit(ESCAPE % exec_it)
+        pids = [self.read_pid("pid.0"), self.read_pid("pid.1")]
+        self.mill.kill(self.mill.workers[0])
+        for pid in pids:
+            until(lambda: is_gone(pid), 10)
+
+    def test_nothing_outlives_an_attempt_that_is_cancelled(self):
+        exec_it = "exec: [sh, -c, \"trap '' TERM; %s & while :; do sleep 1; done\"]" % (ESCAPED % self.mill.dir)
+        self.start(cpus="2", kill_grace="200ms")
+        job = self.mill.submit(ESCAPE % exec_it)
+        pids = [self.read_pid("pid.0"), self.read_pid("pid.1")]
+        self.mill.api("POST", "/v1/jobs/%s/cancel" % job)
+        for pid in pids:
+            until(lambda: is_gone(pid), 10)
 
     def test_shapes_take_turns_on_one_core(self):
         """Slots are closed for others while outputs of theirs are still to be synced."""
