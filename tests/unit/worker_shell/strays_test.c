@@ -5,10 +5,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "jobs/kinds.h"
@@ -96,7 +95,7 @@ static void open_gate(void)
 	cr_assert_eq(fs_write_file(rig_path(&rig, "go"), BYTES_LIT("x"), 0600, NULL), 0);
 }
 
-Test(strays, what_left_its_attempt_lives_while_that_runs_and_is_gone_with_it)
+static void expect_escapes_to_end(void)
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(escapes); i++) {
 		uint64_t done = rig.done;
@@ -110,6 +109,49 @@ Test(strays, what_left_its_attempt_lives_while_that_runs_and_is_gone_with_it)
 		cr_assert_eq(rig.done, done + 1, "%s", escapes[i]);
 		cr_assert(is_gone(&pid), "%s: it outlived its attempt", escapes[i]);
 	}
+}
+
+Test(strays, what_left_its_attempt_lives_while_that_runs_and_is_gone_with_it)
+{
+	expect_escapes_to_end();
+}
+
+Test(strays, in_a_control_group_it_is_the_same)
+{
+	const struct uuid worker = {(uint64_t)getpid(), (uint64_t)clock_mono_us()};
+	struct memory_bounds bounds;
+	struct error e = {0};
+
+	if (memory_bounds_open(&bounds, MEMORY_HOW_CGROUP, "", &worker, &e) < 0) {
+		printf("mill: skipped: attempts in control groups: %s: %s\n", e.where, e.what);
+		fflush(stdout);
+		return;
+	}
+	rig_close(&rig);
+	rig_open(&rig, &(struct rig_options){.memory_bytes = 64 * MIB, .memory = &bounds});
+	expect_escapes_to_end();
+	rig_close(&rig);
+	memory_bounds_close(&bounds);
+	rig_open(&rig, NULL);
+}
+
+Test(strays, an_attempt_that_kills_its_reaper_fails_and_the_slot_goes_on)
+{
+	pid_t pid;
+
+	write_stray();
+	rig_work_shell(&work, "export STRAY=$DIR/stray.sh; (env -i setsid sh $STRAY orphan &)\n"
+			      "until [ -e $DIR/stray ]; do sleep 0.01; done; kill -9 $PPID; exec sleep 3600");
+	rig_work_env(&work, "DIR", rig.dir);
+	rig_run(&rig, &work, 0, 1);
+	cr_assert_eq(rig.failed, 1);
+	cr_assert_eq(rig.shards[0].kind, FAILURE_SIGNAL);
+	cr_assert_eq(rig.shards[0].code, SIGKILL);
+	pid = await_pid("stray");
+	rig_await(is_gone, &pid, "the nursery ends what the reaper left");
+	rig_work_shell(&work, "exit 0");
+	rig_run(&rig, &work, 1, 1);
+	cr_assert_eq(rig.done, 1);
 }
 
 /* Each process of the chain writes a line, starts the next one in a session of its own, and ends. */
