@@ -116,6 +116,7 @@ def try_release(release):
     """(passed, failed)"""
     check_needs(release)
     root = tempfile.mkdtemp(prefix="shardmill-root-%s-" % release)
+    os.chmod(root, 0o755)  # it is what users in there see as /
     passed = 0
     try:
         bootstrap(release, root)
