@@ -31,10 +31,14 @@ class Why(MillCase):
                     p.wait()
             for job in self.jobs("?state=active"):
                 self.mill.api("POST", "/v1/jobs/%d/cancel" % job["id"], {})
-            for worker in self.workers():
-                self.mill.api("POST", "/v1/workers/%s/drain" % worker["id"])
-            until(lambda: not self.workers())
+            until(self.all_are_drained)
         super().tearDown()
+
+    def all_are_drained(self):
+        """no worker is left, nor one that the scaler had just started and that registers only now"""
+        for worker in self.workers():
+            self.mill.api("POST", "/v1/workers/%s/drain" % worker["id"])
+        return not self.workers()
 
     def workers(self):
         return self.mill.api("GET", "/v1/workers")["workers"]
