@@ -8,7 +8,7 @@ struct job_query {
 	const char *name;  /* NULL: any */
 	uint64_t before;   /* only ids below; 0: all */
 	uint64_t limit;
-	bool ids;	   /* nothing but their numbers */
+	bool ids; /* nothing but their numbers */
 };
 
 /* The newest first. *ret_jobs is a new list; *ret_next (may be NULL) a new value: null when that was all.

@@ -75,12 +75,13 @@ static struct new_job instantiate(const struct event *e)
 #define SIZELESS "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"etag\":\"e1\"}}"
 #define TAGLESS "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"size\":1000}}"
 #define RUN "run: {exec: [p]}\n"
+#define READ "run: {exec: [p], input: stdin}\n"
 
 Test(instantiate, an_event_that_knows_its_object_makes_a_whole_plan)
 {
 	struct new_job job;
 
-	define(RUN "shard: {bytes: 64, align: fastq}");
+	define(READ "shard: {bytes: 64, align: fastq}");
 	job = instantiate(event_of("aws.s3", OBJECT));
 	cr_expect_eq(job.planner, PLANNER_PURE);
 	cr_expect_eq(job.plan.kind, PLAN_BYTES);
@@ -104,7 +105,7 @@ Test(instantiate, a_file_of_a_watched_directory_is_cut_where_it_lies)
 	struct event e;
 	struct new_job job;
 
-	define(RUN "shard: {bytes: 64}");
+	define(READ "shard: {bytes: 64}");
 	cr_assert_eq(event_bucket_created(&f, &e, NULL), 0);
 	job = instantiate(&e);
 	cr_expect_eq(job.planner, PLANNER_PURE);
@@ -121,11 +122,11 @@ Test(instantiate, what_is_not_known_is_left_to_a_planner)
 		uint8_t planner;
 		const char *url, *etag;
 	} cases[] = {
-	    {RUN "shard: {bytes: 64}", SIZELESS, PLANNER_SIZE, "s3://b/k", "e1"},
-	    {RUN "shard: {bytes: 64}", TAGLESS, PLANNER_SIZE, "s3://b/k", ""},
-	    {RUN "shard: {bytes: 64, of: 's3://x/{{event.detail.object.key}}.idx'}", OBJECT, PLANNER_SIZE,
+	    {READ "shard: {bytes: 64}", SIZELESS, PLANNER_SIZE, "s3://b/k", "e1"},
+	    {READ "shard: {bytes: 64}", TAGLESS, PLANNER_SIZE, "s3://b/k", ""},
+	    {READ "shard: {bytes: 64, of: 's3://x/{{event.detail.object.key}}.idx'}", OBJECT, PLANNER_SIZE,
 	     "s3://x/in/a b%+é.idx", ""},
-	    {RUN "shard: {bytes: 64, of: 'file:///d/{{event.detail.object.etag}}'}", OBJECT, PLANNER_SIZE,
+	    {READ "shard: {bytes: 64, of: 'file:///d/{{event.detail.object.etag}}'}", OBJECT, PLANNER_SIZE,
 	     "file:///d/e1", ""},
 	    {RUN "shard: {items: {lines: '{{event.object}}'}}", OBJECT, PLANNER_LINES, "s3://b/in/a b%+é",
 	     ""},
@@ -178,7 +179,7 @@ Test(instantiate, an_empty_object_is_one_empty_shard)
 {
 	struct new_job job;
 
-	define(RUN "shard: {bytes: 64}");
+	define(READ "shard: {bytes: 64}");
 	job = instantiate(event_of(
 	    "aws.s3", "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"size\":0,\"etag\":\"e1\"}}"));
 	cr_expect_eq(job.planner, PLANNER_PURE);
@@ -211,23 +212,23 @@ Test(instantiate, what_cannot_become_a_job_is_refused_in_words)
 	     "the event has no \"event.detail.x\""},
 	    {"run: {exec: [p, '{{event.detail.x}}']}", "s", NULL, ERR_INVALID,
 	     "the definition names \"event.detail.x\", and there is no event"},
-	    {RUN "shard: {bytes: 64}", "s", NULL, ERR_INVALID,
+	    {READ "shard: {bytes: 64}", "s", NULL, ERR_INVALID,
 	     "the definition names \"event.object\", and there is no event"},
-	    {RUN "shard: {bytes: 64}", "s", "{}", ERR_NOT_FOUND, "the event is about no object"},
-	    {RUN "shard: {bytes: 1}", "aws.s3",
+	    {READ "shard: {bytes: 64}", "s", "{}", ERR_NOT_FOUND, "the event is about no object"},
+	    {READ "shard: {bytes: 1}", "aws.s3",
 	     "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"size\":4294967296,\"etag\":\"e1\"}}",
 	     ERR_LIMIT,
 	     "4294967296 bytes in shards of 1 make 4294967296 shards; at most 4294967295 are allowed"},
-	    {RUN "shard: {bytes: 64, of: 'file:///data/{{event.detail.k}}'}", "s",
+	    {READ "shard: {bytes: 64, of: 'file:///data/{{event.detail.k}}'}", "s",
 	     "{\"k\":\"../../etc/passwd\"}", ERR_INVALID,
 	     "expected a path that does not climb by .., found \"file:///data/../../etc/passwd\""},
-	    {RUN "shard: {bytes: 64, of: 'file:///data/{{event.detail.k}}'}", "s", "{\"k\":\"..\"}",
+	    {READ "shard: {bytes: 64, of: 'file:///data/{{event.detail.k}}'}", "s", "{\"k\":\"..\"}",
 	     ERR_INVALID, "expected a path that does not climb by .., found \"file:///data/..\""},
-	    {RUN "shard: {bytes: 64, of: 'file:///data/{{event.detail.k}}'}", "s", "{\"k\":\"\"}",
+	    {READ "shard: {bytes: 64, of: 'file:///data/{{event.detail.k}}'}", "s", "{\"k\":\"\"}",
 	     ERR_INVALID, "expected a file, not a directory, found \"file:///data/\""},
-	    {RUN "shard: {bytes: 64, of: '{{event.detail.k}}'}", "s", "{\"k\":\"http://x/y\"}", ERR_INVALID,
+	    {READ "shard: {bytes: 64, of: '{{event.detail.k}}'}", "s", "{\"k\":\"http://x/y\"}", ERR_INVALID,
 	     "expected s3://bucket/key or file:///path, found \"http://x/y\""},
-	    {RUN "shard: {bytes: 64, of: '{{event.detail.k}}'}", "s", "{\"k\":\"s3://bucket\"}", ERR_INVALID,
+	    {READ "shard: {bytes: 64, of: '{{event.detail.k}}'}", "s", "{\"k\":\"s3://bucket\"}", ERR_INVALID,
 	     "expected s3://bucket/key, found \"s3://bucket\""},
 	    {RUN, "shardmill", "{\"depth\":17}", ERR_LIMIT,
 	     "a chain of jobs that start jobs, 17 deep; at most 16 are allowed"},

@@ -1,9 +1,11 @@
 /* Outputs are found by lease and shard in the indexes of many segments, and damage is told. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/fs.h"
 #include "dispatcher/api/segments.h"
 #include "tests/support/scratch.h"
@@ -49,6 +51,16 @@ static void write_index(uint32_t segment, struct buf *index)
 	buf_fini(index);
 }
 
+static void write_out(uint32_t segment, size_t size)
+{
+	char path[128];
+	uint8_t *zeros = check_calloc(size, 1);
+
+	output_path(&worker, segment, "out", path, sizeof(path));
+	cr_assert_eq(fs_write_file(scratch_path(path), BYTES(zeros, size), 0644, NULL), 0);
+	free(zeros);
+}
+
 static int collect(uint32_t segment, uint64_t lease, uint32_t first, struct output_entry ret[10])
 {
 	memset(ret, 0, sizeof(*ret) * 10);
@@ -67,6 +79,7 @@ Test(segments, find_a_lease_among_others, .init = setup, .fini = teardown)
 	}
 	add(&index, 7, 103, 77777); /* the last one of a shard counts */
 	write_index(1, &index);
+	write_out(1, 80000);
 
 	cr_assert_eq(collect(1, 7, 100, found), 0);
 	for (uint32_t i = 0; i < 10; i++) {
@@ -89,6 +102,7 @@ Test(segments, more_than_are_kept_open, .init = setup, .fini = teardown)
 
 		add(&index, segment, 5, segment);
 		write_index(segment, &index);
+		write_out(segment, 100);
 	}
 	for (int round = 0; round < 3; round++) {
 		for (uint32_t segment = 1; segment <= 40; segment++) {

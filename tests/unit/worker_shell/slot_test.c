@@ -168,7 +168,7 @@ Test(slot, what_cannot_be_started_fails_each_shard_in_words)
 	work.phase.run.directory = bytes_of("/nowhere/at/all");
 	rig_run(&rig, &work, 3, 1);
 	cr_assert_eq(rig.shards[3].kind, FAILURE_START);
-	cr_assert_eq(rig.shards[3].code, ENOENT);
+	cr_assert_eq(rig.shards[3].code, FAILURE_CODE_FINAL);
 	cr_assert_not_null(strstr(rig.shards[3].why, "directory"));
 	rig_work_shell(&work, "true");
 	work.phase.run.env_from = (struct pair_list){&(struct pair){bytes_of("S"), bytes_of("/no/s")}, 1};
