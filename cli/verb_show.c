@@ -124,6 +124,22 @@ static void add_figures(struct buf *out, json_t *job)
 	}
 }
 
+/* By what a person knows it: the key of an object, else its id. */
+static void add_event(struct buf *out, json_t *event)
+{
+	const char *key = cli_text(event, "key");
+
+	if (!json_is_object(event))
+		return;
+	add_field(out, "event");
+	human_text(out, bytes_of(key[0] != '\0' ? key : cli_text(event, "id")), false);
+	buf_printf(out, "  (");
+	human_text(out, bytes_of(cli_text(event, "detail-type")), false);
+	buf_printf(out, " of ");
+	human_text(out, bytes_of(cli_text(event, "source")), false);
+	buf_printf(out, ")\n");
+}
+
 static void add_job(const struct cli *cli, struct buf *out, json_t *job)
 {
 	const char *word = cli_text(job, "word");
@@ -160,6 +176,7 @@ static void add_job(const struct cli *cli, struct buf *out, json_t *job)
 		buf_printf(out, ", priority %" JSON_INTEGER_FORMAT "\n",
 			   json_integer_value(json_object_get(job, "priority")));
 	}
+	add_event(out, json_object_get(job, "event"));
 	add_field(out, "definition");
 	buf_printf(out, "%.12s\n", cli_text(job, "definition"));
 }

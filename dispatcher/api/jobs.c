@@ -46,6 +46,8 @@ void api_job(struct request *r)
 		return;
 	value = job_json(r->server, job, &e);
 	if (value != NULL)
+		job_add_event(r->server, job, value);
+	if (value != NULL)
 		request_answer(r, MHD_HTTP_OK, value);
 	else
 		request_fail(r, &e);

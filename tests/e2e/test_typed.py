@@ -94,6 +94,21 @@ class Command(CliCase):
         out = self.output("--", "sh", "-c", program + " --state-dir=/nowhere jobs 2>&1 || true")
         self.assertIn("/nowhere/api.sock: no dispatcher answers", out)
 
+    def test_show_names_the_event_of_a_job(self):
+        self.start()
+        event = {"id": "e-7", "source": "shop", "detail-type": "Object Created", "detail": {
+            "bucket": {"name": "b"}, "object": {"key": "in/reads.fastq", "size": 10, "etag": "0"}}}
+        self.write("event.json", json.dumps(event))
+        self.write("job.yaml", "version: 1\nname: x\nrun: {exec: [echo, '{{event.id}}']}\n")
+        job = self.submit("--event=event.json", "job.yaml")
+        self.run_cli("wait", job)
+        self.assertRegex(self.run_cli("show", job)[0], r"event +in/reads.fastq  \(Object Created of shop\)\n")
+        self.assertEqual(json.loads(self.run_cli("--output=json", "show", job)[0])["event"],
+                         {"id": "e-7", "source": "shop", "detail-type": "Object Created", "key": "in/reads.fastq"})
+        plain = self.submit("--", "true")
+        self.assertIsNone(self.mill.api("GET", "/v1/jobs/%s" % plain)["event"])
+        self.assertNotIn("event", self.run_cli("show", plain)[0])
+
     def test_a_socket_that_is_not_for_us_says_so(self):
         if os.getuid() != 0:
             self.skip("only root can call as somebody else")
