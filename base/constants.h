@@ -21,6 +21,9 @@
 #define ABORT_WAIT_US                                                                                        \
 	USEC_PER_SEC /* how long an aborting worker waits for processes and acknowledgements                 \
 		      */
+#define REST_US                                                                                              \
+	USEC_PER_SEC /* a worker that met trouble takes no leases; each further rest doubles, up to: */
+#define REST_MAX_US (60 * USEC_PER_SEC)
 #define PARAMETERS_SPARE_BYTES_MAX (64 * MIB) /* definitions and jobs that no lease names, kept in case */
 #define SLICES_BYTES_MAX (64 * MIB)	      /* slices that a worker holds at one time: its byte credit */
 #define REPORT_BYTES_MAX (FRAME_BYTES_MAX / 2)

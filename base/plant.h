@@ -14,6 +14,7 @@
 	PLANT_ROW(stale_session_lease_started)	/* worker: runs leases of another session */                 \
 	PLANT_ROW(lost_reported_done)	      /* worker: what was stopped or lost in work counts as done */  \
 	PLANT_ROW(whole_counted_in_part)      /* dispatcher: half of an output counts */                     \
+	PLANT_ROW(trouble_costs_a_retry)      /* dispatcher: a worker's trouble counts as the shard's */     \
 	PLANT_ROW(token_not_compared)	      /* dispatcher: a failure counts from any token */              \
 	PLANT_ROW(ack_before_durable)	      /* dispatcher: a report is acknowledged at once */             \
 	PLANT_ROW(border_off_by_one_at_split) /* dispatcher: a suspect range loses a shard at its cut */     \

@@ -52,7 +52,8 @@ enum style style_of_word(const char *word)
 	} styles[] = {
 	    {"succeeded", STYLE_GOOD},	{"running", STYLE_BOLD},   {"gathering", STYLE_BOLD},
 	    {"failed", STYLE_BAD},	{"cancelled", STYLE_WARN}, {"paused", STYLE_WARN},
-	    {"quarantined", STYLE_BAD}, {"draining", STYLE_WARN},  {"busy", STYLE_BOLD},
+	    {"quarantined", STYLE_BAD}, {"draining", STYLE_WARN},  {"resting", STYLE_BAD},
+	    {"busy", STYLE_BOLD},
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(styles); i++)

@@ -11,6 +11,7 @@ static const struct table_column columns[] = {
     {"POOL", TABLE_LEFT, false},    {"PROVIDER ID", TABLE_LEFT, true}, {"CPUS", TABLE_RIGHT, false},
     {"MEMORY", TABLE_RIGHT, false}, {"STATE", TABLE_LEFT, false},      {"LEASES", TABLE_RIGHT, false},
     {"DONE", TABLE_RIGHT, false},   {"FAILED", TABLE_RIGHT, false},    {"HEARD", TABLE_LEFT, false},
+    {"TROUBLE", TABLE_LEFT, true},
 };
 
 static void add_row(struct table *t, json_t *w)
@@ -33,6 +34,7 @@ static void add_row(struct table *t, json_t *w)
 	table_add_text(t, STYLE_NONE, human_count(cli_number(w, "done_shards"), text, sizeof(text)));
 	table_add_text(t, STYLE_BAD, failed > 0 ? human_count(failed, text, sizeof(text)) : "");
 	table_add_text(t, STYLE_NONE, human_ago(0, heard_us, text, sizeof(text)));
+	table_add_text(t, STYLE_BAD, cli_text(json_object_get(w, "trouble"), "why"));
 }
 
 int verb_workers(int argc, char **argv)

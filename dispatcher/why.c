@@ -138,6 +138,25 @@ static void say_pools(const struct why_facts *f, struct buf *out)
 	}
 }
 
+static void say_away(const struct view_supply *s, struct buf *out)
+{
+	const char *between = "no worker takes work: ";
+
+	if (s->draining > 0) {
+		buf_printf(out, "%s%u draining", between, s->draining);
+		between = ", ";
+	}
+	if (s->quarantined > 0) {
+		buf_printf(out, "%s%u in quarantine, since all failed there", between, s->quarantined);
+		between = ", ";
+	}
+	if (s->resting > 0) {
+		buf_printf(out, "%s%u waiting after trouble of %s own: ", between, s->resting,
+			   s->resting == 1 ? "its" : "their");
+		buf_append_bytes(out, s->trouble);
+	}
+}
+
 /* The sentence where nobody takes work. */
 static void say_nobody(const struct why_facts *f, struct buf *out)
 {
@@ -149,12 +168,8 @@ static void say_nobody(const struct why_facts *f, struct buf *out)
 			most = f->pools->items[i].cpu_milli;
 	if (most > 0 && most < s->need->cpu_milli) {
 		(void)say_lack(out, s->need, &(struct resources){.cpu_milli = most});
-	} else if (s->draining + s->quarantined > 0) {
-		buf_printf(out, "no worker takes work: ");
-		if (s->draining > 0)
-			buf_printf(out, "%u draining%s", s->draining, s->quarantined > 0 ? ", " : "");
-		if (s->quarantined > 0)
-			buf_printf(out, "%u in quarantine, since all failed there", s->quarantined);
+	} else if (s->draining + s->quarantined + s->resting > 0) {
+		say_away(s, out);
 	} else {
 		buf_printf(out, "no worker is connected");
 	}

@@ -22,13 +22,19 @@ static inline bool failure_is_own(uint32_t kind)
 	return kind > 0 && kind < FAILURE_LOST;
 }
 
-/* The code of an input, output or start failure that no other attempt can mend: the object changed, access is
- * denied, the directory that the definition names does not exist. The shard is dead at once. */
+/* The worker's trouble: any other shard would have met it there. */
+static inline bool failure_is_workers(uint32_t kind)
+{
+	return kind == FAILURE_START || kind == FAILURE_OUTPUT;
+}
+
+/* The code of a failure that no other attempt can mend: the object changed, access is denied, the directory
+ * that the definition names does not exist. The shard is dead at once. */
 #define FAILURE_CODE_FINAL (-1)
 
 static inline bool failure_is_final(uint32_t kind, int64_t code)
 {
-	return (kind == FAILURE_INPUT || kind == FAILURE_OUTPUT || kind == FAILURE_START) &&
+	return (kind == FAILURE_INPUT || kind == FAILURE_PUBLISH || kind == FAILURE_NO_PROGRAM) &&
 	       code == FAILURE_CODE_FINAL;
 }
 

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "jobs/plan.h"
+#include "worker/blame.h"
 #include "worker/attempt.h"
 #include "worker/disk.h"
 #include "worker/publish.h"
@@ -71,7 +72,7 @@ static int start(struct attempt *a, struct verdict *v)
 	memory_group_begin(&s->memory);
 	if (process_start(&s->reaper, &spec, &a->process, &code, &a->why) == 0)
 		return 0;
-	fail_error(v, TROUBLE_START, code, &a->why);
+	fail_error(v, blame_start(code), code, &a->why);
 	return ERR_IO;
 }
 
@@ -126,7 +127,7 @@ static void look_at_output(struct attempt *a)
 		;
 	aside = output_look(o, a->slot->shared->home->fd);
 	if (max != 0 && aside > max)
-		end_it(a, TROUBLE_OUTPUT_MAX, false);
+		end_it(a, FAILURE_OUTPUT_MAX, false);
 	a->disk_was_full |= disk_is_full(a->slot->shared->home->fd);
 	opened = (o->out.asks && !o->out.leased) || (o->err.asks && !o->err.leased);
 	a->output_at_us = clock_mono_us() + (opened ? OPENED_LOOK_US : DISK_LOOK_US);
@@ -213,7 +214,7 @@ static void keep_failed(struct attempt *a, struct verdict *v)
 
 static void fail_publish(struct attempt *a, struct verdict *v)
 {
-	fail_error(v, FAILURE_OUTPUT, publish_error_is_final(a->why.code) ? FAILURE_CODE_FINAL : 0, &a->why);
+	fail_error(v, FAILURE_PUBLISH, publish_error_is_final(a->why.code) ? FAILURE_CODE_FINAL : 0, &a->why);
 }
 
 static void keep_done(struct attempt *a, struct verdict *v)
@@ -222,7 +223,7 @@ static void keep_done(struct attempt *a, struct verdict *v)
 	struct output_kept kept;
 
 	if (output_check_bound(o, output_bound(a), &a->why) < 0) {
-		fail_error(v, TROUBLE_OUTPUT_MAX, 0, &a->why);
+		fail_error(v, FAILURE_OUTPUT_MAX, 0, &a->why);
 		keep_failed(a, v);
 		return;
 	}
@@ -237,7 +238,7 @@ static void keep_done(struct attempt *a, struct verdict *v)
 	v->done = output_keep(o, a->work->arm.token, a->shard, a->work->arm.run->run.durable_output, &kept,
 			      &a->why) == 0;
 	if (!v->done) {
-		fail_error(v, TROUBLE_OUTPUT, 0, &a->why);
+		fail_error(v, FAILURE_OUTPUT, 0, &a->why);
 		return;
 	}
 	v->segment = kept.segment;
@@ -256,7 +257,7 @@ static void fail_lost_output(struct attempt *a, struct verdict *v, const char *w
 {
 	char line[800];
 
-	fail(v, TROUBLE_OUTPUT, 0, "");
+	fail(v, FAILURE_OUTPUT, 0, "");
 	snprintf(v->why, sizeof v->why, "%.250s%s%.140s", error_text(&a->why, line, sizeof line),
 		 words[0] != '\0' ? "; " : "", words);
 	keep_failed(a, v);
@@ -307,12 +308,12 @@ static void judge(struct attempt *a, struct verdict *v)
 		fail_error(v, FAILURE_INPUT, attempt_input_code(a), &a->why);
 	else if (a->ended_for == FAILURE_TIMEOUT)
 		fail(v, FAILURE_TIMEOUT, run->timeout_us, words);
-	else if (a->ended_for == TROUBLE_OUTPUT_MAX)
-		fail(v, TROUBLE_OUTPUT_MAX, 0, "it wrote more than its bound (output_max)");
+	else if (a->ended_for == FAILURE_OUTPUT_MAX)
+		fail(v, FAILURE_OUTPUT_MAX, 0, "it wrote more than its bound (output_max)");
 	else if (a->end.exited)
 		fail(v, FAILURE_EXIT, a->end.code, words);
 	else if (a->end.code == SIGXFSZ)
-		fail(v, TROUBLE_OUTPUT_MAX, a->end.code,
+		fail(v, FAILURE_OUTPUT_MAX, a->end.code,
 		     "it wrote more than its bound (output_max): to a stream, or to a file");
 	else
 		fail(v, FAILURE_SIGNAL, a->end.code, words);
@@ -338,7 +339,7 @@ static int prepare(struct attempt *a, struct verdict *v)
 		return a->work->failed;
 	}
 	if (scratch_ready(&s->scratch, &a->why) < 0) {
-		fail_error(v, TROUBLE_START, EACCES, &a->why);
+		fail_error(v, FAILURE_START, EACCES, &a->why);
 		return ERR_IO;
 	}
 	rq = attempt_input_request(a);
@@ -355,12 +356,12 @@ static int prepare(struct attempt *a, struct verdict *v)
 		return 1;
 	}
 	if (attempt_build_command(a) < 0) {
-		fail_error(v, FAILURE_START, ENOENT, &a->why);
+		fail_error(v, FAILURE_NO_PROGRAM, ENOENT, &a->why);
 		return ERR_INVALID;
 	}
 	if (output_begin(&s->output, s->shared->home->fd, a->work->arm.token, a->shard, &a->why) < 0) {
 		error_where(&a->why, "%s", s->shared->home->path);
-		fail_error(v, TROUBLE_OUTPUT, 0, &a->why);
+		fail_error(v, FAILURE_OUTPUT, 0, &a->why);
 		return ERR_IO;
 	}
 	return start(a, v);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "worker/blame.h"
 #include "worker/runner_impl.h"
 
 #define HELLO_WAIT_US (30 * USEC_PER_SEC)
@@ -300,6 +301,8 @@ static int start_process(struct slot *s, struct runner *r, const struct work *w,
 	};
 	memory_group_begin(&r->memory);
 	rc = process_start(&r->reaper, &spec, &r->process, &code, reterr);
+	if (rc < 0 && blame_start(code) == FAILURE_NO_PROGRAM)
+		rc = error_set(reterr, ERR_NOT_FOUND, "cannot start %s: %s", c->path, strerror(code));
 	close_fd(&child[0]);
 	close_fd(&child[1]);
 	return rc;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "worker/blame.h"
 #include "worker/runner_impl.h"
 
 #define RUN_US (40 * USEC_PER_MSEC)
@@ -265,7 +266,7 @@ static void fail_result(struct flight *f, struct range shards, int rc, usec_t ru
 {
 	struct failure failed = {.first = shards.first,
 				 .count = shards.count,
-				 .kind = rc == ERR_LIMIT ? TROUBLE_OUTPUT_MAX : TROUBLE_OUTPUT};
+				 .kind = rc == ERR_LIMIT ? FAILURE_OUTPUT_MAX : FAILURE_OUTPUT};
 	char line[400];
 
 	failed.why = bytes_of(error_text(&f->why, line, sizeof line));
@@ -351,7 +352,7 @@ static void end_runner(struct flight *f, int rc, struct failure *failed, char *w
 	int code;
 
 	if (f->slot->runner == NULL) {
-		failed->kind = FAILURE_START;
+		failed->kind = blame_runner(f->why.code);
 		error_text(&f->why, why, size);
 		return;
 	}

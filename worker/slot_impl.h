@@ -28,13 +28,6 @@ struct work {
 	struct error why;
 };
 
-/* What an output that is not kept fails with: whose trouble it is. */
-enum {
-	TROUBLE_OUTPUT_MAX = FAILURE_OUTPUT, /* the shard's: it wrote more than its bound */
-	TROUBLE_OUTPUT = FAILURE_OUTPUT,     /* the worker's: a full disk, a segment that is gone */
-	TROUBLE_START = FAILURE_START,	     /* the worker's: no directory, no descriptor */
-};
-
 /* One attempt's verdict. */
 struct verdict {
 	bool done;

@@ -238,7 +238,7 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 			rc = find_program(w);
 	}
 	if (rc < 0)
-		fail(w, rc, FAILURE_START);
+		fail(w, rc, FAILURE_NO_PROGRAM);
 }
 
 void work_fini(struct work *w)

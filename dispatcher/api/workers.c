@@ -2,6 +2,16 @@
 #include "dispatcher/api/request.h"
 #include "jobs/output_index.h"
 
+static json_t *trouble_json(const struct view_worker *w)
+{
+	json_t *value = json_object();
+
+	json_object_set_new(value, "kind", json_string(failure_kind_name(w->trouble_kind)));
+	json_object_set_new(value, "why", json_of_bytes(w->trouble));
+	json_object_set_new(value, "since", json_of_time(w->trouble_since_wall_us));
+	return value;
+}
+
 static json_t *worker_json(const struct view_worker *w)
 {
 	json_t *value = json_object();
@@ -23,8 +33,11 @@ static json_t *worker_json(const struct view_worker *w)
 	json_object_set_new(value, "state",
 			    json_string(w->quarantined	? "quarantined"
 					: w->draining	? "draining"
+					: w->resting	? "resting"
 					: w->leases > 0 ? "busy"
 							: "idle"));
+	if (w->trouble_kind != 0)
+		json_object_set_new(value, "trouble", trouble_json(w));
 	json_object_set_new(value, "heard_seconds", json_real((double)w->heard_us_ago / 1e6));
 	return value;
 }

@@ -11,6 +11,7 @@
 #include "dispatcher/core/sessions.h"
 #include "dispatcher/core/shards.h"
 #include "dispatcher/core/steps.h"
+#include "dispatcher/core/trouble.h"
 
 /* The first shards that may be leased with others: suspects first (they are short), then what is due for
  * another attempt, what came back, and the frontier. count 0 when there is none. */
@@ -34,7 +35,7 @@ static struct candidate first_shards(const struct dispatcher_core *core, const s
 			c.shards.count = c.shards.count < size ? c.shards.count : size;
 			return c;
 		}
-	if (shard_set_next_range(&run->returned, 0, &c.shards)) {
+	if (trouble_next_returned(run, false, &c.shards)) {
 		c.shards.count = c.shards.count < size ? c.shards.count : size;
 		return c;
 	}

@@ -1,11 +1,12 @@
-/* Shards that are leased by themselves: those that took workers with them run alone on one, so that it is
- * known who killed it; those that ran out of memory get more. Few, and looked at only when something
- * changed for them. */
+/* Shards that are leased by themselves: those that took workers with them, or met trouble on each, run alone
+ * on one, so that it is known who caused it; those that ran out of memory get more. Few, and looked at only
+ * when something changed for them. */
 #include "dispatcher/core/amounts.h"
 #include "dispatcher/core/grant.h"
 #include "dispatcher/core/runnable.h"
 #include "dispatcher/core/sessions.h"
 #include "dispatcher/core/steps.h"
+#include "dispatcher/core/trouble.h"
 
 #define HARD_JOBS_PER_STEP 64
 
@@ -26,6 +27,10 @@ static struct candidate first_hard(const struct dispatcher_core *core, const str
 			c.shards.count = 1;
 			return c;
 		}
+	if (alone && trouble_next_returned(run, true, &c.shards)) {
+		c.shards.count = 1;
+		return c;
+	}
 	for (uint32_t i = 0; i < run->delayed_count && run->delayed[i].due_wall_us <= steady_us(core); i++)
 		if (run->delayed[i].traits.doublings > 0 && is_alone(run->delayed[i].traits) == alone) {
 			shard_set_next_range(&run->delayed[i].shards, 0, &c.shards);

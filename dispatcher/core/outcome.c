@@ -8,6 +8,7 @@
 #include "dispatcher/core/shards.h"
 #include "dispatcher/core/steps.h"
 #include "dispatcher/core/timers.h"
+#include "dispatcher/core/trouble.h"
 #include "dispatcher/core/verdict.h"
 
 enum token_age token_age_of(const struct dispatcher_core *core, const struct worker *worker,
@@ -27,6 +28,7 @@ enum token_age token_age_of(const struct dispatcher_core *core, const struct wor
 /* What is decided of one outcome: the shards that each list may still speak for shrink as it goes. */
 struct decision {
 	struct dispatcher_core *core;
+	struct session *session; /* that tells of it */
 	struct job_row *row;
 	struct lease_entry *lease; /* the current one, or NULL */
 	struct shard_set left;	   /* that the token still holds */
@@ -152,8 +154,11 @@ static void decide_failure(struct decision *d, const struct failure *f)
 	for (uint32_t i = 0; i < parts.count; i++) {
 		uint64_t at = parts.items[i].first, end;
 
-		if (!failure_is_own(f->kind)) {
+		if (!failure_is_own(f->kind) && !PLANTED(trouble_costs_a_retry)) {
 			append_range(d->core, &d->taken->returned, parts.items[i]);
+			if (failure_is_workers(f->kind))
+				trouble_met(d->core, d->session, d->taken->job, d->row->run, f,
+					    parts.items[i]);
 			continue;
 		}
 		for (; at < range_end(parts.items[i]); at = end) {
@@ -246,6 +251,8 @@ static void judge_worker(struct dispatcher_core *core, struct session *s, uint64
 	s->failed_shards += failed;
 	core->shards_done += done;
 	core->shards_failed += failed;
+	if (done + failed > 0)
+		trouble_is_over(s);
 	if (done > 0) {
 		s->streak = s->streak_jobs = 0;
 		return;
@@ -315,7 +322,7 @@ void outcome_take(struct dispatcher_core *core, struct session *s, const struct 
 				      .segment = o->segment,
 				      .cpu_us = o->cpu_us,
 				      .max_rss_bytes = o->max_rss_bytes};
-	struct decision d = {.core = core, .row = job_get_live(core, o->job), .taken = &taken};
+	struct decision d = {.core = core, .session = s, .row = job_get_live(core, o->job), .taken = &taken};
 	uint64_t done, failed;
 	bool foreign;
 

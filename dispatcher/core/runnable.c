@@ -8,6 +8,7 @@
 #include "dispatcher/core/sessions.h"
 #include "dispatcher/core/shards.h"
 #include "dispatcher/core/steps.h"
+#include "dispatcher/core/trouble.h"
 
 bool runnable_is_hard(struct range shards, struct traits traits)
 {
@@ -36,7 +37,8 @@ uint64_t runnable_shards(const struct dispatcher_core *core, const struct job_ro
 		return ready;
 	if (row->phase > 0 && core->history_lsn < run->phase_lsn)
 		return 0;
-	n = shard_set_count(&run->returned);
+	*hard = trouble_alone_count(run);
+	n = shard_set_count(&run->returned) - *hard;
 	n += ready > run->frontier ? ready - run->frontier : 0;
 	for (uint32_t i = 0; i < run->special_count; i++) {
 		if (runnable_is_hard(run->special[i].shards, run->special[i].traits))

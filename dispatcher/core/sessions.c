@@ -8,6 +8,7 @@
 #include "dispatcher/core/lease_table.h"
 #include "dispatcher/core/runnable.h"
 #include "dispatcher/core/steps.h"
+#include "dispatcher/core/trouble.h"
 
 struct session *session_find(const struct dispatcher_core *core, uint64_t id)
 {
@@ -105,6 +106,7 @@ void session_destroy(struct dispatcher_core *core, struct session *s)
 	s->worker->session = NULL;
 	worker_release(&core->d, s->worker);
 	blob_fini(&s->registered);
+	trouble_is_over(s);
 	free(s);
 	core->hard_dirty = true;
 }

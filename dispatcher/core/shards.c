@@ -5,6 +5,7 @@
 #include "base/plant.h"
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/lease_table.h"
+#include "dispatcher/core/trouble.h"
 
 struct run *run_create(uint64_t job)
 {
@@ -31,6 +32,7 @@ static void note_remove(struct run *run, uint32_t at)
 void run_clear_shards(struct run *run)
 {
 	CHECK(run->lease_count == 0);
+	trouble_clear(run);
 	shard_set_clear(&run->returned);
 	shard_set_clear(&run->done);
 	while (run->delayed_count > 0)

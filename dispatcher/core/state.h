@@ -217,9 +217,11 @@ struct run {
 	uint32_t reopens;
 	struct token earlier; /* tokens up to this one are of an earlier life */
 	/* volatile */
-	uint32_t ready_count;  /* shards whose commit is durable */
-	uint32_t queued_count; /* shards that wait for that, or are ready */
-	bool planning;	       /* a planner runs */
+	uint32_t ready_count;	    /* shards whose commit is durable */
+	uint32_t queued_count;	    /* shards that wait for that, or are ready */
+	bool planning;		    /* a planner runs */
+	struct shard_set *troubled; /* of shards by how often they met a worker's trouble (trouble.c) */
+	uint32_t troubled_count;
 	struct estimate estimate;
 	uint64_t demand_shards, demand_us; /* what the shape's demand has of it */
 };
@@ -283,6 +285,11 @@ struct session {
 	uint32_t ack_count;
 	usec_t heard_us; /* on the core's live clock */
 	bool draining, quarantined, slot_idle;
+	struct {
+		uint8_t kind; /* 0: none */
+		usec_t since_wall_us;
+		struct blob why;
+	} trouble;
 	bool alone;	 /* a suspect has this worker to itself */
 	bool reserved;	 /* is to become empty for one */
 	bool hungry;	 /* stands in the list of sessions that may take more */

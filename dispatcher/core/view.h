@@ -120,7 +120,11 @@ struct view_worker {
 	uint64_t done_shards; /* in this session */
 	uint64_t failed_shards;
 	bool draining, quarantined;
-	usec_t heard_us_ago; /* in time that the dispatcher itself ran */
+	bool resting;	      /* it has trouble, and takes nothing for a while */
+	uint8_t trouble_kind; /* enum failure_kind; 0: it has none */
+	usec_t trouble_since_wall_us;
+	struct bytes trouble; /* in words; borrowed until the next step */
+	usec_t heard_us_ago;  /* in time that the dispatcher itself ran */
 };
 
 /* Workers in the order of their registration, cursor-wise: the first session above `after`. In the
@@ -132,10 +136,11 @@ bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t af
 struct view_supply {
 	const struct resources *need; /* of one attempt; borrowed until the next step */
 	uint32_t workers;	      /* that take leases: those below do not */
-	uint32_t draining, quarantined;
-	uint32_t fitting; /* of workers: those that have room for it when they are empty; VIEW_FITTING_MAX
-			     of them are as good as any number */
-	uint32_t idle;	  /* of fitting: with no lease */
+	uint32_t draining, quarantined, resting;
+	struct bytes trouble; /* of one that rests; borrowed until the next step */
+	uint32_t fitting;     /* of workers: those that have room for it when they are empty; VIEW_FITTING_MAX
+				 of them are as good as any number */
+	uint32_t idle;	      /* of fitting: with no lease */
 	struct resources largest; /* the most of each that one of the workers has (memory 0: no bound was
 				     said); in the arena; not known when fitting is VIEW_FITTING_MAX */
 };

@@ -4,6 +4,7 @@
 #include "dispatcher/core/lease_table.h"
 #include "dispatcher/core/shards.h"
 #include "dispatcher/core/sessions.h"
+#include "dispatcher/core/trouble.h"
 #include "dispatcher/core/steps.h"
 #include "dispatcher/core/view.h"
 
@@ -136,6 +137,10 @@ static void fill_worker(const struct dispatcher_core *core, const struct session
 				    .failed_shards = s->failed_shards,
 				    .draining = s->draining,
 				    .quarantined = s->quarantined,
+				    .resting = trouble_rests(s),
+				    .trouble_kind = s->trouble.kind,
+				    .trouble_since_wall_us = s->trouble.since_wall_us,
+				    .trouble = blob_bytes(&s->trouble.why),
 				    .heard_us_ago = core->live_us - s->heard_us};
 	amounts_to_resources(core, &s->offered, &ret->credit, arena);
 }
@@ -172,6 +177,11 @@ bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, st
 		if (s->draining || s->quarantined) {
 			ret->draining += s->draining;
 			ret->quarantined += !s->draining;
+			continue;
+		}
+		if (trouble_rests(s)) {
+			ret->resting++;
+			ret->trouble = blob_bytes(&s->trouble.why);
 			continue;
 		}
 		ret->workers++;

@@ -15,7 +15,8 @@ enum fate {
 	FATE_EXCUSED, /* exit 3, which they count as success */
 	FATE_TIMEOUT,
 	FATE_OOM,
-	FATE_CRASH, /* takes its worker with it */
+	FATE_TROUBLE, /* the worker could not start it: no scenario asks for it, any shard may meet it */
+	FATE_CRASH,   /* takes its worker with it */
 };
 
 struct sim_job {

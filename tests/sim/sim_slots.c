@@ -199,19 +199,18 @@ static void failure_of(const struct sim_slot *s, uint32_t slot, struct failure *
 		uint8_t kind;
 		int64_t code;
 	} table[] = {
-	    [FATE_FAIL] = {FAILURE_EXIT, 1},
-	    [FATE_FATAL] = {FAILURE_EXIT, 42},
-	    [FATE_TIMEOUT] = {FAILURE_TIMEOUT, 0},
-	    [FATE_OOM] = {FAILURE_OOM, 9},
+	    [FATE_FAIL] = {FAILURE_EXIT, 1},	   [FATE_FATAL] = {FAILURE_EXIT, 42},
+	    [FATE_TIMEOUT] = {FAILURE_TIMEOUT, 0}, [FATE_OOM] = {FAILURE_OOM, 9},
+	    [FATE_TROUBLE] = {FAILURE_START, 11},
 	};
 
 	*f = (struct failure){
 	    .first = s->work.first,
-	    .count = 1,
+	    .count = s->work.count,
 	    .kind = table[s->fate].kind,
 	    .code = table[s->fate].code,
-	    .why = bytes_of("as the scenario wants it"),
-	    .segment = slot,
+	    .why = bytes_of(s->fate == FATE_TROUBLE ? "no process" : "as the scenario wants it"),
+	    .segment = s->fate == FATE_TROUBLE ? 0 : slot,
 	};
 }
 
@@ -234,10 +233,15 @@ bool sim_slot_attempt(struct sim_worker *w, struct sim_slot *s, struct failure *
 		s->max_rss_bytes = 4096 * (s->attempt % 97);
 	SAY(world, "w%u: shards %u+%u of %u.%llu end: fate %d", w->host, s->work.first, s->work.count,
 	    t.epoch, (unsigned long long)t.lease, (int)s->fate);
+	if (s->fate == FATE_OK && !w->sim->calm && world_chance(world, 2000))
+		s->fate = FATE_TROUBLE;
 	switch (s->fate) {
 	case FATE_OK:
 	case FATE_EXCUSED:
 		ended_well(w, s);
+		break;
+	case FATE_TROUBLE: /* nothing of it counts: the oracle is told nothing */
+		failure_of(s, (uint32_t)(s - w->slots), failed_ret);
 		break;
 	case FATE_CRASH:
 		oracle_crashed(&w->sim->oracle, t, s->work.first);

@@ -343,9 +343,6 @@ void sim_worker_synced(struct sim_worker *w, uint64_t generation)
 			w->outputs[kept++] = *o;
 		else if (!fails)
 			oracle_synced(&w->sim->oracle, o->token, o->range, o->failed);
-		else if (!o->failed)
-			for (uint32_t k = 0; k < o->range.count && k < ORACLE_FATED; k++)
-				oracle_failed(&w->sim->oracle, o->token, o->range.first + k, FATE_FAIL);
 	}
 	w->output_count = kept;
 	if (fails) {

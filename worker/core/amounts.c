@@ -141,7 +141,7 @@ void worker_credit_fill(struct worker_core *c, struct resources *ret)
 		if (unknown)
 			worker_amounts_subtract(a, &s->class->amounts);
 	}
-	if (c->draining)
+	if (c->draining || worker_is_resting(c))
 		memset(a, 0, sizeof(*a));
 	ret->cpu_milli = a->v[CPU];
 	ret->memory_bytes = all->memory_bytes ? a->v[MEMORY] : 0;

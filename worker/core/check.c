@@ -187,6 +187,7 @@ void worker_core_view(const struct worker_core *c, struct worker_view *ret)
 	ret->epoch = c->epoch;
 	ret->cut_off = c->cut_off;
 	ret->draining = c->draining;
+	ret->resting = worker_is_resting(c);
 	ret->slots_open = c->slots_open;
 	ret->reports_unacknowledged = c->report_count;
 	ret->leases = HASH_COUNT(c->leases);

@@ -204,6 +204,7 @@ int worker_core_step(struct worker_core *c, const struct worker_input *in, struc
 		c->now_us = in->mono_us;
 	rc = take_input(c, in, reterr);
 	if (c->link != WORKER_ENDED) {
+		worker_rest_settle(c);
 		worker_slots_place(c);
 		worker_classes_drop_unused(c);
 		worker_params_ask(c);
@@ -219,7 +220,7 @@ int worker_core_step(struct worker_core *c, const struct worker_input *in, struc
 usec_t worker_core_deadline(const struct worker_core *c)
 {
 	usec_t all[] = {worker_session_deadline(c), worker_params_deadline(c), worker_reports_deadline(c),
-			worker_leave_deadline(c)};
+			worker_leave_deadline(c), worker_rest_deadline(c)};
 	usec_t at = USEC_NEVER;
 
 	if (c->link == WORKER_ENDED)

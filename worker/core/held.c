@@ -28,7 +28,7 @@ void worker_held_touch(struct worker_core *c, struct held *l)
 
 bool worker_held_starts(const struct worker_core *c, const struct held *l)
 {
-	return !c->draining && !l->killed && !l->finish;
+	return !c->draining && !worker_is_resting(c) && !l->killed && !l->finish;
 }
 
 /* ---- parts ---- */
@@ -70,7 +70,7 @@ void worker_part_destroy(struct worker_core *c, struct part *p)
 static void part_fail(struct worker_core *c, struct part *p, const char *why)
 {
 	struct failure f = {
-	    .first = p->first, .count = p->end - p->first, .kind = FAILURE_START, .why = bytes_of(why)};
+	    .first = p->first, .count = p->end - p->first, .kind = FAILURE_NO_PROGRAM, .why = bytes_of(why)};
 
 	worker_tally_failed(c, p->lease, &f, false);
 	worker_part_destroy(c, p);

@@ -22,6 +22,8 @@ static void take_outcomes(struct worker_core *c, struct part *p, const struct wo
 	for (uint32_t i = 0; i < in->failed.count; i++)
 		d.unsynced |= in->failed.items[i].segment > 0;
 	d.unsynced &= durable;
+	if (in->done.count > 0)
+		worker_rest_succeeded(c);
 	for (uint32_t i = 0; i < in->done.count; i++) {
 		end_shards(p, in->done.items[i].first, in->done.items[i].count);
 		if (!l->killed)
@@ -67,7 +69,7 @@ static bool end_in_work(struct worker_core *c, struct part *p, uint8_t kind, int
 			continue;
 		if (PLANTED(lost_reported_done)) {
 			worker_tally_done(c, l, r, &(struct done){0});
-		} else if (failure_is_own(kind)) {
+		} else if (failure_is_own(kind) || failure_is_workers(kind)) {
 			struct failure f = {
 			    .first = r.first, .count = r.count, .kind = kind, .code = code, .why = why};
 
@@ -126,10 +128,26 @@ int worker_slot_progress(struct worker_core *c, const struct worker_slot_progres
 	return 0;
 }
 
+/* The slot could not even begin: the rest of its older cell goes back, so that it does not try for ever. Of
+ * the worker's own trouble the first shard is told as having met it: a failure has words, what is returned
+ * has none. */
+static void end_unbegun(struct worker_core *c, struct part *p, const struct worker_slot_lost *in)
+{
+	uint32_t first = p->next;
+	struct failure f = {.first = first, .count = 1, .kind = in->kind, .code = in->code, .why = in->why};
+
+	if (failure_is_workers(in->kind)) {
+		worker_tally_failed(c, p->lease, &f, false);
+		first++;
+	}
+	worker_tally_returned(c, p->lease, first, p->end,
+			      failure_is_own(in->kind) || failure_is_workers(in->kind) ? FAILURE_LOST
+										       : in->kind);
+}
+
 int worker_slot_lost(struct worker_core *c, const struct worker_slot_lost *in, struct error *reterr)
 {
 	struct slot *s = slot_at(c, in->slot);
-	uint8_t given_back = failure_is_own(in->kind) ? FAILURE_LOST : in->kind;
 	bool consumed = false;
 
 	if (s == NULL)
@@ -147,7 +165,7 @@ int worker_slot_lost(struct worker_core *c, const struct worker_slot_lost *in, s
 		if (!consumed && p->next < p->end) {
 			consumed = true;
 			if (!p->lease->killed)
-				worker_tally_returned(c, p->lease, p->next, p->end, given_back);
+				end_unbegun(c, p, in);
 			p->end = p->next;
 		}
 		cut(c, p, p->next);

@@ -115,12 +115,13 @@ int worker_reports_synced(struct worker_core *c, uint64_t generation, struct err
 	return rc;
 }
 
-/* After a failed sync nobody knows what is on disk: those shards have failed, and run again. */
+/* After a failed sync nobody knows what is on disk: those shards go back, and run again. */
 int worker_reports_sync_failed(struct worker_core *c, const struct worker_sync_failed *f,
 			       struct error *reterr)
 {
 	int rc = sync_ended(c, f->generation, reterr);
 
+	worker_rest_wanted(c);
 	while (rc == 0 && c->syncing != NULL) {
 		worker_tally_spoil(c, c->syncing, FAILURE_OUTPUT, f->code, f->why);
 		worker_tally_move(c, c->syncing, &c->ready);
@@ -159,8 +160,8 @@ static void emit(struct worker_core *c, struct sent_report *r)
 	DL_FOREACH (r->tallies, t)
 		worker_tally_fill(c, t, &m->outcomes.items[m->outcomes.count++]);
 	worker_credit_fill(c, &m->credit);
-	m->credit_bytes = c->draining ? 0 : c->config.slice_bytes_max;
-	m->slot_idle = !c->draining && worker_slots_lack(c) == SLOTS_LACK_WORK;
+	m->credit_bytes = c->draining || worker_is_resting(c) ? 0 : c->config.slice_bytes_max;
+	m->slot_idle = !c->draining && !worker_is_resting(c) && worker_slots_lack(c) == SLOTS_LACK_WORK;
 	m->draining = c->draining;
 	m->run_histogram = histogram(c, r->run_counts);
 	r->sent_us = c->now_us;

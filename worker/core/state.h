@@ -216,6 +216,11 @@ struct worker_core {
 	bool draining, aborting;
 	usec_t abort_us;
 
+	/* rest.c */
+	bool rest_wanted;     /* by this step */
+	usec_t rest_until_us; /* 0: it does not rest */
+	usec_t rest_us;	      /* the last one; 0: a success came after it */
+
 	/* held.c */
 	struct held *leases;
 	struct held *touched;
@@ -384,6 +389,14 @@ void worker_leave_abort(struct worker_core *c);
 void worker_leave_refused(struct worker_core *c, struct bytes why);
 void worker_leave_settle(struct worker_core *c);
 usec_t worker_leave_deadline(const struct worker_core *c);
+
+/* rest.c */
+/* Trouble of the worker's own was met (failure_is_workers): it rests from the end of this step on. */
+void worker_rest_wanted(struct worker_core *c);
+void worker_rest_succeeded(struct worker_core *c);
+void worker_rest_settle(struct worker_core *c);
+bool worker_is_resting(const struct worker_core *c);
+usec_t worker_rest_deadline(const struct worker_core *c);
 
 /* check.c */
 void worker_held_check(const struct worker_core *c, const struct held *l, enum check_depth depth);

@@ -137,6 +137,8 @@ void worker_tally_failed(struct worker_core *c, struct held *l, const struct fai
 									   .why = why_copy(f->why),
 									   .segment = f->segment});
 	c->totals.failed += f->count;
+	if (failure_is_workers(f->kind))
+		worker_rest_wanted(c);
 }
 
 void worker_tally_returned(struct worker_core *c, struct held *l, uint64_t first, uint64_t end, uint8_t why)

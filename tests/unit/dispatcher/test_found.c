@@ -164,7 +164,7 @@ Test(found, workers_in_quarantine_get_another_chance_when_no_other_is_left)
 	for (uint32_t i = 0; i < 10 && i < k.workers[0].lease_count; i++) {
 		if (i < 2)
 			kit_done(&k, 1, &k.workers[1].leases[i]);
-		kit_failed(&k, 0, &k.workers[0].leases[i], FAILURE_START, 2);
+		kit_failed(&k, 0, &k.workers[0].leases[i], FAILURE_NO_PROGRAM, 2);
 	}
 	before = k.workers[0].lease_count;
 	kit_tick(&k);

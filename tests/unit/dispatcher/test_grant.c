@@ -349,7 +349,7 @@ Test(quarantine, a_worker_at_which_everything_fails_is_left_alone)
 	for (uint32_t i = 0; i < 10 && i < k.workers[0].lease_count; i++) {
 		if (i < 2)
 			kit_done(&k, 1, &k.workers[1].leases[i]);
-		kit_failed(&k, 0, &k.workers[0].leases[i], FAILURE_START, 2);
+		kit_failed(&k, 0, &k.workers[0].leases[i], FAILURE_NO_PROGRAM, 2);
 	}
 	cr_assert(dispatcher_view_next_worker(k.core, 0, &k.arena, &v));
 	cr_assert(v.quarantined);

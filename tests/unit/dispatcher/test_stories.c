@@ -119,8 +119,8 @@ Test(story, an_input_that_cannot_come_back_ends_a_shard_at_once)
 		int64_t code;
 		bool dead;
 	} cases[] = {{FAILURE_INPUT, FAILURE_CODE_FINAL, true},
-		     {FAILURE_OUTPUT, FAILURE_CODE_FINAL, true},
-		     {FAILURE_START, FAILURE_CODE_FINAL, true},
+		     {FAILURE_PUBLISH, FAILURE_CODE_FINAL, true},
+		     {FAILURE_NO_PROGRAM, FAILURE_CODE_FINAL, true},
 		     {FAILURE_INPUT, 0, false},
 		     {FAILURE_EXIT, FAILURE_CODE_FINAL, false}};
 

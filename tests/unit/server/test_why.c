@@ -198,7 +198,7 @@ Test(why, explain_says_where_each_shard_stands)
 	    {.shards = {5, 2}, .kind = FAILURE_TIMEOUT},
 	    /* An errno says nothing to a person. */
 	    {.shards = {8, 1},
-	     .kind = FAILURE_START,
+	     .kind = FAILURE_NO_PROGRAM,
 	     .noted = true,
 	     .code = 2,
 	     .why = BYTES_LIT("no program")}};
@@ -229,7 +229,7 @@ Test(why, explain_says_where_each_shard_stands)
 	    "its gather begins when all shards are done\n"
 	    "shard 3 is dead: exit 2, bad read\n"
 	    "shards 5 to 6 are dead: timeout\n"
-	    "shard 8 is dead: start, no program\n"
+	    "shard 8 is dead: no_program, no program\n"
 	    "it was accepted 1m ago and started 10s later\n"
 	    "the pool local has 1 worker and wants 1; its scaler says: that is enough\n");
 	buf_clear(&out);
@@ -242,7 +242,7 @@ Test(why, explain_says_where_each_shard_stands)
 					 "its end: 3 of 10 shards are dead\n"
 					 "shard 3 is dead: exit 2, bad read\n"
 					 "shards 5 to 6 are dead: timeout\n"
-					 "shard 8 is dead: start, no program\n"
+					 "shard 8 is dead: no_program, no program\n"
 					 "it ended 30s ago, 30s after it was accepted\n");
 	buf_fini(&out);
 }

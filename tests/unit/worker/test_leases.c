@@ -184,7 +184,7 @@ Test(leases, that_cannot_run_here_fail_in_words)
 
 			rig_frame(&r, MESSAGE_PARAMETERS, &p);
 		}
-		cr_assert_eq(outcome(&r, 0)->failed.items[0].kind, FAILURE_START);
+		cr_assert_eq(outcome(&r, 0)->failed.items[0].kind, FAILURE_NO_PROGRAM);
 		cr_assert_eq(outcome(&r, 0)->failed.items[0].count, 4);
 		cr_assert_not_null(
 		    strstr((const char *)outcome(&r, 0)->failed.items[0].why.data, cases[i].words), "%s",

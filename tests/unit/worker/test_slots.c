@@ -117,9 +117,9 @@ Test(slots, lost_give_back_what_was_in_work)
 		const char *returned, *failed;
 		uint32_t left; /* that stay with the worker */
 	} cases[] = {
-	    {FAILURE_LOST, 2, "0+2", "", 8},   /* the runner died */
-	    {FAILURE_OOM, 2, "", "0+2", 8},    /* the shard's own fault */
-	    {FAILURE_START, 0, "0+10", "", 0}, /* the slot cannot start: not here, not for ever */
+	    {FAILURE_LOST, 2, "0+2", "", 8},	 /* the runner died */
+	    {FAILURE_OOM, 2, "", "0+2", 8},	 /* the shard's own fault */
+	    {FAILURE_START, 0, "1+9", "0+1", 0}, /* the slot cannot start: told, and not tried for ever */
 	    {FAILURE_PREEMPTED, 10, "0+10", "", 0},
 	};
 

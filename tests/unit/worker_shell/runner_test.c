@@ -260,7 +260,7 @@ Test(runner, one_that_does_not_come_up_fails_in_words)
 		uint8_t kind;
 		const char *why;
 	} cases[] = {
-	    {{"no-such-runner", NULL}, FAILURE_START, "no-such-runner"},
+	    {{"no-such-runner", NULL}, FAILURE_NO_PROGRAM, "no-such-runner"},
 	    {{"sh", "-c", "echo no module named x >&2; exit 2", NULL}, FAILURE_RUNNER, "no module named x"},
 	    {{"sh", "-c", "echo '{\"type\":\"done\",\"first\":0,\"count\":1}'; cat >/dev/null", NULL},
 	     FAILURE_RUNNER,
@@ -337,7 +337,7 @@ Test(runner, a_result_beyond_the_bound_fails_its_shard)
 	work.phase.run.output_bytes_max = 4096;
 	rig_run(&rig, &work, 0, 4);
 	cr_assert_eq(rig.done, 3);
-	cr_assert_eq(rig.shards[1].kind, FAILURE_OUTPUT);
+	cr_assert_eq(rig.shards[1].kind, FAILURE_OUTPUT_MAX);
 	expect_output(3, "xxxxxxxxxx");
 }
 
@@ -363,7 +363,7 @@ Test(runner, one_result_beyond_the_bound_fails_its_shards)
 	work.phase.run.output_bytes_max = 4096;
 	rig_run(&rig, &work, 0, 4);
 	cr_assert_eq(rig.failed, 4);
-	cr_assert_eq(rig.shards[3].kind, FAILURE_OUTPUT);
+	cr_assert_eq(rig.shards[3].kind, FAILURE_OUTPUT_MAX);
 }
 
 Test(runner, the_c_runner_speaks_msgpack)

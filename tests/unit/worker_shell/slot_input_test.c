@@ -262,7 +262,7 @@ Test(slot_input, an_item_with_a_nul_byte_is_refused_as_argument_and_fine_as_inpu
 	rig_work_init(&work, (const char *const[]){"echo", "{{shard.item}}", NULL});
 	rig_work_items(&work, items, 2);
 	rig_run(&rig, &work, 0, 2);
-	cr_assert_eq(rig.shards[0].kind, FAILURE_START);
+	cr_assert_eq(rig.shards[0].kind, FAILURE_NO_PROGRAM);
 	cr_assert_eq(rig.shards[1].end, RIG_DONE);
 	rig_work_shell(&work, "wc -c; echo \"${SHARDMILL_VALUE-none}\"");
 	rig_work_items(&work, items, 2);

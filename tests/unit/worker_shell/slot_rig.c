@@ -239,7 +239,8 @@ static void take_batch(struct slot_rig *r, const struct slot_batch *b)
 			s->kind = f->kind;
 			s->code = f->code;
 			s->segment = f->segment;
-			CHECK(failure_is_own(f->kind) && f->why.size < sizeof s->why);
+			CHECK((failure_is_own(f->kind) || failure_is_workers(f->kind)) &&
+			      f->why.size < sizeof s->why);
 			memcpy(s->why, f->why.data, f->why.size);
 		}
 	for (int i = 0; i < RUN_BUCKETS; i++)

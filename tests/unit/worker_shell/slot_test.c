@@ -161,19 +161,19 @@ Test(slot, what_cannot_be_started_fails_each_shard_in_words)
 	rig_work_init(&work, (const char *const[]){"no-such-program-here", NULL});
 	rig_run(&rig, &work, 0, 3);
 	cr_assert_eq(rig.failed, 3);
-	cr_assert_eq(rig.shards[2].kind, FAILURE_START);
+	cr_assert_eq(rig.shards[2].kind, FAILURE_NO_PROGRAM);
 	cr_assert_eq(rig.shards[2].code, ENOENT);
 	cr_assert_not_null(strstr(rig.shards[2].why, "no-such-program-here"));
 	rig_work_shell(&work, "true");
 	work.phase.run.directory = bytes_of("/nowhere/at/all");
 	rig_run(&rig, &work, 3, 1);
-	cr_assert_eq(rig.shards[3].kind, FAILURE_START);
+	cr_assert_eq(rig.shards[3].kind, FAILURE_NO_PROGRAM);
 	cr_assert_eq(rig.shards[3].code, FAILURE_CODE_FINAL);
 	cr_assert_not_null(strstr(rig.shards[3].why, "directory"));
 	rig_work_shell(&work, "true");
 	work.phase.run.env_from = (struct pair_list){&(struct pair){bytes_of("S"), bytes_of("/no/s")}, 1};
 	rig_run(&rig, &work, 4, 1);
-	cr_assert_eq(rig.shards[4].kind, FAILURE_START);
+	cr_assert_eq(rig.shards[4].kind, FAILURE_NO_PROGRAM);
 	cr_assert_not_null(strstr(rig.shards[4].why, "/no/s"));
 	rig_work_shell(&work, "echo fine");
 	rig_run(&rig, &work, 5, 1);
@@ -334,7 +334,7 @@ Test(slot, output_beyond_its_bound_fails_the_shard_and_only_that)
 	work.phase.run.output_bytes_max = 4096;
 	rig_run(&rig, &work, 0, 3);
 	cr_assert_eq(rig.done, 2);
-	cr_assert_eq(rig.shards[1].kind, FAILURE_OUTPUT);
+	cr_assert_eq(rig.shards[1].kind, FAILURE_OUTPUT_MAX);
 	cr_assert_not_null(strstr(rig.shards[1].why, "output_max"));
 	rig_output(&rig, 2, "out", &text);
 	cr_assert_str_eq(buf_text(&text), "fine\n");
@@ -345,7 +345,7 @@ Test(slot, a_command_that_ignores_the_bound_does_not_pass_with_half_an_output)
 	rig_work_shell(&work, "trap '' XFSZ; head -c 100000 /dev/zero; exit 0");
 	work.phase.run.output_bytes_max = 4096;
 	rig_run(&rig, &work, 0, 1);
-	cr_assert_eq(rig.shards[0].kind, FAILURE_OUTPUT, "%u", rig.shards[0].kind);
+	cr_assert_eq(rig.shards[0].kind, FAILURE_OUTPUT_MAX, "%u", rig.shards[0].kind);
 }
 
 Test(slot, a_shard_that_wrote_nothing_names_no_segment)
