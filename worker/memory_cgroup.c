@@ -115,6 +115,20 @@ static int refuse(struct error *reterr, const char *group, const char *what, int
 	return error_where(reterr, "%s", group);
 }
 
+/* The worker, and what it has started by now: the nursery. */
+static int move_us(const char *group)
+{
+	char children[256], *rest = children, *pid;
+
+	if (write_text(group, "cgroup.procs", "0") < 0)
+		return -1;
+	read_text("/proc/thread-self", "children", children, sizeof children);
+	while ((pid = strsep(&rest, " \n")) != NULL)
+		if (pid[0] != '\0' && write_text(group, "cgroup.procs", pid) < 0)
+			return -1;
+	return 0;
+}
+
 /* In v2 a group with processes of its own gives no controller to groups below. When we are the only one
  * in it, we make room. */
 static int give_memory_below(struct memory_bounds *b, struct error *reterr)
@@ -127,7 +141,7 @@ static int give_memory_below(struct memory_bounds *b, struct error *reterr)
 	if (errno != EBUSY)
 		return refuse(reterr, b->parent, "cannot give the memory controller to groups below", errno);
 	snprintf(worker, sizeof worker, "%s/worker", b->root);
-	if (mkdir(worker, 0755) < 0 || write_text(worker, "cgroup.procs", "0") < 0)
+	if (mkdir(worker, 0755) < 0 || move_us(worker) < 0)
 		return refuse(reterr, b->parent, "cannot move the worker into a group of its own", errno);
 	b->moved = true;
 	if (write_text(b->parent, "cgroup.subtree_control", "+memory") == 0)

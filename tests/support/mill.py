@@ -132,13 +132,13 @@ class Mill:
         self.started.append(p)
         return p
 
-    def start_dispatcher(self, wait=True, **params):
+    def start_dispatcher(self, wait=True, env=None, **params):
         options = {"state_dir": self.state, "api_socket": self.socket, "listen": "tcp://127.0.0.1:%d" % self.port}
         options.update(self.params)
         options.update(params)
         if not os.path.isdir(os.path.join(self.state, "journal")):
             options["init"] = True
-        self.dispatcher = self.start("shardmill-dispatcher", options)
+        self.dispatcher = self.start("shardmill-dispatcher", options, env=env)
         if wait:
             until(self.answers)
         return self.dispatcher
@@ -152,11 +152,11 @@ class Mill:
         except (OSError, http.client.HTTPException):
             return None
 
-    def start_worker(self, **params):
+    def start_worker(self, env=None, **params):
         options = {"connect": "tcp://127.0.0.1:%d" % self.port, "keys_dir": os.path.join(self.state, "keys"),
                    "output_dir": os.path.join(self.state, "output"), "scratch_dir": os.path.join(self.dir, "scratch")}
         options.update(params)
-        p = self.start("shardmill-worker", options)
+        p = self.start("shardmill-worker", options, env=env)
         self.workers.append(p)
         return p
 

@@ -176,11 +176,38 @@ static void print_worker_pages(pid_t worker)
 	printf(" worker_node0=%lu worker_node1=%lu", nodes[0], nodes[1]);
 }
 
+/* The worker: above the process that starts attempts, and the one that started that. */
+static pid_t find_worker(void)
+{
+	char path[64], line[300], name[64];
+	pid_t pid = getppid();
+
+	while (pid > 1) {
+		int parent = 0;
+		FILE *f;
+
+		snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+		f = fopen(path, "r");
+		name[0] = '\0';
+		while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+			sscanf(line, "Name: %63s", name);
+			sscanf(line, "PPid: %d", &parent);
+		}
+		if (f != NULL)
+			fclose(f);
+		if (strcmp(name, "shardmill-worke") == 0)
+			return pid;
+		pid = parent;
+	}
+	return getppid();
+}
+
 int main(int argc, char **argv)
 {
 	const char *shard = getenv("SHARDMILL_SHARD");
 	unsigned cpu = 0, node = 0;
 	char path[64];
+	pid_t worker = find_worker();
 
 	if (argc != 3)
 		return 2;
@@ -188,12 +215,12 @@ int main(int argc, char **argv)
 	syscall(SYS_getcpu, &cpu, &node, NULL);
 	printf("probe shard=%s node=%u", shard != NULL ? shard : "?", node);
 	print_cpus("cpus", "/proc/self/status");
-	snprintf(path, sizeof path, "/proc/%d/status", (int)getppid());
+	snprintf(path, sizeof path, "/proc/%d/status", (int)worker);
 	print_cpus("worker_cpus", path);
-	print_slot(getppid());
+	print_slot(worker);
 	print_policy();
 	print_buffers();
-	print_worker_pages(getppid());
+	print_worker_pages(worker);
 	printf("\n");
 	return 0;
 }
