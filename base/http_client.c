@@ -26,7 +26,7 @@ struct http_client {
 struct transfer {
 	CURL *curl;
 	const struct http_call *call;
-	struct buf body;
+	struct buf body, failure;
 	bool too_large, ended;
 };
 
@@ -78,24 +78,40 @@ static size_t on_body(char *data, size_t unit, size_t count, void *arg)
 	return size;
 }
 
-/* One line of the head, with its end. */
+/* Is the line, with its end, of the header of that name? *ret: its value. */
+static bool header_value(struct bytes line, const char *name, struct bytes *ret)
+{
+	size_t length = strlen(name);
+	struct bytes value;
+
+	if (line.size <= length || strncasecmp((const char *)line.data, name, length) != 0 ||
+	    line.data[length] != ':')
+		return false;
+	value = BYTES(line.data + length + 1, line.size - length - 1);
+	while (value.size > 0 && value.data[value.size - 1] <= ' ')
+		value.size--;
+	while (value.size > 0 && value.data[0] <= ' ')
+		value = BYTES(value.data + 1, value.size - 1);
+	*ret = value;
+	return true;
+}
+
+/* One line of the head, or of what comes behind the body. */
 static size_t on_header(char *data, size_t unit, size_t count, void *arg)
 {
-	struct http_header *h = arg;
-	size_t size = unit * count, length = strlen(h->name);
+	struct transfer *t = arg;
+	struct http_header *h = t->call->wanted;
+	struct bytes line = BYTES(data, unit * count), value;
 
-	if (size > 5 && memcmp(data, "HTTP/", 5) == 0)
+	if (h != NULL && line.size > 5 && memcmp(data, "HTTP/", 5) == 0)
 		h->value[0] = '\0'; /* another answer begins */
-	if (size > length && strncasecmp(data, h->name, length) == 0 && data[length] == ':') {
-		struct bytes value = BYTES(data + length + 1, size - length - 1);
-
-		while (value.size > 0 && value.data[value.size - 1] <= ' ')
-			value.size--;
-		while (value.size > 0 && value.data[0] <= ' ')
-			value = BYTES(value.data + 1, value.size - 1);
+	if (h != NULL && header_value(line, h->name, &value))
 		snprintf(h->value, sizeof h->value, "%.*s", (int)value.size, (const char *)value.data);
+	if (header_value(line, HTTP_FAILURE_TRAILER, &value)) {
+		buf_clear(&t->failure);
+		buf_append_bytes(&t->failure, value);
 	}
-	return size;
+	return line.size;
 }
 
 static struct curl_slist *headers_of(const struct http_call *call)
@@ -108,6 +124,8 @@ static struct curl_slist *headers_of(const struct http_call *call)
 			 call->type != NULL ? call->type : "application/json");
 		list = curl_slist_append(list, type);
 	}
+	if (call->take != NULL)
+		list = curl_slist_append(list, "TE: trailers");
 	for (size_t i = 0; call->headers != NULL && call->headers[i] != NULL; i++)
 		list = curl_slist_append(list, call->headers[i]);
 	return list;
@@ -127,11 +145,10 @@ static void set_up(struct http_client *c, struct transfer *t, const char *url, s
 	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, t);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
-	if (call->wanted != NULL) {
+	if (call->wanted != NULL)
 		call->wanted->value[0] = '\0';
-		curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
-		curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, call->wanted);
-	}
+	curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, t);
 	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)((call->timeout_us + 999) / 1000));
 	if (call->body.data != NULL || strcmp(call->method, "POST") == 0) {
 		curl_easy_setopt(c->curl, CURLOPT_POST, 1L);
@@ -233,12 +250,13 @@ int http_client_call(struct http_client *c, const struct http_call *call, struct
 	buf_fini(&url);
 	if (code != CURLE_OK) {
 		buf_fini(&t.body);
+		buf_fini(&t.failure);
 		return failed(c, &t, code, reterr);
 	}
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &retry_after);
 	buf_text(&t.body);
-	*ret = (struct http_answer){.status = (unsigned)status, .body = t.body};
+	*ret = (struct http_answer){.status = (unsigned)status, .body = t.body, .failure = t.failure};
 	ret->retry_after_us = (usec_t)retry_after * USEC_PER_SEC;
 	return 0;
 }
@@ -246,5 +264,6 @@ int http_client_call(struct http_client *c, const struct http_call *call, struct
 void http_answer_fini(struct http_answer *a)
 {
 	buf_fini(&a->body);
+	buf_fini(&a->failure);
 	*a = (struct http_answer){0};
 }

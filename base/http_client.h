@@ -9,6 +9,10 @@
 
 #define HTTP_ANSWER_BYTES_MAX ((size_t)64 << 20)
 
+/* A trailer of an answer that ends before its time: the error as JSON. Who gets a body piece by piece asks
+ * for it; to others such an answer is one that was cut off. */
+#define HTTP_FAILURE_TRAILER "Shardmill-Error"
+
 struct http_client;
 
 /* A header of the answer that somebody wants: "" when there is none, cut to its room. It is there before
@@ -36,6 +40,7 @@ struct http_answer {
 	unsigned status;
 	usec_t retry_after_us; /* 0 = not said */
 	struct buf body;       /* with a NUL behind it that is not counted */
+	struct buf failure;    /* the trailer; empty: the body is whole */
 };
 
 /* address: the path of a Unix socket, or http://host:port. */

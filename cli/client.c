@@ -142,7 +142,7 @@ static int send_once(struct client *c, const struct client_request *q, struct ta
 	if (q->take != NULL) {
 		call.take = take;
 		call.take_arg = t;
-	} else {
+	} else if (!q->patient) {
 		call.timeout_us = CALL_TIMEOUT_US;
 	}
 	return http_client_call(c->http, &call, ret, reterr);
@@ -155,10 +155,11 @@ static const char *text_of(json_t *object, const char *name)
 	return text != NULL ? text : "";
 }
 
-/* The API's error, as it tells it. */
-static int read_error(const struct client *c, struct http_answer *a, struct error *reterr)
+/* The API's error, as it tells it: in the body, or behind a body that ends early. */
+static int read_error(const struct client *c, const struct http_answer *a, struct error *reterr)
 {
-	json_t *body = json_loadb((const char *)a->body.data, a->body.size, 0, NULL);
+	const struct buf *text = a->failure.size > 0 ? &a->failure : &a->body;
+	json_t *body = json_loadb((const char *)text->data, text->size, 0, NULL);
 	json_t *error = json_object_get(body, "error");
 	enum error_code code = ERR_IO;
 
@@ -257,8 +258,9 @@ int client_call(struct client *c, const struct client_request *q, struct client_
 
 		r = send_once(c, q, &taking, &answer, reterr);
 		if (r == 0) {
-			r = answer.status / 100 == 2 ? read_answer(c, q, &answer, ret, reterr)
-						     : read_error(c, &answer, reterr);
+			r = answer.status / 100 == 2 && answer.failure.size == 0
+				? read_answer(c, q, &answer, ret, reterr)
+				: read_error(c, &answer, reterr);
 			again = answer.status == 503 || answer.status == 429;
 			if (answer.retry_after_us > 0)
 				pause_us = answer.retry_after_us;

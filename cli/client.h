@@ -32,6 +32,7 @@ struct client_request {
 	const char *path;   /* escaped: client_escape */
 	struct bytes body;
 	const char *key; /* Idempotency-Key; NULL: none */
+	bool patient;	 /* the answer may take as long as it likes */
 	bool repeatable; /* any number of times is as good as once; GETs are */
 	/* Gets the bytes of the answer piece by piece; nothing is asked again once it got some. */
 	int (*take)(void *arg, struct bytes piece);

@@ -57,7 +57,7 @@ static int show_streams(struct logs *logs, struct watched *w, bool *ret_shown, s
 {
 	for (int err = 1; err >= 0; err--) { /* stderr says what goes on before stdout is complete */
 		struct error e = {0};
-		int r;
+		int r, told;
 
 		if (err ? !logs->options->err : !logs->options->out)
 			continue;
@@ -71,7 +71,11 @@ static int show_streams(struct logs *logs, struct watched *w, bool *ret_shown, s
 			return r;
 		}
 		if (r != 0)
-			(void)cli_tell_error(logs->cli, &e);
+			told = cli_tell_error(logs->cli, &e);
+		if (r == ERR_CORRUPT) { /* of both streams */
+			logs->trouble = told;
+			return 0;
+		}
 	}
 	return 0;
 }
@@ -115,6 +119,20 @@ static int pass_silent(struct logs *logs, uint32_t phase, uint64_t first, uint64
 	if (r == 0)
 		runs_add(&logs->shown[phase], first, end);
 	return r;
+}
+
+/* The reason was told for the first of them. Returns the shard behind them. */
+static uint64_t pass_lost(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end)
+{
+	if (end <= first)
+		return first;
+	fprintf(stderr, "%s: the output%s of shard%s %" PRIu64, logs->cli->program,
+		end - first > 1 ? "s" : "", end - first > 1 ? "s" : "", first);
+	if (end - first > 1)
+		fprintf(stderr, " to %" PRIu64, end - 1);
+	fprintf(stderr, " %s lost, too\n", end - first > 1 ? "are" : "is");
+	runs_add(&logs->shown[phase], first, end);
+	return end;
 }
 
 static int show_each(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end, struct error *reterr)
@@ -162,6 +180,8 @@ static int show_written(struct logs *logs, uint32_t phase, uint64_t first, uint6
 			if (r == 0 && !runs_have(&logs->shown[phase], shard))
 				r = show_shard(logs, phase, shard, reterr);
 			first = shard + 1;
+			if (r == 0)
+				first = pass_lost(logs, phase, first, shard + cli_number(value, "count"));
 		}
 		client_answer_fini(&answer);
 		if (r == 0)
@@ -283,5 +303,5 @@ int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struc
 	json_decref(value);
 	for (size_t i = 0; i < PHASES_MAX; i++)
 		runs_fini(&logs.shown[i]);
-	return r;
+	return r == 0 ? logs.trouble : r;
 }

@@ -49,24 +49,35 @@ static bool is_named(const char *by)
 
 static void tell_reopened(uint64_t job, json_t *reopened)
 {
-	char to_do[HUMAN_TEXT_MAX], shards[HUMAN_TEXT_MAX], kept[HUMAN_TEXT_MAX];
-	uint64_t count = cli_number(reopened, "shards");
+	char to_do[HUMAN_TEXT_MAX], shards[HUMAN_TEXT_MAX], kept[HUMAN_TEXT_MAX], lost[HUMAN_TEXT_MAX];
+	uint64_t count = cli_number(reopened, "shards"), lost_count = cli_number(reopened, "lost");
 
-	printf("job %" PRIu64 " goes on: %s of %s %s to do, %s %s kept\n", job,
+	printf("job %" PRIu64 " goes on: %s of %s %s to do, %s %s kept", job,
 	       human_count(cli_number(reopened, "to_do"), to_do, sizeof(to_do)),
 	       human_count(count, shards, sizeof(shards)), count == 1 ? "shard" : "shards",
 	       human_count(cli_number(reopened, "kept"), kept, sizeof(kept)),
 	       cli_number(reopened, "kept") == 1 ? "is" : "are");
+	if (lost_count > 0)
+		printf("; the output%s of %s %s lost", lost_count == 1 ? "" : "s",
+		       human_count(lost_count, lost, sizeof(lost)), lost_count == 1 ? "was" : "were");
+	if (json_is_true(json_object_get(reopened, "lost_gather")))
+		printf("; the gathered output was lost");
+	printf("\n");
 }
 
-/* Its dead shards run again; if it has ended, all that are not done. */
+/* Its dead shards run again; if it has ended, all that are not done, and those whose output is lost. Reading
+ * all outputs may take long. */
 static int retry_shards(struct cli *cli, uint64_t job, struct error *reterr)
 {
 	char path[CLI_PATH_BYTES_MAX];
+	struct client_request q = {.method = "POST",
+				   .path = cli_job_path(job, "/retry", path, sizeof(path)),
+				   .body = BYTES_LIT("{}"),
+				   .patient = true,
+				   .repeatable = true};
 	struct client_answer answer;
 	json_t *reopened;
-	int r = client_post(&cli->client, cli_job_path(job, "/retry", path, sizeof(path)), json_object(),
-			    true, &answer, reterr);
+	int r = client_call(&cli->client, &q, &answer, reterr);
 
 	if (r != 0)
 		return r;
@@ -154,12 +165,7 @@ static int retry_job(struct cli *cli, uint64_t job, size_t nth, void *options, s
 		return go_on(cli, job, reterr);
 	if (o->failed)
 		return leave(cli, job, state, dead);
-	if (!named)
-		return 0;
-	error_set(reterr, ERR_EXISTS, "job %" PRIu64 " has %s already, and no shard of it is dead", job,
-		  state);
-	return error_help(reterr, "`%s --all %" PRIu64 "` starts a new job that does the same", cli->program,
-			  job);
+	return named ? go_on(cli, job, reterr) : 0; /* an output of it may be lost */
 }
 
 static int on_error(struct cli *cli, uint64_t job, const struct error *e)
@@ -218,8 +224,10 @@ int verb_retry(int argc, char **argv)
 	    .summary = "let what failed run again, and nothing else",
 	    .details =
 		"A job goes on under its own number: shards that are done stay done, with their outputs; "
-		"those that are\ndead, or were dropped when it ended, are tried as if for the first time; "
-		"then what gathers them runs\nagain. A job that was cancelled goes on when it is named, or "
+		"those that are\ndead, were dropped when it ended, or whose output is lost are tried as if "
+		"for "
+		"the first time; then\nwhat gathers them runs again. A job that was cancelled goes on when "
+		"it is named, or "
 		"asked for as `cancelled`. One whose plan\nwas never whole is done anew, as with --all.\n\n"
 		"" SELECTOR_HELP,
 	    .extras = extras,

@@ -33,7 +33,8 @@ struct logs {
 	struct terminal err_terminal;
 	struct watched *watched; /* WATCHED_MAX */
 	size_t watched_count;
-	bool blind; /* the dispatcher is of a version that does not tell what runs */
+	int trouble; /* exit code: an output is lost; 0 */
+	bool blind;  /* the dispatcher is of a version that does not tell what runs */
 };
 
 /* Shows what those that run now have written since the last look. */

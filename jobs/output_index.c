@@ -170,6 +170,16 @@ void output_path(const struct uuid *worker, uint32_t segment, const char *kind, 
 	snprintf(ret, size, "%s/%08u.%s", id, segment, kind);
 }
 
+size_t output_index_size(struct bytes index)
+{
+	static const uint8_t zeros[OUTPUT_ENTRY_BYTES];
+	size_t size = index.size - index.size % OUTPUT_ENTRY_BYTES;
+
+	while (size > 0 && memcmp(index.data + size - OUTPUT_ENTRY_BYTES, zeros, sizeof zeros) == 0)
+		size -= OUTPUT_ENTRY_BYTES;
+	return size;
+}
+
 uint32_t output_index_next(struct bytes index, struct token token, struct range range)
 {
 	uint32_t next = (uint32_t)(range_end(range) - 1);
@@ -199,13 +209,4 @@ void output_index_collect(struct bytes index, struct token token, struct range r
 			ret[e.shard - range.first] = e;
 	}
 	*damaged_ret = damaged;
-}
-
-const struct output_entry *output_index_misfit(const struct output_entry *entries, uint32_t count,
-					       uint64_t out_size, uint64_t err_size)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (!output_entry_fits(&entries[i], out_size, err_size))
-			return &entries[i];
-	return NULL;
 }

@@ -63,12 +63,12 @@ int uuid_parse(struct bytes text, struct uuid *ret) MUST_CHECK;
 void attempt_id_text(struct token token, uint32_t shard, char ret[ATTEMPT_ID_BYTES]);
 int attempt_id_parse(const char *text, struct token *ret, uint32_t *shard_ret) MUST_CHECK;
 
+/* The size of an index without what a crash may leave behind its last entry: half an entry, or zeros.
+ * Whatever was reported had been synced before, so it does not lie there. */
+size_t output_index_size(struct bytes index);
 /* The first shard of `range` of which `token` has an entry; the range's last when there is none. */
 uint32_t output_index_next(struct bytes index, struct token token, struct range range);
 /* Puts the entries of `token` with a shard of `range` into ret[shard - range.first]; shards without
  * one keep what is there. Damaged entries and a cut-off last one are counted in *damaged_ret. */
 void output_index_collect(struct bytes index, struct token token, struct range range,
 			  struct output_entry *ret, uint32_t *damaged_ret);
-/* The first of them that does not fit files of these sizes; NULL when all do. */
-const struct output_entry *output_index_misfit(const struct output_entry *entries, uint32_t count,
-					       uint64_t out_size, uint64_t err_size);

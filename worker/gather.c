@@ -86,45 +86,53 @@ uint64_t gather_missing(const struct gather *g)
 	return missing;
 }
 
-/* What the window's entries name has to lie in the file, which somebody may have cut or removed. */
-static int check_file(struct gather *g, struct error *reterr)
+/* An output that is lost must not be taken for one that is empty. */
+static int check_window(const struct gather *g, const struct slice_winner *w, const struct segment_view *v,
+			struct error *reterr)
 {
-	struct stat st;
-	uint64_t size = stat(g->path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-	const struct output_entry *e = output_index_misfit(g->entries, g->window.count, size, INT64_MAX);
+	for (uint32_t i = 0; i < g->window.count; i++) {
+		const struct output_entry *e = &g->entries[i];
+		const struct range one = {g->window.first + i, 1};
 
-	if (e == NULL)
-		return 0;
-	error_set(reterr, ERR_CORRUPT, "the output of shard %u is lost: it lies behind the end of its file",
-		  (uint32_t)(g->window.first + (uint64_t)(e - g->entries)));
-	g->window = (struct range){0, 0}; /* it fails again */
-	error_where(reterr, "%s", g->path);
-	error_help(reterr, "somebody has removed or cut the file; retry that shard, then the gather");
-	return ERR_CORRUPT;
+		if (e->token.lease == 0 && v->damaged > 0)
+			return segment_indexes_lost(
+			    g->indexes, w, "idx", one,
+			    "entries of this index are damaged, and it has none for the shard", reterr);
+		if (e->out_length > 0 && !output_entry_fits(e, v->out_size, UINT64_MAX))
+			return segment_indexes_lost(
+			    g->indexes, w, "out", one,
+			    v->out_gone ? "its file is gone" : "its file ends before it should", reterr);
+	}
+	return 0;
 }
 
 static int load_window(struct gather *g, const struct slice_winner *w, uint32_t first, struct error *reterr)
 {
 	struct range all = range_intersect((struct range){w->first, w->count}, g->inputs);
-	struct bytes stretch = {NULL, 0};
+	struct segment_view v;
 	char relative[128];
-	uint32_t damaged, most;
-	int rc = segment_indexes_find(g->indexes, w, &stretch, reterr);
+	uint32_t damaged, most = WINDOW_SHARDS;
+	int rc = segment_indexes_find(g->indexes, w, &v, reterr);
 
 	if (rc < 0)
 		return rc;
 	output_path(&w->worker, w->segment, "out", relative, sizeof relative);
 	snprintf(g->path, sizeof g->path, "%s/%s", g->root, relative);
 	/* Of shards that are microseconds long, twenty thousand have one entry. */
-	first = output_index_next(stretch, w->token, range_between(first, range_end(all)));
+	if (v.damaged == 0)
+		first = output_index_next(v.entries, w->token, range_between(first, range_end(all)));
 	g->window = (struct range){first, (uint32_t)(range_end(all) - first)};
-	most = stretch.size / OUTPUT_ENTRY_BYTES * WINDOW_SPARSE < all.count ? WINDOW_SPARSE : WINDOW_SHARDS;
+	if (v.damaged == 0 && v.entries.size / OUTPUT_ENTRY_BYTES * WINDOW_SPARSE < all.count)
+		most = WINDOW_SPARSE;
 	if (g->window.count > most)
 		g->window.count = most;
 	memset(g->entries, 0, g->window.count * sizeof *g->entries);
-	output_index_collect(stretch, w->token, g->window, g->entries, &damaged);
+	output_index_collect(v.entries, w->token, g->window, g->entries, &damaged);
 	g->next = 0;
-	return check_file(g, reterr);
+	rc = check_window(g, w, &v, reterr);
+	if (rc < 0)
+		g->window = (struct range){0, 0}; /* it fails again */
+	return rc;
 }
 
 int gather_next(struct gather *g, struct gather_extent *ret, struct error *reterr)
@@ -193,9 +201,8 @@ int gather_write_manifest(struct gather *g, const char *path, struct error *rete
 
 static int damaged_output(const struct gather *g, const char *what, struct error *reterr)
 {
-	error_set(reterr, ERR_CORRUPT, "the output of shard %u %s", g->current.shard, what);
-	error_where(reterr, "%s at byte %llu", g->path, (unsigned long long)g->current.out_offset);
-	error_help(reterr, "retry that shard, then the gather");
+	(void)segment_indexes_lost(g->indexes, &g->slice->winners.items[g->winner], "out",
+				   (struct range){g->current.shard, 1}, what, reterr);
 	return ERR_CORRUPT;
 }
 
@@ -218,7 +225,7 @@ static int begin_extent(struct gather *g, struct error *reterr)
 	g->fd = open(x.path, O_RDONLY | O_CLOEXEC);
 	snprintf(g->fd_path, sizeof g->fd_path, "%s", x.path);
 	g->piece_size = 0;
-	return g->fd < 0 ? damaged_output(g, "cannot be opened", reterr) : 1;
+	return g->fd < 0 ? damaged_output(g, "its file is gone", reterr) : 1;
 }
 
 /* Bytes of the current extent from `done` on, at least one. */
@@ -231,7 +238,7 @@ static int read_extent(struct gather *g, struct bytes *ret, struct error *reterr
 		ssize_t got = pread(g->fd, g->piece, BLOCK_BYTES, (off_t)at);
 
 		if (got <= 0)
-			return damaged_output(g, "ends before it should", reterr);
+			return damaged_output(g, "its file ends before it should", reterr);
 		g->piece_offset = at;
 		g->piece_size = (size_t)got;
 	}
@@ -248,7 +255,7 @@ static int end_extent(struct gather *g, struct error *reterr)
 	g->feeding = false;
 	return g->crc == g->current.out_crc
 		   ? 0
-		   : damaged_output(g, "is not what was written: its checksum differs", reterr);
+		   : damaged_output(g, "it is not what was written: its checksum differs", reterr);
 }
 
 /* The next block, of as many extents as fit: 1, or 0 at the end. */

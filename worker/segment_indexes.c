@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/check.h"
 #include "base/fs.h"
@@ -26,6 +27,9 @@ struct segment_index {
 	struct buf data;
 	struct stretch *stretches;
 	size_t stretch_count;
+	uint32_t damaged;
+	uint64_t out_size;
+	bool out_gone;
 };
 
 struct segment_indexes {
@@ -54,18 +58,6 @@ void segment_indexes_destroy(struct segment_indexes *s)
 	for (size_t i = 0; s != NULL && i < KEPT; i++)
 		forget(&s->kept[i]);
 	free(s);
-}
-
-/* A crash may leave half an entry behind the last, or room that was never written. What was reported as
- * done had been synced before: it is not in there. */
-static size_t without_torn_end(struct bytes index)
-{
-	static const uint8_t zeros[OUTPUT_ENTRY_BYTES];
-	size_t size = index.size - index.size % OUTPUT_ENTRY_BYTES;
-
-	while (size > 0 && memcmp(index.data + size - OUTPUT_ENTRY_BYTES, zeros, sizeof zeros) == 0)
-		size -= OUTPUT_ENTRY_BYTES;
-	return size;
 }
 
 static bool is_of(const struct stretch *t, struct token token)
@@ -129,11 +121,28 @@ static void sort_stretches(struct segment_index *x)
 	x->stretch_count = count;
 }
 
+int segment_indexes_lost(const struct segment_indexes *s, const struct slice_winner *w, const char *kind,
+			 struct range shards, const char *why, struct error *reterr)
+{
+	char relative[128];
+
+	if (shards.count == 1)
+		error_set(reterr, ERR_CORRUPT, "the output of shard %u is lost: %s", shards.first, why);
+	else
+		error_set(reterr, ERR_CORRUPT, "the outputs of shards %u to %u are lost: %s", shards.first,
+			  shards.first + (shards.count - 1), why);
+	error_help(reterr, "`shardmill retry` of the job runs what is lost again");
+	output_path(&w->worker, w->segment, kind, relative, sizeof relative);
+	error_where(reterr, "%s/%s", s->root, relative);
+	return ERR_CORRUPT;
+}
+
 static int load(struct segment_indexes *s, struct segment_index *x, const struct slice_winner *w,
 		struct error *reterr)
 {
+	const struct range shards = {w->first, w->count};
 	char relative[128], path[4096];
-	uint32_t damaged;
+	struct stat st;
 	int rc;
 
 	forget(x);
@@ -141,22 +150,21 @@ static int load(struct segment_indexes *s, struct segment_index *x, const struct
 	snprintf(path, sizeof path, "%s/%s", s->root, relative);
 	rc = fs_read_file(path, INDEX_BYTES_MAX, &x->data, reterr);
 	if (rc == ERR_NOT_FOUND) {
-		error_set(reterr, ERR_CORRUPT, "the outputs of shards %u to %llu are not there", w->first,
-			  w->first + (unsigned long long)w->count - 1);
-		error_help(reterr, "output_dir has to be the same directory for all workers");
-		return error_where(reterr, "%s", path);
+		segment_indexes_lost(s, w, "idx", shards, "the segment's index is gone", reterr);
+		return error_help(reterr, "if output_dir is the same directory for all workers, `shardmill "
+					  "retry` of the job runs what is lost again");
 	}
 	if (rc < 0)
 		return rc;
-	x->data.size = without_torn_end(buf_bytes(&x->data));
-	damaged = note_stretches(x);
-	if (damaged > 0) {
-		error_set(reterr, ERR_CORRUPT, "%u entries of an output index are damaged", damaged);
-		error_help(reterr, "retry the shards %u to %llu of the phase before", w->first,
-			   w->first + (unsigned long long)w->count - 1);
-		return error_where(reterr, "%s", path);
-	}
+	x->data.size = output_index_size(buf_bytes(&x->data));
+	if (x->data.size == 0)
+		return segment_indexes_lost(s, w, "idx", shards, "the segment's index is empty", reterr);
+	x->damaged = note_stretches(x);
 	sort_stretches(x);
+	output_path(&w->worker, w->segment, "out", relative, sizeof relative);
+	snprintf(path, sizeof path, "%s/%s", s->root, relative);
+	x->out_gone = stat(path, &st) < 0;
+	x->out_size = x->out_gone ? 0 : (uint64_t)st.st_size;
 	x->worker = w->worker;
 	x->segment = w->segment;
 	return 0;
@@ -177,7 +185,7 @@ static struct segment_index *place_of(struct segment_indexes *s, const struct sl
 	return oldest;
 }
 
-int segment_indexes_find(struct segment_indexes *s, const struct slice_winner *w, struct bytes *ret,
+int segment_indexes_find(struct segment_indexes *s, const struct slice_winner *w, struct segment_view *ret,
 			 struct error *reterr)
 {
 	struct stretch key = {.token = w->token};
@@ -185,7 +193,7 @@ int segment_indexes_find(struct segment_indexes *s, const struct slice_winner *w
 	struct segment_index *x;
 	int rc = 0;
 
-	*ret = (struct bytes){NULL, 0};
+	*ret = (struct segment_view){0};
 	if (w->segment == 0)
 		return 0;
 	x = place_of(s, w);
@@ -199,6 +207,9 @@ int segment_indexes_find(struct segment_indexes *s, const struct slice_winner *w
 	if (x->stretch_count > 0)
 		t = bsearch(&key, x->stretches, x->stretch_count, sizeof *x->stretches, by_token);
 	if (t != NULL)
-		*ret = BYTES(x->data.data + t->first, t->end - t->first);
+		ret->entries = BYTES(x->data.data + t->first, t->end - t->first);
+	ret->damaged = x->damaged;
+	ret->out_size = x->out_size;
+	ret->out_gone = x->out_gone;
 	return 0;
 }

@@ -1,6 +1,8 @@
 /* A retry of a job that has ended (reopen.h): it lives again, in place. What it was comes from history:
  * which shards are done, what they are (the plan that a planner sealed, or the one that follows from
- * definition and event), and its sums. */
+ * definition and event), and its sums. A shard whose output is lost is not done any more. Checksums of
+ * outputs are compared only when no shard is dead: that reads every byte, and only lost outputs can be the
+ * reason then. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -8,6 +10,7 @@
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/reopen.h"
 #include "dispatcher/api/submission.h"
+#include "dispatcher/api/survey.h"
 #include "dispatcher/planners/blobs.h"
 #include "jobs/phases.h"
 
@@ -32,6 +35,9 @@ struct reopening {
 	struct range *done;
 	uint32_t done_count, done_room;
 	uint64_t done_shards;
+	struct survey survey;
+	uint64_t lost;
+	bool lost_gather; /* what gathered the shards' outputs has lost its own */
 };
 
 static void look(struct reopening *o);
@@ -43,6 +49,7 @@ void reopening_destroy(void *state)
 	if (o == NULL)
 		return;
 	loop_timer_unset(o->server->loop, &o->timer);
+	survey_fini(&o->survey);
 	free(o->done);
 	arena_fini(&o->arena);
 	free(o);
@@ -60,6 +67,14 @@ static int refuse(const struct reopening *o, struct error *reterr)
 	return reterr->code;
 }
 
+static int refuse_many(const struct reopening *o, struct error *reterr)
+{
+	error_set(reterr, ERR_LIMIT,
+		  "job %llu cannot go on: its shards that are done are more than %u ranges",
+		  (unsigned long long)o->job, DONE_RANGES_MAX);
+	return refuse(o, reterr);
+}
+
 /* ---- history ---- */
 
 static int take_winner(void *arg, const struct history_winner *w)
@@ -74,13 +89,8 @@ static int take_winner(void *arg, const struct history_winner *w)
 		last->count += w->shards.count;
 		return 0;
 	}
-	if (o->done_count == DONE_RANGES_MAX) {
-		error_set(&o->query.error, ERR_LIMIT,
-			  "job %llu cannot go on: its shards that are done are more than %u ranges",
-			  (unsigned long long)o->job, DONE_RANGES_MAX);
-		help_anew(o, &o->query.error);
-		return ERR_LIMIT;
-	}
+	if (o->done_count == DONE_RANGES_MAX)
+		return refuse_many(o, &o->query.error);
 	if (o->done_count == o->done_room) {
 		o->done_room = 2 * o->done_room + 16;
 		o->done = check_realloc(o->done, o->done_room, sizeof(*o->done));
@@ -133,28 +143,34 @@ static int find_plan(struct reopening *o, const struct submission *u, struct pla
 	return refuse(o, reterr);
 }
 
+static bool has_something_to_do(const struct reopening *o)
+{
+	return o->row.state != JOB_SUCCEEDED || o->row.dead > 0;
+}
+
 static int check_row(struct reopening *o, struct error *reterr)
 {
 	unsigned long long job = o->job;
 
-	if (o->row.state == JOB_SUCCEEDED && o->row.dead == 0) {
-		error_set(reterr, ERR_EXISTS, "job %llu has succeeded, and no shard of it is dead", job);
+	if (!has_something_to_do(o) && o->lost == 0 && !o->lost_gather) {
+		error_set(reterr, ERR_EXISTS,
+			  "job %llu has succeeded, no shard of it is dead, and no output is lost", job);
 		return refuse(o, reterr);
 	}
 	if (o->row.shards == 0)
 		return refuse_unplanned(o, reterr);
-	if (o->done_shards == o->row.done)
+	if (o->done_shards + o->lost == o->row.done)
 		return 0;
 	error_set(reterr, ERR_EXISTS,
 		  "job %llu cannot go on: history knows who made %llu of the %llu shards that were done", job,
-		  (unsigned long long)o->done_shards, (unsigned long long)o->row.done);
+		  (unsigned long long)(o->done_shards + o->lost), (unsigned long long)o->row.done);
 	return refuse(o, reterr);
 }
 
 static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
 {
 	struct reopening *o = arg;
-	struct reopen_counts counts = {o->row.shards, o->done_shards};
+	struct reopen_counts counts = {o->row.shards, o->done_shards, o->lost, o->lost_gather};
 	struct error e = {0};
 
 	(void)s;
@@ -272,26 +288,27 @@ static bool is_current(struct reopening *o)
 	       row.reopens == o->row.reopens;
 }
 
-static void done(struct history_query *q)
+/* True: history can be believed, and is what was read. Else it is seen to, or was answered. */
+static bool stands(struct reopening *o)
 {
-	struct reopening *o = (struct reopening *)q;
-	struct submission u = {0};
-	struct error e = q->error;
-	struct plan plan = {0};
-	int rc = q->rc;
+	if (!settle(o))
+		return false;
+	if (is_current(o))
+		return true;
+	later(o, "in history");
+	return false;
+}
 
-	if (rc == 0 && o->server->stopping) /* nothing is read or recorded any more */
-		rc = error_set(&e, ERR_CLOSED, "the dispatcher stops");
-	if (rc == ERR_NOT_FOUND)
-		job_refuse_unknown(o->server, o->job, &e);
-	if (rc == 0 && !settle(o))
+static void reopen(struct reopening *o)
+{
+	struct submission u = {0};
+	struct error e = {0};
+	struct plan plan = {0};
+	int rc;
+
+	if (!stands(o))
 		return;
-	if (rc == 0 && !is_current(o)) {
-		later(o, "in history");
-		return;
-	}
-	if (rc == 0)
-		rc = check_row(o, &e);
+	rc = check_row(o, &e);
 	if (rc == 0) {
 		rc = read_submission(o, &u, &e);
 		if (rc == 0)
@@ -305,6 +322,99 @@ static void done(struct history_query *q)
 		o->fn(o->arg, &e, NULL);
 }
 
+/* Those shards are not done any more. */
+static int forget_lost(struct reopening *o, struct error *reterr)
+{
+	struct shard_set kept;
+	uint64_t cursor = 0;
+	uint32_t runs;
+
+	shard_set_init(&kept);
+	for (uint32_t i = 0; i < o->done_count; i++)
+		shard_set_add(&kept, o->done[i].first, o->done[i].count);
+	o->lost = shard_set_subtract(&kept, &o->survey.lost);
+	o->done_shards -= o->lost;
+	runs = shard_set_run_count(&kept);
+	if (runs <= DONE_RANGES_MAX) {
+		o->done = check_realloc(o->done, runs + 1, sizeof(*o->done));
+		o->done_count = (uint32_t)shard_set_ranges(&kept, &cursor, o->done, runs);
+	}
+	shard_set_fini(&kept);
+	return runs <= DONE_RANGES_MAX ? 0 : refuse_many(o, reterr);
+}
+
+static void survey_phase(struct reopening *o, uint32_t phase, uint64_t shards, bool first_only);
+
+static void on_survey(struct survey *s)
+{
+	struct reopening *o = (struct reopening *)((char *)s - offsetof(struct reopening, survey));
+	bool shards = s->phase == o->row.shards_phase;
+	uint64_t count;
+	struct error e = s->error;
+	int rc = s->rc;
+
+	if (rc == 0 && shards)
+		rc = forget_lost(o, &e);
+	else if (rc == 0)
+		o->lost_gather = s->first.code != ERR_OK;
+	survey_fini(s);
+	if (rc == 0 && shards && o->lost == 0 && !has_something_to_do(o) &&
+	    o->row.phase > o->row.shards_phase) {
+		rc = history_phase_shards(o->server->reader, o->job, o->row.phase, &count, &e);
+		if (rc == 0) {
+			survey_phase(o, o->row.phase, count, true);
+			return;
+		}
+	}
+	if (rc < 0)
+		o->fn(o->arg, &e, NULL);
+	else
+		reopen(o);
+}
+
+/* May one output be that of many shards? */
+static bool has_wholes(struct reopening *o, uint32_t phase)
+{
+	struct submission u = {0};
+	struct error e = {0}; /* told when the job is to go on */
+	bool runner = false;
+
+	if (read_submission(o, &u, &e) == 0 && phase < u.definition->body.phases.count)
+		runner = u.definition->body.phases.items[phase].run.kind == RUN_RUNNER;
+	if (u.body != NULL)
+		submission_fini(&u);
+	return runner;
+}
+
+static void survey_phase(struct reopening *o, uint32_t phase, uint64_t shards, bool first_only)
+{
+	o->survey = (struct survey){.server = o->server,
+				    .job = o->job,
+				    .phase = phase,
+				    .end = shards,
+				    .sums = o->row.dead == 0 && o->row.done == o->row.shards,
+				    .wholes = has_wholes(o, phase),
+				    .first_only = first_only,
+				    .over = on_survey};
+	survey_begin(&o->survey);
+}
+
+static void done(struct history_query *q)
+{
+	struct reopening *o = (struct reopening *)q;
+	struct error e = q->error;
+	int rc = q->rc;
+
+	if (rc == 0 && o->server->stopping) /* nothing is read or recorded any more */
+		rc = error_set(&e, ERR_CLOSED, "the dispatcher stops");
+	if (rc == ERR_NOT_FOUND)
+		job_refuse_unknown(o->server, o->job, &e);
+	if (rc < 0)
+		o->fn(o->arg, &e, NULL);
+	else if (stands(o))
+		survey_phase(o, o->row.shards_phase, o->row.shards, false);
+}
+
 static void look(struct reopening *o)
 {
 	if (!settle(o))
@@ -312,7 +422,8 @@ static void look(struct reopening *o)
 	arena_reset(&o->arena);
 	o->plan = (struct plan){0};
 	o->done_count = 0;
-	o->done_shards = 0;
+	o->done_shards = o->lost = 0;
+	o->lost_gather = false;
 	o->query = (struct history_query){.run = run, .done = done};
 	history_ask(o->server->history, &o->query);
 }
@@ -369,9 +480,10 @@ static void answer_one(void *arg, const struct error *e, const struct reopen_cou
 	}
 	if (counts != NULL)
 		json_object_set_new(value, "reopened",
-				    json_pack("{s:I, s:I, s:I}", "shards", (json_int_t)counts->shards, "kept",
-					      (json_int_t)counts->kept, "to_do",
-					      (json_int_t)(counts->shards - counts->kept)));
+				    json_pack("{s:I, s:I, s:I, s:I, s:b}", "shards",
+					      (json_int_t)counts->shards, "kept", (json_int_t)counts->kept,
+					      "to_do", (json_int_t)(counts->shards - counts->kept), "lost",
+					      (json_int_t)counts->lost, "lost_gather", counts->lost_gather));
 	request_answer(one->request, MHD_HTTP_OK, value);
 }
 

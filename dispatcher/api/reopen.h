@@ -8,6 +8,8 @@ struct reopening;
 
 struct reopen_counts {
 	uint64_t shards, kept; /* kept: done before, and still */
+	uint64_t lost;	       /* shards that were done, but whose output is lost */
+	bool lost_gather;      /* the gathered output is */
 };
 
 /* Called once, perhaps before reopening_start returns. e: NULL when the job goes on, and that is durable;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -13,6 +12,9 @@
 #include "base/check.h"
 
 #define SEGMENTS_KEPT 8
+#define BLOCK_ENTRIES 1024u
+/* A lease with fewer entries than one for so many shards is looked at in short pieces. */
+#define SPARSE_SHARDS 64u
 
 /* Where the entries of a lease lie: [first, end) bytes, others may stand between. */
 struct stretch {
@@ -25,8 +27,10 @@ struct segment {
 	struct uuid worker;
 	uint32_t number; /* 0 = free */
 	uint64_t used;
-	uint8_t *data;
-	size_t size;
+	uint32_t damaged; /* entries of the index, of whatever lease */
+	bool index_gone, out_gone, err_gone;
+	bool index_empty; /* yet a segment is named only for what has an entry */
+	uint64_t out_size, err_size;
 	struct stretch *stretches;
 };
 
@@ -53,8 +57,6 @@ static void segment_close(struct segment *g)
 		HASH_DELETE(hh, g->stretches, t);
 		free(t);
 	}
-	if (g->size > 0)
-		munmap(g->data, g->size);
 	*g = (struct segment){0};
 }
 
@@ -68,6 +70,29 @@ void segments_destroy(struct segments *s)
 	free(s);
 }
 
+/* ---- files ---- */
+
+static void place(const struct segments *s, const struct uuid *worker, uint32_t segment, const char *kind,
+		  struct error *reterr)
+{
+	char name[128];
+
+	output_path(worker, segment, kind, name, sizeof(name));
+	error_where(reterr, "%s/%s", s->dir, name);
+}
+
+int segments_lost(const struct segments *s, const struct uuid *worker, uint32_t segment, const char *kind,
+		  struct range shards, const char *why, struct error *reterr)
+{
+	if (shards.count == 1)
+		error_set(reterr, ERR_CORRUPT, "the output of shard %u is lost: %s", shards.first, why);
+	else
+		error_set(reterr, ERR_CORRUPT, "the outputs of shards %u to %u are lost: %s", shards.first,
+			  shards.first + (shards.count - 1), why);
+	place(s, worker, segment, kind, reterr);
+	return ERR_CORRUPT;
+}
+
 int segments_open(struct segments *s, const struct uuid *worker, uint32_t segment, const char *kind,
 		  int *ret_fd, struct error *reterr)
 {
@@ -76,9 +101,9 @@ int segments_open(struct segments *s, const struct uuid *worker, uint32_t segmen
 
 	output_path(worker, segment, kind, name, sizeof(name));
 	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
-		int code = errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+		int code = errno == ENOENT || errno == ENOTDIR ? ERR_CORRUPT : ERR_IO;
 
 		error_set(reterr, code, "an output cannot be read: %s", strerror(errno));
 		error_where(reterr, "%s", path);
@@ -88,60 +113,114 @@ int segments_open(struct segments *s, const struct uuid *worker, uint32_t segmen
 	return 0;
 }
 
-static void note_stretches(struct segment *g)
+/* *gone_ret: there is no such file, and size 0. */
+static int file_size(struct segments *s, const struct segment *g, const char *kind, uint64_t *size_ret,
+		     bool *gone_ret, struct error *reterr)
 {
-	struct stretch *t = NULL;
+	struct stat st;
+	int fd, rc = segments_open(s, &g->worker, g->number, kind, &fd, reterr);
 
-	for (size_t at = 0; at + OUTPUT_ENTRY_BYTES <= g->size; at += OUTPUT_ENTRY_BYTES) {
-		struct output_entry e;
-		struct token key = {0}; /* with its padding */
-
-		if (output_entry_decode(g->data + at, &e) < 0)
-			continue;
-		key.epoch = e.token.epoch;
-		key.lease = e.token.lease;
-		if (t == NULL || t->token.lease != key.lease || t->token.epoch != key.epoch)
-			HASH_FIND(hh, g->stretches, &key, sizeof(key), t);
-		if (t == NULL) {
-			t = check_calloc(1, sizeof(*t));
-			t->token.epoch = key.epoch;
-			t->token.lease = key.lease;
-			t->first = at;
-			HASH_ADD(hh, g->stretches, token, sizeof(t->token), t);
-		}
-		t->end = at + OUTPUT_ENTRY_BYTES;
-	}
+	*size_ret = 0;
+	*gone_ret = rc == ERR_CORRUPT;
+	if (rc < 0)
+		return rc == ERR_CORRUPT ? 0 : rc;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		*size_ret = (uint64_t)st.st_size;
+	close(fd);
+	return 0;
 }
 
+static size_t read_index(int fd, uint64_t at, uint8_t *block, size_t size)
+{
+	size_t used = 0;
+
+	while (used < size) {
+		ssize_t got = pread(fd, block + used, size - used, (off_t)(at + used));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		used += (size_t)got;
+	}
+	return used - used % OUTPUT_ENTRY_BYTES;
+}
+
+/* ---- a segment ---- */
+
+static void note_stretch(struct segment *g, const struct output_entry *e, uint64_t at, struct stretch **last)
+{
+	struct stretch *t = *last;
+	struct token key = {0}; /* with its padding */
+
+	key.epoch = e->token.epoch;
+	key.lease = e->token.lease;
+	if (t == NULL || t->token.lease != key.lease || t->token.epoch != key.epoch)
+		HASH_FIND(hh, g->stretches, &key, sizeof(key), t);
+	if (t == NULL) {
+		t = check_calloc(1, sizeof(*t));
+		t->token.epoch = key.epoch;
+		t->token.lease = key.lease;
+		t->first = at;
+		HASH_ADD(hh, g->stretches, token, sizeof(t->token), t);
+	}
+	t->end = at + OUTPUT_ENTRY_BYTES;
+	*last = t;
+}
+
+/* Zeros at its end are room that a crash left; zeros before an entry are damage. */
+static void note_stretches(struct segment *g, int fd)
+{
+	static const uint8_t none[OUTPUT_ENTRY_BYTES];
+	uint8_t *block = check_calloc(BLOCK_ENTRIES, OUTPUT_ENTRY_BYTES);
+	struct stretch *last = NULL;
+	uint32_t zeros = 0;
+	size_t size;
+
+	for (uint64_t at = 0; (size = read_index(fd, at, block, BLOCK_ENTRIES * OUTPUT_ENTRY_BYTES)) > 0;
+	     at += size) {
+		for (size_t i = 0; i < size; i += OUTPUT_ENTRY_BYTES) {
+			struct output_entry e;
+
+			if (memcmp(block + i, none, sizeof(none)) == 0) {
+				zeros++;
+				continue;
+			}
+			g->damaged += zeros;
+			zeros = 0;
+			if (output_entry_decode(block + i, &e) < 0)
+				g->damaged++;
+			else
+				note_stretch(g, &e, at + i, &last);
+		}
+	}
+	free(block);
+	g->index_empty = g->stretches == NULL && g->damaged == 0;
+}
+
+/* The index is read before its files are measured: what it names had been written by then. */
 static int segment_load(struct segments *s, struct segment *g, const struct uuid *worker, uint32_t number,
 			struct error *reterr)
 {
-	struct stat st;
-	int fd, r = segments_open(s, worker, number, "idx", &fd, reterr);
+	int fd, rc = segments_open(s, worker, number, "idx", &fd, reterr);
 
-	if (r == ERR_NOT_FOUND) {
-		error_set(reterr, r, "an output is lost: segment %u of its worker is not there any more",
-			  number);
-		error_help(reterr, "was output/ cleared, or the worker's disk lost?");
-	}
-	if (r < 0)
-		return r;
-	if (fstat(fd, &st) == 0 && st.st_size > 0) {
-		g->data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-		if (g->data == MAP_FAILED) {
-			r = error_set(reterr, ERR_IO, "an output's index cannot be read: %s",
-				      strerror(errno));
-			close(fd);
-			g->data = NULL;
-			return r;
-		}
-		g->size = (size_t)st.st_size;
-	}
-	close(fd);
 	g->worker = *worker;
 	g->number = number;
-	note_stretches(g);
-	return 0;
+	if (rc == 0) {
+		note_stretches(g, fd);
+		close(fd);
+	}
+	if (rc == ERR_CORRUPT) { /* told for each range of shards */
+		g->index_gone = true;
+		rc = 0;
+	}
+	if (rc == 0)
+		rc = file_size(s, g, "out", &g->out_size, &g->out_gone, reterr);
+	if (rc == 0)
+		rc = file_size(s, g, "err", &g->err_size, &g->err_gone, reterr);
+	if (rc < 0)
+		segment_close(g);
+	return rc;
 }
 
 static int segment_find(struct segments *s, const struct uuid *worker, uint32_t number, struct segment **ret,
@@ -170,58 +249,139 @@ static int segment_find(struct segments *s, const struct uuid *worker, uint32_t 
 	return 0;
 }
 
-static uint64_t file_size(const struct segments *s, const struct segment *g, const char *kind, char *path,
-			  size_t size)
+static const struct stretch *stretch_find(const struct segment *g, struct token token)
 {
-	char name[128];
-	struct stat st;
+	struct token key = {0};
+	struct stretch *t = NULL;
 
-	output_path(&g->worker, g->number, kind, name, sizeof(name));
-	snprintf(path, size, "%s/%s", s->dir, name);
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	key.epoch = token.epoch;
+	key.lease = token.lease;
+	HASH_FIND(hh, g->stretches, &key, sizeof(key), t);
+	return t;
 }
 
-/* What an entry names has to lie in the segment's files, which may have been cut, or be gone. */
-static int check_files(const struct segments *s, const struct segment *g, struct range range,
-		       const struct output_entry *entries, struct error *reterr)
-{
-	char out[4096], err[4096];
-	uint64_t out_size = file_size(s, g, "out", out, sizeof(out));
-	uint64_t err_size = file_size(s, g, "err", err, sizeof(err));
-	const struct output_entry *e = output_index_misfit(entries, range.count, out_size, err_size);
-	bool is_out;
+/* ---- lost outputs ---- */
 
-	if (e == NULL)
+/* Fills why when the output of the shard is lost; e->token.lease 0: it has no entry. */
+static bool is_lost(const struct segments *s, const struct segment *g, uint32_t shard,
+		    const struct output_entry *e, struct error *why)
+{
+	const struct range one = {shard, 1};
+	bool out = e->out_length > 0 && !output_entry_fits(e, g->out_size, UINT64_MAX);
+	bool err = e->err_length > 0 && !output_entry_fits(e, UINT64_MAX, g->err_size);
+
+	if (e->token.lease == 0 && g->damaged == 0)
+		return false;
+	if (e->token.lease == 0)
+		segments_lost(s, &g->worker, g->number, "idx", one,
+			      "entries of this index are damaged, and it has none for the shard", why);
+	else if (out || err)
+		segments_lost(s, &g->worker, g->number, out ? "out" : "err", one,
+			      (out ? g->out_gone : g->err_gone) ? "its file is gone"
+								: "its file ends before it should",
+			      why);
+	return e->token.lease == 0 || out || err;
+}
+
+/* What is done with each block of a stretch. */
+typedef void block_fn(struct bytes entries, struct token token, struct range range, void *arg);
+
+static void collect_block(struct bytes entries, struct token token, struct range range, void *arg)
+{
+	uint32_t damaged; /* is known */
+
+	output_index_collect(entries, token, range, arg, &damaged);
+}
+
+static void find_next(struct bytes entries, struct token token, struct range range, void *arg)
+{
+	uint32_t *next = arg;
+
+	*next = output_index_next(entries, token, range_between(range.first, *next + 1ull));
+}
+
+/* False: the index is not there any more. */
+static bool read_stretch(struct segments *s, const struct segment *g, struct token token, struct range range,
+			 block_fn *take, void *arg)
+{
+	const struct stretch *t = stretch_find(g, token);
+	uint8_t *block;
+	size_t size = 0;
+	int fd;
+
+	if (t == NULL)
+		return true;
+	if (segments_open(s, &g->worker, g->number, "idx", &fd, NULL) < 0)
+		return false;
+	block = check_calloc(BLOCK_ENTRIES, OUTPUT_ENTRY_BYTES);
+	for (uint64_t at = t->first; at < t->end; at += size) {
+		uint64_t left = t->end - at;
+
+		size = BLOCK_ENTRIES * OUTPUT_ENTRY_BYTES;
+		size = read_index(fd, at, block, left < size ? (size_t)left : size);
+		if (size == 0)
+			break;
+		take(BYTES(block, size), token, range, arg);
+	}
+	free(block);
+	close(fd);
+	return size > 0;
+}
+
+int segments_collect_found(struct segments *s, const struct uuid *worker, uint32_t segment,
+			   struct token token, struct range range, struct output_entry *ret,
+			   segments_lost_fn *lost, void *arg, struct error *reterr)
+{
+	struct error why = {0};
+	struct segment *g;
+	int rc;
+
+	if (segment == 0 || range.count == 0) /* none of them wrote anything */
 		return 0;
-	is_out = !output_entry_fits(e, out_size, INT64_MAX);
-	error_set(reterr, ERR_CORRUPT, "the output of shard %u is lost: it lies behind the end of its file",
-		  (uint32_t)(range.first + (uint64_t)(e - entries)));
-	error_where(reterr, "%s", is_out ? out : err);
-	error_help(reterr, "somebody has removed or cut the file; run the shard again");
+	rc = segment_find(s, worker, segment, &g, reterr);
+	if (rc < 0)
+		return rc;
+	if (g->index_gone || g->index_empty || !read_stretch(s, g, token, range, collect_block, ret)) {
+		segments_lost(s, worker, segment, "idx", range,
+			      g->index_empty ? "the segment's index is empty" : "the segment's index is gone",
+			      &why);
+		return lost(arg, range, &why);
+	}
+	for (uint32_t i = 0; i < range.count && rc == 0; i++)
+		if (is_lost(s, g, range.first + i, &ret[i], &why))
+			rc = lost(arg, (struct range){range.first + i, 1}, &why);
+	return rc;
+}
+
+static int stop_at_lost(void *arg, struct range shards, const struct error *why)
+{
+	(void)shards;
+	if (arg != NULL)
+		*(struct error *)arg = *why;
 	return ERR_CORRUPT;
 }
 
 int segments_collect(struct segments *s, const struct uuid *worker, uint32_t segment, struct token token,
 		     struct range range, struct output_entry *ret, struct error *reterr)
 {
-	struct segment *g;
-	struct stretch *t = NULL;
-	struct token key = {0};
-	uint32_t damaged = 0;
-	int r;
+	return segments_collect_found(s, worker, segment, token, range, ret, stop_at_lost, reterr, reterr);
+}
 
-	if (segment == 0) /* none of them wrote anything */
+int segments_narrow(struct segments *s, const struct uuid *worker, uint32_t segment, struct token token,
+		    struct range *range, struct error *reterr)
+{
+	uint32_t next = (uint32_t)(range_end(*range) - 1);
+	const struct stretch *t;
+	struct segment *g;
+	int rc = segment_find(s, worker, segment, &g, reterr);
+
+	if (rc < 0 || g->index_gone || g->index_empty || g->damaged > 0)
+		return rc;
+	t = stretch_find(g, token);
+	if (!read_stretch(s, g, token, *range, find_next, &next))
 		return 0;
-	r = segment_find(s, worker, segment, &g, reterr);
-	if (r < 0)
-		return r;
-	key.epoch = token.epoch;
-	key.lease = token.lease;
-	HASH_FIND(hh, g->stretches, &key, sizeof(key), t);
-	if (t != NULL)
-		output_index_collect(BYTES(g->data + t->first, t->end - t->first), token, range, ret,
-				     &damaged);
-	if (damaged > 0)
-		return error_set(reterr, ERR_CORRUPT, "the index of an output segment is damaged");
-	return t != NULL ? check_files(s, g, range, ret, reterr) : 0;
+	*range = range_between(next, range_end(*range));
+	if (t == NULL || (t->end - t->first) / OUTPUT_ENTRY_BYTES * SPARSE_SHARDS < range->count)
+		range->count = range->count < SPARSE_SHARDS ? range->count : SPARSE_SHARDS;
+	return 0;
 }

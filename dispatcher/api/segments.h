@@ -1,5 +1,9 @@
-/* Finding outputs: the index files of output segments, mapped, with the stretch of each lease in them, so
- * that a range of shards is found without reading the whole index again. A few are kept. */
+/* Finding outputs: the index files of output segments, with the stretch of each lease in them, so that a
+ * range of shards is found without reading the whole index again. A few are kept open.
+ *
+ * An output is lost when its index or its file is gone, when the index names bytes that its file does not
+ * have, or when an entry of the index is damaged and the shard has no other. What is lost is never taken for
+ * an output that is empty. */
 #pragma once
 
 #include "jobs/output_index.h"
@@ -9,11 +13,25 @@ struct segments;
 struct segments *segments_create(const char *output_dir) MUST_CHECK;
 void segments_destroy(struct segments *s); /* NULL is fine */
 
+/* Told for shards whose output is lost: why names them and the file. Negative ends the search. */
+typedef int segments_lost_fn(void *arg, struct range shards, const struct error *why);
+
 /* The entries of the shards `range` of a lease, in ret[range.count]; those that wrote nothing are left
- * as they are, as all do of segment 0. ERR_NOT_FOUND: a segment's index is not there (any more), so that
- * its outputs are lost; ERR_IO. */
+ * as they are, as all do of segment 0. ERR_CORRUPT: an output is lost; ERR_IO: a file cannot be read now. */
 int segments_collect(struct segments *s, const struct uuid *worker, uint32_t segment, struct token token,
 		     struct range range, struct output_entry *ret, struct error *reterr) MUST_CHECK;
-/* Opens the "out" or "err" file of a segment for reading. */
+/* The same, but goes on where an output is lost; what ret holds of lost ones says nothing. ERR_IO, or what
+ * `lost` returned. */
+int segments_collect_found(struct segments *s, const struct uuid *worker, uint32_t segment,
+			   struct token token, struct range range, struct output_entry *ret,
+			   segments_lost_fn *lost, void *arg, struct error *reterr) MUST_CHECK;
+/* Cuts *range to where entries may lie: it begins at the first shard that has one (or may have lost it), and
+ * is short where few have. A lease of millions of short shards may have a single entry. ERR_IO. */
+int segments_narrow(struct segments *s, const struct uuid *worker, uint32_t segment, struct token token,
+		    struct range *range, struct error *reterr) MUST_CHECK;
+/* Opens the "out" or "err" file of a segment for reading. ERR_CORRUPT: it is gone; ERR_IO. */
 int segments_open(struct segments *s, const struct uuid *worker, uint32_t segment, const char *kind,
 		  int *ret_fd, struct error *reterr) MUST_CHECK;
+/* Fills reterr for a shard whose output is lost; a file of the segment is named. Returns ERR_CORRUPT. */
+int segments_lost(const struct segments *s, const struct uuid *worker, uint32_t segment, const char *kind,
+		  struct range shards, const char *why, struct error *reterr);

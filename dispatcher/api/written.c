@@ -1,5 +1,5 @@
-/* GET /v1/jobs/{id}/written: which of a range of done shards have written anything. Of millions of short
- * shards few have: their outputs are one for many, or none. */
+/* GET /v1/jobs/{id}/written: which of a range of done shards have written anything, and of which that is
+ * lost. Of millions of short shards few have: their outputs are one for many, or none. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -11,13 +11,16 @@
 #define SHARDS_LOOKED_AT (1u << 20)
 #define CHUNK_SHARDS 65536u
 #define WRITTEN_MAX 1000u
+#define LOST UINT64_MAX
 #define LOOKS_US (20 * USEC_PER_MSEC)
 
 struct written {
 	struct segments *segments;
 	json_t *list;
 	uint64_t next;		      /* the first shard that was not looked at */
+	struct range lost;	      /* the last of the list are these, lost for the same reason; or none */
 	struct output_entry *entries; /* CHUNK_SHARDS */
+	uint32_t chunk_first;	      /* the shard of the first entry */
 	usec_t until_us;
 	struct error *reterr;
 };
@@ -29,25 +32,55 @@ static void add(struct written *w, uint32_t shard, const struct output_entry *e)
 					(json_int_t)e->out_length, "err_bytes", (json_int_t)e->err_length));
 }
 
+/* In place of lengths. */
+static int mark_lost(void *arg, struct range shards, const struct error *why)
+{
+	struct written *w = arg;
+
+	(void)why; /* told when the shard is asked for */
+	for (uint32_t i = 0; i < shards.count; i++)
+		w->entries[shards.first - w->chunk_first + i] = (struct output_entry){.out_length = LOST};
+	return 0;
+}
+
+/* Neighbours are one entry of the list. */
+static void add_lost(struct written *w, uint32_t shard)
+{
+	json_t *last = json_array_get(w->list, json_array_size(w->list) - 1);
+
+	if (w->lost.count > 0 && range_end(w->lost) == shard) {
+		json_object_set_new(last, "count", json_integer((json_int_t)++w->lost.count));
+		return;
+	}
+	w->lost = (struct range){shard, 1};
+	json_array_append_new(w->list,
+			      json_pack("{s:I,s:i,s:b}", "shard", (json_int_t)shard, "count", 1, "lost", 1));
+}
+
 static int take_chunk(struct written *w, const struct history_winner *winner, struct range chunk)
 {
 	int rc;
 
 	for (uint32_t i = 0; i < chunk.count; i++)
 		w->entries[i] = (struct output_entry){0};
-	rc = segments_collect(w->segments, &winner->worker, winner->segment, winner->token, chunk, w->entries,
-			      w->reterr);
+	w->chunk_first = chunk.first;
+	rc = segments_collect_found(w->segments, &winner->worker, winner->segment, winner->token, chunk,
+				    w->entries, mark_lost, w, w->reterr);
 	if (rc < 0)
 		return rc;
 	for (uint32_t i = 0; i < chunk.count; i++) {
 		const struct output_entry *e = &w->entries[i];
+		bool lost = e->out_length == LOST;
 
 		w->next = (uint64_t)chunk.first + i;
-		if (e->out_length + e->err_length == 0)
+		if (!lost && e->out_length + e->err_length == 0)
 			continue;
 		if (json_array_size(w->list) == WRITTEN_MAX)
 			return ERR_LIMIT;
-		add(w, chunk.first + i, e);
+		if (lost)
+			add_lost(w, chunk.first + i);
+		else
+			add(w, chunk.first + i, e);
 	}
 	w->next = range_end(chunk);
 	return clock_mono_us() < w->until_us ? 0 : ERR_LIMIT;

@@ -20,7 +20,6 @@ static int take_winner(void *arg, const struct history_winner *w)
 	struct finding *f = arg;
 	struct plan_task *t = f->task;
 	struct output_entry entry = {0};
-	char path[128];
 	int rc;
 
 	if (w->is_missing)
@@ -28,12 +27,9 @@ static int take_winner(void *arg, const struct history_winner *w)
 	if (w->segment == 0)
 		return 0; /* it wrote nothing */
 	rc = segments_collect(f->segments, &w->worker, w->segment, w->token, w->shards, &entry, &f->error);
-	if (rc == 0 && entry.token.lease != w->token.lease) {
-		output_path(&w->worker, w->segment, "idx", path, sizeof(path));
-		error_set(&f->error, ERR_NOT_FOUND,
-			  "what the plan phase wrote is lost: its index is not there");
-		return error_where(&f->error, "output/%s", path);
-	}
+	if (rc == 0 && entry.token.lease != w->token.lease)
+		return segments_lost(f->segments, &w->worker, w->segment, "idx", w->shards,
+				     "the segment's index has no entry for it", &f->error);
 	if (rc == 0 && entry.out_length > 0)
 		rc = segments_open(f->segments, &w->worker, w->segment, "out", &t->output_fd, &f->error);
 	t->output_offset = entry.out_offset;

@@ -366,26 +366,12 @@ static int apply_ended(struct history *h, const struct job_ended *r, struct erro
 		       I64(r->shards_phase), I64(r->cpu_us), I64(r->max_rss_bytes), I64(r->reopens));
 }
 
-/* What is done stays. What was told of the dead, and of what came behind the shards, is over. */
-static int forget_rest(struct history *h, uint64_t job, uint32_t phase, struct error *reterr)
-{
-	int rc = sql_run(&h->db, WRITE_FAILURES_DELETE, reterr, "ii", I64(job), I64(phase));
-
-	if (rc == 0)
-		rc = sql_run(&h->db, WRITE_RANGES_DELETE, reterr, "ii", I64(job), I64(phase));
-	if (rc == 0)
-		rc = sql_run(&h->db, WRITE_PHASES_DELETE, reterr, "ii", I64(job), I64(phase));
-	if (h->failure_rows[job % FAILURE_ROWS_CACHED].job == job)
-		h->failure_rows[job % FAILURE_ROWS_CACHED].job = 0;
-	return rc;
-}
-
 static int apply_reopened(struct history *h, const struct reopened *r, struct error *reterr)
 {
 	const struct new_job *j = &r->body;
 	uint8_t id[16];
 	struct bytes event = id_bytes(j->event_id_hi, j->event_id_lo, id);
-	int rc = forget_rest(h, r->job, r->phase, reterr);
+	int rc = history_forget(h, r, reterr);
 
 	if (rc == 0)
 		rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", j->definition);

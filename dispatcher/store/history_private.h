@@ -40,6 +40,9 @@ enum history_write {
 	WRITE_PHASE_ENDED,
 	WRITE_PHASES_DELETE,
 	WRITE_RANGES_DELETE,
+	WRITE_RANGE_SPLIT,
+	WRITE_RANGE_CUT,
+	WRITE_RANGES_BETWEEN_DELETE,
 	WRITE_RANGE_BEFORE,
 	WRITE_RANGE_LONGER,
 	WRITE_RANGE,
@@ -101,6 +104,9 @@ int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo,
 		   struct error *reterr) MUST_CHECK;
 /* One record, inside the transaction that is open. */
 int history_apply(struct history *h, uint32_t type, const void *record, struct error *reterr) MUST_CHECK;
+/* What a job that lives again has lost of its earlier life: dead shards, what came behind its shards, and who
+ * made those that are not done any more. */
+int history_forget(struct history *h, const struct reopened *r, struct error *reterr) MUST_CHECK;
 void *history_writer_main(void *history);
 void *history_reader_main(void *history);
 /* Wakes whoever polls history_fd. */

@@ -118,6 +118,18 @@ static const char *const statements[WRITE_COUNT] = {
     [WRITE_PHASE_ENDED] = "INSERT OR REPLACE INTO phases VALUES(?, ?, ?, ?, ?)",
     [WRITE_PHASES_DELETE] = "DELETE FROM phases WHERE job = ? AND phase > ?",
     [WRITE_RANGES_DELETE] = "DELETE FROM ranges WHERE job = ? AND phase > ?",
+    /* Rows do not overlap: only the last that begins before a shard can hold it. */
+    [WRITE_RANGE_SPLIT] =
+	"INSERT INTO ranges SELECT job, phase, ?3, first + count - ?3, worker, epoch, lease, segment, wall_us"
+	" FROM (SELECT * FROM ranges WHERE job = ?1 AND phase = ?2 AND first < ?3 ORDER BY first DESC LIMIT "
+	"1)"
+	" WHERE first + count > ?3",
+    [WRITE_RANGE_CUT] =
+	"UPDATE ranges SET count = ?3 - first WHERE job = ?1 AND phase = ?2 AND first ="
+	" (SELECT first FROM ranges WHERE job = ?1 AND phase = ?2 AND first < ?3 ORDER BY first DESC LIMIT 1)"
+	" AND first + count > ?3",
+    [WRITE_RANGES_BETWEEN_DELETE] =
+	"DELETE FROM ranges WHERE job = ?1 AND phase = ?2 AND first >= ?3 AND first < ?4",
     [WRITE_RANGE_BEFORE] = "SELECT first, count, worker, epoch, lease, segment FROM ranges"
 			   " WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1",
     [WRITE_RANGE_LONGER] = "UPDATE ranges SET count = count + ?, wall_us = ?"

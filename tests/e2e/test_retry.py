@@ -315,7 +315,8 @@ class Retry(MillCase):
         for t in threads:
             t.join()
         self.assertEqual(len(answers), 4)
-        self.assertEqual([a["reopened"] for a in answers if "reopened" in a], [{"shards": 100, "kept": 99, "to_do": 1}])
+        self.assertEqual([a["reopened"] for a in answers if "reopened" in a],
+                         [{"shards": 100, "kept": 99, "to_do": 1, "lost": 0, "lost_gather": False}])
         self.assertEqual(self.mill.wait(job)["reopens"], 1)
         self.assertEqual(self.ran()[99], 2)
         self.check_output(job)

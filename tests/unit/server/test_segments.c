@@ -92,7 +92,7 @@ Test(segments, find_a_lease_among_others, .init = setup, .fini = teardown)
 	cr_assert_eq(found[0].out_length, 0);
 	cr_assert_eq(collect(0, 7, 100, found), 0, "nor are shards that name no segment");
 	cr_assert_eq(found[0].out_length, 0);
-	cr_assert_eq(collect(2, 7, 100, found), ERR_NOT_FOUND, "a segment that is not there is lost");
+	cr_assert_eq(collect(2, 7, 100, found), ERR_CORRUPT, "a segment that is not there is lost");
 }
 
 Test(segments, more_than_are_kept_open, .init = setup, .fini = teardown)
@@ -123,7 +123,76 @@ Test(segments, a_damaged_entry_is_told, .init = setup, .fini = teardown)
 		add(&index, 7, shard, shard);
 	index.data[OUTPUT_ENTRY_BYTES + 20] ^= 1;
 	write_index(1, &index);
+	write_out(1, 100);
 	cr_assert_eq(collect(1, 7, 0, found), ERR_CORRUPT);
+}
+
+/* Only shards whose own entry is gone are lost; the reason names each, and the file. */
+static int note_lost(void *arg, struct range shards, const struct error *why)
+{
+	char *text = arg;
+
+	sprintf(text + strlen(text), "%u+%u %s; ", shards.first, shards.count, strrchr(why->where, '.'));
+	return 0;
+}
+
+static const char *lost(uint32_t segment, uint32_t first)
+{
+	static char text[1000];
+	struct output_entry found[10] = {0};
+	struct error e = {0};
+
+	text[0] = '\0';
+	cr_assert_eq(segments_collect_found(segments, &worker, segment, (struct token){1, 7},
+					    (struct range){first, 10}, found, note_lost, text, &e),
+		     0, "%s", e.what);
+	return text;
+}
+
+Test(segments, those_that_are_lost_are_told_one_by_one, .init = setup, .fini = teardown)
+{
+	struct buf index = {0};
+	struct range range = {0, 10000000};
+
+	cr_assert_str_eq(lost(9, 0), "0+10 .idx; ");
+	write_index(2, &index); /* a segment is named only for what has an entry */
+	cr_assert_str_eq(lost(2, 0), "0+10 .idx; ");
+	for (uint32_t shard = 0; shard < 10; shard += 2)
+		add(&index, 7, shard, shard * 100);
+	add(&index, 7, 9000000, UINT64_MAX - 2); /* its end wraps around */
+	write_index(3, &index);
+	write_out(3, 700);
+	cr_assert_str_eq(lost(3, 0), "8+1 .out; ", "those without an entry wrote nothing");
+	cr_assert_str_eq(lost(3, 9000000), "9000000+1 .out; ");
+	range.first = 9;
+	cr_assert_eq(segments_narrow(segments, &worker, 3, (struct token){1, 7}, &range, NULL), 0);
+	cr_assert_eq(range.first, 9000000, "what lies between has no entry");
+	cr_assert_lt(range.count, 1000);
+}
+
+Test(segments, without_a_good_entry_in_a_damaged_index_all_may_be_lost, .init = setup, .fini = teardown)
+{
+	struct range range = {4, 100};
+	struct buf index = {0};
+
+	for (uint32_t shard = 0; shard < 10; shard += 2)
+		add(&index, 7, shard, shard * 100);
+	index.data[OUTPUT_ENTRY_BYTES + 20] ^= 1;
+	write_index(4, &index);
+	write_out(4, 2000);
+	cr_assert_str_eq(lost(4, 0), "1+1 .idx; 2+1 .idx; 3+1 .idx; 5+1 .idx; 7+1 .idx; 9+1 .idx; ");
+	cr_assert_eq(segments_narrow(segments, &worker, 4, (struct token){1, 7}, &range, NULL), 0);
+	cr_assert_eq(range.count, 100, "none may be passed over");
+	/* Zeros behind the last entry are room that a crash left, zeros before it are damage. */
+	for (uint32_t shard = 0; shard < 2; shard++)
+		add(&index, 7, shard, shard * 100);
+	buf_reserve(&index, OUTPUT_ENTRY_BYTES);
+	memset(index.data + index.size, 0, OUTPUT_ENTRY_BYTES);
+	index.size += OUTPUT_ENTRY_BYTES;
+	cr_assert_eq(output_index_size(buf_bytes(&index)), 2 * OUTPUT_ENTRY_BYTES);
+	write_index(5, &index);
+	write_out(5, 2000);
+	cr_assert_str_eq(lost(5, 0), "");
 }
 
 Test(segments, a_missing_file_is_told_with_its_path, .init = setup, .fini = teardown)
@@ -131,6 +200,6 @@ Test(segments, a_missing_file_is_told_with_its_path, .init = setup, .fini = tear
 	struct error e = {0};
 	int fd = -1;
 
-	cr_assert_eq(segments_open(segments, &worker, 3, "out", &fd, &e), ERR_NOT_FOUND);
+	cr_assert_eq(segments_open(segments, &worker, 3, "out", &fd, &e), ERR_CORRUPT);
 	cr_assert_not_null(strstr(e.where, "00000003.out"), "%s", e.where);
 }

@@ -1,0 +1,59 @@
+/* A job's output on its way to who asked: a page of shards at a time, straight from the segments of those
+ * that history says have won. */
+#pragma once
+
+#include "dispatcher/api/survey.h"
+#include "dispatcher/api/request.h"
+
+#define OUTPUT_BLOCK_BYTES (256 * KIB)
+/* Pages without a byte that are read in one go: other requests wait meanwhile. */
+#define OUTPUT_EMPTY_PAGES_MAX 64
+
+/* One shard's bytes. */
+struct piece {
+	uint32_t shard;
+	struct uuid worker;
+	uint32_t segment;
+	uint32_t crc; /* of stdout */
+	uint64_t offset, length;
+};
+
+struct output_stream {
+	struct server *server;
+	struct request *request; /* NULL once the answer has begun */
+	struct loop_timer timer;
+	int tries;
+	struct segments *segments;
+	struct survey survey;
+	struct MHD_Response *response; /* once the answer has begun */
+	bool trailers;		       /* the asker reads them: they say why the answer ends early */
+	uint64_t job;
+	uint32_t phase;
+	bool err;
+	bool live; /* the job has not ended */
+	bool found_dead;
+	bool single;	    /* one shard was asked for: of a dead one what its last attempt wrote */
+	struct token token; /* of the single one's attempt; lease 0: none is known */
+	struct token had;   /* of this attempt of its the asker has the first `from` bytes */
+	uint64_t from;
+	bool cut;	    /* they are left out */
+	uint32_t shard;	    /* the single one */
+	uint64_t next, end; /* shards not yet in a page */
+	struct piece *pieces;
+	size_t piece_count, piece;
+	uint64_t done; /* bytes of the piece in work */
+	uint32_t crc;
+	int fd; /* of the piece in work; -1 = not open */
+	struct uuid fd_worker;
+	uint32_t fd_segment;
+	struct error error; /* of the page */
+};
+
+struct output_stream *output_stream_create(struct request *r, uint64_t job) MUST_CHECK;
+void output_stream_destroy(void *stream);
+/* Shards from `next` on become pieces. Below 0: why stands in o->error. */
+int output_stream_page(struct output_stream *o) MUST_CHECK;
+/* libmicrohttpd's content reader. */
+ssize_t output_stream_read(void *stream, uint64_t position, char *buf, size_t max);
+/* When an output is lost: what a person can do. */
+void output_stream_help(const struct output_stream *o, struct error *reterr);

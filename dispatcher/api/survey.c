@@ -1,0 +1,210 @@
+#include "dispatcher/api/survey.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+
+#define SLICE_US (20 * USEC_PER_MSEC)
+#define CHUNK_SHARDS 65536u
+#define ROWS_LOOKED_AT 1000u
+#define BLOCK_BYTES (256 * KIB)
+
+/* Entries of one winner that are held from slice to slice. */
+struct survey_chunk {
+	struct uuid worker;
+	uint32_t segment;
+	uint64_t row_end;
+	struct range shards;
+	uint32_t at;   /* the one in work */
+	uint64_t done; /* bytes of it */
+	uint32_t crc;
+	int fd;	       /* of the segment's stdout; -1 */
+	uint32_t rows; /* of history, in this slice */
+	struct output_entry entries[CHUNK_SHARDS];
+	uint8_t block[BLOCK_BYTES];
+};
+
+static int note_lost(void *arg, struct range shards, const struct error *why)
+{
+	struct survey *s = arg;
+
+	if (s->first.code == ERR_OK)
+		s->first = *why;
+	if (s->wholes)
+		shards = range_between(shards.first, s->chunk->row_end);
+	shard_set_add(&s->lost, shards.first, shards.count);
+	return s->first_only ? ERR_LIMIT : 0;
+}
+
+/* ---- checksums ---- */
+
+static void next_entry(struct survey_chunk *c)
+{
+	c->at++;
+	c->done = 0;
+	c->crc = 0;
+}
+
+static int lose_entry(struct survey *s, const char *reason)
+{
+	struct survey_chunk *c = s->chunk;
+	struct range one = {c->shards.first + c->at, 1};
+	struct error why = {0};
+
+	segments_lost(s->segments, &c->worker, c->segment, "out", one, reason, &why);
+	return note_lost(s, one, &why);
+}
+
+/* A block of the entry in work, or its end. */
+static int sum_some(struct survey *s)
+{
+	struct survey_chunk *c = s->chunk;
+	const struct output_entry *e = &c->entries[c->at];
+	uint64_t left = e->out_length - c->done;
+	ssize_t got = 1;
+	int rc = 0;
+
+	if (shard_set_contains(&s->lost, c->shards.first + c->at))
+		left = 0;
+	else if (left > 0 && c->fd < 0)
+		rc = segments_open(s->segments, &c->worker, c->segment, "out", &c->fd, &s->error);
+	if (rc == ERR_CORRUPT) { /* since the chunk was read */
+		rc = lose_entry(s, "its file is gone");
+		left = 0;
+	}
+	if (rc < 0)
+		return rc;
+	if (left > 0) {
+		do {
+			got = pread(c->fd, c->block, left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES,
+				    (off_t)(e->out_offset + c->done));
+		} while (got < 0 && errno == EINTR);
+		if (got > 0) {
+			c->crc = crc32c(c->crc, c->block, (size_t)got);
+			c->done += (uint64_t)got;
+			left -= (uint64_t)got;
+		} else {
+			rc = lose_entry(s, got < 0 ? strerror(errno) : "its file ends before it should");
+			left = 0;
+		}
+		if (got > 0 && left == 0 && c->crc != e->out_crc)
+			rc = lose_entry(s, "it is not what was written: its checksum differs");
+	}
+	if (left == 0)
+		next_entry(c);
+	return rc;
+}
+
+/* ---- winners ---- */
+
+static void chunk_drop(struct survey_chunk *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	c->shards.count = c->at = 0;
+	c->done = 0;
+	c->crc = 0;
+}
+
+/* ERR_LIMIT: there is something to do, or enough was looked at. */
+static int take_winner(void *arg, const struct history_winner *w)
+{
+	struct survey *s = arg;
+	struct survey_chunk *c = s->chunk;
+	struct range range = w->shards;
+	int rc;
+
+	c->row_end = range_end(range);
+	if (w->is_missing || w->segment == 0) {
+		s->next = range_end(range);
+		return ++c->rows % ROWS_LOOKED_AT == 0 ? ERR_LIMIT : 0;
+	}
+	rc = segments_narrow(s->segments, &w->worker, w->segment, w->token, &range, &s->error);
+	if (rc < 0)
+		return rc;
+	if (range.count > CHUNK_SHARDS)
+		range.count = CHUNK_SHARDS;
+	memset(c->entries, 0, range.count * sizeof(c->entries[0]));
+	rc = segments_collect_found(s->segments, &w->worker, w->segment, w->token, range, c->entries,
+				    note_lost, s, &s->error);
+	if (rc < 0)
+		return rc;
+	s->next = range_end(range);
+	c->worker = w->worker;
+	c->segment = w->segment;
+	c->shards = range;
+	return ERR_LIMIT;
+}
+
+static bool is_over(const struct survey *s)
+{
+	return s->rc < 0 || (s->first_only && s->first.code != ERR_OK) ||
+	       (s->next >= s->end && s->chunk->shards.count == 0) || clock_mono_us() >= s->until_us;
+}
+
+/* In history's thread. */
+static void run(struct history_reader *reader, struct history_query *q)
+{
+	struct survey *s = (struct survey *)((char *)q - offsetof(struct survey, query));
+	struct survey_chunk *c = s->chunk;
+	usec_t slice_end = clock_mono_us() + SLICE_US;
+
+	while (!is_over(s) && clock_mono_us() < slice_end) {
+		int rc;
+
+		if (c->shards.count > 0 && (!s->sums || c->at == c->shards.count)) {
+			chunk_drop(c);
+			continue;
+		}
+		if (c->shards.count > 0)
+			rc = sum_some(s);
+		else
+			rc = history_winners(reader, s->job, s->phase, range_between(s->next, s->end),
+					     take_winner, s, &s->error);
+		if (rc < 0 && rc != ERR_LIMIT)
+			s->rc = rc;
+	}
+}
+
+static void done(struct history_query *q)
+{
+	struct survey *s = (struct survey *)((char *)q - offsetof(struct survey, query));
+
+	if (q->rc < 0 || s->server->stopping) /* it was never run, or nothing is answered any more */
+		s->rc = error_set(&s->error, ERR_CLOSED, "the dispatcher stops");
+	if (is_over(s)) {
+		s->over(s);
+		return;
+	}
+	s->query = (struct history_query){.run = run, .done = done};
+	history_ask(s->server->history, &s->query);
+}
+
+void survey_begin(struct survey *s)
+{
+	CHECK(s->segments == NULL && s->end <= SHARDS_MAX);
+	shard_set_init(&s->lost);
+	s->segments = segments_create(s->server->output_dir);
+	s->chunk = check_calloc(1, sizeof(*s->chunk));
+	s->chunk->fd = -1;
+	s->until_us = s->patience_us > 0 ? clock_mono_us() + s->patience_us : USEC_NEVER;
+	s->query = (struct history_query){.run = run, .done = done};
+	history_ask(s->server->history, &s->query);
+}
+
+void survey_fini(struct survey *s)
+{
+	if (s->segments == NULL)
+		return;
+	chunk_drop(s->chunk);
+	free(s->chunk);
+	segments_destroy(s->segments);
+	s->segments = NULL;
+	shard_set_fini(&s->lost);
+}

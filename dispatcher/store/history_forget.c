@@ -1,0 +1,52 @@
+/* What a job that lives again has lost of its earlier life. */
+#include "dispatcher/store/history_private.h"
+
+#define I64(x) ((int64_t)(x))
+
+/* What is done stays. What was told of the dead, and of what came behind the shards, is over. */
+static int forget_rest(struct history *h, uint64_t job, uint32_t phase, struct error *reterr)
+{
+	int rc = sql_run(&h->db, WRITE_FAILURES_DELETE, reterr, "ii", I64(job), I64(phase));
+
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_RANGES_DELETE, reterr, "ii", I64(job), I64(phase));
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_PHASES_DELETE, reterr, "ii", I64(job), I64(phase));
+	if (h->failure_rows[job % FAILURE_ROWS_CACHED].job == job)
+		h->failure_rows[job % FAILURE_ROWS_CACHED].job = 0;
+	return rc;
+}
+
+/* Shards [first, end) are not done any more: their outputs are lost. */
+static int forget_makers(struct history *h, uint64_t job, uint32_t phase, uint64_t first, uint64_t end,
+			 struct error *reterr)
+{
+	int rc;
+
+	if (first >= end)
+		return 0;
+	rc = sql_run(&h->db, WRITE_RANGE_SPLIT, reterr, "iii", I64(job), I64(phase), I64(end));
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_RANGE_CUT, reterr, "iii", I64(job), I64(phase), I64(first));
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_RANGES_BETWEEN_DELETE, reterr, "iiii", I64(job), I64(phase),
+			     I64(first), I64(end));
+	return rc;
+}
+
+static int forget_lost(struct history *h, const struct reopened *r, struct error *reterr)
+{
+	uint64_t at = 0;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < r->done.count && rc == 0; at = range_end(r->done.items[i++]))
+		rc = forget_makers(h, r->job, r->phase, at, r->done.items[i].first, reterr);
+	return rc < 0 ? rc : forget_makers(h, r->job, r->phase, at, r->plan.shard_count, reterr);
+}
+
+int history_forget(struct history *h, const struct reopened *r, struct error *reterr)
+{
+	int rc = forget_rest(h, r->job, r->phase, reterr);
+
+	return rc < 0 ? rc : forget_lost(h, r, reterr);
+}
