@@ -6,9 +6,10 @@
 #define MIB (1024ull * KIB)
 #define GIB (1024ull * MIB)
 
-#define SHARDS_MAX 4294967295ull  /* shards of one phase: numbers 0..N-1 fit in u32 */
-#define FRAME_BYTES_MAX (8 * MIB) /* one ZeroMQ frame, one journal commit's payload */
-#define FRAME_DEPTH_MAX 16	  /* nesting of msgpack in a frame */
+#define SHARDS_MAX 4294967295ull   /* shards of one phase: numbers 0..N-1 fit in u32 */
+#define FRAME_BYTES_MAX (8 * MIB)  /* one ZeroMQ frame, one journal commit's payload */
+#define TAIL_BYTES_MAX (256 * KIB) /* of what an attempt writes, in one answer */
+#define FRAME_DEPTH_MAX 16	   /* nesting of msgpack in a frame */
 #define HTTP_BODY_BYTES_MAX (4 * MIB)
 #define HTTP_CONNECTIONS_MAX 1024
 #define DEFINITION_BYTES_MAX (256 * KIB)

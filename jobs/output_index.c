@@ -69,39 +69,6 @@ int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entr
 	return 0;
 }
 
-void output_note_encode(const struct output_note *n, uint8_t ret[OUTPUT_NOTE_BYTES])
-{
-	uint8_t *at = ret;
-
-	at = put(at, n->token.epoch, 4);
-	at = put(at, n->shard, 4);
-	at = put(at, n->token.lease, 8);
-	at = put(at, n->out_offset, 8);
-	at = put(at, n->err_offset, 8);
-	at = put(at, n->segment, 4);
-	put(at, crc32c(0, ret, OUTPUT_NOTE_BYTES - 4), 4);
-}
-
-int output_note_decode(const uint8_t in[OUTPUT_NOTE_BYTES], struct output_note *ret)
-{
-	static const uint8_t zeros[OUTPUT_NOTE_BYTES];
-	const uint8_t *at = in;
-	struct output_note n;
-
-	if (memcmp(in, zeros, sizeof zeros) == 0)
-		return ERR_NOT_FOUND;
-	n.token.epoch = (uint32_t)get(&at, 4);
-	n.shard = (uint32_t)get(&at, 4);
-	n.token.lease = get(&at, 8);
-	n.out_offset = get(&at, 8);
-	n.err_offset = get(&at, 8);
-	n.segment = (uint32_t)get(&at, 4);
-	if (get(&at, 4) != crc32c(0, in, OUTPUT_NOTE_BYTES - 4))
-		return ERR_CORRUPT;
-	*ret = n;
-	return 0;
-}
-
 void uuid_text(const struct uuid *u, char ret[33])
 {
 	snprintf(ret, 33, "%016llx%016llx", (unsigned long long)u->hi, (unsigned long long)u->lo);

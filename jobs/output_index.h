@@ -1,4 +1,4 @@
-/* The index of an output segment: where each attempt's output lies that has ended; and what runs. Pure.
+/* The index of an output segment: where each attempt's output lies that has ended. Pure.
  *
  * A segment is three files below output/<worker id>/: NNNNNNNN.out and .err, to which the worker puts what
  * its attempts wrote, and .idx, one fixed entry for each attempt that ended and wrote something. A shard
@@ -28,29 +28,6 @@ int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entr
 
 /* Do the entry's bytes lie within files of these sizes? Without wrapping around. */
 bool output_entry_fits(const struct output_entry *e, uint64_t out_size, uint64_t err_size);
-
-/* What runs now: output/<worker id>/running holds one note for each slot of the worker, at the place times
- * OUTPUT_NOTE_BYTES. A note is written before its attempt writes anything, and overwritten before anything
- * else is written to its segment: who reads the same note before and after bytes of the segment, from the
- * note's offsets on, has read bytes of that attempt. Zeros are no note. Nothing of it is synced: it is for
- * people who look on, and no result depends on it.
- *
- * A note, little endian: epoch u32, shard u32, lease u64, out offset u64, err offset u64, segment u32,
- * crc32c of the note before it u32. */
-#define OUTPUT_NOTE_BYTES 40
-#define OUTPUT_NOTES_MAX SLOTS_PER_WORKER_MAX
-#define OUTPUT_NOTES_NAME "running"
-
-struct output_note {
-	struct token token;
-	uint32_t shard;
-	uint32_t segment; /* from 1 */
-	uint64_t out_offset, err_offset;
-};
-
-void output_note_encode(const struct output_note *n, uint8_t ret[OUTPUT_NOTE_BYTES]);
-/* ERR_NOT_FOUND: zeros; ERR_CORRUPT: the checksum is wrong, as of one that is just being written. */
-int output_note_decode(const uint8_t in[OUTPUT_NOTE_BYTES], struct output_note *ret) MUST_CHECK;
 
 /* "out", "err" or "idx" of a segment, below the output directory: "<worker>/00000001.out". */
 void output_path(const struct uuid *worker, uint32_t segment, const char *kind, char *ret, size_t size);

@@ -9,10 +9,14 @@
 #include "jobs/codec.h"
 #include "jobs/range.h"
 
-/* Of the messages between worker and dispatcher. 2: outcome.whole, which who does not know it would take in
- * part. A dispatcher speaks with workers of WIRE_VERSION_MIN, too. */
-#define WIRE_VERSION 2
+/* Of the messages between worker and dispatcher. Version 2 adds outcome.whole: a peer that speaks version 1
+ * would accept part of such a range, so it must not see one. Version 3 adds LOOK, RUNNING, TAIL and
+ * TAIL_BYTES: a dispatcher sends LOOK and TAIL only to workers that speak it. A dispatcher speaks with
+ * workers of WIRE_VERSION_MIN and later, a worker with dispatchers of WIRE_VERSION_WORKER_MIN and later. */
+#define WIRE_VERSION 3
 #define WIRE_VERSION_MIN 1
+#define WIRE_VERSION_WORKER_MIN 2
+#define WIRE_VERSION_TAIL 3
 
 #define STRUCT(name, doc)                                                                                    \
 	struct name;                                                                                         \

@@ -58,6 +58,10 @@ static void take_frame(struct agent *a, struct bytes body)
 				 log_text("error", e.what), log_u64("withheld", withheld));
 		return;
 	}
+	if (type == MESSAGE_LOOK)
+		agent_answer_look(a, value);
+	if (type == MESSAGE_TAIL)
+		agent_answer_tail(a, value);
 	in.frame = (struct worker_frame){.type = (enum message_type)type, .body = value};
 	if (type == MESSAGE_DRAIN)
 		limit_drain(a);

@@ -23,7 +23,7 @@ static struct worker_input *put(struct agent *a, enum worker_input_kind kind, co
 	return &i->in;
 }
 
-static void send_frame(struct agent *a, const struct worker_send *s)
+void agent_send(struct agent *a, const struct worker_send *s)
 {
 	int rc;
 
@@ -94,7 +94,7 @@ static void carry_out(struct agent *a, const struct worker_effect *e)
 {
 	switch (e->kind) {
 	case WORKER_SEND:
-		send_frame(a, &e->send);
+		agent_send(a, &e->send);
 		return;
 	case WORKER_OPEN_SLOT:
 		open_slot(a, &e->open);

@@ -56,6 +56,11 @@ struct agent {
 	struct log_quota senseless; /* frames */
 };
 
+/* A frame to the dispatcher; it is lost when there is no connection. */
+void agent_send(struct agent *a, const struct worker_send *s);
+/* agent_look.c */
+void agent_answer_look(struct agent *a, const struct look *m);
+void agent_answer_tail(struct agent *a, const struct tail *m);
 /* One input in, its effects out; effects may lead to more inputs, taken in turn. */
 void agent_step(struct agent *a, struct worker_input *in);
 /* Fetches what all slots have done, and lets those go that have ended. */

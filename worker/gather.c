@@ -22,6 +22,7 @@ struct gather {
 	const struct slice *slice;
 	struct range inputs;
 	uint32_t winner;     /* index in slice->winners */
+	uint32_t found;	     /* entries of the winner so far */
 	struct range window; /* shards whose entries are held */
 	uint32_t next;	     /* within the window */
 	struct output_entry *entries;
@@ -73,6 +74,7 @@ void gather_close(struct gather *g)
 void gather_rewind(struct gather *g)
 {
 	g->winner = 0;
+	g->found = 0;
 	g->window = (struct range){0, 0};
 	g->next = 0;
 }
@@ -129,7 +131,13 @@ static int load_window(struct gather *g, const struct slice_winner *w, uint32_t 
 	memset(g->entries, 0, g->window.count * sizeof *g->entries);
 	output_index_collect(v.entries, w->token, g->window, g->entries, &damaged);
 	g->next = 0;
+	for (uint32_t i = 0; i < g->window.count; i++)
+		g->found += g->entries[i].token.lease != 0;
 	rc = check_window(g, w, &v, reterr);
+	if (rc == 0 && w->whole && w->segment != 0 && g->found == 0 && all.count == w->count &&
+	    range_end(g->window) == range_end(all))
+		rc = segment_indexes_lost(g->indexes, w, "idx", all,
+					  "the segment's index has no entry for it", reterr);
 	if (rc < 0)
 		g->window = (struct range){0, 0}; /* it fails again */
 	return rc;
@@ -158,6 +166,7 @@ int gather_next(struct gather *g, struct gather_extent *ret, struct error *reter
 		first = g->window.count > 0 ? range_end(g->window) : all.first;
 		if (all.count == 0 || first >= range_end(all)) {
 			g->winner++;
+			g->found = 0;
 			g->window = (struct range){0, 0};
 			g->next = 0;
 			continue;

@@ -85,6 +85,21 @@ int64_t output_read_live(struct output *o, struct token token, uint32_t shard, b
 	return got;
 }
 
+bool output_running(struct output *o, struct running_attempt *ret)
+{
+	bool live;
+
+	pthread_mutex_lock(&o->live_lock);
+	live = o->live;
+	if (live)
+		*ret = (struct running_attempt){.token = o->token,
+						.shard = o->shard,
+						.out_bytes = stream_written(&o->out),
+						.err_bytes = stream_written(&o->err)};
+	pthread_mutex_unlock(&o->live_lock);
+	return live;
+}
+
 static int check_size(uint64_t size, uint64_t max, struct error *reterr)
 {
 	if (max == 0 || size <= max)
@@ -209,8 +224,10 @@ int output_keep(struct output *o, struct token token, uint32_t shard, bool durab
 	if (rc == 0)
 		rc = segments_commit(o->dir, &p, &e, 1, durable, reterr);
 	segments_give_back(o->dir, &p, rc == 0);
-	if (rc == 0)
+	if (rc == 0) {
 		*ret = (struct output_kept){p.number, p.out_length + p.err_length};
+		recent_add(&o->dir->recent, p.number, &e);
+	}
 	return rc;
 }
 

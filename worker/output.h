@@ -58,6 +58,9 @@ int output_keep(struct output *o, struct token token, uint32_t shard, bool durab
 int64_t output_read_live(struct output *o, struct token token, uint32_t shard, bool err, uint64_t from,
 			 void *to, size_t size);
 
+/* What it has written so far. false: no attempt runs. Thread: any. */
+bool output_running(struct output *o, struct running_attempt *ret);
+
 /* The whole output of a success that was handed over as bytes. */
 struct shard_output {
 	uint32_t shard;

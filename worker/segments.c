@@ -71,6 +71,7 @@ int output_dir_open(struct output_dir *d, const char *root, const struct uuid *w
 	CHECK(d->path != NULL);
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->index_lock, NULL);
+	recent_init(&d->recent);
 	pthread_cond_init(&d->idle, NULL);
 	return ensure_dir(d, reterr);
 }
@@ -127,6 +128,7 @@ void output_dir_close(struct output_dir *d)
 	rmdir(d->path); /* stays when it holds anything */
 	pthread_mutex_destroy(&d->lock);
 	pthread_mutex_destroy(&d->index_lock);
+	recent_fini(&d->recent);
 	pthread_cond_destroy(&d->idle);
 	free(d->failed);
 	free(d->path);

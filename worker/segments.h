@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "jobs/output_index.h"
+#include "worker/recent.h"
 
 #define OUTPUT_ROLL_BYTES (256 * MIB)
 /* A file from this size on becomes a segment itself, so that its bytes are not written twice. */
@@ -40,6 +41,7 @@ struct output_dir {
 	struct uuid worker;
 	uint64_t roll_bytes; /* a segment that is longer is retired */
 	pthread_mutex_t index_lock;
+	struct recent recent; /* the attempts that ended last */
 	/* Below: under the lock. */
 	pthread_mutex_t lock;
 	pthread_cond_t idle;		 /* a segment is busy no more */

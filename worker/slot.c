@@ -276,3 +276,8 @@ struct cell_view slot_peek(const struct slot *s, uint32_t cell)
 {
 	return cell_peek(&s->cells[cell]);
 }
+
+struct output *slot_output(struct slot *s)
+{
+	return &s->output;
+}

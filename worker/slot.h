@@ -81,4 +81,6 @@ struct cell_view slot_peek(const struct slot *s, uint32_t cell);
 
 /* All batches so far, oldest first; the caller frees each with slot_batch_free. */
 struct slot_batch *slot_fetch(struct slot *s);
+/* For who looks on: what its attempt has written. */
+struct output *slot_output(struct slot *s);
 void slot_batch_free(struct slot_batch *b);

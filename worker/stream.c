@@ -276,3 +276,12 @@ int64_t stream_read(const struct stream *s, uint64_t from, void *to, size_t size
 		from -= s->aside_size;
 	return s->fd < 0 ? 0 : pread(s->fd, to, size, (off_t)from);
 }
+
+uint64_t stream_written(const struct stream *s)
+{
+	struct stat st;
+
+	if (s->fd < 0 || fstat(s->fd, &st) < 0)
+		return s->aside_size;
+	return s->aside_size + (uint64_t)st.st_size;
+}

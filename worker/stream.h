@@ -46,6 +46,9 @@ void stream_close(struct stream *s);
 /* What the attempt has written, also while it runs. As pread(2). */
 int64_t stream_read(const struct stream *s, uint64_t from, void *to, size_t size);
 
+/* How much that is. */
+uint64_t stream_written(const struct stream *s);
+
 /* Copies bytes between files. crc may be NULL; else the CRC-32C goes on. false: errno tells why; EPIPE: the
  * source has become shorter. */
 bool stream_copy(int from_fd, uint64_t from, uint64_t size, int to_fd, uint64_t to, uint32_t *crc) MUST_CHECK;

@@ -1,276 +1,133 @@
-#include "dispatcher/api/live.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+/* GET /v1/jobs/{id}/live: what an attempt has written so far, from its worker. The core says who has it; of
+ * one that has ended meanwhile, the API remembers who it was that ran it (seen.h). */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/check.h"
+#include "dispatcher/api/job_json.h"
+#include "dispatcher/api/listener.h"
+#include "dispatcher/api/seen.h"
 
-#define ENTRIES_LOOKED_AT 4096
-#define OFFSET_MAX (UINT64_MAX / 4) /* a note that names more is none */
-
-/* A worker's directory, open. */
-struct view {
-	int dir_fd, notes_fd;
+struct live {
+	struct request *request;
+	struct look_request ask;
+	uint64_t job;
+	struct tail tail; /* what is wanted */
 };
 
-/* Shards may put there what they like: nothing that would make the reader wait, or leads elsewhere. */
-static int open_regular(int dir_fd, const char *name, uint64_t *size_ret)
+static void live_destroy(void *state)
 {
-	int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
+	struct live *l = state;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-		*size_ret = (uint64_t)st.st_size;
-		return fd;
+	looks_cancel(l->request->server, &l->ask);
+	free(l);
+}
+
+static int read_query(struct request *r, struct tail *t, struct error *reterr)
+{
+	const char *id = request_query(r, "attempt_id");
+	int rc;
+
+	if (attempt_id_parse(id, &t->token, &t->shard) < 0) {
+		error_set(reterr, ERR_INVALID,
+			  "expected an attempt as SHARDMILL_ATTEMPT_ID says it, epoch-lease-shard, "
+			  "found \"%.40s\"",
+			  id);
+		return error_where(reterr, "?attempt_id=");
 	}
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	rc = request_stream(r, &t->err, reterr);
+	return rc < 0 ? rc : request_query_number(r, "from", 0, INT64_MAX, 0, &t->from, reterr);
 }
 
-static void view_close(struct view *v)
+static void fail(const struct live *l, const char *why)
 {
-	if (v->notes_fd >= 0)
-		close(v->notes_fd);
-	if (v->dir_fd >= 0)
-		close(v->dir_fd);
+	unsigned long long job = l->job;
+	char id[ATTEMPT_ID_BYTES];
+	struct error e = {0};
+
+	attempt_id_text(l->tail.token, l->tail.shard, id);
+	error_set(&e, ERR_NOT_FOUND, "no attempt %s of job %llu is seen to run%s%s", id, job,
+		  why[0] != '\0' ? ": " : "", why);
+	error_help(&e,
+		   "/v1/jobs/%llu/running lists those that are; /v1/jobs/%llu/output?shard=%u has what a "
+		   "shard has written that has ended",
+		   job, job, l->tail.shard);
+	request_fail(l->request, &e);
 }
 
-/* False: it has no notes, or cannot be seen. view_close is due in any case. */
-static bool view_open(struct view *v, const char *output_dir, const struct uuid *worker)
+static void on_bytes(struct server *s, struct look_request *look, const void *body)
 {
-	char id[33], path[4096];
-	uint64_t size;
+	struct live *l = look->arg;
+	const struct tail_bytes *m = body;
+	struct MHD_Response *response;
 
-	uuid_text(worker, id);
-	snprintf(path, sizeof(path), "%s/%s", output_dir, id);
-	*v = (struct view){.notes_fd = -1};
-	v->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (v->dir_fd >= 0)
-		v->notes_fd = open_regular(v->dir_fd, OUTPUT_NOTES_NAME, &size);
-	return v->notes_fd >= 0;
+	(void)s;
+	if (m == NULL || !m->known || m->bytes.size > l->tail.credit) {
+		fail(l, m == NULL ? "its worker does not answer" : "");
+		return;
+	}
+	response = MHD_create_response_from_buffer(m->bytes.size, (void *)(uintptr_t)m->bytes.data,
+						   MHD_RESPMEM_MUST_COPY);
+	CHECK(response != NULL);
+	response_is_bytes(response, l->tail.token, l->tail.shard);
+	request_answer_response(l->request, MHD_HTTP_OK, response);
 }
 
-static size_t read_some(int fd, void *to, size_t size, uint64_t offset)
+static bool find_worker(const struct live *l, struct uuid *ret)
 {
-	ssize_t got;
+	struct server *s = l->request->server;
+	const struct seen_attempt *seen = seen_find(s->api->seen, l->tail.token, l->tail.shard);
+	struct view_lease lease;
 
-	do {
-		got = pread(fd, to, size, (off_t)offset);
-	} while (got < 0 && errno == EINTR);
-	return got > 0 ? (size_t)got : 0;
-}
-
-static bool decode(const uint8_t raw[OUTPUT_NOTE_BYTES], struct output_note *ret)
-{
-	struct output_note n;
-
-	if (output_note_decode(raw, &n) < 0 || n.segment == 0 || n.out_offset > OFFSET_MAX ||
-	    n.err_offset > OFFSET_MAX)
+	if (dispatcher_view_held(s->core, l->tail.token, l->tail.shard, &lease) && lease.job == l->job) {
+		*ret = lease.worker;
+		return true;
+	}
+	if (seen == NULL || seen->job != l->job)
 		return false;
-	*ret = n;
+	*ret = seen->worker;
 	return true;
 }
 
-static size_t read_notes(const struct view *v, struct live_note ret[], size_t max)
+static void ask(struct live *l)
 {
-	size_t room = (size_t)OUTPUT_NOTES_MAX * OUTPUT_NOTE_BYTES, count = 0, size;
-	uint8_t *raw = check_calloc(1, room);
+	struct uuid worker;
+	struct error e = {0};
+	int rc;
 
-	size = read_some(v->notes_fd, raw, room, 0);
-	for (size_t at = 0; at + OUTPUT_NOTE_BYTES <= size && count < max; at += OUTPUT_NOTE_BYTES) {
-		ret[count].place = (uint32_t)(at / OUTPUT_NOTE_BYTES);
-		count += decode(raw + at, &ret[count].note);
+	if (!find_worker(l, &worker)) {
+		fail(l, "");
+		return;
 	}
-	free(raw);
-	return count;
+	l->ask.arg = l;
+	rc = looks_ask_tail(l->request->server, &l->ask, &worker, &l->tail, on_bytes, &e);
+	if (rc == ERR_BUSY)
+		request_fail(l->request, &e);
+	else if (rc < 0)
+		fail(l, e.what);
 }
 
-/* Nothing but the attempt wrote to its segment while the note stood there. */
-static bool still_stands(const struct view *v, const struct live_note *n)
+void api_live(struct request *r)
 {
-	uint8_t raw[OUTPUT_NOTE_BYTES], expected[OUTPUT_NOTE_BYTES];
+	struct tail wanted = {.credit = TAIL_BYTES_MAX};
+	struct error e = {0};
+	struct live *l;
+	uint64_t job;
+	uint8_t state;
+	int rc;
 
-	output_note_encode(&n->note, expected);
-	return read_some(v->notes_fd, raw, sizeof(raw), (uint64_t)n->place * OUTPUT_NOTE_BYTES) ==
-		   sizeof(raw) &&
-	       memcmp(raw, expected, sizeof(raw)) == 0;
-}
-
-static int open_segment(const struct view *v, uint32_t segment, const char *kind, uint64_t *size_ret)
-{
-	char name[32];
-
-	snprintf(name, sizeof(name), "%08u.%s", segment, kind);
-	return open_regular(v->dir_fd, name, size_ret);
-}
-
-/* The last one of the shard, among the last `most` of the index. */
-static bool find_entry(const struct view *v, uint32_t segment, struct token token, uint32_t shard,
-		       uint64_t most, struct output_entry *ret)
-{
-	uint64_t end = 0, at;
-	int fd = open_segment(v, segment, "idx", &end);
-	bool found = false;
-
-	if (fd < 0)
-		return false;
-	end -= end % OUTPUT_ENTRY_BYTES;
-	for (at = end; at > 0 && end - at < most * OUTPUT_ENTRY_BYTES && !found;) {
-		uint8_t raw[OUTPUT_ENTRY_BYTES];
-		struct output_entry e;
-
-		at -= OUTPUT_ENTRY_BYTES;
-		if (read_some(fd, raw, sizeof(raw), at) != sizeof(raw) || output_entry_decode(raw, &e) < 0)
-			continue;
-		found = e.token.epoch == token.epoch && e.token.lease == token.lease && e.shard == shard;
-		if (found)
-			*ret = e;
+	if (!request_job(r, &job))
+		return;
+	rc = job_state_now(r->server, job, &state, &e);
+	if (rc == 0)
+		rc = read_query(r, &wanted, &e);
+	if (rc < 0) {
+		request_fail(r, &e);
+		return;
 	}
-	close(fd);
-	return found;
-}
-
-/* An attempt that has ended has its entry, the segment's last as long as the note stands. */
-static bool has_entry(const struct view *v, const struct output_note *n, struct output_entry *ret)
-{
-	struct output_entry e;
-
-	if (!find_entry(v, n->segment, n->token, n->shard, 1, &e) || e.out_offset != n->out_offset ||
-	    e.err_offset != n->err_offset)
-		return false;
-	*ret = e;
-	return true;
-}
-
-static uint64_t stream_size(const struct view *v, const struct output_note *n, bool err)
-{
-	uint64_t begin = err ? n->err_offset : n->out_offset, size = 0;
-	struct output_entry e;
-	int fd = open_segment(v, n->segment, err ? "err" : "out", &size);
-
-	if (fd < 0)
-		return 0;
-	close(fd);
-	if (has_entry(v, n, &e))
-		return err ? e.err_length : e.out_length;
-	return size > begin ? size - begin : 0;
-}
-
-size_t live_notes(const char *output_dir, const struct uuid *worker, struct live_note ret[], size_t max)
-{
-	struct view v;
-	size_t count;
-
-	count = view_open(&v, output_dir, worker) ? read_notes(&v, ret, max) : 0;
-	view_close(&v);
-	return count;
-}
-
-bool live_sizes(const char *output_dir, const struct uuid *worker, const struct live_note *n,
-		uint64_t *out_ret, uint64_t *err_ret)
-{
-	uint64_t out, err;
-	struct view v;
-	bool good;
-
-	good = view_open(&v, output_dir, worker);
-	out = good ? stream_size(&v, &n->note, false) : 0;
-	err = good ? stream_size(&v, &n->note, true) : 0;
-	good = good && still_stands(&v, n);
-	view_close(&v);
-	if (good) {
-		*out_ret = out;
-		*err_ret = err;
-	}
-	return good;
-}
-
-static bool find_note(const struct view *v, const struct live_query *q, struct live_note *ret)
-{
-	struct live_note *notes = check_calloc(OUTPUT_NOTES_MAX, sizeof(*notes));
-	size_t count = read_notes(v, notes, OUTPUT_NOTES_MAX);
-	bool found = false;
-
-	for (size_t i = 0; i < count && !found; i++) {
-		const struct output_note *n = &notes[i].note;
-
-		found = n->token.epoch == q->token.epoch && n->token.lease == q->token.lease &&
-			n->shard == q->shard;
-		if (found)
-			*ret = notes[i];
-	}
-	free(notes);
-	return found;
-}
-
-/* Of a stream that begins at `begin` of its segment. */
-static size_t read_stream(const struct view *v, uint32_t segment, const struct live_query *q, uint64_t begin,
-			  char *ret, size_t max)
-{
-	uint64_t size;
-	int fd = open_segment(v, segment, q->err ? "err" : "out", &size);
-	size_t got = 0;
-
-	if (fd < 0)
-		return 0;
-	if (q->from <= OFFSET_MAX && begin <= OFFSET_MAX)
-		got = read_some(fd, ret, max, begin + q->from);
-	close(fd);
-	return got;
-}
-
-/* What is behind the end of a stream of `length` bytes is not its own. */
-static size_t cut(uint64_t length, uint64_t from, size_t got)
-{
-	if (from >= length)
-		return 0;
-	return got < length - from ? got : (size_t)(length - from);
-}
-
-int live_read(const char *output_dir, const struct uuid *worker, const struct live_query *q, char *ret,
-	      size_t max, size_t *size_ret)
-{
-	struct output_entry e;
-	struct live_note n;
-	struct view v;
-	size_t got = 0;
-	bool good;
-
-	good = view_open(&v, output_dir, worker) && find_note(&v, q, &n);
-	if (good) {
-		got = read_stream(&v, n.note.segment, q, q->err ? n.note.err_offset : n.note.out_offset, ret,
-				  max);
-		if (has_entry(&v, &n.note, &e))
-			got = cut(q->err ? e.err_length : e.out_length, q->from, got);
-		good = still_stands(&v, &n);
-	}
-	view_close(&v);
-	if (!good)
-		return ERR_NOT_FOUND;
-	*size_ret = got;
-	return 0;
-}
-
-int live_read_ended(const char *output_dir, const struct uuid *worker, uint32_t segment,
-		    const struct live_query *q, char *ret, size_t max, size_t *size_ret)
-{
-	struct output_entry e;
-	struct view v;
-	size_t got;
-	bool good;
-
-	(void)view_open(&v, output_dir, worker); /* its notes may be gone with it */
-	good = v.dir_fd >= 0 && find_entry(&v, segment, q->token, q->shard, ENTRIES_LOOKED_AT, &e);
-	if (good) {
-		got = read_stream(&v, segment, q, q->err ? e.err_offset : e.out_offset, ret, max);
-		*size_ret = cut(q->err ? e.err_length : e.out_length, q->from, got);
-	}
-	view_close(&v);
-	return good ? 0 : ERR_NOT_FOUND;
+	l = check_calloc(1, sizeof(*l));
+	*l = (struct live){.request = r, .job = job, .tail = wanted};
+	r->state = l;
+	r->state_fini = live_destroy;
+	ask(l);
 }

@@ -93,8 +93,8 @@ static int take_failure(void *arg, const struct history_failure *f)
 	if (rc < 0)
 		return rc;
 	if (e.token.lease == 0)
-		return segments_lost(o->segments, &f->worker, f->segment, "idx", shard,
-				     "the segment's index has no entry for it", &o->error);
+		return segments_lost(o->segments, &f->worker, f->segment, "idx", shard, SEGMENTS_NO_ENTRY,
+				     &o->error);
 	add_piece(o, &f->worker, f->segment, shard.first, &e);
 	return 0;
 }
@@ -132,6 +132,9 @@ static int take_winner(void *arg, const struct history_winner *w)
 	o->token = w->token;
 	entries = check_calloc(w->shards.count, sizeof(*entries));
 	r = segments_collect(o->segments, &w->worker, w->segment, w->token, w->shards, entries, &o->error);
+	if (r == 0 && w->segment != 0 && w->row.count == 1 && entries[0].token.lease == 0)
+		r = segments_lost(o->segments, &w->worker, w->segment, "idx", w->row, SEGMENTS_NO_ENTRY,
+				  &o->error);
 	for (uint32_t i = 0; r == 0 && i < w->shards.count; i++)
 		add_piece(o, &w->worker, w->segment, w->shards.first + i, &entries[i]);
 	free(entries);

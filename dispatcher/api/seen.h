@@ -1,6 +1,6 @@
-/* Which attempts somebody has looked at while they ran, and in which segment: a failed one whose shard is run
- * again is named nowhere else, and who looked on wants its last words. The newest SEEN_MAX, in memory only.
- */
+/* Which attempts somebody has looked at while they ran, and which worker ran them: the core names a failed
+ * one whose shard is run again no more, and who looked on wants its last words. The newest SEEN_MAX, in
+ * memory only. */
 #pragma once
 
 #include "jobs/output_index.h"
@@ -10,7 +10,6 @@
 struct seen_attempt {
 	struct token token;
 	uint32_t shard;
-	uint32_t segment;
 	uint64_t job;
 	struct uuid worker;
 };

@@ -32,6 +32,8 @@ int segments_narrow(struct segments *s, const struct uuid *worker, uint32_t segm
 /* Opens the "out" or "err" file of a segment for reading. ERR_CORRUPT: it is gone; ERR_IO. */
 int segments_open(struct segments *s, const struct uuid *worker, uint32_t segment, const char *kind,
 		  int *ret_fd, struct error *reterr) MUST_CHECK;
+/* Why, where history says that there must be one. */
+#define SEGMENTS_NO_ENTRY "the segment's index has no entry for it"
 /* Fills reterr for a shard whose output is lost; a file of the segment is named. Returns ERR_CORRUPT. */
 int segments_lost(const struct segments *s, const struct uuid *worker, uint32_t segment, const char *kind,
 		  struct range shards, const char *why, struct error *reterr);

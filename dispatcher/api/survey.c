@@ -23,8 +23,9 @@ struct survey_chunk {
 	uint32_t at;   /* the one in work */
 	uint64_t done; /* bytes of it */
 	uint32_t crc;
-	int fd;	       /* of the segment's stdout; -1 */
-	uint32_t rows; /* of history, in this slice */
+	int fd;		      /* of the segment's stdout; -1 */
+	uint32_t rows;	      /* of history, in this slice */
+	uint32_t row_entries; /* found of the row so far, or lost */
 	struct output_entry entries[CHUNK_SHARDS];
 	uint8_t block[BLOCK_BYTES];
 };
@@ -35,6 +36,7 @@ static int note_lost(void *arg, struct range shards, const struct error *why)
 
 	if (s->first.code == ERR_OK)
 		s->first = *why;
+	s->chunk->row_entries++;
 	if (s->wholes)
 		shards = range_between(shards.first, s->chunk->row_end);
 	shard_set_add(&s->lost, shards.first, shards.count);
@@ -112,6 +114,17 @@ static void chunk_drop(struct survey_chunk *c)
 	c->crc = 0;
 }
 
+/* The row's last shards were looked at: a row that names a segment has an entry there. */
+static int check_row(struct survey *s, const struct history_winner *w)
+{
+	struct error why = {0};
+
+	if (s->chunk->row_entries > 0)
+		return 0;
+	segments_lost(s->segments, &w->worker, w->segment, "idx", w->row, SEGMENTS_NO_ENTRY, &why);
+	return note_lost(s, w->row, &why);
+}
+
 /* ERR_LIMIT: there is something to do, or enough was looked at. */
 static int take_winner(void *arg, const struct history_winner *w)
 {
@@ -125,6 +138,8 @@ static int take_winner(void *arg, const struct history_winner *w)
 		s->next = range_end(range);
 		return ++c->rows % ROWS_LOOKED_AT == 0 ? ERR_LIMIT : 0;
 	}
+	if (w->shards.first == w->row.first)
+		c->row_entries = 0;
 	rc = segments_narrow(s->segments, &w->worker, w->segment, w->token, &range, &s->error);
 	if (rc < 0)
 		return rc;
@@ -133,6 +148,10 @@ static int take_winner(void *arg, const struct history_winner *w)
 	memset(c->entries, 0, range.count * sizeof(c->entries[0]));
 	rc = segments_collect_found(s->segments, &w->worker, w->segment, w->token, range, c->entries,
 				    note_lost, s, &s->error);
+	for (uint32_t i = 0; rc == 0 && i < range.count; i++)
+		c->row_entries += c->entries[i].token.lease != 0;
+	if (rc == 0 && range_end(range) == range_end(w->row))
+		rc = check_row(s, w);
 	if (rc < 0)
 		return rc;
 	s->next = range_end(range);

@@ -68,6 +68,8 @@ static int take_chunk(struct written *w, const struct history_winner *winner, st
 				    w->entries, mark_lost, w, w->reterr);
 	if (rc < 0)
 		return rc;
+	if (winner->row.count == 1 && w->entries[0].token.lease == 0)
+		w->entries[0].out_length = LOST;
 	for (uint32_t i = 0; i < chunk.count; i++) {
 		const struct output_entry *e = &w->entries[i];
 		bool lost = e->out_length == LOST;

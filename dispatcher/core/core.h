@@ -55,6 +55,7 @@ enum dispatcher_effect_kind {
 	DISPATCHER_PLAN_STOP,  /* the job ended: its planner's answers are not wanted any more */
 	DISPATCHER_JOB_ENDED,  /* offer its event to the rules: ACCEPTs with keys, then SETTLED */
 	DISPATCHER_PARAMETERS, /* answer a worker's NEED with PARAMETERS */
+	DISPATCHER_LOOKED,     /* a worker answers LOOK or TAIL */
 	DISPATCHER_TELL,       /* a sentence for the log */
 };
 
@@ -90,6 +91,13 @@ struct dispatcher_parameters {
 	const struct need *need;
 };
 
+/* The session that it named is this worker's. */
+struct dispatcher_looked {
+	struct uuid worker;
+	enum message_type type; /* RUNNING or TAIL_BYTES */
+	const void *body;
+};
+
 struct dispatcher_tell {
 	bool warning;
 	uint64_t job; /* 0 = none */
@@ -106,6 +114,7 @@ struct dispatcher_effect {
 		struct dispatcher_plan plan; /* of PLAN; job alone of PLAN_STOP */
 		const struct job_ended *ended;
 		struct dispatcher_parameters parameters;
+		struct dispatcher_looked looked;
 		struct dispatcher_tell tell;
 	};
 };

@@ -160,8 +160,7 @@ static void send_registered(struct dispatcher_core *core, struct session *s, con
 {
 	struct registered *r = step_alloc(core, sizeof *r);
 
-	*r = (struct registered){.wire = m->wire_max < core->config.wire_max ? m->wire_max
-									     : core->config.wire_max,
+	*r = (struct registered){.wire = s->wire,
 				 .session = s->id,
 				 .epoch = core->d.epoch,
 				 .tokens = {verdicts, m->tokens.count},

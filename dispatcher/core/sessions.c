@@ -74,6 +74,7 @@ struct session *session_create(struct dispatcher_core *core, uint64_t id, uint64
 	worker->session = s;
 	keep_registration(s, m);
 	s->draining = m->draining;
+	s->wire = m->wire_max < core->config.wire_max ? m->wire_max : core->config.wire_max;
 	s->heard_us = core->live_us;
 	HASH_ADD(hh, core->sessions, id, sizeof s->id, s);
 	HASH_ADD(hh_peer, core->peers, peer, sizeof s->peer, s);

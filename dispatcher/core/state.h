@@ -283,6 +283,7 @@ struct session {
 	uint64_t acked_seq;
 	struct pending_ack acks[ACKS_MAX];
 	uint32_t ack_count;
+	uint32_t wire;	 /* the version that both speak */
 	usec_t heard_us; /* on the core's live clock */
 	bool draining, quarantined, slot_idle;
 	struct {

@@ -132,6 +132,16 @@ struct view_worker {
 bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t after, struct arena *arena,
 				 struct view_worker *ret) MUST_CHECK;
 
+/* How a worker is reached. */
+struct view_session {
+	uint64_t session, peer;
+	uint32_t wire;
+	usec_t heard_us_ago;
+};
+/* False: it is not registered now. */
+bool dispatcher_view_session(const struct dispatcher_core *core, const struct uuid *worker,
+			     struct view_session *ret) MUST_CHECK;
+
 /* What the workers of now have for the phase in work of a live job. */
 struct view_supply {
 	const struct resources *need; /* of one attempt; borrowed until the next step */

@@ -161,6 +161,23 @@ bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t af
 	return true;
 }
 
+bool dispatcher_view_session(const struct dispatcher_core *core, const struct uuid *worker,
+			     struct view_session *ret)
+{
+	const struct worker *w = worker_find(&core->d, *worker);
+	const struct session *s = w != NULL ? w->session : NULL;
+
+	if (s == NULL)
+		return false;
+	*ret = (struct view_session){
+	    .session = s->id,
+	    .peer = s->peer,
+	    .wire = s->wire,
+	    .heard_us_ago = core->live_us - s->heard_us,
+	};
+	return true;
+}
+
 bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			    struct view_supply *ret)
 {

@@ -43,6 +43,17 @@ static void take_need(struct dispatcher_core *core, uint64_t peer, const struct 
 		    (struct dispatcher_parameters){peer, m->session, m};
 }
 
+/* Of no concern to the core, but that the worker lives: who asked wants it. */
+static void take_look(struct dispatcher_core *core, uint64_t peer, uint64_t session, uint32_t type,
+		      const void *body)
+{
+	struct session *s = frame_session(core, peer, session);
+
+	if (s != NULL)
+		effect_add(core, DISPATCHER_LOOKED, 0)->looked =
+		    (struct dispatcher_looked){s->worker->id, (enum message_type)type, body};
+}
+
 /* Its leases go back; crashed: they were in work when it was lost. */
 static void end_session(struct dispatcher_core *core, struct worker *worker, bool crashed)
 {
@@ -90,6 +101,12 @@ void step_message(struct dispatcher_core *core, const struct input_message *in)
 		return;
 	case MESSAGE_NEED:
 		take_need(core, in->peer, body);
+		return;
+	case MESSAGE_RUNNING:
+		take_look(core, in->peer, ((struct running *)body)->session, type, body);
+		return;
+	case MESSAGE_TAIL_BYTES:
+		take_look(core, in->peer, ((struct tail_bytes *)body)->session, type, body);
 		return;
 	case MESSAGE_BYE:
 		s = session_find(core, ((struct bye *)body)->session);

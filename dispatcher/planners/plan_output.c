@@ -28,8 +28,8 @@ static int take_winner(void *arg, const struct history_winner *w)
 		return 0; /* it wrote nothing */
 	rc = segments_collect(f->segments, &w->worker, w->segment, w->token, w->shards, &entry, &f->error);
 	if (rc == 0 && entry.token.lease != w->token.lease)
-		return segments_lost(f->segments, &w->worker, w->segment, "idx", w->shards,
-				     "the segment's index has no entry for it", &f->error);
+		return segments_lost(f->segments, &w->worker, w->segment, "idx", w->shards, SEGMENTS_NO_ENTRY,
+				     &f->error);
 	if (rc == 0 && entry.out_length > 0)
 		rc = segments_open(f->segments, &w->worker, w->segment, "out", &t->output_fd, &f->error);
 	t->output_offset = entry.out_offset;

@@ -95,6 +95,9 @@ static void effect_now(struct server *s, const struct dispatcher_effect *e)
 	case DISPATCHER_PARAMETERS:
 		leases_answer_need(s, &e->parameters);
 		break;
+	case DISPATCHER_LOOKED:
+		looks_deliver(s, &e->looked);
+		break;
 	case DISPATCHER_TELL:
 		tell(s, &e->tell);
 		break;
@@ -141,6 +144,7 @@ static void effect_later(struct server *s, const struct dispatcher_effect *e)
 		entry = entry_create(e->after_lsn, e->kind, buf_bytes(&out));
 		break;
 	case DISPATCHER_PARAMETERS:
+	case DISPATCHER_LOOKED:
 	case DISPATCHER_TELL: /* nobody has to wait for these */
 		effect_now(s, e);
 		break;

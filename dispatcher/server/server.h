@@ -5,6 +5,7 @@
  *   release.c   effects: at once, or in lsn order when they are durable
  *   replies.c   who waits for the core's answer to a request
  *   peers.c     frames <-> core, roles, what waits to be sent to whom (peers.h)
+ *   looks.c     LOOK and TAIL: who asked, and for how long they wait
  *   leases.c    LEASES get what they need beside them: definitions, jobs, slices
  *   slice.c     the values of just the leased shards
  *   unread.c    leases whose plan could not be read for the moment
@@ -24,6 +25,7 @@
 #include "base/statedir.h"
 #include "dispatcher/core/view.h"
 #include "dispatcher/pools.h"
+#include "dispatcher/server/looks.h"
 #include "dispatcher/server/release.h"
 #include "dispatcher/server/replies.h"
 #include "dispatcher/store/history.h"
@@ -86,6 +88,7 @@ struct server {
 	struct steps steps;
 	struct release release;
 	struct replies replies;
+	struct looks looks;
 	struct carry carry;
 	struct unread unread;
 	struct peers *peers;

@@ -66,7 +66,8 @@ static int take_winner(void *arg, const struct history_winner *w)
 								 .count = w->shards.count,
 								 .worker = w->worker,
 								 .token = w->token,
-								 .segment = w->segment};
+								 .segment = w->segment,
+								 .whole = w->shards.count == w->row.count};
 	return 0;
 }
 

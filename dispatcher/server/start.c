@@ -269,6 +269,7 @@ void server_close(struct server *s)
 	unread_fini(s);
 	release_fini(&s->release);
 	replies_fini(&s->replies);
+	looks_fini(s);
 	steps_fini(s);
 	pools_fini(&s->pools);
 	dispatcher_core_destroy(s->core);

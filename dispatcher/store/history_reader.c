@@ -256,6 +256,7 @@ static int walk_row(struct walk *w, const struct sql *db)
 	    .segment = (uint32_t)sql_int(db, READ_RANGES, 5)};
 	int rc = walk_missing(w, first < w->end ? first : w->end);
 
+	m.row = range_between(first, end);
 	end = end < w->end ? end : w->end;
 	if (rc < 0 || end <= w->at)
 		return rc;

@@ -50,6 +50,8 @@ struct history_winner {
 	struct uuid worker;
 	struct token token;
 	uint32_t segment;
+	struct range row; /* all that was made so, of which `shards` is a part: if it names a segment, one of
+			     these has an entry there */
 };
 typedef int history_winner_fn(void *arg, const struct history_winner *w);
 /* Who made the outputs of shards [first, first + count) of a phase, in shard order, without gaps or

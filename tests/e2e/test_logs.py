@@ -2,9 +2,11 @@
 """`shardmill logs`: what shards have written, and what they write while they run, each line once."""
 import json
 import os
+import signal
 import sys
+import time
 
-from case import ApiError, main
+from case import main
 from cli_case import HOSTILE, CliCase
 from mill import UnixConnection, until
 
@@ -300,29 +302,76 @@ class Api(Logs):
             self.assertEqual(answer.getheader("Shardmill-Attempt"), expected)
         c.close()
 
-    def test_a_worker_whose_outputs_are_not_seen_has_nothing_to_show(self):
+    def test_it_needs_no_directory_that_is_shared(self):
+        self.mill.start_dispatcher()
+        self.mill.start_worker(output_dir=self.make_dir("elsewhere"))
+        job = self.script("n=$(tries); echo try $n; gate gate$n; echo end $n; test $n = 2")
+        with self.follow(job) as f:
+            f.until("try 1\n")
+            self.open_gate("gate1")
+            f.until("end 1\n")  # the last words of one that failed
+            f.until("try 2\n", OTHER)
+            self.open_gate("gate2")
+            self.run_cli("wait", job)
+            self.assertEqual(f.end(), 5)
+            self.assertEqual(f.out, "try 1\nend 1\ntry 2\n" + ("end 2\n" if "end 2" in f.out else ""))
+            self.assertIn("the output of shard 0 is lost: the segment's index is gone", f.err)
+
+    def test_nothing_of_what_runs_stands_in_the_directory(self):
         self.start()
         job = self.script("echo hello; gate gate")
-        worker = until(lambda: self.running(job)["running"])[0]["worker"]
-        os.rename(self.path("state", "output", worker), self.path("elsewhere"))
-        self.assertEqual(self.running(job)["running"], [])
-        self.assertEqual(self.run_cli("logs", job), ("", ""))
-        os.rename(self.path("elsewhere"), self.path("state", "output", worker))
+        until(lambda: [a["out_bytes"] for a in self.running(job)["running"]] == [6])
+        worker = self.running(job)["running"][0]["worker"]
+        self.assertEqual(os.listdir(self.path("state", "output", worker)), [])
+        self.assertEqual(self.run_cli("logs", job), ("hello\n", ""))
         self.open_gate()
         self.run_cli("wait", job)
         self.assertEqual(self.run_cli("logs", job), ("hello\n", ""))
 
-    def test_a_worker_that_ends_leaves_no_notes(self):
+    def test_a_worker_that_does_not_answer_is_left_out_after_a_moment(self):
         self.start()
-        job = self.submit("--", "echo", "hello")
+        self.mill.start_worker()
+        job = self.script("echo at $1; gate gate", "--array=2", argv=["{}"])
+        runs = until(lambda: (lambda r: r if len(r) == 2 and all(a["out_bytes"] for a in r) else None)(
+            self.running(job)["running"]))
+        still = [a for a in runs if a["worker"] == runs[0]["worker"]]
+        stopped = next(w for w in self.mill.workers if self.worker_id(w) == runs[0]["worker"])
+        stopped.send_signal(signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            self.assertEqual([a["shard"] for a in self.running(job)["running"]],
+                             [a["shard"] for a in runs if a not in still])
+            error = self.expect_error(404, "not_found", "GET", "/v1/jobs/%s/live?attempt_id=%s" % (
+                job, still[0]["attempt_id"]))
+            self.assertRegex(error["message"], "its worker does not answer|silent")
+            self.assertLess(time.monotonic() - begun, 5)
+            # Who has asked and gone is forgotten; nobody else waits meanwhile.
+            for n in range(50):
+                c = UnixConnection(self.mill.socket, 60)
+                c.request("GET", "/v1/jobs/%s/live?attempt_id=%s" % (job, still[0]["attempt_id"]))
+                c.close()
+            begun = time.monotonic()
+            self.mill.job(int(job))
+            self.assertLess(time.monotonic() - begun, 1)
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+        until(lambda: len(self.running(job)["running"]) == 2)
+        self.open_gate()
         self.run_cli("wait", job)
-        notes = self.path("state", "output")
-        self.assertEqual([f for _, _, files in os.walk(notes) for f in files if f == "running"], ["running"])
-        self.mill.workers[0].terminate()
-        self.assertEqual(self.mill.workers[0].wait(timeout=60), 0)
-        self.assertEqual([f for _, _, files in os.walk(notes) for f in files if f == "running"], [])
-        with self.assertRaises(ApiError):
-            self.mill.output(int(job), "?shard=7")
+        self.assertEqual(sorted(self.run_cli("logs", job)[0].splitlines()), ["0 | at 0", "1 | at 1"])
+
+    def worker_id(self, process):
+        return next(w["id"] for w in self.mill.api("GET", "/v1/workers")["workers"] if w["pid"] == process.pid)
+
+    def test_much_comes_in_pieces_and_whole(self):
+        self.start()
+        job = self.script("seq 400000; gate gate; echo end")
+        lines = "".join("%d\n" % n for n in range(1, 400001))
+        with self.follow(job) as f:
+            f.until("400000\n")
+            self.open_gate()
+            self.assertEqual(f.end(), 0)
+            self.assertEqual(f.out, lines + "end\n")
 
 
 if __name__ == "__main__":

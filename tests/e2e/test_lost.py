@@ -113,7 +113,7 @@ CASES = [
     ("an entry altered", lambda s: s.write_entry(3, fields(out_offset=1), crc=1), "idx", False),
     ("an entry behind the end", lambda s: s.write_entry(4, fields(out_offset=1 << 40)), "out", False),
     ("an entry that is too long", lambda s: s.write_entry(4, fields(out_length=1 << 40)), "out", False),
-    ("an entry that wraps around", lambda s: s.write_entry(4, fields(out_offset=(1 << 64) - 2, out_length=9)), "out", False),
+    ("an entry that wraps around", lambda s: s.write_entry(4, fields(out_offset=(1 << 64) - 2, out_length=9)), "idx", False),
 ]
 
 
@@ -127,7 +127,8 @@ class Outputs(CliCase):
     def lines_job(self, *args):
         """Each of its shards writes a line, and one that it ran to a file."""
         self.write("ran", "")
-        return self.submit("--array=%d" % SHARDS, *args, "--", "sh", "-c", "echo {} >> %s; echo line {}" % self.path("ran"))
+        return self.submit("--array=%d" % SHARDS, *args, "--", "sh", "-c",
+                           "echo {} >> %s; echo line {}" % self.path("ran"))
 
     def ran(self):
         with open(self.path("ran")) as f:
@@ -153,9 +154,8 @@ class Outputs(CliCase):
 class Damage(Outputs):
     def lost_shards(self, damage):
         """Which of them have lost theirs."""
-        if damage in ("stdout cut off",):
-            return list(range(7, SHARDS))
-        return {"a byte altered": [5], "an entry altered": [3], "an entry behind the end": [4],
+        return {"stdout cut off": list(range(7, SHARDS)), "a byte altered": [5],
+                "an entry altered": [3], "an entry behind the end": [4],
                 "an entry that is too long": [4], "an entry that wraps around": [4]}.get(damage, list(range(SHARDS)))
 
     def check(self, name, damage, kind, only_by_reading):
@@ -238,6 +238,24 @@ class Around(Outputs):
         self.run_cli("wait", job)
         self.assertEqual(self.ran(), list(range(SHARDS)))
         self.assertEqual(self.run_cli("output", job)[0], self.LINES)
+
+    def test_an_index_that_ends_before_a_shard_that_wrote(self):
+        self.start()
+        first, second = self.submit("--", "echo", "first"), self.submit("--", "echo", "second")
+        self.run_cli("wait", first, second)
+        path, = self.segments.files("idx")
+        with open(path, "rb") as f:
+            entries = [ENTRY.unpack_from(f.read(ENTRY.size + 4)) for _ in range(2)]
+        kept, cut = (first, second) if self.run_cli("output", first)[0][:1] == "f" and entries[0][OUT_LENGTH] == 6 else (second, first)
+        os.truncate(path, ENTRY.size + 4)
+        self.mill.kill(self.mill.workers[0])
+        self.mill.start_worker(cpus="1", heartbeat="100ms")
+        self.run_cli("output", kept)
+        for args in (("output", cut), ("output", "--shard=0", cut), ("logs", cut)):
+            self.assertIn("the output of shard 0 is lost: the segment's index has no entry for it", self.run_cli(*args, code=5)[1])
+        self.assertIn("1 of 1 shard to do, 0 are kept; the output of 1 was lost", self.run_cli("retry", cut)[0])
+        self.run_cli("wait", cut)
+        self.assertIn(self.run_cli("output", cut)[0], ("first\n", "second\n"))
 
     def test_of_a_runner_all_shards_that_share_an_output_run_again(self):
         self.start()

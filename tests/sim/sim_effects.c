@@ -307,6 +307,8 @@ static void take(struct sim_dispatcher *d, const struct dispatcher_effect *e)
 		w.job = e->ended->job;
 		w.reopens = e->ended->reopens;
 		break;
+	case DISPATCHER_LOOKED: /* nobody looks on */
+		return;
 	case DISPATCHER_PARAMETERS:
 		answer_need(d, &e->parameters);
 		return;

@@ -107,6 +107,10 @@ static uint64_t session_of(const struct worker_frame *f)
 		return ((const struct kill *)f->body)->session;
 	case MESSAGE_DRAIN:
 		return ((const struct drain *)f->body)->session;
+	case MESSAGE_LOOK:
+		return ((const struct look *)f->body)->session;
+	case MESSAGE_TAIL:
+		return ((const struct tail *)f->body)->session;
 	default:
 		return 0;
 	}
@@ -139,6 +143,9 @@ static int on_frame(struct worker_core *c, const struct worker_frame *f, struct 
 	case MESSAGE_DRAIN:
 		if (ours)
 			worker_leave_drain(c);
+		return 0;
+	case MESSAGE_LOOK:
+	case MESSAGE_TAIL: /* the shell answers */
 		return 0;
 	case MESSAGE_REFUSED:
 		worker_leave_refused(c, ((const struct refused *)f->body)->why);

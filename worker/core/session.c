@@ -73,7 +73,8 @@ static void send_register(struct worker_core *c)
 
 	c->serial++;
 	m->serial = c->serial;
-	m->wire_min = m->wire_max = WIRE_VERSION;
+	m->wire_min = WIRE_VERSION_WORKER_MIN;
+	m->wire_max = WIRE_VERSION;
 	m->worker = config->worker;
 	m->host = worker_effect_bytes(c, config->host);
 	m->pid = config->pid;
@@ -127,9 +128,10 @@ void worker_session_who(struct worker_core *c)
 
 static int verdicts_make_sense(const struct registered *m, struct error *reterr)
 {
-	if (m->wire != WIRE_VERSION)
-		return error_set(reterr, ERR_VERSION, "the dispatcher speaks wire version %u, this worker %d",
-				 m->wire, WIRE_VERSION);
+	if (m->wire < WIRE_VERSION_WORKER_MIN || m->wire > WIRE_VERSION)
+		return error_set(reterr, ERR_VERSION,
+				 "the dispatcher speaks wire version %u, this worker %d to %d", m->wire,
+				 WIRE_VERSION_WORKER_MIN, WIRE_VERSION);
 	for (uint32_t i = 0; i < m->tokens.count; i++)
 		if (m->tokens.items[i].verdict < TOKEN_KEEP || m->tokens.items[i].verdict > TOKEN_KILL)
 			return error_set(reterr, ERR_INVALID, "verdict %u is none of %s",

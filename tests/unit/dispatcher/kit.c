@@ -163,6 +163,9 @@ static void let_out(struct kit *k, const struct dispatcher_effect *e)
 		k->ended = *e->ended;
 		k->ended_events++;
 		return;
+	case DISPATCHER_LOOKED:
+		k->looked++;
+		return;
 	case DISPATCHER_PARAMETERS:
 		k->parameters++;
 		return;

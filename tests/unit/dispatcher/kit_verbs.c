@@ -118,7 +118,7 @@ void kit_register_with(struct kit *k, uint32_t worker, struct held_token_list to
 {
 	struct kit_worker *w = &k->workers[worker];
 	struct register_worker m = {.wire_min = 1,
-				    .wire_max = 1,
+				    .wire_max = WIRE_VERSION,
 				    .worker = w->id,
 				    .host = BYTES_LIT("host"),
 				    .pool = BYTES_LIT("pool"),

@@ -264,13 +264,46 @@ Test(session, a_register_that_comes_late_is_dropped)
 
 Test(session, a_worker_that_speaks_another_version_is_refused_in_words)
 {
-	struct register_worker m = {.wire_min = 3, .wire_max = 4, .worker = {1, 1}, .host = BYTES_LIT("h")};
+	struct register_worker m = {.wire_min = WIRE_VERSION + 1,
+				    .wire_max = WIRE_VERSION + 2,
+				    .worker = {1, 1},
+				    .host = BYTES_LIT("h")};
 
 	kit_open(&k);
 	k.workers[0].peer = 5;
 	kit_message(&k, 0, MESSAGE_REGISTER, &m);
 	cr_assert_eq(k.workers[0].refused, 1);
 	cr_assert_eq(counters().sessions, 0);
+	kit_close(&k);
+}
+
+Test(session, what_a_worker_says_to_who_looks_on_is_passed_on_when_it_is_its_own)
+{
+	struct tail_bytes bytes = {.request = 5, .known = true, .bytes = BYTES_LIT("hello")};
+	struct register_worker older = {.wire_min = 1, .wire_max = 1, .worker = {7, 7}, .serial = 1};
+	struct running runs = {.request = 6};
+	struct view_session s;
+
+	kit_open(&k);
+	kit_register(&k, 0, 1000);
+	kit_register(&k, 1, 1000);
+	bytes.session = runs.session = k.workers[0].session;
+	kit_message(&k, 0, MESSAGE_TAIL_BYTES, &bytes);
+	kit_message(&k, 0, MESSAGE_RUNNING, &runs);
+	cr_assert_eq(k.looked, 2);
+	kit_message(&k, 1, MESSAGE_TAIL_BYTES, &bytes); /* of another's session */
+	bytes.session = 12345;
+	kit_message(&k, 0, MESSAGE_TAIL_BYTES, &bytes);
+	cr_assert_eq(k.looked, 2);
+	cr_assert(dispatcher_view_session(k.core, &k.workers[1].id, &s));
+	cr_assert_eq(s.session, k.workers[1].session);
+	cr_assert_eq(s.wire, WIRE_VERSION);
+	k.workers[2].peer = 5;
+	kit_message(&k, 2, MESSAGE_REGISTER, &older);
+	cr_assert(dispatcher_view_session(k.core, &older.worker, &s));
+	cr_assert_eq(s.wire, 1, "it is never asked");
+	kit_gone(&k, 1);
+	cr_assert_not(dispatcher_view_session(k.core, &k.workers[1].id, &s));
 	kit_close(&k);
 }
 

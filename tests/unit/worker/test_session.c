@@ -55,6 +55,24 @@ Test(session, an_answer_to_an_earlier_register_is_dropped)
 	rig_fini(&r);
 }
 
+Test(session, a_dispatcher_of_the_version_before_is_met)
+{
+	struct worker_config config = rig_config();
+	struct registered older = {.wire = WIRE_VERSION_WORKER_MIN, .session = 5, .epoch = 1, .serial = 1};
+	struct rig r;
+
+	rig_init(&r, &config);
+	rig_step(&r, (struct worker_input){.kind = WORKER_CONNECTED});
+	cr_assert_eq(last_register(&r)->wire_min, WIRE_VERSION_WORKER_MIN);
+	cr_assert_eq(last_register(&r)->wire_max, WIRE_VERSION);
+	older.wire--;
+	cr_assert_eq(rig_frame(&r, MESSAGE_REGISTERED, &older), ERR_VERSION);
+	older.wire++;
+	cr_assert_eq(rig_frame(&r, MESSAGE_REGISTERED, &older), 0);
+	cr_assert_eq(rig_view(&r).link, WORKER_IN_SESSION);
+	rig_fini(&r);
+}
+
 Test(session, beats_when_it_has_nothing_else_to_say)
 {
 	struct worker_config config = rig_config();

@@ -116,7 +116,7 @@ static void gather_all(struct gather *g, char *ret, size_t size, int expected)
 Test(output, gathered_in_shard_order_from_two_segments_and_two_tokens)
 {
 	struct token a = {1, 1}, b = {1, 2};
-	struct slice_winner winners[2] = {{0, 3, worker, a, 0}, {3, 3, worker, b, 0}};
+	struct slice_winner winners[2] = {{0, 3, worker, a, 0, true}, {3, 3, worker, b, 0, true}};
 	struct range missing[] = {{5, 1}};
 	struct slice slice = {.winners = {winners, 2}, .missing = {missing, 1}};
 	struct gather *g;
@@ -147,7 +147,7 @@ Test(output, a_runners_answers_stand_between_attempts)
 	struct token a = {1, 1};
 	const struct shard_output first[] = {{2, BYTES_LIT("two ")}, {1, BYTES_LIT("one ")}},
 				  second[] = {{4, BYTES_LIT("four ")}};
-	struct slice_winner winners[1] = {{0, 5, worker, a, 0}};
+	struct slice_winner winners[1] = {{0, 5, worker, a, 0, true}};
 	struct slice slice = {.winners = {winners, 1}};
 	struct gather *g;
 	char text[100];
@@ -173,7 +173,7 @@ Test(output, few_of_many_shards_are_found_wherever_they_are)
 					       {1000063, BYTES_LIT("1000063 ")},
 					       {1000064, BYTES_LIT("1000064 ")},
 					       {1999999, BYTES_LIT("1999999 ")}};
-	struct slice_winner winners[1] = {{0, 2000000, worker, a, 0}};
+	struct slice_winner winners[1] = {{0, 2000000, worker, a, 0, true}};
 	struct slice slice = {.winners = {winners, 1}};
 	static const struct {
 		struct range inputs;
@@ -200,7 +200,7 @@ Test(output, few_of_many_shards_are_found_wherever_they_are)
 Test(output, a_flipped_bit_in_an_output_is_told)
 {
 	struct token a = {1, 1};
-	struct slice_winner winners[1] = {{0, 1, worker, a, 0}};
+	struct slice_winner winners[1] = {{0, 1, worker, a, 0, true}};
 	struct slice slice = {.winners = {winners, 1}};
 	struct gather *g;
 	char text[100], path[200];
@@ -375,14 +375,13 @@ Test(output, entries_that_no_file_can_have_are_damage)
 		  "where nothing was written there may be no file");
 }
 
-/* A file that was cut or removed is told before any byte is handed out. */
 Test(output, an_entry_behind_the_end_of_its_file_is_refused)
 {
 	static const char *const damages[] = {"truncate -s 7 $1/$2.out", "rm $1/$2.out"};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(damages); i++) {
 		struct token a = {1, 1};
-		struct slice_winner winners[1] = {{0, 1, worker, a, 0}};
+		struct slice_winner winners[1] = {{0, 1, worker, a, 0, true}};
 		struct slice slice = {.winners = {winners, 1}};
 		char command[600], text[100], manifest[200];
 		struct gather *g;

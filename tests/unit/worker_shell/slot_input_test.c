@@ -173,8 +173,8 @@ static void plan_gather(uint32_t inputs, const struct slice_winner *winners, uin
 
 static struct slice_winner winner(uint32_t first, uint32_t count)
 {
-	return (struct slice_winner){first, count, rig.shared.worker, rig.shards[first].token,
-				     rig.shards[first].segment};
+	return (struct slice_winner){
+	    first, count, rig.shared.worker, rig.shards[first].token, rig.shards[first].segment, true};
 }
 
 Test(slot_input, a_gather_reads_the_winners_in_order_on_stdin_and_by_its_manifest)
@@ -206,6 +206,26 @@ Test(slot_input, an_output_that_is_not_there_fails_the_gather_instead_of_missing
 	cr_assert_not_null(strstr(rig.shards[0].why, "output_dir"), "%s", rig.shards[0].why);
 	/* One that wrote nothing names no segment, and is missed by nobody. */
 	w.segment = 0;
+	plan_gather(1, &w, 1);
+	rig_run(&rig, &work, 0, 1);
+	cr_assert_eq(rig.shards[0].end, RIG_DONE, "%s", rig.shards[0].why);
+}
+
+/* One shard of a winner that names a segment has an entry there: where there is none, the index was cut. */
+Test(slot_input, a_winner_without_an_entry_fails_the_gather_unless_it_is_a_part_of_one)
+{
+	struct slice_winner w;
+
+	make_outputs(1, "echo precious");
+	w = winner(0, 1);
+	w.token.lease += 100;
+	rig_work_shell(&work, "cat");
+	plan_gather(1, &w, 1);
+	rig_run(&rig, &work, 0, 1);
+	cr_assert_eq(rig.shards[0].kind, FAILURE_INPUT);
+	cr_assert_not_null(strstr(rig.shards[0].why, "the output of shard 0 is lost"), "%s",
+			   rig.shards[0].why);
+	w.whole = false;
 	plan_gather(1, &w, 1);
 	rig_run(&rig, &work, 0, 1);
 	cr_assert_eq(rig.shards[0].end, RIG_DONE, "%s", rig.shards[0].why);
