@@ -172,8 +172,7 @@ int verb_rules(int argc, char **argv)
 	    .summary = "list the rules: which events start which jobs",
 	    .details =
 		"A rule that is added later starts jobs for events from then on. For files that are in a\n"
-		"watched directory already:\n"
-		"  shardmill rules apply RULE --bucket DIR [--since TIME]",
+		"watched directory already, see `shardmill rules apply --help`.",
 	};
 	static const struct list list = {
 	    .path = "/v1/rules",

@@ -11,7 +11,7 @@
 
 #define LEASES_LOOKED_AT 4096  /* of one job, the oldest */
 #define WORKERS_ASKED_MAX 256u /* for one answer; those with the oldest leases */
-#define ATTEMPTS_MAX 8192u     /* of one answer, before it is cut into pages */
+#define SHOWN_MAX 8192u	       /* of one answer, before it is cut into pages */
 
 struct shown {
 	struct view_lease lease;
@@ -26,7 +26,7 @@ struct listing {
 	uint32_t asked, answered;
 	struct look_request asks[WORKERS_ASKED_MAX];
 	size_t count;
-	struct shown shown[ATTEMPTS_MAX];
+	struct shown shown[SHOWN_MAX];
 };
 
 static void listing_destroy(void *state)
@@ -93,7 +93,7 @@ static void take_attempt(struct server *s, struct listing *l, const struct uuid 
 {
 	struct view_lease lease;
 
-	if (l->count == ATTEMPTS_MAX || a->shard < l->first || a->out_bytes > INT64_MAX ||
+	if (l->count == SHOWN_MAX || a->shard < l->first || a->out_bytes > INT64_MAX ||
 	    a->err_bytes > INT64_MAX || !dispatcher_view_held(s->core, a->token, a->shard, &lease) ||
 	    lease.job != l->job || !same_uuid(&lease.worker, worker))
 		return;

@@ -40,6 +40,8 @@ static struct steal steal_of(const struct dispatcher_core *core, struct lease_en
 	uint32_t count = shard_set_count(&lease->held), first = 0;
 	uint64_t ns = estimate_shard_ns(core, row);
 
+	if (ns == 0)
+		ns = 1000ull * core->config.default_shard_us;
 	if (s == NULL || (row->flags & JOB_PAUSED) ||
 	    (lease->revoked_us != 0 && core->mono_us - lease->revoked_us < STEAL_AGAIN_US))
 		return steal;
@@ -47,7 +49,7 @@ static struct steal steal_of(const struct dispatcher_core *core, struct lease_en
 	if (count >= 2) {
 		shard_set_next_range(&lease->held, (uint64_t)first + count / 2, &last);
 		steal.keep_end = last.first > first ? last.first : first + 1;
-		steal.left_us = count / 2 * (ns > 0 ? ns : 1000ull * core->config.default_shard_us) / 1000;
+		steal.left_us = count / 2 * ns / 1000;
 	} else if (!amounts_fit(&(struct amounts){{0}}, &s->used, &s->offered) &&
 		   lease == s->worker->leases->worker_prev && lease->traits.crashes < ALONE_CRASHES) {
 		/* It holds more than it can run: its newest lease has not begun. */

@@ -125,8 +125,8 @@ void bucket_leave_out(struct bucket *b, enum bucket_left why, const char *path);
 usec_t bucket_changed_us(const struct stat *st);
 /* Which file it is (buckets.h). */
 uint64_t bucket_key(const struct bucket *b, const char *path, const struct stat *st);
-/* Does somebody have it open for writing? */
-bool bucket_is_being_written(const struct bucket *b, const char *path, const struct stat *st);
+/* Does somebody have it open for writing? If not, *st is what the file is now. */
+bool bucket_is_being_written(const struct bucket *b, const char *path, struct stat *st);
 /* Is there room for an event, and can all rules be read? */
 bool bucket_may_offer(const struct bucket *b);
 /* A file that is whole, as far as we know, and that was not taken yet. false: nothing can be taken now. */

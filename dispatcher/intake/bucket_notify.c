@@ -80,6 +80,9 @@ static void on_file(struct bucket *b, const char *path, uint32_t mask)
 			bucket_scan_soon(b);
 		return;
 	}
+	key = bucket_key(b, path, &st);
+	if (taken_has(b->taken, key))
+		return;
 	(void)bucket_offer_file(b, path, &st, key);
 }
 

@@ -78,20 +78,23 @@ uint64_t bucket_key(const struct bucket *b, const char *path, const struct stat 
 	return dedup_key_of("taken", parts, 2, no_secret).lo;
 }
 
-/* A read lease is granted only while nobody has the file open for writing. */
-bool bucket_is_being_written(const struct bucket *b, const char *path, const struct stat *st)
+/* A read lease is granted only while nobody has the file open for writing. What was seen of the file before
+ * that may be older than its last byte, so it is looked at again under the lease. */
+bool bucket_is_being_written(const struct bucket *b, const char *path, struct stat *st)
 {
 	int fd = openat(b->dir_fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	int r, saved;
+	bool granted, held;
 
 	if (fd >= 0) {
-		r = fcntl(fd, F_SETLEASE, F_RDLCK);
-		saved = errno;
-		if (r == 0)
+		granted = fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
+		held = !granted && errno == EAGAIN;
+		if (granted && fstat(fd, st) < 0)
+			held = true;
+		if (granted)
 			(void)fcntl(fd, F_SETLEASE, F_UNLCK);
 		close(fd);
-		if (r == 0 || saved == EAGAIN)
-			return r != 0;
+		if (granted || held)
+			return held;
 	}
 	return clock_wall_us() - bucket_changed_us(st) < SETTLED_US;
 }

@@ -24,7 +24,7 @@ static bool counts_as_taken(const struct bucket *b, const struct stat *st)
 	       (taken_is_full(b->taken) && changed_us < b->watermark_us - BUCKET_MARGIN_US);
 }
 
-static bool visit_file(struct bucket *b, const char *path, const struct stat *st)
+static bool visit_file(struct bucket *b, const char *path, struct stat *st)
 {
 	uint64_t key = bucket_key(b, path, st);
 
@@ -38,7 +38,8 @@ static bool visit_file(struct bucket *b, const char *path, const struct stat *st
 		bucket_keep_below(b, bucket_changed_us(st));
 		return true;
 	}
-	return bucket_offer_file(b, path, st, key);
+	key = bucket_key(b, path, st);
+	return taken_mark(b->taken, key) || bucket_offer_file(b, path, st, key);
 }
 
 /* false: pause. */

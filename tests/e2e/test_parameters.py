@@ -14,7 +14,7 @@ COUNT = ("version: 1\nname: count\nshard: {count: 20}\nrun: {exec: [echo, \"{{sh
 STUBBORN = ("version: 1\nname: stubborn\nrun: {exec: [sh, -c, \"trap '' TERM; echo $$ > %s.new; mv %s.new %s; "
             "while :; do sleep 0.1; done\"]}\n")
 CHATTY = "version: 1\nname: chatty\nrun: {exec: [head, -c, \"%d\", /dev/zero]}\nretry: {attempts: 1}\n"
-OBJECT = ("version: 1\nname: object\nshard: {bytes: 1MiB, of: \"s3://input/gone.txt\"}\nrun: {exec: [cat]}\n"
+OBJECT = ("version: 1\nname: object\nshard: {bytes: 1MiB, of: \"s3://input/gone.txt\"}\nrun: {exec: [cat], input: stdin}\n"
           "retry: {attempts: 1}\n")
 
 

@@ -350,7 +350,7 @@ class Output(S3Case):
         job = self.mill.submit(self.definition("s3://noresults/x/", shards=1))
         self.assertEqual(self.mill.wait(job)["state"], "failed")
         dead = self.dead(job)[0]
-        self.assertEqual(dead["kind"], "output")
+        self.assertEqual(dead["kind"], "publish")
         for words in ("s3://noresults/x/shard-0000000000", "no such bucket"):
             self.assertIn(words, dead["why"])
         self.assertEqual(self.mill.job(job)["retries"], 0)

@@ -112,7 +112,7 @@ class Work(MillCase):
         self.start()
         job = self.run_job("version: 1\nname: none\nrun: {exec: [/no/such/program]}\nretry: {attempts: 1}\n",
                            state="failed")
-        self.assertIn("shard 0: start, no program `/no/such/program`: No such file", self.mill.job(job)["why"])
+        self.assertIn("shard 0: no_program, no program `/no/such/program`: No such file", self.mill.job(job)["why"])
 
     def test_broken_json_lines_fail_the_job_in_words(self):
         self.start()

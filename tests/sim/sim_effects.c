@@ -252,6 +252,7 @@ static void carry_out(struct sim_dispatcher *d, struct sim_waiting *w)
 			   SIM_SETTLE, HOST_DISPATCHER, d->life, w->job | (uint64_t)w->reopens << 32, NULL);
 		break;
 	case DISPATCHER_TELL:
+	case DISPATCHER_LOOKED:
 		break;
 	}
 	free(w->frame);

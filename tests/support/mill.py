@@ -138,7 +138,7 @@ class Mill:
         options.update(params)
         if not os.path.isdir(os.path.join(self.state, "journal")):
             options["init"] = True
-        self.dispatcher = self.start("shardmill-dispatcher", options, env=env)
+        self.dispatcher = self.start("shardmill-dispatcher", options, **({"env": env} if env else {}))
         if wait:
             until(self.answers)
         return self.dispatcher
@@ -156,7 +156,7 @@ class Mill:
         options = {"connect": "tcp://127.0.0.1:%d" % self.port, "keys_dir": os.path.join(self.state, "keys"),
                    "output_dir": os.path.join(self.state, "output"), "scratch_dir": os.path.join(self.dir, "scratch")}
         options.update(params)
-        p = self.start("shardmill-worker", options, env=env)
+        p = self.start("shardmill-worker", options, **({"env": env} if env else {}))
         self.workers.append(p)
         return p
 

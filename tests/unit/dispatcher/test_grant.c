@@ -334,6 +334,21 @@ Test(steal, what_waits_behind_a_long_shard_is_asked_back)
 	kit_close(&k);
 }
 
+/* Nothing is known of its run time, and so it was held ahead. */
+Test(steal, what_waits_behind_shards_of_unknown_run_time_is_asked_back)
+{
+	kit_open(&k);
+	kit_register(&k, 0, 2000);
+	kit_submit(&k, (struct kit_job){.shards = 3});
+	cr_assert_eq(k.workers[0].lease_count, 3, "two run, one waits");
+	kit_register(&k, 1, 2000);
+	kit_idle(&k, 1);
+	kit_pass(&k, 50 * USEC_PER_MSEC, 3);
+	cr_assert_eq(k.workers[0].revokes, 1);
+	cr_assert_eq(k.workers[0].last_revoke.token.lease, k.workers[0].leases[2].token.lease);
+	kit_close(&k);
+}
+
 Test(quarantine, a_worker_at_which_everything_fails_is_left_alone)
 {
 	struct view_worker v;
