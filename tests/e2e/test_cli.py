@@ -444,7 +444,7 @@ class Change(CliCase):
         self.run_cli("wait", bad, fine, code=1)
         _, err = self.run_cli("retry", fine, code=2)
         self.assertIn("job 2 has succeeded, no shard of it is dead, and no output is lost", err)
-        self.assertIn("`shardmill retry --all 2` starts a new job", err)
+        self.assertIn("`shardmill retry --all 2` does all of it again, as a new job", err)
         open(os.path.join(self.mill.dir, "good"), "w").close()
         self.assertEqual(self.run_cli("retry", "--all", "1")[0], "job 3 does again what job 1 was to do\n")
         out, err = self.run_cli("retry", "--failed", "1-2")

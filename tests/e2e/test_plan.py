@@ -109,7 +109,7 @@ class Plan(MillCase):
         self.assertIn("00000001.out", self.refused("out", None))
 
     def test_a_list_that_is_cut_off_is_not_taken(self):
-        self.assertIn("lies behind the end of its file", self.refused("out", lambda data: data[:-10]))
+        self.assertIn("its file ends before it should", self.refused("out", lambda data: data[:-10]))
 
     def test_a_list_that_is_damaged_is_not_taken(self):
         self.assertIn("checksum", self.refused("out", lambda data: data.replace(b"29\n", b"99\n")))

@@ -91,7 +91,7 @@ class Usage(MillCase):
         self.assertEqual(self.mill.output(job, "?shard=0"), b"out0\n")
         shutil.rmtree(os.path.join(self.mill.state, "output"))
         for n in range(2):
-            self.assertIn("lost", self.expect_output_error(404, job, "?shard=%d" % n))
+            self.assertIn("lost", self.expect_output_error(500, job, "?shard=%d" % n))
 
     def test_answers_have_the_fields_that_the_table_of_routes_says(self):
         with open(os.path.join(ROOT, "dispatcher", "api", "routes.def")) as f:

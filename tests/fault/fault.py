@@ -72,7 +72,7 @@ class Faults:
     def submit(self, text):
         while True:
             try:
-                return self.mill.submit(text, key="fault-%d" % time.monotonic_ns())
+                return self.mill.submit(text, id="fault-%d" % time.monotonic_ns())
             except ApiError as e:
                 if e.status not in (429, 503):
                     raise
