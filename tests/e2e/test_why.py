@@ -134,7 +134,7 @@ class Why(MillCase):
         self.assertEqual(self.mill.wait(job)["state"], "succeeded")
 
     def test_the_pool_is_starting_then_full(self):
-        self.mill.start_dispatcher()
+        self.mill.start_dispatcher(lease_ahead="0s")  # the second job waits at the dispatcher
         self.start_scaler(pool_max=1)
         gate = self.path("gate")
         first = self.mill.submit("version: 1\nname: first\nrun: {exec: [sh, -c, 'while ! test -e %s; do sleep 0.05; done']}\n" % gate)
