@@ -22,7 +22,7 @@ static bool quota_is_full(int fd)
 
 	if (atomic_load(&has_none))
 		return false;
-	if (syscall(SYS_quotactl_fd, fd, QCMD(Q_GETQUOTA, USRQUOTA), geteuid(), &q) < 0) {
+	if (syscall(SYS_quotactl_fd, fd, QCMD((unsigned)Q_GETQUOTA, USRQUOTA), geteuid(), &q) < 0) {
 		if (errno != ENOENT && errno != EINTR)
 			atomic_store(&has_none, true);
 		return false;
