@@ -156,8 +156,8 @@ class Worker(MillCase):
         used = len(os.listdir("/proc/%d/fd" % worker.pid))
         self.assertLessEqual(used, 64 + 24 * slots)  # what worker/descriptors.c reckons with
         os.write(gate, b"\n" * slots)
-        os.close(gate)
         self.assertEqual(self.mill.wait(job, 120)["state"], "succeeded")
+        os.close(gate)  # not before: whoever opens it late would wait for a writer
         self.assertEqual(self.mill.output(job).split(), [b"1024"] * slots)
 
     def test_nothing_outlives_a_worker_that_was_killed(self):
