@@ -287,6 +287,19 @@ int memory_cgroup_make(struct memory_group *g, const struct memory_bounds *b, co
 	return refuse(reterr, g->path, "cannot bound a group's memory", code);
 }
 
+/* A process that is just ending is no longer listed, but still keeps the group busy for a moment. */
+static int remove_when_empty(const char *path)
+{
+	usec_t until = clock_mono_us() + EMPTY_WAIT_US;
+
+	while (rmdir(path) < 0) {
+		if (errno != EBUSY || clock_mono_us() > until)
+			return -1;
+		poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
 void memory_cgroup_remove(struct memory_group *g)
 {
 	if (g->procs_fd >= 0)
@@ -298,7 +311,7 @@ void memory_cgroup_remove(struct memory_group *g)
 		return;
 	memory_cgroup_kill(g);
 	memory_cgroup_empty(g);
-	if (rmdir(g->path) < 0)
+	if (remove_when_empty(g->path) < 0)
 		log_warn("a slot's control group stays behind", log_text("path", g->path),
 			 log_text("error", strerror(errno)));
 }
