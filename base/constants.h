@@ -10,6 +10,7 @@
 #define STEAL_WAIT_US (20 * USEC_PER_MSEC)  /* between two revokes for the benefit of idle workers */
 #define STEAL_ABOVE_US (10 * USEC_PER_MSEC) /* so much work left in a lease is worth a revoke */
 #define UNKNOWN_SHARD_US USEC_PER_SEC	    /* what a shard of unknown run time counts in the demand */
+#define PLAN_TRIES_MAX 8		    /* of what the dispatcher itself could not do for a plan */
 #define QUARANTINE_AFTER 20		    /* failures in a row, of two jobs or more, while others succeed */
 
 /* A worker */

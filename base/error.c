@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,10 +9,10 @@ static const struct {
 	enum error_code code;
 	const char *name;
 } names[] = {
-    {ERR_OK, "ok"},	    {ERR_INVALID, "invalid"}, {ERR_NOT_FOUND, "not_found"},
-    {ERR_EXISTS, "exists"}, {ERR_LIMIT, "limit"},     {ERR_BUSY, "busy"},
-    {ERR_IO, "io"},	    {ERR_CORRUPT, "corrupt"}, {ERR_VERSION, "version"},
-    {ERR_DENIED, "denied"}, {ERR_MEMORY, "memory"},   {ERR_TIMEOUT, "timeout"},
+    {ERR_OK, "ok"},	    {ERR_INVALID, "invalid"},	  {ERR_NOT_FOUND, "not_found"},
+    {ERR_EXISTS, "exists"}, {ERR_LIMIT, "limit"},	  {ERR_BUSY, "busy"},
+    {ERR_IO, "io"},	    {ERR_CORRUPT, "corrupt"},	  {ERR_VERSION, "version"},
+    {ERR_DENIED, "denied"}, {ERR_EXHAUSTED, "exhausted"}, {ERR_TIMEOUT, "timeout"},
     {ERR_CLOSED, "closed"},
 };
 
@@ -59,6 +60,22 @@ const char *error_text(const struct error *e, char *buf, size_t size)
 	snprintf(buf, size, "%s%s%s%s%s%s", e->where, e->where[0] ? ": " : "", e->what,
 		 e->help[0] ? " (" : "", e->help, e->help[0] ? ")" : "");
 	return buf;
+}
+
+enum error_code error_code_of_errno(int errnum)
+{
+	switch (errnum) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EAGAIN:
+	case ENOSPC:
+	case EDQUOT:
+		return ERR_EXHAUSTED;
+	default:
+		return ERR_IO;
+	}
 }
 
 const char *error_code_name(enum error_code code)

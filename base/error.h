@@ -10,14 +10,14 @@ enum error_code {
 	ERR_OK = 0,
 	ERR_INVALID = -1, /* the input is wrong: a person has to change it */
 	ERR_NOT_FOUND = -2,
-	ERR_EXISTS = -3,  /* already there, or held by somebody else */
-	ERR_LIMIT = -4,	  /* a bound of limits.h or a parameter was passed */
-	ERR_BUSY = -5,	  /* try again later */
-	ERR_IO = -6,	  /* the system said no: what[] carries strerror */
-	ERR_CORRUPT = -7, /* data that we wrote is not as we wrote it */
-	ERR_VERSION = -8, /* written by a newer build, or spoken by another protocol */
-	ERR_DENIED = -9,  /* key, role or permission */
-	ERR_MEMORY = -10,
+	ERR_EXISTS = -3,     /* already there, or held by somebody else */
+	ERR_LIMIT = -4,	     /* a bound of limits.h or a parameter was passed */
+	ERR_BUSY = -5,	     /* try again later */
+	ERR_IO = -6,	     /* the system said no: what[] carries strerror */
+	ERR_CORRUPT = -7,    /* data that we wrote is not as we wrote it */
+	ERR_VERSION = -8,    /* written by a newer build, or spoken by another protocol */
+	ERR_DENIED = -9,     /* key, role or permission */
+	ERR_EXHAUSTED = -10, /* this machine has no memory, descriptor, process or disk left */
 	ERR_TIMEOUT = -11,
 	ERR_CLOSED = -12, /* the other side is gone */
 };
@@ -37,6 +37,8 @@ int error_where(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int error_help(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* "where: what (help)" on one line; returns buf. */
 const char *error_text(const struct error *e, char *buf, size_t size);
+/* What an errno says of whoever got it: ERR_EXHAUSTED, or ERR_IO for anything else. */
+enum error_code error_code_of_errno(int errnum);
 /* "invalid", "not_found", …: the code in JSON answers. */
 const char *error_code_name(enum error_code code);
 /* The code of a name that error_code_name gave; ERR_INVALID when it is none. */

@@ -16,6 +16,7 @@ static int fail(const char *doing, const char *path, struct error *reterr)
 {
 	int code = errno == ENOENT					 ? ERR_NOT_FOUND
 		   : errno == EACCES || errno == EPERM || errno == EROFS ? ERR_DENIED
+		   : error_code_of_errno(errno) == ERR_EXHAUSTED	 ? ERR_EXHAUSTED
 									 : ERR_IO;
 
 	error_set(reterr, code, "cannot %s: %s", doing, strerror(errno));

@@ -75,7 +75,7 @@ static int exit_of(enum error_code code)
 	case ERR_CORRUPT:
 	case ERR_VERSION:
 	case ERR_DENIED:
-	case ERR_MEMORY:
+	case ERR_EXHAUSTED:
 		break;
 	}
 	return CLI_EXIT_TROUBLE;

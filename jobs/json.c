@@ -92,7 +92,7 @@ json_t *json_read(struct bytes text, size_t max_bytes, uint32_t max_depth, struc
 		error_set(reterr, ERR_INVALID, "a string has a NUL character (\\u0000), which is not taken");
 		break;
 	case json_error_out_of_memory:
-		error_set(reterr, ERR_MEMORY, "out of memory");
+		error_set(reterr, ERR_EXHAUSTED, "out of memory");
 		break;
 	default: {
 		char quoted[200];

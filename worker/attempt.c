@@ -214,7 +214,8 @@ static void keep_failed(struct attempt *a, struct verdict *v)
 
 static void fail_publish(struct attempt *a, struct verdict *v)
 {
-	fail_error(v, FAILURE_PUBLISH, publish_error_is_final(a->why.code) ? FAILURE_CODE_FINAL : 0, &a->why);
+	fail_error(v, blame_error(FAILURE_PUBLISH, &a->why),
+		   publish_error_is_final(a->why.code) ? FAILURE_CODE_FINAL : 0, &a->why);
 }
 
 static void keep_done(struct attempt *a, struct verdict *v)
@@ -305,7 +306,7 @@ static void judge(struct attempt *a, struct verdict *v)
 	}
 	keep_failed(a, v);
 	if (a->ended_for == FAILURE_INPUT)
-		fail_error(v, FAILURE_INPUT, attempt_input_code(a), &a->why);
+		fail_error(v, blame_error(FAILURE_INPUT, &a->why), attempt_input_code(a), &a->why);
 	else if (a->ended_for == FAILURE_TIMEOUT)
 		fail(v, FAILURE_TIMEOUT, run->timeout_us, words);
 	else if (a->ended_for == FAILURE_OUTPUT_MAX)
@@ -344,7 +345,7 @@ static int prepare(struct attempt *a, struct verdict *v)
 	}
 	rq = attempt_input_request(a);
 	if (input_open(&rq, &a->input, &a->why) < 0) {
-		fail_error(v, FAILURE_INPUT, attempt_input_code(a), &a->why);
+		fail_error(v, blame_error(FAILURE_INPUT, &a->why), attempt_input_code(a), &a->why);
 		v->stopped = a->stopped;
 		return ERR_IO;
 	}

@@ -31,9 +31,15 @@ static inline uint8_t blame_start(int64_t errnum)
 	}
 }
 
+/* kind: the shard's, of an error that it met; on a machine that has nothing left, any shard would have. */
+static inline uint8_t blame_error(uint8_t kind, const struct error *e)
+{
+	return e->code == ERR_EXHAUSTED ? FAILURE_START : kind;
+}
+
 /* rc: with which a runner was not started. What could not be done to the system is ERR_IO, and the worker's;
  * any other says something of the definition. */
 static inline uint8_t blame_runner(int rc)
 {
-	return rc == ERR_IO ? FAILURE_START : FAILURE_NO_PROGRAM;
+	return rc == ERR_IO || rc == ERR_EXHAUSTED ? FAILURE_START : FAILURE_NO_PROGRAM;
 }

@@ -261,11 +261,11 @@ int fetch_start(struct s3_client *client, const struct fetch_range *range, size_
 		rc = error_set(reterr, ERR_INVALID, "the object's ETag is longer than %zu bytes",
 			       sizeof f->etag - 1);
 	if (rc == 0 && (f->event_fd < 0 || f->ring == NULL))
-		rc = error_set(reterr, ERR_IO, "no room to read an object: %s", strerror(errno));
+		rc = error_set(reterr, ERR_EXHAUSTED, "no room to read an object: %s", strerror(errno));
 	if (rc == 0 && p->etag.size > 0)
 		memcpy(f->etag, p->etag.data, p->etag.size);
 	if (rc == 0 && pthread_create(&f->thread, NULL, thread_main, f) != 0)
-		rc = error_set(reterr, ERR_IO, "no thread to read an object");
+		rc = error_set(reterr, ERR_EXHAUSTED, "no thread to read an object");
 	if (rc < 0) {
 		destroy(f);
 		return rc;

@@ -195,14 +195,14 @@ int gather_write_manifest(struct gather *g, const char *path, struct error *rete
 	int rc = 0;
 
 	if (f == NULL)
-		return error_set(reterr, ERR_IO, "cannot write the gather's manifest %s: %s", path,
+		return error_set(reterr, ERR_EXHAUSTED, "cannot write the gather's manifest %s: %s", path,
 				 strerror(errno));
 	while ((rc = gather_next(g, &x, reterr)) > 0)
 		write_line(f, &quoted, &x);
 	failed = ferror(f) != 0;
 	buf_fini(&quoted);
 	if ((fclose(f) != 0 || failed) && rc == 0)
-		rc = error_set(reterr, ERR_IO, "cannot write the gather's manifest %s: %s", path,
+		rc = error_set(reterr, ERR_EXHAUSTED, "cannot write the gather's manifest %s: %s", path,
 			       strerror(errno));
 	gather_rewind(g);
 	return rc;
@@ -234,7 +234,12 @@ static int begin_extent(struct gather *g, struct error *reterr)
 	g->fd = open(x.path, O_RDONLY | O_CLOEXEC);
 	snprintf(g->fd_path, sizeof g->fd_path, "%s", x.path);
 	g->piece_size = 0;
-	return g->fd < 0 ? damaged_output(g, "its file is gone", reterr) : 1;
+	if (g->fd >= 0)
+		return 1;
+	if (errno == ENOENT || errno == ENOTDIR)
+		return damaged_output(g, "its file is gone", reterr);
+	error_set(reterr, error_code_of_errno(errno), "an output cannot be read: %s", strerror(errno));
+	return error_where(reterr, "%s", x.path);
 }
 
 /* Bytes of the current extent from `done` on, at least one. */
@@ -246,8 +251,12 @@ static int read_extent(struct gather *g, struct bytes *ret, struct error *reterr
 	if (at < g->piece_offset || at >= g->piece_offset + g->piece_size) {
 		ssize_t got = pread(g->fd, g->piece, BLOCK_BYTES, (off_t)at);
 
+		if (got < 0 && error_code_of_errno(errno) == ERR_EXHAUSTED)
+			return error_set(reterr, ERR_EXHAUSTED, "an output cannot be read: %s",
+					 strerror(errno));
 		if (got <= 0)
-			return damaged_output(g, "its file ends before it should", reterr);
+			return damaged_output(g, got < 0 ? strerror(errno) : "its file ends before it should",
+					      reterr);
 		g->piece_offset = at;
 		g->piece_size = (size_t)got;
 	}
@@ -272,7 +281,7 @@ static int fill_block(struct gather *g, struct error *reterr)
 {
 	g->block_used = g->block_size = 0;
 	while (g->block_size < BLOCK_BYTES) {
-		struct bytes b;
+		struct bytes b = {0};
 		int rc = g->feeding ? 1 : begin_extent(g, reterr);
 
 		if (rc == 0)
@@ -305,9 +314,9 @@ int gather_feed(struct gather *g, int fd, struct error *reterr)
 		if (put < 0 && errno == EAGAIN)
 			return 1;
 		if (put < 0)
-			return errno == EPIPE
-				   ? 0
-				   : error_set(reterr, ERR_IO, "cannot feed the gather: %s", strerror(errno));
+			return errno == EPIPE ? 0
+					      : error_set(reterr, error_code_of_errno(errno),
+							  "cannot feed the gather: %s", strerror(errno));
 		g->block_used += (size_t)put;
 	}
 }

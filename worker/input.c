@@ -49,8 +49,8 @@ static int open_object(const struct plan *p, struct arena *arena, int *ret, stru
 		return named(reterr, p->url);
 	}
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		error_set(reterr, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read the input: %s",
-			  strerror(errno));
+		error_set(reterr, errno == ENOENT ? ERR_NOT_FOUND : error_code_of_errno(errno),
+			  "cannot read the input: %s", strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return named(reterr, p->url);
@@ -223,7 +223,7 @@ static int make_pipe(struct input *in, struct error *reterr)
 	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return error_set(reterr, ERR_IO, "cannot make a pipe for stdin: %s", strerror(errno));
+		return error_set(reterr, ERR_EXHAUSTED, "cannot make a pipe for stdin: %s", strerror(errno));
 	fcntl(fds[1], F_SETPIPE_SZ, PIPE_BYTES); /* larger is faster; the default works too */
 	fcntl(fds[1], F_SETFL, O_NONBLOCK);
 	in->stdin_fd = fds[0];
@@ -246,7 +246,8 @@ static int write_file(const struct input_request *rq, struct input *in, struct e
 	in->file = arena_copy(rq->arena, bytes_of(path));
 	in->feed_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (in->feed_fd < 0)
-		return error_set(reterr, ERR_IO, "cannot write the input file %s: %s", path, strerror(errno));
+		return error_set(reterr, ERR_EXHAUSTED, "cannot write the input file %s: %s", path,
+				 strerror(errno));
 	while ((rc = input_feed(in, reterr)) > 0)
 		if (in->fetch != NULL && fetch_is_empty(in->fetch)) {
 			rc = await_fetch(rq, in->fetch, reterr);
@@ -322,9 +323,9 @@ static int feed_once(struct input *in, struct error *reterr)
 	if (moved < 0 && errno == EAGAIN)
 		return 2;
 	if (moved < 0)
-		return errno == EPIPE
-			   ? 0
-			   : error_set(reterr, ERR_IO, "cannot hand over the input: %s", strerror(errno));
+		return errno == EPIPE ? 0
+				      : error_set(reterr, error_code_of_errno(errno),
+						  "cannot hand over the input: %s", strerror(errno));
 	if (moved == 0)
 		return error_set(reterr, ERR_INVALID, "the input became shorter while its job ran");
 	in->at += (uint64_t)moved;

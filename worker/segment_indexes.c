@@ -1,5 +1,6 @@
 #include "worker/segment_indexes.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,7 +164,14 @@ static int load(struct segment_indexes *s, struct segment_index *x, const struct
 	sort_stretches(x);
 	output_path(&w->worker, w->segment, "out", relative, sizeof relative);
 	snprintf(path, sizeof path, "%s/%s", s->root, relative);
-	x->out_gone = stat(path, &st) < 0;
+	if (stat(path, &st) < 0) {
+		if (errno != ENOENT && errno != ENOTDIR) {
+			error_set(reterr, error_code_of_errno(errno), "an output cannot be read: %s",
+				  strerror(errno));
+			return error_where(reterr, "%s", path);
+		}
+		x->out_gone = true;
+	}
 	x->out_size = x->out_gone ? 0 : (uint64_t)st.st_size;
 	x->worker = w->worker;
 	x->segment = w->segment;

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "jobs/kinds.h"
+#include "worker/blame.h"
 #include "worker/slot_impl.h"
 
 #define SECRET_BYTES_MAX ((size_t)65536)
@@ -238,7 +239,7 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 			rc = find_program(w);
 	}
 	if (rc < 0)
-		fail(w, rc, FAILURE_NO_PROGRAM);
+		fail(w, rc, blame_error(FAILURE_NO_PROGRAM, &w->why));
 }
 
 void work_fini(struct work *w)

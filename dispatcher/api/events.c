@@ -63,7 +63,7 @@ static void post_close(struct post *p)
 
 static bool is_final(enum error_code code)
 {
-	return code != ERR_BUSY && code != ERR_MEMORY && code != ERR_CLOSED;
+	return code != ERR_BUSY && code != ERR_EXHAUSTED && code != ERR_CLOSED;
 }
 
 /* One answer for the body: what no repetition can mend comes before what one can. */

@@ -147,7 +147,7 @@ static unsigned status_of(enum error_code code)
 		return MHD_HTTP_TOO_MANY_REQUESTS;
 	case ERR_DENIED:
 		return MHD_HTTP_FORBIDDEN;
-	case ERR_MEMORY:
+	case ERR_EXHAUSTED:
 	case ERR_CLOSED:
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
 	case ERR_TIMEOUT:

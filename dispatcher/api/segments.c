@@ -130,7 +130,9 @@ static int file_size(struct segments *s, const struct segment *g, const char *ki
 	return 0;
 }
 
-static size_t read_index(int fd, uint64_t at, uint8_t *block, size_t size)
+/* Whole entries; an index that ends early has fewer. */
+static int read_index(int fd, uint64_t at, uint8_t *block, size_t size, size_t *ret_size,
+		      struct error *reterr)
 {
 	size_t used = 0;
 
@@ -139,11 +141,15 @@ static size_t read_index(int fd, uint64_t at, uint8_t *block, size_t size)
 
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got <= 0)
+		if (got < 0)
+			return error_set(reterr, error_code_of_errno(errno),
+					 "an output index cannot be read: %s", strerror(errno));
+		if (got == 0)
 			break;
 		used += (size_t)got;
 	}
-	return used - used % OUTPUT_ENTRY_BYTES;
+	*ret_size = used - used % OUTPUT_ENTRY_BYTES;
+	return 0;
 }
 
 /* ---- a segment ---- */
@@ -169,16 +175,19 @@ static void note_stretch(struct segment *g, const struct output_entry *e, uint64
 }
 
 /* Zeros at its end are room that a crash left; zeros before an entry are damage. */
-static void note_stretches(struct segment *g, int fd)
+static int note_stretches(struct segment *g, int fd, struct error *reterr)
 {
 	static const uint8_t none[OUTPUT_ENTRY_BYTES];
 	uint8_t *block = check_calloc(BLOCK_ENTRIES, OUTPUT_ENTRY_BYTES);
 	struct stretch *last = NULL;
 	uint32_t zeros = 0;
-	size_t size;
+	size_t size = 0;
+	int rc;
 
-	for (uint64_t at = 0; (size = read_index(fd, at, block, BLOCK_ENTRIES * OUTPUT_ENTRY_BYTES)) > 0;
-	     at += size) {
+	for (uint64_t at = 0;; at += size) {
+		rc = read_index(fd, at, block, BLOCK_ENTRIES * OUTPUT_ENTRY_BYTES, &size, reterr);
+		if (rc < 0 || size == 0)
+			break;
 		for (size_t i = 0; i < size; i += OUTPUT_ENTRY_BYTES) {
 			struct output_entry e;
 
@@ -196,6 +205,7 @@ static void note_stretches(struct segment *g, int fd)
 	}
 	free(block);
 	g->index_empty = g->stretches == NULL && g->damaged == 0;
+	return rc;
 }
 
 /* The index is read before its files are measured: what it names had been written by then. */
@@ -207,7 +217,7 @@ static int segment_load(struct segments *s, struct segment *g, const struct uuid
 	g->worker = *worker;
 	g->number = number;
 	if (rc == 0) {
-		note_stretches(g, fd);
+		rc = note_stretches(g, fd, reterr);
 		close(fd);
 	}
 	if (rc == ERR_CORRUPT) { /* told for each range of shards */
@@ -300,32 +310,36 @@ static void find_next(struct bytes entries, struct token token, struct range ran
 	*next = output_index_next(entries, token, range_between(range.first, *next + 1ull));
 }
 
-/* False: the index is not there any more. */
-static bool read_stretch(struct segments *s, const struct segment *g, struct token token, struct range range,
-			 block_fn *take, void *arg)
+/* *gone_ret: the index is not there any more. */
+static int read_stretch(struct segments *s, const struct segment *g, struct token token, struct range range,
+			block_fn *take, void *arg, bool *gone_ret, struct error *reterr)
 {
 	const struct stretch *t = stretch_find(g, token);
 	uint8_t *block;
 	size_t size = 0;
-	int fd;
+	int fd, rc;
 
+	*gone_ret = false;
 	if (t == NULL)
-		return true;
-	if (segments_open(s, &g->worker, g->number, "idx", &fd, NULL) < 0)
-		return false;
+		return 0;
+	rc = segments_open(s, &g->worker, g->number, "idx", &fd, reterr);
+	*gone_ret = rc == ERR_CORRUPT;
+	if (rc < 0)
+		return *gone_ret ? 0 : rc;
 	block = check_calloc(BLOCK_ENTRIES, OUTPUT_ENTRY_BYTES);
 	for (uint64_t at = t->first; at < t->end; at += size) {
 		uint64_t left = t->end - at;
 
 		size = BLOCK_ENTRIES * OUTPUT_ENTRY_BYTES;
-		size = read_index(fd, at, block, left < size ? (size_t)left : size);
-		if (size == 0)
+		rc = read_index(fd, at, block, left < size ? (size_t)left : size, &size, reterr);
+		*gone_ret = rc == 0 && size == 0;
+		if (rc < 0 || size == 0)
 			break;
 		take(BYTES(block, size), token, range, arg);
 	}
 	free(block);
 	close(fd);
-	return size > 0;
+	return rc;
 }
 
 int segments_collect_found(struct segments *s, const struct uuid *worker, uint32_t segment,
@@ -334,6 +348,7 @@ int segments_collect_found(struct segments *s, const struct uuid *worker, uint32
 {
 	struct error why = {0};
 	struct segment *g;
+	bool gone;
 	int rc;
 
 	if (segment == 0 || range.count == 0) /* none of them wrote anything */
@@ -341,7 +356,12 @@ int segments_collect_found(struct segments *s, const struct uuid *worker, uint32
 	rc = segment_find(s, worker, segment, &g, reterr);
 	if (rc < 0)
 		return rc;
-	if (g->index_gone || g->index_empty || !read_stretch(s, g, token, range, collect_block, ret)) {
+	gone = g->index_gone || g->index_empty;
+	if (!gone)
+		rc = read_stretch(s, g, token, range, collect_block, ret, &gone, reterr);
+	if (rc < 0)
+		return rc;
+	if (gone) {
 		segments_lost(s, worker, segment, "idx", range,
 			      g->index_empty ? "the segment's index is empty" : "the segment's index is gone",
 			      &why);
@@ -373,13 +393,15 @@ int segments_narrow(struct segments *s, const struct uuid *worker, uint32_t segm
 	uint32_t next = (uint32_t)(range_end(*range) - 1);
 	const struct stretch *t;
 	struct segment *g;
+	bool gone;
 	int rc = segment_find(s, worker, segment, &g, reterr);
 
 	if (rc < 0 || g->index_gone || g->index_empty || g->damaged > 0)
 		return rc;
 	t = stretch_find(g, token);
-	if (!read_stretch(s, g, token, *range, find_next, &next))
-		return 0;
+	rc = read_stretch(s, g, token, *range, find_next, &next, &gone, reterr);
+	if (rc < 0 || gone)
+		return rc;
 	*range = range_between(next, range_end(*range));
 	if (t == NULL || (t->end - t->first) / OUTPUT_ENTRY_BYTES * SPARSE_SHARDS < range->count)
 		range->count = range->count < SPARSE_SHARDS ? range->count : SPARSE_SHARDS;

@@ -1,4 +1,5 @@
 /* Plans that are made by effect: in pieces, sealed when whole, tried again when they fail. */
+#include "base/constants.h"
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/shards.h"
 #include "dispatcher/core/steps.h"
@@ -50,23 +51,40 @@ static struct job_row *planned_row(struct dispatcher_core *core, uint64_t job, u
 	return row;
 }
 
-static void plan_fails(struct dispatcher_core *core, uint64_t job, struct job_row *row, uint8_t kind,
-		       bool final, struct bytes why)
+/* What the dispatcher itself cannot do for the moment is tried again, however few attempts the job has. */
+static bool is_tried_again(const struct policy *policy, const struct input_plan_failed *in, uint32_t failures)
 {
+	if (in->final)
+		return false;
+	return failures < policy->attempts_max || (in->trouble && failures < PLAN_TRIES_MAX);
+}
+
+static void plan_fails(struct dispatcher_core *core, struct job_row *row, const struct input_plan_failed *in)
+{
+	static const struct policy patience = {.backoff_us = USEC_PER_SEC,
+					       .backoff_max_us = 30 * USEC_PER_SEC};
 	const struct policy *policy = job_policy(core, row);
-	struct plan_failed r = {.job = job, .phase = row->phase, .kind = kind, .why = why};
+	struct plan_failed r = {.job = in->job, .phase = row->phase, .kind = in->kind, .why = in->why};
 	uint32_t failures = row->run->planner_failures + 1;
 
-	if (!final && failures < policy->attempts_max)
-		r.due_wall_us = steady_us(core) + backoff_us(core, policy, failures);
+	if (is_tried_again(policy, in, failures))
+		r.due_wall_us =
+		    steady_us(core) + backoff_us(core, in->trouble ? &patience : policy, failures);
 	row->run->planning = false;
 	emit(core, RECORD_PLAN_FAILED, &r);
 	if (r.due_wall_us == 0)
-		job_end(
-		    core, job, JOB_FAILED,
-		    step_text(core, "it could not be planned: %.*s", (int)why.size, (const char *)why.data));
+		job_end(core, in->job, JOB_FAILED,
+			step_text(core, "it could not be planned: %.*s", (int)in->why.size,
+				  (const char *)in->why.data));
 	else
-		timer_add(&core->retries, r.due_wall_us, job);
+		timer_add(&core->retries, r.due_wall_us, in->job);
+}
+
+static void plan_is_wrong(struct dispatcher_core *core, uint64_t job, struct job_row *row, const char *why)
+{
+	plan_fails(core, row,
+		   &(struct input_plan_failed){
+		       .job = job, .kind = FAILURE_PLAN, .final = true, .why = bytes_of(why)});
 }
 
 void step_piece(struct dispatcher_core *core, const struct input_piece *in)
@@ -78,8 +96,8 @@ void step_piece(struct dispatcher_core *core, const struct input_piece *in)
 	if (row == NULL)
 		return;
 	if (in->count > SHARDS_MAX - row->shard_count) {
-		plan_fails(core, in->job, row, FAILURE_PLAN, true,
-			   bytes_of(step_text(core, "its plan has more than %llu shards", SHARDS_MAX)));
+		plan_is_wrong(core, in->job, row,
+			      step_text(core, "its plan has more than %llu shards", SHARDS_MAX));
 		return;
 	}
 	emit(core, RECORD_PLAN_PIECE, &r);
@@ -96,8 +114,8 @@ void step_sealed(struct dispatcher_core *core, const struct input_sealed *in)
 	if (in->plan.kind == 0) {
 		job_plan(core, row, &r.plan, &core->out->arena);
 	} else if (plan_validate(&in->plan, &err) < 0 || in->plan.shard_count < row->shard_count) {
-		plan_fails(core, in->job, row, FAILURE_PLAN, true,
-			   bytes_of(step_text(core, "%s", err.what[0] != 0 ? err.what : "its plan shrank")));
+		plan_is_wrong(core, in->job, row,
+			      step_text(core, "%s", err.what[0] != 0 ? err.what : "its plan shrank"));
 		return;
 	}
 	row->run->planning = false;
@@ -118,7 +136,7 @@ void step_plan_failed(struct dispatcher_core *core, const struct input_plan_fail
 	if (row == NULL || row->phase != in->phase)
 		return;
 	if (planned_row(core, in->job, in->phase) != NULL)
-		plan_fails(core, in->job, row, in->kind, in->final, in->why);
+		plan_fails(core, row, in);
 	else if (in->final)
 		plan_is_lost(core, in->job, in->why);
 }

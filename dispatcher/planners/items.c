@@ -63,7 +63,15 @@ static int fail(struct freezer *f, bool final, struct error *reterr, enum error_
 static int fail_errno(struct freezer *f, struct error *reterr, const char *what, const char *path)
 {
 	f->final = false;
-	error_set(reterr, ERR_IO, "%s: %s", what, strerror(errno));
+	error_set(reterr, error_code_of_errno(errno), "%s: %s", what, strerror(errno));
+	return error_where(reterr, "%.200s", path);
+}
+
+/* The dispatcher's own trouble, whatever it is. */
+static int fail_keep(struct freezer *f, struct error *reterr, const char *path)
+{
+	f->final = false;
+	error_set(reterr, ERR_EXHAUSTED, "the items cannot be kept: %s", strerror(errno));
 	return error_where(reterr, "%.200s", path);
 }
 
@@ -168,8 +176,8 @@ static int open_blob(struct freezer *f, struct error *reterr)
 	snprintf(path, sizeof(path), "%s/%s", f->task->plans_dir, f->name);
 	f->blob_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	if (f->blob_fd < 0 || ftruncate(f->blob_fd, (off_t)f->cursor.blob_bytes) < 0)
-		return fail_errno(f, reterr, "the items cannot be kept", path);
-	return fs_sync_dir(f->task->plans_dir, reterr);
+		return fail_keep(f, reterr, path);
+	return fs_sync_dir(f->task->plans_dir, reterr) < 0 ? fail_keep(f, reterr, f->task->plans_dir) : 0;
 }
 
 /* The piece so far becomes durable, then is told. */
@@ -191,11 +199,11 @@ static int end_piece(struct freezer *f, struct error *reterr)
 		ssize_t n = pwrite(f->blob_fd, f->out.data + done, f->out.size - done, (off_t)(at + done));
 
 		if (n < 0 && errno != EINTR)
-			return fail_errno(f, reterr, "the items cannot be kept", f->name);
+			return fail_keep(f, reterr, f->name);
 		done += n > 0 ? (size_t)n : 0;
 	}
 	if (fdatasync(f->blob_fd) < 0)
-		return fail_errno(f, reterr, "the items cannot be kept", f->name);
+		return fail_keep(f, reterr, f->name);
 	at += f->out.size;
 	c->blob_bytes = (at + PLAN_BLOB_BLOCK_BYTES - 1) / PLAN_BLOB_BLOCK_BYTES * PLAN_BLOB_BLOCK_BYTES;
 	c->items += f->piece_items;

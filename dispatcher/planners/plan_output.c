@@ -64,8 +64,8 @@ int plan_output_check(const struct plan_task *t, struct error *reterr)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return error_set(reterr, ERR_IO, "what the plan phase wrote cannot be read: %s",
-					 strerror(errno));
+			return error_set(reterr, error_code_of_errno(errno),
+					 "what the plan phase wrote cannot be read: %s", strerror(errno));
 		if (n == 0)
 			return error_set(
 			    reterr, ERR_CORRUPT,

@@ -106,7 +106,8 @@ void plan_task_failed(struct plan_task *t, bool final, const struct error *e)
 	     &(struct input_plan_failed){.job = t->job,
 					 .phase = t->phase,
 					 .kind = FAILURE_PLAN,
-					 .final = final,
+					 .final = final && e->code != ERR_EXHAUSTED,
+					 .trouble = e->code == ERR_EXHAUSTED,
 					 .why = bytes_of(error_text(e, line, sizeof(line)))});
 }
 

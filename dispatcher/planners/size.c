@@ -45,7 +45,8 @@ static int look(struct plan_task *t, struct plan *plan, char tag[FILE_TAG_BYTES_
 		return r;
 	if (stat(path, &st) < 0) {
 		*ret_final = false; /* a mount may come back, a file may still come */
-		error_set(reterr, ERR_IO, "the object to cut cannot be read: %s", strerror(errno));
+		error_set(reterr, error_code_of_errno(errno), "the object to cut cannot be read: %s",
+			  strerror(errno));
 		return error_where(reterr, "%.200s", path);
 	}
 	if (!S_ISREG(st.st_mode)) {

@@ -1,6 +1,7 @@
 /* A job's life, told from outside. */
 #include <criterion/criterion.h>
 
+#include "base/constants.h"
 #include "tests/unit/dispatcher/kit.h"
 
 static struct kit k;
@@ -361,6 +362,25 @@ Test(story, a_planner_that_fails_is_tried_again_until_the_budget_is_used_up)
 	cr_assert_eq(k.plans, 2);
 	kit_step(&k, INPUT_PLAN_FAILED, &in);
 	cr_assert_eq(k.ended.state, JOB_FAILED);
+	kit_close(&k);
+}
+
+/* Of a dispatcher that has no descriptor left the job knows nothing. */
+Test(story, a_dispatchers_own_trouble_with_a_plan_costs_a_job_no_attempt)
+{
+	struct input_plan_failed in = {
+	    .kind = FAILURE_PLAN, .trouble = true, .why = BYTES_LIT("too many open files")};
+
+	kit_open(&k);
+	in.job = kit_submit(&k, (struct kit_job){.planner = PLANNER_SIZE, .attempts = 1});
+	for (int i = 1; i < PLAN_TRIES_MAX; i++) {
+		kit_step(&k, INPUT_PLAN_FAILED, &in);
+		cr_assert_eq(k.ended_events, 0);
+		kit_pass(&k, 30 * USEC_PER_SEC, 0);
+		cr_assert_eq(k.plans, i + 1);
+	}
+	kit_step(&k, INPUT_PLAN_FAILED, &in);
+	cr_assert_eq(k.ended.state, JOB_FAILED, "it stays so");
 	kit_close(&k);
 }
 
