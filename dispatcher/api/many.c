@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/reopen.h"
+#include "dispatcher/api/segments.h"
 
 #define STEPS_MAX 256u /* jobs in one turn */
 #define IN_FLIGHT_MAX 4096u
@@ -45,6 +46,7 @@ struct many {
 	bool stopped; /* too many errors, or the time is over */
 	size_t in_flight;
 	struct many_reopening reopenings[REOPENINGS_MAX];
+	struct segments *segments; /* the outputs of many jobs lie in few files */
 	uint64_t changed, same, left;
 	uint64_t ends[JOB_CANCELLED + 1]; /* by state */
 	json_t *errors, *named;
@@ -57,6 +59,7 @@ static void many_destroy(void *state)
 	loop_timer_unset(m->request->server->loop, &m->timer);
 	for (size_t i = 0; i < REOPENINGS_MAX; i++)
 		reopening_destroy(m->reopenings[i].reopening);
+	segments_destroy(m->segments);
 	json_decref(m->errors);
 	json_decref(m->named);
 	json_decref(m->body);
@@ -141,7 +144,7 @@ static bool reopen(struct many *m, uint64_t job)
 			continue;
 		reopening_destroy(r->reopening);
 		*r = (struct many_reopening){.many = m, .job = job};
-		r->reopening = reopening_create(m->request->server, job, on_reopened, r);
+		r->reopening = reopening_create(m->request->server, job, m->segments, on_reopened, r);
 		m->in_flight++;
 		reopening_start(r->reopening);
 		return true;
@@ -324,6 +327,7 @@ static void begin(struct request *r, int (*read)(struct many *m, struct error *r
 	m->until_us = clock_mono_us() + TIME_MAX_US;
 	r->state = m;
 	r->state_fini = many_destroy;
+	m->segments = segments_create(r->server->output_dir);
 	m->body = request_object(r);
 	if (m->body == NULL)
 		return;

@@ -35,12 +35,21 @@ struct reopening {
 	struct range *done;
 	uint32_t done_count, done_room;
 	uint64_t done_shards;
+	struct submission submission; /* body NULL: not read yet */
+	struct segments *segments;    /* NULL: of its own */
 	struct survey survey;
 	uint64_t lost;
 	bool lost_gather; /* what gathered the shards' outputs has lost its own */
 };
 
 static void look(struct reopening *o);
+
+static void forget_submission(struct reopening *o)
+{
+	if (o->submission.body != NULL)
+		submission_fini(&o->submission);
+	o->submission = (struct submission){0};
+}
 
 void reopening_destroy(void *state)
 {
@@ -50,6 +59,7 @@ void reopening_destroy(void *state)
 		return;
 	loop_timer_unset(o->server->loop, &o->timer);
 	survey_fini(&o->survey);
+	forget_submission(o);
 	free(o->done);
 	arena_fini(&o->arena);
 	free(o);
@@ -212,18 +222,21 @@ static void step_reopen(struct reopening *o, const struct submission *u, const s
 }
 
 /* What was to be done, as it was submitted. */
-static int read_submission(struct reopening *o, struct submission *u, struct error *reterr)
+static int read_submission(struct reopening *o, struct error *reterr)
 {
-	json_t *body = again_body(o->server, &o->row, &o->arena, reterr);
+	json_t *body;
 	int rc;
 
-	if (body == NULL) {
-		*u = (struct submission){0};
+	if (o->submission.body != NULL)
+		return 0;
+	body = again_body(o->server, &o->row, &o->arena, reterr);
+	if (body == NULL)
 		return reterr->code == ERR_NOT_FOUND ? refuse_unplanned(o, reterr) : reterr->code;
-	}
-	rc = submission_read(u, body, reterr);
-	if (rc < 0) /* it could not be run the first time, either, or its event is gone */
+	rc = submission_read(&o->submission, body, reterr);
+	if (rc < 0) { /* it could not be run the first time, either, or its event is gone */
+		forget_submission(o);
 		help_anew(o, reterr);
+	}
 	return rc;
 }
 
@@ -301,7 +314,6 @@ static bool stands(struct reopening *o)
 
 static void reopen(struct reopening *o)
 {
-	struct submission u = {0};
 	struct error e = {0};
 	struct plan plan = {0};
 	int rc;
@@ -310,13 +322,11 @@ static void reopen(struct reopening *o)
 		return;
 	rc = check_row(o, &e);
 	if (rc == 0) {
-		rc = read_submission(o, &u, &e);
+		rc = read_submission(o, &e);
 		if (rc == 0)
-			rc = find_plan(o, &u, &plan, &e);
+			rc = find_plan(o, &o->submission, &plan, &e);
 		if (rc == 0)
-			step_reopen(o, &u, &plan);
-		if (u.body != NULL)
-			submission_fini(&u);
+			step_reopen(o, &o->submission, &plan);
 	}
 	if (rc < 0)
 		o->fn(o->arg, &e, NULL);
@@ -375,15 +385,13 @@ static void on_survey(struct survey *s)
 /* May one output be that of many shards? */
 static bool has_wholes(struct reopening *o, uint32_t phase)
 {
-	struct submission u = {0};
 	struct error e = {0}; /* told when the job is to go on */
-	bool runner = false;
+	const struct definition_body *body;
 
-	if (read_submission(o, &u, &e) == 0 && phase < u.definition->body.phases.count)
-		runner = u.definition->body.phases.items[phase].run.kind == RUN_RUNNER;
-	if (u.body != NULL)
-		submission_fini(&u);
-	return runner;
+	if (read_submission(o, &e) < 0)
+		return false;
+	body = &o->submission.definition->body;
+	return phase < body->phases.count && body->phases.items[phase].run.kind == RUN_RUNNER;
 }
 
 static void survey_phase(struct reopening *o, uint32_t phase, uint64_t shards, bool first_only)
@@ -395,6 +403,7 @@ static void survey_phase(struct reopening *o, uint32_t phase, uint64_t shards, b
 				    .sums = o->row.dead == 0 && o->row.done == o->row.shards,
 				    .wholes = has_wholes(o, phase),
 				    .first_only = first_only,
+				    .shared = o->segments,
 				    .over = on_survey};
 	survey_begin(&o->survey);
 }
@@ -419,6 +428,7 @@ static void look(struct reopening *o)
 {
 	if (!settle(o))
 		return;
+	forget_submission(o); /* it borrows from the arena */
 	arena_reset(&o->arena);
 	o->plan = (struct plan){0};
 	o->done_count = 0;
@@ -434,7 +444,8 @@ static void on_timer(struct loop *loop, void *arg)
 	look(arg);
 }
 
-struct reopening *reopening_create(struct server *s, uint64_t job, reopen_fn *fn, void *arg)
+struct reopening *reopening_create(struct server *s, uint64_t job, struct segments *segments, reopen_fn *fn,
+				   void *arg)
 {
 	struct reopening *o = check_calloc(1, sizeof(*o));
 
@@ -442,6 +453,7 @@ struct reopening *reopening_create(struct server *s, uint64_t job, reopen_fn *fn
 	o->fn = fn;
 	o->arg = arg;
 	o->job = job;
+	o->segments = segments;
 	arena_init(&o->arena, 0);
 	o->timer = (struct loop_timer){.fn = on_timer, .arg = o};
 	return o;
@@ -493,7 +505,7 @@ void job_reopen(struct request *r, uint64_t job)
 
 	one->request = r;
 	one->job = job;
-	one->reopening = reopening_create(r->server, job, answer_one, one);
+	one->reopening = reopening_create(r->server, job, NULL, answer_one, one);
 	r->state = one;
 	r->state_fini = one_destroy;
 	reopening_start(one->reopening);

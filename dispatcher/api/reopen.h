@@ -5,6 +5,7 @@
 #include "dispatcher/api/request.h"
 
 struct reopening;
+struct segments;
 
 struct reopen_counts {
 	uint64_t shards, kept; /* kept: done before, and still */
@@ -16,7 +17,9 @@ struct reopen_counts {
  * counts: NULL when the job had not ended after all, and its dead shards run again. May not step the core. */
 typedef void reopen_fn(void *arg, const struct error *e, const struct reopen_counts *counts);
 
-struct reopening *reopening_create(struct server *s, uint64_t job, reopen_fn *fn, void *arg) MUST_CHECK;
+/* segments: NULL, or shared with others of the same request; it outlives them. */
+struct reopening *reopening_create(struct server *s, uint64_t job, struct segments *segments, reopen_fn *fn,
+				   void *arg) MUST_CHECK;
 void reopening_start(struct reopening *o);
 /* After fn was called, and not by it; or when the server stops. NULL is fine. */
 void reopening_destroy(void *reopening);

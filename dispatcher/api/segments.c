@@ -27,10 +27,12 @@ struct segment {
 	struct uuid worker;
 	uint32_t number; /* 0 = free */
 	uint64_t used;
+	bool stale;	  /* more may have been written since */
 	uint32_t damaged; /* entries of the index, of whatever lease */
 	bool index_gone, out_gone, err_gone;
 	bool index_empty; /* yet a segment is named only for what has an entry */
 	uint64_t out_size, err_size;
+	uint64_t index_size; /* bytes that were looked through, without zeros at the end */
 	struct stretch *stretches;
 };
 
@@ -68,6 +70,12 @@ void segments_destroy(struct segments *s)
 		segment_close(&s->kept[i]);
 	free(s->dir);
 	free(s);
+}
+
+void segments_look_again(struct segments *s)
+{
+	for (size_t i = 0; i < SEGMENTS_KEPT; i++)
+		s->kept[i].stale = true;
 }
 
 /* ---- files ---- */
@@ -174,7 +182,8 @@ static void note_stretch(struct segment *g, const struct output_entry *e, uint64
 	*last = t;
 }
 
-/* Zeros at its end are room that a crash left; zeros before an entry are damage. */
+/* From where it ended last time on: entries are added, and never changed. Zeros at its end are room that a
+ * crash left; zeros before an entry are damage. */
 static int note_stretches(struct segment *g, int fd, struct error *reterr)
 {
 	static const uint8_t none[OUTPUT_ENTRY_BYTES];
@@ -184,7 +193,7 @@ static int note_stretches(struct segment *g, int fd, struct error *reterr)
 	size_t size = 0;
 	int rc;
 
-	for (uint64_t at = 0;; at += size) {
+	for (uint64_t at = g->index_size;; at += size) {
 		rc = read_index(fd, at, block, BLOCK_ENTRIES * OUTPUT_ENTRY_BYTES, &size, reterr);
 		if (rc < 0 || size == 0)
 			break;
@@ -197,6 +206,7 @@ static int note_stretches(struct segment *g, int fd, struct error *reterr)
 			}
 			g->damaged += zeros;
 			zeros = 0;
+			g->index_size = at + i + OUTPUT_ENTRY_BYTES;
 			if (output_entry_decode(block + i, &e) < 0)
 				g->damaged++;
 			else
@@ -208,7 +218,8 @@ static int note_stretches(struct segment *g, int fd, struct error *reterr)
 	return rc;
 }
 
-/* The index is read before its files are measured: what it names had been written by then. */
+/* What was added to it since it was loaded, too. The index is read before its files are measured: what it
+ * names had been written by then. */
 static int segment_load(struct segments *s, struct segment *g, const struct uuid *worker, uint32_t number,
 			struct error *reterr)
 {
@@ -216,6 +227,7 @@ static int segment_load(struct segments *s, struct segment *g, const struct uuid
 
 	g->worker = *worker;
 	g->number = number;
+	g->index_gone = g->stale = false;
 	if (rc == 0) {
 		rc = note_stretches(g, fd, reterr);
 		close(fd);
@@ -237,26 +249,24 @@ static int segment_find(struct segments *s, const struct uuid *worker, uint32_t 
 			struct error *reterr)
 {
 	struct segment *g = &s->kept[0];
-	int r;
+	bool is_kept;
 
 	for (size_t i = 0; i < SEGMENTS_KEPT; i++) {
 		struct segment *k = &s->kept[i];
 
 		if (k->number == number && k->worker.hi == worker->hi && k->worker.lo == worker->lo) {
-			k->used = ++s->clock;
-			*ret = k;
-			return 0;
+			g = k;
+			break;
 		}
 		if (k->used < g->used)
 			g = k;
 	}
-	segment_close(g);
-	r = segment_load(s, g, worker, number, reterr);
-	if (r < 0)
-		return r;
+	is_kept = g->number == number && g->worker.hi == worker->hi && g->worker.lo == worker->lo;
+	if (!is_kept)
+		segment_close(g);
 	g->used = ++s->clock;
 	*ret = g;
-	return 0;
+	return is_kept && !g->stale ? 0 : segment_load(s, g, worker, number, reterr);
 }
 
 static const struct stretch *stretch_find(const struct segment *g, struct token token)

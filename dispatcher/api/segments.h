@@ -12,6 +12,8 @@ struct segments;
 
 struct segments *segments_create(const char *output_dir) MUST_CHECK;
 void segments_destroy(struct segments *s); /* NULL is fine */
+/* Before a job is looked for that may have ended since: workers add to their segments. */
+void segments_look_again(struct segments *s);
 
 /* Told for shards whose output is lost: why names them and the file. Negative ends the search. */
 typedef int segments_lost_fn(void *arg, struct range shards, const struct error *why);

@@ -26,8 +26,10 @@ struct survey_chunk {
 	int fd;		      /* of the segment's stdout; -1 */
 	uint32_t rows;	      /* of history, in this slice */
 	uint32_t row_entries; /* found of the row so far, or lost */
-	struct output_entry entries[CHUNK_SHARDS];
-	uint8_t block[BLOCK_BYTES];
+	bool begins;	      /* nothing was looked at yet */
+	uint32_t room;	      /* of entries */
+	struct output_entry *entries;
+	uint8_t *block; /* BLOCK_BYTES; NULL without sums */
 };
 
 static int note_lost(void *arg, struct range shards, const struct error *why)
@@ -143,8 +145,8 @@ static int take_winner(void *arg, const struct history_winner *w)
 	rc = segments_narrow(s->segments, &w->worker, w->segment, w->token, &range, &s->error);
 	if (rc < 0)
 		return rc;
-	if (range.count > CHUNK_SHARDS)
-		range.count = CHUNK_SHARDS;
+	if (range.count > c->room)
+		range.count = c->room;
 	memset(c->entries, 0, range.count * sizeof(c->entries[0]));
 	rc = segments_collect_found(s->segments, &w->worker, w->segment, w->token, range, c->entries,
 				    note_lost, s, &s->error);
@@ -174,6 +176,9 @@ static void run(struct history_reader *reader, struct history_query *q)
 	struct survey_chunk *c = s->chunk;
 	usec_t slice_end = clock_mono_us() + SLICE_US;
 
+	if (c->begins)
+		segments_look_again(s->segments);
+	c->begins = false;
 	while (!is_over(s) && clock_mono_us() < slice_end) {
 		int rc;
 
@@ -207,11 +212,17 @@ static void done(struct history_query *q)
 
 void survey_begin(struct survey *s)
 {
-	CHECK(s->segments == NULL && s->end <= SHARDS_MAX);
+	uint64_t shards = s->end - s->next;
+
+	CHECK(s->chunk == NULL && s->end <= SHARDS_MAX);
 	shard_set_init(&s->lost);
-	s->segments = segments_create(s->server->output_dir);
+	s->segments = s->shared != NULL ? s->shared : segments_create(s->server->output_dir);
 	s->chunk = check_calloc(1, sizeof(*s->chunk));
+	s->chunk->begins = true;
 	s->chunk->fd = -1;
+	s->chunk->room = shards < CHUNK_SHARDS ? (uint32_t)shards : CHUNK_SHARDS;
+	s->chunk->entries = check_calloc(s->chunk->room + 1, sizeof(s->chunk->entries[0]));
+	s->chunk->block = s->sums ? check_calloc(1, BLOCK_BYTES) : NULL;
 	s->until_us = s->patience_us > 0 ? clock_mono_us() + s->patience_us : USEC_NEVER;
 	s->query = (struct history_query){.run = run, .done = done};
 	history_ask(s->server->history, &s->query);
@@ -219,11 +230,14 @@ void survey_begin(struct survey *s)
 
 void survey_fini(struct survey *s)
 {
-	if (s->segments == NULL)
+	if (s->chunk == NULL)
 		return;
 	chunk_drop(s->chunk);
+	free(s->chunk->entries);
+	free(s->chunk->block);
 	free(s->chunk);
-	segments_destroy(s->segments);
-	s->segments = NULL;
+	s->chunk = NULL;
+	if (s->shared == NULL)
+		segments_destroy(s->segments);
 	shard_set_fini(&s->lost);
 }

@@ -16,10 +16,11 @@ struct survey {
 	uint32_t phase;
 	uint64_t next, end; /* shards that are not looked at yet */
 	bool sums;
-	bool wholes;	    /* an output may be that of the shards behind it, too, up to the end of its row in
-			       history */
-	bool first_only;    /* the first lost output is enough */
-	usec_t patience_us; /* what is not looked at by then is not looked at; 0 = all is */
+	bool wholes;	 /* an output may be that of the shards behind it, too, up to the end of its row in
+			    history */
+	bool first_only; /* the first lost output is enough */
+	struct segments *shared; /* NULL, or of several surveys: it outlives them */
+	usec_t patience_us;	 /* what is not looked at by then is not looked at; 0 = all is */
 	/* In the loop, once: the survey is over. */
 	void (*over)(struct survey *s);
 

@@ -114,6 +114,34 @@ Test(segments, more_than_are_kept_open, .init = setup, .fini = teardown)
 	}
 }
 
+/* A worker goes on writing to its segment: an entry over what was zeros, and bytes behind the file's end. */
+Test(segments, what_was_added_is_seen_when_looked_at_again, .init = setup, .fini = teardown)
+{
+	struct output_entry found[10];
+	struct buf index = {0}, more = {0};
+
+	for (uint32_t shard = 0; shard < 2; shard++) {
+		add(&index, 7, shard, shard);
+		add(&more, 7, shard, shard);
+	}
+	buf_append(&index, (const uint8_t[OUTPUT_ENTRY_BYTES]){0}, OUTPUT_ENTRY_BYTES);
+	write_index(1, &index);
+	write_out(1, 10);
+	cr_assert_eq(collect(1, 7, 0, found), 0);
+	cr_assert_eq(collect(1, 8, 0, found), 0);
+	cr_assert_eq(found[5].out_length, 0);
+	add(&more, 7, 2, 20);
+	add(&more, 8, 5, 10);
+	write_index(1, &more);
+	write_out(1, 100);
+	segments_look_again(segments);
+	cr_assert_eq(collect(1, 7, 0, found), 0);
+	cr_assert_eq(found[1].out_offset, 1);
+	cr_assert_eq(found[2].out_offset, 20);
+	cr_assert_eq(collect(1, 8, 0, found), 0, "no damage was counted where there was room");
+	cr_assert_eq(found[5].out_offset, 10);
+}
+
 Test(segments, a_damaged_entry_is_told, .init = setup, .fini = teardown)
 {
 	struct output_entry found[10];
