@@ -11,9 +11,10 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "jobs/plan.h"
-#include "worker/blame.h"
 #include "worker/attempt.h"
+#include "worker/blame.h"
 #include "worker/disk.h"
 #include "worker/publish.h"
 
@@ -218,6 +219,29 @@ static void fail_publish(struct attempt *a, struct verdict *v)
 		   publish_error_is_final(a->why.code) ? FAILURE_CODE_FINAL : 0, &a->why);
 }
 
+/* The worker's trouble, unless no disk of that size could hold it. While it is kept, a part is there twice.
+ */
+static void fail_output(struct attempt *a, struct verdict *v)
+{
+	const struct output *o = &a->slot->output;
+	const struct home *home = a->slot->shared->home;
+	uint64_t written = o->out.size + o->err.size;
+	uint64_t here = disk_bytes(home->fd), there = disk_bytes(o->dir->fd),
+		 room = here < there ? here : there;
+	char holds[UNITS_TEXT_MAX];
+
+	if (room == 0 || written <= room / 2) {
+		fail_error(v, FAILURE_OUTPUT, 0, &a->why);
+		return;
+	}
+	error_set(&a->why, ERR_LIMIT, "it wrote %llu bytes, and the whole disk for it holds %s",
+		  (unsigned long long)written, units_format_size(room, holds, sizeof holds));
+	error_where(&a->why, "%s", here < there ? home->path : o->dir->path);
+	error_help(&a->why,
+		   "the worker needs twice as much room as the longest output: --scratch-dir, --output-dir");
+	fail_error(v, FAILURE_OUTPUT_MAX, 0, &a->why);
+}
+
 static void keep_done(struct attempt *a, struct verdict *v)
 {
 	struct output *o = &a->slot->output;
@@ -239,7 +263,7 @@ static void keep_done(struct attempt *a, struct verdict *v)
 	v->done = output_keep(o, a->work->arm.token, a->shard, a->work->arm.run->run.durable_output, &kept,
 			      &a->why) == 0;
 	if (!v->done) {
-		fail_error(v, FAILURE_OUTPUT, 0, &a->why);
+		fail_output(a, v);
 		return;
 	}
 	v->segment = kept.segment;
@@ -256,11 +280,13 @@ static bool is_output_lost(struct attempt *a)
 
 static void fail_lost_output(struct attempt *a, struct verdict *v, const char *words)
 {
-	char line[800];
+	char line[sizeof v->why];
 
-	fail(v, FAILURE_OUTPUT, 0, "");
-	snprintf(v->why, sizeof v->why, "%.250s%s%.140s", error_text(&a->why, line, sizeof line),
-		 words[0] != '\0' ? "; " : "", words);
+	fail_output(a, v);
+	if (words[0] != '\0') {
+		snprintf(line, sizeof line, "%.250s; %.140s", v->why, words);
+		memcpy(v->why, line, sizeof line);
+	}
 	keep_failed(a, v);
 }
 

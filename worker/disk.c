@@ -42,6 +42,13 @@ bool disk_is_full(int fd)
 	return quota_is_full(fd);
 }
 
+uint64_t disk_bytes(int fd)
+{
+	struct statvfs v;
+
+	return fstatvfs(fd, &v) < 0 ? 0 : (uint64_t)v.f_blocks * v.f_frsize;
+}
+
 bool disk_refuses(int fd, uint64_t size)
 {
 	if (size > INT64_MAX - PROBE_BYTES)

@@ -1,4 +1,7 @@
-/* What people do to a job: cancel, retry, pause, resume. One that has ended is retried in reopen.c. */
+/* What people do to a job: cancel, retry, pause, resume. One that has ended is retried by reopen.c. */
+#include <stdlib.h>
+
+#include "base/check.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/reopen.h"
 
@@ -23,6 +26,55 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 		request_fail(r, &e);
 }
 
+/* ---- a retry of a job that has ended ---- */
+
+struct one {
+	struct request *request;
+	struct reopening *reopening;
+	uint64_t job;
+};
+
+static void one_destroy(void *state)
+{
+	struct one *one = state;
+
+	reopening_destroy(one->reopening);
+	free(one);
+}
+
+static void answer_one(void *arg, const struct error *e, const struct reopen_counts *counts)
+{
+	struct one *one = arg;
+	struct error unknown = {0};
+	json_t *value = e == NULL ? job_json(one->request->server, one->job, &unknown) : NULL;
+
+	if (value == NULL) {
+		request_fail(one->request, e != NULL ? e : &unknown);
+		return;
+	}
+	if (counts != NULL)
+		json_object_set_new(value, "reopened",
+				    json_pack("{s:I, s:I, s:I, s:I, s:b}", "shards",
+					      (json_int_t)counts->shards, "kept", (json_int_t)counts->kept,
+					      "to_do", (json_int_t)(counts->shards - counts->kept), "lost",
+					      (json_int_t)counts->lost, "lost_gather", counts->lost_gather));
+	request_answer(one->request, MHD_HTTP_OK, value);
+}
+
+static void reopen(struct request *r, uint64_t job)
+{
+	struct one *one = check_calloc(1, sizeof(*one));
+
+	one->request = r;
+	one->job = job;
+	one->reopening = reopening_create(r->server, job, NULL, answer_one, one);
+	r->state = one;
+	r->state_fini = one_destroy;
+	reopening_start(one->reopening);
+}
+
+/* ---- of one that lives ---- */
+
 /* A job that has ended is told so in words, also when only history knows it. To be cancelled twice is
  * fine; to be retried lets it live again. False: seen to. */
 static bool check_live(struct request *r, uint64_t job)
@@ -40,7 +92,7 @@ static bool check_live(struct request *r, uint64_t job)
 		if (!job_state_is_ended(state))
 			return true;
 		if (r->route->id == ROUTE_retry) {
-			job_reopen(r, job);
+			reopen(r, job);
 			return false;
 		}
 		if (r->route->id == ROUTE_cancel && state == JOB_CANCELLED)

@@ -23,5 +23,3 @@ struct reopening *reopening_create(struct server *s, uint64_t job, struct segmen
 void reopening_start(struct reopening *o);
 /* After fn was called, and not by it; or when the server stops. NULL is fine. */
 void reopening_destroy(void *reopening);
-/* For one request; answers it. */
-void job_reopen(struct request *r, uint64_t job);

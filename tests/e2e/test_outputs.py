@@ -141,6 +141,20 @@ class FullDisk(Outputs):
         self.assertEqual(self.mill.wait(job, 120)["state"], "succeeded")
         self.assertEqual(len(self.mill.output(job).split(b"\n")), 40001)
 
+    def is_too_long_for(self, what):
+        """However much was freed there, it could not be held: the shard's own failure."""
+        small = self.mount("small")
+        self.start(**{what: small})
+        job = self.mill.wait(self.submit(self.IGNORES, attempts=2))
+        self.assertEqual((job["state"], job["retries"]), ("failed", 1))
+        self.assertRegex(job["why"], "output_max, %s/.*it wrote 1[0-9]* bytes, and the whole disk for it holds 1MiB" % small)
+
+    def test_an_output_longer_than_the_disk_of_the_scratch_directory(self):
+        self.is_too_long_for("scratch_dir")
+
+    def test_an_output_longer_than_the_disk_of_the_output_directory(self):
+        self.is_too_long_for("output_dir")
+
     def test_of_the_scratch_directory(self):
         small = self.mount("small")
         self.recovers(small, scratch_dir=small)
