@@ -16,7 +16,7 @@ int memory_bounds_open(struct memory_bounds *b, uint8_t how, const char *group, 
 	struct error e;
 	int rc;
 
-	*b = (struct memory_bounds){.root_fd = -1,
+	*b = (struct memory_bounds){.root.fd = -1,
 				    .means = how == MEMORY_HOW_OFF ? MEMORY_OFF : MEMORY_RLIMIT};
 	if (how == MEMORY_HOW_OFF || how == MEMORY_HOW_RLIMIT)
 		return 0;

@@ -16,15 +16,15 @@
 
 #include "base/types.h"
 #include "jobs/schema.h"
+#include "worker/cgroup_root.h"
 
 enum memory_means { MEMORY_OFF, MEMORY_CGROUP2, MEMORY_CGROUP1, MEMORY_RLIMIT };
 
 struct memory_bounds {
-	uint8_t means;	   /* enum memory_means */
-	char parent[4096]; /* the group below which ours lies */
-	char root[4200];   /* <parent>/shardmill-<worker id>: of all our groups */
-	int root_fd;	   /* locked (flock) while its worker lives; -1: none */
-	bool moved;	   /* the worker had to leave <parent>, and stands in <root>/worker */
+	uint8_t means;		 /* enum memory_means */
+	char parent[4096];	 /* the group below which ours lies */
+	struct cgroup_root root; /* <parent>/shardmill-<worker id>: of all our groups */
+	bool moved;		 /* the worker had to leave <parent>, and stands in <root>/worker */
 };
 
 enum memory_how { MEMORY_HOW_AUTO, MEMORY_HOW_CGROUP, MEMORY_HOW_RLIMIT, MEMORY_HOW_OFF };

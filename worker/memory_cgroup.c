@@ -1,5 +1,4 @@
 /* Control groups of attempts: <parent>/shardmill-<worker id>/<slot>. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -20,7 +18,6 @@
 #include "base/cgroup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "jobs/output_index.h"
 #include "worker/memory_impl.h"
 
 #define NAME_PREFIX "shardmill-"
@@ -140,7 +137,7 @@ static int give_memory_below(struct memory_bounds *b, struct error *reterr)
 		return 0;
 	if (errno != EBUSY)
 		return refuse(reterr, b->parent, "cannot give the memory controller to groups below", errno);
-	snprintf(worker, sizeof worker, "%s/worker", b->root);
+	snprintf(worker, sizeof worker, "%s/worker", b->root.path);
 	if (mkdir(worker, 0755) < 0 || move_us(worker) < 0)
 		return refuse(reterr, b->parent, "cannot move the worker into a group of its own", errno);
 	b->moved = true;
@@ -189,42 +186,20 @@ static int try_out(const struct memory_bounds *b, struct error *reterr)
 	return rc;
 }
 
-/* Made and locked. One that was just made may be swept before it is locked: then once more. */
-static int make_root(struct memory_bounds *b, struct error *reterr)
-{
-	struct stat at, held;
-
-	for (;;) {
-		if (mkdir(b->root, 0755) < 0)
-			return refuse(reterr, b->parent, "cannot make a group below", errno);
-		b->root_fd = open(b->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (b->root_fd >= 0 && flock(b->root_fd, LOCK_EX) == 0 && fstat(b->root_fd, &held) == 0 &&
-		    stat(b->root, &at) == 0 && at.st_ino == held.st_ino)
-			return 0;
-		if (b->root_fd >= 0)
-			close(b->root_fd);
-		b->root_fd = -1;
-	}
-}
-
 int memory_cgroup_open(struct memory_bounds *b, const char *group, const struct uuid *worker,
 		       struct error *reterr)
 {
 	int rc = find_parent(b, group, reterr);
-	char id[33];
 
 	if (rc < 0)
 		return rc;
-	uuid_text(worker, id);
-	snprintf(b->root, sizeof b->root, "%s/" NAME_PREFIX "%s", b->parent, id);
-	rc = make_root(b, reterr);
-	if (rc < 0)
-		return rc;
+	if (cgroup_root_make(b->parent, NAME_PREFIX, worker, &b->root) < 0)
+		return refuse(reterr, b->parent, "cannot make a group below", errno);
 	if (b->means == MEMORY_CGROUP2)
 		rc = give_memory_below(b, reterr);
 	if (rc == 0 && b->means == MEMORY_CGROUP2 &&
-	    write_text(b->root, "cgroup.subtree_control", "+memory") < 0)
-		rc = refuse(reterr, b->root, "cannot give the memory controller to groups below", errno);
+	    write_text(b->root.path, "cgroup.subtree_control", "+memory") < 0)
+		rc = refuse(reterr, b->root.path, "cannot give the memory controller to groups below", errno);
 	if (rc == 0)
 		rc = try_out(b, reterr);
 	if (rc < 0)
@@ -237,17 +212,14 @@ void memory_cgroup_close(struct memory_bounds *b)
 	char worker[4300];
 
 	if (b->moved) { /* back, before anything but a leaf may hold processes again */
-		write_text(b->root, "cgroup.subtree_control", "-memory");
+		write_text(b->root.path, "cgroup.subtree_control", "-memory");
 		write_text(b->parent, "cgroup.subtree_control", "-memory");
 		if (write_text(b->parent, "cgroup.procs", "0") == 0) {
-			snprintf(worker, sizeof worker, "%s/worker", b->root);
+			snprintf(worker, sizeof worker, "%s/worker", b->root.path);
 			rmdir(worker);
 		}
 	}
-	rmdir(b->root);
-	if (b->root_fd >= 0)
-		close(b->root_fd);
-	b->root_fd = -1;
+	cgroup_root_close(&b->root);
 }
 
 /* ---- groups ---- */
@@ -271,7 +243,7 @@ int memory_cgroup_make(struct memory_group *g, const struct memory_bounds *b, co
 	char procs[4600];
 	int code;
 
-	snprintf(g->path, sizeof g->path, "%s/%s", b->root, name);
+	snprintf(g->path, sizeof g->path, "%s/%s", b->root.path, name);
 	g->procs_fd = g->dir_fd = -1;
 	if (mkdir(g->path, 0755) < 0)
 		return refuse(reterr, g->path, "cannot make a group", errno);
@@ -411,41 +383,16 @@ void memory_cgroup_empty(const struct memory_group *g)
 
 /* ---- what workers that are no more have left ---- */
 
-static void sweep_one(const struct memory_bounds *b, const char *root)
+static void sweep_one(const char *path, void *arg)
 {
+	const struct memory_bounds *b = arg;
 	struct memory_group g = {.means = b->means, .procs_fd = -1, .dir_fd = -1};
-	DIR *dir = opendir(root);
 
-	for (struct dirent *d; dir != NULL && (d = readdir(dir)) != NULL;) {
-		if (d->d_type != DT_DIR || d->d_name[0] == '.')
-			continue;
-		snprintf(g.path, sizeof g.path, "%s/%.64s", root, d->d_name);
+	if ((size_t)snprintf(g.path, sizeof g.path, "%s", path) < sizeof g.path)
 		memory_cgroup_remove(&g);
-	}
-	if (dir != NULL)
-		closedir(dir);
-	rmdir(root);
 }
 
-void memory_cgroup_sweep(const struct memory_bounds *b)
+void memory_cgroup_sweep(struct memory_bounds *b)
 {
-	DIR *dir = opendir(b->parent);
-
-	for (struct dirent *d; dir != NULL && (d = readdir(dir)) != NULL;) {
-		char root[4300];
-		struct uuid id;
-		int fd;
-
-		if (strncmp(d->d_name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
-		    uuid_parse(bytes_of(d->d_name + strlen(NAME_PREFIX)), &id) < 0)
-			continue;
-		snprintf(root, sizeof root, "%s/%.64s", b->parent, d->d_name);
-		fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-			sweep_one(b, root);
-		if (fd >= 0)
-			close(fd);
-	}
-	if (dir != NULL)
-		closedir(dir);
+	cgroup_root_sweep(b->parent, NAME_PREFIX, sweep_one, b);
 }

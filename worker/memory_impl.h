@@ -7,7 +7,7 @@
 int memory_cgroup_open(struct memory_bounds *b, const char *group, const struct uuid *worker,
 		       struct error *reterr) MUST_CHECK;
 /* What workers that are no more have left below the same parent. */
-void memory_cgroup_sweep(const struct memory_bounds *b);
+void memory_cgroup_sweep(struct memory_bounds *b);
 void memory_cgroup_close(struct memory_bounds *b);
 int memory_cgroup_make(struct memory_group *g, const struct memory_bounds *b, const char *name,
 		       struct error *reterr) MUST_CHECK;

@@ -56,8 +56,8 @@ static void finish(void)
 	rig_work_fini(&work);
 	rig_close(&rig);
 	memory_bounds_close(&bounds);
-	if (bounds.root[0] != '\0')
-		cr_assert_neq(access(bounds.root, F_OK), 0, "no group stays behind");
+	if (bounds.root.path[0] != '\0')
+		cr_assert_neq(access(bounds.root.path, F_OK), 0, "no group stays behind");
 }
 
 struct story {
@@ -298,11 +298,11 @@ Test(memory, the_groups_of_a_worker_that_is_gone_are_removed, .timeout = 60)
 		return;
 	memory_bounds_close(&bounds);
 	cr_assert_eq(memory_bounds_open(&bounds, MEMORY_HOW_CGROUP, "", &gone, NULL), 0);
-	snprintf(root, sizeof root, "%s", bounds.root);
+	snprintf(root, sizeof root, "%s", bounds.root.path);
 	memory_group_open(&g, &bounds, "slot-0.0", BOUND);
 	left = fork();
 	if (left == 0) {
-		close(bounds.root_fd); /* the lock is the worker's */
+		close(bounds.root.fd); /* the lock is the worker's */
 		if (write(g.procs_fd, "0", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -323,7 +323,7 @@ Test(memory, the_groups_of_a_worker_that_is_gone_are_removed, .timeout = 60)
 	cr_assert_eq(memory_bounds_open(&other, MEMORY_HOW_CGROUP, "", &next, NULL), 0);
 	cr_expect_eq(access(root, F_OK), 0, "its worker lives");
 	memory_bounds_close(&other);
-	close(bounds.root_fd); /* as its end does */
+	close(bounds.root.fd); /* as its end does */
 	cr_assert_eq(memory_bounds_open(&bounds, MEMORY_HOW_CGROUP, "", &next, NULL), 0);
 	cr_expect_neq(access(root, F_OK), 0);
 	waitpid(left, NULL, 0); /* it is ours: whoever looks first reaps it */
