@@ -65,18 +65,19 @@ bool offspring_end(usec_t wait_us, struct rusage *usage)
 
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	for (;;) {
+	for (unsigned reaped = 0;; reaped++) {
 		struct rusage u;
 		pid_t pid = wait4(-1, NULL, WNOHANG | __WALL, &u);
 
 		if (pid < 0 && errno == ECHILD)
 			return true;
-		if (pid > 0) {
+		if (pid > 0)
 			offspring_add_usage(usage, &u);
-			continue;
-		}
-		if (clock_mono_us() > until)
+		if ((pid <= 0 || reaped % OFFSPRING_REAPED_MAX == 0) && clock_mono_us() > until)
 			return false;
+		/* Those that have ended go first: they stand before the others in the list of children. */
+		if (pid > 0)
+			continue;
 		offspring_kill(NULL, 0);
 		sigtimedwait(&child, NULL, &round);
 	}

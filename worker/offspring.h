@@ -9,6 +9,10 @@
 
 #include "base/types.h"
 
+/* So many children are reaped before something else is done: processes that fork and end all the time may
+ * become our children faster than we reap them. */
+#define OFFSPRING_REAPED_MAX 256u
+
 /* Adds the times of `from`, and takes the larger ru_maxrss. */
 void offspring_add_usage(struct rusage *to, const struct rusage *from);
 

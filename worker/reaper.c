@@ -25,6 +25,7 @@ struct reaper {
 	pid_t leader;		  /* of the attempt in work; 0: none */
 	bool ended;		  /* the leader has */
 	bool told;		  /* that it has started */
+	bool more;		  /* children may have ended that are not reaped yet */
 	struct timespec patience; /* for that */
 	int status;
 	struct rusage usage;
@@ -175,34 +176,39 @@ static bool serve(struct reaper *r)
 	return true;
 }
 
-/* Reaps whoever has ended. Returns true when there is no child any more. What the leader's group has left is
- * our child by then, too. */
-static bool reap(struct reaper *r)
+/* Reaps whoever has ended, until the leader has. */
+static void reap(struct reaper *r)
 {
 	struct rusage usage;
+	unsigned reaped = 0;
 	int status;
 	pid_t pid;
 
-	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
+	for (; reaped < OFFSPRING_REAPED_MAX && (r->leader == 0 || !r->ended); reaped++) {
+		pid = wait4(-1, &status, WNOHANG | __WALL, &usage);
+		if (pid <= 0)
+			break;
 		offspring_add_usage(&r->usage, &usage);
 		if (pid == r->leader) {
 			r->ended = true;
 			r->status = status;
 		}
 	}
-	return pid < 0;
+	r->more = reaped == OFFSPRING_REAPED_MAX;
 }
 
 static void on_child(struct reaper *r)
 {
 	struct reaper_reply reply = {.kind = REAPER_ENDED};
-	bool alone = reap(r);
 
+	reap(r);
 	if (r->leader == 0 || !r->ended) {
 		tell_started(r);
 		return;
 	}
-	reply.left = !alone && !offspring_end(END_WAIT_US, &r->usage);
+	/* What the leader's group has left is our child by now, too. */
+	reply.left = !offspring_end(END_WAIT_US, &r->usage);
+	r->more = false;
 	reply.pid = r->leader;
 	reply.status = r->status;
 	reply.usage = r->usage;
@@ -214,6 +220,7 @@ _Noreturn void reaper_main(int socket_fd)
 {
 	struct reaper r = {.fd = socket_fd};
 	struct pollfd p = {socket_fd, POLLIN, 0};
+	const struct timespec at_once = {0};
 	sigset_t others;
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -221,12 +228,12 @@ _Noreturn void reaper_main(int socket_fd)
 	sigdelset(&others, SIGCHLD);
 	for (;;) {
 		bool waits = r.leader != 0 && !r.told;
-		int n = ppoll(&p, 1, waits ? &r.patience : NULL, &others);
+		int n = ppoll(&p, 1, r.more ? &at_once : waits ? &r.patience : NULL, &others);
 
-		if (n == 0)
-			tell_started(&r);
-		else if (n < 0)
+		if (n < 0 || (n == 0 && r.more))
 			on_child(&r);
+		else if (n == 0)
+			tell_started(&r);
 		else if (!serve(&r))
 			break;
 	}
