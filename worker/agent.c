@@ -281,6 +281,12 @@ static int bind_machine(struct agent *a, struct error *reterr)
 	return 0;
 }
 
+static int open_groups(struct agent *a, struct error *reterr)
+{
+	groups_find(&a->groups, params_text(a->params, PARAM_CGROUP), &a->memory, &a->home.worker);
+	return a->groups.root.fd < 0 ? 0 : nursery_groups(&a->nursery, a->groups.root.path, reterr);
+}
+
 static int open_machine(struct agent *a, struct error *reterr)
 {
 	char scratch[4000];
@@ -295,6 +301,8 @@ static int open_machine(struct agent *a, struct error *reterr)
 	if (rc == 0)
 		rc = memory_bounds_open(&a->memory, (uint8_t)params_choice(a->params, PARAM_MEMORY_BOUND),
 					params_text(a->params, PARAM_CGROUP), &a->home.worker, reterr);
+	if (rc == 0)
+		rc = open_groups(a, reterr);
 	if (rc == 0)
 		rc = output_dir_open(&a->output, params_text(a->params, PARAM_OUTPUT_DIR), &a->home.worker,
 				     OUTPUT_ROLL_BYTES, reterr);
@@ -377,6 +385,7 @@ static void close_all(struct agent *a)
 	arena_fini(&a->frame_arena);
 	buf_fini(&a->frame);
 	output_dir_close(&a->output);
+	groups_close(&a->groups);
 	memory_bounds_close(&a->memory);
 	s3_client_destroy(a->s3);
 	home_close(&a->home);
@@ -400,6 +409,7 @@ static void tell_start(const struct agent *a)
 		 log_u64("cores", a->topology.core_count), log_u64("numa_node", a->topology.numa_node),
 		 log_flag("pinned", a->topology.pin),
 		 log_text("memory_bound", memory_bounds_text(&a->memory, bound, sizeof bound)),
+		 log_text("ended_by", a->groups.root.fd < 0 ? "reapers" : a->groups.root.path),
 		 log_u64("slots_max", slots < SLOTS_PER_WORKER_MAX ? slots : SLOTS_PER_WORKER_MAX));
 	if (slots < cpus)
 		log_warn("the limit of open files does not suffice for a slot on each cpu; raise it with "
@@ -415,7 +425,7 @@ int agent_run(const struct params *params, int *exit_ret, struct error *reterr)
 
 	a->params = params;
 	a->slots_due_us = USEC_NEVER;
-	a->notify_fd = a->output.fd = a->home.fd = a->home.lock_fd = a->nursery.fd = -1;
+	a->notify_fd = a->output.fd = a->home.fd = a->home.lock_fd = a->nursery.fd = a->groups.root.fd = -1;
 	arena_init(&a->frame_arena, 16 * FRAME_BYTES_MAX);
 	worker_effects_init(&a->effects);
 	signal(SIGPIPE, SIG_IGN);

@@ -7,6 +7,7 @@
 #include "base/params.h"
 #include "worker/core/core.h"
 #include "worker/descriptors.h"
+#include "worker/groups.h"
 #include "worker/home.h"
 #include "worker/memory.h"
 #include "worker/nursery.h"
@@ -34,6 +35,7 @@ struct agent {
 	struct descriptors descriptors;
 	struct home home;
 	struct memory_bounds memory;
+	struct groups groups;
 	struct output_dir output;
 	struct s3_client *s3;
 	struct slot_shared shared;

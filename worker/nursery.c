@@ -13,19 +13,23 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "worker/groups.h"
 #include "worker/offspring.h"
 #include "worker/reaper.h"
 
 #define PROCESS_NAME "shardmill-reap" /* as ps and top show it */
 #define SOCKET_FD 3
 
-enum order { ORDER_REAPER, ORDER_HOLD }; /* one byte, with one descriptor */
+enum order { ORDER_REAPER, ORDER_HOLD, ORDER_GROUPS }; /* one byte, with one descriptor */
 
 /* ---- the process ---- */
 
 struct reapers {
 	pid_t *pids;
+	unsigned *numbers; /* of their groups */
 	unsigned count, room;
+	int groups_fd; /* -1: no groups */
+	unsigned next_number;
 };
 
 static void on_child_signal(int signo)
@@ -83,7 +87,7 @@ static void make_reaper(struct reapers *reapers, int fd)
 
 	if (pid == 0) {
 		close(SOCKET_FD);
-		reaper_main(fd);
+		reaper_main(fd, group_enter(reapers->groups_fd, reapers->next_number));
 	}
 	close(fd); /* without a process at the other end, the slot's thread sees it closed */
 	if (pid < 0)
@@ -91,7 +95,9 @@ static void make_reaper(struct reapers *reapers, int fd)
 	if (reapers->count == reapers->room) {
 		reapers->room = reapers->room * 2 + 16;
 		reapers->pids = check_realloc(reapers->pids, reapers->room, sizeof *reapers->pids);
+		reapers->numbers = check_realloc(reapers->numbers, reapers->room, sizeof *reapers->numbers);
 	}
+	reapers->numbers[reapers->count] = reapers->next_number++;
 	reapers->pids[reapers->count++] = pid;
 }
 
@@ -114,6 +120,8 @@ static bool take_order(struct reapers *reapers)
 	memcpy(&fd, CMSG_DATA(c), sizeof fd);
 	if (order == ORDER_REAPER)
 		make_reaper(reapers, fd);
+	else if (order == ORDER_GROUPS)
+		reapers->groups_fd = fd;
 	return true;
 }
 
@@ -121,16 +129,21 @@ static bool take_order(struct reapers *reapers)
  * each end of a child brings us here again. */
 static void reap(struct reapers *reapers)
 {
-	for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG | __WALL)) > 0;)
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG | __WALL)) > 0)
 		for (unsigned i = 0; i < reapers->count; i++)
-			if (reapers->pids[i] == pid)
+			if (reapers->pids[i] == pid) {
+				group_remove(reapers->groups_fd, reapers->numbers[i]);
 				reapers->pids[i] = reapers->pids[--reapers->count];
+				reapers->numbers[i] = reapers->numbers[reapers->count];
+			}
 	offspring_kill(reapers->pids, reapers->count);
 }
 
 static _Noreturn void nursery_main(int fd)
 {
-	struct reapers reapers = {0};
+	struct reapers reapers = {.groups_fd = -1};
 	struct pollfd p = {SOCKET_FD, POLLIN, 0};
 	sigset_t others;
 
@@ -209,6 +222,19 @@ static int send_order(const struct nursery *n, char order, int fd, struct error 
 int nursery_hold(const struct nursery *n, int fd, struct error *reterr)
 {
 	return send_order(n, ORDER_HOLD, fd, reterr);
+}
+
+int nursery_groups(const struct nursery *n, const char *path, struct error *reterr)
+{
+	int rc, fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0) {
+		error_set(reterr, ERR_IO, "cannot open it: %s", strerror(errno));
+		return error_where(reterr, "%s", path);
+	}
+	rc = send_order(n, ORDER_GROUPS, fd, reterr);
+	close(fd);
+	return rc;
 }
 
 int nursery_reaper(const struct nursery *n, int *ret_fd, struct error *reterr)

@@ -25,5 +25,7 @@ void nursery_close(struct nursery *n);
 /* The nursery and later reapers hold this descriptor open as well, until they end. A lock (flock) on it then
  * says that the worker or something that it started still runs. */
 int nursery_hold(const struct nursery *n, int fd, struct error *reterr) MUST_CHECK;
+/* Each later reaper enters a control group of its own below this one (worker/groups.h). */
+int nursery_groups(const struct nursery *n, const char *path, struct error *reterr) MUST_CHECK;
 /* The socket of a new reaper (worker/reaper_protocol.h). */
 int nursery_reaper(const struct nursery *n, int *ret_fd, struct error *reterr) MUST_CHECK;

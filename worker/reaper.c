@@ -12,16 +12,22 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/limits.h"
+#include "worker/groups.h"
 #include "worker/offspring.h"
 #include "worker/reaper_protocol.h"
 #include "worker/spawn.h"
 
+/* Processes that we have not ended by ourselves in this time are ended by their control group. */
+#define ALONE_WAIT_US (100 * 1000)
 /* Processes that take longer to die are reported as left. */
 #define END_WAIT_US (10 * USEC_PER_SEC)
 
 struct reaper {
 	int fd;
+	int group_fd;		  /* of the group that it is in; -1: none */
+	int leader_group_fd;	  /* of the attempt's own, which bounds its memory; -1: none */
 	pid_t leader;		  /* of the attempt in work; 0: none */
 	bool ended;		  /* the leader has */
 	bool told;		  /* that it has started */
@@ -125,6 +131,31 @@ static void bind_as(const struct reaper_binding *b)
 			      b->policy == 0 ? 0 : 8 * sizeof b->nodes);
 }
 
+static void let_go(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Ends all that is below us. */
+static bool end_all(struct reaper *r, usec_t wait_us)
+{
+	usec_t until = clock_mono_us() + wait_us;
+	bool left = false, ended;
+
+	while (!(ended = offspring_end(ALONE_WAIT_US, &r->usage)) && clock_mono_us() < until) {
+		if (r->leader_group_fd >= 0)
+			group_kill(r->leader_group_fd);
+		left = left || (r->group_fd >= 0 && group_leave(r->group_fd));
+		if (left)
+			group_kill(r->group_fd);
+	}
+	if (left && !group_return(r->group_fd))
+		let_go(&r->group_fd); /* it would hold nobody any more */
+	return ended;
+}
+
 static void signal_leader(const struct reaper *r, int signo)
 {
 	if (r->leader > 0 && !r->ended)
@@ -169,6 +200,10 @@ static bool serve(struct reaper *r)
 		if (!receive_text(r, q.bytes))
 			return false;
 		start(r, &q, fds);
+		if (r->leader > 0) {
+			r->leader_group_fd = fds[REAPER_CGROUP_DIR];
+			fds[REAPER_CGROUP_DIR] = -1;
+		}
 	}
 	for (int i = 0; i < REAPER_FDS; i++)
 		if (fds[i] >= 0)
@@ -207,18 +242,19 @@ static void on_child(struct reaper *r)
 		return;
 	}
 	/* What the leader's group has left is our child by now, too. */
-	reply.left = !offspring_end(END_WAIT_US, &r->usage);
+	reply.left = !end_all(r, END_WAIT_US);
 	r->more = false;
 	reply.pid = r->leader;
 	reply.status = r->status;
 	reply.usage = r->usage;
 	r->leader = 0;
+	let_go(&r->leader_group_fd);
 	answer(r, &reply);
 }
 
-_Noreturn void reaper_main(int socket_fd)
+_Noreturn void reaper_main(int socket_fd, int group_fd)
 {
-	struct reaper r = {.fd = socket_fd};
+	struct reaper r = {.fd = socket_fd, .group_fd = group_fd, .leader_group_fd = -1};
 	struct pollfd p = {socket_fd, POLLIN, 0};
 	const struct timespec at_once = {0};
 	sigset_t others;
@@ -237,7 +273,7 @@ _Noreturn void reaper_main(int socket_fd)
 		else if (!serve(&r))
 			break;
 	}
-	while (!offspring_end(USEC_PER_SEC, &r.usage))
+	while (!end_all(&r, USEC_PER_SEC))
 		continue;
 	_exit(0);
 }

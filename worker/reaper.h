@@ -7,5 +7,6 @@
  * slot's thread (worker/process.h). */
 #pragma once
 
-/* Serves the socket until the other end is closed. SIGCHLD is blocked, as are all other signals. */
-_Noreturn void reaper_main(int socket_fd);
+/* Serves the socket until the other end is closed. group_fd: of the control group that it is in
+ * (worker/groups.h), or -1. SIGCHLD is blocked, as are all other signals. */
+_Noreturn void reaper_main(int socket_fd, int group_fd);

@@ -34,6 +34,7 @@ static void open_parts(struct slot_rig *r, const struct rig_options *o, struct e
 	snprintf(r->scratch, sizeof r->scratch, "%s/scratch", r->dir);
 	snprintf(r->root, sizeof r->root, "%s/output", r->dir);
 	CHECK(nursery_open(&r->nursery, e) == 0);
+	CHECK(o->groups == NULL || nursery_groups(&r->nursery, o->groups->root.path, e) == 0);
 	CHECK(fs_make_dirs(r->scratch, 0700, e) == 0);
 	CHECK(home_open(&r->home, r->scratch, e) == 0);
 	CHECK(topology_open(o->cores, o->pin ? 1 : 2, &r->topology, e) == 0);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "worker/groups.h"
 #include "worker/home.h"
 #include "worker/memory.h"
 #include "worker/nursery.h"
@@ -72,6 +73,7 @@ struct rig_options {
 	uint64_t cpu_milli; /* 0 = 1000 */
 	uint64_t memory_bytes;
 	struct memory_bounds *memory; /* that hold it to them; NULL: nobody */
+	struct groups *groups;	      /* that end attempts; NULL: the reaper alone */
 	usec_t runner_idle_us;
 };
 
