@@ -28,6 +28,7 @@ struct reapers {
 	pid_t *pids;
 	unsigned *numbers; /* of their groups */
 	unsigned count, room;
+	int lock_fd;   /* the last that is to be held; -1: none */
 	int groups_fd; /* -1: no groups */
 	unsigned next_number;
 };
@@ -118,10 +119,15 @@ static bool take_order(struct reapers *reapers)
 	if (c == NULL) /* we had no descriptor free for it */
 		return true;
 	memcpy(&fd, CMSG_DATA(c), sizeof fd);
-	if (order == ORDER_REAPER)
+	if (order == ORDER_REAPER) {
 		make_reaper(reapers, fd);
-	else if (order == ORDER_GROUPS)
+	} else if (order == ORDER_GROUPS) {
 		reapers->groups_fd = fd;
+	} else {
+		if (reapers->lock_fd >= 0)
+			close(reapers->lock_fd);
+		reapers->lock_fd = fd;
+	}
 	return true;
 }
 
@@ -143,7 +149,7 @@ static void reap(struct reapers *reapers)
 
 static _Noreturn void nursery_main(int fd)
 {
-	struct reapers reapers = {.groups_fd = -1};
+	struct reapers reapers = {.lock_fd = -1, .groups_fd = -1};
 	struct pollfd p = {SOCKET_FD, POLLIN, 0};
 	sigset_t others;
 

@@ -22,8 +22,9 @@ int nursery_open(struct nursery *ret, struct error *reterr) MUST_CHECK;
 /* Waits until the nursery and all reapers have ended, so reapers' sockets must be closed. */
 void nursery_close(struct nursery *n);
 
-/* The nursery and later reapers hold this descriptor open as well, until they end. A lock (flock) on it then
- * says that the worker or something that it started still runs. */
+/* The nursery holds this descriptor open as well, until it ends or is given another; so do the reapers that
+ * it forks meanwhile, until they end. A lock (flock) on it then says that the worker or something that it
+ * started still runs. */
 int nursery_hold(const struct nursery *n, int fd, struct error *reterr) MUST_CHECK;
 /* Each later reaper enters a control group of its own below this one (worker/groups.h). */
 int nursery_groups(const struct nursery *n, const char *path, struct error *reterr) MUST_CHECK;

@@ -1,6 +1,7 @@
 /* Of a worker that was killed nothing is left behind; of one that lives nothing is touched. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "tests/support/scratch.h"
 #include "worker/home.h"
 #include "worker/process.h"
+#include "worker/tree.h"
 
 TestSuite(home, .init = scratch_make, .fini = scratch_remove, .timeout = 60);
 
@@ -26,7 +28,7 @@ struct other {
 };
 
 /* In the process that plays a worker: a home, and an attempt that leaves a process behind. */
-static bool play_worker(const char *scratch, struct other *ret)
+static bool play_worker(const char *scratch, bool remade, struct other *ret)
 {
 	static const char script[] = "env -i /usr/bin/setsid /bin/sleep 3600 & exec sleep 3600";
 	char *argv[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)script, NULL};
@@ -42,6 +44,8 @@ static bool play_worker(const char *scratch, struct other *ret)
 	if (nursery_open(&nursery, NULL) < 0 || home_open(&h, scratch, NULL) < 0 ||
 	    home_share(&h, &nursery, NULL) < 0)
 		return false;
+	if (remade && (!tree_remove(AT_FDCWD, h.path) || home_ensure(&h, NULL) < 0))
+		return false;
 	reaper_init(&reaper, &nursery);
 	if (process_start(&reaper, &spec, &p, &code, NULL) < 0)
 		return false;
@@ -50,7 +54,8 @@ static bool play_worker(const char *scratch, struct other *ret)
 	return true;
 }
 
-static struct other start_other(const char *scratch)
+/* remade: somebody has removed the directory, and the worker has made it again. */
+static struct other start_worker(const char *scratch, bool remade)
 {
 	struct other o = {0};
 	pid_t worker;
@@ -59,7 +64,7 @@ static struct other start_other(const char *scratch)
 	cr_assert_eq(pipe(fds), 0);
 	worker = fork();
 	if (worker == 0) {
-		if (!play_worker(scratch, &o) || write(fds[1], &o, sizeof o) != sizeof o)
+		if (!play_worker(scratch, remade, &o) || write(fds[1], &o, sizeof o) != sizeof o)
 			_exit(1);
 		for (;;)
 			pause();
@@ -69,6 +74,11 @@ static struct other start_other(const char *scratch)
 	o.worker = worker;
 	close(fds[0]);
 	return o;
+}
+
+static struct other start_other(const char *scratch)
+{
+	return start_worker(scratch, false);
 }
 
 /* Fields 3 and 4 of its line in /proc; 0 for a process that is gone. */
@@ -172,22 +182,32 @@ Test(home, a_killed_workers_processes_end_by_themselves_and_its_directory_is_swe
 	await_end(live.leader);
 }
 
-Test(home, a_directory_is_not_swept_while_processes_of_its_worker_run)
+static void expect_no_sweep(bool remade)
 {
 	const char *scratch = scratch_path("workers");
-	struct other dead = start_other(scratch);
+	struct other dead = start_worker(scratch, remade);
 	pid_t leftover = await_leftover(&dead), reaper = parent_of(dead.leader);
 	struct home h;
 
 	kill(reaper, SIGSTOP); /* so that it ends nobody yet */
 	kill_worker(&dead);
-	cr_assert_eq(home_open(&h, scratch, NULL), 0);
-	cr_assert_eq(h.gone_count, 0);
-	cr_assert(has_directory(scratch, &dead));
-	cr_assert(is_alive(leftover));
+	cr_expect_eq(home_open(&h, scratch, NULL), 0); /* it goes on: a stopped reaper would stay */
+	cr_expect_eq(h.gone_count, 0);
+	cr_expect(has_directory(scratch, &dead));
+	cr_expect(is_alive(leftover));
 	home_close(&h);
 	kill(reaper, SIGCONT);
 	await_end(leftover);
+}
+
+Test(home, a_directory_is_not_swept_while_processes_of_its_worker_run)
+{
+	expect_no_sweep(false);
+}
+
+Test(home, nor_is_one_that_was_made_again)
+{
+	expect_no_sweep(true);
 }
 
 Test(home, a_reaper_that_was_killed_leaves_nothing_either)
