@@ -121,7 +121,7 @@ class Running(Logs):
         self.start()
         self.mill.start_worker()
         job = self.script("for i in 1 2 3 4 5 6 7 8 9; do echo $1 line $i; echo $1 err $i >&2; sleep 0.0$i; done; "
-                          "seq -f \"$1 long %g\" $(($1 * 3000)); printf \"$1 end\"", "--array=24", argv=["{}"])
+                          "seq -f \"$1 long %g\" $(($1 * 500)); printf \"$1 end\"", "--array=24", argv=["{}"])
         with self.follow(job) as f:
             self.assertEqual(f.end(), 0)
         for n in range(24):
