@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/fs.h"
+#include "base/procfs.h"
 
 #define LOG_VARIABLE "SHARDMILL_LOG_PATH"
 #define BOOT_PATH "/proc/sys/kernel/random/boot_id"
@@ -25,18 +26,6 @@ struct failure {
 	char step[48];
 };
 
-/* Reads a small file into text[size]; 0 when it cannot. No malloc: the forked child calls it too. */
-static size_t read_small(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
-
-	if (fd >= 0)
-		close(fd);
-	text[got > 0 ? got : 0] = '\0';
-	return got > 0 ? (size_t)got : 0;
-}
-
 /* 0 when there is no such process, or it is a corpse that nobody has taken away. */
 static uint64_t start_time(pid_t pid)
 {
@@ -45,7 +34,7 @@ static uint64_t start_time(pid_t pid)
 	const char *at;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	if (read_small(path, text, sizeof text) == 0)
+	if (procfs_read(path, text, sizeof text) == 0)
 		return 0;
 	at = strrchr(text, ')'); /* the name may hold anything, blanks and parentheses too */
 	if (at == NULL ||
@@ -57,7 +46,7 @@ static uint64_t start_time(pid_t pid)
 
 static void read_boot(char text[64])
 {
-	read_small(BOOT_PATH, text, 64);
+	procfs_read(BOOT_PATH, text, 64);
 	text[strcspn(text, "\n")] = '\0';
 }
 

@@ -7,8 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Reads a small file; 0 when it cannot. */
-static size_t read_text(const char *path, char *ret, size_t size)
+size_t procfs_read(const char *path, char *ret, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t got = fd < 0 ? -1 : read(fd, ret, size - 1);
@@ -26,7 +25,7 @@ static pid_t parent_of(pid_t pid)
 	int parent = 0;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	if (read_text(path, line, sizeof line) == 0)
+	if (procfs_read(path, line, sizeof line) == 0)
 		return 0;
 	at = strrchr(line, ')');
 	return at != NULL && sscanf(at + 1, " %*c %d", &parent) == 1 ? (pid_t)parent : 0;
@@ -57,7 +56,7 @@ unsigned procfs_children(pid_t *ret, unsigned room)
 	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
 	if (access(path, R_OK) < 0)
 		return scan(ret, room);
-	read_text(path, text, sizeof text);
+	procfs_read(path, text, sizeof text);
 	for (; count < room; at = end) {
 		long pid = strtol(at, &end, 10);
 
