@@ -22,6 +22,10 @@ static int read_page(struct cli *cli, const struct job_query *q, uint64_t limit,
 		buf_printf(&path, "&name=");
 		client_escape(&path, q->name);
 	}
+	if (q->event != NULL) {
+		buf_printf(&path, "&event=");
+		client_escape(&path, q->event);
+	}
 	if (json_is_integer(cursor))
 		buf_printf(&path, "&cursor=%" JSON_INTEGER_FORMAT, json_integer_value(cursor));
 	r = client_get(&cli->client, buf_text(&path), ret, reterr);

@@ -6,6 +6,7 @@
 struct job_query {
 	const char *state; /* "running,failed"; NULL: any */
 	const char *name;  /* NULL: any */
+	const char *event; /* its id, or the key of its object; NULL: any */
 	uint64_t before;   /* only ids below; 0: all */
 	uint64_t limit;
 	bool ids; /* nothing but their numbers */

@@ -81,13 +81,16 @@ int selector_parse(const char *text, struct selector *ret, struct error *reterr)
 		s.kind = SELECT_LAST;
 	} else if (strncmp(text, "name:", 5) == 0) {
 		s.text = text + 5;
+	} else if (strncmp(text, "event:", 6) == 0 && text[6] != '\0') {
+		s = (struct selector){.kind = SELECT_EVENT, .text = text + 6};
 	}
 	for (size_t i = 0; s.kind == SELECT_NAME && s.text == text && i < ARRAY_LENGTH(words); i++)
 		if (strcmp(text, words[i].word) == 0)
 			s = (struct selector){.kind = SELECT_STATE, .text = words[i].state};
 	if (s.kind == SELECT_NAME && (s.text[0] == '\0' || !text_is_utf8(bytes_of(s.text)))) {
 		error_set(reterr, ERR_INVALID, "expected a job, found %s", found);
-		return error_help(reterr, "a number, a range as 3-7, last, a name, or a word as running");
+		return error_help(reterr,
+				  "a number, a range as 3-7, last, a name, event:KEY, or a word as running");
 	}
 	*ret = s;
 	return 0;
@@ -164,7 +167,7 @@ static int select_set(struct cli *cli, const struct selector *s, bool live_only,
 		      uint64_t *ret_newest, struct error *reterr)
 {
 	bool range = s->kind == SELECT_RANGE;
-	const char *state = range ? "" : s->text;
+	const char *state = s->kind == SELECT_STATE ? s->text : "";
 	struct job_query q = {.limit = range ? 10000 : UINT64_MAX, .ids = true};
 	size_t before = ids->count;
 	json_t *jobs, *next = NULL;
@@ -173,6 +176,7 @@ static int select_set(struct cli *cli, const struct selector *s, bool live_only,
 	if (live_only && state[0] == '\0')
 		state = words[1].state;
 	q.state = state[0] != '\0' ? state : NULL;
+	q.event = s->kind == SELECT_EVENT ? s->text : NULL;
 	q.before = range ? s->last + 1 : 0;
 	do {
 		size_t i;
@@ -223,11 +227,22 @@ int select_jobs(struct cli *cli, const char *text, bool live_only, struct job_id
 		return select_name(cli, s.text, ids, reterr);
 	case SELECT_RANGE:
 	case SELECT_STATE:
+	case SELECT_EVENT:
 		break;
 	}
 	r = select_set(cli, &s, live_only, ids, &newest, reterr);
-	if (r != 0 || ids->count > before || s.kind != SELECT_RANGE)
+	if (r != 0 || ids->count > before || s.kind == SELECT_STATE)
 		return r;
+	if (s.kind == SELECT_EVENT) {
+		char found[80];
+
+		error_set(reterr, ERR_NOT_FOUND, "there is no job%s of the event %s",
+			  live_only ? " that has not ended" : "",
+			  text_quote(found, sizeof(found), bytes_of(s.text)));
+		return error_help(
+		    reterr, "`shardmill jobs --event=TEXT` lists all of them; TEXT is its id, or the whole "
+			    "key of its object");
+	}
 	error_set(reterr, ERR_NOT_FOUND, "there is no job%s from %" PRIu64 " to %" PRIu64,
 		  live_only ? " that has not ended" : "", s.first, s.last);
 	return error_help(reterr, "`shardmill jobs` lists them");

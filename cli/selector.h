@@ -4,6 +4,7 @@
  *   all · live · ended    sets
  *   failed · running · …  all of that state or word (GET /v1/jobs?state=)
  *   NAME · name:NAME      the newest of that name; the second also when NAME is one of the words above
+ *   event:TEXT            all of the event with this id, or with an object of this key
  *
  * A range and a set select what is there, in the order of acceptance. */
 #pragma once
@@ -16,6 +17,7 @@ enum selector_kind {
 	SELECT_RANGE, /* first to last */
 	SELECT_STATE, /* text: for ?state=, "" = any */
 	SELECT_NAME,  /* text */
+	SELECT_EVENT, /* text */
 };
 
 struct selector {
@@ -32,7 +34,8 @@ int selector_parse(const char *text, struct selector *ret, struct error *reterr)
 /* A paragraph for help. */
 #define SELECTOR_HELP                                                                                        \
 	"JOB is a number, a range as 3-7, last, a name (its newest job; name:NAME where NAME is a word of\n" \
-	"this list), or a set: " SELECTOR_WORDS "."
+	"this list), or a set: " SELECTOR_WORDS                                                              \
+	";\nor event:TEXT, the jobs of the event with that id, or with an object of that key."
 
 struct job_ids {
 	uint64_t *items;

@@ -76,11 +76,9 @@ static void narrow(const struct table *t, size_t total, unsigned bound, size_t w
 	}
 }
 
-/* 0 = left out. */
-static void measure(const struct table *t, unsigned bound, size_t widths[TABLE_COLUMNS_MAX])
+/* What each column takes with its title; 0 = left out. */
+static void measure_full(const struct table *t, size_t widths[TABLE_COLUMNS_MAX])
 {
-	size_t total = 0;
-
 	for (size_t c = 0; c < t->column_count; c++) {
 		size_t title = human_width(bytes_of(t->columns[c].title));
 
@@ -88,14 +86,34 @@ static void measure(const struct table *t, unsigned bound, size_t widths[TABLE_C
 		for (size_t i = c; i < t->cell_count; i += t->column_count)
 			if (t->cells[i].width > widths[c])
 				widths[c] = t->cells[i].width;
-		if (widths[c] == 0)
-			continue;
-		if (widths[c] < title)
+		if (widths[c] > 0 && widths[c] < title)
 			widths[c] = title;
-		total += (total > 0 ? GAP : 0) + widths[c];
 	}
-	if (bound > 0)
-		narrow(t, total, bound, widths);
+}
+
+static size_t row_width(const struct table *t, const size_t widths[TABLE_COLUMNS_MAX])
+{
+	size_t total = 0;
+
+	for (size_t c = 0; c < t->column_count; c++)
+		total += widths[c] > 0 ? (total > 0 ? GAP : 0) + widths[c] : 0;
+	return total;
+}
+
+static void measure(const struct table *t, unsigned bound, size_t widths[TABLE_COLUMNS_MAX])
+{
+	size_t full[TABLE_COLUMNS_MAX] = {0};
+
+	measure_full(t, full);
+	memcpy(widths, full, sizeof(full));
+	if (bound == 0)
+		return;
+	narrow(t, row_width(t, widths), bound, widths);
+	if (t->spare == 0 || row_width(t, widths) <= bound)
+		return;
+	full[t->spare] = 0;
+	memcpy(widths, full, sizeof(full));
+	narrow(t, row_width(t, widths), bound, widths);
 }
 
 static void add_blanks(struct buf *out, size_t count)

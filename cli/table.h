@@ -16,6 +16,7 @@ struct table_column {
 struct table {
 	const struct table_column *columns; /* borrowed */
 	size_t column_count;
+	size_t spare;		  /* this column is left out when flexible ones are not enough; 0 = none */
 	struct table_cell *cells; /* row by row */
 	size_t cell_count, cell_capacity;
 };

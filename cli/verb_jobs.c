@@ -7,10 +7,13 @@
 #include "cli/job_list.h"
 #include "cli/table.h"
 
+#define EVENT_COLUMN 8 /* of: */
+
 static const struct table_column columns[] = {
     {"JOB", TABLE_RIGHT, false},     {"NAME", TABLE_LEFT, true},     {"STATE", TABLE_LEFT, false},
     {"DONE", TABLE_RIGHT, false},    {"SHARDS", TABLE_RIGHT, false}, {"DEAD", TABLE_RIGHT, false},
-    {"ACCEPTED", TABLE_LEFT, false}, {"TOOK", TABLE_LEFT, false},    {"WHY", TABLE_LEFT, true},
+    {"ACCEPTED", TABLE_LEFT, false}, {"TOOK", TABLE_LEFT, false},    {"EVENT", TABLE_LEFT, true},
+    {"WHY", TABLE_LEFT, true},
 };
 
 static void add_row(struct table *t, json_t *job, usec_t now_us)
@@ -36,6 +39,7 @@ static void add_row(struct table *t, json_t *job, usec_t now_us)
 	else
 		table_add_text(t, STYLE_NONE,
 			       human_span((ended > 0 ? ended : now_us) - started, text, sizeof(text)));
+	table_add_text(t, STYLE_NONE, cli_text(json_object_get(job, "event"), "key"));
 	table_add_text(t, STYLE_NONE, cli_text(job, "why"));
 }
 
@@ -48,6 +52,7 @@ static void print_table(const struct cli *cli, json_t *jobs, bool more)
 	size_t i;
 
 	table_init(&t, columns, ARRAY_LENGTH(columns));
+	t.spare = EVENT_COLUMN;
 	json_array_foreach(jobs, i, job) add_row(&t, job, now_us);
 	if (table_row_count(&t) > 0)
 		table_write(&t, &cli->terminal, &out);
@@ -95,6 +100,8 @@ int verb_jobs(int argc, char **argv)
 	     "failed, cancelled; several with commas.",
 	     cli_set_text, &o.state},
 	    {0, "name", "NAME", "Only jobs of this name.", cli_set_text, &o.name},
+	    {0, "event", "TEXT", "Only jobs of the event with this id, or with an object of this key.",
+	     cli_set_text, &o.event},
 	    {'n', "limit", "N", "Show at most N jobs (default 20).", cli_set_number, &o.limit},
 	};
 	const struct options_spec spec = {

@@ -60,6 +60,9 @@ const json_t *event_lookup(const struct event *e, struct bytes path);
  * ERR_NOT_FOUND says how far the path went. */
 int event_value(const struct event *e, struct bytes path, struct buf *out, struct error *reterr) MUST_CHECK;
 
+/* Appends base64, as NAME-base64 has it. */
+void event_base64(struct buf *out, struct bytes in);
+
 /* Appends s3://bucket/key or file:///path, not percent-encoded. ERR_NOT_FOUND. */
 int event_object_url(const struct event *e, struct buf *out, struct error *reterr) MUST_CHECK;
 

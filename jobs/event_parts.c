@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "jobs/event.h"
 #include "jobs/json.h"
 
 #define NAME_MAX_BYTES 256
@@ -14,7 +15,7 @@
 /* RFC 4648, section 4, with padding. */
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static void encode_base64(struct buf *out, struct bytes in)
+void event_base64(struct buf *out, struct bytes in)
 {
 	for (size_t i = 0; i < in.size; i += 3) {
 		size_t have = in.size - i < 3 ? in.size - i : 3;
@@ -93,7 +94,7 @@ void event_set_bytes(json_t *object, const char *name, struct bytes value)
 			buf_append(&shown, "\xef\xbf\xbd", 3);
 		i += length > 0 ? length : 1;
 	}
-	encode_base64(&exact, value);
+	event_base64(&exact, value);
 	snprintf(exact_name, sizeof exact_name, "%s" SUFFIX, name);
 	set_text(object, name, buf_bytes(&shown));
 	set_text(object, exact_name, buf_bytes(&exact));

@@ -19,7 +19,7 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 		request_fail(r, &e);
 		return;
 	}
-	value = job_json(s, job, &e);
+	value = job_json(s, job, NULL, &e);
 	if (value != NULL)
 		request_answer(r, MHD_HTTP_OK, value);
 	else
@@ -46,7 +46,7 @@ static void answer_one(void *arg, const struct error *e, const struct reopen_cou
 {
 	struct one *one = arg;
 	struct error unknown = {0};
-	json_t *value = e == NULL ? job_json(one->request->server, one->job, &unknown) : NULL;
+	json_t *value = e == NULL ? job_json(one->request->server, one->job, NULL, &unknown) : NULL;
 
 	if (value == NULL) {
 		request_fail(one->request, e != NULL ? e : &unknown);
@@ -96,7 +96,7 @@ static bool check_live(struct request *r, uint64_t job)
 			return false;
 		}
 		if (r->route->id == ROUTE_cancel && state == JOB_CANCELLED)
-			value = job_json(r->server, job, &e);
+			value = job_json(r->server, job, NULL, &e);
 		else
 			error_set(&e, ERR_EXISTS, "job %llu has %s%s already; %s", (unsigned long long)job,
 				  state == JOB_CANCELLED ? "been " : "", job_state_name(state),

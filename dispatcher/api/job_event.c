@@ -1,7 +1,67 @@
 /* Which event a job was made for: what a person looks for who knows a file, and not a number. */
+#include "dispatcher/api/job_event.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
 #include "dispatcher/api/job_json.h"
 #include "jobs/event.h"
 #include "jobs/json.h"
+
+#define LOOK_US (5 * USEC_PER_MSEC)
+#define PATIENCE_US USEC_PER_SEC /* an answer without events is better than none */
+
+struct item {
+	json_t *job;
+	struct dedup_key key;
+	json_t *event; /* found */
+};
+
+struct job_events {
+	struct history_query query;
+	struct request *request;
+	struct catch_up catch_up;
+	json_t *answer;
+	struct item *items; /* those that have an event */
+	size_t count;
+	bool all_found; /* or read badly: asking again does not help */
+	bool last;	/* they are not asked for again */
+};
+
+/* ---- history is behind ---- */
+
+static void look(struct loop *loop, void *arg)
+{
+	struct catch_up *c = arg;
+	usec_t now = clock_mono_us();
+	bool there = history_lsn(c->server->history) >= c->lsn;
+
+	if (there || now >= c->until_us)
+		c->fn(c->arg, !there);
+	else
+		loop_timer_set(loop, &c->timer, now + LOOK_US);
+}
+
+void catch_up_start(struct catch_up *c, struct server *s, usec_t patience_us,
+		    void (*fn)(void *arg, bool is_late), void *arg)
+{
+	*c = (struct catch_up){.server = s,
+			       .timer = {.fn = look, .arg = c},
+			       .lsn = s->steps.last_lsn,
+			       .until_us = clock_mono_us() + patience_us,
+			       .fn = fn,
+			       .arg = arg};
+	look(s->loop, c);
+}
+
+void catch_up_stop(struct catch_up *c)
+{
+	if (c->server != NULL)
+		loop_timer_unset(c->server->loop, &c->timer);
+}
+
+/* ---- events ---- */
 
 static void copy(json_t *to, const json_t *from, const char *name)
 {
@@ -24,19 +84,134 @@ static json_t *event_json(const json_t *event)
 	return value;
 }
 
-void job_add_event(struct server *s, uint64_t job, json_t *value)
+/* In history's thread. */
+static void run(struct history_reader *reader, struct history_query *q)
 {
-	struct history_job row;
-	struct bytes kept;
+	struct job_events *e = (struct job_events *)q;
 	struct arena arena;
-	json_t *event = NULL;
 
+	e->all_found = true;
 	arena_init(&arena, 0);
-	if (history_job(s->reader, job, &arena, &row, NULL) == 0 &&
-	    (row.event_id_hi | row.event_id_lo) != 0 &&
-	    history_event(s->reader, row.event_id_hi, row.event_id_lo, &arena, &kept, NULL) == 0)
-		event = json_read(kept, EVENT_BYTES_MAX, EVENT_DEPTH_MAX, NULL);
-	json_object_set_new(value, "event", event != NULL ? event_json(event) : json_null());
-	json_decref(event);
+	for (size_t i = 0; i < e->count && q->rc == 0; i++) {
+		struct item *item = &e->items[i];
+		struct bytes kept;
+		json_t *event;
+
+		if (item->event != NULL)
+			continue;
+		q->rc = history_event(reader, item->key.hi, item->key.lo, &arena, &kept, &q->error);
+		if (q->rc == ERR_NOT_FOUND) {
+			e->all_found = false;
+			q->rc = 0;
+		} else if (q->rc == 0) {
+			event = json_read(kept, EVENT_BYTES_MAX, EVENT_DEPTH_MAX, NULL);
+			item->event = event != NULL ? event_json(event) : json_null();
+			json_decref(event);
+		}
+		arena_reset(&arena);
+	}
 	arena_fini(&arena);
+}
+
+static void answer(struct job_events *e, bool none_else)
+{
+	json_t *value = e->answer;
+
+	for (size_t i = 0; i < e->count; i++)
+		if (e->items[i].event != NULL || none_else)
+			json_object_set(e->items[i].job, "event",
+					e->items[i].event != NULL ? e->items[i].event : json_null());
+	e->answer = NULL;
+	request_answer(e->request, MHD_HTTP_OK, value);
+}
+
+static void ask_again(void *arg, bool is_late)
+{
+	struct job_events *e = arg;
+
+	if (is_late) {
+		answer(e, false);
+		return;
+	}
+	e->last = true;
+	history_ask(e->request->server->history, &e->query);
+}
+
+static void done(struct history_query *q)
+{
+	struct job_events *e = (struct job_events *)q;
+
+	if (q->rc < 0)
+		answer(e, false);
+	else if (e->all_found || e->last)
+		answer(e, true);
+	else
+		catch_up_start(&e->catch_up, e->request->server, PATIENCE_US, ask_again, e);
+}
+
+/* ---- who asks ---- */
+
+struct job_events *job_events_create(struct request *r)
+{
+	struct job_events *e = check_calloc(1, sizeof(*e));
+
+	e->request = r;
+	e->query.run = run;
+	e->query.done = done;
+	return e;
+}
+
+void job_events_destroy(struct job_events *e)
+{
+	if (e == NULL)
+		return;
+	catch_up_stop(&e->catch_up);
+	for (size_t i = 0; i < e->count; i++)
+		json_decref(e->items[i].event);
+	json_decref(e->answer);
+	free(e->items);
+	free(e);
+}
+
+void job_events_add(struct job_events *e, json_t *job, struct dedup_key event)
+{
+	if ((event.hi | event.lo) == 0) {
+		json_object_set_new(job, "event", json_null());
+		return;
+	}
+	if ((e->count & (e->count - 1)) == 0) /* 0, 1, 2, 4, ... */
+		e->items = check_realloc(e->items, e->count > 0 ? 2 * e->count : 1, sizeof(*e->items));
+	e->items[e->count++] = (struct item){.job = job, .key = event};
+}
+
+void job_events_answer(struct job_events *e, json_t *value)
+{
+	e->answer = value;
+	if (e->count == 0)
+		answer(e, true);
+	else
+		history_ask(e->request->server->history, &e->query);
+}
+
+static void destroy(void *events)
+{
+	job_events_destroy(events);
+}
+
+void job_answer(struct request *r, uint64_t job)
+{
+	struct error e = {0};
+	struct dedup_key event;
+	json_t *value = job_json(r->server, job, &event, &e);
+	struct job_events *events;
+
+	if (value == NULL) {
+		request_fail(r, &e);
+		return;
+	}
+	events = job_events_create(r);
+	r->state = events;
+	r->state_fini = destroy;
+	job_events_add(events, value, event);
+	job_events_answer(events, value);
 }

@@ -119,6 +119,8 @@ static void view_row(const struct history_job *row, struct view_job *ret)
 	    .first_dead = row->dead,
 	    .later = row->later,
 	    .reopens = row->reopens,
+	    .event_id_hi = row->event_id_hi,
+	    .event_id_lo = row->event_id_lo,
 	};
 }
 
@@ -146,7 +148,7 @@ int job_refuse_unknown(struct server *s, uint64_t job, struct error *reterr)
 	return error_help(reterr, "`shardmill jobs` (GET /v1/jobs) lists them");
 }
 
-static json_t *read_row(struct server *s, uint64_t job, struct error *reterr)
+static json_t *read_row(struct server *s, uint64_t job, struct dedup_key *ret_event, struct error *reterr)
 {
 	struct history_job row;
 	struct arena arena;
@@ -155,10 +157,12 @@ static json_t *read_row(struct server *s, uint64_t job, struct error *reterr)
 
 	arena_init(&arena, 0);
 	r = history_job(s->reader, job, &arena, &row, reterr);
-	if (r == 0)
+	if (r == 0) {
 		value = job_json_row(&row);
-	else if (r == ERR_NOT_FOUND)
+		*ret_event = (struct dedup_key){row.event_id_hi, row.event_id_lo};
+	} else if (r == ERR_NOT_FOUND) {
 		job_refuse_unknown(s, job, reterr);
+	}
 	arena_fini(&arena);
 	return value;
 }
@@ -203,8 +207,9 @@ int job_view(struct server *s, uint64_t job, struct arena *arena, struct view_jo
 	return rc;
 }
 
-json_t *job_json(struct server *s, uint64_t job, struct error *reterr)
+json_t *job_json(struct server *s, uint64_t job, struct dedup_key *ret_event, struct error *reterr)
 {
+	struct dedup_key event = {0};
 	struct arena arena;
 	struct view_job v;
 	json_t *value = NULL;
@@ -212,14 +217,17 @@ json_t *job_json(struct server *s, uint64_t job, struct error *reterr)
 	arena_init(&arena, 0);
 	if (dispatcher_view_job(s->core, job, &arena, &v)) {
 		value = job_json_live(s, &v);
+		event = (struct dedup_key){v.event_id_hi, v.event_id_lo};
 		if (!job_state_is_ended(v.state))
 			job_with_facts(s, &v, set_why, value);
 	}
 	arena_fini(&arena);
 	if (value == NULL)
-		value = read_row(s, job, reterr);
+		value = read_row(s, job, &event, reterr);
 	if (value != NULL)
 		job_add_output(s, job, value);
+	if (ret_event != NULL)
+		*ret_event = event;
 	return value;
 }
 

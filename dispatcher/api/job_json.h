@@ -4,12 +4,12 @@
 #include "dispatcher/api/request.h"
 #include "dispatcher/why.h"
 
-/* Also why nothing of it runs. NULL: there is no such job. reterr is set when history cannot be read, too. */
-json_t *job_json(struct server *s, uint64_t job, struct error *reterr) MUST_CHECK;
+/* Also why nothing of it runs. NULL: there is no such job. reterr is set when history cannot be read, too.
+ * ret_event (may be NULL): whose row in history its event is; 0, 0 = none. */
+json_t *job_json(struct server *s, uint64_t job, struct dedup_key *ret_event,
+		 struct error *reterr) MUST_CHECK;
 /* api/job_output.c: adds "output", where its results stand, when its definition says. */
 void job_add_output(struct server *s, uint64_t job, json_t *value);
-/* api/job_event.c: adds "event", which the job was made for, or null. History may be behind. */
-void job_add_event(struct server *s, uint64_t job, json_t *value);
 /* Of the core alone, as lists show it: "why" is only that of a pause or an end. */
 json_t *job_json_live(struct server *s, const struct view_job *v) MUST_CHECK;
 /* Of a job that history says has ended. */

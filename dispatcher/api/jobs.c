@@ -1,14 +1,19 @@
-/* GET /v1/jobs and /v1/jobs/{id}. The list is merged by id: the core's jobs, then history's. */
+/* GET /v1/jobs and /v1/jobs/{id}. The list is merged by id: the core's jobs, then history's. Those of an
+ * event are history's alone, which has an index of them; what such a job is, the core says as long as it has
+ * it. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "dispatcher/api/job_event.h"
 #include "dispatcher/api/job_json.h"
+#include "jobs/event.h"
 #include "jobs/kinds.h"
 
 /* Jobs of the core that one request looks at; a page may then be short, but has a cursor. */
 #define LOOK_MAX 20000
 #define IDS_MAX 10000 /* in a page of nothing else */
+#define CATCH_UP_US (5 * USEC_PER_SEC)
 
 struct listing {
 	struct history_query query;
@@ -16,21 +21,30 @@ struct listing {
 	uint64_t before, limit;
 	uint32_t states, words; /* bits; 0 = any */
 	char name[NAME_BYTES_MAX + 1];
-	bool ids; /* nothing else of a job is asked */
+	struct buf event, exact; /* its id or key, and the key in base64; size 0 = any */
+	bool ids;		 /* nothing else of a job is asked */
 	json_t *jobs;
-	uint64_t live_last; /* the core was read down to this id; 0 = to its end */
-	uint64_t rows_last; /* the same of history */
-	uint64_t looked;    /* rows of it */
+	struct dedup_key *keys; /* of their events */
+	uint64_t live_last;	/* the core was read down to this id; 0 = to its end */
+	uint64_t rows_last;	/* the same of history */
+	uint64_t looked;	/* rows of it */
 	struct history_job *rows;
 	size_t row_count;
 	struct arena arena;
+	struct job_events *events; /* of the answer */
+	struct catch_up catch_up;
 };
 
 static void listing_destroy(void *state)
 {
 	struct listing *l = state;
 
+	catch_up_stop(&l->catch_up);
+	job_events_destroy(l->events);
 	json_decref(l->jobs);
+	buf_fini(&l->event);
+	buf_fini(&l->exact);
+	free(l->keys);
 	free(l->rows);
 	arena_fini(&l->arena);
 	free(l);
@@ -38,19 +52,10 @@ static void listing_destroy(void *state)
 
 void api_job(struct request *r)
 {
-	struct error e = {0};
-	json_t *value;
 	uint64_t job;
 
-	if (!request_job(r, &job))
-		return;
-	value = job_json(r->server, job, &e);
-	if (value != NULL)
-		job_add_event(r->server, job, value);
-	if (value != NULL)
-		request_answer(r, MHD_HTTP_OK, value);
-	else
-		request_fail(r, &e);
+	if (request_job(r, &job))
+		job_answer(r, job);
 }
 
 /* "running,failed" */
@@ -97,6 +102,18 @@ static json_t *id_json(uint64_t job)
 	return value;
 }
 
+static void add_live(struct listing *l, const struct view_job *v)
+{
+	size_t count = json_array_size(l->jobs);
+
+	if (!wanted(l, v->state, v->word, v->name))
+		return;
+	if ((count & (count - 1)) == 0)
+		l->keys = check_realloc(l->keys, count > 0 ? 2 * count : 1, sizeof(*l->keys));
+	l->keys[count] = (struct dedup_key){v->event_id_hi, v->event_id_lo};
+	json_array_append_new(l->jobs, l->ids ? id_json(v->job) : job_json_live(l->request->server, v));
+}
+
 /* The core's jobs, newest first. */
 static void read_live(struct listing *l)
 {
@@ -108,8 +125,8 @@ static void read_live(struct listing *l)
 		struct view_job v;
 
 		arena_reset(&l->arena);
-		if (dispatcher_view_job(s->core, id, &l->arena, &v) && wanted(l, v.state, v.word, v.name))
-			json_array_append_new(l->jobs, l->ids ? id_json(v.job) : job_json_live(s, &v));
+		if (dispatcher_view_job(s->core, id, &l->arena, &v))
+			add_live(l, &v);
 		if (json_array_size(l->jobs) == l->limit || ++looked == LOOK_MAX) {
 			l->live_last = id;
 			return;
@@ -128,7 +145,7 @@ static int take_row(void *arg, const struct history_job *row)
 
 	l->rows_last = row->job;
 	l->looked++;
-	if (!job_state_is_ended(row->state) || !wanted(l, row->state, 0, row->name))
+	if (l->event.size == 0 && (!job_state_is_ended(row->state) || !wanted(l, row->state, 0, row->name)))
 		return 0;
 	if ((l->row_count & (l->row_count - 1)) == 0) /* 0, 1, 2, 4, ... */
 		l->rows = check_realloc(l->rows, l->row_count > 0 ? 2 * l->row_count : 1, sizeof(*l->rows));
@@ -147,7 +164,10 @@ static void run(struct history_reader *reader, struct history_query *q)
 			   JOB_WORD_SUCCEEDED + (s - JOB_SUCCEEDED), (struct bytes){0}))
 			states |= 1u << s;
 	q->rc = 0;
-	if (states != 0)
+	if (l->event.size > 0)
+		q->rc = history_jobs_of_event(reader, buf_bytes(&l->event), buf_bytes(&l->exact), l->before,
+					      (uint32_t)l->limit, &l->arena, take_row, l, &q->error);
+	else if (states != 0)
 		q->rc = history_jobs(reader, l->before, states, (uint32_t)l->limit, &l->arena, take_row, l,
 				     &q->error);
 	if (l->looked < l->limit) /* that was all */
@@ -167,6 +187,33 @@ static bool is_of_core(const struct listing *l, uint64_t job)
 	return there;
 }
 
+/* Of the rows of an event: what the core has is the core's. */
+static void take_live(struct listing *l)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->row_count; i++) {
+		const struct history_job *row = &l->rows[i];
+		struct arena arena;
+		struct view_job v;
+
+		arena_init(&arena, 0);
+		if (dispatcher_view_job(l->request->server->core, row->job, &arena, &v))
+			add_live(l, &v);
+		else if (job_state_is_ended(row->state) && wanted(l, row->state, 0, row->name))
+			l->rows[kept++] = *row;
+		arena_fini(&arena);
+	}
+	l->row_count = kept;
+}
+
+static void add_merged(struct listing *l, json_t *merged, json_t *job, struct dedup_key event)
+{
+	json_array_append_new(merged, job);
+	if (!l->ids)
+		job_events_add(l->events, job, event);
+}
+
 /* Both lists go down by id; a job that is in both is the core's. */
 static json_t *merge(struct listing *l, uint64_t *ret_next)
 {
@@ -181,13 +228,15 @@ static json_t *merge(struct listing *l, uint64_t *ret_next)
 		if ((a > b ? a : b) < floor)
 			break;
 		if (a >= b) {
-			json_array_append(merged, json_array_get(l->jobs, live++));
+			add_merged(l, merged, json_incref(json_array_get(l->jobs, live)), l->keys[live]);
+			live++;
 			row += a == b;
 		} else {
+			const struct history_job *r = &l->rows[row++];
+
 			if (!is_of_core(l, b))
-				json_array_append_new(merged,
-						      l->ids ? id_json(b) : job_json_row(&l->rows[row]));
-			row++;
+				add_merged(l, merged, l->ids ? id_json(b) : job_json_row(r),
+					   (struct dedup_key){r->event_id_hi, r->event_id_lo});
 		}
 	}
 	*ret_next = floor;
@@ -206,11 +255,38 @@ static void done(struct history_query *q)
 		request_fail(l->request, &q->error);
 		return;
 	}
+	if (l->event.size > 0)
+		take_live(l);
+	l->events = job_events_create(l->request);
 	answer = json_object();
 	merged = merge(l, &next);
 	json_object_set_new(answer, "jobs", merged);
 	json_object_set_new(answer, "next", next > 1 ? json_integer((json_int_t)next) : json_null());
-	request_answer(l->request, MHD_HTTP_OK, answer);
+	job_events_answer(l->events, answer);
+}
+
+static void ask(void *arg, bool history_is_late)
+{
+	struct listing *l = arg;
+	struct error e = {0};
+
+	if (!history_is_late) {
+		history_ask(l->request->server->history, &l->query);
+		return;
+	}
+	error_set(&e, ERR_BUSY, "history, which knows the jobs of an event, is behind");
+	error_help(&e, "`shardmill status` says why; ask again later");
+	request_fail(l->request, &e);
+}
+
+static void read_event(struct listing *l, const char *text)
+{
+	struct bytes event = bytes_of(text);
+
+	if (event.size == 0)
+		return;
+	buf_append_bytes(&l->event, event);
+	event_base64(&l->exact, event);
 }
 
 void api_jobs(struct request *r)
@@ -245,9 +321,14 @@ void api_jobs(struct request *r)
 		return;
 	}
 	memcpy(l->name, name, strlen(name) + 1);
-	read_live(l);
-	arena_reset(&l->arena);
 	l->query.run = run;
 	l->query.done = done;
+	read_event(l, request_query(r, "event"));
+	if (l->event.size > 0) { /* also those that have just been accepted */
+		catch_up_start(&l->catch_up, r->server, CATCH_UP_US, ask, l);
+		return;
+	}
+	read_live(l);
+	arena_reset(&l->arena);
 	history_ask(r->server->history, &l->query);
 }

@@ -61,7 +61,7 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 		return rc;
 	if (u->has_event)
 		event_write(&u->event, &event);
-	event_id = key;
+	event_id = u->has_event ? key : (struct dedup_key){0};
 	if (u->has_event && key.hi == 0 && key.lo == 0)
 		randombytes_buf(&event_id, sizeof(event_id)); /* so that history keeps it all the same */
 	u->job.event_id_hi = event_id.hi;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "dispatcher/api/job_event.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 
@@ -28,16 +29,12 @@ struct waits {
 
 static void answer(struct waits *w, struct wait *wait)
 {
-	struct error e = {0};
 	struct request *r = wait->request;
-	json_t *value = job_json(w->server, wait->job, &e);
+	uint64_t job = wait->job;
 
 	DL_DELETE(w->list, wait);
 	free(wait);
-	if (value != NULL)
-		request_answer(r, MHD_HTTP_OK, value);
-	else
-		request_fail(r, &e);
+	job_answer(r, job);
 }
 
 static void on_look(struct loop *loop, void *arg)
@@ -96,7 +93,6 @@ void api_wait(struct request *r)
 	usec_t timeout_us = WAIT_DEFAULT_US;
 	struct error e = {0};
 	struct wait *wait;
-	json_t *value;
 	uint64_t job;
 
 	if (!request_job(r, &job))
@@ -109,11 +105,7 @@ void api_wait(struct request *r)
 	if (timeout_us > WAIT_MAX_US)
 		timeout_us = WAIT_MAX_US;
 	if (!job_is_live(r->server, job)) {
-		value = job_json(r->server, job, &e);
-		if (value != NULL)
-			request_answer(r, MHD_HTTP_OK, value);
-		else
-			request_fail(r, &e);
+		job_answer(r, job);
 		return;
 	}
 	wait = check_calloc(1, sizeof(*wait));

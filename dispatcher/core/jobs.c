@@ -52,14 +52,6 @@ void job_plan(const struct dispatcher_core *core, const struct job_row *row, str
 	ret->shard_count = row->shard_count;
 }
 
-struct bytes job_name(const struct dispatcher_core *core, const struct job_row *row, struct arena *arena)
-{
-	struct new_job body;
-
-	job_row_body(row, codec_new_job(), &body, arena);
-	return body.name.size > 0 ? body.name : job_definition(core, row)->body.name;
-}
-
 bool job_token_is_earlier(const struct job_row *row, struct token token)
 {
 	return row->run != NULL && token_compare(token, row->run->earlier) <= 0 &&

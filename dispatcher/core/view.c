@@ -88,6 +88,8 @@ static void view_ended(const struct job_row *row, struct arena *arena, struct vi
 	ret->first_dead = ret->counts.dead = r.dead;
 	ret->sealed = true;
 	ret->reopens = r.reopens;
+	ret->event_id_hi = r.event_id_hi;
+	ret->event_id_lo = r.event_id_lo;
 	ret->ended_lsn = row->lsn;
 	ret->event_due = (row->flags & JOB_EVENT_DUE) != 0;
 }
@@ -96,8 +98,12 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 		      struct view_job *ret)
 {
 	const struct run *run = row->run;
+	struct new_job body;
 
-	ret->name = job_name(core, row, arena);
+	job_row_body(row, codec_new_job(), &body, arena);
+	ret->name = body.name.size > 0 ? body.name : job_definition(core, row)->body.name;
+	ret->event_id_hi = body.event_id_hi;
+	ret->event_id_lo = body.event_id_lo;
 	ret->definition = BYTES(job_definition(core, row)->sha256, 32);
 	ret->accepted_wall_us = row->accepted_wall_us;
 	ret->due_wall_us = row->due_wall_us;

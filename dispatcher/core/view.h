@@ -53,6 +53,7 @@ struct view_job {
 	struct bytes planner_why;		       /* of the last failure, where known; in the arena */
 	uint64_t last_done_lsn;			       /* gather's slice needs history past this */
 	uint32_t reopens;			       /* how often it was reopened */
+	uint64_t event_id_hi, event_id_lo;	       /* as in new_job; 0, 0 = none */
 	uint64_t ended_lsn; /* once ended: history has its end when it is past this */
 	bool event_due;	    /* once ended: the rules have not seen it */
 };

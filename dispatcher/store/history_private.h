@@ -8,7 +8,7 @@
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/sql.h"
 
-#define HISTORY_FORMAT 4
+#define HISTORY_FORMAT 5
 
 /* The writer's statements; texts in history_schema.c. */
 enum history_write {

@@ -25,6 +25,7 @@ enum history_read {
 	READ_LSN,
 	READ_JOB,
 	READ_JOBS,
+	READ_JOBS_OF_EVENT,
 	READ_PHASE,
 	READ_FIRST_PHASE,
 	READ_PHASES,
@@ -45,6 +46,11 @@ static const char *const statements[READ_COUNT] = {
     [READ_JOBS] = JOB_COLUMNS "JOIN (" JOBS_OF("1") " UNION ALL " JOBS_OF("2") " UNION ALL " JOBS_OF(
 	"3") " UNION ALL " JOBS_OF("4") " UNION ALL " JOBS_OF("5") ") q ON q.id = j.id"
 								   " ORDER BY j.id DESC LIMIT ?3",
+    [READ_JOBS_OF_EVENT] = JOB_COLUMNS
+    "JOIN (SELECT id FROM jobs INDEXED BY jobs_by_event WHERE event IN"
+    " (SELECT event FROM events WHERE id = ?1 UNION SELECT event FROM events WHERE object_key = ?1"
+    " UNION SELECT event FROM events WHERE object_key_base64 = ?2)"
+    " AND id < ?3 ORDER BY id DESC LIMIT ?4) q ON q.id = j.id ORDER BY j.id DESC",
     [READ_PHASE] = "SELECT shards FROM phases WHERE job = ? AND phase = ?",
     [READ_FIRST_PHASE] = "SELECT shards FROM jobs WHERE id = ?",
     [READ_PHASES] =
@@ -191,25 +197,46 @@ int history_job(struct history_reader *r, uint64_t job, struct arena *arena, str
 	return rc < 0 ? rc : ret->phase > 0 ? read_later(r, arena, ret, reterr) : 0;
 }
 
-int history_jobs(struct history_reader *r, uint64_t before, uint32_t states, uint32_t limit,
-		 struct arena *arena, history_job_fn *fn, void *arg, struct error *reterr)
+/* Of a statement that has begun. */
+static int walk_jobs(struct history_reader *r, int s, int rc, struct arena *arena, history_job_fn *fn,
+		     void *arg, struct error *reterr)
 {
-	int64_t below = before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before;
-	int rc = sql_begin(&r->db, READ_JOBS, reterr, "iii", (int64_t)(states ? states : UINT32_MAX), below,
-			   (int64_t)limit);
-
 	while (rc == 1) {
 		struct history_job j;
 
-		job_row(r, READ_JOBS, arena, &j);
+		job_row(r, s, arena, &j);
 		rc = j.phase > 0 ? read_later(r, arena, &j, reterr) : 0;
 		if (rc >= 0)
 			rc = fn(arg, &j);
 		if (rc >= 0)
-			rc = sql_next(&r->db, READ_JOBS, reterr);
+			rc = sql_next(&r->db, s, reterr);
 	}
-	sql_end(&r->db, READ_JOBS);
+	sql_end(&r->db, s);
 	return rc;
+}
+
+static int64_t below(uint64_t before)
+{
+	return before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before;
+}
+
+int history_jobs(struct history_reader *r, uint64_t before, uint32_t states, uint32_t limit,
+		 struct arena *arena, history_job_fn *fn, void *arg, struct error *reterr)
+{
+	int rc = sql_begin(&r->db, READ_JOBS, reterr, "iii", (int64_t)(states ? states : UINT32_MAX),
+			   below(before), (int64_t)limit);
+
+	return walk_jobs(r, READ_JOBS, rc, arena, fn, arg, reterr);
+}
+
+int history_jobs_of_event(struct history_reader *r, struct bytes text, struct bytes exact, uint64_t before,
+			  uint32_t limit, struct arena *arena, history_job_fn *fn, void *arg,
+			  struct error *reterr)
+{
+	int rc =
+	    sql_begin(&r->db, READ_JOBS_OF_EVENT, reterr, "ttii", text, exact, below(before), (int64_t)limit);
+
+	return walk_jobs(r, READ_JOBS_OF_EVENT, rc, arena, fn, arg, reterr);
 }
 
 int history_phase_shards(struct history_reader *r, uint64_t job, uint32_t phase, uint64_t *ret,

@@ -44,6 +44,12 @@ typedef int history_job_fn(void *arg, const struct history_job *job);
 int history_jobs(struct history_reader *r, uint64_t before, uint32_t states, uint32_t limit,
 		 struct arena *arena, history_job_fn *fn, void *arg, struct error *reterr) MUST_CHECK;
 
+/* The same of jobs in any state whose event has this id, or an object of this key. exact: the key in base64,
+ * as events that are not UTF-8 have it. */
+int history_jobs_of_event(struct history_reader *r, struct bytes text, struct bytes exact, uint64_t before,
+			  uint32_t limit, struct arena *arena, history_job_fn *fn, void *arg,
+			  struct error *reterr) MUST_CHECK;
+
 struct history_winner {
 	struct range shards;
 	bool is_missing; /* nobody made these: dead, dropped, not done yet; the rest says nothing */

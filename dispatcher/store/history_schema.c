@@ -7,7 +7,8 @@
 #include "jobs/kinds.h"
 
 /* Format 2: which phase the shards are. 3: what attempts took, how later phases ended, where the output of
- * dead shards is. 4: how often jobs were reopened, and the plans that planners made. */
+ * dead shards is. 4: how often jobs were reopened, and the plans that planners made. 5: jobs are found by
+ * their event. */
 static const char tables[] =
     /* One row a fact: format, cluster, lsn (the last record that is in here), first_lsn (of the
      * records that it was built from: what was before, it never saw). */
@@ -43,6 +44,29 @@ static const char tables[] =
     " worker INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, lease INTEGER NOT NULL DEFAULT 0,"
     " segment INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(job, phase, first)) WITHOUT ROWID;";
 
+/* By what people call an event: its id, or the key of its object (exact, where it is not UTF-8). They are
+ * NULL where there is none; nothing but the indexes keeps them. */
+#define EVENT_MEMBER(path) "TEXT AS (CASE WHEN json_valid(json) THEN json_extract(json, '" path "') END)"
+static const char event_indexes[] = "ALTER TABLE events ADD COLUMN id " EVENT_MEMBER(
+    "$.id") ";"
+	    "ALTER TABLE events ADD COLUMN object_key " EVENT_MEMBER(
+		"$.detail.object.key") ";"
+				       "ALTER TABLE events ADD COLUMN object_key_base64 " EVENT_MEMBER(
+					   "$.detail.object.\"key-base64\"") ";"
+									     "CREATE INDEX events_by_id ON "
+									     "events(id);"
+									     "CREATE INDEX events_by_key ON "
+									     "events(object_key) WHERE "
+									     "object_key IS NOT NULL;"
+									     "CREATE INDEX "
+									     "events_by_exact_key ON "
+									     "events(object_key_base64) "
+									     "WHERE object_key_base64 IS NOT "
+									     "NULL;"
+									     "CREATE INDEX jobs_by_event ON "
+									     "jobs(event) WHERE event IS NOT "
+									     "NULL;";
+
 static const char views[] =
     "CREATE VIEW job_list AS SELECT j.id AS job, j.name, s.name AS state, j.why, j.shards, j.done, j.dead,"
     " j.retries, datetime(j.accepted_us / 1000000, 'unixepoch') AS accepted,"
@@ -74,7 +98,7 @@ static const char *const statements[WRITE_COUNT] = {
     [WRITE_DEFINITION_NAME] = "INSERT OR IGNORE INTO definitions(sha256) VALUES(?)",
     [WRITE_WORKER] = "INSERT OR IGNORE INTO workers(worker) VALUES(?)",
     [WRITE_WORKER_FIND] = "SELECT id FROM workers WHERE worker = ?",
-    [WRITE_EVENT] = "INSERT OR IGNORE INTO events VALUES(?, ?, ?)",
+    [WRITE_EVENT] = "INSERT OR IGNORE INTO events(event, wall_us, json) VALUES(?, ?, ?)",
     [WRITE_JOB] =
 	"INSERT OR REPLACE INTO"
 	" jobs(id, name, definition, state, priority, depth, event, due_us, accepted_us, shards)"
@@ -168,7 +192,7 @@ static int make_tables(struct history *h, const char *cluster, struct error *ret
 	struct buf script = {0};
 	int rc;
 
-	buf_printf(&script, "BEGIN IMMEDIATE;%s%s", tables, views);
+	buf_printf(&script, "BEGIN IMMEDIATE;%s%s%s", tables, event_indexes, views);
 	add_names(&script);
 	buf_printf(&script,
 		   "INSERT INTO meta VALUES('format', %d), ('cluster', '%s'), ('lsn', 0), ('first_lsn', 1);"
@@ -222,10 +246,11 @@ static int convert(struct history *h, int64_t format, struct error *reterr)
 	int rc;
 
 	buf_printf(&script,
-		   "BEGIN IMMEDIATE;%s%s%s%sUPDATE meta SET value = %d WHERE name = 'format'; PRAGMA "
+		   "BEGIN IMMEDIATE;%s%s%s%s%sUPDATE meta SET value = %d WHERE name = 'format'; PRAGMA "
 		   "user_version = %d; COMMIT;",
-		   format <= 1 ? from_format_1 : "", format <= 2 ? from_format_2 : "", from_format_3, views,
-		   HISTORY_FORMAT, HISTORY_FORMAT);
+		   format <= 1 ? from_format_1 : "", format <= 2 ? from_format_2 : "",
+		   format <= 3 ? from_format_3 : "", event_indexes, format <= 3 ? views : "", HISTORY_FORMAT,
+		   HISTORY_FORMAT);
 	rc = sql_script(&h->db, buf_text(&script), reterr);
 	buf_fini(&script);
 	return rc;

@@ -109,6 +109,44 @@ class Command(CliCase):
         self.assertIsNone(self.mill.api("GET", "/v1/jobs/%s" % plain)["event"])
         self.assertNotIn("event", self.run_cli("show", plain)[0])
 
+    def test_jobs_are_found_by_their_event(self):
+        self.start()
+        for i, key in enumerate(("in/a.fastq", "in/b.fastq", "in/a.fastq")):
+            self.write("event.json", json.dumps({"id": "e-%d" % i, "source": "shop", "detail-type": "Object Created",
+                                                 "detail": {"object": {"key": key}}}))
+            self.write("job.yaml", "version: 1\nname: x%d\nrun: {exec: [test, -e, %s]}\n"
+                       "retry: {attempts: 1}\n" % (i, self.path("gate")))
+            self.assertEqual(self.submit("--event=event.json", "job.yaml"), str(i + 1))
+            listed = self.jobs("?event=e-%d" % i)
+            self.assertEqual([j["id"] for j in listed], [i + 1], "just accepted")
+            self.assertEqual(listed[0]["event"], {"id": "e-%d" % i, "source": "shop", "detail-type": "Object Created",
+                                                  "key": key})
+        plain = self.submit("--", "true")
+        self.assertEqual(self.mill.api("GET", "/v1/jobs/%s/wait" % plain)["event"], None)
+        self.assertEqual(self.mill.api("GET", "/v1/jobs/1/wait")["event"]["id"], "e-0")
+        self.assertEqual(json.loads(self.run_cli("--output=json", "wait", "2", code=1)[0])["event"]["key"], "in/b.fastq")
+        for when in ("live or just ended", "history's"):
+            self.assertEqual([(j["event"] or {}).get("key") for j in self.jobs()],
+                             [None, "in/a.fastq", "in/b.fastq", "in/a.fastq"], when)
+            self.assertEqual([j["id"] for j in self.jobs("?event=in/a.fastq")], [3, 1], when)
+            self.assertEqual([j["id"] for j in self.jobs("?event=in/a.fastq&name=x0")], [1], when)
+            self.assertEqual(self.mill.api("GET", "/v1/jobs?event=in/a.fastq&limit=1&fields=id"),
+                             {"jobs": [{"id": 3}], "next": 3}, when)
+            self.assertEqual(self.jobs("?event=in/a.fastq&state=succeeded"), [], when)
+            self.assertEqual(self.jobs("?event=in"), [], when)
+            self.run_cli("wait", "3", code=1)
+            until(lambda: self.mill.api("GET", "/v1/status")["jobs"].get("ended", 0) == 0)
+        out = self.run_cli("jobs")[0]
+        self.assertRegex(out.splitlines()[0], r" TOOK +EVENT +WHY$")
+        self.assertEqual(out.count("in/a.fastq"), 2)
+        self.assertEqual(self.run_cli("jobs", "--event=in/b.fastq")[0].count("\n"), 2)
+        self.assertNotIn("EVENT", self.run_cli("jobs", "--name=true")[0], "none of these has one")
+        self.write("gate", "")
+        self.assertEqual(self.run_cli("retry", "event:in/a.fastq")[0].count("\n"), 2)
+        self.assertEqual(len(self.run_cli("--output=json", "wait", "event:in/a.fastq")[0].splitlines()), 2)
+        _, err = self.run_cli("cancel", "event:in/a.fastq", code=2)
+        self.assertIn("there is no job that has not ended of the event", err)
+
     def test_a_socket_that_is_not_for_us_says_so(self):
         if os.getuid() != 0:
             self.skip("only root can call as somebody else")

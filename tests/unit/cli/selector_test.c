@@ -28,6 +28,9 @@ Test(selector, numbers_words_and_names_are_told_apart)
 	    {"Running", SELECT_NAME, 0, 0, "Running"},
 	    {"name:failed", SELECT_NAME, 0, 0, "failed"},
 	    {"name:7", SELECT_NAME, 0, 0, "7"},
+	    {"event:in/a b.fastq", SELECT_EVENT, 0, 0, "in/a b.fastq"},
+	    {"event:", SELECT_NAME, 0, 0, "event:"},
+	    {"name:event:x", SELECT_NAME, 0, 0, "event:x"},
 	    {"name:last", SELECT_NAME, 0, 0, "last"},
 	};
 

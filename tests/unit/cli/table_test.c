@@ -86,6 +86,22 @@ Test(table, flexible_columns_give_way_from_the_last_one)
 	cr_assert_str_eq(written(3, false), "A         B\ntwelve …  also tw…\n", "eight are left of each");
 }
 
+Test(table, a_spare_column_is_left_out_where_there_is_no_room)
+{
+	static const struct table_column both[] = {
+	    {"A", TABLE_LEFT, false}, {"B", TABLE_LEFT, true}, {"C", TABLE_LEFT, true}};
+
+	table_init(&table, both, ARRAY_LENGTH(both));
+	table.spare = 1;
+	table_add_text(&table, STYLE_NONE, "fixed");
+	table_add_text(&table, STYLE_NONE, "twelve bytes");
+	table_add_text(&table, STYLE_NONE, "also twelve.");
+	cr_assert_str_eq(written(0, false), "A      B             C\nfixed  twelve bytes  also twelve.\n");
+	cr_assert_str_eq(written(25, false), "A      B         C\nfixed  twelve …  also tw…\n");
+	cr_assert_str_eq(written(24, false), "A      C\nfixed  also twelve.\n", "the others have its room");
+	cr_assert_str_eq(written(3, false), "A      C\nfixed  also tw…\n");
+}
+
 Test(table, a_short_flexible_column_is_not_made_wider)
 {
 	add_row("1", "a", "", "x");

@@ -159,6 +159,49 @@ Test(history, a_job_from_its_event_to_its_end)
 	cr_assert_eq(history_event(k.reader, 1, 1, &k.arena, &event, NULL), ERR_NOT_FOUND);
 }
 
+static void add_job_of(uint64_t job, struct bytes event)
+{
+	struct new_job j = {.job = job, .event_id_hi = 0xe1, .event_id_lo = job};
+	struct accepted a = {.wall_us = 5, .jobs = {&j, 1}, .event = event};
+
+	history_kit_add(&k, RECORD_ACCEPTED, &a);
+}
+
+static int name_job(void *arg, const struct history_job *j)
+{
+	buf_printf(arg, "%llu ", (unsigned long long)j->job);
+	return 0;
+}
+
+static void assert_jobs_of(const char *text, const char *exact, uint64_t before, uint32_t limit,
+			   const char *expected)
+{
+	struct buf out = {0};
+
+	cr_assert_eq(history_jobs_of_event(k.reader, bytes_of(text), bytes_of(exact), before, limit, &k.arena,
+					   name_job, &out, NULL),
+		     0);
+	cr_assert_str_eq(buf_text(&out), expected, "%s", text);
+	buf_fini(&out);
+}
+
+Test(history, jobs_are_found_by_the_id_or_the_key_of_their_event)
+{
+	add_job_of(1, BYTES_LIT("{\"id\":\"e-1\",\"detail\":{\"object\":{\"key\":\"in/a.fastq\"}}}"));
+	add_job_of(2, BYTES_LIT("{\"id\":\"e-2\",\"detail\":{\"object\":{\"key\":\"in/a.fastq\"}}}"));
+	add_job_of(3, BYTES_LIT("{\"id\":\"in/a.fastq\",\"detail\":null}"));
+	add_job_of(4, BYTES_LIT("{\"id\":\"e-4\",\"detail\":{\"object\":{\"key\":\"\xef\xbf\xbd\","
+				"\"key-base64\":\"6Q==\"}}}"));
+	add_job_of(5, BYTES_LIT("{\"id\":"));
+	add_job_of(6, BYTES_LIT(""));
+	history_kit_write(&k);
+	assert_jobs_of("in/a.fastq", "", 0, 10, "3 2 1 ");
+	assert_jobs_of("in/a.fastq", "", 3, 1, "2 ");
+	assert_jobs_of("e-1", "", 0, 10, "1 ");
+	assert_jobs_of("\xe9", "6Q==", 0, 10, "4 ");
+	assert_jobs_of("in", "", 0, 10, "");
+}
+
 Test(history, held_paused_and_grown_jobs_are_told_so)
 {
 	struct new_job n = {.job = 1, .due_wall_us = 99, .name = BYTES_LIT("later")};

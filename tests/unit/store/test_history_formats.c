@@ -54,6 +54,9 @@ static const char views_1[] =
 
 /* What format 2 had more. */
 static const char tables_2[] = "ALTER TABLE jobs ADD COLUMN shards_phase INTEGER NOT NULL DEFAULT 0;";
+/* What format 4 had more. */
+static const char tables_4[] = "ALTER TABLE jobs ADD COLUMN reopens INTEGER NOT NULL DEFAULT 0;"
+			       "ALTER TABLE jobs ADD COLUMN plan BLOB;";
 /* What format 3 had more. */
 static const char tables_3[] =
     "ALTER TABLE jobs ADD COLUMN cpu_us INTEGER; ALTER TABLE jobs ADD COLUMN max_rss_bytes INTEGER;"
@@ -67,6 +70,8 @@ static const char rows_1[] =
     "INSERT INTO workers VALUES(1, x'00000000000000770000000000000001');"
     "INSERT INTO jobs(id, name, definition, state, phase, ended_us, shards, done, dead, run_us, carried)"
     " VALUES(1, 'two', 1, 4, 1, 99, 4, 4, 0, 77, 0);"
+    "INSERT INTO jobs(id, state, event) VALUES(2, 4, x'e1');"
+    "INSERT INTO events VALUES(x'e1', 5, '{\"id\":\"e-1\"}');"
     "INSERT INTO phases(job, phase, shards) VALUES(1, 1, 3);"
     "INSERT INTO ranges VALUES(1, 1, 0, 2, 1, 3, 9, 1, 50);"
     "INSERT INTO failures(job, phase, first, count, kind, code, why, wall_us)"
@@ -92,6 +97,8 @@ static void make_old(int format)
 		run(db, tables_2);
 	if (format >= 3)
 		run(db, tables_3);
+	if (format >= 4)
+		run(db, tables_4);
 	run(db, rows_1);
 	if (format >= 3)
 		run(db, rows_3);
@@ -108,6 +115,12 @@ static void make_old(int format)
 static int keep(void *arg, const struct history_failure *f)
 {
 	*(struct history_failure *)arg = *f;
+	return 0;
+}
+
+static int keep_job(void *arg, const struct history_job *j)
+{
+	*(struct history_job *)arg = *j;
 	return 0;
 }
 
@@ -134,6 +147,10 @@ static void convert(int format)
 		cr_assert_eq(history_failures(k.reader, 1, 1, 0, 1, &k.arena, keep, &f, NULL), 0);
 		cr_assert_eq(f.shards.first, 2);
 		cr_assert_eq(f.segment, 0);
+		cr_assert_eq(history_jobs_of_event(k.reader, BYTES_LIT("e-1"), (struct bytes){0}, 0, 1,
+						   &k.arena, keep_job, &j, NULL),
+			     0);
+		cr_assert_eq(j.job, 2);
 		history_kit_close(&k);
 	}
 	history_kit_end(&k);
@@ -144,6 +161,7 @@ Test(history_formats, older_ones_are_converted_and_go_on)
 	convert(1);
 	convert(2);
 	convert(3);
+	convert(4);
 }
 
 Test(history_formats, a_newer_one_is_refused)
