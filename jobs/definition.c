@@ -23,11 +23,20 @@ static bool read_version(struct definition_reader *r, const struct node *n, void
 	return false;
 }
 
+/* With placeholders it names each job by its event; the text as it is names the definition and its rule. */
 static bool read_definition_name(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct definition *d = target;
 
-	return read_name(r, n, &d->body.name);
+	if (n->kind == NODE_SCALAR && memmem(n->text.data, n->text.size, "{{", 2) == NULL)
+		return read_name(r, n, &d->body.name);
+	if (!read_template(r, n, TEMPLATE_EVENT, false, &d->body.name))
+		return false;
+	if (d->body.name.size <= NAME_BYTES_MAX)
+		return true;
+	(void)problems_add(r->problems, n->at, ERR_LIMIT, NULL, "a name of %zu bytes; at most %d are taken",
+			   d->body.name.size, NAME_BYTES_MAX);
+	return false;
 }
 
 static bool read_on_section(struct definition_reader *r, const struct node *n, void *target)

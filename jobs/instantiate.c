@@ -110,17 +110,24 @@ static int check_url(struct bytes url, struct error *reterr)
 			 text_quote(quoted, sizeof quoted, url));
 }
 
-static int expand_url(struct builder *b, const struct template *t, struct error *reterr)
+static int expand(const struct builder *b, const struct template *t, struct buf *out, struct error *reterr)
 {
-	struct buf text = {0};
 	int rc = 0;
 
 	for (uint32_t i = 0; i < t->part_count && rc == 0; i++) {
 		if (t->parts[i].kind == PART_TEXT)
-			buf_append_bytes(&text, t->parts[i].text);
+			buf_append_bytes(out, t->parts[i].text);
 		else
-			rc = event_text(b, t->parts[i].text, &text, reterr);
+			rc = event_text(b, t->parts[i].text, out, reterr);
 	}
+	return rc;
+}
+
+static int expand_url(struct builder *b, const struct template *t, struct error *reterr)
+{
+	struct buf text = {0};
+	int rc = expand(b, t, &text, reterr);
+
 	if (rc == 0)
 		rc = keep_bytes(b, buf_bytes(&text), &b->job->plan.url, reterr);
 	buf_fini(&text);
@@ -204,16 +211,55 @@ static int check_depth(const struct event *event, struct error *reterr)
 	return ERR_LIMIT;
 }
 
+static int check_job_name(struct bytes name, struct error *reterr)
+{
+	if (name.size > NAME_BYTES_MAX) {
+		error_set(reterr, ERR_LIMIT,
+			  "the job's name has %zu bytes with the values of its event; at most %d are taken",
+			  name.size, NAME_BYTES_MAX);
+		return error_help(reterr, "let `name` say less of the event");
+	}
+	if (name.size == 0)
+		return error_set(reterr, ERR_INVALID, "the job's name is empty with the values of its event");
+	if (memchr(name.data, '\0', name.size) != NULL)
+		return error_set(reterr, ERR_INVALID, "the job's name has a NUL byte");
+	return 0;
+}
+
+static int fill_name(struct builder *b, struct error *reterr)
+{
+	struct bytes *name = &b->job->name;
+	struct template t;
+	struct buf text = {0};
+	int rc;
+
+	if (name->size > 0)
+		return 0;
+	*name = b->d->body.name;
+	if (memmem(name->data, name->size, "{{", 2) == NULL)
+		return 0;
+	CHECK(template_compile(*name, TEMPLATE_EVENT, b->arena, &t, NULL, NULL) == 0);
+	rc = expand(b, &t, &text, reterr);
+	if (rc == 0)
+		rc = check_job_name(buf_bytes(&text), reterr);
+	if (rc == 0)
+		rc = keep_bytes(b, buf_bytes(&text), name, reterr);
+	buf_fini(&text);
+	return rc;
+}
+
 int definition_instantiate(const struct definition *d, const struct event *event, struct bytes job_name,
 			   struct arena *arena, struct new_job *ret, struct error *reterr)
 {
 	struct new_job job = {.definition = d->body.sha256,
-			      .name = job_name.size > 0 ? job_name : d->body.name,
+			      .name = job_name,
 			      .priority = d->body.priority,
 			      .depth = event == NULL ? 0 : event->depth};
 	struct builder b = {.d = d, .event = event, .arena = arena, .job = &job};
 	int rc = check_depth(event, reterr);
 
+	if (rc == 0)
+		rc = fill_name(&b, reterr);
 	if (rc == 0)
 		rc = fill_plan(&b, reterr);
 	if (rc == 0)

@@ -113,7 +113,9 @@ PRINTF_LIKE(2, 3) static void add_line(struct work *w, const char *fmt, ...)
 static int fixed_environment(struct work *w, const struct slot *s)
 {
 	const struct run_spec *run = &w->arm.run->run;
-	struct bytes name = w->arm.parameters->name, phase = w->arm.run->name;
+	bool is_runner = run->kind == RUN_RUNNER;
+	struct bytes name = is_runner ? w->arm.definition->name : w->arm.parameters->name;
+	struct bytes phase = w->arm.run->name;
 	struct buf line = {0};
 	char id[33];
 	size_t inherited = 0;
@@ -126,7 +128,7 @@ static int fixed_environment(struct work *w, const struct slot *s)
 	add_line(w, "SHARDMILL_WORKER=%s", id);
 	add_line(w, "SHARDMILL_NAME=%.*s", (int)name.size, (const char *)name.data);
 	add_line(w, "SHARDMILL_PHASE=%.*s", (int)phase.size, (const char *)phase.data);
-	if (run->kind != RUN_RUNNER) {
+	if (!is_runner) {
 		add_line(w, "SHARDMILL_JOB=%llu", (unsigned long long)w->arm.job);
 		add_line(w, "SHARDMILL_SHARDS=%u", w->arm.parameters->plan.shard_count);
 	}

@@ -173,8 +173,8 @@ bool dispatcher_view_parameters(const struct dispatcher_core *core, uint64_t job
 	if (row == NULL || row->phase != phase)
 		return false;
 	job_row_body(row, codec_new_job(), &body, arena);
-	*ret = (struct job_parameters){
-	    .job = job, .phase = phase, .name = job_definition(core, row)->body.name, .values = body.values};
+	*ret = (struct job_parameters){.job = job, .phase = phase, .name = body.name, .values = body.values};
+	ret->name = arena_copy(arena, ret->name.size > 0 ? ret->name : job_definition(core, row)->body.name);
 	for (uint32_t i = 0; i < ret->values.count; i++) /* they stand in the row, which may move */
 		ret->values.items[i].text = arena_copy(arena, ret->values.items[i].text);
 	job_plan(core, row, &ret->plan, arena);

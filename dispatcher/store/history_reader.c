@@ -66,7 +66,8 @@ static const char *const statements[READ_COUNT] = {
     [READ_EVENT] = "SELECT json FROM events WHERE event = ?",
     [READ_DEFINITION] = "SELECT name, text FROM definitions WHERE sha256 = ? AND text IS NOT NULL",
     [READ_PLAN] = "SELECT plan FROM jobs WHERE id = ? AND plan IS NOT NULL",
-    [READ_EVENTS_OF] = "SELECT event FROM jobs WHERE name = ? AND event IS NOT NULL",
+    [READ_EVENTS_OF] = "SELECT j.event FROM jobs j LEFT JOIN definitions d ON d.id = j.definition"
+		       " WHERE ifnull(d.name, j.name) = ? AND j.event IS NOT NULL",
 };
 
 _Static_assert(JOB_HELD == 1 && JOB_CANCELLED == 5, "READ_JOBS names all states");

@@ -89,8 +89,8 @@ int history_failures(struct history_reader *r, uint64_t job, uint32_t phase, uin
 int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct arena *arena, struct bytes *ret,
 		  struct error *reterr) MUST_CHECK;
 typedef int history_event_fn(void *arg, struct bytes event);
-/* The keys (16 bytes, big-endian) of all events that jobs of this name come from, some of them more than
- * once. Reads all jobs. */
+/* The keys (16 bytes, big-endian) of all events that jobs of a definition of this name come from, some of
+ * them more than once. Reads all jobs. */
 int history_events_of(struct history_reader *r, const char *name, history_event_fn *fn, void *arg,
 		      struct error *reterr) MUST_CHECK;
 /* Canonical text. ERR_NOT_FOUND, also when only its name is known any more. */

@@ -147,6 +147,33 @@ class Command(CliCase):
         _, err = self.run_cli("cancel", "event:in/a.fastq", code=2)
         self.assertIn("there is no job that has not ended of the event", err)
 
+    def test_a_name_may_say_what_the_event_is_about(self):
+        rule = self.write("rules/qc.yaml", "version: 1\nname: 'qc {{event.detail.object.key}}'\non: [{pattern: {source: [shop]}}]\n"
+                          "run: {exec: [sh, -c, 'echo $SHARDMILL_NAME, {{job.name}}']}\n"
+                          "output: 'file://%s/{{job.name}}'\n" % self.mill.dir)
+        self.start(rules_dir=os.path.dirname(rule))
+        for key, name in (("a.fastq", "qc a.fastq"), ("k" * 126, None)):
+            event = {"id": key[:5], "source": "shop", "detail-type": "t", "detail": {"object": {"key": key}}}
+            answer = self.mill.api("POST", "/v1/events", event)["events"][0]
+            job = self.mill.wait(answer["jobs"][0])
+            if name is None:
+                self.assertEqual(job["state"], "failed")
+                self.assertIn("has 129 bytes with the values of its event; at most 128 are taken", job["why"])
+                self.assertEqual(job["name"], "qc {{event.detail.object.key}}", "the rule's")
+                continue
+            self.assertEqual((job["name"], job["state"]), (name, "succeeded"))
+            self.assertEqual(self.mill.output(job["id"]), b"qc a.fastq, qc a.fastq\n")
+            self.assertEqual(job["output"], "file://%s/qc a.fastq/shard-*" % self.mill.dir)
+            self.assertTrue(os.path.isdir(self.path("qc a.fastq")))
+            self.assertEqual([j["id"] for j in self.jobs("?name=qc%20a.fastq")], [job["id"]])
+        self.assertEqual(self.mill.api("GET", "/v1/rules")["rules"][0]["name"], "qc {{event.detail.object.key}}")
+        _, err = self.run_cli("submit", rule, code=2)
+        self.assertIn("there is no event", err)
+        named = self.submit("--name={{x}}", self.write(
+            "plain.yaml", "version: 1\nname: '{{event.id}}'\nrun: {exec: [echo, '{{job.name}}']}\n"))
+        self.run_cli("wait", named)
+        self.assertEqual(self.run_cli("output", named)[0], "{{x}}\n", "a name that is given is taken as it is")
+
     def test_a_socket_that_is_not_for_us_says_so(self):
         if os.getuid() != 0:
             self.skip("only root can call as somebody else")

@@ -267,7 +267,7 @@ Test(definition, typical_mistakes_are_told_in_these_words)
 	static const char *const bad[] = {
 	    "typo",    "duration", "shell", "placeholder", "unquoted", "unquoted-in-list",
 	    "pattern", "missing",  "twice", "indent",	   "bounds",   "exit",
-	    "input",   "version",  "empty", "list",	   "url",
+	    "input",   "version",  "empty", "list",	   "url",      "name",
 	};
 	struct buf yaml = {0}, want = {0}, got = {0};
 

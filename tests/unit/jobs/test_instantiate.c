@@ -58,6 +58,17 @@ static void expect_bytes(struct bytes got, const char *want)
 	cr_expect(bytes_equal(got, bytes_of(want)), "expected %s, found %.*s", want, (int)got.size, got.data);
 }
 
+static void define_named(const char *name)
+{
+	struct buf text = {0};
+
+	buf_printf(&text, "version: 1\nname: '%s'\nrun: {exec: [p]}\n", name);
+	definition_destroy(definition);
+	definition = NULL;
+	cr_assert_eq(definition_parse(buf_bytes(&text), "d", NULL, &definition, NULL), 0);
+	buf_fini(&text);
+}
+
 static struct new_job instantiate(const struct event *e)
 {
 	struct new_job job = {0};
@@ -76,6 +87,42 @@ static struct new_job instantiate(const struct event *e)
 #define TAGLESS "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"k\",\"size\":1000}}"
 #define RUN "run: {exec: [p]}\n"
 #define READ "run: {exec: [p], input: stdin}\n"
+
+Test(instantiate, a_name_may_say_what_the_event_is_about)
+{
+	const struct event *e;
+	struct new_job job;
+	struct error err = {0};
+	char long_key[200], detail[300];
+
+	define_named("qc {{event.detail.object.key}} {{{{x}}");
+	expect_bytes(definition->body.name, "qc {{event.detail.object.key}} {{{{x}}");
+	job = instantiate(event_of("aws.s3", OBJECT));
+	expect_bytes(job.name, "qc in/a b%+é {{x}}");
+	cr_assert_eq(definition_instantiate(definition, NULL, BYTES_LIT("{{as}} it is"), &arena, &job, &err),
+		     0);
+	expect_bytes(job.name, "{{as}} it is");
+	cr_assert_eq(definition_instantiate(definition, NULL, BYTES(NULL, 0), &arena, &job, &err),
+		     ERR_INVALID);
+	cr_assert_str_eq(err.what, "the definition names \"event.detail.object.key\", and there is no event");
+	memset(long_key, 'k', 120);
+	for (int size = 119; size <= 120; size++) {
+		snprintf(detail, sizeof detail, "{\"bucket\":{\"name\":\"b\"},\"object\":{\"key\":\"%.*s\"}}",
+			 size, long_key);
+		e = event_of("aws.s3", detail);
+		cr_assert_eq(definition_instantiate(definition, e, BYTES(NULL, 0), &arena, &job, &err),
+			     size == 119 ? 0 : ERR_LIMIT);
+	}
+	cr_assert_str_eq(err.what,
+			 "the job's name has 129 bytes with the values of its event; at most 128 are taken");
+	define_named("{{event.detail.x}}");
+	e = event_of("a", "{\"x\":\"\"}");
+	cr_assert_eq(definition_instantiate(definition, e, BYTES(NULL, 0), &arena, &job, &err), ERR_INVALID);
+	cr_assert_str_eq(err.what, "the job's name is empty with the values of its event");
+	e = event_of("a", "{\"x\":\"a?b\",\"x-base64\":\"YQBi\"}");
+	cr_assert_eq(definition_instantiate(definition, e, BYTES(NULL, 0), &arena, &job, &err), ERR_INVALID);
+	cr_assert_str_eq(err.what, "the job's name has a NUL byte");
+}
 
 Test(instantiate, an_event_that_knows_its_object_makes_a_whole_plan)
 {
