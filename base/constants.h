@@ -26,7 +26,9 @@
 	USEC_PER_SEC /* a worker that met trouble takes no leases; each further rest doubles, up to: */
 #define REST_MAX_US (60 * USEC_PER_SEC)
 #define PARAMETERS_SPARE_BYTES_MAX (64 * MIB) /* definitions and jobs that no lease names, kept in case */
-#define SLICES_BYTES_MAX (64 * MIB)	      /* slices that a worker holds at one time: its byte credit */
+#define WORDS_LINES 5		     /* of what an attempt wrote to stderr: its words when it has failed */
+#define RUNNER_SAID_BYTES (64 * KIB) /* of a runner's stderr, kept for a shard that has failed */
+#define SLICES_BYTES_MAX (64 * MIB)  /* slices that a worker holds at one time: its byte credit */
 #define REPORT_BYTES_MAX (FRAME_BYTES_MAX / 2)
 
 /* The scaler */

@@ -196,3 +196,52 @@ const char *text_nearest(struct bytes typed, const char *const known[], size_t k
 			nearest = known[i];
 	return nearest;
 }
+
+/* The line that ends at *end, without what ends it; *end is then where the one before it ends. */
+static struct bytes take_line_back(struct bytes text, size_t *end)
+{
+	const uint8_t *newline = memrchr(text.data, '\n', *end);
+	size_t begin = newline != NULL ? (size_t)(newline - text.data) + 1 : 0, last = *end;
+
+	*end = begin > 0 ? begin - 1 : 0;
+	while (last > begin && (text.data[last - 1] == '\r' || text.data[last - 1] == '\0'))
+		last--;
+	return BYTES(text.data + begin, last - begin);
+}
+
+void text_last_lines(char *buf, size_t size, struct bytes written, unsigned lines)
+{
+	struct bytes found[TEXT_LINES_MAX];
+	size_t end = written.size, room = size - 1;
+	unsigned count = 0;
+
+	while (end > 0 && count < lines && count < TEXT_LINES_MAX) {
+		struct bytes line = take_line_back(written, &end);
+
+		if (line.size == 0)
+			continue;
+		if (count == 0 && line.size > room)
+			line.size = room;
+		if (line.size + (count > 0) > room)
+			break;
+		room -= line.size + (count > 0);
+		found[count++] = line;
+	}
+	for (; count > 0; count--) {
+		memcpy(buf, found[count - 1].data, found[count - 1].size);
+		buf += found[count - 1].size;
+		if (count > 1)
+			*buf++ = '\n';
+	}
+	*buf = '\0';
+}
+
+const char *text_joint(struct bytes words, const char *one_line)
+{
+	const uint8_t *newline = words.size > 0 ? memchr(words.data, '\n', words.size) : NULL;
+
+	if (words.size == 0)
+		return "";
+	/* Else they begin with a sentence of their own. */
+	return newline != NULL && (newline == words.data || newline[-1] != ':') ? ":\n" : one_line;
+}

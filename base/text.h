@@ -28,3 +28,12 @@ size_t text_distance(struct bytes a, struct bytes b);
 /* The one of `known` that a person probably meant: at most a third of it mistyped, or the first that begins
  * with what was typed; else NULL. */
 const char *text_nearest(struct bytes typed, const char *const known[], size_t known_count);
+
+#define TEXT_LINES_MAX 8u
+/* The last lines of what a program wrote: at most `lines` (up to TEXT_LINES_MAX), and of these the last that
+ * fit whole into size, the NUL included; a last one that does not fit is cut at its end. Empty lines are left
+ * out. */
+void text_last_lines(char *buf, size_t size, struct bytes written, unsigned lines);
+/* What stands between a sentence and such lines behind it: nothing when there are none, ":\n" before several,
+ * so that they stand by themselves; else one_line. */
+const char *text_joint(struct bytes words, const char *one_line);

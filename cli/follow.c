@@ -167,7 +167,7 @@ static void tell_reason(struct following *f, usec_t now)
 	if (!reasons_note(&f->reasons, now, s->why))
 		return;
 	progress_hide(&f->progress, stderr);
-	human_text(&why, bytes_of(s->why), false);
+	human_line(&why, bytes_of(s->why));
 	if (!f->bar)
 		fprintf(stderr, "%s: ", f->cli->program);
 	fprintf(stderr, "job %" PRIu64 " %s: %s\n", s->job,

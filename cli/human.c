@@ -182,6 +182,36 @@ static size_t columns_of(uint32_t code)
 	return width >= 0 ? (size_t)width : 1;
 }
 
+void human_line(struct buf *out, struct bytes text)
+{
+	const uint8_t *first = text.size > 0 ? memchr(text.data, '\n', text.size) : NULL;
+	const uint8_t *last = text.size > 0 ? memrchr(text.data, '\n', text.size) : NULL;
+
+	if (first == NULL) {
+		human_text(out, text, false);
+		return;
+	}
+	if (first > text.data && first[-1] == ':') {
+		human_text(out, BYTES(text.data, (size_t)(first - text.data)), false);
+		buf_printf(out, " ");
+	}
+	human_text(out, BYTES(last + 1, (size_t)(text.data + text.size - last - 1)), false);
+}
+
+void human_lines(struct buf *out, struct bytes text, size_t indent)
+{
+	for (;;) {
+		const uint8_t *end = text.size > 0 ? memchr(text.data, '\n', text.size) : NULL;
+		size_t size = end != NULL ? (size_t)(end - text.data) : text.size;
+
+		human_text(out, BYTES(text.data, size), false);
+		if (end == NULL)
+			return;
+		buf_printf(out, "\n%*s", (int)indent, "");
+		text = BYTES(end + 1, text.size - size - 1);
+	}
+}
+
 size_t human_width(struct bytes text)
 {
 	size_t width = 0;

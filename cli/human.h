@@ -30,6 +30,11 @@ int human_parse_time(const char *text, usec_t *ret_wall_us) MUST_CHECK;
  * direction of writing is escaped (base/text.h), quotes and backslashes are left. With lines, a
  * newline stays one. */
 void human_text(struct buf *out, struct bytes text, bool lines);
+/* Appends one line of what may be several, as where only one is shown: the sentence before them and the last.
+ */
+void human_line(struct buf *out, struct bytes text);
+/* The same with all of them; those behind the first are indented. */
+void human_lines(struct buf *out, struct bytes text, size_t indent);
 /* Columns that text takes on a terminal; it must have gone through human_text. */
 size_t human_width(struct bytes text);
 /* Bytes of the longest beginning of text that takes at most width columns. */

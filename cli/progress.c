@@ -185,7 +185,7 @@ void progress_end_line(const struct progress *p, const struct terminal *t, bool 
 	}
 	if (s->why[0] != '\0') {
 		buf_printf(out, "; ");
-		human_text(out, bytes_of(s->why), false);
+		human_line(out, bytes_of(s->why));
 	}
 }
 

@@ -31,7 +31,7 @@ void table_fini(struct table *t)
 	t->cell_count = 0;
 }
 
-void table_add_text(struct table *t, enum style style, const char *text)
+static void add_cell(struct table *t, enum style style, const char *text, bool line)
 {
 	struct table_cell *cell;
 
@@ -41,8 +41,21 @@ void table_add_text(struct table *t, enum style style, const char *text)
 	}
 	cell = &t->cells[t->cell_count++];
 	*cell = (struct table_cell){.style = style};
-	human_text(&cell->text, bytes_of(text), false);
+	if (line)
+		human_line(&cell->text, bytes_of(text));
+	else
+		human_text(&cell->text, bytes_of(text), false);
 	cell->width = human_width(buf_bytes(&cell->text));
+}
+
+void table_add_text(struct table *t, enum style style, const char *text)
+{
+	add_cell(t, style, text, false);
+}
+
+void table_add_line(struct table *t, enum style style, const char *text)
+{
+	add_cell(t, style, text, true);
 }
 
 void table_add(struct table *t, enum style style, const char *fmt, ...)

@@ -27,6 +27,8 @@ void table_fini(struct table *t);
 /* The next cell, row by row; text is escaped here, so it may be anybody's. */
 void table_add(struct table *t, enum style style, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void table_add_text(struct table *t, enum style style, const char *text);
+/* The same with one line of what may be several (human_line). */
+void table_add_line(struct table *t, enum style style, const char *text);
 size_t table_row_count(const struct table *t);
 /* A line of titles and one for each row, appended to out. A column without text in any row is left
  * out. The last row is complete. */

@@ -1,26 +1,33 @@
 #include <ctype.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/human.h"
 #include "cli/selector.h"
 
-/* One paragraph: each sentence with a capital letter and a full stop. */
+/* One paragraph: each sentence with a capital letter and a full stop. What a program said in several lines
+ * stands in lines of its own. */
 static void add_paragraph(struct buf *out, json_t *sentences)
 {
+	bool begun = false;
 	json_t *sentence;
 	size_t i;
 
 	json_array_foreach(sentences, i, sentence)
 	{
+		struct bytes said = bytes_of(json_string_value(sentence));
+		bool lines = memchr(said.data, '\n', said.size) != NULL;
 		struct buf text = {0};
 
-		human_text(&text, bytes_of(json_string_value(sentence)), false);
+		human_lines(&text, said, 4);
 		if (text.size > 0)
 			text.data[0] = (uint8_t)toupper(text.data[0]);
-		buf_printf(out, "%s%s.", i > 0 ? " " : "", buf_text(&text));
+		buf_printf(out, "%s%s%s", begun ? " " : "", buf_text(&text), lines ? "\n" : ".");
+		begun = !lines;
 		buf_fini(&text);
 	}
-	buf_printf(out, "\n");
+	if (begun)
+		buf_printf(out, "\n");
 }
 
 static int explain_job(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)

@@ -40,7 +40,7 @@ static void add_row(struct table *t, json_t *job, usec_t now_us)
 		table_add_text(t, STYLE_NONE,
 			       human_span((ended > 0 ? ended : now_us) - started, text, sizeof(text)));
 	table_add_text(t, STYLE_NONE, cli_text(json_object_get(job, "event"), "key"));
-	table_add_text(t, STYLE_NONE, cli_text(job, "why"));
+	table_add_line(t, STYLE_NONE, cli_text(job, "why"));
 }
 
 static void print_table(const struct cli *cli, json_t *jobs, bool more)

@@ -11,6 +11,7 @@
 #include "jobs/kinds.h"
 
 #define BAR_COLUMNS 24u
+#define FIELD_COLUMNS 13u /* of names, with the blanks around them */
 
 struct show_options {
 	uint64_t dead; /* how many runs of dead shards are listed */
@@ -25,7 +26,7 @@ static const struct table_column dead_columns[] = {
 
 static void add_field(struct buf *out, const char *name)
 {
-	buf_printf(out, "  %-11s", name);
+	buf_printf(out, "  %-*s", (int)FIELD_COLUMNS - 2, name);
 }
 
 static void add_time_field(const struct cli *cli, struct buf *out, json_t *job, const char *name)
@@ -157,7 +158,7 @@ static void add_job(const struct cli *cli, struct buf *out, json_t *job)
 	buf_printf(out, "\n");
 	if (cli_text(job, "why")[0] != '\0') {
 		add_field(out, "why");
-		human_text(out, bytes_of(cli_text(job, "why")), false);
+		human_lines(out, bytes_of(cli_text(job, "why")), FIELD_COLUMNS);
 		buf_printf(out, "\n");
 	}
 	json_array_foreach(json_object_get(job, "phases"), i, phase) add_phase(cli, out, phase);
@@ -196,7 +197,7 @@ static void add_dead_row(struct table *t, json_t *run)
 		table_add(t, STYLE_NONE, "%" JSON_INTEGER_FORMAT, json_integer_value(code));
 	else
 		table_add_text(t, STYLE_NONE, "");
-	table_add_text(t, STYLE_NONE, cli_text(run, "why"));
+	table_add_line(t, STYLE_NONE, cli_text(run, "why"));
 }
 
 /* Dead shards of an ended job may have left the dispatcher's memory: then nothing is listed. */

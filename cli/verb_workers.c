@@ -34,7 +34,7 @@ static void add_row(struct table *t, json_t *w)
 	table_add_text(t, STYLE_NONE, human_count(cli_number(w, "done_shards"), text, sizeof(text)));
 	table_add_text(t, STYLE_BAD, failed > 0 ? human_count(failed, text, sizeof(text)) : "");
 	table_add_text(t, STYLE_NONE, human_ago(0, heard_us, text, sizeof(text)));
-	table_add_text(t, STYLE_BAD, cli_text(json_object_get(w, "trouble"), "why"));
+	table_add_line(t, STYLE_BAD, cli_text(json_object_get(w, "trouble"), "why"));
 }
 
 int verb_workers(int argc, char **argv)

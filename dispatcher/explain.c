@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/text.h"
 #include "jobs/kinds.h"
 
 /* Hands the sentence on, if there is one, and empties out for the next. */
@@ -136,7 +137,8 @@ static void say_dead(const struct explain *e, struct buf *out)
 		if (d->noted && failure_code_tells(d->kind))
 			buf_printf(out, " %" PRId64, d->code);
 		if (d->noted && d->why.size > 0)
-			buf_printf(out, ", %.*s", (int)d->why.size, (const char *)d->why.data);
+			buf_printf(out, "%s%.*s", text_joint(d->why, ", "), (int)d->why.size,
+				   (const char *)d->why.data);
 		end(e, out);
 	}
 }

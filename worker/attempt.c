@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "jobs/plan.h"
 #include "worker/attempt.h"
@@ -280,11 +281,12 @@ static bool is_output_lost(struct attempt *a)
 
 static void fail_lost_output(struct attempt *a, struct verdict *v, const char *words)
 {
-	char line[sizeof v->why];
+	char line[sizeof v->why], last[140];
 
 	fail_output(a, v);
-	if (words[0] != '\0') {
-		snprintf(line, sizeof line, "%.250s; %.140s", v->why, words);
+	text_last_lines(last, sizeof last, bytes_of(words), 1);
+	if (last[0] != '\0') {
+		snprintf(line, sizeof line, "%.250s; %s", v->why, last);
 		memcpy(v->why, line, sizeof line);
 	}
 	keep_failed(a, v);

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/constants.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "worker/memory_impl.h"
 
@@ -115,8 +117,9 @@ enum memory_verdict memory_group_end(struct memory_group *g, bool failed, const 
 				     size_t size)
 {
 	enum memory_verdict verdict = MEMORY_ENOUGH;
-	char bound[UNITS_TEXT_MAX];
+	char bound[UNITS_TEXT_MAX], last[300];
 
+	text_last_lines(last, sizeof last, bytes_of(words), WORDS_LINES);
 	units_show_size(g->bytes, bound, sizeof bound);
 	ret[0] = '\0';
 	if (is_cgroup(g)) {
@@ -129,7 +132,7 @@ enum memory_verdict memory_group_end(struct memory_group *g, bool failed, const 
 		snprintf(ret, size, "it needed more than %s (cgroup memory limit)", bound);
 	else if (verdict == MEMORY_SHORT)
 		snprintf(ret, size, "a process of it ran out of %s (rlimit)%s%s", bound,
-			 words[0] != '\0' ? ": " : "", words);
+			 text_joint(bytes_of(last), ": "), last);
 	else if (verdict == MEMORY_BEYOND)
 		snprintf(ret, size,
 			 "the kernel ended a process of it for lack of memory on the machine or in a group "

@@ -8,7 +8,9 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/constants.h"
 #include "base/crc32c.h"
+#include "base/text.h"
 #include "worker/disk.h"
 
 void output_open(struct output *o, struct output_dir *dir)
@@ -141,28 +143,13 @@ int output_check_whole(const struct output *o, bool was_full, int dir_fd, const 
 	return ERR_IO;
 }
 
-/* The last line of a text that ends anywhere. */
-static void last_line(char *text, size_t size, char *ret, size_t room)
-{
-	char *line;
-
-	while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r' || text[size - 1] == '\0'))
-		size--;
-	text[size] = '\0';
-	line = memrchr(text, '\n', size);
-	snprintf(ret, room, "%s", line == NULL ? text : line + 1);
-}
-
 void output_last_words(const struct output *o, char *ret, size_t size)
 {
-	char tail[512];
-	uint64_t most = sizeof tail - 1;
-	int64_t got =
-	    stream_read(&o->err, o->err.size > most ? o->err.size - most : 0, tail, sizeof tail - 1);
+	char tail[2048];
+	uint64_t most = sizeof tail;
+	int64_t got = stream_read(&o->err, o->err.size > most ? o->err.size - most : 0, tail, sizeof tail);
 
-	ret[0] = '\0';
-	if (got > 0)
-		last_line(tail, (size_t)got, ret, size);
+	text_last_lines(ret, size, BYTES(tail, got > 0 ? (size_t)got : 0), WORDS_LINES);
 }
 
 /* The files become the segment when one is long, and nobody else can write to it. */
@@ -266,7 +253,7 @@ int output_append(struct output_dir *d, struct token token, const struct shard_o
 		entries[i].err_offset = p.err_offset;
 	}
 	if (rc == 0)
-		rc = segments_write(d, &p, buf_bytes(&data), reterr);
+		rc = segments_write(d, &p, SEGMENT_OUT, buf_bytes(&data), reterr);
 	if (rc == 0)
 		rc = segments_commit(d, &p, entries, count, durable, reterr);
 	segments_give_back(d, &p, rc == 0);
@@ -274,5 +261,35 @@ int output_append(struct output_dir *d, struct token token, const struct shard_o
 		*segment_ret = p.number;
 	free(entries);
 	buf_fini(&data);
+	return rc;
+}
+
+int output_keep_said(struct output_dir *d, struct token token, const struct failure *failed, uint32_t count,
+		     struct bytes said, bool durable, uint32_t *segment_ret, struct error *reterr)
+{
+	struct output_place p = {.err_length = said.size};
+	struct output_entry *entries;
+	int rc;
+
+	*segment_ret = 0;
+	if (count == 0 || said.size == 0)
+		return 0;
+	rc = segments_lend(d, &p, reterr);
+	if (rc < 0)
+		return rc;
+	entries = check_calloc(count, sizeof *entries);
+	for (uint32_t i = 0; i < count; i++)
+		entries[i] = (struct output_entry){.token = token,
+						   .shard = failed[i].first,
+						   .out_offset = p.out_offset,
+						   .err_offset = p.err_offset,
+						   .err_length = said.size};
+	rc = segments_write(d, &p, SEGMENT_ERR, said, reterr);
+	if (rc == 0)
+		rc = segments_commit(d, &p, entries, count, durable, reterr);
+	segments_give_back(d, &p, rc == 0);
+	if (rc == 0)
+		*segment_ret = p.number;
+	free(entries);
 	return rc;
 }

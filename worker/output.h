@@ -5,6 +5,7 @@
  * output_read_live are for the slot's thread. */
 #pragma once
 
+#include "jobs/schema.h"
 #include "worker/segments.h"
 #include "worker/stream.h"
 
@@ -45,7 +46,7 @@ int output_check_bound(const struct output *o, uint64_t bytes_max, struct error 
  * error then, that names the directory. */
 int output_check_whole(const struct output *o, bool was_full, int dir_fd, const char *dir,
 		       struct error *reterr) MUST_CHECK;
-/* The last line that it wrote to stderr, for people. */
+/* The last lines that it wrote to stderr, for people. */
 void output_last_words(const struct output *o, char *ret, size_t size);
 /* Copies both streams to a segment, or makes them one, with an index entry; durable: it is synced before it
  * is reported. An error is the worker's. */
@@ -71,3 +72,7 @@ int output_check(struct bytes bytes, uint64_t bytes_max, struct error *reterr) M
 /* All of them in one write each for data and index, or none. *segment_ret: 0 when there are none. */
 int output_append(struct output_dir *d, struct token token, const struct shard_output *outputs,
 		  uint32_t count, bool durable, uint32_t *segment_ret, struct error *reterr) MUST_CHECK;
+/* What a runner wrote to stderr while it had these shards, which have failed: one copy, and an entry for
+ * each. */
+int output_keep_said(struct output_dir *d, struct token token, const struct failure *failed, uint32_t count,
+		     struct bytes said, bool durable, uint32_t *segment_ret, struct error *reterr) MUST_CHECK;

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/constants.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "worker/blame.h"
 #include "worker/runner_impl.h"
 
@@ -49,19 +51,31 @@ static bool await_end(const struct runner *r, usec_t wait_us)
 	return poll(&p, 1, (int)(wait_us / USEC_PER_MSEC)) > 0;
 }
 
-static void read_words(const struct runner *r, char *ret, size_t size)
+off_t runner_said_end(const struct runner *r)
 {
-	char tail[256];
 	off_t end = lseek(r->err_fd, 0, SEEK_END);
-	ssize_t got = pread(r->err_fd, tail, sizeof tail - 1,
-			    end > (off_t)sizeof tail - 1 ? end - (off_t)sizeof tail + 1 : 0);
-	char *line;
 
-	while (got > 0 && (tail[got - 1] == '\n' || tail[got - 1] == '\0'))
-		got--;
-	tail[got > 0 ? got : 0] = '\0';
-	line = strrchr(tail, '\n');
-	snprintf(ret, size, "%s", line == NULL ? tail : line + 1);
+	return end > 0 ? end : 0;
+}
+
+/* Of what is too long, the last whole lines. */
+void runner_read_said(const struct runner *r, off_t from, struct buf *out)
+{
+	off_t end = runner_said_end(r), begin = from;
+	const uint8_t *newline;
+	ssize_t got;
+
+	if (end - begin > (off_t)RUNNER_SAID_BYTES)
+		begin = end - (off_t)RUNNER_SAID_BYTES;
+	if (end <= begin)
+		return;
+	got = pread(r->err_fd, buf_reserve(out, (size_t)(end - begin)), (size_t)(end - begin), begin);
+	out->size += got > 0 ? (size_t)got : 0;
+	newline = begin > from && out->size > 0 ? memchr(out->data, '\n', out->size - 1) : NULL;
+	if (newline != NULL) {
+		out->size -= (size_t)(newline + 1 - out->data);
+		memmove(out->data, newline + 1, out->size);
+	}
 }
 
 void runner_trim_words(const struct runner *r)
@@ -88,7 +102,8 @@ static bool end_process(struct slot *s, struct runner *r, struct process_end *en
 	return by_itself;
 }
 
-enum memory_verdict runner_end_told(struct slot *s, char *ret, size_t size, int *ret_code)
+enum memory_verdict runner_end_told(struct slot *s, off_t from, struct buf *said, char *ret, size_t size,
+				    int *ret_code)
 {
 	struct runner *r = s->runner;
 	enum memory_verdict memory;
@@ -100,10 +115,12 @@ enum memory_verdict runner_end_told(struct slot *s, char *ret, size_t size, int 
 		snprintf(how, sizeof how, "%s %d", end.exited ? "exit code" : "signal", end.code);
 		*ret_code = end.code;
 	}
-	read_words(r, words, sizeof words);
+	runner_read_said(r, from, said);
+	text_last_lines(words, sizeof words, buf_bytes(said), WORDS_LINES);
 	memory = memory_group_end(&r->memory, how[0] != '\0', words, ret, size);
 	if (memory == MEMORY_ENOUGH)
-		snprintf(ret, size, "%s%s%s", how, how[0] != '\0' && words[0] != '\0' ? ", " : "", words);
+		snprintf(ret, size, "%s%s%s", how, how[0] != '\0' ? text_joint(bytes_of(words), ", ") : "",
+			 words);
 	s->runner = NULL;
 	forget(r);
 	return memory;
@@ -111,11 +128,13 @@ enum memory_verdict runner_end_told(struct slot *s, char *ret, size_t size, int 
 
 void runner_end(struct slot *s)
 {
+	struct buf said = {0};
 	char words[512];
 	int code;
 
 	if (s->runner != NULL)
-		(void)runner_end_told(s, words, sizeof words, &code);
+		(void)runner_end_told(s, 0, &said, words, sizeof words, &code);
+	buf_fini(&said);
 }
 
 int runner_pidfd(const struct slot *s)

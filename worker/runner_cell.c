@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "worker/blame.h"
 #include "worker/runner_impl.h"
 
@@ -18,9 +19,10 @@
 struct flight {
 	struct range runs[RUNS_MAX]; /* taken from the cell, not done; oldest first */
 	uint32_t count;
-	uint32_t sent;	  /* how many of them the present runner was told */
-	uint64_t probing; /* shards that are sent one at a time: one of them may have ended a runner */
-	usec_t since_us;  /* when the oldest began */
+	uint32_t sent;		 /* how many of them the present runner was told */
+	off_t said_at[RUNS_MAX]; /* how long the runner's stderr was when it was told of the run */
+	uint64_t probing;	 /* shards that are sent one at a time: one of them may have ended a runner */
+	usec_t since_us;	 /* when the oldest began */
 	struct slot *slot;
 	struct work *work;
 	uint32_t cell;
@@ -69,9 +71,9 @@ static void record(struct flight *f, struct range r, usec_t run_us, uint64_t byt
 	slot_record(f->slot, f->cell, f->work->arm.token, r, &v);
 }
 
-static void record_failure(struct flight *f, const struct failure *failed, usec_t run_us)
+static void record_failure(struct flight *f, const struct failure *failed, uint32_t segment, usec_t run_us)
 {
-	struct verdict v = {.kind = failed->kind, .code = failed->code, .run_us = run_us};
+	struct verdict v = {.kind = failed->kind, .code = failed->code, .segment = segment, .run_us = run_us};
 
 	put_usage(f, &v);
 	snprintf(v.why, sizeof v.why, "%.*s", (int)failed->why.size,
@@ -79,12 +81,38 @@ static void record_failure(struct flight *f, const struct failure *failed, usec_
 	slot_record(f->slot, f->cell, f->work->arm.token, (struct range){failed->first, failed->count}, &v);
 }
 
+/* For shards that have failed: what the runner wrote to stderr while it had them. The segment, or 0. */
+static uint32_t keep_said(struct flight *f, const struct failure *failed, uint32_t count, struct bytes said)
+{
+	uint32_t segment = 0;
+
+	if (output_keep_said(f->slot->shared->output, f->work->arm.token, failed, count, said,
+			     f->work->arm.run->run.durable_output, &segment, NULL) < 0)
+		return 0;
+	return segment;
+}
+
+static uint32_t keep_said_meanwhile(struct flight *f, const struct failure_list *failed)
+{
+	struct buf said = {0};
+	uint32_t segment;
+
+	if (failed->count == 0)
+		return 0;
+	runner_read_said(f->slot->runner, f->said_at[0], &said);
+	segment = keep_said(f, failed->items, failed->count, buf_bytes(&said));
+	buf_fini(&said);
+	return segment;
+}
+
 /* Sending */
 
+/* The run is the next that was not sent. What a runner wrote at its start belongs to its first one. */
 static void send_run(struct flight *f, struct range run)
 {
 	struct runner *r = f->slot->runner;
 
+	f->said_at[f->sent++] = r->told_job == 0 ? 0 : runner_said_end(r);
 	if (r->told_job != f->work->arm.job)
 		runner_encode_job(&f->work->arm, r->format, &r->tx);
 	r->told_job = f->work->arm.job;
@@ -119,14 +147,13 @@ static void fill(struct flight *f)
 	if (f->sent == 0) {
 		f->since_us = clock_mono_us();
 		send_run(f, asked(f));
-		f->sent = 1;
 	}
 	if (f->probing > 0)
 		return;
 	while (f->count < RUNS_MAX && take_run(f))
 		;
 	while (f->sent < f->count)
-		send_run(f, f->runs[f->sent++]);
+		send_run(f, f->runs[f->sent]);
 }
 
 /* What is behind the oldest run's first shards is to be answered now. */
@@ -142,6 +169,7 @@ static void advance(struct flight *f, uint32_t count)
 	if (f->runs[0].count > 0)
 		return;
 	f->runs[0] = f->runs[1];
+	f->said_at[0] = f->said_at[1];
 	f->count--;
 	f->sent -= f->sent > 0;
 }
@@ -270,7 +298,7 @@ static void fail_result(struct flight *f, struct range shards, int rc, usec_t ru
 	char line[400];
 
 	failed.why = bytes_of(error_text(&f->why, line, sizeof line));
-	record_failure(f, &failed, run_us);
+	record_failure(f, &failed, 0, run_us);
 }
 
 /* Shard by shard: what is not among the failed, and whose result could be kept, is done. */
@@ -279,6 +307,7 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 	uint32_t failed = 0, result = 0;
 	struct range done = {m->done.first, 0};
 	uint64_t bytes = 0, bound = output_bound(f);
+	uint32_t said = keep_said_meanwhile(f, &m->failed);
 	int kept = keep_results(f, m);
 
 	for (uint64_t n = m->done.first; n < range_end(m->done); n++) {
@@ -298,7 +327,7 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 		done = (struct range){(uint32_t)n + 1, 0};
 		bytes = 0;
 		if (is_failed)
-			record_failure(f, &m->failed.items[failed++], each);
+			record_failure(f, &m->failed.items[failed++], said, each);
 		else
 			fail_result(f, (struct range){(uint32_t)n, 1}, rc, each);
 	}
@@ -345,7 +374,8 @@ static int take_done(struct flight *f, struct runner_message *m)
 /* When the runner is of no use any more */
 
 /* Its end in words, and another may be started. */
-static void end_runner(struct flight *f, int rc, struct failure *failed, char *why, size_t size)
+static void end_runner(struct flight *f, int rc, struct failure *failed, struct buf *said, char *why,
+		       size_t size)
 {
 	char words[320];
 	enum memory_verdict memory;
@@ -357,9 +387,9 @@ static void end_runner(struct flight *f, int rc, struct failure *failed, char *w
 		return;
 	}
 	f->slot->runner->failing = rc != ERR_CLOSED;
-	memory = runner_end_told(f->slot, words, sizeof words, &code);
+	memory = runner_end_told(f->slot, f->sent > 0 ? f->said_at[0] : 0, said, words, sizeof words, &code);
 	failed->code = code;
-	snprintf(why, size, "%.100s%s%.280s", f->why.what, words[0] != '\0' ? ": " : "", words);
+	snprintf(why, size, "%.100s%s%.280s", f->why.what, text_joint(bytes_of(words), ": "), words);
 	if (memory == MEMORY_SHORT) {
 		failed->kind = FAILURE_OOM;
 		failed->code = (int64_t)f->slot->memory_bytes;
@@ -377,21 +407,23 @@ static void blame(struct flight *f, int rc)
 	struct failure failed = {.first = f->runs[0].first, .count = 1, .kind = FAILURE_RUNNER};
 	usec_t us = clock_mono_us() - f->since_us;
 	uint64_t suspects = 0;
+	struct buf said = {0};
 	char why[400];
 
 	for (uint32_t i = 0; i < f->sent; i++)
 		suspects += f->runs[i].count;
 	look_at_usage(f);
-	end_runner(f, rc, &failed, why, sizeof why);
+	end_runner(f, rc, &failed, &said, why, sizeof why);
 	f->sent = 0;
 	f->chunk = 1;
 	if (f->probing == 0 && suspects > 1) {
 		f->probing = suspects;
-		return;
+	} else {
+		failed.why = bytes_of(why);
+		record_failure(f, &failed, keep_said(f, &failed, 1, buf_bytes(&said)), us);
+		advance(f, 1);
 	}
-	failed.why = bytes_of(why);
-	record_failure(f, &failed, us);
-	advance(f, 1);
+	buf_fini(&said);
 }
 
 /* A runner for this work that was told nothing yet. */

@@ -34,9 +34,14 @@ int runner_start(struct slot *s, struct work *w, const char *id, struct error *r
  * taken, or the cell was stopped; ERR_TIMEOUT; ERR_INVALID: it does not keep the protocol. */
 int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m,
 		   struct error *reterr) MUST_CHECK;
-/* Ends it; in words: how it had ended by itself ("exit code 3"; "" when we ended it), and the last line
+/* Ends it; in words: how it had ended by itself ("exit code 3"; "" when we ended it), and the last lines
  * that it wrote to stderr; or what is known of its memory. *ret_code: exit code or signal, 0 when we ended
- * it. */
-enum memory_verdict runner_end_told(struct slot *s, char *ret, size_t size, int *ret_code);
+ * it. said: its stderr, as runner_read_said has it. */
+enum memory_verdict runner_end_told(struct slot *s, off_t from, struct buf *said, char *ret, size_t size,
+				    int *ret_code);
+/* How much it has written to stderr. */
+off_t runner_said_end(const struct runner *r);
+/* Appends what it has written to stderr from a byte on, at most the last RUNNER_SAID_BYTES. */
+void runner_read_said(const struct runner *r, off_t from, struct buf *out);
 /* What it wrote to stderr is forgotten when it is long. */
 void runner_trim_words(const struct runner *r);

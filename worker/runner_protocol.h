@@ -17,8 +17,8 @@
  * the work: all succeeded, and they count as a whole or not at all (a late answer of which another has done
  * a part is worth nothing, and what is left runs again), so that each shard is in one output and no more. The
  * definition's output_max bounds it as a whole. A worker that takes it says `whole` in its hello.
- * The worker closes stdin when it wants no more: the runner ends. What it writes to stderr is kept for
- * the words of a failure. */
+ * The worker closes stdin when it wants no more: the runner ends. What it writes to stderr while it
+ * has a shard that fails is kept as what that shard wrote. */
 #pragma once
 
 #include "base/buf.h"

@@ -284,11 +284,13 @@ int segments_fill(struct output_dir *d, const struct output_place *p, int file, 
 	return 0;
 }
 
-int segments_write(struct output_dir *d, const struct output_place *p, struct bytes bytes,
+int segments_write(struct output_dir *d, const struct output_place *p, int file, struct bytes bytes,
 		   struct error *reterr)
 {
-	CHECK(bytes.size == p->out_length);
-	return stream_write(p->segment->fds[SEGMENT_OUT], bytes, p->out_offset)
+	bool err = file == SEGMENT_ERR;
+
+	CHECK(bytes.size == (err ? p->err_length : p->out_length));
+	return stream_write(p->segment->fds[file], bytes, err ? p->err_offset : p->out_offset)
 		   ? 0
 		   : segments_error(d, "write", reterr);
 }

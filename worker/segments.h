@@ -77,8 +77,8 @@ int segments_adopt(struct output_dir *d, int out_fd, int err_fd, struct output_p
 /* Copies a file's first bytes to the place, all that it has room for; the checksum goes to *crc_ret. */
 int segments_fill(struct output_dir *d, const struct output_place *p, int file, int from_fd,
 		  uint32_t *crc_ret, struct error *reterr) MUST_CHECK;
-/* Bytes for stdout at the place. */
-int segments_write(struct output_dir *d, const struct output_place *p, struct bytes bytes,
+/* Bytes for SEGMENT_OUT or SEGMENT_ERR at the place. */
+int segments_write(struct output_dir *d, const struct output_place *p, int file, struct bytes bytes,
 		   struct error *reterr) MUST_CHECK;
 /* All entries go to the index, or none. They are refused when they do not lie in the segment's files, or when
  * these were removed or replaced. */

@@ -84,10 +84,8 @@ static int take_failure(void *arg, const struct history_failure *f)
 	o->found_dead = true;
 	if (f->kind == FAILURE_CRASHES)
 		return not_kept(o, shard.first, "its attempts ended with their workers");
-	if (f->segment == 0)
-		return f->kind != FAILURE_RUNNER
-			   ? 0
-			   : not_kept(o, shard.first, "a runner's stderr is not kept for each shard");
+	if (f->segment == 0) /* it wrote nothing */
+		return 0;
 	o->token = f->token;
 	rc = segments_collect(o->segments, &f->worker, f->segment, f->token, shard, &e, &o->error);
 	if (rc < 0)

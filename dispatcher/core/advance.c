@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/plant.h"
+#include "base/text.h"
 #include "dispatcher/core/definition_table.h"
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/lease_table.h"
@@ -49,7 +50,7 @@ static const char *end_why(struct dispatcher_core *core, const struct job_row *r
 			snprintf(code, sizeof(code), " %lld", (long long)n->code);
 		return step_text(core, "%s: %llu dead, %llu allowed; shard %u: %s%s%s%.*s", phase,
 				 (unsigned long long)dead, (unsigned long long)allowed, n->shards.first,
-				 failure_kind_name(n->kind), code, n->why.size > 0 ? ", " : "",
+				 failure_kind_name(n->kind), code, text_joint(blob_bytes(&n->why), ", "),
 				 (int)n->why.size, (const char *)n->why.data);
 	}
 	return step_text(core, "%s: %llu dead, %llu allowed", phase, (unsigned long long)dead,

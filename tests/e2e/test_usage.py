@@ -4,6 +4,7 @@ its answers are true."""
 import os
 import re
 import shutil
+import subprocess
 
 from case import ROOT, ApiError, MillCase, main, until
 
@@ -23,6 +24,12 @@ class Usage(MillCase):
 
     def shards(self, script, **more):
         return self.mill.submit(command=dict({"argv": ["sh", "-c", BURN + script], "array": "0-3"}, **more))
+
+    def cli(self, *args, code=0):
+        p = subprocess.run([self.mill.program("shardmill"), *args], capture_output=True, text=True, timeout=60,
+                           env=dict(os.environ, SHARDMILL_API_SOCKET=self.mill.socket))
+        self.assertEqual(p.returncode, code, p.stderr)
+        return p.stdout
 
     def expect_output_error(self, status, job, query):
         with self.assertRaises(ApiError) as raised:
@@ -70,6 +77,36 @@ class Usage(MillCase):
         silent = self.mill.submit(command={"argv": ["sh", "-c", "exit 1"], "attempts": 1})
         self.mill.wait(silent)
         self.assertEqual(self.mill.output(silent, "?shard=0&stream=err"), b"")
+
+    def test_the_words_of_a_dead_shard_are_its_last_lines(self):
+        job = self.mill.submit(command={"argv": ["sh", "-c", "seq 10 | sed 's/^/line /' >&2; exit 3"], "attempts": 1})
+        ended = self.mill.wait(job)
+        said = "\n".join("line %d" % n for n in range(6, 11))
+        self.assertEqual(ended["why"], "shards: 1 dead, 0 allowed; shard 0: exit 3:\n" + said)
+        dead = lambda: self.mill.api("GET", "/v1/jobs/%d/shards" % job)["shards"]
+        until(dead)  # in history
+        self.assertEqual(dead()[0]["why"], said)
+        show = self.cli("show", str(job))
+        self.assertIn("  why        shards: 1 dead, 0 allowed; shard 0: exit 3:\n             line 6\n             line 7\n", show)
+        self.assertRegex(show, r"\n0 +exit +3 +line 10\n")
+        self.assertRegex(self.cli("jobs"), r" shards: 1 dead, 0 allowed; shard 0: exit 3: line 10\n")
+        self.assertRegex(self.cli("explain", str(job)), r"shard 0: exit 3:\n    line 6\n(.*\n)*    line 10\n")
+        self.assertIn("; shards: 1 dead, 0 allowed; shard 0: exit 3: line 10\n", self.cli("wait", str(job), code=1))
+
+    def test_what_a_runner_wrote_is_kept_for_a_dead_shard(self):
+        job = self.mill.submit("version: 1\nname: r\nshard: {count: 4}\nrun: {runner: [python3, %s], format: json, env: {DIE: '2'}}\n"
+                               "retry: {attempts: 1}\ntolerate: 4\n"
+                               % os.path.join(ROOT, "tests", "e2e", "runners", "square.py"))
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        dead = lambda: self.mill.api("GET", "/v1/jobs/%d/shards" % job)["shards"]
+        until(dead)
+        self.assertIn("exit code 1, shard 2 ends its runner", dead()[0]["why"])
+        self.assertEqual(self.mill.output(job, "?shard=2&stream=err"), b"shard 2 ends its runner\n")
+        self.assertEqual(self.cli("output", "--stderr", "--shard=2", str(job)), "shard 2 ends its runner\n")
+        p = subprocess.run([self.mill.program("shardmill"), "logs", "--shard=2", str(job)], capture_output=True, text=True,
+                           env=dict(os.environ, SHARDMILL_API_SOCKET=self.mill.socket), timeout=60)
+        self.assertEqual((p.returncode, p.stdout), (0, ""))
+        self.assertRegex(p.stderr, r"\A2.* shard 2 ends its runner\n\Z")
 
     def test_of_a_live_job_what_has_ended_can_be_read(self):
         job = self.shards("test {} -lt 2 && exit {}; exec sleep 600", attempts=1, tolerate=4)

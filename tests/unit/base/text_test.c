@@ -164,3 +164,35 @@ Test(text, the_nearest_name_is_found_and_no_far_one)
 			cr_expect_str_eq(got, cases[i].want);
 	}
 }
+
+Test(text, the_last_lines_are_those_that_fit)
+{
+	static const struct {
+		const char *written;
+		size_t size;
+		const char *want;
+	} cases[] = {
+	    {"", 8, ""},
+	    {"\n\r\n", 8, ""},
+	    {"one", 8, "one"},
+	    {"1\n2\n3\n4\n", 40, "2\n3\n4"},
+	    {"1\r\n\n\n2\r\n", 40, "1\n2"},
+	    {"first\nlast\n", 11, "first\nlast"},
+	    {"first\nlast\n", 10, "last"},
+	    {"first\nlast\n", 4, "las"},
+	    {"a\na long line that takes no other\nb", 20, "b"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		char buf[64];
+
+		memset(buf, '#', sizeof(buf));
+		text_last_lines(buf, cases[i].size, bytes_of(cases[i].written), 3);
+		cr_expect_str_eq(buf, cases[i].want);
+		cr_expect_eq(buf[cases[i].size], '#');
+	}
+	cr_expect_str_eq(text_joint(bytes_of(""), ", "), "");
+	cr_expect_str_eq(text_joint(bytes_of("a"), ", "), ", ");
+	cr_expect_str_eq(text_joint(bytes_of("a\nb"), ", "), ":\n");
+	cr_expect_str_eq(text_joint(bytes_of("exit code 3:\na\nb"), ": "), ": ");
+}

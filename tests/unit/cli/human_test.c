@@ -151,6 +151,29 @@ Test(human, text_cannot_drive_the_terminal)
 	buf_fini(&out);
 }
 
+Test(human, of_several_lines_one_is_the_last_with_the_sentence_before_them)
+{
+	static const struct {
+		const char *text, *line, *lines;
+	} cases[] = {
+	    {"", "", ""},
+	    {"a: b", "a: b", "a: b"},
+	    {"exit 1:\nx\n\033y", "exit 1: \\x1by", "exit 1:\n  x\n  \\x1by"},
+	    {"x\ny\nz", "z", "x\n  y\n  z"},
+	};
+	struct buf out = {0};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		buf_clear(&out);
+		human_line(&out, bytes_of(cases[i].text));
+		cr_expect_str_eq(buf_text(&out), cases[i].line);
+		buf_clear(&out);
+		human_lines(&out, bytes_of(cases[i].text), 2);
+		cr_expect_str_eq(buf_text(&out), cases[i].lines);
+	}
+	buf_fini(&out);
+}
+
 Test(human, width_is_columns_not_bytes)
 {
 	cr_assert_eq(human_width(bytes_of("héé")), 3);

@@ -169,6 +169,42 @@ Test(runner, shards_that_end_their_runner_are_found_exactly)
 	expect_output(1599, "2556801\n");
 }
 
+static void expect_said(uint32_t shard, const char *expected)
+{
+	rig_output(&rig, shard, "err", &text);
+	cr_expect_str_eq(buf_text(&text), expected, "shard %u", shard);
+}
+
+Test(runner, what_it_wrote_to_stderr_is_kept_for_shards_that_failed)
+{
+	python(
+	    "n == 0 and print('hello', file=sys.stderr)\n"
+	    "    n >= 10 and print('run of %d' % n, 'goes wrong', sep='\\n', file=sys.stderr, flush=True)\n"
+	    "    if n >= 20: os._exit(7)\n"
+	    "    done(m, failed=[[n, 'exit', 3, 'no']] if n >= 10 else [])");
+	rig_run(&rig, &work, 0, 1);
+	rig_run(&rig, &work, 10, 1);
+	rig_run(&rig, &work, 20, 1);
+	cr_assert_eq(rig.failed, 2);
+	expect_said(10, "run of 10\ngoes wrong\n");
+	expect_said(20, "run of 20\ngoes wrong\n");
+	cr_assert_not_null(strstr(rig.shards[20].why, ": exit code 7:\nrun of 20\ngoes wrong"), "%s",
+			   rig.shards[20].why);
+}
+
+Test(runner, of_much_on_stderr_the_last_whole_lines_are_kept)
+{
+	python(
+	    "sys.stderr.write('x' * 99 + '\\n' if n else ''); sys.stderr.write(('y' * 99 + '\\n') * 1000)\n"
+	    "    sys.stderr.write('end'); sys.stderr.flush()\n"
+	    "    os._exit(7)");
+	rig_run(&rig, &work, 0, 1);
+	rig_output(&rig, 0, "err", &text);
+	cr_expect_eq(text.size, 655 * 100 + 3);
+	cr_expect_eq(text.data[0], 'y');
+	cr_expect_eq(memcmp(text.data + text.size - 3, "end", 3), 0);
+}
+
 Test(runner, what_it_said_before_it_ended_counts)
 {
 	python("[done(dict(m, first=i, count=1)) for i in range(n, min(last, 29) + 1)]\n"
@@ -278,6 +314,7 @@ Test(runner, one_that_does_not_come_up_fails_in_words)
 			cr_expect_eq(rig.shards[n].kind, cases[i].kind, "%s", rig.shards[n].why);
 			cr_expect_not_null(strstr(rig.shards[n].why, cases[i].why), "%s: %s", cases[i].why,
 					   rig.shards[n].why);
+			expect_said(n, i == 1 ? "no module named x\n" : "");
 		}
 	}
 }
