@@ -39,5 +39,5 @@
 #define SLOTS_PER_WORKER_MAX 4096
 #define NAMED_RESOURCES_MAX 8 /* beside cpu, memory, gpus */
 #define TOKENS_PER_WORKER_MAX 16384
-#define LEASES_PER_SLOT_MAX 256 /* that a worker holds on average: one-shard jobs of microseconds */
+#define LEASES_PER_SLOT_MAX 1024 /* that a worker holds on average: one-shard jobs of microseconds */
 #define RANGES_PER_REPORT_MAX 65536

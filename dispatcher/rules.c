@@ -450,6 +450,14 @@ const struct definition *rules_match(struct rules *r, const char *name, const st
 	return NULL;
 }
 
+bool rules_may_match(const struct rules *r, struct bytes source)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->items[i].definition != NULL && definition_may_match(r->items[i].definition, source))
+			return true;
+	return false;
+}
+
 void rules_note_matched(struct rules *r, uint32_t rule)
 {
 	for (size_t i = 0; i < r->count; i++)

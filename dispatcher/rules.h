@@ -43,6 +43,8 @@ void rules_at(const struct rules *r, size_t index, struct rule_view *ret);
  * number of this rule for rules_note_matched, never given again. */
 const struct definition *rules_match(struct rules *r, const char *name, const struct event *e, size_t *cursor,
 				     uint32_t *ret_rule);
+/* False: no rule matches any event of this source. */
+bool rules_may_match(const struct rules *r, struct bytes source);
 /* The event was accepted, for the first time. */
 void rules_note_matched(struct rules *r, uint32_t rule);
 /* The rule that rules_match gave last cannot make a job that runs of the event with this id. */

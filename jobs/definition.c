@@ -253,6 +253,14 @@ void definition_destroy(struct definition *d)
 	free(d);
 }
 
+bool definition_may_match(const struct definition *d, struct bytes source)
+{
+	for (uint32_t i = 0; i < d->on.count; i++)
+		if (pattern_allows(d->on.items[i], BYTES_LIT("source"), source))
+			return true;
+	return false;
+}
+
 bool definition_matches(const struct definition *d, const struct event *e)
 {
 	for (uint32_t i = 0; i < d->on.count; i++)

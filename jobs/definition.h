@@ -44,6 +44,8 @@ int definition_parse(struct bytes text, const char *file, struct buf *report, st
 		     struct error *reterr) MUST_CHECK;
 void definition_destroy(struct definition *d);
 bool definition_matches(const struct definition *d, const struct event *e);
+/* False: no event of this source can match. */
+bool definition_may_match(const struct definition *d, struct bytes source);
 
 /* `shardmill submit --array 1-1000:2 -- prog {}`: a definition of one command. `{}` inside an argument,
  * when no other brace touches it, is {{shard.value}}. Texts are what the keys of the same name would hold; an

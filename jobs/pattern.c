@@ -68,15 +68,28 @@ static bool ends_with(struct bytes text, struct bytes suffix)
 								       suffix.data, suffix.size) == 0);
 }
 
+static bool other_matches_text(const struct pattern_other *o, struct bytes text)
+{
+	return (o->kind == PATTERN_PREFIX && begins_with(text, o->text)) ||
+	       (o->kind == PATTERN_SUFFIX && ends_with(text, o->text));
+}
+
+static bool leaf_matches_text(const struct pattern_field *f, struct bytes text)
+{
+	if (has_text(f, text))
+		return true;
+	for (uint32_t i = 0; i < f->other_count; i++)
+		if (other_matches_text(&f->others[i], text))
+			return true;
+	return false;
+}
+
 static bool other_matches(const struct pattern_other *o, const json_t *value)
 {
-	struct bytes text = BYTES(json_string_value(value), json_string_length(value));
-
 	switch (o->kind) {
 	case PATTERN_PREFIX:
-		return json_is_string(value) && begins_with(text, o->text);
 	case PATTERN_SUFFIX:
-		return json_is_string(value) && ends_with(text, o->text);
+		return false; /* of a text only */
 	case PATTERN_INTEGER:
 		return json_is_integer(value) && json_integer_value(value) == o->integer;
 	case PATTERN_REAL:
@@ -94,8 +107,8 @@ static bool other_matches(const struct pattern_other *o, const json_t *value)
 
 static bool leaf_matches(const struct pattern_field *f, const json_t *value)
 {
-	if (json_is_string(value) && has_text(f, BYTES(json_string_value(value), json_string_length(value))))
-		return true;
+	if (json_is_string(value))
+		return leaf_matches_text(f, BYTES(json_string_value(value), json_string_length(value)));
 	for (uint32_t i = 0; i < f->other_count; i++)
 		if (other_matches(&f->others[i], value))
 			return true;
@@ -149,4 +162,15 @@ bool pattern_matches(const struct pattern *p, const json_t *event)
 	struct joined path = {.size = 0};
 
 	return json_is_object(event) && object_matches(p, event, &path);
+}
+
+bool pattern_allows(const struct pattern *p, struct bytes key, struct bytes text)
+{
+	for (uint32_t i = 0; i < p->field_count; i++) {
+		const struct pattern_field *f = &p->fields[i];
+
+		if (bytes_equal(f->key, key) && f->deeper == NULL && !leaf_matches_text(f, text))
+			return false;
+	}
+	return true;
 }

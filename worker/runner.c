@@ -51,15 +51,15 @@ static bool await_end(const struct runner *r, usec_t wait_us)
 	return poll(&p, 1, (int)(wait_us / USEC_PER_MSEC)) > 0;
 }
 
-off_t runner_said_end(const struct runner *r)
+off_t runner_said_end(struct runner *r)
 {
 	off_t end = lseek(r->err_fd, 0, SEEK_END);
 
-	return end > 0 ? end : 0;
+	return r->said_end = end > 0 ? end : 0;
 }
 
 /* Of what is too long, the last whole lines. */
-void runner_read_said(const struct runner *r, off_t from, struct buf *out)
+void runner_read_said(struct runner *r, off_t from, struct buf *out)
 {
 	off_t end = runner_said_end(r), begin = from;
 	const uint8_t *newline;
@@ -80,7 +80,7 @@ void runner_read_said(const struct runner *r, off_t from, struct buf *out)
 
 void runner_trim_words(const struct runner *r)
 {
-	if (lseek(r->err_fd, 0, SEEK_END) > WORDS_BYTES_MAX && ftruncate(r->err_fd, 0) < 0)
+	if (r->said_end > WORDS_BYTES_MAX && ftruncate(r->err_fd, 0) < 0)
 		return; /* it stays long */
 }
 
@@ -343,6 +343,11 @@ int runner_start(struct slot *s, struct work *w, const char *id, struct error *r
 	int rc;
 
 	runner_end(s);
+	rc = work_make_command(w, s);
+	if (rc < 0) {
+		*reterr = w->why;
+		return rc;
+	}
 	rc = attempt_command(s, w, id, &c, reterr);
 	if (rc < 0)
 		return rc;

@@ -67,6 +67,7 @@ static void record(struct flight *f, struct range r, usec_t run_us, uint64_t byt
 	if (r.count == 0)
 		return;
 	v.segment = bytes > 0 ? f->segment : 0;
+	v.last = f->count == 1 && f->runs[0].count == r.count && slot_is_last(f->slot, f->cell);
 	put_usage(f, &v);
 	slot_record(f->slot, f->cell, f->work->arm.token, r, &v);
 }
@@ -185,7 +186,7 @@ static uint32_t chunk_of(usec_t shard_us)
 /* Of a lease: the runner that has done others of its job goes on as it was, one of another job carefully. */
 static uint32_t first_chunk(struct slot *s, struct work *w)
 {
-	if (!runner_serves(s, w))
+	if (w->has_command) /* none served when the lease was looked at */
 		return 1;
 	if (s->runner->told_job == w->arm.job)
 		return chunk_of(s->runner->shard_us);

@@ -23,6 +23,7 @@ struct runner {
 	bool closed;			/* it has ended, or takes no more: what it wrote before is in rx */
 	uint64_t cpu_us, max_rss_bytes; /* of it, as last looked at */
 	usec_t rss_due_us;		/* when its memory is to be looked at again */
+	off_t said_end;			/* of its stderr, as last looked at */
 	usec_t shard_us;		/* running estimate of a shard's time, in 1/1024 us */
 };
 
@@ -40,8 +41,8 @@ int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m,
 enum memory_verdict runner_end_told(struct slot *s, off_t from, struct buf *said, char *ret, size_t size,
 				    int *ret_code);
 /* How much it has written to stderr. */
-off_t runner_said_end(const struct runner *r);
+off_t runner_said_end(struct runner *r);
 /* Appends what it has written to stderr from a byte on, at most the last RUNNER_SAID_BYTES. */
-void runner_read_said(const struct runner *r, off_t from, struct buf *out);
+void runner_read_said(struct runner *r, off_t from, struct buf *out);
 /* What it wrote to stderr is forgotten when it is long. */
 void runner_trim_words(const struct runner *r);

@@ -101,6 +101,7 @@ static void run_cell(struct slot *s, uint32_t cell)
 		struct verdict v;
 
 		attempt_run(s, &work, r.first, &v);
+		v.last = slot_is_last(s, cell);
 		if (!v.stopped)
 			slot_record(s, cell, token, r, &v);
 	}

@@ -109,8 +109,15 @@ void slot_record(struct slot *s, uint32_t cell, struct token token, struct range
 		b->max_rss_bytes = v->max_rss_bytes;
 	b->run_counts[bucket_of(v->run_us / shards.count)] += shards.count;
 	pthread_mutex_unlock(&s->lock);
-	if (was_empty)
+	if (was_empty && !v->last)
 		slot_notify(s);
+}
+
+bool slot_is_last(const struct slot *s, uint32_t cell)
+{
+	struct cell_view v = cell_peek(&s->cells[cell]);
+
+	return v.next == v.end;
 }
 
 void slot_record_release(struct slot *s, uint32_t cell, struct token token)

@@ -21,8 +21,9 @@ struct work {
 	uint32_t env_fixed_count;
 	const char *directory; /* that its processes start in */
 	bool per_job;	       /* a runner's command: what it says differs from job to job */
-	char path[4096];       /* of the executable; empty: to be looked up for each shard */
-	int failed;	       /* 0, or the error that every shard of the lease fails with */
+	bool has_command; /* directory, env_fixed and path are there: not while a resident runner serves */
+	char path[4096];  /* of the executable; empty: to be looked up for each shard */
+	int failed;	  /* 0, or the error that every shard of the lease fails with */
 	uint8_t failed_kind;
 	int failed_code;
 	struct error why;
@@ -33,6 +34,7 @@ struct verdict {
 	bool done;
 	bool whole;   /* of a range: its shards wrote one output together */
 	bool stopped; /* by STOP: it is nobody's outcome */
+	bool last;    /* the cell's release follows at once, and tells the agent */
 	uint8_t kind; /* enum failure_kind */
 	int64_t code;
 	char why[400];
@@ -72,6 +74,8 @@ struct slot {
 };
 
 void work_prepare(struct work *w, const struct slot *s, const struct worker_arm *arm);
+/* What a process of the work needs; does nothing when it is there already. */
+int work_make_command(struct work *w, const struct slot *s) MUST_CHECK;
 void work_fini(struct work *w);
 /* Runs one shard to its end. */
 void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict *ret);
@@ -92,6 +96,8 @@ int work_find_program(const struct work *w, const char *name, char *ret, size_t 
 /* Batches: shards of one verdict; run_us is of all of them. */
 void slot_record(struct slot *s, uint32_t cell, struct token token, struct range shards,
 		 const struct verdict *v);
+/* No shard of the cell is left to be taken. */
+bool slot_is_last(const struct slot *s, uint32_t cell);
 void slot_record_release(struct slot *s, uint32_t cell, struct token token);
 /* Raises the agent's flag. */
 void slot_notify(struct slot *s);

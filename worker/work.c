@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "jobs/kinds.h"
 #include "worker/blame.h"
+#include "worker/runner_impl.h"
 #include "worker/slot_impl.h"
 
 #define SECRET_BYTES_MAX ((size_t)65536)
@@ -213,6 +214,23 @@ static void fail(struct work *w, int rc, uint8_t kind)
 	w->failed_kind = kind;
 }
 
+int work_make_command(struct work *w, const struct slot *s)
+{
+	int rc;
+
+	if (w->has_command)
+		return 0;
+	rc = fixed_environment(w, s);
+	if (rc == 0 && w->arm.run->run.directory.size > 0) {
+		w->directory = (const char *)arena_copy(&w->arena, w->arm.run->run.directory).data;
+		rc = check_directory(w);
+	}
+	if (rc == 0)
+		rc = find_program(w);
+	w->has_command = rc == 0;
+	return rc;
+}
+
 void work_prepare(struct work *w, const struct slot *s, const struct worker_arm *arm)
 {
 	int rc;
@@ -229,16 +247,10 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 		return;
 	}
 	rc = compile_all(w);
-	if (rc == 0)
-		rc = fixed_environment(w, s);
 	if (rc == 0) {
 		w->per_job = is_per_job(w);
-		if (arm->run->run.directory.size > 0) {
-			w->directory = (const char *)arena_copy(&w->arena, arm->run->run.directory).data;
-			rc = check_directory(w);
-		}
-		if (rc == 0)
-			rc = find_program(w);
+		if (arm->run->run.kind != RUN_RUNNER || !runner_serves(s, w))
+			rc = work_make_command(w, s);
 	}
 	if (rc < 0)
 		fail(w, rc, blame_error(FAILURE_NO_PROGRAM, &w->why));

@@ -73,6 +73,8 @@ bool dispatcher_view_parameters(const struct dispatcher_core *core, uint64_t job
 /* The body as it was accepted. False when the job is not live. In the arena. */
 bool dispatcher_view_body(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			  struct new_job *ret) MUST_CHECK;
+/* False: no planner has written items down for the job. */
+bool dispatcher_view_may_have_items(const struct dispatcher_core *core, uint64_t job);
 /* NULL when no live job names it. Borrowed until the next step. */
 const struct definition_body *dispatcher_view_definition(const struct dispatcher_core *core,
 							 struct bytes sha256);

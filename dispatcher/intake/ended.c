@@ -135,6 +135,12 @@ void ended_offer(struct server *s, const struct job_ended *job)
 	planners_ended(s, job);
 	if (!job->event_due)
 		return;
+	if (rules_are_ready(s->rules, NULL) == 0 &&
+	    !rules_may_match(s->rules, BYTES_LIT(EVENT_SOURCE_SHARDMILL))) {
+		s->events_unmatched++;
+		settle(s, job->job);
+		return;
+	}
 	o = check_calloc(1, sizeof(*o));
 	o->ended = s->ended;
 	o->job = job->job;

@@ -396,6 +396,8 @@ void planners_ended(struct server *s, const struct job_ended *job)
 	planners_forget(s->planners, job->job);
 	if (may_go_on(job->state, job->dead))
 		return;
+	if (job->reopens == 0 && !dispatcher_view_may_have_items(s->core, job->job))
+		return; /* one that was reopened has those of its life before */
 	for (uint32_t phase = 0; phase < 2; phase++) { /* of the shards, which a plan phase may precede */
 		char name[BLOB_NAME_BYTES];
 

@@ -201,7 +201,7 @@ Test(grant, jobs_of_one_shard_are_held_ahead_as_long_as_they_fill_a_time)
 		kit_register(&k, 0, 1000);
 		kit_submit(&k, (struct kit_job){.shards = 1});
 		done_in(0, &k.workers[0].leases[0], cases[i].shard_us);
-		for (uint32_t n = 0; n < 400; n++)
+		for (uint32_t n = 0; n < LEASES_PER_SLOT_MAX + 100; n++)
 			kit_submit(&k, (struct kit_job){.shards = 1});
 		cr_assert_eq(k.workers[0].lease_count - 1, cases[i].held, "of %lu us: %u",
 			     (unsigned long)cases[i].shard_us, k.workers[0].lease_count - 1);

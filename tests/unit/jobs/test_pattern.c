@@ -199,6 +199,30 @@ Test(pattern, a_wrong_pattern_is_refused_at_its_place)
 	}
 }
 
+/* An event that nobody can match need not be made. */
+Test(pattern, says_whether_a_source_is_allowed)
+{
+	static const struct {
+		const char *pattern;
+		bool allows;
+	} cases[] = {
+	    {"{source: [shardmill]}", true},
+	    {"{source: [aws.s3, {prefix: shard}], detail: {state: [failed]}}", true},
+	    {"{source: [{suffix: mill}]}", true},
+	    {"{detail-type: [x]}", true}, /* of any source */
+	    {"{source: [aws.s3]}", false},
+	    {"{source: [shardmill.bucket, {prefix: shardmills}, 7, null]}", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		const struct pattern *p = NULL;
+
+		cr_assert_eq(compile(bytes_of(cases[i].pattern), &p), 0, "%s", problems_text(&problems));
+		cr_assert_eq(pattern_allows(p, BYTES_LIT("source"), BYTES_LIT("shardmill")), cases[i].allows,
+			     "%s", cases[i].pattern);
+	}
+}
+
 Test(pattern, thousands_of_values_are_found_and_bounded)
 {
 	struct buf text = {0};
