@@ -144,9 +144,9 @@ class Retry(MillCase):
                 return f.read().count("the journal was shortened")
         before = shortened()
         for n in range(2000):
-            job = self.mill.submit(command={"argv": ["true", "%d" % n + "x" * 100000]})
+            job = self.mill.submit(command={"argv": ["true", "%d" % n] + ["x" * 120000] * 2})
             self.mill.api("POST", "/v1/jobs/%d/cancel" % job)
-            if n % 50 == 0 and shortened() >= before + 2:
+            if n % 20 == 0 and shortened() >= before + 2:
                 return
         self.fail("the journal was not shortened")
 
