@@ -101,26 +101,41 @@ static size_t escape_one(char out[static ONE_MAX], struct bytes *rest, bool json
 	return (size_t)used;
 }
 
-void text_escape(struct buf *out, struct bytes b)
+/* Printable ASCII that stands for itself; most of most texts. */
+static size_t plain_size(struct bytes b)
+{
+	size_t n = 0;
+
+	while (n < b.size && b.data[n] >= 0x20 && b.data[n] < 0x7f && b.data[n] != '"' && b.data[n] != '\\')
+		n++;
+	return n;
+}
+
+static void escape(struct buf *out, struct bytes b, bool json)
 {
 	char one[ONE_MAX];
 
 	while (b.size > 0) {
-		size_t used = escape_one(one, &b, false);
+		size_t plain = plain_size(b);
 
-		buf_append(out, one, used);
+		buf_append(out, b.data, plain);
+		b = BYTES(b.data + plain, b.size - plain);
+		if (b.size > 0) {
+			size_t used = escape_one(one, &b, json);
+
+			buf_append(out, one, used);
+		}
 	}
+}
+
+void text_escape(struct buf *out, struct bytes b)
+{
+	escape(out, b, false);
 }
 
 void text_escape_json(struct buf *out, struct bytes b)
 {
-	char one[ONE_MAX];
-
-	while (b.size > 0) {
-		size_t used = escape_one(one, &b, true);
-
-		buf_append(out, one, used);
-	}
+	escape(out, b, true);
 }
 
 const char *text_quote(char *buf, size_t size, struct bytes b)
