@@ -27,6 +27,7 @@ static uint32_t larger(uint32_t a, uint32_t b)
 
 static void bitmap_measure(struct shard_bitmap *b)
 {
+	(void)roaring_bitmap_shrink_to_fit(b->bits); /* what it counts is what it takes */
 	/* Not roaring_bitmap_statistics, which visits every number. */
 	b->bytes = sizeof(*b) + sizeof(*b->bits) +
 		   (size_t)b->bits->high_low_container.size * CONTAINER_BYTES +

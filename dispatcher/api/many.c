@@ -37,7 +37,7 @@ struct many {
 	struct loop_timer timer;
 	json_t *body; /* why is borrowed from it */
 	struct bytes why;
-	enum { MANY_WAIT, MANY_CANCEL, MANY_PAUSE, MANY_RESUME, MANY_RETRY } what;
+	enum many_what { MANY_WAIT, MANY_CANCEL, MANY_PAUSE, MANY_RESUME, MANY_RETRY } what;
 	bool cancelled; /* retry: also jobs that were cancelled */
 	usec_t until_us;
 	struct job_range *ranges;
@@ -291,7 +291,7 @@ static int read_change(struct many *m, struct error *reterr)
 	m->cancelled = json_is_true(json_object_get(m->body, "cancelled"));
 	for (size_t i = MANY_CANCEL; i < ARRAY_LENGTH(changes); i++)
 		if (change != NULL && strcmp(change, changes[i]) == 0)
-			m->what = i;
+			m->what = (enum many_what)i;
 	if (m->what != MANY_WAIT)
 		return 0;
 	error_set(reterr, ERR_INVALID, "expected cancel, pause, resume or retry");
