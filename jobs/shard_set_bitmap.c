@@ -8,6 +8,8 @@
 
 /* Changes after which bytes is measured again: a walk of at most 65,536 containers. */
 #define MEASURE_AFTER 4096u
+/* A small bitmap is shrunk before it is measured: half of it may be room to grow. */
+#define SHRINK_CONTAINERS_MAX 16
 /* No run_optimize below these: a container of 65,536 numbers has at most 8 KiB to give back. */
 #define MARK_RUNS_MIN 1024u
 #define MARK_COUNT_MIN 65536u
@@ -27,7 +29,8 @@ static uint32_t larger(uint32_t a, uint32_t b)
 
 static void bitmap_measure(struct shard_bitmap *b)
 {
-	(void)roaring_bitmap_shrink_to_fit(b->bits); /* what it counts is what it takes */
+	if (b->bits->high_low_container.size <= SHRINK_CONTAINERS_MAX)
+		(void)roaring_bitmap_shrink_to_fit(b->bits);
 	/* Not roaring_bitmap_statistics, which visits every number. */
 	b->bytes = sizeof(*b) + sizeof(*b->bits) +
 		   (size_t)b->bits->high_low_container.size * CONTAINER_BYTES +
