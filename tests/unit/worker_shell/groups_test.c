@@ -128,8 +128,9 @@ static int play_reaper(void)
 	if (waitpid(late, &status, 0) != late || status != 7 << 8)
 		return 5;
 	late = fork();
-	for (; late == 0;)
-		pause();
+	if (late == 0)
+		for (;;)
+			pause();
 	if (!group_leave(fd))
 		return 6;
 	group_kill(fd);
@@ -238,8 +239,9 @@ static pid_t fork_sleeper(void)
 {
 	pid_t pid = fork();
 
-	for (; pid == 0;)
-		pause();
+	if (pid == 0)
+		for (;;)
+			pause();
 	return pid;
 }
 
