@@ -373,7 +373,7 @@ Test(story, a_dispatchers_own_trouble_with_a_plan_costs_a_job_no_attempt)
 
 	kit_open(&k);
 	in.job = kit_submit(&k, (struct kit_job){.planner = PLANNER_SIZE, .attempts = 1});
-	for (int i = 1; i < PLAN_TRIES_MAX; i++) {
+	for (uint32_t i = 1; i < PLAN_TRIES_MAX; i++) {
 		kit_step(&k, INPUT_PLAN_FAILED, &in);
 		cr_assert_eq(k.ended_events, 0);
 		kit_pass(&k, 30 * USEC_PER_SEC, 0);
