@@ -12,7 +12,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "base/units.h"
 #include "jobs/plan.h"
 #include "worker/attempt.h"
 #include "worker/blame.h"
@@ -220,27 +219,17 @@ static void fail_publish(struct attempt *a, struct verdict *v)
 		   publish_error_is_final(a->why.code) ? FAILURE_CODE_FINAL : 0, &a->why);
 }
 
-/* The worker's trouble, unless no disk of that size could hold it. While it is kept, a part is there twice.
- */
-static void fail_output(struct attempt *a, struct verdict *v)
+/* The worker's trouble, unless a disk of that size could never hold it. fd: of a file or directory there. */
+static void fail_output(struct attempt *a, struct verdict *v, int fd, const char *path)
 {
 	const struct output *o = &a->slot->output;
-	const struct home *home = a->slot->shared->home;
-	uint64_t written = o->out.size + o->err.size;
-	uint64_t here = disk_bytes(home->fd), there = disk_bytes(o->dir->fd),
-		 room = here < there ? here : there;
-	char holds[UNITS_TEXT_MAX];
 
-	if (room == 0 || written <= room / 2) {
+	if (a->why.code == ERR_BUSY && disk_is_too_small(fd, o->out.size + o->err.size, &a->why)) {
+		error_where(&a->why, "%s", path);
+		fail_error(v, FAILURE_OUTPUT_MAX, 0, &a->why);
+	} else {
 		fail_error(v, FAILURE_OUTPUT, 0, &a->why);
-		return;
 	}
-	error_set(&a->why, ERR_LIMIT, "it wrote %llu bytes, and the whole disk for it holds %s",
-		  (unsigned long long)written, units_format_size(room, holds, sizeof holds));
-	error_where(&a->why, "%s", here < there ? home->path : o->dir->path);
-	error_help(&a->why,
-		   "the worker needs twice as much room as the longest output: --scratch-dir, --output-dir");
-	fail_error(v, FAILURE_OUTPUT_MAX, 0, &a->why);
 }
 
 static void keep_done(struct attempt *a, struct verdict *v)
@@ -264,7 +253,7 @@ static void keep_done(struct attempt *a, struct verdict *v)
 	v->done = output_keep(o, a->work->arm.token, a->shard, a->work->arm.run->run.durable_output, &kept,
 			      &a->why) == 0;
 	if (!v->done) {
-		fail_output(a, v);
+		fail_output(a, v, o->dir->fd, o->dir->path);
 		return;
 	}
 	v->segment = kept.segment;
@@ -281,9 +270,10 @@ static bool is_output_lost(struct attempt *a)
 
 static void fail_lost_output(struct attempt *a, struct verdict *v, const char *words)
 {
+	const struct home *home = a->slot->shared->home;
 	char line[sizeof v->why], last[140];
 
-	fail_output(a, v);
+	fail_output(a, v, home->fd, home->path);
 	text_last_lines(last, sizeof last, bytes_of(words), 1);
 	if (last[0] != '\0') {
 		snprintf(line, sizeof line, "%.250s; %s", v->why, last);

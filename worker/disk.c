@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/units.h"
+
 #define PROBE_BYTES 65536
 
 #ifndef SYS_quotactl_fd
@@ -42,11 +44,23 @@ bool disk_is_full(int fd)
 	return quota_is_full(fd);
 }
 
-uint64_t disk_bytes(int fd)
+bool disk_is_too_small(int fd, uint64_t bytes, struct error *reterr)
 {
+	char holds[UNITS_TEXT_MAX];
 	struct statvfs v;
+	uint64_t room;
 
-	return fstatvfs(fd, &v) < 0 ? 0 : (uint64_t)v.f_blocks * v.f_frsize;
+	if (fstatvfs(fd, &v) < 0)
+		return false;
+	room = (uint64_t)v.f_blocks * v.f_frsize;
+	if (room == 0 || bytes <= room / 2)
+		return false;
+	error_set(reterr, ERR_LIMIT, "%llu bytes were written, and the whole disk for them holds %s",
+		  (unsigned long long)bytes, units_format_size(room, holds, sizeof holds));
+	error_help(reterr,
+		   "a worker needs twice as much room as the longest input and output: --scratch-dir, "
+		   "--output-dir");
+	return true;
 }
 
 bool disk_refuses(int fd, uint64_t size)

@@ -373,8 +373,8 @@ int fetch_feed(struct fetch *f, int fd, struct error *reterr)
 			return 1;
 		if (put < 0)
 			return errno == EPIPE ? 0
-					      : error_set(reterr, ERR_IO, "cannot hand over the input: %s",
-							  strerror(errno));
+					      : error_set(reterr, error_code_of_errno(errno),
+							  "cannot hand over the input: %s", strerror(errno));
 		taken(f, (size_t)put);
 	}
 	pthread_mutex_lock(&f->lock);

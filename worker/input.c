@@ -16,6 +16,7 @@
 #include "jobs/file_tag.h"
 #include "jobs/kinds.h"
 #include "jobs/plan.h"
+#include "worker/disk.h"
 #include "worker/fetch.h"
 #include "worker/gather.h"
 
@@ -190,6 +191,22 @@ bool input_error_is_final(const struct plan *plan, int code)
 	return plan->kind == PLAN_BYTES && (code == ERR_INVALID || code == ERR_LIMIT);
 }
 
+/* A file for the attempt was not written for rc. What no disk of that size could hold, whatever is freed
+ * there, is the shard's trouble. */
+static int not_written(int rc, const char *path, struct error *reterr)
+{
+	struct stat st;
+	int fd = rc == ERR_EXHAUSTED ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && disk_is_too_small(fd, (uint64_t)st.st_size, reterr)) {
+		rc = reterr->code = ERR_IO; /* another worker may have a larger one */
+		error_where(reterr, "%.200s", path);
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 static int open_gather(const struct input_request *rq, struct input *in, struct error *reterr)
 {
 	char path[4096];
@@ -199,7 +216,7 @@ static int open_gather(const struct input_request *rq, struct input *in, struct 
 	in->missing = gather_missing(in->gather);
 	snprintf(path, sizeof path, "%s/manifest.jsonl", rq->scratch);
 	in->manifest = arena_copy(rq->arena, bytes_of(path));
-	return gather_write_manifest(in->gather, path, reterr);
+	return not_written(gather_write_manifest(in->gather, path, reterr), path, reterr);
 }
 
 static int open_item(const struct input_request *rq, struct input *in, struct error *reterr)
@@ -257,7 +274,7 @@ static int write_file(const struct input_request *rq, struct input *in, struct e
 	if (in->feed_fd >= 0)
 		close(in->feed_fd);
 	in->feed_fd = -1;
-	return rc;
+	return not_written(rc, path, reterr);
 }
 
 int input_open(const struct input_request *rq, struct input *ret, struct error *reterr)

@@ -135,9 +135,9 @@ int output_check_whole(const struct output *o, bool was_full, int dir_fd, const 
 	if (code == 0)
 		return 0;
 	if (code == ENOSPC || code == EDQUOT) {
-		error_set(reterr, ERR_IO, "the disk of its output is full: %s", dir);
+		error_set(reterr, ERR_BUSY, "the disk of its output is full: %s", dir);
 		error_help(reterr, "free space there; the shard is tried again");
-		return ERR_IO;
+		return ERR_BUSY;
 	}
 	error_set(reterr, ERR_IO, "a part of its output could not be kept in %s: %s", dir, strerror(code));
 	return ERR_IO;

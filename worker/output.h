@@ -42,14 +42,14 @@ void output_done(struct output *o);
 
 /* ERR_LIMIT: one of the streams is longer than the bound; 0 = no bound. */
 int output_check_bound(const struct output *o, uint64_t bytes_max, struct error *reterr) MUST_CHECK;
-/* Was the disk of its files full, as was seen before or is seen now, or is a part of its output lost? An
- * error then, that names the directory. */
+/* Was the disk of its files full, as was seen before or is seen now (ERR_BUSY), or is a part of its output
+ * lost? An error then, that names the directory. */
 int output_check_whole(const struct output *o, bool was_full, int dir_fd, const char *dir,
 		       struct error *reterr) MUST_CHECK;
 /* The last lines that it wrote to stderr, for people. */
 void output_last_words(const struct output *o, char *ret, size_t size);
 /* Copies both streams to a segment, or makes them one, with an index entry; durable: it is synced before it
- * is reported. An error is the worker's. */
+ * is reported. An error is the worker's; ERR_BUSY: the disk is full. */
 int output_keep(struct output *o, struct token token, uint32_t shard, bool durable, struct output_kept *ret,
 		struct error *reterr) MUST_CHECK;
 

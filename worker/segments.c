@@ -22,12 +22,13 @@ static const char *const kinds[SEGMENT_FILES] = {"out", "err", "idx"};
 int segments_error(const struct output_dir *d, const char *verb, struct error *reterr)
 {
 	int code = errno;
+	bool full = code == ENOSPC || code == EDQUOT;
 
-	error_set(reterr, ERR_IO, "cannot %s an output segment: %s", verb, strerror(code));
+	error_set(reterr, full ? ERR_BUSY : ERR_IO, "cannot %s an output segment: %s", verb, strerror(code));
 	error_where(reterr, "%s", d->path);
-	if (code == ENOSPC || code == EDQUOT)
+	if (full)
 		error_help(reterr, "free space on that disk; the shard is tried again");
-	return ERR_IO;
+	return full ? ERR_BUSY : ERR_IO;
 }
 
 static bool is_same(const struct stat *a, const struct stat *b)

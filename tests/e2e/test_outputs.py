@@ -147,13 +147,23 @@ class FullDisk(Outputs):
         self.start(**{what: small})
         job = self.mill.wait(self.submit(self.IGNORES, attempts=2))
         self.assertEqual((job["state"], job["retries"]), ("failed", 1))
-        self.assertRegex(job["why"], "output_max, %s/.*it wrote 1[0-9]* bytes, and the whole disk for it holds 1MiB" % small)
+        self.assertRegex(job["why"], "output_max, %s/.*1[0-9]* bytes were written, and the whole disk for them holds 1MiB" % small)
 
     def test_an_output_longer_than_the_disk_of_the_scratch_directory(self):
         self.is_too_long_for("scratch_dir")
 
     def test_an_output_longer_than_the_disk_of_the_output_directory(self):
         self.is_too_long_for("output_dir")
+
+    def test_an_input_file_longer_than_the_disk_of_the_scratch_directory(self):
+        small = self.mount("small")
+        self.start(scratch_dir=small)
+        self.write("long", b"x" * (3 << 20))
+        job = self.mill.wait(self.mill.submit(
+            "version: 1\nname: long\nshard: {bytes: 1GiB, align: none, of: 'file://%s'}\n"
+            "retry: {attempts: 2, backoff: 0s}\nrun: {exec: [wc, -c, '{{shard.input_file}}'], input: file}\n" % self.path("long")))
+        self.assertEqual((job["state"], job["retries"]), ("failed", 1))
+        self.assertRegex(job["why"], "input, %s/.*/input: [0-9]* bytes were written, and the whole disk" % small)
 
     def test_of_the_scratch_directory(self):
         small = self.mount("small")
