@@ -37,7 +37,8 @@ int error_where(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int error_help(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* "where: what (help)" on one line; returns buf. */
 const char *error_text(const struct error *e, char *buf, size_t size);
-/* What an errno says of whoever got it: ERR_EXHAUSTED, or ERR_IO for anything else. */
+/* ERR_EXHAUSTED for an errno that says that this machine has nothing left (EMFILE, ENOMEM, ENOSPC, …; EAGAIN
+ * as fork gives it); ERR_IO for any other. */
 enum error_code error_code_of_errno(int errnum);
 /* "invalid", "not_found", …: the code in JSON answers. */
 const char *error_code_name(enum error_code code);

@@ -264,6 +264,19 @@ int job_state_now(struct server *s, uint64_t job, uint8_t *ret, struct error *re
 	return r;
 }
 
+bool request_known_job(struct request *r, uint64_t *ret)
+{
+	struct error e = {0};
+	uint8_t state;
+
+	if (!request_job(r, ret))
+		return false;
+	if (job_state_now(r->server, *ret, &state, &e) == 0)
+		return true;
+	request_fail(r, &e);
+	return false;
+}
+
 bool job_history_lags(struct server *s, uint64_t job)
 {
 	struct arena arena;

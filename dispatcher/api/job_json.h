@@ -16,6 +16,8 @@ json_t *job_json_live(struct server *s, const struct view_job *v) MUST_CHECK;
 json_t *job_json_row(const struct history_job *row) MUST_CHECK;
 /* enum job_state, of the core or of history; errors as job_json. */
 int job_state_now(struct server *s, uint64_t job, uint8_t *ret, struct error *reterr) MUST_CHECK;
+/* The job that the path names, when there is one; false: it was answered with the error. */
+bool request_known_job(struct request *r, uint64_t *ret) MUST_CHECK;
 /* ERR_NOT_FOUND, in words. */
 int job_refuse_unknown(struct server *s, uint64_t job, struct error *reterr);
 /* Of the core, or of history when it has ended; in the arena. Errors as job_json. */

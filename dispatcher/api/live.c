@@ -113,15 +113,10 @@ void api_live(struct request *r)
 	struct error e = {0};
 	struct live *l;
 	uint64_t job;
-	uint8_t state;
-	int rc;
 
-	if (!request_job(r, &job))
+	if (!request_known_job(r, &job))
 		return;
-	rc = job_state_now(r->server, job, &state, &e);
-	if (rc == 0)
-		rc = read_query(r, &wanted, &e);
-	if (rc < 0) {
+	if (read_query(r, &wanted, &e) < 0) {
 		request_fail(r, &e);
 		return;
 	}

@@ -146,14 +146,11 @@ void api_running(struct request *r)
 	uint64_t job, limit, first;
 	struct error e = {0};
 	struct listing *l;
-	uint8_t state;
 	int rc;
 
-	if (!request_job(r, &job))
+	if (!request_known_job(r, &job))
 		return;
-	rc = job_state_now(r->server, job, &state, &e);
-	if (rc == 0)
-		rc = request_query_number(r, "limit", 1, 1000, 100, &limit, &e);
+	rc = request_query_number(r, "limit", 1, 1000, 100, &limit, &e);
 	if (rc == 0)
 		rc = request_query_number(r, "cursor", 0, SHARDS_MAX - 1, 0, &first, &e);
 	if (rc < 0) {
