@@ -21,9 +21,7 @@
 /* How often it is looked at when no control group bounds its memory. */
 #define LOOK_FIRST_US (2 * USEC_PER_MSEC)
 #define LOOK_LONGEST_US (250 * USEC_PER_MSEC)
-/* How often it is looked whether the disk is full, and, when somebody has opened its output by name, whether
- * that is over. */
-#define DISK_LOOK_US (250 * USEC_PER_MSEC)
+/* How often it is looked whether those who have opened its output by name have closed it. */
 #define OPENED_LOOK_US (5 * USEC_PER_MSEC)
 /* A command that is fed nothing is first looked at after that. */
 #define PATIENCE_US USEC_PER_MSEC
@@ -71,6 +69,7 @@ static int start(struct attempt *a, struct verdict *v)
 	int code = 0;
 
 	memory_group_begin(&s->memory);
+	a->started_us = clock_mono_us();
 	if (process_start(&s->reaper, &spec, &a->process, &code, &a->why) == 0)
 		return 0;
 	fail_error(v, blame_start(code), code, &a->why);
@@ -120,18 +119,22 @@ static int wait_ms(const struct attempt *a, usec_t deadline_us)
 static void look_at_output(struct attempt *a)
 {
 	struct output *o = &a->slot->output;
+	struct home *home = a->slot->shared->home;
 	struct signalfd_siginfo info;
 	uint64_t aside, max = output_bound(a);
 	bool opened;
+	usec_t now;
 
 	while (read(a->slot->opened_fd, &info, sizeof info) > 0)
 		;
-	aside = output_look(o, a->slot->shared->home->fd);
+	aside = output_look(o, home->fd);
 	if (max != 0 && aside > max)
 		end_it(a, FAILURE_OUTPUT_MAX, false);
-	a->disk_was_full |= disk_is_full(a->slot->shared->home->fd);
+	now = clock_mono_us();
+	a->output_at_us = disk_look(&home->disk, home->fd, now);
 	opened = (o->out.asks && !o->out.leased) || (o->err.asks && !o->err.leased);
-	a->output_at_us = clock_mono_us() + (opened ? OPENED_LOOK_US : DISK_LOOK_US);
+	if (opened && a->output_at_us > now + OPENED_LOOK_US)
+		a->output_at_us = now + OPENED_LOOK_US;
 }
 
 static void on_time(struct attempt *a, usec_t deadline_us)
@@ -158,9 +161,10 @@ static void on_time(struct attempt *a, usec_t deadline_us)
 /* Until all its processes have ended: feeds it, ends it in time or when it is told to. */
 static void watch(struct attempt *a, usec_t deadline_us)
 {
+	struct home *home = a->slot->shared->home;
 	bool left;
 
-	a->output_at_us = clock_mono_us() + DISK_LOOK_US;
+	a->output_at_us = disk_look(&home->disk, home->fd, a->started_us);
 	a->look_every_us = LOOK_FIRST_US;
 	a->look_at_us =
 	    memory_wants_looks(&a->slot->memory) ? clock_mono_us() + a->look_every_us : USEC_NEVER;
@@ -263,9 +267,10 @@ static void keep_done(struct attempt *a, struct verdict *v)
 /* Its disk was full while it wrote, or a part is missing: no success, whatever it says. */
 static bool is_output_lost(struct attempt *a)
 {
-	const struct home *home = a->slot->shared->home;
+	struct home *home = a->slot->shared->home;
+	bool was_full = disk_was_full(&home->disk, a->started_us);
 
-	return output_check_whole(&a->slot->output, a->disk_was_full, home->fd, home->path, &a->why) < 0;
+	return output_check_whole(&a->slot->output, was_full, home->fd, home->path, &a->why) < 0;
 }
 
 static void fail_lost_output(struct attempt *a, struct verdict *v, const char *words)

@@ -21,7 +21,7 @@ struct attempt {
 	usec_t kill_at_us;
 	usec_t look_at_us, look_every_us; /* at what memory it takes, when that is all we know of it */
 	usec_t output_at_us;		  /* when its files and their disk are looked at again */
-	bool disk_was_full;
+	usec_t started_us;
 	struct error why;
 };
 

@@ -11,6 +11,9 @@
 #include "base/units.h"
 
 #define PROBE_BYTES 65536
+#define LOOK_SOONEST_US USEC_PER_MSEC
+#define LOOK_LATEST_US (250 * USEC_PER_MSEC)
+#define FILLED_BYTES_PER_US 4295 /* 4 GiB/s */
 
 #ifndef SYS_quotactl_fd
 #define SYS_quotactl_fd 443 /* the same on all machines; Linux 5.14 */
@@ -32,16 +35,45 @@ static bool quota_is_full(int fd)
 	return q.dqb_bhardlimit != 0 && q.dqb_curspace >= q.dqb_bhardlimit * 1024 /* its blocks */;
 }
 
-bool disk_is_full(int fd)
+/* As a command sees it: for root also what is reserved for root. UINT64_MAX: it has no end, or cannot be
+ * asked. */
+static uint64_t room_bytes(int fd)
 {
 	struct statvfs v;
 
-	if (fstatvfs(fd, &v) < 0)
-		return false;
-	/* As a command sees it: for root also what is reserved for root. */
-	if (v.f_blocks != 0 && v.f_bavail == 0 && (geteuid() != 0 || v.f_bfree == 0))
-		return true;
-	return quota_is_full(fd);
+	if (fstatvfs(fd, &v) < 0 || v.f_blocks == 0)
+		return UINT64_MAX;
+	return (uint64_t)(geteuid() == 0 ? v.f_bfree : v.f_bavail) * v.f_frsize;
+}
+
+bool disk_is_full(int fd)
+{
+	return room_bytes(fd) < PROBE_BYTES || quota_is_full(fd);
+}
+
+usec_t disk_look(struct disk_watch *w, int fd, usec_t now_us)
+{
+	usec_t at_us = atomic_load(&w->look_at_us);
+	uint64_t room, wait_us;
+
+	if (now_us < at_us)
+		return at_us;
+	room = room_bytes(fd);
+	wait_us = room / FILLED_BYTES_PER_US;
+	if (room < PROBE_BYTES || quota_is_full(fd)) {
+		atomic_store(&w->full_at_us, now_us);
+		wait_us = 0;
+	}
+	if (wait_us < LOOK_SOONEST_US)
+		wait_us = LOOK_SOONEST_US;
+	at_us = now_us + (usec_t)(wait_us < LOOK_LATEST_US ? wait_us : LOOK_LATEST_US);
+	atomic_store(&w->look_at_us, at_us);
+	return at_us;
+}
+
+bool disk_was_full(struct disk_watch *w, usec_t since_us)
+{
+	return atomic_load(&w->full_at_us) >= since_us;
 }
 
 bool disk_is_too_small(int fd, uint64_t bytes, struct error *reterr)

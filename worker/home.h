@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "jobs/schema.h"
+#include "worker/disk.h"
 
 struct nursery;
 
@@ -12,6 +13,7 @@ struct home {
 	struct uuid worker;
 	char path[3000];
 	int fd; /* of the directory */
+	struct disk_watch disk;
 	int lock_fd;
 	const struct nursery *nursery; /* that holds the lock as well; NULL: none */
 	pthread_mutex_t ensuring;

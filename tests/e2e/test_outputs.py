@@ -141,6 +141,17 @@ class FullDisk(Outputs):
         self.assertEqual(self.mill.wait(job, 120)["state"], "succeeded")
         self.assertEqual(len(self.mill.output(job).split(b"\n")), 40001)
 
+    def test_one_that_was_full_for_a_moment(self):
+        """A program writes while another fills the disk, and there is room again before it ends."""
+        small = self.mount("small")
+        self.start(scratch_dir=small)
+        filler, once = os.path.join(small, "filler"), self.path("once")
+        job = self.submit("head -c 9999 /dev/zero; test -e %s && head -c 99999 /dev/zero && exit\ntouch %s\n"
+                          "cat /dev/zero >%s; head -c 99999 /dev/zero; sleep 0.02; rm %s; sleep 0.3; exit 0"
+                          % (once, once, filler, filler), attempts=9)
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.assertEqual(len(self.mill.output(job)), 9999 + 99999)
+
     def is_too_long_for(self, what):
         """However much was freed there, it could not be held: the shard's own failure."""
         small = self.mount("small")
