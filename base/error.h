@@ -35,6 +35,7 @@ int error_set(struct error *e, enum error_code code, const char *fmt, ...) PRINT
  * ERR_INVALID. */
 int error_where(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int error_help(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+#define ERROR_LINE_MAX 1024u /* an error in one line, as error_text writes it */
 /* "where: what (help)" on one line; returns buf. */
 const char *error_text(const struct error *e, char *buf, size_t size);
 /* ERR_EXHAUSTED for an errno that says that this machine has nothing left (EMFILE, ENOMEM, ENOSPC, …; EAGAIN

@@ -74,7 +74,6 @@ static inline struct log_field log_duration(const char *key, usec_t value)
 }
 
 /* An error as one field, "error"; text must outlive the call: give a buffer of ERROR_LINE_MAX. */
-#define ERROR_LINE_MAX 1024u
 static inline struct log_field log_error_field(const struct error *e, char *buf, size_t size)
 {
 	return log_text("error", error_text(e, buf, size));

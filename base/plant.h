@@ -16,6 +16,7 @@
 	PLANT_ROW(whole_counted_in_part)      /* dispatcher: half of an output counts */                     \
 	PLANT_ROW(trouble_costs_a_retry)      /* dispatcher: a worker's trouble counts as the shard's */     \
 	PLANT_ROW(token_not_compared)	      /* dispatcher: a failure counts from any token */              \
+	PLANT_ROW(reply_before_durable)	      /* dispatcher: who submits is answered at once */              \
 	PLANT_ROW(ack_before_durable)	      /* dispatcher: a report is acknowledged at once */             \
 	PLANT_ROW(border_off_by_one_at_split) /* dispatcher: a suspect range loses a shard at its cut */     \
 	PLANT_ROW(retry_counted_twice)	      /* dispatcher: a failure counts as two */                      \

@@ -2,8 +2,10 @@
  * and priority are history's; what it reads is looked at anew. */
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/submission.h"
+#include "dispatcher/store/history_reader.h"
 
-json_t *again_body(struct server *s, const struct history_job *row, struct arena *arena, struct error *reterr)
+json_t *again_body(struct services *s, const struct history_job *row, struct arena *arena,
+		   struct error *reterr)
 {
 	struct bytes name, text, event = {0};
 	json_t *body;
@@ -27,7 +29,7 @@ json_t *again_body(struct server *s, const struct history_job *row, struct arena
 }
 
 /* The row of a job that has ended; an error tells why there is none. */
-static int read_row(struct server *s, uint64_t job, struct arena *arena, struct history_job *ret,
+static int read_row(struct services *s, uint64_t job, struct arena *arena, struct history_job *ret,
 		    struct error *reterr)
 {
 	uint8_t state = 0;
@@ -58,13 +60,13 @@ void api_again(struct request *r)
 
 	if (!request_job(r, &job))
 		return;
-	if (server_has_room(r->server, &e) < 0) {
+	if (port_has_room(r->services->port, &e) < 0) {
 		request_fail_room(r, &e);
 		return;
 	}
 	arena_init(&arena, 0);
-	if (read_row(r->server, job, &arena, &row, &e) == 0)
-		body = again_body(r->server, &row, &arena, &e);
+	if (read_row(r->services, job, &arena, &row, &e) == 0)
+		body = again_body(r->services, &row, &arena, &e);
 	if (body != NULL) {
 		rc = submission_read(&u, body, &e);
 		if (rc == 0)

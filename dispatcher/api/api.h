@@ -8,13 +8,11 @@
 #include "base/error.h"
 
 struct api;
-struct server;
+struct services;
 
 /* Listens: on the Unix socket (an abandoned one is replaced) and, where told, on TCP. */
-int api_open(struct server *s, struct error *reterr) MUST_CHECK;
+int api_open(struct services *s, struct error *reterr) MUST_CHECK;
 /* Answers all who wait with 503 and closes. */
-void api_close(struct server *s);
+void api_close(struct services *s);
 /* Once a turn: requests whose answers are ready go on. NULL is fine. */
 void api_turn(struct api *api);
-/* A job has ended: who waits for it is answered. */
-void api_job_ended(struct api *api, uint64_t job);

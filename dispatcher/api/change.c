@@ -5,7 +5,7 @@
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/reopen.h"
 
-static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct request *r = arg;
 	struct error e = {0};
@@ -19,7 +19,7 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 		request_fail(r, &e);
 		return;
 	}
-	value = job_json(s, job, NULL, &e);
+	value = job_json(r->services, job, NULL, &e);
 	if (value != NULL)
 		request_answer(r, MHD_HTTP_OK, value);
 	else
@@ -46,7 +46,7 @@ static void answer_one(void *arg, const struct error *e, const struct reopen_cou
 {
 	struct one *one = arg;
 	struct error unknown = {0};
-	json_t *value = e == NULL ? job_json(one->request->server, one->job, NULL, &unknown) : NULL;
+	json_t *value = e == NULL ? job_json(one->request->services, one->job, NULL, &unknown) : NULL;
 
 	if (value == NULL) {
 		request_fail(one->request, e != NULL ? e : &unknown);
@@ -67,7 +67,7 @@ static void reopen(struct request *r, uint64_t job)
 
 	one->request = r;
 	one->job = job;
-	one->reopening = reopening_create(r->server, job, NULL, answer_one, one);
+	one->reopening = reopening_create(r->services, job, NULL, answer_one, one);
 	r->state = one;
 	r->state_fini = one_destroy;
 	reopening_start(one->reopening);
@@ -88,7 +88,7 @@ static bool check_live(struct request *r, uint64_t job)
 	uint8_t state = 0;
 	json_t *value = NULL;
 
-	if (job_state_now(r->server, job, &state, &e) == 0) {
+	if (job_state_now(r->services, job, &state, &e) == 0) {
 		if (!job_state_is_ended(state))
 			return true;
 		if (r->route->id == ROUTE_retry) {
@@ -96,7 +96,7 @@ static bool check_live(struct request *r, uint64_t job)
 			return false;
 		}
 		if (r->route->id == ROUTE_cancel && state == JOB_CANCELLED)
-			value = job_json(r->server, job, NULL, &e);
+			value = job_json(r->services, job, NULL, &e);
 		else
 			error_set(&e, ERR_EXISTS, "job %llu has %s%s already; %s", (unsigned long long)job,
 				  state == JOB_CANCELLED ? "been " : "", job_state_name(state),
@@ -125,7 +125,7 @@ static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body,
 	rc = object_only(*ret_body, names, &e);
 	if (rc == 0)
 		rc = object_text(*ret_body, "why", &why, &e);
-	if (rc == 0 && server_has_room(r->server, &e) < 0) {
+	if (rc == 0 && port_has_room(r->services->port, &e) < 0) {
 		json_decref(*ret_body);
 		request_fail_room(r, &e);
 		return false;
@@ -153,8 +153,7 @@ void api_cancel(struct request *r)
 
 	if (!open_change(r, &in.job, &body, &in.why))
 		return;
-	in.request = replies_expect(&r->server->replies, on_reply, r);
-	server_step(r->server, INPUT_CANCEL, &in);
+	port_submit(r->services->port, INPUT_CANCEL, &in, &(struct ticket){on_reply, r});
 	json_decref(body);
 }
 
@@ -165,8 +164,7 @@ static void change_pause(struct request *r, bool resume)
 
 	if (!open_change(r, &in.job, &body, &in.why))
 		return;
-	in.request = replies_expect(&r->server->replies, on_reply, r);
-	server_step(r->server, INPUT_PAUSE, &in);
+	port_submit(r->services->port, INPUT_PAUSE, &in, &(struct ticket){on_reply, r});
 	json_decref(body);
 }
 
@@ -188,7 +186,6 @@ void api_retry(struct request *r)
 
 	if (!open_change(r, &in.job, &body, &why))
 		return;
-	in.request = replies_expect(&r->server->replies, on_reply, r);
-	server_step(r->server, INPUT_RETRY, &in);
+	port_submit(r->services->port, INPUT_RETRY, &in, &(struct ticket){on_reply, r});
 	json_decref(body);
 }

@@ -8,7 +8,7 @@
 
 #define SHAPES_MAX 256
 
-size_t demand_count_pools(struct server *s, struct pool_count pools[POOLS_MAX])
+size_t demand_count_pools(struct services *s, struct pool_count pools[POOLS_MAX])
 {
 	struct view_worker w;
 	uint64_t after = 0;
@@ -16,7 +16,7 @@ size_t demand_count_pools(struct server *s, struct pool_count pools[POOLS_MAX])
 	size_t count = 0;
 
 	arena_init(&arena, 0);
-	for (; dispatcher_view_next_worker(s->core, after, &arena, &w); arena_reset(&arena)) {
+	for (; dispatcher_view_next_worker(services_core(s), after, &arena, &w); arena_reset(&arena)) {
 		size_t i = 0;
 
 		after = w.session;
@@ -70,8 +70,8 @@ void api_demand(struct request *r)
 {
 	struct view_demand shapes[SHAPES_MAX];
 	struct pool_count pools[POOLS_MAX];
-	size_t shape_count = dispatcher_view_demand(r->server->core, shapes, SHAPES_MAX);
-	size_t pool_count = demand_count_pools(r->server, pools);
+	size_t shape_count = dispatcher_view_demand(services_core(r->services), shapes, SHAPES_MAX);
+	size_t pool_count = demand_count_pools(r->services, pools);
 	uint64_t shards = 0, leases = 0, us = 0, cpu_us = 0;
 	json_t *answer = json_object(), *list = json_array(), *by_pool = json_array();
 

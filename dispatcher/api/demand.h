@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/limits.h"
-#include "dispatcher/server/server.h"
+#include "dispatcher/services.h"
 
 struct pool_count {
 	char name[NAME_BYTES_MAX + 1];
@@ -11,4 +11,4 @@ struct pool_count {
 };
 
 /* Their number. */
-size_t demand_count_pools(struct server *s, struct pool_count ret[POOLS_MAX]);
+size_t demand_count_pools(struct services *s, struct pool_count ret[POOLS_MAX]);

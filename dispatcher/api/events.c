@@ -86,13 +86,12 @@ static void note_refusal(const struct post_event *pe, const struct dispatcher_re
 			   reply->code == ERR_BUSY ? "; the dispatcher's --jobs-max is the bound" : "");
 }
 
-static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct post_event *pe = arg;
 	struct post *p = pe->post;
 	json_t *jobs = json_object_get(pe->result, "jobs");
 
-	(void)s;
 	if (reply->code != ERR_OK)
 		note_refusal(pe, reply);
 	json_object_set_new(pe->result, "duplicate", json_boolean(reply->duplicate));
@@ -118,7 +117,7 @@ static json_t *errors_json(const struct intake_result *result)
 
 static void offer(struct post *p, const struct event *e)
 {
-	struct server *s = p->request->server;
+	struct services *s = p->request->services;
 	struct intake_error errors[INTAKE_ERRORS_MAX];
 	struct intake_result result = {.list = errors};
 	struct post_event *pe = check_calloc(1, sizeof(*pe));
@@ -127,7 +126,7 @@ static void offer(struct post *p, const struct event *e)
 	pe->result = json_pack("{s:O,s:b,s:[]}", "id", json_object_get(e->dom, "id"), "duplicate", 0, "jobs");
 	json_array_append_new(p->events, pe->result);
 	p->open++;
-	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), on_reply, pe, &result);
+	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), &(struct ticket){on_reply, pe}, &result);
 	if (result.jobs == 0)
 		p->open--;
 	/* pe may be gone by now only if the core answered at once; its result stands in the list. */
@@ -143,10 +142,10 @@ void api_events(struct request *r)
 	struct event_list list = {0};
 	struct error e = {0};
 	struct post *p;
-	int rc = server_has_room(r->server, &e);
+	int rc = port_has_room(r->services->port, &e);
 
 	if (rc == 0)
-		rc = rules_are_ready(r->server->rules, &e);
+		rc = rules_are_ready(r->services->rules, &e);
 	if (rc < 0) {
 		request_fail_room(r, &e);
 		return;

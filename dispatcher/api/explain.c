@@ -2,9 +2,10 @@
 #include "dispatcher/explain.h"
 
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/store/history_reader.h"
 
 struct explaining {
-	struct server *server;
+	struct services *services;
 	struct arena arena;
 	struct explain explain;
 	struct view_dead dead[EXPLAIN_DEAD_MAX];
@@ -32,13 +33,13 @@ static int find_dead(struct explaining *x, const struct view_job *v, struct erro
 
 	x->explain.dead = x->dead;
 	if (!job_state_is_ended(v->state)) {
-		x->explain.dead_count =
-		    dispatcher_view_dead(x->server->core, v->job, &cursor, x->dead, EXPLAIN_DEAD_MAX);
+		x->explain.dead_count = dispatcher_view_dead(services_core(x->services), v->job, &cursor,
+							     x->dead, EXPLAIN_DEAD_MAX);
 		return 0;
 	}
 	for (uint32_t phase = v->phase < v->shards_phase ? v->phase : v->shards_phase;
 	     rc == 0 && phase <= v->phase && x->explain.dead_count < EXPLAIN_DEAD_MAX; phase++)
-		rc = history_failures(x->server->reader, v->job, phase, 0,
+		rc = history_failures(x->services->reader, v->job, phase, 0,
 				      (uint32_t)(EXPLAIN_DEAD_MAX - x->explain.dead_count), &x->arena,
 				      add_row, x, reterr);
 	return rc;
@@ -47,7 +48,8 @@ static int find_dead(struct explaining *x, const struct view_job *v, struct erro
 static void use(void *arg, const struct why_facts *f)
 {
 	struct explaining *x = arg;
-	const struct definition_body *body = dispatcher_view_definition(x->server->core, f->job->definition);
+	const struct definition_body *body =
+	    dispatcher_view_definition(services_core(x->services), f->job->definition);
 
 	x->explain.facts = f;
 	x->explain.gathers = body != NULL && body->phases.count > f->job->shards_phase + 1;
@@ -56,7 +58,7 @@ static void use(void *arg, const struct why_facts *f)
 
 void api_explain(struct request *r)
 {
-	struct explaining x = {.server = r->server, .sentences = json_array()};
+	struct explaining x = {.services = r->services, .sentences = json_array()};
 	struct error e = {0};
 	struct view_job v;
 	uint64_t job;
@@ -69,11 +71,11 @@ void api_explain(struct request *r)
 	x.explain.add = add;
 	x.explain.arg = x.sentences;
 	arena_init(&x.arena, 0);
-	rc = job_view(r->server, job, &x.arena, &v, &e);
+	rc = job_view(r->services, job, &x.arena, &v, &e);
 	if (rc == 0)
 		rc = find_dead(&x, &v, &e);
 	if (rc == 0) {
-		job_with_facts(r->server, &v, use, &x);
+		job_with_facts(r->services, &v, use, &x);
 		request_answer(r, MHD_HTTP_OK,
 			       json_pack("{s:I, s:s, s:O}", "id", (json_int_t)job, "word",
 					 job_word_name(v.word), "sentences", x.sentences));

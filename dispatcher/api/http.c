@@ -28,7 +28,7 @@ static struct request *request_create(struct listener *l, struct MHD_Connection 
 	struct request *r = check_calloc(1, sizeof(*r));
 
 	r->api = l->api;
-	r->server = l->api->server;
+	r->services = l->api->services;
 	r->listener = l;
 	r->connection = connection;
 	DL_APPEND(l->api->requests, r);
@@ -52,6 +52,7 @@ static void request_destroy(struct request *r)
 		MHD_destroy_response(r->response);
 	if (r->state != NULL && r->state_fini != NULL)
 		r->state_fini(r->state);
+	port_wait_cancel(&r->durable);
 	request_drop_body(r);
 	DL_DELETE(r->api->requests, r);
 	free(r);
@@ -215,10 +216,10 @@ static void listener_run(struct listener *l)
 		(void)MHD_run(l->daemon);
 	} while (l->resumed && ++runs < RUNS_MAX);
 	if (MHD_get_timeout(l->daemon, &timeout_ms) == MHD_YES)
-		loop_timer_set(l->api->server->loop, &l->timer,
+		loop_timer_set(l->api->services->loop, &l->timer,
 			       clock_mono_us() + (usec_t)timeout_ms * USEC_PER_MSEC);
 	else
-		loop_timer_unset(l->api->server->loop, &l->timer);
+		loop_timer_unset(l->api->services->loop, &l->timer);
 }
 
 static void on_ready(struct loop *loop, uint32_t events, void *arg)
@@ -251,15 +252,15 @@ static int listener_open(struct api *api, struct listener *l, struct error *rete
 	CHECK(info != NULL);
 	l->watch = (struct loop_watch){.fn = on_ready, .arg = l};
 	l->timer = (struct loop_timer){.fn = on_timer, .arg = l};
-	return loop_add(api->server->loop, &l->watch, info->epoll_fd, EPOLLIN, reterr);
+	return loop_add(api->services->loop, &l->watch, info->epoll_fd, EPOLLIN, reterr);
 }
 
 static void listener_close(struct listener *l)
 {
 	if (l->daemon == NULL)
 		return;
-	loop_remove(l->api->server->loop, &l->watch);
-	loop_timer_unset(l->api->server->loop, &l->timer);
+	loop_remove(l->api->services->loop, &l->watch);
+	loop_timer_unset(l->api->services->loop, &l->timer);
 	(void)MHD_run(l->daemon);
 	MHD_stop_daemon(l->daemon);
 	l->daemon = NULL;
@@ -267,14 +268,14 @@ static void listener_close(struct listener *l)
 
 /* ---- open and close ---- */
 
-int api_open(struct server *s, struct error *reterr)
+int api_open(struct services *s, struct error *reterr)
 {
 	struct api *api = s->api = check_calloc(1, sizeof(*api));
 	const char *tcp = params_text(s->params, PARAM_API_LISTEN);
 	const char *path = params_text(s->params, PARAM_API_SOCKET);
 	int r;
 
-	api->server = s;
+	api->services = s;
 	api->waits = waits_create(s);
 	api->seen = seen_create();
 	api->socket_path = path[0] != '\0' ? strdup(path) : statedir_path(&s->state, "api.sock");
@@ -301,13 +302,7 @@ void api_turn(struct api *api)
 		listener_run(&api->tcp_listener);
 }
 
-void api_job_ended(struct api *api, uint64_t job)
-{
-	if (api != NULL)
-		waits_job_ended(api->waits, job);
-}
-
-void api_close(struct server *s)
+void api_close(struct services *s)
 {
 	struct api *api = s->api;
 	struct request *r;

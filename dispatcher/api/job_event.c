@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/store/history.h"
+#include "dispatcher/store/history_reader.h"
 #include "jobs/event.h"
 #include "jobs/json.h"
 
@@ -35,7 +37,7 @@ static void look(struct loop *loop, void *arg)
 {
 	struct catch_up *c = arg;
 	usec_t now = clock_mono_us();
-	bool there = history_lsn(c->server->history) >= c->lsn;
+	bool there = history_lsn(c->services->history) >= c->lsn;
 
 	if (there || now >= c->until_us)
 		c->fn(c->arg, !there);
@@ -43,12 +45,12 @@ static void look(struct loop *loop, void *arg)
 		loop_timer_set(loop, &c->timer, now + LOOK_US);
 }
 
-void catch_up_start(struct catch_up *c, struct server *s, usec_t patience_us,
+void catch_up_start(struct catch_up *c, struct services *s, usec_t patience_us,
 		    void (*fn)(void *arg, bool is_late), void *arg)
 {
-	*c = (struct catch_up){.server = s,
+	*c = (struct catch_up){.services = s,
 			       .timer = {.fn = look, .arg = c},
-			       .lsn = s->steps.last_lsn,
+			       .lsn = port_view(s->port).last_lsn,
 			       .until_us = clock_mono_us() + patience_us,
 			       .fn = fn,
 			       .arg = arg};
@@ -57,8 +59,8 @@ void catch_up_start(struct catch_up *c, struct server *s, usec_t patience_us,
 
 void catch_up_stop(struct catch_up *c)
 {
-	if (c->server != NULL)
-		loop_timer_unset(c->server->loop, &c->timer);
+	if (c->services != NULL)
+		loop_timer_unset(c->services->loop, &c->timer);
 }
 
 /* ---- events ---- */
@@ -134,7 +136,7 @@ static void ask_again(void *arg, bool is_late)
 		return;
 	}
 	e->last = true;
-	history_ask(e->request->server->history, &e->query);
+	history_ask(e->request->services->history, &e->query);
 }
 
 static void done(struct history_query *q)
@@ -146,7 +148,7 @@ static void done(struct history_query *q)
 	else if (e->all_found || e->last)
 		answer(e, true);
 	else
-		catch_up_start(&e->catch_up, e->request->server, PATIENCE_US, ask_again, e);
+		catch_up_start(&e->catch_up, e->request->services, PATIENCE_US, ask_again, e);
 }
 
 /* ---- who asks ---- */
@@ -190,7 +192,7 @@ void job_events_answer(struct job_events *e, json_t *value)
 	if (e->count == 0)
 		answer(e, true);
 	else
-		history_ask(e->request->server->history, &e->query);
+		history_ask(e->request->services->history, &e->query);
 }
 
 static void destroy(void *events)
@@ -202,7 +204,7 @@ void job_answer(struct request *r, uint64_t job)
 {
 	struct error e = {0};
 	struct dedup_key event;
-	json_t *value = job_json(r->server, job, &event, &e);
+	json_t *value = job_json(r->services, job, &event, &e);
 	struct job_events *events;
 
 	if (value == NULL) {

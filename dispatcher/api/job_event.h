@@ -6,7 +6,7 @@
 
 /* Waits until history has all that has been emitted by now. */
 struct catch_up {
-	struct server *server;
+	struct services *services;
 	struct loop_timer timer;
 	uint64_t lsn;
 	usec_t until_us;
@@ -14,7 +14,7 @@ struct catch_up {
 	void *arg;
 };
 
-void catch_up_start(struct catch_up *c, struct server *s, usec_t patience_us,
+void catch_up_start(struct catch_up *c, struct services *s, usec_t patience_us,
 		    void (*fn)(void *arg, bool is_late), void *arg);
 void catch_up_stop(struct catch_up *c);
 

@@ -1,6 +1,8 @@
 #include "dispatcher/api/job_json.h"
 
 #include "base/clock.h"
+#include "dispatcher/store/history.h"
+#include "dispatcher/store/history_reader.h"
 #include "jobs/kinds.h"
 
 static json_t *phase_name(const struct view_job *v, uint32_t phase)
@@ -87,9 +89,9 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 	return job;
 }
 
-json_t *job_json_live(struct server *s, const struct view_job *v)
+json_t *job_json_live(struct services *s, const struct view_job *v)
 {
-	return write_job(v, dispatcher_view_definition(s->core, v->definition));
+	return write_job(v, dispatcher_view_definition(services_core(s), v->definition));
 }
 
 static void view_row(const struct history_job *row, struct view_job *ret)
@@ -132,11 +134,11 @@ json_t *job_json_row(const struct history_job *row)
 	return write_job(&v, NULL);
 }
 
-int job_refuse_unknown(struct server *s, uint64_t job, struct error *reterr)
+int job_refuse_unknown(struct services *s, uint64_t job, struct error *reterr)
 {
 	struct view_counters c;
 
-	dispatcher_view_counters(s->core, &c);
+	dispatcher_view_counters(services_core(s), &c);
 	if (c.next_job <= 1)
 		error_set(reterr, ERR_NOT_FOUND, "there is no job %llu; none has been accepted yet",
 			  (unsigned long long)job);
@@ -148,7 +150,7 @@ int job_refuse_unknown(struct server *s, uint64_t job, struct error *reterr)
 	return error_help(reterr, "`shardmill jobs` (GET /v1/jobs) lists them");
 }
 
-static json_t *read_row(struct server *s, uint64_t job, struct dedup_key *ret_event, struct error *reterr)
+static json_t *read_row(struct services *s, uint64_t job, struct dedup_key *ret_event, struct error *reterr)
 {
 	struct history_job row;
 	struct arena arena;
@@ -167,17 +169,17 @@ static json_t *read_row(struct server *s, uint64_t job, struct dedup_key *ret_ev
 	return value;
 }
 
-void job_with_facts(struct server *s, const struct view_job *v,
+void job_with_facts(struct services *s, const struct view_job *v,
 		    void (*use)(void *arg, const struct why_facts *f), void *arg)
 {
 	struct why_facts f = {
-	    .job = v, .pools = &s->pools, .mono_us = clock_mono_us(), .wall_us = clock_wall_us()};
+	    .job = v, .pools = s->pools, .mono_us = clock_mono_us(), .wall_us = clock_wall_us()};
 	struct view_supply supply;
 	struct arena arena;
 
 	arena_init(&arena, 0);
-	pools_forget(&s->pools, f.mono_us);
-	if (why_asks_supply(v) && dispatcher_view_supply(s->core, v->job, &arena, &supply))
+	pools_forget(s->pools, f.mono_us);
+	if (why_asks_supply(v) && dispatcher_view_supply(services_core(s), v->job, &arena, &supply))
 		f.supply = &supply;
 	use(arg, &f);
 	arena_fini(&arena);
@@ -192,12 +194,13 @@ static void set_why(void *arg, const struct why_facts *f)
 	buf_fini(&why);
 }
 
-int job_view(struct server *s, uint64_t job, struct arena *arena, struct view_job *ret, struct error *reterr)
+int job_view(struct services *s, uint64_t job, struct arena *arena, struct view_job *ret,
+	     struct error *reterr)
 {
 	struct history_job row;
 	int rc;
 
-	if (dispatcher_view_job(s->core, job, arena, ret))
+	if (dispatcher_view_job(services_core(s), job, arena, ret))
 		return 0;
 	rc = history_job(s->reader, job, arena, &row, reterr);
 	if (rc == ERR_NOT_FOUND)
@@ -207,7 +210,7 @@ int job_view(struct server *s, uint64_t job, struct arena *arena, struct view_jo
 	return rc;
 }
 
-json_t *job_json(struct server *s, uint64_t job, struct dedup_key *ret_event, struct error *reterr)
+json_t *job_json(struct services *s, uint64_t job, struct dedup_key *ret_event, struct error *reterr)
 {
 	struct dedup_key event = {0};
 	struct arena arena;
@@ -215,7 +218,7 @@ json_t *job_json(struct server *s, uint64_t job, struct dedup_key *ret_event, st
 	json_t *value = NULL;
 
 	arena_init(&arena, 0);
-	if (dispatcher_view_job(s->core, job, &arena, &v)) {
+	if (dispatcher_view_job(services_core(s), job, &arena, &v)) {
 		value = job_json_live(s, &v);
 		event = (struct dedup_key){v.event_id_hi, v.event_id_lo};
 		if (!job_state_is_ended(v.state))
@@ -231,19 +234,19 @@ json_t *job_json(struct server *s, uint64_t job, struct dedup_key *ret_event, st
 	return value;
 }
 
-bool job_is_live(struct server *s, uint64_t job)
+bool job_is_live(struct services *s, uint64_t job)
 {
 	struct arena arena;
 	struct view_job v;
 	bool live;
 
 	arena_init(&arena, 0);
-	live = dispatcher_view_job(s->core, job, &arena, &v) && !job_state_is_ended(v.state);
+	live = dispatcher_view_job(services_core(s), job, &arena, &v) && !job_state_is_ended(v.state);
 	arena_fini(&arena);
 	return live;
 }
 
-int job_state_now(struct server *s, uint64_t job, uint8_t *ret, struct error *reterr)
+int job_state_now(struct services *s, uint64_t job, uint8_t *ret, struct error *reterr)
 {
 	struct history_job row;
 	struct view_job v;
@@ -251,7 +254,7 @@ int job_state_now(struct server *s, uint64_t job, uint8_t *ret, struct error *re
 	int r = 0;
 
 	arena_init(&arena, 0);
-	if (dispatcher_view_job(s->core, job, &arena, &v)) {
+	if (dispatcher_view_job(services_core(s), job, &arena, &v)) {
 		*ret = v.state;
 	} else {
 		r = history_job(s->reader, job, &arena, &row, reterr);
@@ -271,29 +274,29 @@ bool request_known_job(struct request *r, uint64_t *ret)
 
 	if (!request_job(r, ret))
 		return false;
-	if (job_state_now(r->server, *ret, &state, &e) == 0)
+	if (job_state_now(r->services, *ret, &state, &e) == 0)
 		return true;
 	request_fail(r, &e);
 	return false;
 }
 
-bool job_history_lags(struct server *s, uint64_t job)
+bool job_history_lags(struct services *s, uint64_t job)
 {
 	struct arena arena;
 	struct view_job v;
 	bool lags;
 
 	arena_init(&arena, 0);
-	lags = dispatcher_view_job(s->core, job, &arena, &v) && job_state_is_ended(v.state) &&
-	       v.ended_lsn > s->steps.history_lsn;
+	lags = dispatcher_view_job(services_core(s), job, &arena, &v) && job_state_is_ended(v.state) &&
+	       v.ended_lsn > port_view(s->port).history_lsn;
 	arena_fini(&arena);
 	return lags;
 }
 
-bool job_has_ended(struct server *s, uint64_t job)
+bool job_has_ended(struct services *s, uint64_t job)
 {
 	struct view_counters c;
 
-	dispatcher_view_counters(s->core, &c);
+	dispatcher_view_counters(services_core(s), &c);
 	return job < c.next_job && !job_is_live(s, job);
 }

@@ -23,16 +23,16 @@ static void add_url(json_t *value, const struct definition_body *body, const str
 	buf_fini(&url);
 }
 
-static bool add_live(struct server *s, uint64_t job, struct arena *arena, json_t *value)
+static bool add_live(struct services *s, uint64_t job, struct arena *arena, json_t *value)
 {
 	const struct definition_body *body;
 	struct job_parameters p;
 	struct view_job v;
 
-	if (!dispatcher_view_job(s->core, job, arena, &v) ||
-	    !dispatcher_view_parameters(s->core, job, v.phase, arena, &p))
+	if (!dispatcher_view_job(services_core(s), job, arena, &v) ||
+	    !dispatcher_view_parameters(services_core(s), job, v.phase, arena, &p))
 		return false;
-	body = dispatcher_view_definition(s->core, v.definition);
+	body = dispatcher_view_definition(services_core(s), v.definition);
 	if (body != NULL && body->output.size > 0)
 		add_url(value, body,
 			&(struct template_values){.job = job, .job_name = v.name, .values = &p.values});
@@ -40,7 +40,7 @@ static bool add_live(struct server *s, uint64_t job, struct arena *arena, json_t
 }
 
 /* What the templates name, from the event that history keeps. */
-static bool read_values(struct server *s, const struct history_job *row, const struct text_item_list *names,
+static bool read_values(struct services *s, const struct history_job *row, const struct text_item_list *names,
 			struct arena *arena, struct text_item_list *ret)
 {
 	struct buf text = {0};
@@ -71,7 +71,7 @@ static bool read_values(struct server *s, const struct history_job *row, const s
 	return fine;
 }
 
-static void add_ended(struct server *s, uint64_t job, struct arena *arena, json_t *value)
+static void add_ended(struct services *s, uint64_t job, struct arena *arena, json_t *value)
 {
 	struct text_item_list values;
 	struct definition *d;
@@ -88,7 +88,7 @@ static void add_ended(struct server *s, uint64_t job, struct arena *arena, json_
 	definition_destroy(d);
 }
 
-void job_add_output(struct server *s, uint64_t job, json_t *value)
+void job_add_output(struct services *s, uint64_t job, json_t *value)
 {
 	struct arena arena;
 

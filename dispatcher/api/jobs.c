@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "dispatcher/api/job_event.h"
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/store/history.h"
 #include "jobs/event.h"
 #include "jobs/kinds.h"
 
@@ -111,21 +112,21 @@ static void add_live(struct listing *l, const struct view_job *v)
 	if ((count & (count - 1)) == 0)
 		l->keys = check_realloc(l->keys, count > 0 ? 2 * count : 1, sizeof(*l->keys));
 	l->keys[count] = (struct dedup_key){v->event_id_hi, v->event_id_lo};
-	json_array_append_new(l->jobs, l->ids ? id_json(v->job) : job_json_live(l->request->server, v));
+	json_array_append_new(l->jobs, l->ids ? id_json(v->job) : job_json_live(l->request->services, v));
 }
 
 /* The core's jobs, newest first. */
 static void read_live(struct listing *l)
 {
-	struct server *s = l->request->server;
+	struct services *s = l->request->services;
 	uint64_t id = l->before;
 	int looked = 0;
 
-	while ((id = dispatcher_view_previous_job(s->core, id)) != 0) {
+	while ((id = dispatcher_view_previous_job(services_core(s), id)) != 0) {
 		struct view_job v;
 
 		arena_reset(&l->arena);
-		if (dispatcher_view_job(s->core, id, &l->arena, &v))
+		if (dispatcher_view_job(services_core(s), id, &l->arena, &v))
 			add_live(l, &v);
 		if (json_array_size(l->jobs) == l->limit || ++looked == LOOK_MAX) {
 			l->live_last = id;
@@ -182,7 +183,7 @@ static bool is_of_core(const struct listing *l, uint64_t job)
 	bool there;
 
 	arena_init(&arena, 0);
-	there = dispatcher_view_job(l->request->server->core, job, &arena, &v);
+	there = dispatcher_view_job(services_core(l->request->services), job, &arena, &v);
 	arena_fini(&arena);
 	return there;
 }
@@ -198,7 +199,7 @@ static void take_live(struct listing *l)
 		struct view_job v;
 
 		arena_init(&arena, 0);
-		if (dispatcher_view_job(l->request->server->core, row->job, &arena, &v))
+		if (dispatcher_view_job(services_core(l->request->services), row->job, &arena, &v))
 			add_live(l, &v);
 		else if (job_state_is_ended(row->state) && wanted(l, row->state, 0, row->name))
 			l->rows[kept++] = *row;
@@ -271,7 +272,7 @@ static void ask(void *arg, bool history_is_late)
 	struct error e = {0};
 
 	if (!history_is_late) {
-		history_ask(l->request->server->history, &l->query);
+		history_ask(l->request->services->history, &l->query);
 		return;
 	}
 	error_set(&e, ERR_BUSY, "history, which knows the jobs of an event, is behind");
@@ -325,10 +326,10 @@ void api_jobs(struct request *r)
 	l->query.done = done;
 	read_event(l, request_query(r, "event"));
 	if (l->event.size > 0) { /* also those that have just been accepted */
-		catch_up_start(&l->catch_up, r->server, CATCH_UP_US, ask, l);
+		catch_up_start(&l->catch_up, r->services, CATCH_UP_US, ask, l);
 		return;
 	}
 	read_live(l);
 	arena_reset(&l->arena);
-	history_ask(r->server->history, &l->query);
+	history_ask(r->services->history, &l->query);
 }

@@ -19,7 +19,7 @@ struct listener {
 };
 
 struct api {
-	struct server *server;
+	struct services *services;
 	struct listener unix_listener, tcp_listener;
 	char *socket_path;
 	char token[API_TOKEN_BYTES + 1];
@@ -39,6 +39,5 @@ bool token_is_right(const struct api *api, const char *authorization);
 int token_load(struct api *api, struct error *reterr) MUST_CHECK;
 
 /* wait.c */
-struct waits *waits_create(struct server *s) MUST_CHECK;
+struct waits *waits_create(struct services *s) MUST_CHECK;
 void waits_destroy(struct waits *w);
-void waits_job_ended(struct waits *w, uint64_t job);

@@ -7,6 +7,7 @@
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/seen.h"
+#include "dispatcher/wire/looks.h"
 
 struct live {
 	struct request *request;
@@ -19,7 +20,7 @@ static void live_destroy(void *state)
 {
 	struct live *l = state;
 
-	looks_cancel(l->request->server, &l->ask);
+	looks_cancel(l->request->services->looks, &l->ask);
 	free(l);
 }
 
@@ -55,13 +56,12 @@ static void fail(const struct live *l, const char *why)
 	request_fail(l->request, &e);
 }
 
-static void on_bytes(struct server *s, struct look_request *look, const void *body)
+static void on_bytes(struct look_request *look, const void *body)
 {
 	struct live *l = look->arg;
 	const struct tail_bytes *m = body;
 	struct MHD_Response *response;
 
-	(void)s;
 	if (m == NULL || !m->known || m->bytes.size > l->tail.credit) {
 		fail(l, m == NULL ? "its worker does not answer" : "");
 		return;
@@ -75,11 +75,12 @@ static void on_bytes(struct server *s, struct look_request *look, const void *bo
 
 static bool find_worker(const struct live *l, struct uuid *ret)
 {
-	struct server *s = l->request->server;
+	struct services *s = l->request->services;
 	const struct seen_attempt *seen = seen_find(s->api->seen, l->tail.token, l->tail.shard);
 	struct view_lease lease;
 
-	if (dispatcher_view_held(s->core, l->tail.token, l->tail.shard, &lease) && lease.job == l->job) {
+	if (dispatcher_view_held(services_core(s), l->tail.token, l->tail.shard, &lease) &&
+	    lease.job == l->job) {
 		*ret = lease.worker;
 		return true;
 	}
@@ -100,7 +101,7 @@ static void ask(struct live *l)
 		return;
 	}
 	l->ask.arg = l;
-	rc = looks_ask_tail(l->request->server, &l->ask, &worker, &l->tail, on_bytes, &e);
+	rc = looks_ask_tail(l->request->services->looks, &l->ask, &worker, &l->tail, on_bytes, &e);
 	if (rc == ERR_BUSY)
 		request_fail(l->request, &e);
 	else if (rc < 0)

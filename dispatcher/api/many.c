@@ -8,7 +8,7 @@
 #include "base/units.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/reopen.h"
-#include "dispatcher/api/segments.h"
+#include "dispatcher/segments.h"
 
 #define STEPS_MAX 256u /* jobs in one turn */
 #define IN_FLIGHT_MAX 4096u
@@ -56,7 +56,7 @@ static void many_destroy(void *state)
 {
 	struct many *m = state;
 
-	loop_timer_unset(m->request->server->loop, &m->timer);
+	loop_timer_unset(m->request->services->loop, &m->timer);
 	for (size_t i = 0; i < REOPENINGS_MAX; i++)
 		reopening_destroy(m->reopenings[i].reopening);
 	segments_destroy(m->segments);
@@ -103,12 +103,11 @@ static void answer(struct many *m)
 
 /* ---- one of the jobs ---- */
 
-static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct many *m = arg;
 	struct error e = {0};
 
-	(void)s;
 	m->in_flight--;
 	if (reply->code == ERR_OK && !reply->duplicate && reply->job_count > 0) {
 		m->changed++;
@@ -144,7 +143,7 @@ static bool reopen(struct many *m, uint64_t job)
 			continue;
 		reopening_destroy(r->reopening);
 		*r = (struct many_reopening){.many = m, .job = job};
-		r->reopening = reopening_create(m->request->server, job, m->segments, on_reopened, r);
+		r->reopening = reopening_create(m->request->services, job, m->segments, on_reopened, r);
 		m->in_flight++;
 		reopening_start(r->reopening);
 		return true;
@@ -154,20 +153,19 @@ static bool reopen(struct many *m, uint64_t job)
 
 static void step(struct many *m, uint64_t job)
 {
-	struct server *s = m->request->server;
-	uint64_t request = replies_expect(&s->replies, on_reply, m);
-	struct input_cancel cancel = {.request = request, .job = job, .why = m->why};
-	struct input_pause pause = {
-	    .request = request, .job = job, .why = m->why, .resume = m->what == MANY_RESUME};
-	struct input_retry retry = {.request = request, .job = job};
+	struct port *p = m->request->services->port;
+	struct ticket ticket = {on_reply, m};
 
 	m->in_flight++;
 	if (m->what == MANY_CANCEL)
-		server_step(s, INPUT_CANCEL, &cancel);
+		port_submit(p, INPUT_CANCEL, &(struct input_cancel){.job = job, .why = m->why}, &ticket);
 	else if (m->what == MANY_RETRY)
-		server_step(s, INPUT_RETRY, &retry);
+		port_submit(p, INPUT_RETRY, &(struct input_retry){.job = job}, &ticket);
 	else
-		server_step(s, INPUT_PAUSE, &pause);
+		port_submit(
+		    p, INPUT_PAUSE,
+		    &(struct input_pause){.job = job, .why = m->why, .resume = m->what == MANY_RESUME},
+		    &ticket);
 }
 
 /* What has ended is left, but for a retry of what has not succeeded in full. */
@@ -195,7 +193,7 @@ static bool wait_for(struct many *m, const struct view_job *v)
 /* False: not now. */
 static bool see_to(struct many *m, uint64_t job)
 {
-	struct server *s = m->request->server;
+	struct services *s = m->request->services;
 	struct arena arena;
 	struct view_job v;
 	struct error e = {0};
@@ -208,7 +206,7 @@ static bool see_to(struct many *m, uint64_t job)
 		fine = wait_for(m, &v);
 	else if (job_state_is_ended(v.state))
 		fine = see_to_ended(m, &v);
-	else if (server_has_room(s, &e) < 0)
+	else if (port_has_room(s->port, &e) < 0)
 		fine = false;
 	else
 		step(m, job);
@@ -223,7 +221,7 @@ static void on_turn(struct loop *loop, void *arg)
 	struct many *m = arg;
 	bool blocked = false;
 
-	m->stopped = m->stopped || loop_now_us(loop) >= m->until_us || m->request->server->stopping;
+	m->stopped = m->stopped || loop_now_us(loop) >= m->until_us || m->request->services->stopping;
 	for (size_t n = 0; n < STEPS_MAX && m->at < m->count && !m->stopped && m->in_flight < IN_FLIGHT_MAX;
 	     n++) {
 		blocked = !see_to(m, m->job);
@@ -327,7 +325,7 @@ static void begin(struct request *r, int (*read)(struct many *m, struct error *r
 	m->until_us = clock_mono_us() + TIME_MAX_US;
 	r->state = m;
 	r->state_fini = many_destroy;
-	m->segments = segments_create(r->server->output_dir);
+	m->segments = segments_create(r->services->output_dir);
 	m->body = request_object(r);
 	if (m->body == NULL)
 		return;
@@ -337,7 +335,7 @@ static void begin(struct request *r, int (*read)(struct many *m, struct error *r
 	if (rc < 0)
 		request_fail(r, &e);
 	else
-		loop_timer_set(r->server->loop, &m->timer, clock_mono_us());
+		loop_timer_set(r->services->loop, &m->timer, clock_mono_us());
 }
 
 void api_changes(struct request *r)

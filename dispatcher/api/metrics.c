@@ -11,6 +11,8 @@
 #include "base/text.h"
 #include "dispatcher/api/request.h"
 #include "dispatcher/rules.h"
+#include "dispatcher/store/history.h"
+#include "dispatcher/store/journal.h"
 
 /* Our own process, as the clients of Prometheus tell it. */
 static void look_at_process(struct metrics *m)
@@ -35,14 +37,15 @@ static void look_at_process(struct metrics *m)
 	}
 }
 
-void metrics_collect(struct server *s, struct metrics *ret)
+void metrics_collect(struct services *s, struct metrics *ret)
 {
-	*ret = (struct metrics){.server = s};
-	dispatcher_view_counters(s->core, &ret->core);
+	*ret = (struct metrics){.services = s};
+	dispatcher_view_counters(services_core(s), &ret->core);
 	journal_stats(s->journal, &ret->journal);
 	peers_counters(s->peers, &ret->peers);
-	if (s->steps.durable_lsn > s->steps.history_lsn)
-		ret->history_waiting = s->steps.durable_lsn - s->steps.history_lsn;
+	ret->now = port_view(s->port);
+	if (ret->now.durable_lsn > ret->now.history_lsn)
+		ret->history_waiting = ret->now.durable_lsn - ret->now.history_lsn;
 	look_at_process(ret);
 }
 
@@ -111,7 +114,7 @@ void api_metrics(struct request *r)
 	struct buf out = {0};
 	struct metrics m;
 
-	metrics_collect(r->server, &m);
+	metrics_collect(r->services, &m);
 	metrics_write(&m, &out);
 	response = MHD_create_response_from_buffer(out.size, out.data, MHD_RESPMEM_MUST_FREE);
 	CHECK(response != NULL);

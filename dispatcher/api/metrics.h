@@ -2,15 +2,17 @@
 #pragma once
 
 #include "base/buf.h"
-#include "dispatcher/server/peers.h"
-#include "dispatcher/server/server.h"
+#include "dispatcher/wire/peers.h"
+#include "dispatcher/services.h"
+#include "dispatcher/store/journal.h"
 
 /* Looked up once for all of an answer. */
 struct metrics {
-	struct server *server;
+	struct services *services;
 	struct view_counters core;
 	struct journal_stats journal;
 	struct peers_counters peers;
+	struct port_view now;
 	uint64_t history_waiting;
 	struct {
 		double cpu_seconds;
@@ -18,7 +20,7 @@ struct metrics {
 	} process;
 };
 
-void metrics_collect(struct server *s, struct metrics *ret);
+void metrics_collect(struct services *s, struct metrics *ret);
 void metrics_write(const struct metrics *m, struct buf *out);
 
 /* Labels as {name="value",…}, escaped; values of which any byte is no UTF-8 are made so. NULL ends them. */

@@ -6,6 +6,7 @@
 #include "dispatcher/api/demand.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/metrics.h"
+#include "dispatcher/pools.h"
 
 #define SHAPES_MAX 256
 #define NUMBER_TEXT 32
@@ -45,7 +46,7 @@ static void add_shapes(const struct metrics *m, const char *name, bool seconds, 
 {
 	struct view_demand d[SHAPES_MAX];
 	double sums[SHAPES_MAX] = {0};
-	size_t count = dispatcher_view_demand(m->server->core, d, SHAPES_MAX);
+	size_t count = dispatcher_view_demand(services_core(m->services), d, SHAPES_MAX);
 
 	for (size_t i = 0; i < count; i++) {
 		size_t first = 0;
@@ -76,7 +77,7 @@ void metrics_runnable_seconds(const struct metrics *m, const char *name, struct 
 void metrics_pool_workers(const struct metrics *m, const char *name, struct buf *out)
 {
 	struct pool_count pools[POOLS_MAX];
-	size_t count = demand_count_pools(m->server, pools);
+	size_t count = demand_count_pools(m->services, pools);
 
 	for (size_t i = 0; i < count; i++) {
 		const struct pool_count *p = &pools[i];
@@ -95,7 +96,7 @@ void metrics_pool_workers(const struct metrics *m, const char *name, struct buf 
 void metrics_pool_cpus(const struct metrics *m, const char *name, struct buf *out)
 {
 	struct pool_count pools[POOLS_MAX];
-	size_t count = demand_count_pools(m->server, pools);
+	size_t count = demand_count_pools(m->services, pools);
 
 	for (size_t i = 0; i < count; i++)
 		metrics_sample(out, name, (double)pools[i].cpu_milli / 1000, "pool", pools[i].name, NULL);
@@ -103,7 +104,7 @@ void metrics_pool_cpus(const struct metrics *m, const char *name, struct buf *ou
 
 void metrics_pool_wanted(const struct metrics *m, const char *name, struct buf *out)
 {
-	const struct pools *p = &m->server->pools;
+	const struct pools *p = m->services->pools;
 
 	for (uint32_t i = 0; i < p->count; i++)
 		metrics_sample(out, name, p->items[i].wanted, "pool", p->items[i].name, NULL);
@@ -111,7 +112,7 @@ void metrics_pool_wanted(const struct metrics *m, const char *name, struct buf *
 
 void metrics_pool_failed_starts(const struct metrics *m, const char *name, struct buf *out)
 {
-	const struct pools *p = &m->server->pools;
+	const struct pools *p = m->services->pools;
 
 	for (uint32_t i = 0; i < p->count; i++)
 		metrics_sample(out, name, p->items[i].failed_starts, "pool", p->items[i].name, NULL);
@@ -121,7 +122,7 @@ void metrics_pool_failed_starts(const struct metrics *m, const char *name, struc
 
 void metrics_http_requests(const struct metrics *m, const char *name, struct buf *out)
 {
-	const struct api *api = m->server->api;
+	const struct api *api = m->services->api;
 
 	for (uint32_t route = 0; route <= ROUTE_COUNT; route++)
 		for (uint32_t class = 1; class < API_STATUS_CLASSES; class ++) {

@@ -82,7 +82,7 @@ static uint32_t shards_phase_of(const struct output_stream *o, const struct hist
 	uint32_t phase = row->shards_phase;
 
 	arena_init(&arena, 0);
-	if (o->live && dispatcher_view_job(o->server->core, o->job, &arena, &v))
+	if (o->live && dispatcher_view_job(services_core(o->services), o->job, &arena, &v))
 		phase = v.shards_phase;
 	arena_fini(&arena);
 	return phase;
@@ -101,7 +101,7 @@ static int choose(struct output_stream *o, const struct history_job *row, struct
 	if (phase < shards_phase)
 		shards = 1; /* a plan phase */
 	else if (rc == 0 && phase > 0 && (o->live || phase > shards_phase))
-		rc = history_phase_shards(o->server->reader, o->job, o->phase, &shards, reterr);
+		rc = history_phase_shards(o->services->reader, o->job, o->phase, &shards, reterr);
 	if (rc < 0)
 		return rc;
 	o->end = shards;
@@ -136,7 +136,7 @@ static void begin_when_whole(struct output_stream *o)
 		begin(o);
 		return;
 	}
-	o->survey = (struct survey){.server = o->server,
+	o->survey = (struct survey){.services = o->services,
 				    .job = o->job,
 				    .phase = o->phase,
 				    .next = o->next,
@@ -157,10 +157,10 @@ static void try(struct output_stream *o)
 	int rc;
 
 	arena_init(&arena, 0);
-	rc = history_job(o->server->reader, o->job, &arena, &row, &e);
-	o->live = job_is_live(o->server, o->job);
+	rc = history_job(o->services->reader, o->job, &arena, &row, &e);
+	o->live = job_is_live(o->services, o->job);
 	/* Of a job that was reopened it may still tell the end before. */
-	lags = rc == 0 && (o->live == job_state_is_ended(row.state) || job_history_lags(o->server, o->job));
+	lags = rc == 0 && (o->live == job_state_is_ended(row.state) || job_history_lags(o->services, o->job));
 	if (rc == 0 && !lags && (!o->live || o->single)) {
 		rc = choose(o, &row, &e);
 		if (rc == 0)
@@ -169,16 +169,16 @@ static void try(struct output_stream *o)
 			fail(o, &e);
 		else
 			begin_when_whole(o);
-	} else if ((lags || rc == ERR_NOT_FOUND) && (o->live || job_has_ended(o->server, o->job)) &&
+	} else if ((lags || rc == ERR_NOT_FOUND) && (o->live || job_has_ended(o->services, o->job)) &&
 		   o->tries++ < RETRIES_MAX) {
-		loop_timer_set(o->server->loop, &o->timer, clock_mono_us() + RETRY_US);
+		loop_timer_set(o->services->loop, &o->timer, clock_mono_us() + RETRY_US);
 	} else {
 		if (rc == 0) {
 			error_set(&e, ERR_EXISTS, "job %llu has not ended", (unsigned long long)o->job);
 			error_help(&e, "GET /v1/jobs/%llu/wait answers when it has",
 				   (unsigned long long)o->job);
 		} else if (rc == ERR_NOT_FOUND) {
-			job_refuse_unknown(o->server, o->job, &e);
+			job_refuse_unknown(o->services, o->job, &e);
 		}
 		fail(o, &e);
 	}
@@ -204,7 +204,7 @@ void api_output(struct request *r)
 		request_fail(r, &e);
 		return;
 	}
-	if (job_is_live(r->server, job) && request_query(r, "shard")[0] == '\0') {
+	if (job_is_live(r->services, job) && request_query(r, "shard")[0] == '\0') {
 		error_set(&e, ERR_EXISTS, "job %llu has not ended", (unsigned long long)job);
 		error_help(&e, "GET /v1/jobs/%llu/wait answers when it has", (unsigned long long)job);
 		request_fail(r, &e);

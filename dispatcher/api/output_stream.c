@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "base/http_client.h"
+#include "base/log.h"
+#include "dispatcher/store/history_reader.h"
 #include "jobs/kinds.h"
 
 #define PAGE_SHARDS 4096
@@ -16,11 +18,11 @@ struct output_stream *output_stream_create(struct request *r, uint64_t job)
 {
 	struct output_stream *o = check_calloc(1, sizeof(*o));
 
-	o->server = r->server;
+	o->services = r->services;
 	o->request = r;
 	o->fd = -1;
 	o->job = job;
-	o->segments = segments_create(r->server->output_dir);
+	o->segments = segments_create(r->services->output_dir);
 	o->pieces = check_calloc(PAGE_SHARDS, sizeof(*o->pieces));
 	return o;
 }
@@ -29,8 +31,8 @@ void output_stream_destroy(void *stream)
 {
 	struct output_stream *o = stream;
 
-	if (o->server != NULL && o->request != NULL)
-		loop_timer_unset(o->server->loop, &o->timer);
+	if (o->services != NULL && o->request != NULL)
+		loop_timer_unset(o->services->loop, &o->timer);
 	if (o->fd >= 0)
 		close(o->fd);
 	segments_destroy(o->segments);
@@ -107,8 +109,8 @@ static int take_missing(struct output_stream *o)
 		return 0;
 	arena_init(&arena, 0);
 	o->found_dead = false;
-	rc = history_failures(o->server->reader, o->job, o->phase, (uint32_t)o->next, 1, &arena, take_failure,
-			      o, &o->error);
+	rc = history_failures(o->services->reader, o->job, o->phase, (uint32_t)o->next, 1, &arena,
+			      take_failure, o, &o->error);
 	arena_fini(&arena);
 	if (rc < 0 || o->found_dead)
 		return rc < 0 ? rc : 0;
@@ -149,7 +151,7 @@ int output_stream_page(struct output_stream *o)
 
 	o->piece = o->piece_count = 0;
 	o->error = (struct error){0};
-	r = history_winners(o->server->reader, o->job, o->phase, range, take_winner, o, &e);
+	r = history_winners(o->services->reader, o->job, o->phase, range, take_winner, o, &e);
 	if (r < 0 && o->error.code == ERR_OK)
 		o->error = e;
 	if (r < 0)

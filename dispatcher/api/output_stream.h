@@ -19,7 +19,7 @@ struct piece {
 };
 
 struct output_stream {
-	struct server *server;
+	struct services *services;
 	struct request *request; /* NULL once the answer has begun */
 	struct loop_timer timer;
 	int tries;

@@ -130,5 +130,5 @@ void api_plan(struct request *r)
 	if (p->preview.planner == PLANNER_PURE)
 		answer(p);
 	else
-		planners_preview(r->server->planners, &p->preview);
+		planners_preview(r->services->planners, &p->preview);
 }

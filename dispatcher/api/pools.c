@@ -52,20 +52,20 @@ static json_t *pool_json(const struct pool_told *p, usec_t now_us)
 	return value;
 }
 
-json_t *pools_json(struct server *s)
+json_t *pools_json(struct services *s)
 {
 	usec_t now_us = clock_mono_us();
 	json_t *list = json_array();
 
-	pools_forget(&s->pools, now_us);
-	for (uint32_t i = 0; i < s->pools.count; i++)
-		json_array_append_new(list, pool_json(&s->pools.items[i], now_us));
+	pools_forget(s->pools, now_us);
+	for (uint32_t i = 0; i < s->pools->count; i++)
+		json_array_append_new(list, pool_json(&s->pools->items[i], now_us));
 	return list;
 }
 
 void api_pools(struct request *r)
 {
-	request_answer(r, MHD_HTTP_OK, json_pack("{s:o}", "pools", pools_json(r->server)));
+	request_answer(r, MHD_HTTP_OK, json_pack("{s:o}", "pools", pools_json(r->services)));
 }
 
 /* ---- being told ---- */
@@ -190,7 +190,7 @@ void api_tell_pool(struct request *r)
 	rc = take(body, &told, &e);
 	json_decref(body);
 	if (rc == 0)
-		rc = pools_tell(&r->server->pools, &told, &e);
+		rc = pools_tell(r->services->pools, &told, &e);
 	if (rc == 0)
 		request_answer(
 		    r, MHD_HTTP_OK,

@@ -12,6 +12,7 @@
 #include "dispatcher/api/submission.h"
 #include "dispatcher/api/survey.h"
 #include "dispatcher/planners/blobs.h"
+#include "dispatcher/store/history.h"
 #include "jobs/phases.h"
 
 #define RETRY_US (20 * USEC_PER_MSEC)
@@ -21,7 +22,7 @@
 
 struct reopening {
 	struct history_query query;
-	struct server *server;
+	struct services *services;
 	reopen_fn *fn;
 	void *arg;
 	struct loop_timer timer;
@@ -57,7 +58,7 @@ void reopening_destroy(void *state)
 
 	if (o == NULL)
 		return;
-	loop_timer_unset(o->server->loop, &o->timer);
+	loop_timer_unset(o->services->loop, &o->timer);
 	survey_fini(&o->survey);
 	forget_submission(o);
 	free(o->done);
@@ -144,7 +145,7 @@ static int find_plan(struct reopening *o, const struct submission *u, struct pla
 	*ret = o->plan;
 	if (phases_shards(body) == 0 && u->job.planner == PLANNER_PURE)
 		*ret = u->job.plan;
-	if (ret->kind == 0 || (ret->blob.size > 0 && !blobs_have(o->server->blobs, ret->blob)))
+	if (ret->kind == 0 || (ret->blob.size > 0 && !blobs_have(o->services->blobs, ret->blob)))
 		return refuse_unplanned(o, reterr);
 	if (ret->shard_count == o->row.shards)
 		return 0;
@@ -177,13 +178,12 @@ static int check_row(struct reopening *o, struct error *reterr)
 	return refuse(o, reterr);
 }
 
-static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct reopening *o = arg;
 	struct reopen_counts counts = {o->row.shards, o->done_shards, o->lost, o->lost_gather};
 	struct error e = {0};
 
-	(void)s;
 	if (reply->code == ERR_OK) {
 		o->fn(o->arg, NULL, o->reopened ? &counts : NULL);
 		return;
@@ -195,7 +195,7 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 
 static void step_reopen(struct reopening *o, const struct submission *u, const struct plan *plan)
 {
-	struct server *s = o->server;
+	struct services *s = o->services;
 	const struct history_job *row = &o->row;
 	struct input_reopen in = {.definition = u->definition->body};
 
@@ -216,9 +216,8 @@ static void step_reopen(struct reopening *o, const struct submission *u, const s
 	in.as.body.depth = row->depth;
 	in.as.body.event_id_hi = row->event_id_hi;
 	in.as.body.event_id_lo = row->event_id_lo;
-	in.request = replies_expect(&s->replies, on_reply, o);
 	o->reopened = true;
-	server_step(s, INPUT_REOPEN, &in);
+	port_submit(s->port, INPUT_REOPEN, &in, &(struct ticket){on_reply, o});
 }
 
 /* What was to be done, as it was submitted. */
@@ -229,7 +228,7 @@ static int read_submission(struct reopening *o, struct error *reterr)
 
 	if (o->submission.body != NULL)
 		return 0;
-	body = again_body(o->server, &o->row, &o->arena, reterr);
+	body = again_body(o->services, &o->row, &o->arena, reterr);
 	if (body == NULL)
 		return reterr->code == ERR_NOT_FOUND ? refuse_unplanned(o, reterr) : reterr->code;
 	rc = submission_read(&o->submission, body, reterr);
@@ -246,8 +245,8 @@ static void later(struct reopening *o, const char *why)
 {
 	struct error e = {0};
 
-	if (o->tries++ < RETRIES_MAX && !o->server->stopping) {
-		loop_timer_set(o->server->loop, &o->timer, clock_mono_us() + RETRY_US);
+	if (o->tries++ < RETRIES_MAX && !o->services->stopping) {
+		loop_timer_set(o->services->loop, &o->timer, clock_mono_us() + RETRY_US);
 		return;
 	}
 	error_set(&e, ERR_BUSY, "the end of job %llu is not %s yet", (unsigned long long)o->job, why);
@@ -258,27 +257,26 @@ static void later(struct reopening *o, const char *why)
 /* It lives: its dead shards, if it has any, run again. */
 static void retry_live(struct reopening *o)
 {
-	struct server *s = o->server;
+	struct services *s = o->services;
 	struct input_retry in = {.job = o->job};
 
-	in.request = replies_expect(&s->replies, on_reply, o);
-	server_step(s, INPUT_RETRY, &in);
+	port_submit(s->port, INPUT_RETRY, &in, &(struct ticket){on_reply, o});
 }
 
 /* May history be believed? False: it was seen to. */
 static bool settle(struct reopening *o)
 {
-	struct server *s = o->server;
+	struct services *s = o->services;
 	struct arena arena;
 	struct view_job v;
 	bool there, fine = false;
 
 	arena_init(&arena, 0);
-	there = dispatcher_view_job(s->core, o->job, &arena, &v);
+	there = dispatcher_view_job(services_core(s), o->job, &arena, &v);
 	arena_fini(&arena);
 	if (there && !job_state_is_ended(v.state))
 		retry_live(o);
-	else if (there && v.ended_lsn > s->steps.history_lsn)
+	else if (there && v.ended_lsn > port_view(s->port).history_lsn)
 		later(o, "in history");
 	else if (there && v.event_due)
 		later(o, "told to the rules");
@@ -295,7 +293,7 @@ static bool is_current(struct reopening *o)
 	int rc;
 
 	arena_init(&arena, 0);
-	rc = history_job(o->server->reader, o->job, &arena, &row, NULL);
+	rc = history_job(o->services->reader, o->job, &arena, &row, NULL);
 	arena_fini(&arena);
 	return rc == 0 && job_state_is_ended(row.state) && row.state == o->row.state &&
 	       row.reopens == o->row.reopens;
@@ -370,7 +368,7 @@ static void on_survey(struct survey *s)
 	survey_fini(s);
 	if (rc == 0 && shards && o->lost == 0 && !has_something_to_do(o) &&
 	    o->row.phase > o->row.shards_phase) {
-		rc = history_phase_shards(o->server->reader, o->job, o->row.phase, &count, &e);
+		rc = history_phase_shards(o->services->reader, o->job, o->row.phase, &count, &e);
 		if (rc == 0) {
 			survey_phase(o, o->row.phase, count, true);
 			return;
@@ -396,7 +394,7 @@ static bool has_wholes(struct reopening *o, uint32_t phase)
 
 static void survey_phase(struct reopening *o, uint32_t phase, uint64_t shards, bool first_only)
 {
-	o->survey = (struct survey){.server = o->server,
+	o->survey = (struct survey){.services = o->services,
 				    .job = o->job,
 				    .phase = phase,
 				    .end = shards,
@@ -414,10 +412,10 @@ static void done(struct history_query *q)
 	struct error e = q->error;
 	int rc = q->rc;
 
-	if (rc == 0 && o->server->stopping) /* nothing is read or recorded any more */
+	if (rc == 0 && o->services->stopping) /* nothing is read or recorded any more */
 		rc = error_set(&e, ERR_CLOSED, "the dispatcher stops");
 	if (rc == ERR_NOT_FOUND)
-		job_refuse_unknown(o->server, o->job, &e);
+		job_refuse_unknown(o->services, o->job, &e);
 	if (rc < 0)
 		o->fn(o->arg, &e, NULL);
 	else if (stands(o))
@@ -435,7 +433,7 @@ static void look(struct reopening *o)
 	o->done_shards = o->lost = 0;
 	o->lost_gather = false;
 	o->query = (struct history_query){.run = run, .done = done};
-	history_ask(o->server->history, &o->query);
+	history_ask(o->services->history, &o->query);
 }
 
 static void on_timer(struct loop *loop, void *arg)
@@ -444,12 +442,12 @@ static void on_timer(struct loop *loop, void *arg)
 	look(arg);
 }
 
-struct reopening *reopening_create(struct server *s, uint64_t job, struct segments *segments, reopen_fn *fn,
+struct reopening *reopening_create(struct services *s, uint64_t job, struct segments *segments, reopen_fn *fn,
 				   void *arg)
 {
 	struct reopening *o = check_calloc(1, sizeof(*o));
 
-	o->server = s;
+	o->services = s;
 	o->fn = fn;
 	o->arg = arg;
 	o->job = job;

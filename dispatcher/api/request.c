@@ -14,71 +14,25 @@
 
 #define RETRY_AFTER "1"
 
-/* ---- values ---- */
-
-json_t *json_of_bytes(struct bytes text)
-{
-	struct buf b = {0};
-	json_t *value;
-
-	if (text_is_utf8(text))
-		return json_stringn(text.size > 0 ? (const char *)text.data : "", text.size);
-	text_escape(&b, text);
-	value = json_stringn((const char *)b.data, b.size);
-	buf_fini(&b);
-	return value;
-}
-
-json_t *json_of_hex(struct bytes bytes)
-{
-	struct buf b = {0};
-	json_t *value;
-
-	for (size_t i = 0; i < bytes.size; i++)
-		buf_printf(&b, "%02x", bytes.data[i]);
-	value = json_string(buf_text(&b));
-	buf_fini(&b);
-	return value;
-}
-
-json_t *json_of_time(usec_t wall_us)
-{
-	char text[EVENT_TIME_BYTES_MAX];
-
-	return wall_us == 0 ? json_null() : json_string(event_time(wall_us, text));
-}
-
-json_t *json_of_error(const struct error *e)
-{
-	json_t *inner = json_object();
-	json_t *outer = json_object();
-
-	json_object_set_new(inner, "code", json_string(error_code_name(e->code)));
-	json_object_set_new(inner, "message", json_of_bytes(bytes_of(e->what)));
-	json_object_set_new(inner, "where", json_of_bytes(bytes_of(e->where)));
-	json_object_set_new(inner, "help", json_of_bytes(bytes_of(e->help)));
-	json_object_set_new(outer, "error", inner);
-	return outer;
-}
-
 /* ---- answers ---- */
 
-static void ready(struct server *s, void *arg)
+static void ready(void *arg)
 {
 	struct request *r = arg;
+	struct services *s = r->services;
 
 	r->ready = true;
 	if (r->suspended) {
 		r->suspended = false;
 		r->listener->resumed = true;
 		MHD_resume_connection(r->connection);
-		loop_defer(s->loop, &s->steps.turn_end);
+		loop_defer(s->loop, s->turn);
 	}
 }
 
 void request_answer_response(struct request *r, unsigned status, struct MHD_Response *response)
 {
-	struct steps *st = &r->server->steps;
+	struct port_view now = port_view(r->services->port);
 
 	CHECK(response != NULL && r->response == NULL);
 	r->response = response;
@@ -88,10 +42,11 @@ void request_answer_response(struct request *r, unsigned status, struct MHD_Resp
 	if (status / 100 < API_STATUS_CLASSES)
 		r->api->answers[r->route != NULL ? r->route->id : ROUTE_COUNT][status / 100]++;
 	/* Nothing shows a fact that is not durable. */
-	if (st->last_lsn <= st->durable_lsn || r->api->closing)
-		ready(r->server, r);
+	r->durable = (struct port_wait){.fn = ready, .arg = r};
+	if (now.last_lsn <= now.durable_lsn || r->api->closing)
+		ready(r);
 	else
-		release_call(r->server, st->last_lsn, ready, r);
+		port_when_durable(r->services->port, now.last_lsn, &r->durable);
 }
 
 static struct MHD_Response *response_of(json_t *value)

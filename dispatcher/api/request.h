@@ -8,13 +8,14 @@
 #include "base/loop.h"
 #include "dispatcher/api/api.h"
 #include "dispatcher/api/routes.h"
-#include "dispatcher/server/server.h"
+#include "dispatcher/json_values.h"
+#include "dispatcher/services.h"
 
 struct listener;
 
 struct request {
 	struct api *api;
-	struct server *server;
+	struct services *services;
 	struct listener *listener;
 	struct MHD_Connection *connection;
 	const struct route *route;
@@ -28,6 +29,7 @@ struct request {
 	bool ready; /* response may go out */
 	unsigned status;
 	struct MHD_Response *response;
+	struct port_wait durable;    /* until what it answers is */
 	void *state;		     /* the handler's */
 	void (*state_fini)(void *);  /* may be NULL */
 	struct request *prev, *next; /* all of the API's */
@@ -63,12 +65,6 @@ json_t *request_object(struct request *r) MUST_CHECK;
 int object_text(json_t *object, const char *name, const char **ret, struct error *reterr) MUST_CHECK;
 /* All members must be among `names` (NULL ends them), so that a misspelt one is not overlooked. */
 int object_only(json_t *object, const char *const names[], struct error *reterr) MUST_CHECK;
-
-/* Values for answers. */
-json_t *json_of_bytes(struct bytes text); /* bytes that are no UTF-8 are escaped */
-json_t *json_of_hex(struct bytes bytes);
-json_t *json_of_time(usec_t wall_us);	      /* RFC 3339; 0 = null */
-json_t *json_of_error(const struct error *e); /* {"error": {…}} */
 
 /* The handlers, named by routes.def. */
 #define ROUTE(id, method, path, doc) api_handler api_##id;

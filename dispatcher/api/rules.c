@@ -35,7 +35,7 @@ static json_t *rule_json(const struct rule_view *v)
 	return value;
 }
 
-void rules_add_status(const struct server *s, json_t *value)
+void rules_add_status(const struct services *s, json_t *value)
 {
 	size_t count = rules_count(s->rules), stale = 0, unreadable = 0;
 	struct error e = {0};
@@ -92,7 +92,7 @@ void api_apply_rule(struct request *r)
 		return;
 	rc = read_apply(body, &rule, &bucket, &since_us, &e);
 	if (rc == 0)
-		rc = buckets_apply(r->server, rule, bucket, since_us, &answer, &e);
+		rc = buckets_apply(r->services, rule, bucket, since_us, &answer, &e);
 	json_decref(body);
 	if (rc == 0)
 		request_answer(r, MHD_HTTP_OK, answer);
@@ -104,10 +104,10 @@ void api_rules(struct request *r)
 {
 	json_t *answer = json_object(), *list = json_array();
 
-	for (size_t i = 0; i < rules_count(r->server->rules); i++) {
+	for (size_t i = 0; i < rules_count(r->services->rules); i++) {
 		struct rule_view v;
 
-		rules_at(r->server->rules, i, &v);
+		rules_at(r->services->rules, i, &v);
 		json_array_append_new(list, rule_json(&v));
 	}
 	json_object_set_new(answer, "rules", list);

@@ -8,6 +8,7 @@
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/seen.h"
+#include "dispatcher/wire/looks.h"
 
 #define LEASES_LOOKED_AT 4096  /* of one job, the oldest */
 #define WORKERS_ASKED_MAX 256u /* for one answer; those with the oldest leases */
@@ -34,7 +35,7 @@ static void listing_destroy(void *state)
 	struct listing *l = state;
 
 	for (uint32_t i = 0; i < l->asked; i++)
-		looks_cancel(l->request->server, &l->asks[i]);
+		looks_cancel(l->request->services->looks, &l->asks[i]);
 	free(l);
 }
 
@@ -78,7 +79,7 @@ static void answer(struct listing *l)
 						  .job = l->job,
 						  .worker = a->lease.worker};
 
-		seen_remember(r->server->api->seen, &seen);
+		seen_remember(r->services->api->seen, &seen);
 		json_array_append_new(list, attempt_json(a));
 	}
 	if (shown < l->count)
@@ -88,25 +89,25 @@ static void answer(struct listing *l)
 
 /* ---- workers ---- */
 
-static void take_attempt(struct server *s, struct listing *l, const struct uuid *worker,
+static void take_attempt(struct services *s, struct listing *l, const struct uuid *worker,
 			 const struct running_attempt *a)
 {
 	struct view_lease lease;
 
 	if (l->count == SHOWN_MAX || a->shard < l->first || a->out_bytes > INT64_MAX ||
-	    a->err_bytes > INT64_MAX || !dispatcher_view_held(s->core, a->token, a->shard, &lease) ||
+	    a->err_bytes > INT64_MAX || !dispatcher_view_held(services_core(s), a->token, a->shard, &lease) ||
 	    lease.job != l->job || !same_uuid(&lease.worker, worker))
 		return;
 	l->shown[l->count++] = (struct shown){lease, *a};
 }
 
-static void on_running(struct server *s, struct look_request *look, const void *body)
+static void on_running(struct look_request *look, const void *body)
 {
 	struct listing *l = look->arg;
 	const struct running *m = body;
 
 	for (uint32_t i = 0; m != NULL && i < m->attempts.count; i++)
-		take_attempt(s, l, &look->worker, &m->attempts.items[i]);
+		take_attempt(l->request->services, l, &look->worker, &m->attempts.items[i]);
 	if (++l->answered == l->asked)
 		answer(l);
 }
@@ -122,10 +123,10 @@ static bool was_asked(const struct listing *l, const struct uuid *worker)
 /* ERR_BUSY. Workers that cannot be asked are left out. */
 static int ask_workers(struct listing *l, struct error *reterr)
 {
-	struct server *s = l->request->server;
+	struct services *s = l->request->services;
 	const struct range range = {l->first, UINT32_MAX - l->first};
 	struct view_lease *leases = check_calloc(LEASES_LOOKED_AT, sizeof(*leases));
-	size_t count = dispatcher_view_leases(s->core, l->job, range, leases, LEASES_LOOKED_AT);
+	size_t count = dispatcher_view_leases(services_core(s), l->job, range, leases, LEASES_LOOKED_AT);
 	int rc = 0;
 
 	for (size_t i = 0; i < count && l->asked < WORKERS_ASKED_MAX && rc != ERR_BUSY; i++) {
@@ -134,7 +135,7 @@ static int ask_workers(struct listing *l, struct error *reterr)
 		if (was_asked(l, &leases[i].worker))
 			continue;
 		ask->arg = l;
-		rc = looks_ask_running(s, ask, &leases[i].worker, on_running, reterr);
+		rc = looks_ask_running(s->looks, ask, &leases[i].worker, on_running, reterr);
 		l->asked += rc == 0;
 	}
 	free(leases);

@@ -65,7 +65,7 @@ static int add_winner(void *arg, const struct history_winner *w)
 	return 0;
 }
 
-static int add_winners(struct server *s, uint64_t job, struct page *p, struct error *reterr)
+static int add_winners(struct services *s, uint64_t job, struct page *p, struct error *reterr)
 {
 	uint64_t shards = 0;
 	int r = history_phase_shards(s->reader, job, p->phase, &shards, reterr);
@@ -79,21 +79,21 @@ static int add_winners(struct server *s, uint64_t job, struct page *p, struct er
 	return r == ERR_LIMIT ? 0 : r;
 }
 
-static void add_live_done(struct server *s, uint64_t job, struct page *p)
+static void add_live_done(struct services *s, uint64_t job, struct page *p)
 {
 	struct range done[PAGE_MAX];
 	uint64_t cursor = p->next;
-	size_t count = dispatcher_view_done(s->core, job, &cursor, done, p->limit);
+	size_t count = dispatcher_view_done(services_core(s), job, &cursor, done, p->limit);
 
 	for (size_t i = 0; i < count; i++)
 		add_done(p, done[i]);
 	p->next = cursor;
 }
 
-static void add_live(struct server *s, uint64_t job, struct page *p)
+static void add_live(struct services *s, uint64_t job, struct page *p)
 {
 	struct view_dead dead[PAGE_MAX];
-	size_t count = dispatcher_view_dead(s->core, job, &p->next, dead, p->limit);
+	size_t count = dispatcher_view_dead(services_core(s), job, &p->next, dead, p->limit);
 	uint64_t cursor = p->next;
 
 	for (size_t i = 0; i < count; i++)
@@ -108,7 +108,7 @@ static uint32_t phase_of_shards(uint32_t last, uint32_t shards)
 	return last < shards ? last : shards;
 }
 
-static int add_rows(struct server *s, uint64_t job, struct page *p, struct error *reterr)
+static int add_rows(struct services *s, uint64_t job, struct page *p, struct error *reterr)
 {
 	struct history_job row;
 	struct arena arena;
@@ -139,7 +139,7 @@ static int fill(struct request *r, uint64_t job, struct page *p, struct error *r
 	int rc;
 
 	arena_init(&arena, 0);
-	if (dispatcher_view_job(r->server->core, job, &arena, &v)) {
+	if (dispatcher_view_job(services_core(r->services), job, &arena, &v)) {
 		live = !job_state_is_ended(v.state);
 		otherwise = live ? v.phase : phase_of_shards(v.phase, v.shards_phase);
 	}
@@ -149,11 +149,11 @@ static int fill(struct request *r, uint64_t job, struct page *p, struct error *r
 		return rc;
 	p->phase = (uint32_t)phase;
 	if (!live || phase != v.phase)
-		return add_rows(r->server, job, p, reterr);
+		return add_rows(r->services, job, p, reterr);
 	if (p->done)
-		add_live_done(r->server, job, p);
+		add_live_done(r->services, job, p);
 	else
-		add_live(r->server, job, p);
+		add_live(r->services, job, p);
 	return 0;
 }
 

@@ -3,14 +3,16 @@
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/intake/buckets.h"
-#include "dispatcher/server/peers.h"
+#include "dispatcher/store/history.h"
+#include "dispatcher/store/journal.h"
+#include "dispatcher/wire/peers.h"
 
 static void set(json_t *object, const char *name, uint64_t value)
 {
 	json_object_set_new(object, name, json_integer((json_int_t)value));
 }
 
-static json_t *journal_json(struct server *s)
+static json_t *journal_json(struct services *s)
 {
 	struct journal_stats stats;
 	json_t *value = json_object();
@@ -21,14 +23,14 @@ static json_t *journal_json(struct server *s)
 	set(value, "commits", stats.commit_count);
 	set(value, "inline_commits", stats.inline_count);
 	set(value, "oldest_lsn", stats.oldest_lsn);
-	set(value, "last_lsn", s->steps.last_lsn);
-	set(value, "durable_lsn", s->steps.durable_lsn);
-	set(value, "history_lsn", s->steps.history_lsn);
+	set(value, "last_lsn", port_view(s->port).last_lsn);
+	set(value, "durable_lsn", port_view(s->port).durable_lsn);
+	set(value, "history_lsn", port_view(s->port).history_lsn);
 	return value;
 }
 
 /* null when all is well. */
-static json_t *history_json(struct server *s)
+static json_t *history_json(struct services *s)
 {
 	struct error e = {0};
 	json_t *outer, *inner;
@@ -41,7 +43,7 @@ static json_t *history_json(struct server *s)
 	return inner;
 }
 
-static json_t *peers_json(struct server *s)
+static json_t *peers_json(struct services *s)
 {
 	struct peers_counters c;
 	json_t *value = json_object();
@@ -70,11 +72,11 @@ static json_t *jobs_json(const struct view_counters *c)
 
 void api_status(struct request *r)
 {
-	struct server *s = r->server;
+	struct services *s = r->services;
 	struct view_counters c;
 	json_t *value = json_object();
 
-	dispatcher_view_counters(s->core, &c);
+	dispatcher_view_counters(services_core(s), &c);
 	json_object_set_new(value, "version", json_string(SHARDMILL_VERSION));
 	json_object_set_new(value, "cluster", json_string(s->state.cluster_id));
 	set(value, "epoch", c.epoch);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dispatcher/api/request.h"
+#include "dispatcher/store/history_reader.h"
 #include "jobs/instantiate.h"
 
 struct submission {
@@ -21,5 +22,5 @@ int submission_read(struct submission *u, json_t *body, struct error *reterr) MU
 int submission_start(struct request *r, struct submission *u, struct error *reterr) MUST_CHECK;
 void submission_fini(struct submission *u);
 /* again.c: the body of POST /v1/jobs that would have made the job; NULL: reterr. */
-json_t *again_body(struct server *s, const struct history_job *row, struct arena *arena,
+json_t *again_body(struct services *s, const struct history_job *row, struct arena *arena,
 		   struct error *reterr) MUST_CHECK;

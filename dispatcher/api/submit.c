@@ -24,18 +24,17 @@ static int read_key(struct request *r, struct submission *u, struct dedup_key *r
 	else {
 		part = bytes_of(id != NULL ? id : header);
 		if (part.size > 0)
-			*ret = dedup_key_of("submit", &part, 1, r->server->dedup_secret);
+			*ret = dedup_key_of("submit", &part, 1, r->services->dedup_secret);
 		return 0;
 	}
 	return error_where(reterr, "id");
 }
 
-static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct request *r = arg;
 	struct error e = {0};
 
-	(void)s;
 	if (reply->code != ERR_OK) {
 		error_set(&e, reply->code, "%s", reply->why);
 		if (reply->code == ERR_BUSY)
@@ -71,8 +70,7 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 	in.definitions = (struct definition_body_list){&u->definition->body, 1};
 	in.jobs = (struct new_job_list){&u->job, 1};
 	in.event = buf_bytes(&event);
-	in.request = replies_expect(&r->server->replies, on_reply, r);
-	server_step(r->server, INPUT_ACCEPT, &in);
+	port_submit(r->services->port, INPUT_ACCEPT, &in, &(struct ticket){on_reply, r});
 	buf_fini(&event);
 	return 0;
 }
@@ -84,7 +82,7 @@ void api_submit(struct request *r)
 	json_t *body;
 	int rc;
 
-	if (server_has_room(r->server, &e) < 0) {
+	if (port_has_room(r->services->port, &e) < 0) {
 		request_fail_room(r, &e);
 		return;
 	}

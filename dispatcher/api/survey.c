@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
+#include "dispatcher/store/history.h"
+#include "dispatcher/store/history_reader.h"
 
 #define SLICE_US (20 * USEC_PER_MSEC)
 #define CHUNK_SHARDS 65536u
@@ -200,14 +202,14 @@ static void done(struct history_query *q)
 {
 	struct survey *s = (struct survey *)((char *)q - offsetof(struct survey, query));
 
-	if (q->rc < 0 || s->server->stopping) /* it was never run, or nothing is answered any more */
+	if (q->rc < 0 || s->services->stopping) /* it was never run, or nothing is answered any more */
 		s->rc = error_set(&s->error, ERR_CLOSED, "the dispatcher stops");
 	if (is_over(s)) {
 		s->over(s);
 		return;
 	}
 	s->query = (struct history_query){.run = run, .done = done};
-	history_ask(s->server->history, &s->query);
+	history_ask(s->services->history, &s->query);
 }
 
 void survey_begin(struct survey *s)
@@ -216,7 +218,7 @@ void survey_begin(struct survey *s)
 
 	CHECK(s->chunk == NULL && s->end <= SHARDS_MAX);
 	shard_set_init(&s->lost);
-	s->segments = s->shared != NULL ? s->shared : segments_create(s->server->output_dir);
+	s->segments = s->shared != NULL ? s->shared : segments_create(s->services->output_dir);
 	s->chunk = check_calloc(1, sizeof(*s->chunk));
 	s->chunk->begins = true;
 	s->chunk->fd = -1;
@@ -225,7 +227,7 @@ void survey_begin(struct survey *s)
 	s->chunk->block = s->sums ? check_calloc(1, BLOCK_BYTES) : NULL;
 	s->until_us = s->patience_us > 0 ? clock_mono_us() + s->patience_us : USEC_NEVER;
 	s->query = (struct history_query){.run = run, .done = done};
-	history_ask(s->server->history, &s->query);
+	history_ask(s->services->history, &s->query);
 }
 
 void survey_fini(struct survey *s)

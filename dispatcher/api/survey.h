@@ -5,13 +5,14 @@
  * `sums`, also the checksum of all that was written to stdout, which reads every byte. */
 #pragma once
 
-#include "dispatcher/api/segments.h"
-#include "dispatcher/server/server.h"
+#include "dispatcher/segments.h"
+#include "dispatcher/services.h"
+#include "dispatcher/store/history.h"
 #include "jobs/shard_set.h"
 
 struct survey {
 	/* The caller's, set before survey_begin. */
-	struct server *server;
+	struct services *services;
 	uint64_t job;
 	uint32_t phase;
 	uint64_t next, end; /* shards that are not looked at yet */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/fs.h"
+#include "base/log.h"
 #include "dispatcher/api/listener.h"
 
 bool token_is_right(const struct api *api, const char *authorization)
@@ -22,7 +24,7 @@ static int token_create(struct api *api, const char *path, struct error *reterr)
 
 	randombytes_buf(raw, sizeof(raw));
 	sodium_bin2hex(api->token, sizeof(api->token), raw, sizeof(raw));
-	if (!api->server->state.fresh)
+	if (!api->services->state.fresh)
 		log_warn(
 		    "a new token for requests over TCP was made: clients that have another one are refused",
 		    log_text("file", path));
@@ -39,7 +41,7 @@ static bool is_hex(struct bytes text)
 
 int token_load(struct api *api, struct error *reterr)
 {
-	char *path = statedir_path(&api->server->state, "keys/api-token");
+	char *path = statedir_path(&api->services->state, "keys/api-token");
 	struct buf text = {0};
 	struct error e = {0};
 	int r = fs_read_file(path, 4096, &text, &e);

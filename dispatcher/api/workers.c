@@ -58,7 +58,8 @@ void api_workers(struct request *r)
 		return;
 	}
 	arena_init(&arena, 0);
-	for (; count < limit && dispatcher_view_next_worker(r->server->core, after, &arena, &w); count++) {
+	for (; count < limit && dispatcher_view_next_worker(services_core(r->services), after, &arena, &w);
+	     count++) {
 		json_array_append_new(list, worker_json(&w));
 		after = w.session;
 		arena_reset(&arena);
@@ -82,12 +83,11 @@ static bool request_worker(struct request *r, struct uuid *ret)
 	return false;
 }
 
-static void on_drain_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_drain_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct request *r = arg;
 	struct error e = {0};
 
-	(void)s;
 	if (reply->code == ERR_OK) {
 		request_answer(r, MHD_HTTP_ACCEPTED, json_pack("{s:s}", "state", "draining"));
 		return;
@@ -102,8 +102,7 @@ void api_drain(struct request *r)
 
 	if (!request_worker(r, &in.worker))
 		return;
-	in.request = replies_expect(&r->server->replies, on_drain_reply, r);
-	server_step(r->server, INPUT_DRAIN, &in);
+	port_submit(r->services->port, INPUT_DRAIN, &in, &(struct ticket){on_drain_reply, r});
 }
 
 void api_gone(struct request *r)
@@ -112,6 +111,6 @@ void api_gone(struct request *r)
 
 	if (!request_worker(r, &in.worker))
 		return;
-	server_step(r->server, INPUT_GONE, &in);
+	port_submit(r->services->port, INPUT_GONE, &in, NULL);
 	request_answer(r, MHD_HTTP_OK, json_pack("{s:s}", "state", "gone"));
 }

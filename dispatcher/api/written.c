@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
-#include "dispatcher/api/segments.h"
+#include "dispatcher/segments.h"
 
 /* Bounds of one answer: other requests wait meanwhile. */
 #define SHARDS_LOOKED_AT (1u << 20)
@@ -118,9 +118,9 @@ static int look(struct request *r, uint64_t job, struct written *w)
 	if (rc == 0)
 		rc = request_query_number(r, "first", 0, SHARDS_MAX, 0, &first, w->reterr);
 	if (rc == 0)
-		rc = history_phase_shards(r->server->reader, job, (uint32_t)phase, &end, w->reterr);
+		rc = history_phase_shards(r->services->reader, job, (uint32_t)phase, &end, w->reterr);
 	if (rc == ERR_NOT_FOUND)
-		job_refuse_unknown(r->server, job, w->reterr);
+		job_refuse_unknown(r->services, job, w->reterr);
 	if (rc == 0)
 		rc = request_query_number(r, "count", 1, SHARDS_MAX, SHARDS_MAX, &count, w->reterr);
 	if (rc < 0)
@@ -130,7 +130,7 @@ static int look(struct request *r, uint64_t job, struct written *w)
 		return 0;
 	count = count < end - first ? count : end - first;
 	count = count < SHARDS_LOOKED_AT ? count : SHARDS_LOOKED_AT;
-	rc = history_winners(r->server->reader, job, (uint32_t)phase,
+	rc = history_winners(r->services->reader, job, (uint32_t)phase,
 			     (struct range){(uint32_t)first, (uint32_t)count}, take_winner, w, w->reterr);
 	return rc == ERR_LIMIT ? 0 : rc;
 }
@@ -145,7 +145,7 @@ void api_written(struct request *r)
 	if (!request_job(r, &job))
 		return;
 	w.list = json_array();
-	w.segments = segments_create(r->server->output_dir);
+	w.segments = segments_create(r->services->output_dir);
 	w.entries = check_calloc(CHUNK_SHARDS, sizeof(*w.entries));
 	rc = look(r, job, &w);
 	if (rc < 0) {

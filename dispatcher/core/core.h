@@ -56,6 +56,7 @@ enum dispatcher_effect_kind {
 	DISPATCHER_JOB_ENDED,  /* offer its event to the rules: ACCEPTs with keys, then SETTLED */
 	DISPATCHER_PARAMETERS, /* answer a worker's NEED with PARAMETERS */
 	DISPATCHER_LOOKED,     /* a worker answers LOOK or TAIL */
+	DISPATCHER_WORKER,     /* one registered, left, drains, or has trouble */
 	DISPATCHER_TELL,       /* a sentence for the log */
 };
 
@@ -115,6 +116,7 @@ struct dispatcher_effect {
 		const struct job_ended *ended;
 		struct dispatcher_parameters parameters;
 		struct dispatcher_looked looked;
+		struct uuid worker;
 		struct dispatcher_tell tell;
 	};
 };
@@ -127,8 +129,10 @@ struct dispatcher_effects {
 	/* Records of this step, [type, struct] one behind the other: one commit, or part of one. */
 	struct buf records;
 	uint32_t record_count;
-	uint64_t last_lsn; /* of the last record ever emitted or applied */
-	bool carry_done;   /* of INPUT_CARRY: all live state is written at or after oldest_lsn */
+	uint64_t last_lsn;	 /* of the last record ever emitted or applied */
+	bool carry_done;	 /* of INPUT_CARRY: all live state is written at or after oldest_lsn */
+	const uint64_t *touched; /* jobs whose state changed, each once */
+	uint32_t touched_count;
 	struct arena arena;
 };
 

@@ -90,11 +90,13 @@ struct session *session_create(struct dispatcher_core *core, uint64_t id, uint64
 		if (lease->count == 1 && lease->traits.crashes >= ALONE_CRASHES)
 			s->alone = core->set_apart = true;
 	}
+	worker_changed(core, s);
 	return s;
 }
 
 void session_destroy(struct dispatcher_core *core, struct session *s)
 {
+	worker_changed(core, s);
 	HASH_DEL(core->sessions, s);
 	if (s->peer != 0)
 		HASH_DELETE(hh_peer, core->peers, s);

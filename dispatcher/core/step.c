@@ -26,6 +26,7 @@ static void effects_clear(struct dispatcher_effects *out)
 	buf_clear(&out->records);
 	out->record_count = 0;
 	out->carry_done = false;
+	out->touched_count = 0;
 	arena_reset(&out->arena);
 }
 
@@ -120,6 +121,13 @@ void reply_error(struct dispatcher_core *core, uint64_t request, enum error_code
 void tell(struct dispatcher_core *core, bool warning, uint64_t job, const char *what)
 {
 	effect_add(core, DISPATCHER_TELL, 0)->tell = (struct dispatcher_tell){warning, job, what};
+}
+
+/* Also when the core is destroyed, with nobody to tell. */
+void worker_changed(struct dispatcher_core *core, const struct session *s)
+{
+	if (core->out != NULL)
+		effect_add(core, DISPATCHER_WORKER, 0)->worker = s->worker->id;
 }
 
 static void step_watermark(struct dispatcher_core *core, const struct input_watermark *in)
@@ -228,6 +236,8 @@ int dispatcher_core_step(struct dispatcher_core *core, const struct dispatcher_i
 		if (row != NULL)
 			row->flags &= (uint16_t)~JOB_TOUCHED;
 	}
+	out->touched = core->d.touched;
+	out->touched_count = core->d.touched_count;
 	core->d.touched_count = 0;
 	return 0;
 }

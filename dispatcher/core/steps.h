@@ -15,6 +15,7 @@ void reply_ok(struct dispatcher_core *core, uint64_t request, uint64_t job, uint
 	      bool duplicate, uint64_t after_lsn);
 void reply_error(struct dispatcher_core *core, uint64_t request, enum error_code code, const char *why);
 void tell(struct dispatcher_core *core, bool warning, uint64_t job, const char *what);
+void worker_changed(struct dispatcher_core *core, const struct session *s);
 struct dispatcher_effect *effect_add(struct dispatcher_core *core, enum dispatcher_effect_kind kind,
 				     uint64_t after_lsn);
 /* Milliseconds do not jump: what retries are dated with. */

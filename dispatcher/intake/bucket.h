@@ -7,7 +7,7 @@
 
 #include "dispatcher/intake/bucket_taken.h"
 #include "dispatcher/intake/buckets.h"
-#include "dispatcher/server/server.h"
+#include "dispatcher/services.h"
 
 #define BUCKET_OFFERS_MAX 1024 /* files in the core's hands; a scan pauses above */
 #define BUCKET_MARGIN_US (300 * USEC_PER_SEC)
@@ -55,7 +55,7 @@ enum bucket_left {
 
 struct bucket {
 	struct bucket *next;
-	struct server *server;
+	struct services *services;
 	char *given;		   /* absolute, as it was told */
 	char *path;		   /* absolute, without links; NULL while it is gone */
 	char gone[ERROR_LINE_MAX]; /* why it cannot be watched now; "" = it is watched */

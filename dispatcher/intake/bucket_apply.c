@@ -11,10 +11,12 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/limits.h"
-#include "dispatcher/api/request.h"
+#include "base/log.h"
+#include "dispatcher/json_values.h"
 #include "dispatcher/intake/bucket.h"
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/rules.h"
+#include "dispatcher/store/history.h"
 
 #define ENTRIES_PER_TURN 64
 #define PAUSE_US (50 * USEC_PER_MSEC)
@@ -26,7 +28,7 @@ enum apply_state { APPLY_WAITS, APPLY_ASKS, APPLY_WALKS, APPLY_ENDED };
 
 struct bucket_apply {
 	struct bucket_apply *next;
-	struct server *server;
+	struct services *services;
 	struct bucket *bucket;
 	char rule[NAME_BYTES_MAX + 1];
 	usec_t since_us;
@@ -62,12 +64,12 @@ static void end(struct bucket_apply *a, const char *why)
 
 static void pause_for(struct bucket_apply *a, usec_t us)
 {
-	loop_timer_set(a->server->loop, &a->timer, clock_mono_us() + us);
+	loop_timer_set(a->services->loop, &a->timer, clock_mono_us() + us);
 }
 
 static void apply_destroy(struct bucket_apply *a)
 {
-	struct loop *loop = a->server->loop;
+	struct loop *loop = a->services->loop;
 
 	loop_defer_cancel(loop, &a->task);
 	loop_timer_unset(loop, &a->timer);
@@ -122,16 +124,15 @@ static void on_answer(struct history_query *q)
 	buf_fini(&a->keys);
 	a->state = APPLY_WALKS;
 	(void)bucket_dirs_push(&a->dirs, "");
-	loop_defer(a->server->loop, &a->task);
+	loop_defer(a->services->loop, &a->task);
 }
 
 /* ---- the walk ---- */
 
-static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct bucket_apply *a = arg;
 
-	(void)s;
 	a->open--;
 	if (reply->code != ERR_OK)
 		a->failed++;
@@ -140,7 +141,7 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 	else
 		a->started++;
 	if (a->state == APPLY_WALKS)
-		loop_defer(a->server->loop, &a->task);
+		loop_defer(a->services->loop, &a->task);
 }
 
 static void offer(struct bucket_apply *a, const char *path, const struct stat *st)
@@ -164,7 +165,7 @@ static void offer(struct bucket_apply *a, const char *path, const struct stat *s
 		a->already++;
 	} else {
 		a->open++;
-		intake_offer_to(b->server, a->rule, &event, own, on_reply, a, &result);
+		intake_offer_to(b->services, a->rule, &event, own, &(struct ticket){on_reply, a}, &result);
 		if (result.jobs == 0) {
 			a->open--;
 			a->unmatched++;
@@ -215,7 +216,7 @@ static void walk(struct bucket_apply *a)
 			visit(a, d, entry->d_name);
 	}
 	if (a->dirs != NULL)
-		loop_defer(a->server->loop, &a->task);
+		loop_defer(a->services->loop, &a->task);
 	else if (a->open == 0)
 		end(a, "");
 }
@@ -224,14 +225,14 @@ static void wait(struct bucket_apply *a)
 {
 	struct bucket *b = a->bucket;
 
-	if (!b->scanned || b->offer_count > 0 || b->server->steps.history_lsn < a->history_lsn) {
+	if (!b->scanned || b->offer_count > 0 || port_view(b->services->port).history_lsn < a->history_lsn) {
 		pause_for(a, PAUSE_US);
 		return;
 	}
 	a->state = APPLY_ASKS;
 	a->asking = true;
 	a->query = (struct history_query){.run = run_query, .done = on_answer};
-	history_ask(a->server->history, &a->query);
+	history_ask(a->services->history, &a->query);
 }
 
 static void on_task(struct loop *loop, void *arg)
@@ -290,17 +291,17 @@ static struct bucket_apply *apply_create(struct bucket *b, const char *rule, use
 {
 	struct bucket_apply *a = check_calloc(1, sizeof(*a));
 
-	a->server = b->server;
+	a->services = b->services;
 	a->bucket = b;
 	a->since_us = since_us;
-	a->history_lsn = b->server->steps.last_lsn;
+	a->history_lsn = port_view(b->services->port).last_lsn;
 	snprintf(a->rule, sizeof(a->rule), "%s", rule);
 	a->task = (struct loop_task){.fn = on_task, .arg = a};
 	a->timer = (struct loop_timer){.fn = on_task, .arg = a};
 	CHECK(taken_open(NULL, &a->events, NULL, NULL) == 0);
 	a->next = b->applies;
 	b->applies = a;
-	loop_defer(b->server->loop, &a->task);
+	loop_defer(b->services->loop, &a->task);
 	return a;
 }
 
@@ -329,7 +330,7 @@ static json_t *apply_json(const struct bucket_apply *a)
 			 a->error[0] != '\0' ? json_of_bytes(bytes_of(a->error)) : json_null());
 }
 
-static struct bucket *bucket_find(const struct server *s, const char *path, struct error *reterr)
+static struct bucket *bucket_find(const struct services *s, const char *path, struct error *reterr)
 {
 	struct bucket *b = s->buckets != NULL ? s->buckets->first : NULL;
 
@@ -354,7 +355,7 @@ static struct bucket *bucket_find(const struct server *s, const char *path, stru
 	return NULL;
 }
 
-int buckets_apply(struct server *s, const char *rule, const char *bucket, usec_t since_us, json_t **ret,
+int buckets_apply(struct services *s, const char *rule, const char *bucket, usec_t since_us, json_t **ret,
 		  struct error *reterr)
 {
 	struct bucket *b = bucket_find(s, bucket, reterr);

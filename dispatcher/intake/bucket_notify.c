@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "dispatcher/intake/bucket.h"
 
 #define READS_MAX 1 /* in one turn: the descriptor stays readable */
@@ -145,7 +146,7 @@ int bucket_notify_open(struct bucket *b, struct error *reterr)
 	if (b->notify_fd < 0)
 		return error_set(reterr, ERR_IO, "the directory cannot be watched: %s", strerror(errno));
 	b->watch = (struct loop_watch){.fn = on_notify, .arg = b};
-	return loop_add(b->server->loop, &b->watch, b->notify_fd, EPOLLIN, reterr);
+	return loop_add(b->services->loop, &b->watch, b->notify_fd, EPOLLIN, reterr);
 }
 
 void bucket_notify_close(struct bucket *b)
@@ -156,7 +157,7 @@ void bucket_notify_close(struct bucket *b)
 		forget(b, w);
 	}
 	if (b->notify_fd >= 0) {
-		loop_remove(b->server->loop, &b->watch);
+		loop_remove(b->services->loop, &b->watch);
 		close(b->notify_fd);
 	}
 	b->notify_fd = -1;

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "dispatcher/intake/bucket.h"
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/rules.h"
@@ -132,7 +133,7 @@ static void keep(struct bucket *b, uint64_t key)
 {
 	taken_keep(b->taken, key);
 	if (taken_is_pending(b->taken))
-		loop_defer(b->server->loop, &b->flush_task);
+		loop_defer(b->services->loop, &b->flush_task);
 }
 
 static void offer_close(struct bucket_offer *o)
@@ -144,13 +145,12 @@ static void offer_close(struct bucket_offer *o)
 	free(o);
 }
 
-static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct bucket_offer *o = arg;
 	struct bucket *b = o->bucket;
 	bool is_same = b->taken != NULL && o->attached == b->attached;
 
-	(void)s;
 	if (reply->code != ERR_OK && reply->code != ERR_BUSY)
 		log_error("a file starts nothing", log_text("bucket", b->given),
 			  log_text("error", reply->why));
@@ -183,7 +183,7 @@ int bucket_event(const struct bucket *b, const char *path, const struct stat *st
 	parts[0] = f.path;
 	parts[1] = BYTES(tag, file_tag(f.inode, f.size_bytes, f.mtime_ns, tag));
 	parts[2] = bytes_of(rule);
-	*ret_key = dedup_key_of(key_space, parts, rule[0] != '\0' ? 3 : 2, b->server->dedup_secret);
+	*ret_key = dedup_key_of(key_space, parts, rule[0] != '\0' ? 3 : 2, b->services->dedup_secret);
 	return 0;
 }
 
@@ -200,7 +200,7 @@ static void offer(struct bucket *b, const struct event *event, struct dedup_key 
 	DL_APPEND(b->offers, o);
 	b->offer_count++;
 	bucket_applies_note(b, dedup);
-	intake_offer(b->server, event, dedup, on_reply, o, &result);
+	intake_offer(b->services, event, dedup, &(struct ticket){on_reply, o}, &result);
 	if (result.jobs > 0) {
 		b->offered++;
 		return;
@@ -211,7 +211,7 @@ static void offer(struct bucket *b, const struct event *event, struct dedup_key 
 
 bool bucket_may_offer(const struct bucket *b)
 {
-	return rules_are_ready(b->server->rules, NULL) == 0 && server_has_room(b->server, NULL) == 0;
+	return rules_are_ready(b->services->rules, NULL) == 0 && port_has_room(b->services->port, NULL) == 0;
 }
 
 bool bucket_offer_file(struct bucket *b, const char *path, const struct stat *st, uint64_t key)

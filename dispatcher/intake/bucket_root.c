@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "dispatcher/intake/bucket.h"
 
 #define LISTS_MAX 8 /* of directories that stood at one path, the newest */
@@ -77,7 +78,7 @@ void bucket_position(const struct bucket *b, char *buf, size_t size)
 /* Version 1 had no directory's identity: it was the one that is there. */
 static void read_watermark(struct bucket *b, usec_t *ret_any_us)
 {
-	struct bytes position = dispatcher_view_watermark(b->server->core, bytes_of(b->intake));
+	struct bytes position = dispatcher_view_watermark(services_core(b->services), bytes_of(b->intake));
 	char text[96] = "";
 	int64_t at = 0, born = b->root.born_us;
 	uint64_t inode = b->root.inode;
@@ -171,7 +172,7 @@ static void tell_list(struct bucket *b, enum taken_state state, const char *name
 
 static int open_list(struct bucket *b, struct error *reterr)
 {
-	char *folder = statedir_path(&b->server->state, "taken");
+	char *folder = statedir_path(&b->services->state, "taken");
 	char prefix[24], name[64];
 	enum taken_state state;
 	struct buf path = {0};
@@ -231,7 +232,7 @@ void bucket_detach(struct bucket *b)
 	bucket_applies_stop(b, "the watched directory is gone, or another one");
 	bucket_scan_fini(b);
 	bucket_notify_close(b);
-	loop_defer_cancel(b->server->loop, &b->flush_task);
+	loop_defer_cancel(b->services->loop, &b->flush_task);
 	taken_close(b->taken);
 	if (b->dir_fd >= 0)
 		close(b->dir_fd);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "dispatcher/intake/bucket.h"
 
 #define ENTRIES_PER_TURN 256
@@ -80,8 +81,9 @@ static void write_watermark(struct bucket *b)
 	bucket_position(b, text, sizeof(text));
 	b->written_us = b->watermark_us;
 	b->offered = 0;
-	server_later(b->server, INPUT_WATERMARK,
-		     &(struct input_watermark){.intake = bytes_of(b->intake), .position = bytes_of(text)});
+	port_submit(b->services->port, INPUT_WATERMARK,
+		    &(struct input_watermark){.intake = bytes_of(b->intake), .position = bytes_of(text)},
+		    NULL);
 }
 
 /* Files that are not there any more are forgotten, unless they may be in a folder that was not read. */
@@ -120,8 +122,8 @@ static void finish(struct bucket *b)
 		bucket_scan(b);
 		return;
 	}
-	loop_timer_set(b->server->loop, &b->timer,
-		       now + (kept ? SOON_US : params_duration_us(b->server->params, PARAM_BUCKET_RESCAN)));
+	loop_timer_set(b->services->loop, &b->timer,
+		       now + (kept ? SOON_US : params_duration_us(b->services->params, PARAM_BUCKET_RESCAN)));
 }
 
 /* The topmost folder's next name; NULL: there is none, or it cannot be read. */
@@ -196,26 +198,26 @@ void bucket_scan(struct bucket *b)
 	memset(b->left_counting, 0, sizeof(b->left_counting));
 	taken_sweep_begin(b->taken);
 	(void)bucket_dirs_push(&b->dirs, "");
-	loop_defer(b->server->loop, &b->scan_task);
+	loop_defer(b->services->loop, &b->scan_task);
 }
 
 void bucket_scan_soon(struct bucket *b)
 {
 	if (!b->scanning && b->timer.deadline_us > clock_mono_us() + SOON_US)
-		loop_timer_set(b->server->loop, &b->timer, clock_mono_us() + SOON_US);
+		loop_timer_set(b->services->loop, &b->timer, clock_mono_us() + SOON_US);
 }
 
 void bucket_scan_below(struct bucket *b, const char *path)
 {
 	if (!bucket_dirs_push(&b->dirs, path))
 		bucket_leave_out(b, LEFT_UNREADABLE, path);
-	loop_defer(b->server->loop, &b->scan_task);
+	loop_defer(b->services->loop, &b->scan_task);
 }
 
 void bucket_scan_go_on(struct bucket *b)
 {
 	if (b->dirs != NULL || b->scanning)
-		loop_defer(b->server->loop, &b->scan_task);
+		loop_defer(b->services->loop, &b->scan_task);
 }
 
 void bucket_scan_init(struct bucket *b)
@@ -227,8 +229,8 @@ void bucket_scan_init(struct bucket *b)
 
 void bucket_scan_fini(struct bucket *b)
 {
-	loop_defer_cancel(b->server->loop, &b->scan_task);
-	loop_timer_unset(b->server->loop, &b->timer);
+	loop_defer_cancel(b->services->loop, &b->scan_task);
+	loop_timer_unset(b->services->loop, &b->timer);
 	while (b->dirs != NULL)
 		bucket_dirs_pop(&b->dirs);
 	b->scanning = b->scanned = b->again = false;

@@ -8,7 +8,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "dispatcher/api/request.h"
+#include "base/log.h"
+#include "dispatcher/json_values.h"
 #include "dispatcher/intake/bucket.h"
 
 #define LOOK_EVERY_US USEC_PER_SEC
@@ -69,12 +70,12 @@ static void on_root_timer(struct loop *loop, void *arg)
 
 void bucket_doubt_root(struct bucket *b)
 {
-	loop_timer_set(b->server->loop, &b->root_timer, clock_mono_us());
+	loop_timer_set(b->services->loop, &b->root_timer, clock_mono_us());
 }
 
 static void bucket_destroy(struct bucket *b)
 {
-	loop_timer_unset(b->server->loop, &b->root_timer);
+	loop_timer_unset(b->services->loop, &b->root_timer);
 	bucket_detach(b);
 	bucket_applies_fini(b);
 	bucket_offers_fini(b);
@@ -95,11 +96,11 @@ static char *absolute(const char *path)
 	return (char *)text.data;
 }
 
-static struct bucket *bucket_create(struct server *s, const char *path)
+static struct bucket *bucket_create(struct services *s, const char *path)
 {
 	struct bucket *b = check_calloc(1, sizeof(*b));
 
-	b->server = s;
+	b->services = s;
 	b->dir_fd = b->notify_fd = -1;
 	b->given = absolute(path);
 	b->root_timer = (struct loop_timer){.fn = on_root_timer, .arg = b};
@@ -108,7 +109,7 @@ static struct bucket *bucket_create(struct server *s, const char *path)
 	return b;
 }
 
-int buckets_open(struct server *s, struct error *reterr)
+int buckets_open(struct services *s, struct error *reterr)
 {
 	struct buckets *all = s->buckets = check_calloc(1, sizeof(*all));
 
@@ -129,7 +130,7 @@ int buckets_open(struct server *s, struct error *reterr)
 	return 0;
 }
 
-void buckets_close(struct server *s)
+void buckets_close(struct services *s)
 {
 	struct buckets *all = s->buckets;
 
@@ -154,7 +155,7 @@ static json_t *left_json(const struct bucket *b)
 	return value;
 }
 
-json_t *buckets_json(const struct server *s)
+json_t *buckets_json(const struct services *s)
 {
 	json_t *list = json_array();
 

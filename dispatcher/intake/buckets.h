@@ -27,17 +27,17 @@
 
 struct buckets;
 struct request;
-struct server;
+struct services;
 
 /* After INPUT_OPEN: it offers at once. ERR_NOT_FOUND, ERR_INVALID for what is no directory. */
-int buckets_open(struct server *s, struct error *reterr) MUST_CHECK;
-void buckets_close(struct server *s);
+int buckets_open(struct services *s, struct error *reterr) MUST_CHECK;
+void buckets_close(struct services *s);
 
 /* For status: [{"path", "error" (or null), "files" that were taken, "left_out": {kind: count}}]. */
-json_t *buckets_json(const struct server *s);
+json_t *buckets_json(const struct services *s);
 
 /* Offers what is in a watched directory already to one rule. `bucket` is a directory as it was told or as it
  * is; NULL: the only one. The first call starts it, further ones with the same arguments tell how far it is;
  * when it has ended, the first one that tells so forgets it. ERR_NOT_FOUND, ERR_INVALID. */
-int buckets_apply(struct server *s, const char *rule, const char *bucket, usec_t since_us, json_t **ret,
+int buckets_apply(struct services *s, const char *rule, const char *bucket, usec_t since_us, json_t **ret,
 		  struct error *reterr) MUST_CHECK;

@@ -5,9 +5,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "dispatcher/api/api.h"
+#include "base/log.h"
 #include "dispatcher/intake/intake.h"
-#include "dispatcher/planners/planners.h"
 #include "dispatcher/rules.h"
 #include "jobs/event_bucket.h"
 #include "jobs/kinds.h"
@@ -24,14 +23,15 @@ struct offer {
 };
 
 struct ended {
-	struct server *server;
+	struct services *services;
+	struct subscriber subscriber;
 	struct offer *offers;
 	struct loop_timer timer;
 };
 
-static void settle(struct server *s, uint64_t job)
+static void settle(struct services *s, uint64_t job)
 {
-	server_later(s, INPUT_SETTLED, &(struct input_settled){.job = job});
+	port_submit(s->port, INPUT_SETTLED, &(struct input_settled){.job = job}, NULL);
 }
 
 static void offer_destroy(struct offer *o)
@@ -41,9 +41,10 @@ static void offer_destroy(struct offer *o)
 	free(o);
 }
 
-static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct offer *o = arg;
+	struct services *s = o->ended->services;
 
 	if (reply->code == ERR_BUSY) {
 		o->again = true;
@@ -57,18 +58,19 @@ static void on_reply(struct server *s, void *arg, const struct dispatcher_reply 
 	offer_destroy(o);
 }
 
-static void offer(struct server *s, struct offer *o)
+static void offer(struct services *s, struct offer *o)
 {
 	struct intake_result result = {0};
 	struct error e = {0};
 
 	o->again = false;
-	if (rules_are_ready(s->rules, &e) < 0 || (!s->stopping && server_has_room(s, &e) < 0)) {
+	if (rules_are_ready(s->rules, &e) < 0 || (!s->stopping && port_has_room(s->port, &e) < 0)) {
 		o->again = true;
 		loop_timer_set(s->loop, &o->ended->timer, clock_mono_us() + RETRY_US);
 		return;
 	}
-	intake_offer(s, &o->event, event_dedup_key(&o->event, s->dedup_secret), on_reply, o, &result);
+	intake_offer(s, &o->event, event_dedup_key(&o->event, s->dedup_secret), &(struct ticket){on_reply, o},
+		     &result);
 	if (result.jobs == 0) {
 		settle(s, o->job);
 		offer_destroy(o);
@@ -84,32 +86,13 @@ static void on_timer(struct loop *loop, void *arg)
 	DL_FOREACH_SAFE(ended->offers, o, next)
 	{
 		if (o->again)
-			offer(ended->server, o);
+			offer(ended->services, o);
 	}
 }
 
-struct ended *ended_create(struct server *s)
+static int make_event(struct services *s, const struct job_ended *job, struct event *ret)
 {
-	struct ended *e = check_calloc(1, sizeof(*e));
-
-	e->server = s;
-	e->timer = (struct loop_timer){.fn = on_timer, .arg = e};
-	return e;
-}
-
-void ended_destroy(struct ended *e)
-{
-	if (e == NULL)
-		return;
-	loop_timer_unset(e->server->loop, &e->timer);
-	while (e->offers != NULL)
-		offer_destroy(e->offers);
-	free(e);
-}
-
-static int make_event(struct server *s, const struct job_ended *job, struct event *ret)
-{
-	const struct definition_body *body = dispatcher_view_definition(s->core, job->definition);
+	const struct definition_body *body = dispatcher_view_definition(services_core(s), job->definition);
 	struct ended_job e = {.job = job->job,
 			      .name = job->name,
 			      .definition = body != NULL ? body->name : job->name,
@@ -127,12 +110,13 @@ static int make_event(struct server *s, const struct job_ended *job, struct even
 	return event_job_ended(&e, ret, NULL);
 }
 
-void ended_offer(struct server *s, const struct job_ended *job)
+static void on_ended(void *arg, const struct stream_item *item)
 {
+	struct ended *ended = arg;
+	struct services *s = ended->services;
+	const struct job_ended *job = item->ended;
 	struct offer *o;
 
-	api_job_ended(s->api, job->job);
-	planners_ended(s, job);
 	if (!job->event_due)
 		return;
 	if (rules_are_ready(s->rules, NULL) == 0 &&
@@ -142,7 +126,7 @@ void ended_offer(struct server *s, const struct job_ended *job)
 		return;
 	}
 	o = check_calloc(1, sizeof(*o));
-	o->ended = s->ended;
+	o->ended = ended;
 	o->job = job->job;
 	if (make_event(s, job, &o->event) < 0) {
 		log_error("the end of a job cannot be told as an event", log_u64("job", job->job));
@@ -150,6 +134,30 @@ void ended_offer(struct server *s, const struct job_ended *job)
 		free(o);
 		return;
 	}
-	DL_APPEND(s->ended->offers, o);
+	DL_APPEND(ended->offers, o);
 	offer(s, o);
+}
+
+void ended_open(struct services *s)
+{
+	struct ended *e = s->ended = check_calloc(1, sizeof(*e));
+
+	e->services = s;
+	e->timer = (struct loop_timer){.fn = on_timer, .arg = e};
+	e->subscriber = (struct subscriber){.fn = on_ended, .arg = e, .kinds = 1u << STREAM_JOB_ENDED};
+	port_subscribe(s->port, &e->subscriber);
+}
+
+void ended_close(struct services *s)
+{
+	struct ended *e = s->ended;
+
+	if (e == NULL)
+		return;
+	port_unsubscribe(s->port, &e->subscriber);
+	loop_timer_unset(s->loop, &e->timer);
+	while (e->offers != NULL)
+		offer_destroy(e->offers);
+	free(e);
+	s->ended = NULL;
 }

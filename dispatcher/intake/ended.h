@@ -2,11 +2,10 @@
  * that were not offered (SETTLED), also over restarts; a key keeps a second offer from a second job. */
 #pragma once
 
-#include "dispatcher/server/server.h"
+#include "dispatcher/services.h"
 
 struct ended;
 
-struct ended *ended_create(struct server *s) MUST_CHECK;
-void ended_destroy(struct ended *e); /* NULL is fine */
-/* The JOB_ENDED effect, when the end is durable. */
-void ended_offer(struct server *s, const struct job_ended *job);
+/* Subscribes; before the epoch begins, which tells of ends that were not settled. */
+void ended_open(struct services *s);
+void ended_close(struct services *s);

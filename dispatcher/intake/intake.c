@@ -13,7 +13,7 @@
 
 /* An event on its way into the core. */
 struct offering {
-	struct server *server;
+	struct services *services;
 	const struct event *event;
 	struct intake_result *result;
 	struct arena arena;
@@ -26,8 +26,8 @@ struct offering {
 
 /* Who waits for the answer, and which rules the event matched. */
 struct waiter {
-	reply_fn *fn;
-	void *arg;
+	struct services *services;
+	struct ticket ticket;
 	uint32_t count;
 	uint32_t rules[];
 };
@@ -45,7 +45,7 @@ static void note_error(struct offering *o, const struct definition *d, size_t cu
 {
 	struct intake_result *result = o->result;
 
-	rules_note_error(o->server->rules, cursor, o->event->id, e);
+	rules_note_error(o->services->rules, cursor, o->event->id, e);
 	if (result->list != NULL && result->errors < INTAKE_ERRORS_MAX) {
 		struct intake_error *note = &result->list[result->errors];
 		size_t size = d->body.name.size < NAME_BYTES_MAX ? d->body.name.size : NAME_BYTES_MAX;
@@ -85,28 +85,28 @@ static void add_job(struct offering *o, const struct definition *d, size_t curso
 }
 
 /* An event that is refused, or was accepted before, has matched nothing. */
-static void on_reply(struct server *s, void *arg, const struct dispatcher_reply *reply)
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct waiter *w = arg;
 
 	if (reply->code == ERR_OK && !reply->duplicate)
 		for (uint32_t i = 0; i < w->count; i++)
-			rules_note_matched(s->rules, w->rules[i]);
-	w->fn(s, w->arg, reply);
+			rules_note_matched(w->services->rules, w->rules[i]);
+	w->ticket.fn(w->ticket.arg, reply);
 	free(w);
 }
 
-static struct waiter *waiter_create(const struct offering *o, reply_fn *fn, void *arg)
+static struct waiter *waiter_create(const struct offering *o, const struct ticket *ticket)
 {
 	uint32_t count = o->result->jobs;
 	struct waiter *w = check_calloc(1, sizeof(*w) + sizeof(*w->rules) * count);
 
-	*w = (struct waiter){.fn = fn, .arg = arg, .count = count};
+	*w = (struct waiter){.services = o->services, .ticket = *ticket, .count = count};
 	memcpy(w->rules, o->rules, sizeof(*w->rules) * count);
 	return w;
 }
 
-static void accept(struct offering *o, struct dedup_key key, reply_fn *fn, void *arg)
+static void accept(struct offering *o, struct dedup_key key, const struct ticket *ticket)
 {
 	struct buf text = {0};
 	struct input_accept in = {.key_hi = key.hi, .key_lo = key.lo};
@@ -121,23 +121,23 @@ static void accept(struct offering *o, struct dedup_key key, reply_fn *fn, void 
 	in.jobs = (struct new_job_list){o->jobs, count};
 	in.failed = (struct stillborn_list){o->failed, o->failed_count};
 	in.event = buf_bytes(&text);
-	in.request = replies_expect(&o->server->replies, on_reply, waiter_create(o, fn, arg));
-	server_step(o->server, INPUT_ACCEPT, &in);
+	port_submit(o->services->port, INPUT_ACCEPT, &in,
+		    &(struct ticket){on_reply, waiter_create(o, ticket)});
 	buf_fini(&text);
 }
 
-void intake_offer(struct server *s, const struct event *e, struct dedup_key key, reply_fn *fn, void *arg,
-		  struct intake_result *ret)
+void intake_offer(struct services *s, const struct event *e, struct dedup_key key,
+		  const struct ticket *ticket, struct intake_result *ret)
 {
-	intake_offer_to(s, NULL, e, key, fn, arg, ret);
+	intake_offer_to(s, NULL, e, key, ticket, ret);
 	if (ret->jobs == 0)
 		s->events_unmatched++;
 }
 
-void intake_offer_to(struct server *s, const char *rule, const struct event *e, struct dedup_key key,
-		     reply_fn *fn, void *arg, struct intake_result *ret)
+void intake_offer_to(struct services *s, const char *rule, const struct event *e, struct dedup_key key,
+		     const struct ticket *ticket, struct intake_result *ret)
 {
-	struct offering o = {.server = s, .event = e, .result = ret};
+	struct offering o = {.services = s, .event = e, .result = ret};
 	const struct definition *d;
 	size_t cursor = 0;
 	uint32_t number;
@@ -147,7 +147,7 @@ void intake_offer_to(struct server *s, const char *rule, const struct event *e, 
 	while ((d = rules_match(s->rules, rule, e, &cursor, &number)) != NULL)
 		add_job(&o, d, cursor, number);
 	if (ret->jobs > 0)
-		accept(&o, key, fn, arg);
+		accept(&o, key, ticket);
 	free(o.bodies);
 	free(o.jobs);
 	free(o.failed);

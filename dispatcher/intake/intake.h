@@ -1,7 +1,7 @@
 /* What all intakes share: an event becomes one job per rule that it matches, in one ACCEPT. */
 #pragma once
 
-#include "dispatcher/server/server.h"
+#include "dispatcher/services.h"
 
 /* A rule that the event matched and whose job cannot be planned. The job is accepted all the same, and has
  * failed with that reason in the same commit: so the event is accounted for. */
@@ -20,9 +20,10 @@ struct intake_result {
 	struct intake_error *list; /* INTAKE_ERRORS_MAX of them, or NULL when nobody wants to know */
 };
 
-/* key 0,0: no deduplication. fn is called with the core's answer if ret->jobs > 0. */
-void intake_offer(struct server *s, const struct event *e, struct dedup_key key, reply_fn *fn, void *arg,
-		  struct intake_result *ret);
+/* key 0,0: no deduplication. The ticket is for the core's answer, if
+ * ret->jobs > 0. */
+void intake_offer(struct services *s, const struct event *e, struct dedup_key key,
+		  const struct ticket *ticket, struct intake_result *ret);
 /* The same to the rule of this name only (NULL: to all); not counted when it does not match. */
-void intake_offer_to(struct server *s, const char *rule, const struct event *e, struct dedup_key key,
-		     reply_fn *fn, void *arg, struct intake_result *ret);
+void intake_offer_to(struct services *s, const char *rule, const struct event *e, struct dedup_key key,
+		     const struct ticket *ticket, struct intake_result *ret);

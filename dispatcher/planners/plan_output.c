@@ -5,9 +5,10 @@
 
 #include "base/crc32c.h"
 #include "base/limits.h"
-#include "dispatcher/api/segments.h"
+#include "dispatcher/segments.h"
 #include "dispatcher/planners/plan_task.h"
-#include "dispatcher/server/server.h"
+#include "dispatcher/services.h"
+#include "dispatcher/store/history_reader.h"
 
 struct finding {
 	struct segments *segments;
@@ -38,7 +39,7 @@ static int take_winner(void *arg, const struct history_winner *w)
 	return rc;
 }
 
-int plan_output_find(struct server *s, struct plan_task *t, struct error *reterr)
+int plan_output_find(struct services *s, struct plan_task *t, struct error *reterr)
 {
 	struct finding f = {.segments = segments_create(s->output_dir), .task = t};
 	int rc =

@@ -34,7 +34,7 @@ void plan_task_failed(struct plan_task *t, bool final, const struct error *e);
 
 /* Finds what the plan phase before t->phase wrote; nothing is an empty stretch. ERR_NOT_FOUND when it wrote
  * something that is lost. Thread: the loop's. */
-int plan_output_find(struct server *s, struct plan_task *t, struct error *reterr) MUST_CHECK;
+int plan_output_find(struct services *s, struct plan_task *t, struct error *reterr) MUST_CHECK;
 /* Is all of it there, as it was written? ERR_CORRUPT, ERR_IO. Thread: the planner's. */
 int plan_output_check(const struct plan_task *t, struct error *reterr) MUST_CHECK;
 

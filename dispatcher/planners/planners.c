@@ -15,7 +15,8 @@
 #include "base/s3/settings.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/plan_task.h"
-#include "dispatcher/server/server.h"
+#include "dispatcher/services.h"
+#include "dispatcher/store/history_reader.h"
 
 #define PATIENCE_US (10 * USEC_PER_SEC) /* with an object store: other plans wait meanwhile */
 #define SWEEP_US (600 * USEC_PER_SEC)
@@ -23,7 +24,8 @@
 #define SWEEP_PAUSE_US (20 * USEC_PER_MSEC)
 
 struct planners {
-	struct server *server;
+	struct services *services;
+	struct subscriber subscriber;
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock;
@@ -237,18 +239,42 @@ static void on_told(struct loop *loop, uint32_t events, void *arg)
 		void *body;
 
 		CHECK(codec_union_decode(&input_union, &in, &type, &body, &arena, NULL) == 0);
-		server_step(p->server, type, body);
+		port_submit(p->services->port, type, body, NULL);
 	}
 	arena_fini(&arena);
 	buf_fini(&told);
 }
 
-int planners_open(struct server *s, struct error *reterr)
+/* May it be reopened? Then its items are needed. */
+static bool may_go_on(uint8_t state, uint64_t dead)
+{
+	return state != JOB_SUCCEEDED || dead > 0;
+}
+
+static void on_ended(void *arg, const struct stream_item *item)
+{
+	struct services *s = ((struct planners *)arg)->services;
+	const struct job_ended *job = item->ended;
+
+	planners_forget(s->planners, job->job);
+	if (may_go_on(job->state, job->dead))
+		return;
+	if (job->reopens == 0 && !dispatcher_view_may_have_items(services_core(s), job->job))
+		return; /* one that was reopened has those of its life before */
+	for (uint32_t phase = 0; phase < 2; phase++) { /* of the shards, which a plan phase may precede */
+		char name[BLOB_NAME_BYTES];
+
+		blobs_forget(s->blobs, bytes_of(blob_name(job->job, phase, name)));
+		(void)unlinkat(s->planners->dir_fd, name, 0);
+	}
+}
+
+int planners_open(struct services *s, struct error *reterr)
 {
 	struct planners *p = s->planners = check_calloc(1, sizeof(*p));
 	int r;
 
-	p->server = s;
+	p->services = s;
 	p->fd = -1;
 	p->dir_fd = open(s->plans_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (p->dir_fd < 0) {
@@ -275,6 +301,8 @@ int planners_open(struct server *s, struct error *reterr)
 		return error_set(reterr, ERR_IO, "no thread for planners: %s", strerror(r));
 	p->running = true;
 	p->timer = (struct loop_timer){.fn = on_sweep, .arg = p};
+	p->subscriber = (struct subscriber){.fn = on_ended, .arg = p, .kinds = 1u << STREAM_JOB_ENDED};
+	port_subscribe(s->port, &p->subscriber);
 	loop_timer_set(s->loop, &p->timer, clock_mono_us() + SWEEP_US);
 	return 0;
 }
@@ -310,10 +338,12 @@ void planners_close(struct planners *p)
 		preview->rc = error_set(&preview->error, ERR_CLOSED, "the dispatcher is stopping");
 		preview->done(preview);
 	}
-	loop_timer_unset(p->server->loop, &p->timer);
+	loop_timer_unset(p->services->loop, &p->timer);
+	if (p->subscriber.fn != NULL)
+		port_unsubscribe(p->services->port, &p->subscriber);
 	close(p->dir_fd);
 	if (p->fd >= 0) {
-		loop_remove(p->server->loop, &p->watch);
+		loop_remove(p->services->loop, &p->watch);
 		close(p->fd);
 	}
 	s3_client_destroy(p->s3);
@@ -344,10 +374,10 @@ void planners_run(struct planners *p, const struct dispatcher_plan *plan)
 	t->phase = plan->phase;
 	t->planner = plan->planner;
 	t->shard_count = plan->shard_count;
-	t->plans_dir = p->server->plans_dir;
+	t->plans_dir = p->services->plans_dir;
 	t->cursor = arena_copy(&t->arena, plan->cursor);
 	CHECK(codec_copy(codec_plan(), plan->plan, &t->plan, &t->arena));
-	if (t->phase > 0 && plan_output_find(p->server, t, &e) < 0) {
+	if (t->phase > 0 && plan_output_find(p->services, t, &e) < 0) {
 		plan_task_failed(t, e.code == ERR_CORRUPT, &e);
 		task_destroy(t);
 		return;
@@ -385,36 +415,15 @@ void planners_forget(struct planners *p, uint64_t job)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* May it be reopened? Then its items are needed. */
-static bool may_go_on(uint8_t state, uint64_t dead)
-{
-	return state != JOB_SUCCEEDED || dead > 0;
-}
-
-void planners_ended(struct server *s, const struct job_ended *job)
-{
-	planners_forget(s->planners, job->job);
-	if (may_go_on(job->state, job->dead))
-		return;
-	if (job->reopens == 0 && !dispatcher_view_may_have_items(s->core, job->job))
-		return; /* one that was reopened has those of its life before */
-	for (uint32_t phase = 0; phase < 2; phase++) { /* of the shards, which a plan phase may precede */
-		char name[BLOB_NAME_BYTES];
-
-		blobs_forget(s->blobs, bytes_of(blob_name(job->job, phase, name)));
-		(void)unlinkat(s->planners->dir_fd, name, 0);
-	}
-}
-
 /* Live, or it may live again. What history cannot say now is kept. */
-static bool is_wanted(struct server *s, uint64_t job, struct arena *arena)
+static bool is_wanted(struct services *s, uint64_t job, struct arena *arena)
 {
 	struct view_job view;
 	struct history_job row;
 	struct plan plan;
 	int r;
 
-	if (dispatcher_view_job(s->core, job, arena, &view))
+	if (dispatcher_view_job(services_core(s), job, arena, &view))
 		return true; /* if it has ended: until history says how */
 	r = history_job(s->reader, job, arena, &row, NULL);
 	if (r == 0 && job_state_is_ended(row.state) && !may_go_on(row.state, row.dead))
@@ -429,10 +438,10 @@ static void on_sweep(struct loop *loop, void *arg)
 	struct planners *p = arg;
 
 	(void)loop;
-	planners_sweep(p->server);
+	planners_sweep(p->services);
 }
 
-void planners_sweep(struct server *s)
+void planners_sweep(struct services *s)
 {
 	struct planners *p = s->planners;
 	struct dirent *entry = NULL;

@@ -8,9 +8,9 @@
 #include "dispatcher/core/core.h"
 
 struct planners;
-struct server;
+struct services;
 
-int planners_open(struct server *s, struct error *reterr) MUST_CHECK;
+int planners_open(struct services *s, struct error *reterr) MUST_CHECK;
 /* Ends the thread; what it has not told will be planned again. NULL is fine. */
 void planners_close(struct planners *p);
 
@@ -38,7 +38,6 @@ void plan_preview_fini(struct plan_preview *preview); /* the arena, the items */
 /* The job ended: stop planning it. */
 void planners_forget(struct planners *p, uint64_t job);
 
-/* The job ended: as above, and its blob goes, unless some shard is not done and may still be asked for. */
-void planners_ended(struct server *s, const struct job_ended *job);
-/* Removes the blobs of jobs that are over for good; also by itself, every ten minutes. */
-void planners_sweep(struct server *s);
+/* Removes the blobs of jobs that are over for good: that no shard needs that is not done and may still be
+ * asked for. A job's end brings it about, and what that missed is looked for every ten minutes. */
+void planners_sweep(struct services *s);

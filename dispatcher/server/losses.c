@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/check.h"
+#include "base/fs.h"
 
 #define SECRET "keys/dedup"
 #define HISTORY "history.db"
@@ -28,7 +29,7 @@ static const struct {
 
 static bool is_accepted(const struct server *s, const char *file)
 {
-	return strcmp(params_text(s->params, PARAM_ACCEPT_LOST), file) == 0;
+	return strcmp(params_text(s->services.params, PARAM_ACCEPT_LOST), file) == 0;
 }
 
 static int refuse(const struct server *s, const char *file, const char *what, const char *meaning,
@@ -36,18 +37,18 @@ static int refuse(const struct server *s, const char *file, const char *what, co
 {
 	error_set(reterr, ERR_CORRUPT, "%s, but this directory has held state: %s", what, meaning);
 	error_help(reterr, "restore it from a copy, or accept the loss once with --accept-lost=%s", file);
-	return error_where(reterr, "%s/%s", s->state.path, file);
+	return error_where(reterr, "%s/%s", s->services.state.path, file);
 }
 
 int losses_check_keys(const struct server *s, struct error *reterr)
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
-		char *path = statedir_path(&s->state, keys[i].file);
+		char *path = statedir_path(&s->services.state, keys[i].file);
 		struct stat st;
 		bool is_missing = stat(path, &st) < 0 && errno == ENOENT;
 
 		free(path);
-		if (s->state.fresh || !is_missing)
+		if (s->services.state.fresh || !is_missing)
 			continue;
 		if (!is_accepted(s, keys[i].file))
 			return refuse(s, keys[i].file, "it is missing", keys[i].meaning, reterr);
@@ -59,7 +60,7 @@ int losses_check_keys(const struct server *s, struct error *reterr)
 
 int losses_check_history(const struct server *s, struct error *reterr)
 {
-	uint64_t known = history_lsn(s->history), oldest = journal_oldest_lsn(s->journal);
+	uint64_t known = history_lsn(s->services.history), oldest = journal_oldest_lsn(s->services.journal);
 	char what[160];
 
 	if (known + 1 >= oldest)
@@ -81,7 +82,7 @@ int losses_check_history(const struct server *s, struct error *reterr)
 
 static int read_begin(const struct server *s, uint64_t *ret, struct error *reterr)
 {
-	char *path = statedir_path(&s->state, JOURNAL_BEGIN);
+	char *path = statedir_path(&s->services.state, JOURNAL_BEGIN);
 	struct buf text = {0};
 	int r = fs_read_file(path, 64, &text, reterr);
 
@@ -98,7 +99,7 @@ static int read_begin(const struct server *s, uint64_t *ret, struct error *reter
 
 int losses_note_trim(const struct server *s, uint64_t lsn, struct error *reterr)
 {
-	char *path = statedir_path(&s->state, JOURNAL_BEGIN), text[32];
+	char *path = statedir_path(&s->services.state, JOURNAL_BEGIN), text[32];
 	int r;
 
 	snprintf(text, sizeof(text), "1 %" PRIu64 "\n", lsn);
@@ -109,7 +110,7 @@ int losses_note_trim(const struct server *s, uint64_t lsn, struct error *reterr)
 
 int losses_check_begin(const struct server *s, struct error *reterr)
 {
-	uint64_t oldest = journal_oldest_lsn(s->journal), expected = 0;
+	uint64_t oldest = journal_oldest_lsn(s->services.journal), expected = 0;
 	struct error e = {0};
 	int r = read_begin(s, &expected, &e);
 
@@ -127,7 +128,7 @@ int losses_check_begin(const struct server *s, struct error *reterr)
 		  ": its first segments are missing",
 		  oldest, expected);
 	error_help(reterr, "restore them from a copy: jobs and keys of events stand in them");
-	return error_where(reterr, "%s/journal", s->state.path);
+	return error_where(reterr, "%s/journal", s->services.state.path);
 }
 
 /* ---- is it the secret that it was? ---- */
@@ -135,7 +136,7 @@ int losses_check_begin(const struct server *s, struct error *reterr)
 /* Nobody can tell the secret from it. */
 static const char *fingerprint(const struct server *s, char buf[static 40])
 {
-	struct dedup_key key = dedup_key_of("secret", NULL, 0, s->dedup_secret);
+	struct dedup_key key = dedup_key_of("secret", NULL, 0, s->services.dedup_secret);
 
 	snprintf(buf, 40, "1 %016" PRIx64 "%016" PRIx64, key.hi, key.lo);
 	return buf;
@@ -168,7 +169,8 @@ void losses_note(struct server *s)
 	char text[40];
 
 	if (!is_noted(s, &noted))
-		server_step(s, INPUT_WATERMARK,
+		port_submit(s->services.port, INPUT_WATERMARK,
 			    &(struct input_watermark){.intake = bytes_of(SECRET),
-						      .position = bytes_of(fingerprint(s, text))});
+						      .position = bytes_of(fingerprint(s, text))},
+			    NULL);
 }

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/server/losses.h"
+#include "dispatcher/store/history_reader.h"
 #include "jobs/output_index.h"
 
 struct replay {
@@ -42,18 +43,18 @@ static struct dispatcher_config config_of(const struct server *s)
 {
 	struct dispatcher_config c;
 
-	dispatcher_config_init(&c, s->params);
-	CHECK(uuid_parse(bytes_of(s->state.cluster_id), &c.cluster) == 0);
+	dispatcher_config_init(&c, s->services.params);
+	CHECK(uuid_parse(bytes_of(s->services.state.cluster_id), &c.cluster) == 0);
 	return c;
 }
 
 static int open_history(struct server *s, const struct uuid *cluster, char **ret_path, struct error *reterr)
 {
-	const char *given = params_text(s->params, PARAM_HISTORY);
+	const char *given = params_text(s->services.params, PARAM_HISTORY);
 
-	*ret_path = given[0] != '\0' ? strdup(given) : statedir_path(&s->state, "history.db");
+	*ret_path = given[0] != '\0' ? strdup(given) : statedir_path(&s->services.state, "history.db");
 	CHECK(*ret_path != NULL);
-	return history_open(&s->history, *ret_path, cluster->hi, cluster->lo, reterr);
+	return history_open(&s->services.history, *ret_path, cluster->hi, cluster->lo, reterr);
 }
 
 static int open_journal(struct server *s, const struct uuid *cluster, struct error *reterr)
@@ -61,17 +62,17 @@ static int open_journal(struct server *s, const struct uuid *cluster, struct err
 	struct journal_options options = {
 	    .cluster_hi = cluster->hi,
 	    .cluster_lo = cluster->lo,
-	    .segment_bytes = params_size_bytes(s->params, PARAM_JOURNAL_SEGMENT),
-	    .create = s->state.fresh,
+	    .segment_bytes = params_size_bytes(s->services.params, PARAM_JOURNAL_SEGMENT),
+	    .create = s->services.state.fresh,
 	    .tap = history_tap,
-	    .tap_arg = s->history,
+	    .tap_arg = s->services.history,
 	};
-	char *dir = statedir_path(&s->state, "journal");
+	char *dir = statedir_path(&s->services.state, "journal");
 	struct error torn = {0};
 	char line[ERROR_LINE_MAX];
-	int r = journal_open(&s->journal, dir, &options, reterr);
+	int r = journal_open(&s->services.journal, dir, &options, reterr);
 
-	if (r == 0 && journal_was_torn(s->journal, &torn))
+	if (r == 0 && journal_was_torn(s->services.journal, &torn))
 		log_warn("the last commit did not come to its end: nobody was told of it",
 			 log_error_field(&torn, line, sizeof(line)));
 	free(dir);
@@ -85,15 +86,14 @@ static int replay(struct server *s, struct error *reterr)
 	int r;
 
 	arena_init(&p.arena, 0);
-	r = journal_replay(s->journal, 0, apply_frame, &p, reterr);
+	r = journal_replay(s->services.journal, 0, apply_frame, &p, reterr);
 	arena_fini(&p.arena);
 	if (r == 0)
 		r = dispatcher_core_replay_end(s->core, reterr);
 	if (r < 0)
 		return r;
 	dispatcher_core_check(s->core, CHECK_FULL);
-	s->steps.last_lsn = journal_next_lsn(s->journal) - 1;
-	s->steps.durable_lsn = s->steps.last_lsn;
+	s->replayed_lsn = journal_next_lsn(s->services.journal) - 1;
 	log_info("journal replayed", log_u64("records", p.records),
 		 log_duration("took_us", clock_mono_us() - started));
 	return 0;
@@ -118,13 +118,13 @@ int replay_open(struct server *s, struct error *reterr)
 	if (r == 0)
 		r = losses_check_history(s, reterr);
 	if (r == 0)
-		r = journal_start(s->journal, reterr);
+		r = journal_start(s->services.journal, reterr);
 	if (r == 0)
-		r = statedir_set_ready(&s->state, reterr);
+		r = statedir_set_ready(&s->services.state, reterr);
 	if (r == 0)
-		r = history_start(s->history, s->journal, NULL, reterr);
+		r = history_start(s->services.history, s->services.journal, NULL, reterr);
 	if (r == 0)
-		r = history_reader_open(&s->reader, path, reterr);
+		r = history_reader_open(&s->services.reader, path, reterr);
 	free(path);
 	return r;
 }

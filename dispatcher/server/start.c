@@ -7,9 +7,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/child.h"
 #include "base/check.h"
+#include "base/child.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/keys.h"
 #include "dispatcher/api/api.h"
 #include "dispatcher/intake/buckets.h"
@@ -18,9 +19,11 @@
 #include "dispatcher/planners/planners.h"
 #include "dispatcher/rules.h"
 #include "dispatcher/server/losses.h"
-#include "dispatcher/server/peers.h"
 #include "dispatcher/server/replay.h"
 #include "dispatcher/server/server.h"
+#include "dispatcher/store/history_reader.h"
+#include "dispatcher/wire/looks.h"
+#include "dispatcher/wire/peers.h"
 
 #define STOP_WAIT_MS 10000
 
@@ -28,41 +31,43 @@
 
 static int open_state(struct server *s, struct error *reterr)
 {
-	const char *path = params_text(s->params, PARAM_STATE_DIR);
-	const char *output = params_text(s->params, PARAM_OUTPUT_DIR);
-	unsigned flags = params_bool(s->params, PARAM_INIT) ? STATEDIR_CREATE : 0;
+	const char *path = params_text(s->services.params, PARAM_STATE_DIR);
+	const char *output = params_text(s->services.params, PARAM_OUTPUT_DIR);
+	unsigned flags = params_bool(s->services.params, PARAM_INIT) ? STATEDIR_CREATE : 0;
 	char *fallback = NULL;
 	int r = 0;
 
 	if (path[0] == '\0')
 		r = statedir_default(&fallback, reterr);
 	if (r == 0)
-		r = statedir_open(&s->state, fallback != NULL ? fallback : path, flags, reterr);
+		r = statedir_open(&s->services.state, fallback != NULL ? fallback : path, flags, reterr);
 	free(fallback);
 	if (r < 0)
 		return r;
-	s->plans_dir = statedir_path(&s->state, "plans");
-	s->output_dir = output[0] != '\0' ? strdup(output) : statedir_path(&s->state, "output");
-	CHECK(s->output_dir != NULL);
+	s->services.plans_dir = statedir_path(&s->services.state, "plans");
+	s->services.output_dir =
+	    output[0] != '\0' ? strdup(output) : statedir_path(&s->services.state, "output");
+	CHECK(s->services.output_dir != NULL);
 	return 0;
 }
 
 /* The secret of deduplication keys: without it nobody can make two events collide. */
 static int load_secret(struct server *s, struct error *reterr)
 {
-	char *path = statedir_path(&s->state, "keys/dedup");
+	char *path = statedir_path(&s->services.state, "keys/dedup");
 	struct buf secret = {0};
 	struct error e = {0};
 	int r = fs_read_file(path, 4096, &secret, &e);
 
 	if (r == ERR_NOT_FOUND) {
-		randombytes_buf(s->dedup_secret, sizeof(s->dedup_secret));
-		r = fs_write_file(path, BYTES(s->dedup_secret, sizeof(s->dedup_secret)), 0600, reterr);
-	} else if (r == 0 && secret.size == sizeof(s->dedup_secret)) {
-		memcpy(s->dedup_secret, secret.data, secret.size);
+		randombytes_buf(s->services.dedup_secret, sizeof(s->services.dedup_secret));
+		r = fs_write_file(path, BYTES(s->services.dedup_secret, sizeof(s->services.dedup_secret)),
+				  0600, reterr);
+	} else if (r == 0 && secret.size == sizeof(s->services.dedup_secret)) {
+		memcpy(s->services.dedup_secret, secret.data, secret.size);
 	} else if (r == 0) {
 		r = error_set(reterr, ERR_CORRUPT, "expected %zu bytes of secret, found %zu",
-			      sizeof(s->dedup_secret), secret.size);
+			      sizeof(s->services.dedup_secret), secret.size);
 		error_help(reterr,
 			   "restore it from a copy; or remove it: the next start says what that means");
 		(void)error_where(reterr, "%s", path);
@@ -77,7 +82,7 @@ static int load_secret(struct server *s, struct error *reterr)
 /* All of them are there before the state counts as begun. */
 static int open_keys(struct server *s, struct error *reterr)
 {
-	char *keys = statedir_path(&s->state, "keys");
+	char *keys = statedir_path(&s->services.state, "keys");
 	int r = losses_check_keys(s, reterr);
 
 	if (r == 0)
@@ -102,9 +107,8 @@ static void on_journal(struct loop *loop, uint32_t events, void *arg)
 	struct server *s = arg;
 
 	(void)events;
-	read_empty(journal_fd(s->journal));
-	server_progress(s);
-	loop_defer(loop, &s->steps.turn_end);
+	read_empty(journal_fd(s->services.journal));
+	loop_defer(loop, &s->turn_end);
 }
 
 static void on_history(struct loop *loop, uint32_t events, void *arg)
@@ -112,10 +116,9 @@ static void on_history(struct loop *loop, uint32_t events, void *arg)
 	struct server *s = arg;
 
 	(void)events;
-	read_empty(history_fd(s->history));
-	(void)history_poll(s->history);
-	server_progress(s);
-	loop_defer(loop, &s->steps.turn_end);
+	read_empty(history_fd(s->services.history));
+	(void)history_poll(s->services.history);
+	loop_defer(loop, &s->turn_end);
 }
 
 static void on_stop(struct loop *loop, int signo, void *arg)
@@ -123,7 +126,7 @@ static void on_stop(struct loop *loop, int signo, void *arg)
 	struct server *s = arg;
 
 	log_info("stopping", log_i64("signal", signo));
-	s->stopping = true;
+	s->services.stopping = true;
 	loop_stop(loop);
 }
 
@@ -134,20 +137,20 @@ static void on_reload(struct loop *loop, int signo, void *arg)
 	(void)loop;
 	child_reopen_log();
 	log_info("reading rules and keys again", log_i64("signal", signo));
-	rules_reload(s->rules);
-	peers_reload_keys(s);
+	rules_reload(s->services.rules);
+	peers_reload_keys(s->services.peers);
 }
 
 static int open_loop(struct server *s, struct error *reterr)
 {
-	int r = loop_create(&s->loop, reterr);
+	int r = loop_create(&s->services.loop, reterr);
 
 	if (r == 0)
-		r = loop_add_signal(s->loop, SIGTERM, on_stop, s, reterr);
+		r = loop_add_signal(s->services.loop, SIGTERM, on_stop, s, reterr);
 	if (r == 0)
-		r = loop_add_signal(s->loop, SIGINT, on_stop, s, reterr);
+		r = loop_add_signal(s->services.loop, SIGINT, on_stop, s, reterr);
 	if (r == 0)
-		r = loop_add_signal(s->loop, SIGHUP, on_reload, s, reterr);
+		r = loop_add_signal(s->services.loop, SIGHUP, on_reload, s, reterr);
 	s->journal_watch = (struct loop_watch){.fn = on_journal, .arg = s};
 	s->history_watch = (struct loop_watch){.fn = on_history, .arg = s};
 	return r;
@@ -158,40 +161,45 @@ static int open_loop(struct server *s, struct error *reterr)
 /* Rules are read before ends of jobs are offered to them; doors open last. */
 static int open_core(struct server *s, struct error *reterr)
 {
-	struct input_open open = {.history_lsn = history_lsn(s->history)};
-	char *copies = statedir_path(&s->state, "rules-good");
+	struct services *sv = &s->services;
+	char *copies = statedir_path(&sv->state, "rules-good");
+	uint64_t seed;
 	int r;
 
-	randombytes_buf(&open.seed, sizeof(open.seed));
-	s->blobs = blobs_create(s->plans_dir);
-	s->ended = ended_create(s);
-	r = planners_open(s, reterr);
+	turn_init(s);
+	sv->pools = &s->pools;
+	sv->blobs = blobs_create(sv->plans_dir);
+	r = planners_open(sv, reterr);
 	if (r == 0)
-		r = rules_open(s->loop, params_text(s->params, PARAM_RULES_DIR), copies, &s->rules, reterr);
+		r = rules_open(sv->loop, params_text(sv->params, PARAM_RULES_DIR), copies, &sv->rules,
+			       reterr);
 	free(copies);
 	if (r < 0)
 		return r;
-	s->steps.history_lsn = open.history_lsn;
-	s->open = true;
-	server_step(s, INPUT_OPEN, &open);
+	ended_open(sv);
+	looks_open(sv);
+	randombytes_buf(&seed, sizeof(seed));
+	engine_open(s->engine, seed);
 	losses_note(s);
-	server_commit(s);
-	planners_sweep(s);
+	turn_run(s);
+	planners_sweep(sv);
 	return 0;
 }
 
 static int open_doors(struct server *s, struct error *reterr)
 {
-	int r = loop_add(s->loop, &s->journal_watch, journal_fd(s->journal), EPOLLIN, reterr);
+	int r =
+	    loop_add(s->services.loop, &s->journal_watch, journal_fd(s->services.journal), EPOLLIN, reterr);
 
 	if (r == 0)
-		r = loop_add(s->loop, &s->history_watch, history_fd(s->history), EPOLLIN, reterr);
+		r = loop_add(s->services.loop, &s->history_watch, history_fd(s->services.history), EPOLLIN,
+			     reterr);
 	if (r == 0)
-		r = peers_open(s, reterr);
+		r = peers_open(&s->services, reterr);
 	if (r == 0)
-		r = buckets_open(s, reterr);
+		r = buckets_open(&s->services, reterr);
 	if (r == 0)
-		r = api_open(s, reterr);
+		r = api_open(&s->services, reterr);
 	return r;
 }
 
@@ -200,9 +208,8 @@ int server_open(struct server *s, const struct params *params, struct error *ret
 	struct view_counters c;
 	int r;
 
-	*s = (struct server){.params = params, .started_wall_us = clock_wall_us(), .state = {.lock_fd = -1}};
-	steps_init(s);
-	unread_init(s);
+	*s = (struct server){
+	    .services = {.params = params, .started_wall_us = clock_wall_us(), .state = {.lock_fd = -1}}};
 	r = open_state(s, reterr);
 	if (r == 0)
 		r = open_keys(s, reterr);
@@ -218,13 +225,14 @@ int server_open(struct server *s, const struct params *params, struct error *ret
 		return r;
 	dispatcher_view_counters(s->core, &c);
 	log_info("dispatcher ready", log_u64("epoch", c.epoch), log_u64("jobs", c.live_jobs),
-		 log_u64("rules", rules_count(s->rules)), log_text("listen", peers_address(s->peers)));
+		 log_u64("rules", rules_count(s->services.rules)),
+		 log_text("listen", peers_address(s->services.peers)));
 	return 0;
 }
 
 void server_run(struct server *s)
 {
-	loop_run(s->loop);
+	loop_run(s->services.loop);
 }
 
 /* What was answered with yes is durable already; the rest gets its chance. */
@@ -232,49 +240,48 @@ static void settle(struct server *s)
 {
 	usec_t deadline = clock_mono_us() + STOP_WAIT_MS * USEC_PER_MSEC;
 
-	s->steps.urgent = true;
-	server_commit(s);
-	while (journal_durable_lsn(s->journal) < s->steps.last_lsn && clock_mono_us() < deadline) {
-		struct pollfd p = {.fd = journal_fd(s->journal), .events = POLLIN};
+	engine_flush(s->engine);
+	while (port_view(s->services.port).durable_lsn < port_view(s->services.port).last_lsn &&
+	       clock_mono_us() < deadline) {
+		struct pollfd p = {.fd = journal_fd(s->services.journal), .events = POLLIN};
 
 		if (poll(&p, 1, 100) > 0)
 			read_empty(p.fd);
-		server_progress(s);
-		s->steps.urgent = true;
-		server_commit(s);
+		engine_flush(s->engine);
 	}
-	api_turn(s->api);
+	api_turn(s->services.api);
 	dispatcher_core_check(s->core, CHECK_FULL);
 }
 
 void server_close(struct server *s)
 {
-	s->stopping = true;
-	if (s->open)
+	struct services *sv = &s->services;
+
+	sv->stopping = true;
+	if (s->engine != NULL) {
+		engine_stop(s->engine);
 		settle(s);
-	buckets_close(s);
-	planners_close(s->planners);
-	if (s->history != NULL)
-		loop_remove(s->loop, &s->history_watch);
-	history_close(s->history); /* questions are answered, if only with an error */
-	history_reader_close(s->reader);
-	api_close(s);
-	peers_close(s);
-	if (s->journal != NULL)
-		loop_remove(s->loop, &s->journal_watch);
-	journal_close(s->journal);
-	ended_destroy(s->ended);
-	rules_close(s->rules);
-	blobs_destroy(s->blobs);
-	unread_fini(s);
-	release_fini(&s->release);
-	replies_fini(&s->replies);
-	looks_fini(s);
-	steps_fini(s);
+	}
+	buckets_close(sv);
+	planners_close(sv->planners);
+	if (sv->history != NULL)
+		loop_remove(sv->loop, &s->history_watch);
+	history_close(sv->history); /* questions are answered, if only with an error */
+	history_reader_close(sv->reader);
+	api_close(sv);
+	looks_close(sv);
+	peers_close(sv);
+	if (sv->journal != NULL)
+		loop_remove(sv->loop, &s->journal_watch);
+	journal_close(sv->journal);
+	ended_close(sv);
+	rules_close(sv->rules);
+	blobs_destroy(sv->blobs);
+	engine_destroy(s->engine);
 	pools_fini(&s->pools);
 	dispatcher_core_destroy(s->core);
-	loop_destroy(s->loop);
-	statedir_close(&s->state);
-	free(s->plans_dir);
-	free(s->output_dir);
+	loop_destroy(sv->loop);
+	statedir_close(&sv->state);
+	free(sv->plans_dir);
+	free(sv->output_dir);
 }

@@ -5,9 +5,6 @@
 #include "jobs/kinds.h"
 #include "tests/sim/sim.h"
 
-/* request numbers say who waits. */
-#define REQUEST_ACTION (1ull << 32)
-#define REQUEST_CHAIN (2ull << 32)
 #define KEY_EVENT 0xe4e27u
 #define KEY_CHAIN 0xc4a14u
 
@@ -98,11 +95,11 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 }
 
 /* end: of which of the parent's lives. */
-static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint32_t end, uint64_t request)
+static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint32_t end, uint64_t ticket)
 {
 	const struct sim_job *j = &s->scenario.jobs[sim_job];
 	struct accept a;
-	struct input_accept in = {.request = request};
+	struct input_accept in = {0};
 
 	arena_init(&a.arena, 0);
 	definition_of(&a, j);
@@ -119,7 +116,7 @@ static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint32_t en
 		in.failed = (struct stillborn_list){&a.failed, 1};
 	}
 	in.event = BYTES_LIT("{}");
-	sim_dispatcher_step(&s->dispatcher, INPUT_ACCEPT, &in);
+	sim_dispatcher_submit(&s->dispatcher, INPUT_ACCEPT, &in, ticket);
 	arena_fini(&a.arena);
 }
 
@@ -129,11 +126,11 @@ static void again_later(struct sim *s, uint64_t action, usec_t low, usec_t high)
 		   HOST_DISPATCHER, action, 0, NULL);
 }
 
-static void pause_or_resume(struct sim *s, uint64_t request, uint64_t job, bool resume)
+static void pause_or_resume(struct sim *s, uint64_t ticket, uint64_t job, bool resume)
 {
-	sim_dispatcher_step(&s->dispatcher, INPUT_PAUSE,
-			    &(struct input_pause){
-				.request = request, .job = job, .resume = resume, .why = BYTES_LIT("asked")});
+	sim_dispatcher_submit(&s->dispatcher, INPUT_PAUSE,
+			      &(struct input_pause){.job = job, .resume = resume, .why = BYTES_LIT("asked")},
+			      ticket);
 }
 
 /* After the calm each job is resumed until it has ended. */
@@ -152,25 +149,25 @@ static void insist(struct sim *s, uint64_t action)
 		return;
 	}
 	if (s->dispatcher.life != 0)
-		pause_or_resume(s, REQUEST_ACTION | action, s->oracle.jobs[at].id, true);
+		pause_or_resume(s, 0, s->oracle.jobs[at].id, true);
 	again_later(s, action, 2 * USEC_PER_SEC, 4 * USEC_PER_SEC);
 }
 
-static void drain(struct sim *s, uint64_t request, uint32_t host)
+static void drain(struct sim *s, uint64_t ticket, uint32_t host)
 {
 	const struct sim_worker *w = &s->workers[host];
 
 	if (w->life != 0)
-		sim_dispatcher_step(&s->dispatcher, INPUT_DRAIN,
-				    &(struct input_drain){.request = request, .worker = w->id});
+		sim_dispatcher_submit(&s->dispatcher, INPUT_DRAIN, &(struct input_drain){.worker = w->id},
+				      ticket);
 }
 
-static void reopen(struct sim *s, const struct oracle_job *j, uint64_t request)
+static void reopen(struct sim *s, const struct oracle_job *j, uint64_t ticket)
 {
 	const struct sim_job *sim_job = &s->scenario.jobs[j->sim_job];
 	const struct shard_set *done = &j->phases[j->shards_phase].done;
 	uint32_t runs = shard_set_run_count(done);
-	struct input_reopen in = {.request = request};
+	struct input_reopen in = {0};
 	struct reopened *r = &in.as;
 	struct accept a;
 
@@ -197,7 +194,7 @@ static void reopen(struct sim *s, const struct oracle_job *j, uint64_t request)
 	r->done.items = arena_alloc(&a.arena, runs * sizeof *r->done.items);
 	r->done.count = (uint32_t)shard_set_ranges(done, &(uint64_t){0}, r->done.items, runs);
 	SAY(&s->world, "client: reopens job %llu", (unsigned long long)j->id);
-	sim_dispatcher_step(&s->dispatcher, INPUT_REOPEN, &in);
+	sim_dispatcher_submit(&s->dispatcher, INPUT_REOPEN, &in, ticket);
 	arena_fini(&a.arena);
 }
 
@@ -213,7 +210,7 @@ static void reopen_one(struct sim *s, const struct action *a, uint64_t number)
 
 		if (j->sim_job != a->target || !oracle_may_reopen(&s->oracle, j))
 			continue;
-		reopen(s, j, REQUEST_ACTION | number);
+		reopen(s, j, SIM_TICKET_OF(number));
 		return;
 	}
 	again_later(s, number, 10 * USEC_PER_MSEC, USEC_PER_SEC);
@@ -229,8 +226,8 @@ static void regather(struct sim *s, const struct action *a, uint64_t number)
 			continue;
 		oracle_cancel_asked(&s->oracle, j->id);
 		again_later(s, number, USEC_PER_MSEC, 100 * USEC_PER_MSEC);
-		sim_dispatcher_step(&s->dispatcher, INPUT_CANCEL,
-				    &(struct input_cancel){.job = j->id, .why = BYTES_LIT("asked")});
+		sim_dispatcher_submit(&s->dispatcher, INPUT_CANCEL,
+				      &(struct input_cancel){.job = j->id, .why = BYTES_LIT("asked")}, 0);
 		return;
 	}
 	reopen_one(s, a, number);
@@ -239,7 +236,7 @@ static void regather(struct sim *s, const struct action *a, uint64_t number)
 static void act_on_job(struct sim *s, const struct action *a, uint64_t number)
 {
 	uint64_t job = s->oracle.events[a->target].answered_job;
-	uint64_t request = REQUEST_ACTION | number;
+	uint64_t ticket = SIM_TICKET_OF(number);
 
 	if (job == 0) {
 		if (!s->calm)
@@ -249,16 +246,14 @@ static void act_on_job(struct sim *s, const struct action *a, uint64_t number)
 	switch (a->kind) {
 	case ACTION_CANCEL:
 		oracle_cancel_asked(&s->oracle, job);
-		sim_dispatcher_step(
-		    &s->dispatcher, INPUT_CANCEL,
-		    &(struct input_cancel){.request = request, .job = job, .why = BYTES_LIT("asked")});
+		sim_dispatcher_submit(&s->dispatcher, INPUT_CANCEL,
+				      &(struct input_cancel){.job = job, .why = BYTES_LIT("asked")}, ticket);
 		break;
 	case ACTION_RETRY:
-		sim_dispatcher_step(&s->dispatcher, INPUT_RETRY,
-				    &(struct input_retry){.request = request, .job = job});
+		sim_dispatcher_submit(&s->dispatcher, INPUT_RETRY, &(struct input_retry){.job = job}, ticket);
 		break;
 	default:
-		pause_or_resume(s, request, job, a->kind == ACTION_RESUME);
+		pause_or_resume(s, ticket, job, a->kind == ACTION_RESUME);
 	}
 }
 
@@ -285,10 +280,10 @@ void sim_client_act(struct sim *s, uint64_t number)
 	case ACTION_SUBMIT:
 		SAY(&s->world, "client: submits job %u", a->target);
 		again_later(s, number, USEC_PER_SEC, 3 * USEC_PER_SEC);
-		accept(s, a->target, 0, 0, REQUEST_ACTION | number);
+		accept(s, a->target, 0, 0, SIM_TICKET_OF(number));
 		break;
 	case ACTION_DRAIN:
-		drain(s, REQUEST_ACTION | number, a->target);
+		drain(s, SIM_TICKET_OF(number), a->target);
 		break;
 	case ACTION_REOPEN:
 		reopen_one(s, a, number);
@@ -311,14 +306,10 @@ static void reopen_replied(struct sim *s, const struct dispatcher_reply *r, uint
 	}
 }
 
-void sim_client_replied(struct sim *s, const struct dispatcher_reply *r)
+void sim_client_replied(struct sim *s, uint64_t number, const struct dispatcher_reply *r)
 {
-	uint64_t number = r->request & 0xffffffff;
-	const struct action *a;
+	const struct action *a = &s->scenario.actions[number];
 
-	if (!(r->request & REQUEST_ACTION) || number >= SIM_ACTIONS_MAX)
-		return;
-	a = &s->scenario.actions[number];
 	s->answered[number] = true;
 	if (a->kind == ACTION_REOPEN || a->kind == ACTION_REGATHER)
 		reopen_replied(s, r, number);
@@ -357,25 +348,28 @@ static void planner_later(struct sim_dispatcher *d, const struct sim_planner *p)
 		   p->ticket, p->job, NULL);
 }
 
-void sim_planner_begin(struct sim_dispatcher *d, const struct sim_waiting *w)
+void sim_planner_begin(struct sim_dispatcher *d, const struct dispatcher_plan *plan)
 {
-	struct sim_planner *p = planner_of(d, w->job);
-	const struct oracle_job *j = oracle_job(&d->sim->oracle, w->job);
+	struct sim_planner *p = planner_of(d, plan->job);
+	const struct oracle_job *j = oracle_job(&d->sim->oracle, plan->job);
+	uint32_t cursor = 0;
 
+	if (plan->cursor.size == sizeof cursor)
+		memcpy(&cursor, plan->cursor.data, sizeof cursor);
 	if (j == NULL)
 		world_fail(&d->sim->world, "a planner starts for job %llu, which is not durable",
-			   (unsigned long long)w->job);
-	if (w->phase != scenario_shards_phase(&d->sim->scenario.jobs[j->sim_job]))
+			   (unsigned long long)plan->job);
+	if (plan->phase != scenario_shards_phase(&d->sim->scenario.jobs[j->sim_job]))
 		world_fail(&d->sim->world, "job %llu's planner starts in phase %u",
-			   (unsigned long long)w->job, w->phase);
-	if (pieces_end(&d->sim->scenario.jobs[j->sim_job], w->cursor) != w->shard_count)
+			   (unsigned long long)plan->job, plan->phase);
+	if (pieces_end(&d->sim->scenario.jobs[j->sim_job], cursor) != plan->shard_count)
 		world_fail(&d->sim->world, "job %llu's planner is told of %u shards at piece %u",
-			   (unsigned long long)w->job, w->shard_count, w->cursor);
-	SAY(&d->sim->world, "planner: of job %llu goes on at piece %u", (unsigned long long)w->job,
-	    w->cursor);
+			   (unsigned long long)plan->job, plan->shard_count, cursor);
+	SAY(&d->sim->world, "planner: of job %llu goes on at piece %u", (unsigned long long)plan->job,
+	    cursor);
 	p->ticket = ++d->next_ticket;
-	p->phase = w->phase;
-	p->piece = w->cursor;
+	p->phase = plan->phase;
+	p->piece = cursor;
 	planner_later(d, p);
 }
 
@@ -390,12 +384,13 @@ static void planner_fails(struct sim_dispatcher *d, struct sim_planner *p, bool 
 	p->ticket = 0;
 	SAY(&d->sim->world, "planner: of job %llu fails%s", (unsigned long long)p->job,
 	    final ? " for good" : "");
-	sim_dispatcher_step(d, INPUT_PLAN_FAILED,
-			    &(struct input_plan_failed){.job = p->job,
-							.phase = p->phase,
-							.kind = FAILURE_PLAN,
-							.final = final,
-							.why = BYTES_LIT("as the scenario wants it")});
+	sim_dispatcher_submit(d, INPUT_PLAN_FAILED,
+			      &(struct input_plan_failed){.job = p->job,
+							  .phase = p->phase,
+							  .kind = FAILURE_PLAN,
+							  .final = final,
+							  .why = BYTES_LIT("as the scenario wants it")},
+			      0);
 }
 
 void sim_planner_step(struct sim_dispatcher *d, uint64_t job, uint64_t ticket)
@@ -412,18 +407,20 @@ void sim_planner_step(struct sim_dispatcher *d, uint64_t job, uint64_t ticket)
 	}
 	if (p->piece == j->plan_pieces) {
 		p->ticket = 0;
-		sim_dispatcher_step(d, INPUT_SEALED, &(struct input_sealed){.job = job, .phase = p->phase});
+		sim_dispatcher_submit(d, INPUT_SEALED, &(struct input_sealed){.job = job, .phase = p->phase},
+				      0);
 		return;
 	}
 	p->piece++;
 	planner_later(d, p);
-	sim_dispatcher_step(
+	sim_dispatcher_submit(
 	    d, INPUT_PIECE,
 	    &(struct input_piece){.job = job,
 				  .phase = p->phase,
 				  .count = pieces_end(j, p->piece) - pieces_end(j, p->piece - 1),
 				  .blob = BYTES_LIT("plan"),
-				  .cursor = BYTES(&cursor, sizeof cursor)});
+				  .cursor = BYTES(&cursor, sizeof cursor)},
+	    0);
 }
 
 void sim_settle(struct sim_dispatcher *d, uint64_t job, uint32_t end)
@@ -431,6 +428,6 @@ void sim_settle(struct sim_dispatcher *d, uint64_t job, uint32_t end)
 	const struct oracle_job *j = oracle_job(&d->sim->oracle, job);
 
 	if (d->sim->scenario.jobs[j->sim_job].chains && !j->chained)
-		accept(d->sim, j->sim_job, job, end, REQUEST_CHAIN);
-	sim_dispatcher_step(d, INPUT_SETTLED, &(struct input_settled){.job = job});
+		accept(d->sim, j->sim_job, job, end, 0);
+	sim_dispatcher_submit(d, INPUT_SETTLED, &(struct input_settled){.job = job}, 0);
 }

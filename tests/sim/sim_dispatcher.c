@@ -6,32 +6,41 @@
 #include "jobs/frame.h"
 #include "tests/sim/sim.h"
 
-/* A tiny journal carries when it has more segments than this. */
+/* A tiny journal carries when it has more segments than this, in small steps. */
 #define SEGMENTS_KEPT 3
+#define CARRY_BYTES 4096
+#define BATCH_BYTES 4096
+
+static void on_end(void *arg, const struct stream_item *item)
+{
+	struct sim_dispatcher *d = arg;
+	struct world *w = &d->sim->world;
+
+	oracle_told_ended(&d->sim->oracle, item->ended->job);
+	world_push(w, w->now_us + world_between(w, 1, 200 * USEC_PER_MSEC), SIM_SETTLE, HOST_DISPATCHER,
+		   d->life, item->ended->job | (uint64_t)item->ended->reopens << 32, NULL);
+}
 
 void sim_dispatcher_init(struct sim_dispatcher *d, struct sim *sim)
 {
 	memset(d, 0, sizeof *d);
 	d->sim = sim;
 	d->tick_at_us = USEC_NEVER;
-	dispatcher_effects_init(&d->effects);
+	d->ends = (struct subscriber){.fn = on_end, .arg = d, .kinds = 1u << STREAM_JOB_ENDED};
 	arena_init(&d->arena, 0);
 }
 
 static void process_ends(struct sim_dispatcher *d)
 {
+	engine_destroy(d->engine);
 	dispatcher_core_destroy(d->core);
+	d->engine = NULL;
 	d->core = NULL;
 	d->life = 0;
 	d->doomed = false;
 	d->tick_at_us = USEC_NEVER;
 	d->batch_count = 0;
-	d->carry_end_lsn = d->carry_done_lsn = 0;
 	buf_clear(&d->records);
-	sim_effects_forget(d);
-	for (size_t i = 0; i < d->peer_count; i++)
-		free(d->peers[i].jobs);
-	d->peer_count = 0;
 	for (size_t i = 0; i < ARRAY_LENGTH(d->planners); i++)
 		d->planners[i].ticket = 0;
 }
@@ -39,11 +48,8 @@ static void process_ends(struct sim_dispatcher *d)
 void sim_dispatcher_fini(struct sim_dispatcher *d)
 {
 	process_ends(d);
-	free(d->waiting);
-	free(d->peers);
 	free(d->batches);
 	buf_fini(&d->records);
-	dispatcher_effects_fini(&d->effects);
 	arena_fini(&d->arena);
 }
 
@@ -62,9 +68,9 @@ static struct dispatcher_core *new_core(const struct sim_dispatcher *d)
 	return dispatcher_core_create(&config);
 }
 
-/* ---- commits ---- */
+/* ---- commits and turns ---- */
 
-static void submit(struct sim_dispatcher *d)
+void sim_dispatcher_commit(struct sim_dispatcher *d)
 {
 	struct disk *disk = &d->sim->disk;
 	size_t size = 0, count = 0;
@@ -87,23 +93,10 @@ static void submit(struct sim_dispatcher *d)
 	memmove(d->batches, d->batches + count, d->batch_count * sizeof *d->batches);
 }
 
-static void take_records(struct sim_dispatcher *d)
-{
-	if (d->effects.record_count == 0)
-		return;
-	buf_append_bytes(&d->records, buf_bytes(&d->effects.records));
-	if (d->batch_count == d->batch_capacity) {
-		d->batch_capacity = d->batch_capacity ? 2 * d->batch_capacity : 16;
-		d->batches = check_realloc(d->batches, d->batch_capacity, sizeof *d->batches);
-	}
-	d->batches[d->batch_count++] = (struct sim_batch){.size_bytes = d->effects.records.size,
-							  .record_count = d->effects.record_count};
-}
-
 static void tick_later(struct sim_dispatcher *d)
 {
 	struct world *w = &d->sim->world;
-	usec_t deadline = dispatcher_core_deadline(d->core), at;
+	usec_t deadline = engine_deadline(d->engine), at;
 
 	if (deadline == USEC_NEVER)
 		return;
@@ -116,47 +109,43 @@ static void tick_later(struct sim_dispatcher *d)
 	world_push(w, at, SIM_TICK, HOST_DISPATCHER, d->life, 0, NULL);
 }
 
-void sim_dispatcher_step(struct sim_dispatcher *d, enum input_type type, const void *body)
+static void turn(struct sim_dispatcher *d)
 {
-	struct world *w = &d->sim->world;
-	struct dispatcher_input in = {
-	    .mono_us = world_mono(w, HOST_DISPATCHER),
-	    .wall_us = world_wall(w, HOST_DISPATCHER),
-	    .type = type,
-	    .body = body,
-	};
-
-	if (dispatcher_core_step(d->core, &in, &d->effects) < 0)
-		world_fail(w, "the dispatcher's core refuses input %d", (int)type);
-	d->step_count++;
-	dispatcher_core_check(d->core, CHECK_FULL);
-	world_digest_u64(w, d->effects.last_lsn);
-	if (type == INPUT_OPEN) {
-		struct view_counters v;
-
-		dispatcher_view_counters(d->core, &v);
-		d->epoch = v.epoch;
-	}
-	take_records(d);
-	sim_effects_take(d);
-	submit(d);
+	engine_turn(d->engine, false);
 	tick_later(d);
 }
 
 void sim_dispatcher_tick(struct sim_dispatcher *d)
 {
 	d->tick_at_us = USEC_NEVER;
-	if (dispatcher_core_deadline(d->core) <= world_mono(&d->sim->world, HOST_DISPATCHER))
-		sim_dispatcher_step(d, INPUT_TICK, &(struct input_tick){0});
-	else
-		tick_later(d);
+	if (engine_deadline(d->engine) <= world_mono(&d->sim->world, HOST_DISPATCHER))
+		engine_tick(d->engine);
+	turn(d);
+}
+
+static void on_reply(void *arg, const struct dispatcher_reply *reply)
+{
+	const struct sim_ticket *t = arg;
+
+	sim_client_replied(t->sim, t->action, reply);
+}
+
+void sim_dispatcher_submit(struct sim_dispatcher *d, enum input_type type, void *body, uint64_t ticket)
+{
+	struct sim_ticket *t = ticket > 0 && ticket <= SIM_ACTIONS_MAX ? &d->tickets[ticket - 1] : NULL;
+
+	if (t != NULL)
+		*t = (struct sim_ticket){d->sim, ticket - 1};
+	port_submit(engine_port(d->engine), type, body, t != NULL ? &(struct ticket){on_reply, t} : NULL);
+	turn(d);
 }
 
 void sim_dispatcher_frame(struct sim_dispatcher *d, uint64_t peer, struct bytes frame)
 {
 	struct view_counters v;
 
-	sim_dispatcher_step(d, INPUT_MESSAGE, &(struct input_message){.peer = peer, .frame = frame});
+	engine_frame(d->engine, peer, frame);
+	turn(d);
 	dispatcher_view_counters(d->core, &v);
 	if (v.late + v.duplicate > d->late_count)
 		coverage_hit(d->sim->coverage, ROW_LATE, d->sim->world.now_us);
@@ -167,54 +156,10 @@ void sim_dispatcher_gone(struct sim_dispatcher *d, struct uuid worker)
 {
 	coverage_hit(d->sim->coverage, ROW_GONE, d->sim->world.now_us);
 	SAY(&d->sim->world, "d: is told that w%u is gone", (unsigned)worker.hi);
-	sim_dispatcher_step(d, INPUT_GONE, &(struct input_gone){.worker = worker});
+	sim_dispatcher_submit(d, INPUT_GONE, &(struct input_gone){.worker = worker}, 0);
 }
 
-/* ---- carrying forward, history ---- */
-
-/* A step does what is due besides what it is asked for: only when it did not, nothing may change. */
-static bool only_carried(struct sim_dispatcher *d)
-{
-	struct bytes rest = buf_bytes(&d->effects.records);
-	uint32_t type;
-	void *body;
-
-	arena_reset(&d->arena);
-	while (rest.size > 0) {
-		if (codec_union_decode(&record_union, &rest, &type, &body, &d->arena, NULL) < 0)
-			world_fail(&d->sim->world, "a record of the step cannot be decoded");
-		if (type == RECORD_GRANTED)
-			return false;
-	}
-	return true;
-}
-
-static void carry(struct sim_dispatcher *d)
-{
-	struct disk *disk = &d->sim->disk;
-	uint64_t before;
-
-	if (!d->sim->scenario.journal_tiny || disk->segment_count <= SEGMENTS_KEPT)
-		return;
-	if (d->carry_end_lsn == 0)
-		d->carry_end_lsn = disk_oldest_end_lsn(disk);
-	if (d->carry_done_lsn == 0) {
-		before = dispatcher_core_digest(d->core);
-		sim_dispatcher_step(d, INPUT_CARRY,
-				    &(struct input_carry){.oldest_lsn = d->carry_end_lsn, .bytes_max = 4096});
-		if (dispatcher_core_digest(d->core) != before && only_carried(d))
-			world_fail(&d->sim->world,
-				   "carrying forward what is known changed the dispatcher's durable state");
-		if (d->effects.carry_done)
-			d->carry_done_lsn = d->effects.last_lsn;
-	}
-	if (d->carry_done_lsn == 0 || disk->durable_lsn < d->carry_done_lsn ||
-	    d->history_lsn + 1 < d->carry_end_lsn)
-		return;
-	disk_trim(disk, d->carry_end_lsn);
-	coverage_hit(d->sim->coverage, ROW_TRIMMED, d->sim->world.now_us);
-	d->carry_end_lsn = d->carry_done_lsn = 0;
-}
+/* ---- what is durable, history ---- */
 
 static void read_durable(void *context, const struct frame *f)
 {
@@ -249,10 +194,8 @@ void sim_dispatcher_synced(struct sim_dispatcher *d)
 	disk_synced(disk);
 	world_push(w, w->now_us + world_between(w, 1, d->sim->scenario.history_lag_us), SIM_HISTORY,
 		   HOST_DISPATCHER, disk->durable_lsn, d->life, NULL);
-	sim_effects_release(d, disk->durable_lsn);
-	submit(d);
-	sim_dispatcher_step(d, INPUT_DURABLE, &(struct input_durable){.lsn = disk->durable_lsn});
-	carry(d);
+	sim_dispatcher_commit(d);
+	turn(d);
 }
 
 void sim_dispatcher_history(struct sim_dispatcher *d, uint64_t lsn)
@@ -260,8 +203,7 @@ void sim_dispatcher_history(struct sim_dispatcher *d, uint64_t lsn)
 	if (lsn <= d->history_lsn)
 		return;
 	d->history_lsn = lsn;
-	sim_dispatcher_step(d, INPUT_HISTORY, &(struct input_history){.lsn = lsn});
-	carry(d);
+	turn(d);
 }
 
 /* ---- start, crash, replay ---- */
@@ -316,6 +258,7 @@ void sim_dispatcher_verify(struct sim_dispatcher *d)
 {
 	struct replay r = {.dispatcher = d, .core = new_core(d)};
 
+	engine_flush(d->engine);
 	disk_read(&d->sim->disk, apply_frame, &r);
 	apply_payload(&r, buf_bytes(&d->records));
 	replay_end(&r);
@@ -329,6 +272,7 @@ void sim_dispatcher_start(struct sim_dispatcher *d)
 {
 	struct sim *s = d->sim;
 	struct replay r = {.dispatcher = d, .for_oracle = true};
+	struct engine_bounds bounds;
 
 	if (d->life != 0)
 		return;
@@ -344,9 +288,16 @@ void sim_dispatcher_start(struct sim_dispatcher *d)
 	if (d->start_count++ > 0)
 		coverage_hit(s->coverage, ROW_REPLAYED, s->world.now_us);
 	net_dispatcher_up(&s->net, d->life);
-	sim_dispatcher_step(
-	    d, INPUT_OPEN,
-	    &(struct input_open){.seed = rng_u64(&s->world.rng), .history_lsn = d->history_lsn});
+	engine_bounds_init(&bounds);
+	bounds.batch_bytes = BATCH_BYTES;
+	bounds.segments_min = SEGMENTS_KEPT;
+	bounds.carry_bytes = CARRY_BYTES;
+	bounds.carry_look_records = 1;
+	d->submitted_lsn = s->disk.durable_lsn;
+	d->engine = engine_create(&sim_engine_ops, d, &bounds, d->core, s->disk.durable_lsn, d->history_lsn);
+	port_subscribe(engine_port(d->engine), &d->ends);
+	engine_open(d->engine, rng_u64(&s->world.rng));
+	turn(d);
 }
 
 void sim_dispatcher_crash(struct sim_dispatcher *d, const char *why)

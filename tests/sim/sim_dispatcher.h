@@ -1,41 +1,24 @@
-/* The shell of the real dispatcher core: one commit in flight, effects let out in lsn order,
- * parameters before leases, planners and rules that answer later, replay at each start. */
+/* The real dispatcher's engine in a simulated world: one commit in flight, planners and rules that answer
+ * later, replay at each start. */
 #pragma once
 
-#include "dispatcher/core/core.h"
-#include "dispatcher/core/view.h"
+#include "dispatcher/engine/engine.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/world.h"
 
 struct sim;
 struct frame;
 
-/* An effect that waits for its lsn; what it needs is copied. */
-struct sim_waiting {
-	uint64_t after_lsn;
-	enum dispatcher_effect_kind kind;
-	uint64_t peer;
-	struct sim_frame *frame;
-	bool leases;	/* the frame is LEASES */
-	struct ack ack; /* session 0: the frame is none */
-	struct dispatcher_reply reply;
-	uint64_t job;
-	uint32_t phase, shard_count, cursor, reopens;
-};
-
-/* What a peer was sent in its session: such parameters are not sent twice. */
-struct sim_peer {
-	uint64_t session;
-	uint64_t life; /* of the worker behind it */
-	struct job_ref *jobs;
-	size_t job_count;
-	uint64_t definitions; /* a bit per sim job */
-};
-
-/* The records of one step. */
+/* The records of one submission. */
 struct sim_batch {
 	size_t size_bytes;
 	uint32_t record_count;
+};
+
+/* Who waits for an answer. */
+struct sim_ticket {
+	struct sim *sim;
+	uint64_t action;
 };
 
 /* A planner at work for a job. */
@@ -50,20 +33,18 @@ struct sim_dispatcher {
 	struct sim *sim;
 	uint64_t life; /* 0 = down */
 	struct dispatcher_core *core;
-	struct dispatcher_effects effects;
-	struct arena arena; /* of what is decoded or built for one step */
-	struct sim_waiting *waiting;
-	size_t waiting_count, waiting_capacity;
-	struct sim_peer *peers; /* by peer number - 1 */
-	size_t peer_count;
-	struct buf records; /* of steps since the last commit was submitted */
+	struct engine *engine;
+	struct subscriber ends;
+	uint64_t carried_from; /* the digest before a step that carries */
+	struct arena arena;    /* of what is decoded */
+	struct sim_ticket tickets[SIM_ACTIONS_MAX];
+	struct buf records; /* submitted, and not in a commit yet */
 	struct sim_batch *batches;
 	size_t batch_count, batch_capacity;
 	uint32_t epoch;
+	uint64_t submitted_lsn;
 	usec_t tick_at_us;
-	uint64_t history_lsn;	 /* outlives the process */
-	uint64_t carry_end_lsn;	 /* being carried: the oldest segment's end; 0 = nothing is */
-	uint64_t carry_done_lsn; /* the carried records are all at or before it; 0 = not done */
+	uint64_t history_lsn; /* outlives the process */
 	struct sim_planner planners[8 * SIM_JOBS_MAX];
 	uint64_t next_ticket;
 	uint64_t step_count, start_count;
@@ -81,20 +62,21 @@ void sim_dispatcher_frame(struct sim_dispatcher *d, uint64_t peer, struct bytes 
 void sim_dispatcher_synced(struct sim_dispatcher *d);
 void sim_dispatcher_history(struct sim_dispatcher *d, uint64_t lsn);
 void sim_dispatcher_gone(struct sim_dispatcher *d, struct uuid worker);
-/* One input, with all that follows at once. */
-void sim_dispatcher_step(struct sim_dispatcher *d, enum input_type type, const void *body);
+/* One input, with all that follows at once. The ticket is of the action's client; 0: nobody waits. */
+#define SIM_TICKET_OF(action) ((action) + 1)
+void sim_dispatcher_submit(struct sim_dispatcher *d, enum input_type type, void *body, uint64_t ticket);
 /* A core made of the journal as it now stands, with what is not yet written, equals the live one. */
 void sim_dispatcher_verify(struct sim_dispatcher *d);
+/* What was submitted goes to the disk, as much as one commit takes. */
+void sim_dispatcher_commit(struct sim_dispatcher *d);
 
-/* sim_effects.c */
-void sim_effects_take(struct sim_dispatcher *d);
-void sim_effects_release(struct sim_dispatcher *d, uint64_t durable_lsn);
-void sim_effects_forget(struct sim_dispatcher *d);
+/* sim_effects.c: what the engine needs of the world, and what is seen of it on the way. */
+extern const struct engine_ops sim_engine_ops;
 
 /* sim_clients.c: who asks, plans and settles. */
 void sim_client_act(struct sim *s, uint64_t action);
-void sim_client_replied(struct sim *s, const struct dispatcher_reply *r);
-void sim_planner_begin(struct sim_dispatcher *d, const struct sim_waiting *w);
+void sim_client_replied(struct sim *s, uint64_t action, const struct dispatcher_reply *r);
+void sim_planner_begin(struct sim_dispatcher *d, const struct dispatcher_plan *plan);
 void sim_planner_stop(struct sim_dispatcher *d, uint64_t job);
 void sim_planner_step(struct sim_dispatcher *d, uint64_t job, uint64_t ticket);
 /* end: of which of the job's lives. */

@@ -129,7 +129,8 @@ static void drain(struct sim_scaler *s, struct uuid id)
 		world_fail(&s->sim->world, "the scaler drains w%u, which is busy", (unsigned)id.hi);
 	SAY(&s->sim->world, "scaler: drains w%u", (unsigned)id.hi);
 	coverage_hit(s->sim->coverage, ROW_SCALED_DOWN, s->sim->world.now_us);
-	sim_dispatcher_step(d, INPUT_DRAIN, &(struct input_drain){.worker = id});
+	sim_dispatcher_submit(d, INPUT_DRAIN, &(struct input_drain){.worker = id}, 0);
+	s->told_draining[id.hi] = true;
 }
 
 /* ---- the core ---- */

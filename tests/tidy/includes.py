@@ -25,10 +25,22 @@ LAW = {
 for daemon in tree.DAEMONS:
     LAW[daemon + "/core"] = {"base-pure", "jobs"}
     LAW[daemon] = SHELL | {daemon + "/core"}
+LAW["dispatcher/engine"] = {"base-pure", "jobs", "dispatcher/core"}
+LAW["dispatcher"] |= {"dispatcher/engine"}
+
+# The parts around the dispatcher's engine, and which of the others each may know. They reach the engine by its
+# port only; the server alone knows them all.
+PARTS = {
+    "dispatcher/wire/": (),
+    "dispatcher/planners/": (),
+    "dispatcher/intake/": (),
+    "dispatcher/api/": ("dispatcher/wire/", "dispatcher/planners/", "dispatcher/intake/"),
+}
+PORT = "dispatcher/engine/port.h"
 
 # Pure code calls no clock by an instruction either; nm would not see that.
 ASSEMBLY = re.compile(r"\b(asm|__asm__|__asm|_?_rdtscp?|__builtin_ia32_rdtscp?)\b")
-PURE = {"base-pure", "jobs"} | {daemon + "/core" for daemon in tree.DAEMONS}
+PURE = {"base-pure", "jobs", "dispatcher/engine"} | {daemon + "/core" for daemon in tree.DAEMONS}
 
 
 def check_include(root, path, line, target, component, stems):
@@ -41,6 +53,17 @@ def check_include(root, path, line, target, component, stems):
     allowed = LAW[component]
     if allowed is not None and other != component and other not in allowed:
         return f"{where}: {component} must not include {target}, which is {other}"
+    return check_part(path, where, target)
+
+
+def check_part(path, where, target):
+    part = next((p for p in PARTS if path.startswith(p)), None)
+    if part is None or target.startswith(part):
+        return None
+    if target.startswith("dispatcher/server/") or (target.startswith("dispatcher/engine/") and target != PORT):
+        return f"{where}: {part} must not include {target}: it knows {PORT} and dispatcher/services.h"
+    if any(target.startswith(p) for p in PARTS) and not target.startswith(PARTS[part]):
+        return f"{where}: {part} must not include {target}, which is another part"
     return None
 
 

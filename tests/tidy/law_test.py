@@ -247,7 +247,8 @@ class Includes(TreeCase):
         super().setUp()
         for path in ("jobs/job.h", "dispatcher/core/core.h", "dispatcher/server.h",
                      "worker/core/core.h", "worker/agent.h", "cli/table.h", "tests/help.h",
-                     "jobs/library/media/cut.h"):
+                     "jobs/library/media/cut.h", "dispatcher/engine/port.h", "dispatcher/engine/engine.h",
+                     "dispatcher/server/server.h", "dispatcher/api/api.h", "dispatcher/wire/peers.h"):
             self.write(path, "#pragma once\n")
 
     def test_what_is_allowed(self):
@@ -258,7 +259,12 @@ class Includes(TreeCase):
                               ("worker/x.c", "worker/core/core.h"), ("worker/x.c", "base/log.h"),
                               ("cli/x.c", "jobs/job.h"), ("tests/x.c", "worker/agent.h"),
                               ("tests/x.c", "dispatcher/core/core.h"),
-                              ("jobs/library/media/x.c", "base/log.h")):
+                              ("jobs/library/media/x.c", "base/log.h"),
+                              ("dispatcher/engine/x.c", "dispatcher/core/core.h"),
+                              ("dispatcher/api/x.c", "dispatcher/engine/port.h"),
+                              ("dispatcher/api/x.c", "dispatcher/wire/peers.h"),
+                              ("dispatcher/server/x.c", "dispatcher/engine/engine.h"),
+                              ("dispatcher/server/x.c", "dispatcher/api/api.h")):
             self.assertEqual(self.case(path, include)[0], [], (path, include))
 
     def test_what_is_not(self):
@@ -273,6 +279,13 @@ class Includes(TreeCase):
                               ("dispatcher/x.c", "worker/agent.h"),
                               ("worker/x.c", "dispatcher/server.h"),
                               ("scaler/x.c", "worker/agent.h"), ("cli/x.c", "dispatcher/server.h"),
+                              ("dispatcher/engine/x.c", "base/clock.h"),
+                              ("dispatcher/engine/x.c", "dispatcher/server/server.h"),
+                              ("dispatcher/core/x.c", "dispatcher/engine/port.h"),
+                              ("dispatcher/api/x.c", "dispatcher/engine/engine.h"),
+                              ("dispatcher/api/x.c", "dispatcher/server/server.h"),
+                              ("dispatcher/intake/x.c", "dispatcher/api/api.h"),
+                              ("dispatcher/planners/x.c", "dispatcher/wire/peers.h"),
                               ("worker/x.c", "cli/table.h"), ("worker/x.c", "tests/help.h")):
             saved = tree.read(self.root, path) if path in ("base/error.c", "base/units.c") else ""
             self.one_problem(self.case(path, include), f"{path}:2", "must not include", include)

@@ -55,6 +55,7 @@ def archives(build):
              "jobs": sorted(glob.glob(os.path.join(build, "jobs/lib*.a")))}
     for daemon in tree.DAEMONS:
         found[daemon + "/core"] = sorted(glob.glob(os.path.join(build, daemon, "core/lib*.a")))
+    found["dispatcher/engine"] = sorted(glob.glob(os.path.join(build, "dispatcher/engine/lib*.a")))
     return found
 
 
@@ -77,6 +78,8 @@ def check(build, list_path=LIST):
         known = set(own) | set(found["base-pure"])
         if component != "base-pure":
             known |= set(found["jobs"])
+        if component == "dispatcher/engine":
+            known |= set(found["dispatcher/core"])
         defined = {symbol for archive in known for _, symbol in nm(archive, "--defined-only")}
         for archive in own:
             checked += 1

@@ -55,7 +55,8 @@ def component(root, path, stems):
     if top == "jobs":
         return "jobs-library" if len(parts) > 2 and parts[1] == "library" else "jobs"
     if top in DAEMONS:
-        return top + "/core" if len(parts) > 2 and parts[1] == "core" else top
+        pure = len(parts) > 2 and (parts[1] == "core" or (top, parts[1]) == ("dispatcher", "engine"))
+        return top + "/" + parts[1] if pure else top
     if top in ("cli", "tests", "bench", "demo"):
         return top
     return None

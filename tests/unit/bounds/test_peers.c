@@ -1,15 +1,14 @@
 /* Frames that wait for a worker that takes them too slowly. */
 #include "base/limits.h"
-#include "dispatcher/server/peer_queue.h"
+#include "dispatcher/wire/peer_queue.h"
 #include "tests/unit/bounds/heap.h"
 
 Test(bounds, a_peers_queue)
 {
-	static const uint32_t leases_each[] = {1, 300};
+	static const size_t frame_bytes[] = {40, 12000};
+	static const uint8_t frame[12000];
 
-	for (size_t i = 0; i < ARRAY_LENGTH(leases_each); i++) {
-		struct lease list[300] = {{.count = 1}};
-		const struct leases m = {.session = 1, .leases = {list, leases_each[i]}};
+	for (size_t i = 0; i < ARRAY_LENGTH(frame_bytes); i++) {
 		struct peers p = {0};
 		struct peer *peer = peer_find(&p, 1, true);
 		size_t before = heap_now(), most = 0;
@@ -20,7 +19,7 @@ Test(bounds, a_peers_queue)
 			most = measured > most ? measured : most;
 			cr_assert_eq(p.counters.queued_bytes, peer->bytes);
 			for (int n = 0; n < 100 && p.counters.dropped == 0; n++)
-				peer_queue_leases(&p, peer, &m, 7);
+				peer_queue(&p, peer, BYTES(frame, frame_bytes[i]));
 		}
 		expect_bound("a peer's queue", PEER_QUEUE_BYTES_MAX, most);
 		peer_remove(&p, peer);

@@ -166,6 +166,9 @@ static void let_out(struct kit *k, const struct dispatcher_effect *e)
 	case DISPATCHER_LOOKED:
 		k->looked++;
 		return;
+	case DISPATCHER_WORKER:
+		k->workers_changed++;
+		return;
 	case DISPATCHER_PARAMETERS:
 		k->parameters++;
 		return;

@@ -48,7 +48,7 @@ struct kit {
 	struct dispatcher_reply reply; /* the last */
 	uint32_t replies;
 	struct dispatcher_plan plan;
-	uint32_t plans, plan_stops, ended_events, tells, parameters, looked;
+	uint32_t plans, plan_stops, ended_events, tells, parameters, looked, workers_changed;
 	struct job_ended ended;
 	char told[512];
 	uint64_t next_request;

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/fs.h"
-#include "dispatcher/api/segments.h"
+#include "dispatcher/segments.h"
 #include "tests/support/scratch.h"
 
 static const struct uuid worker = {.hi = 0x1122334455667788, .lo = 0x99aabbccddeeff00};

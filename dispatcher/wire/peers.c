@@ -1,4 +1,4 @@
-#include "dispatcher/server/peers.h"
+#include "dispatcher/wire/peers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "dispatcher/server/peer_queue.h"
+#include "dispatcher/wire/peer_queue.h"
 
 #define DRAIN_FRAMES_MAX 256
 #define RETRY_US (20 * USEC_PER_MSEC)
@@ -16,9 +16,8 @@
 
 /* ---- in ---- */
 
-static void take_frame(struct server *s, const struct endpoint_frame *f)
+static void take_frame(struct peers *p, const struct endpoint_frame *f)
 {
-	struct peers *p = s->peers;
 	struct input_message m = {.peer = f->peer, .frame = f->body};
 
 	p->counters.frames_in++;
@@ -28,20 +27,20 @@ static void take_frame(struct server *s, const struct endpoint_frame *f)
 				 log_text("role", peer_role_name(f->role)));
 		return;
 	}
-	server_step(s, INPUT_MESSAGE, &m);
+	port_submit(p->services->port, INPUT_MESSAGE, &m, NULL);
 }
 
-void peers_drain(struct server *s)
+void peers_drain(struct peers *p)
 {
 	struct endpoint_frame f;
 	int n = 0;
 
-	s->peers->more = false;
-	while (endpoint_receive(s->peers->endpoint, &f) == 1) {
-		take_frame(s, &f);
+	p->more = false;
+	while (endpoint_receive(p->endpoint, &f) == 1) {
+		take_frame(p, &f);
 		if (++n == DRAIN_FRAMES_MAX) {
-			s->peers->more = true;
-			loop_defer(s->loop, &s->steps.turn_end);
+			p->more = true;
+			loop_defer(p->services->loop, p->services->turn);
 			return;
 		}
 	}
@@ -68,65 +67,14 @@ static void on_wake(struct loop *loop, uint32_t events, void *arg)
 
 /* ---- out ---- */
 
-void peers_send(struct server *s, const struct dispatcher_send *send)
+void peers_send(struct peers *p, uint64_t number, struct bytes frame)
 {
-	struct peer *peer = peer_find(s->peers, send->peer, true);
-
-	if (send->type == MESSAGE_LEASES) {
-		uint64_t lsn = 0;
-
-		if (peer->first == NULL && leases_send(s, send->peer, send->body, &lsn) == 0)
-			return;
-		lsn = peer->first == NULL ? lsn : 0;
-		peer_queue_leases(s->peers, peer, send->body, lsn);
-		return;
-	}
-	if (send->type == MESSAGE_REGISTERED || send->type == MESSAGE_WHO)
-		peer_forget_sent(peer);
-	peers_put(s, send->peer, send->type, send->body);
-}
-
-void peers_send_frame(struct server *s, uint64_t number, enum message_type type, struct bytes frame)
-{
-	if (type == MESSAGE_LEASES || type == MESSAGE_REGISTERED || type == MESSAGE_WHO) {
-		struct arena arena;
-		void *body;
-		uint32_t as;
-
-		arena_init(&arena, 0);
-		CHECK(codec_union_decode(&message_union, &frame, &as, &body, &arena, NULL) == 0);
-		peers_send(s, &(struct dispatcher_send){.peer = number, .type = type, .body = body});
-		arena_fini(&arena);
-		return;
-	}
-	peer_transmit(s, peer_find(s->peers, number, true), frame);
-}
-
-void peers_put(struct server *s, uint64_t number, enum message_type type, const void *body)
-{
-	struct buf out = {0};
-
-	codec_union_encode(&message_union, type, body, &out);
-	peer_transmit(s, peer_find(s->peers, number, true), buf_bytes(&out));
-	buf_fini(&out);
-}
-
-void peers_history_grew(struct server *s, uint64_t lsn)
-{
-	struct peer *peer, *next;
-
-	if (s->peers == NULL || s->peers->waiting == 0)
-		return;
-	HASH_ITER (hh, s->peers->by_number, peer, next) {
-		if (peer->first != NULL && peer->first->raw && peer->first->wait_lsn <= lsn)
-			peer_flush(s, peer);
-	}
+	peer_transmit(p, peer_find(p, number, true), frame);
 }
 
 static void on_retry(struct loop *loop, void *arg)
 {
-	struct server *s = arg;
-	struct peers *p = s->peers;
+	struct peers *p = arg;
 	struct peer *peer, *next;
 	usec_t now = loop_now_us(loop);
 	bool sweep = now - p->swept_us >= SWEEP_US;
@@ -135,16 +83,16 @@ static void on_retry(struct loop *loop, void *arg)
 		p->swept_us = now;
 	HASH_ITER (hh, p->by_number, peer, next) {
 		if (peer->first != NULL)
-			peer_flush(s, peer);
+			peer_flush(p, peer);
 		else if (sweep && now - peer->used_us > FORGET_US)
 			peer_remove(p, peer);
 	}
 	loop_timer_set(loop, &p->retry, now + (p->counters.queued_bytes > 0 ? RETRY_US : SWEEP_US));
 }
 
-void peers_retry_soon(struct server *s)
+void peers_retry_soon(struct peers *p)
 {
-	loop_timer_set(s->loop, &s->peers->retry, clock_mono_us() + RETRY_US);
+	loop_timer_set(p->services->loop, &p->retry, clock_mono_us() + RETRY_US);
 }
 
 void peers_counters(const struct peers *p, struct peers_counters *ret)
@@ -155,7 +103,7 @@ void peers_counters(const struct peers *p, struct peers_counters *ret)
 
 /* ---- open and close ---- */
 
-static int open_endpoint(struct server *s, struct error *reterr)
+static int open_endpoint(struct services *s, struct error *reterr)
 {
 	struct peers *p = s->peers;
 	struct key_pair own = {0};
@@ -182,14 +130,14 @@ static int open_endpoint(struct server *s, struct error *reterr)
 	return r;
 }
 
-void peers_reload_keys(struct server *s)
+void peers_reload_keys(struct peers *p)
 {
-	char *path = statedir_path(&s->state, "keys/allowed"), line[ERROR_LINE_MAX];
+	char *path = statedir_path(&p->services->state, "keys/allowed"), line[ERROR_LINE_MAX];
 	struct key_roles roles = {0};
 	struct error e = {0};
 
 	if (key_roles_load(path, &roles, &e) == 0)
-		zap_set_roles(s->peers->zap, &roles);
+		zap_set_roles(p->zap, &roles);
 	else
 		log_error("the keys could not be read again; those read before stay",
 			  log_error_field(&e, line, sizeof(line)));
@@ -197,25 +145,26 @@ void peers_reload_keys(struct server *s)
 	free(path);
 }
 
-int peers_open(struct server *s, struct error *reterr)
+int peers_open(struct services *s, struct error *reterr)
 {
 	struct peers *p = s->peers = check_calloc(1, sizeof(*p));
 	int r;
 
+	p->services = s;
 	p->context = zmq_ctx_new();
 	CHECK(p->context != NULL);
 	r = open_endpoint(s, reterr);
 	if (r < 0)
 		return r;
-	p->prepare = (struct loop_task){.fn = on_prepare, .arg = s};
-	p->watch = (struct loop_watch){.fn = on_wake, .arg = s};
-	p->retry = (struct loop_timer){.fn = on_retry, .arg = s};
+	p->prepare = (struct loop_task){.fn = on_prepare, .arg = p};
+	p->watch = (struct loop_watch){.fn = on_wake, .arg = p};
+	p->retry = (struct loop_timer){.fn = on_retry, .arg = p};
 	r = loop_add(s->loop, &p->watch, endpoint_fd(p->endpoint), EPOLLIN | EPOLLET, reterr);
 	if (r < 0)
 		return r;
 	loop_add_prepare(s->loop, &p->prepare);
 	p->prepared = true;
-	peers_retry_soon(s);
+	peers_retry_soon(p);
 	return 0;
 }
 
@@ -224,7 +173,7 @@ const char *peers_address(const struct peers *p)
 	return endpoint_address(p->endpoint);
 }
 
-void peers_close(struct server *s)
+void peers_close(struct services *s)
 {
 	struct peers *p = s->peers;
 	struct peer *peer, *next;

@@ -6,9 +6,8 @@
 #include <uthash.h>
 
 #include "base/loop.h"
-#include "dispatcher/core/core.h"
+#include "dispatcher/services.h"
 
-struct server;
 struct look_request;
 
 #define LOOKS_MAX 4096u		       /* that wait at one time */
@@ -16,7 +15,7 @@ struct look_request;
 
 /* body: struct running or struct tail_bytes, borrowed; NULL: no answer came. Not called after looks_cancel.
  */
-typedef void look_fn(struct server *s, struct look_request *look, const void *body);
+typedef void look_fn(struct look_request *look, const void *body);
 
 /* The caller's memory; all zero when it waits for nothing. */
 struct look_request {
@@ -30,20 +29,15 @@ struct look_request {
 	UT_hash_handle hh;
 };
 
-struct looks {
-	uint64_t last;
-	struct look_request *waiting, *by_number;
-	struct loop_timer timer;
-};
+void looks_open(struct services *s);
+/* Nobody waits any more. */
+void looks_close(struct services *s);
 
 /* Asks which attempts run there. ERR_NOT_FOUND: the worker cannot be asked now; ERR_BUSY: too many wait. */
-int looks_ask_running(struct server *s, struct look_request *look, const struct uuid *worker, look_fn *fn,
+int looks_ask_running(struct looks *l, struct look_request *look, const struct uuid *worker, look_fn *fn,
 		      struct error *reterr) MUST_CHECK;
 /* The same for bytes; session and request are filled in. */
-int looks_ask_tail(struct server *s, struct look_request *look, const struct uuid *worker, struct tail *tail,
+int looks_ask_tail(struct looks *l, struct look_request *look, const struct uuid *worker, struct tail *tail,
 		   look_fn *fn, struct error *reterr) MUST_CHECK;
 /* NULL and what waits for nothing are fine. */
-void looks_cancel(struct server *s, struct look_request *look);
-void looks_deliver(struct server *s, const struct dispatcher_looked *looked);
-/* Nobody waits any more. */
-void looks_fini(struct server *s);
+void looks_cancel(struct looks *l, struct look_request *look);

@@ -1,4 +1,4 @@
-#include "dispatcher/api/segments.h"
+#include "dispatcher/segments.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,16 +1,15 @@
-#include "dispatcher/server/server.h"
+#include "dispatcher/engine/engine_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "dispatcher/planners/blobs.h"
 #include "jobs/plan.h"
 #include "jobs/slice.h"
 
 #define WINNER_BYTES 64 /* encoded, at most */
 
-static int cut_items(struct server *s, const struct plan *plan, const struct lease *l, size_t bytes_max,
+static int cut_items(struct engine *e, const struct plan *plan, const struct lease *l, size_t bytes_max,
 		     struct arena *arena, struct slice *slice, struct error *reterr)
 {
 	struct text_item *items = arena_alloc(arena, sizeof(*items) * l->count);
@@ -19,8 +18,8 @@ static int cut_items(struct server *s, const struct plan *plan, const struct lea
 
 	slice->items.items = items;
 	if (plan->blob.size > 0)
-		return blobs_items(s->blobs, plan->blob, l->first, l->count, bytes_max, arena, items,
-				   &slice->items.count, reterr);
+		return e->ops->items(e->arg, plan->blob, l->first, l->count, bytes_max, arena, items,
+				     &slice->items.count, reterr);
 	if ((uint64_t)l->first + l->count > plan->items.count)
 		return error_set(reterr, ERR_CORRUPT, "the plan has %u items, shard %u is not among them",
 				 plan->items.count, l->first + l->count - 1);
@@ -41,7 +40,7 @@ struct gathering {
 	uint32_t count_max;
 };
 
-static int take_winner(void *arg, const struct history_winner *w)
+static int take_winner(void *arg, const struct engine_winner *w)
 {
 	struct gathering *g = arg;
 	struct slice_winner_list *winners = &g->slice->winners;
@@ -67,12 +66,12 @@ static int take_winner(void *arg, const struct history_winner *w)
 								 .worker = w->worker,
 								 .token = w->token,
 								 .segment = w->segment,
-								 .whole = w->shards.count == w->row.count};
+								 .whole = w->whole};
 	return 0;
 }
 
 /* The inputs of as many nodes as fit; the first has to. */
-static int cut_gather(struct server *s, const struct plan *plan, const struct lease *l, size_t bytes_max,
+static int cut_gather(struct engine *e, const struct plan *plan, const struct lease *l, size_t bytes_max,
 		      struct slice *slice, uint32_t *ret_count, struct error *reterr)
 {
 	struct gathering g = {.slice = slice,
@@ -82,8 +81,8 @@ static int cut_gather(struct server *s, const struct plan *plan, const struct le
 	CHECK(l->phase > 0);
 	for (; n < l->count; n++) {
 		uint32_t winners = slice->winners.count, missing = slice->missing.count;
-		int r = history_winners(s->reader, l->job, l->phase - 1,
-					plan_gather_inputs(plan, l->first + n), take_winner, &g, reterr);
+		int r = e->ops->winners(e->arg, l->job, l->phase - 1, plan_gather_inputs(plan, l->first + n),
+					take_winner, &g, reterr);
 
 		if (r == ERR_LIMIT && n == 0)
 			return error_set(
@@ -105,17 +104,17 @@ static int cut_gather(struct server *s, const struct plan *plan, const struct le
 }
 
 /* Does history know all that became of the phase before? */
-static bool gather_is_ready(struct server *s, uint64_t job, struct arena *arena, uint64_t *ret_wait_lsn)
+static bool gather_is_ready(struct engine *e, uint64_t job, struct arena *arena, uint64_t *ret_wait_lsn)
 {
 	struct view_job v;
 
-	if (!dispatcher_view_job(s->core, job, arena, &v) || v.last_done_lsn <= s->steps.history_lsn)
+	if (!dispatcher_view_job(e->core, job, arena, &v) || v.last_done_lsn <= e->history_lsn)
 		return true;
 	*ret_wait_lsn = v.last_done_lsn;
 	return false;
 }
 
-int slice_cut(struct server *s, const struct plan *plan, const struct lease *l, size_t bytes_max,
+int slice_cut(struct engine *e, const struct plan *plan, const struct lease *l, size_t bytes_max,
 	      struct arena *arena, struct buf *out, uint32_t *ret_count, uint64_t *ret_wait_lsn,
 	      struct error *reterr)
 {
@@ -124,11 +123,11 @@ int slice_cut(struct server *s, const struct plan *plan, const struct lease *l, 
 	int r;
 
 	if (plan->kind == PLAN_GATHER) {
-		if (!gather_is_ready(s, l->job, arena, ret_wait_lsn))
+		if (!gather_is_ready(e, l->job, arena, ret_wait_lsn))
 			return ERR_BUSY;
-		r = cut_gather(s, plan, l, bytes_max, &slice, &count, reterr);
+		r = cut_gather(e, plan, l, bytes_max, &slice, &count, reterr);
 	} else {
-		r = cut_items(s, plan, l, bytes_max, arena, &slice, reterr);
+		r = cut_items(e, plan, l, bytes_max, arena, &slice, reterr);
 		count = slice.items.count;
 	}
 	if (r == 0) {

@@ -1,10 +1,8 @@
-#include "dispatcher/server/server.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "dispatcher/server/peers.h"
+#include "dispatcher/engine/engine_private.h"
 
 /* Of all slices of one message, and of one of its leases. */
 #define SLICES_BYTES_MAX (32 * MIB)
@@ -15,17 +13,17 @@
 
 /* One lease, ready to go. */
 struct parcel {
-	bool gone; /* its job ended, or what it needs cannot be read now */
 	struct lease lease;
-	const struct job_parameters *job;
+	const struct job_parameters *job; /* NULL: it has ended */
 	size_t slice_offset, slice_size;
 	uint32_t count;	      /* of its shards that the slice covers */
-	struct error *unread; /* NULL: nothing is wrong */
+	struct error *unread; /* what it needs cannot be read now; NULL: nothing is wrong */
+	uint64_t wait_lsn;    /* of history, when that is all */
 };
 
 /* What the next frames will hold. */
 struct cargo {
-	struct server *s;
+	struct engine *e;
 	uint64_t peer;
 	uint64_t session;
 	struct arena *arena;
@@ -53,12 +51,12 @@ static struct run_definition run_definition_of(const struct definition_body *bod
 }
 
 /* The JOB level: items come with slices. */
-static const struct job_parameters *job_of(struct server *s, uint64_t job, uint32_t phase,
+static const struct job_parameters *job_of(struct engine *e, uint64_t job, uint32_t phase,
 					   struct arena *arena)
 {
 	struct job_parameters *p = arena_alloc(arena, sizeof(*p));
 
-	return dispatcher_view_parameters(s->core, job, phase, arena, p) ? p : NULL;
+	return dispatcher_view_parameters(e->core, job, phase, arena, p) ? p : NULL;
 }
 
 static size_t size_of(const struct codec *c, const void *value)
@@ -81,18 +79,18 @@ static void cargo_send(struct cargo *c)
 	struct revoke r = {.session = c->session, .leases = {c->revokes, c->revoke_count}};
 
 	if (c->definition_count + c->job_count > 0)
-		peers_put(c->s, c->peer, MESSAGE_PARAMETERS, &p);
+		engine_send(c->e, c->peer, MESSAGE_PARAMETERS, &p);
 	if (c->lease_count > 0)
-		peers_put(c->s, c->peer, MESSAGE_LEASES, &l);
+		engine_send(c->e, c->peer, MESSAGE_LEASES, &l);
 	if (c->revoke_count > 0)
-		peers_put(c->s, c->peer, MESSAGE_REVOKE, &r);
+		engine_send(c->e, c->peer, MESSAGE_REVOKE, &r);
 	c->definition_count = c->job_count = c->lease_count = c->revoke_count = 0;
 	c->bytes = 0;
 }
 
 static void cargo_add_definition(struct cargo *c, struct bytes sha256)
 {
-	const struct definition_body *body = dispatcher_view_definition(c->s->core, sha256);
+	const struct definition_body *body = dispatcher_view_definition(c->e->core, sha256);
 	struct run_definition d;
 
 	if (body == NULL)
@@ -121,28 +119,26 @@ static void cargo_open(struct cargo *c, size_t definitions, size_t jobs, size_t 
 }
 
 /* The slice of one lease. When it cannot be read the lease does not go now (unread.c). */
-static int parcel_cut(struct server *s, struct parcel *p, size_t bytes_max, struct arena *arena,
-		      struct buf *slices, uint64_t *ret_wait_lsn)
+static void parcel_cut(struct engine *e, struct parcel *p, size_t bytes_max, struct arena *arena,
+		       struct buf *slices)
 {
-	struct error e = {0};
+	struct error why = {0};
 	int r;
 
 	p->slice_offset = slices->size;
-	r = slice_cut(s, &p->job->plan, &p->lease, bytes_max, arena, slices, &p->count, ret_wait_lsn, &e);
+	r = slice_cut(e, &p->job->plan, &p->lease, bytes_max, arena, slices, &p->count, &p->wait_lsn, &why);
 	p->slice_size = slices->size - p->slice_offset;
-	if (r == 0 || r == ERR_BUSY)
-		return r;
-	if (e.code == ERR_OK) /* who failed without words */
-		error_set(&e, r, "what its shards are cannot be read");
+	if (r == 0)
+		return;
+	if (why.code == ERR_OK) /* who failed without words */
+		error_set(&why, r, "what its shards are cannot be read");
 	slices->size = p->slice_offset;
-	p->unread = arena_alloc(arena, sizeof(e));
-	*p->unread = e;
-	p->gone = true;
-	return 0;
+	p->unread = arena_alloc(arena, sizeof(why));
+	*p->unread = why;
 }
 
-static int parcels_cut(struct server *s, const struct leases *l, struct parcel *parcels, struct arena *arena,
-		       struct buf *slices, uint64_t *ret_wait_lsn)
+static void parcels_cut(struct engine *e, const struct leases *l, struct parcel *parcels, struct arena *arena,
+			struct buf *slices)
 {
 	size_t bytes_max = SLICES_BYTES_MAX / (l->leases.count + 1);
 	const struct job_parameters *job = NULL;
@@ -153,30 +149,21 @@ static int parcels_cut(struct server *s, const struct leases *l, struct parcel *
 		bytes_max = SLICE_BYTES_MIN;
 	for (uint32_t i = 0; i < l->leases.count; i++) {
 		struct parcel *p = &parcels[i];
-		int r;
 
-		p->lease = l->leases.items[i];
+		*p = (struct parcel){.lease = l->leases.items[i], .count = l->leases.items[i].count};
 		if (job == NULL || job->job != p->lease.job || job->phase != p->lease.phase)
-			job = job_of(s, p->lease.job, p->lease.phase, arena);
+			job = job_of(e, p->lease.job, p->lease.phase, arena);
 		p->job = job;
-		p->count = p->lease.count;
-		p->gone = job == NULL;
-		if (p->gone || (job->plan.kind != PLAN_ITEMS && job->plan.kind != PLAN_GATHER))
-			continue;
-		r = parcel_cut(s, p, bytes_max, arena, slices, ret_wait_lsn);
-		if (r < 0)
-			return r;
+		if (job != NULL && (job->plan.kind == PLAN_ITEMS || job->plan.kind == PLAN_GATHER))
+			parcel_cut(e, p, bytes_max, arena, slices);
 	}
-	return 0;
 }
 
 static void cargo_load(struct cargo *c, struct parcel *p, const struct buf *slices)
 {
-	struct server *s = c->s;
-
-	if (!peers_remember_definition(s->peers, c->peer, p->lease.definition))
+	if (!sent_definition(c->e, c->peer, p->lease.definition))
 		cargo_add_definition(c, p->lease.definition);
-	if (!peers_remember_job(s->peers, c->peer, p->lease.job, p->lease.phase, p->job->plan.shard_count))
+	if (!sent_job(c->e, c->peer, p->lease.job, p->lease.phase, p->job->plan.shard_count))
 		cargo_add_job(c, p->job);
 	if (p->slice_size > 0)
 		p->lease.slice = BYTES(slices->data + p->slice_offset, p->slice_size);
@@ -189,43 +176,40 @@ static void cargo_load(struct cargo *c, struct parcel *p, const struct buf *slic
 		cargo_send(c);
 }
 
-int leases_send(struct server *s, uint64_t peer, const struct leases *leases, uint64_t *ret_wait_lsn)
+static void parcel_go(struct cargo *c, struct parcel *p, const struct buf *slices, uint32_t tries)
 {
-	return leases_send_again(s, peer, leases, 0, ret_wait_lsn);
+	if (p->job == NULL)
+		return;
+	if (p->unread == NULL)
+		cargo_load(c, p, slices);
+	else if (p->wait_lsn > 0)
+		unread_keep_until(c->e, c->peer, c->session, &p->lease, tries, p->wait_lsn);
+	else
+		unread_keep(c->e, c->peer, c->session, &p->lease, tries, p->unread);
 }
 
-int leases_send_again(struct server *s, uint64_t peer, const struct leases *leases, uint32_t tries,
-		      uint64_t *ret_wait_lsn)
+void leases_send(struct engine *e, uint64_t peer, const struct leases *leases, uint32_t tries)
 {
-
 	struct arena arena;
 	struct buf slices = {0};
 	struct parcel *parcels;
-	struct cargo c = {.s = s, .peer = peer, .session = leases->session, .arena = &arena};
-	int r;
+	struct cargo c = {.e = e, .peer = peer, .session = leases->session, .arena = &arena};
 
 	arena_init(&arena, 0);
 	parcels = arena_alloc(&arena, sizeof(*parcels) * (leases->leases.count + 1));
-	r = parcels_cut(s, leases, parcels, &arena, &slices, ret_wait_lsn);
-	if (r == 0) {
-		cargo_open(&c, leases->leases.count, leases->leases.count, leases->leases.count);
-		for (uint32_t i = 0; i < leases->leases.count; i++)
-			if (!parcels[i].gone)
-				cargo_load(&c, &parcels[i], &slices);
-			else if (parcels[i].unread != NULL)
-				unread_keep(s, peer, leases->session, &parcels[i].lease, tries,
-					    parcels[i].unread);
-		cargo_send(&c);
-	}
+	parcels_cut(e, leases, parcels, &arena, &slices);
+	cargo_open(&c, leases->leases.count, leases->leases.count, leases->leases.count);
+	for (uint32_t i = 0; i < leases->leases.count; i++)
+		parcel_go(&c, &parcels[i], &slices, tries);
+	cargo_send(&c);
 	buf_fini(&slices);
 	arena_fini(&arena);
-	return r;
 }
 
-void leases_answer_need(struct server *s, const struct dispatcher_parameters *n)
+void leases_answer_need(struct engine *e, const struct dispatcher_parameters *n)
 {
 	struct arena arena;
-	struct cargo c = {.s = s, .peer = n->peer, .session = n->session, .arena = &arena};
+	struct cargo c = {.e = e, .peer = n->peer, .session = n->session, .arena = &arena};
 
 	arena_init(&arena, 0);
 	cargo_open(&c, n->need->definitions.count, n->need->jobs.count, 0);
@@ -236,7 +220,7 @@ void leases_answer_need(struct server *s, const struct dispatcher_parameters *n)
 	}
 	for (uint32_t i = 0; i < n->need->jobs.count; i++) {
 		const struct job_ref *ref = &n->need->jobs.items[i];
-		const struct job_parameters *job = job_of(s, ref->job, ref->phase, &arena);
+		const struct job_parameters *job = job_of(e, ref->job, ref->phase, &arena);
 
 		if (job != NULL)
 			cargo_add_job(&c, job);

@@ -1,0 +1,53 @@
+/* What the parts around the engine are given: each takes what it needs, and none knows the server that put
+ * them together. Set while the dispatcher starts, in the order of its fields; never changed after, but for
+ * `stopping` and the counter. Thread: the loop's. */
+#pragma once
+
+#include "base/loop.h"
+#include "base/params.h"
+#include "base/statedir.h"
+#include "dispatcher/engine/port.h"
+#include "jobs/event.h"
+
+struct api;
+struct blobs;
+struct buckets;
+struct ended;
+struct history;
+struct history_reader;
+struct journal;
+struct looks;
+struct peers;
+struct planners;
+struct pools;
+struct rules;
+
+struct services {
+	const struct params *params;
+	struct loop *loop;
+	usec_t started_wall_us;
+	struct statedir state;
+	char *plans_dir, *output_dir;
+	uint8_t dedup_secret[DEDUP_SECRET_BYTES];
+	struct journal *journal; /* for its figures; nobody else writes */
+	struct history *history;
+	struct history_reader *reader; /* for questions of a few rows */
+	struct port *port;
+	struct loop_task *turn; /* deferred: the turn has to end */
+	struct pools *pools;
+	struct blobs *blobs;
+	struct planners *planners;
+	struct rules *rules;
+	struct ended *ended;
+	struct peers *peers;
+	struct looks *looks;
+	struct buckets *buckets;
+	struct api *api;
+	bool stopping;
+	uint64_t events_unmatched; /* that no rule matches: answered, counted, not kept */
+};
+
+static inline const struct dispatcher_core *services_core(const struct services *s)
+{
+	return port_view(s->port).core;
+}
