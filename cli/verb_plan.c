@@ -4,6 +4,7 @@
 #include "cli/human.h"
 #include "cli/submission_verb.h"
 #include "cli/table.h"
+#include "jobs/plan_kind.h"
 
 static void add_row(struct table *t, json_t *shard)
 {
@@ -11,8 +12,8 @@ static void add_row(struct table *t, json_t *shard)
 	json_t *item = json_object_get(shard, "item"), *value = json_object_get(shard, "value");
 
 	table_add(t, STYLE_NONE, "%" PRIu64, cli_number(shard, "shard"));
-	if (item != NULL)
-		table_add_text(t, STYLE_NONE, cli_text(shard, "item"));
+	if (item != NULL || json_is_string(value))
+		table_add_text(t, STYLE_NONE, cli_text(shard, item != NULL ? "item" : "value"));
 	else if (value != NULL)
 		table_add(t, STYLE_NONE, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else
@@ -23,9 +24,7 @@ static void add_row(struct table *t, json_t *shard)
 
 static const char *part_title(json_t *plan)
 {
-	const char *kind = cli_text(plan, "kind");
-
-	return kind[0] == 'b' ? "BYTES" : kind[0] == 'c' ? "NUMBER" : "ITEM";
+	return plan_row(plan_kind_of(bytes_of(cli_text(plan, "kind"))))->column;
 }
 
 static void add_shards(const struct cli *cli, struct buf *out, json_t *plan)

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "jobs/definition_read.h"
 #include "jobs/phases.h"
+#include "jobs/plan.h"
 
 #define VERSION 1
 
@@ -49,10 +50,8 @@ static bool read_on_section(struct definition_reader *r, const struct node *n, v
 static bool read_shard_section(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct definition *d = target;
-	bool fine = read_shard(r, n, &d->shard);
 
-	r->plan_scope = shard_scope(&d->shard);
-	return fine;
+	return read_shard(r, n, &d->shard);
 }
 
 static bool read_run_section(struct definition_reader *r, const struct node *n, void *target)
@@ -141,8 +140,7 @@ static void set_defaults(struct definition_reader *r)
 	run_defaults(&r->shards.run);
 	run_defaults(&r->gather.run);
 	policy_defaults(&r->shards.policy);
-	shard_defaults(&d->shard);
-	r->plan_scope = shard_scope(&d->shard);
+	d->shard = shard_section_default();
 }
 
 /* What both sides of a phase need stands in both parts; plan and gather are tried as often as shards are. */
@@ -166,7 +164,7 @@ static void set_phases(struct definition_reader *r)
 {
 	struct definition *d = r->d;
 
-	if (d->shard.kind == PLAN_ITEMS && d->shard.planner != PLANNER_PURE && d->shard.of.size == 0)
+	if (d->shard.planner != PLANNER_PURE && d->shard.of.size == 0)
 		d->body.items_planner = d->shard.planner;
 	d->body.phases.items = read_alloc(r, PHASES_MAX, sizeof *d->body.phases.items);
 	if (d->body.items_planner != 0)

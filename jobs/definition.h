@@ -9,22 +9,9 @@
 #include "base/arena.h"
 #include "jobs/event.h"
 #include "jobs/pattern.h"
+#include "jobs/plan_kind.h"
 #include "jobs/problems.h"
 #include "jobs/schema.h"
-
-/* How the first phase is cut; without `shard` one shard. */
-struct shard_section {
-	uint8_t kind;	 /* enum plan_kind: count, bytes, items */
-	uint8_t planner; /* of items: PLANNER_PURE (inline), PLANNER_LINES, PLANNER_JSON_LINES */
-	int64_t start;	 /* count */
-	int64_t step;
-	uint32_t count;
-	uint64_t step_bytes; /* bytes */
-	uint8_t align;	     /* enum align_kind */
-	struct bytes
-	    of; /* template: the object to cut, or the file of the items; empty: the plan phase writes them */
-	struct text_item_list items;
-};
 
 struct pattern_list {
 	const struct pattern **items;

@@ -252,11 +252,11 @@ static struct place place_in(const struct node *n, size_t offset)
 	return at;
 }
 
-/* Does it name the bytes of a shard, by a placeholder or by a variable that a shell would read? */
-static bool names_bytes(struct bytes text, const struct template *t)
+/* Does it name what is one shard's, by a placeholder or by a variable that a shell would read? */
+static bool names_part(struct bytes text, const struct template *t)
 {
 	for (uint32_t i = 0; i < t->part_count; i++)
-		if (t->parts[i].kind >= PART_SHARD_FIRST_BYTE && t->parts[i].kind <= PART_SHARD_INPUT_FILE)
+		if (t->parts[i].kind == PART_SHARD_PLAN || t->parts[i].kind == PART_SHARD_INPUT_FILE)
 			return true;
 	return memmem(text.data, text.size, INPUT_VARIABLES, strlen(INPUT_VARIABLES)) != NULL;
 }
@@ -282,7 +282,7 @@ bool read_template(struct definition_reader *r, const struct node *n, unsigned s
 		return read_refuse_error(r, place_in(n, offset), &e);
 	if (keep_values && !note_values(r, n, &t))
 		return false;
-	r->names_bytes = r->names_bytes || names_bytes(text, &t);
+	r->names_part = r->names_part || names_part(text, &t);
 	*ret = text;
 	return true;
 }

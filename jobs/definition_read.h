@@ -19,14 +19,13 @@ struct definition_reader {
 	struct arena *arena; /* the definition's */
 	struct problems *problems;
 	json_t *on;		  /* the patterns, for the canonical text; owned */
-	unsigned plan_scope;	  /* what the plan lets templates of `run` name */
 	struct text_item *values; /* DEFINITION_VALUES_MAX of room */
 	uint32_t value_count;
 	uint32_t fanin; /* gather's */
 	/* By name while they are read; d->body.phases holds those that there are in the end. */
 	struct phase_def plan, shards, gather;
 	bool has_gather;
-	bool names_bytes; /* a template of `run` names what a shard by bytes gets */
+	bool names_part; /* a template of `run` names what a shard gets of its plan */
 };
 
 /* definition_parse, with the caller's problems: errors are there. */
@@ -82,11 +81,8 @@ bool read_plan_run(struct definition_reader *r, const struct node *n, void *targ
 bool read_resources(struct definition_reader *r, const struct node *n, struct run_spec *ret);
 bool read_retry(struct definition_reader *r, const struct node *n, void *target);    /* struct policy */
 bool read_tolerate(struct definition_reader *r, const struct node *n, void *target); /* struct policy */
-void shard_defaults(struct shard_section *s);
 void run_defaults(struct run_spec *run);
 void policy_defaults(struct policy *p);
-/* shard.value, shard.item, … that a plan gives. */
-unsigned shard_scope(const struct shard_section *s);
 
 /* Canonical JSON of what was read. */
 void definition_write(const struct definition *d, const json_t *on, struct buf *out);

@@ -63,10 +63,26 @@ static bool read_format(struct definition_reader *r, const struct node *n, void 
 	return read_kind(r, n, runner_format_of, runner_format_names(), &t->phase->run.format);
 }
 
+/* "cut by bytes or items to have an input", of the kinds that give one. */
+static const char *help_to_input(char *buf, size_t size)
+{
+	const struct plan_row *row;
+	size_t used = (size_t)snprintf(buf, size, "cut by"), count = 0;
+
+	for (size_t i = 0; (row = plan_row_at(i)) != NULL && used < size; i++)
+		if (row->keys[0].name != NULL && row->input != PLAN_INPUT_NONE)
+			used += (size_t)snprintf(buf + used, size - used, "%s %s", count++ > 0 ? " or" : "",
+						 row->keys[0].name);
+	if (used < size)
+		snprintf(buf + used, size - used, " to have an input");
+	return buf;
+}
+
 static bool read_input(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct run_target *t = target;
-	uint8_t plan = r->d->shard.kind;
+	const struct plan_row *plan = plan_row(r->d->shard.kind);
+	char help[120], expected[120];
 
 	if (!read_kind(r, n, input_mode_of, input_mode_names(), &t->phase->run.input))
 		return false;
@@ -75,9 +91,11 @@ static bool read_input(struct definition_reader *r, const struct node *n, void *
 	if (t->phase->run.input != FEED_NONE && t->is_plan)
 		return read_refuse(r, n, "name the object in an argument: {{event.object}}",
 				   "none, since what makes the items has no shard yet");
-	if (t->phase->run.input != FEED_NONE && !t->is_gather && plan == PLAN_COUNT)
-		return read_refuse(r, n, "cut by bytes or items to have an input",
-				   "none, since shards by count have no input");
+	if (t->phase->run.input != FEED_NONE && !t->is_gather && plan->input == PLAN_INPUT_NONE) {
+		snprintf(expected, sizeof expected, "none, since shards by %s have no input",
+			 plan_kind_name(plan->kind));
+		return read_refuse(r, n, help_to_input(help, sizeof help), expected);
+	}
 	return true;
 }
 
@@ -288,7 +306,8 @@ static bool check_takes_bytes(struct definition_reader *r, const struct node *n)
 {
 	const struct node *exec = node_get(n, "exec");
 
-	if (r->d->shard.kind != PLAN_BYTES || exec == NULL || node_get(n, "input") != NULL || r->names_bytes)
+	if (plan_row(r->d->shard.kind)->input != PLAN_INPUT_PART || exec == NULL ||
+	    node_get(n, "input") != NULL || r->names_part)
 		return true;
 	(void)problems_add(
 	    r->problems, exec->key_at, ERR_INVALID,
@@ -303,9 +322,10 @@ bool read_run(struct definition_reader *r, const struct node *n, void *target)
 {
 	static const struct definition_key keys[] = {COMMON_KEYS};
 	struct run_target t = {.phase = target,
-			       .scope = TEMPLATE_EVENT | TEMPLATE_JOB | TEMPLATE_SHARD | r->plan_scope};
+			       .scope = TEMPLATE_EVENT | TEMPLATE_JOB | TEMPLATE_SHARD |
+					TEMPLATE_PLAN(r->d->shard.kind)};
 
-	r->names_bytes = false;
+	r->names_part = false;
 	return read_map(r, n, "`run`", keys, ARRAY_LENGTH(keys), &t) && check_run(r, n, "`run`") &&
 	       check_takes_bytes(r, n);
 }

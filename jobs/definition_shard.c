@@ -1,4 +1,5 @@
-/* shard: count | bytes | items — how the first phase is cut. */
+/* shard: how the first phase is cut. Which keys it has is said by the plan kinds (jobs/plan_kind.h); this
+ * file reads them. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,107 +9,9 @@
 #include "jobs/json.h"
 #include "jobs/plan.h"
 
-#define WHOLE_OBJECT "{{event.object}}"
+#define KEYS_MAX 16 /* of all kinds */
 
-void shard_defaults(struct shard_section *s)
-{
-	*s = (struct shard_section){.kind = PLAN_COUNT, .planner = PLANNER_PURE, .step = 1, .count = 1};
-}
-
-unsigned shard_scope(const struct shard_section *s)
-{
-	switch (s->kind) {
-	case PLAN_BYTES:
-		return TEMPLATE_BYTES;
-	case PLAN_ITEMS:
-		return TEMPLATE_VALUE | TEMPLATE_ITEM;
-	default:
-		return TEMPLATE_VALUE;
-	}
-}
-
-/* Digits at *at; moves it behind them. */
-static bool take_digits(struct bytes text, size_t *at, int64_t *ret)
-{
-	size_t first = *at;
-	int64_t value = 0;
-
-	while (*at < text.size && text.data[*at] >= '0' && text.data[*at] <= '9') {
-		if (value > (INT64_MAX - 9) / 10)
-			return false;
-		value = value * 10 + (text.data[(*at)++] - '0');
-	}
-	*ret = value;
-	return *at > first;
-}
-
-/* "N", "A-B", "A-B:STEP" as arrays are written in batch systems; B is included. */
-static bool parse_count(struct bytes text, int64_t *first, int64_t *last, int64_t *step)
-{
-	size_t at = 0;
-
-	*step = 1;
-	if (!take_digits(text, &at, first))
-		return false;
-	if (at == text.size) {
-		*last = *first - 1;
-		*first = 0;
-		return true;
-	}
-	if (text.data[at++] != '-' || !take_digits(text, &at, last))
-		return false;
-	if (at < text.size && (text.data[at++] != ':' || !take_digits(text, &at, step)))
-		return false;
-	return at == text.size;
-}
-
-static bool read_count(struct definition_reader *r, const struct node *n, void *target)
-{
-	struct shard_section *s = target;
-	int64_t first, last, step;
-	char help[80], found[100];
-
-	s->kind = PLAN_COUNT;
-	if (n->kind != NODE_SCALAR || !parse_count(n->text, &first, &last, &step))
-		return read_refuse(r, n, "0-based numbers come from 1000, others from a range",
-				   "a number of shards, or a range such as 1-1000 or 1-1000:2");
-	node_found(n, found, sizeof found);
-	if (last < first && first > 0) {
-		snprintf(help, sizeof help, "write %lld-%lld", (long long)last, (long long)first);
-		(void)problems_add(r->problems, n->at, ERR_INVALID, help,
-				   "the first is behind the last in %s", found);
-		return false;
-	}
-	if (last < first || step == 0)
-		return read_refuse(r, n, NULL, last < first ? "at least one shard" : "a step of at least 1");
-	if ((last - first) / step >= (int64_t)SHARDS_MAX) {
-		(void)problems_add(r->problems, n->at, ERR_LIMIT, NULL,
-				   "%lld shards; at most %llu are allowed",
-				   (long long)((last - first) / step) + 1, SHARDS_MAX);
-		return false;
-	}
-	s->start = first;
-	s->count = (uint32_t)((last - first) / step + 1);
-	s->step = s->count == 1 ? 1 : step; /* one shard takes no step: one spelling */
-	return true;
-}
-
-static bool read_bytes(struct definition_reader *r, const struct node *n, void *target)
-{
-	struct shard_section *s = target;
-
-	s->kind = PLAN_BYTES;
-	s->align = ALIGN_LINE;
-	s->of = BYTES_LIT(WHOLE_OBJECT);
-	return read_size(r, n, &s->step_bytes);
-}
-
-static bool read_align(struct definition_reader *r, const struct node *n, void *target)
-{
-	struct shard_section *s = target;
-
-	return read_kind(r, n, align_kind_of, align_kind_names(), &s->align);
-}
+/* ---- a URL ---- */
 
 /* What is known of a URL before the event: its scheme, unless the template begins with a value. */
 static bool read_url(struct definition_reader *r, const struct node *n, struct bytes *ret)
@@ -121,17 +24,12 @@ static bool read_url(struct definition_reader *r, const struct node *n, struct b
 					  strncmp((const char *)text.data, "file:///", 8) != 0 &&
 					  strncmp((const char *)text.data, "{{", 2) != 0))
 		return read_refuse(r, n, NULL,
-				   "s3://bucket/key, file:///path or a placeholder such as " WHOLE_OBJECT);
+				   "s3://bucket/key, file:///path or a placeholder such as " EVENT_OBJECT);
 	*ret = text;
 	return true;
 }
 
-static bool read_of(struct definition_reader *r, const struct node *n, void *target)
-{
-	struct shard_section *s = target;
-
-	return read_url(r, n, &s->of);
-}
+/* ---- a list of items ---- */
 
 /* Where items are written: a file, or what a command prints. */
 static bool read_items_of(struct definition_reader *r, const struct node *n, struct shard_section *s)
@@ -183,16 +81,14 @@ static bool read_item(struct definition_reader *r, const struct node *n, struct 
 	return false;
 }
 
-static bool read_items(struct definition_reader *r, const struct node *n, void *target)
+static bool read_items(struct definition_reader *r, const struct node *n, struct shard_section *s)
 {
 	static const struct definition_key keys[] = {
 	    {"lines", false, read_lines},
 	    {"json-lines", false, read_json_lines},
 	};
-	struct shard_section *s = target;
 	bool fine = true;
 
-	s->kind = PLAN_ITEMS;
 	if (n->kind == NODE_MAP && n->child_count == 1)
 		return read_map(r, n, "`items`", keys, ARRAY_LENGTH(keys), s);
 	if (n->kind != NODE_LIST || n->child_count == 0)
@@ -209,28 +105,176 @@ static bool read_items(struct definition_reader *r, const struct node *n, void *
 	return fine;
 }
 
+/* ---- a text, or a map of texts, which the kind parses ---- */
+
+static bool is_text(const struct node *n)
+{
+	return n->kind == NODE_SCALAR && (n->text.size > 0 || n->quoted);
+}
+
+static bool read_member(struct definition_reader *r, const struct node *n, void *target)
+{
+	(void)target;
+	return is_text(n) || read_refuse(r, n, NULL, "a text");
+}
+
+static bool read_members(struct definition_reader *r, const struct node *n, const struct shard_key *key,
+			 struct bytes texts[SHARD_MEMBERS_MAX])
+{
+	struct definition_key members[SHARD_MEMBERS_MAX];
+	size_t count = 0;
+	char what[40];
+
+	for (; count < SHARD_MEMBERS_MAX && key->members[count] != NULL; count++)
+		members[count] = (struct definition_key){key->members[count], true, read_member};
+	snprintf(what, sizeof what, "`%s`", key->name);
+	if (!read_map(r, n, what, members, count, NULL))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		texts[i] = node_get(n, members[i].name)->text;
+	return true;
+}
+
+static bool read_parsed(struct definition_reader *r, const struct node *n, const struct shard_key *key,
+			struct shard_section *s)
+{
+	struct bytes texts[SHARD_MEMBERS_MAX];
+	struct error e = {0};
+
+	if (key->members[0] != NULL) {
+		if (!read_members(r, n, key, texts))
+			return false;
+	} else if (is_text(n)) {
+		texts[0] = n->text;
+	} else {
+		return read_refuse(r, n, key->help, key->expected);
+	}
+	if (key->parse(texts, s, &e) == 0)
+		return true;
+	return e.code == ERR_OK ? read_refuse(r, n, key->help, key->expected)
+				: read_refuse_error(r, n->at, &e);
+}
+
+/* ---- any key ---- */
+
+/* The kind whose row has a key of that name. */
+static const struct shard_key *key_of(struct bytes name, const struct plan_row **ret_row)
+{
+	for (size_t i = 0; (*ret_row = plan_row_at(i)) != NULL; i++)
+		for (const struct shard_key *key = (*ret_row)->keys; key->name != NULL; key++)
+			if (bytes_equal(bytes_of(key->name), name))
+				return key;
+	return NULL;
+}
+
+static bool read_key(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct shard_section *s = target;
+	const struct plan_row *row;
+	const struct shard_key *key = key_of(n->key, &row);
+
+	CHECK(key != NULL);
+	if (key == row->keys) {
+		s->kind = row->kind;
+		s->planner = row->planner;
+		if (row->defaults != NULL)
+			row->defaults(s);
+	}
+	switch (key->form) {
+	case SHARD_TEXT:
+		return read_parsed(r, n, key, s);
+	case SHARD_SIZE:
+		return read_size(r, n, &s->step_bytes);
+	case SHARD_ALIGN:
+		return read_kind(r, n, align_kind_of, align_kind_names(), &s->align);
+	case SHARD_URL:
+		return read_url(r, n, &s->of);
+	case SHARD_ITEMS:
+		return read_items(r, n, s);
+	}
+	return false;
+}
+
+/* ---- the section ---- */
+
+/* The n-th of the texts, of `count` that are joined by commas and "and". */
+static void join(char *buf, size_t size, size_t n, size_t count, const char *text)
+{
+	size_t used = strlen(buf);
+
+	snprintf(buf + used, size - used, "%s%s", n == 0 ? "" : n + 1 == count ? " and " : ", ", text);
+}
+
+/* One key that chooses a kind. */
+static bool check_kind(struct definition_reader *r, const struct node *n)
+{
+	const struct plan_row *row;
+	size_t count = 0, known = 0, told = 0;
+	char names[200] = "";
+
+	for (size_t i = 0; (row = plan_row_at(i)) != NULL; i++)
+		if (row->keys[0].name != NULL) {
+			count += node_get(n, row->keys[0].name) != NULL;
+			known++;
+		}
+	if (count == 1)
+		return true;
+	for (size_t i = 0; (row = plan_row_at(i)) != NULL; i++)
+		if (row->keys[0].name != NULL)
+			join(names, sizeof names, told++, known, row->keys[0].name);
+	(void)problems_add(r->problems, n->at, ERR_INVALID, NULL, "`shard` needs one of %s, found %zu", names,
+			   count);
+	return false;
+}
+
+/* No key of a kind that was not chosen. */
+static bool check_keys(struct definition_reader *r, const struct node *n, const struct plan_row *row)
+{
+	const struct node *wrong = NULL;
+	size_t known = 0;
+	char names[200] = "";
+
+	if (row->keys[0].name == NULL || node_get(n, row->keys[0].name) != NULL)
+		return true;
+	for (size_t i = 1; row->keys[i].name != NULL; i++, known++)
+		if (wrong == NULL)
+			wrong = node_get(n, row->keys[i].name);
+	if (wrong == NULL)
+		return true;
+	for (size_t i = 0; i < known; i++)
+		join(names, sizeof names, i, known, row->keys[i + 1].name);
+	(void)problems_add(r->problems, wrong->key_at, ERR_INVALID, NULL, "%s %s with %s", names,
+			   known == 1 ? "goes" : "go", row->keys[0].name);
+	return false;
+}
+
+/* First the keys that choose a kind, which set what the others say more of. */
+static size_t list_keys(struct definition_key keys[KEYS_MAX])
+{
+	const struct plan_row *row;
+	size_t count = 0;
+
+	for (size_t i = 0; (row = plan_row_at(i)) != NULL; i++)
+		if (row->keys[0].name != NULL)
+			keys[count++] = (struct definition_key){row->keys[0].name, false, read_key};
+	for (size_t i = 0; (row = plan_row_at(i)) != NULL; i++)
+		for (size_t k = 1; row->keys[0].name != NULL && row->keys[k].name != NULL; k++) {
+			CHECK(count < KEYS_MAX);
+			keys[count++] = (struct definition_key){row->keys[k].name, false, read_key};
+		}
+	return count;
+}
+
 bool read_shard(struct definition_reader *r, const struct node *n, void *target)
 {
-	static const struct definition_key keys[] = {
-	    {"count", false, read_count}, {"bytes", false, read_bytes}, {"items", false, read_items},
-	    {"align", false, read_align}, {"of", false, read_of},
-	};
-	bool count = node_get(n, "count") != NULL, bytes = node_get(n, "bytes") != NULL;
-	bool items = node_get(n, "items") != NULL;
-	const struct node *align = node_get(n, "align"), *of = node_get(n, "of");
+	struct definition_key keys[KEYS_MAX];
+	size_t count = list_keys(keys);
+	const struct plan_row *row;
 
-	if (!read_map(r, n, "`shard`", keys, ARRAY_LENGTH(keys), target))
+	if (!read_map(r, n, "`shard`", keys, count, target) || !check_kind(r, n))
 		return false;
-	if (count + bytes + items != 1) {
-		(void)problems_add(r->problems, n->at, ERR_INVALID, NULL,
-				   "`shard` needs one of count, bytes and items, found %d",
-				   count + bytes + items);
-		return false;
-	}
-	if (!bytes && (align != NULL || of != NULL)) {
-		(void)problems_add(r->problems, align != NULL ? align->key_at : of->key_at, ERR_INVALID, NULL,
-				   "align and of go with bytes");
-		return false;
-	}
+	for (size_t i = 0; (row = plan_row_at(i)) != NULL; i++)
+		if (!check_keys(r, n, row))
+			return false;
 	return true;
 }

@@ -7,6 +7,7 @@
 #include "jobs/definition_read.h"
 #include "jobs/json.h"
 #include "jobs/phases.h"
+#include "jobs/plan.h"
 
 static void set(json_t *to, const char *name, json_t *value)
 {
@@ -66,47 +67,72 @@ static void set_pairs(json_t *to, const char *name, const struct pair_list *list
 		json_decref(map);
 }
 
-static json_t *count_of(const struct shard_section *s)
+static void set_facts(json_t *to, const struct plan_facts *facts)
 {
-	int64_t last = s->start + s->step * (int64_t)(s->count - 1);
-	char text[80];
+	char digits[PLAN_FACT_DIGITS];
 
-	if (s->start == 0 && s->step == 1)
-		return json_integer(s->count);
-	if (s->step == 1)
-		snprintf(text, sizeof text, "%lld-%lld", (long long)s->start, (long long)last);
-	else
-		snprintf(text, sizeof text, "%lld-%lld:%lld", (long long)s->start, (long long)last,
-			 (long long)s->step);
-	return json_string(text);
+	for (uint32_t i = 0; i < facts->count; i++) {
+		const struct plan_fact *fact = &facts->items[i];
+
+		set(to, fact->name,
+		    fact->form == FACT_NUMBER ? json_integer(fact->number)
+					      : text_of(fact_as_text(fact, digits)));
+	}
 }
 
 static json_t *run_of(const struct run_spec *run);
 
+/* A list, or where it is read. */
+static json_t *items_of(const struct definition *d)
+{
+	json_t *from;
+
+	if (d->shard.planner == PLANNER_PURE)
+		return list_of(&d->shard.items);
+	from = json_object();
+	set(from, planner_kind_name(d->shard.planner),
+	    d->body.items_planner != 0 ? run_of(&d->body.phases.items[0].run) : text_of(d->shard.of));
+	return from;
+}
+
+static void set_parsed(json_t *to, const struct shard_key *key, const struct shard_section *s)
+{
+	struct plan_facts facts = {.count = 0};
+	json_t *map;
+
+	key->write(s, &facts);
+	if (key->members[0] == NULL) {
+		set_facts(to, &facts);
+		return;
+	}
+	map = json_object();
+	set_facts(map, &facts);
+	set(to, key->name, map);
+}
+
 static json_t *shard_of(const struct definition *d)
 {
 	const struct shard_section *s = &d->shard;
-	json_t *map = json_object(), *from;
+	json_t *map = json_object();
 
-	switch (s->kind) {
-	case PLAN_COUNT:
-		set(map, "count", count_of(s));
-		break;
-	case PLAN_BYTES:
-		set(map, "bytes", size_of(s->step_bytes));
-		set(map, "align", json_string(align_kind_name(s->align)));
-		set(map, "of", text_of(s->of));
-		break;
-	default:
-		if (s->planner == PLANNER_PURE) {
-			set(map, "items", list_of(&s->items));
+	for (const struct shard_key *key = plan_row(s->kind)->keys; key->name != NULL; key++)
+		switch (key->form) {
+		case SHARD_TEXT:
+			set_parsed(map, key, s);
+			break;
+		case SHARD_SIZE:
+			set(map, key->name, size_of(s->step_bytes));
+			break;
+		case SHARD_ALIGN:
+			set(map, key->name, json_string(align_kind_name(s->align)));
+			break;
+		case SHARD_URL:
+			set(map, key->name, text_of(s->of));
+			break;
+		case SHARD_ITEMS:
+			set(map, key->name, items_of(d));
 			break;
 		}
-		from = json_object();
-		set(from, planner_kind_name(s->planner),
-		    d->body.items_planner != 0 ? run_of(&d->body.phases.items[0].run) : text_of(s->of));
-		set(map, "items", from);
-	}
 	return map;
 }
 

@@ -154,24 +154,20 @@ static int plan_object(struct builder *b, struct error *reterr)
 	}
 	b->job->planner = PLANNER_PURE;
 	p->size_bytes = object.size_bytes;
-	return plan_bytes_count(p->size_bytes, p->step_bytes, &p->shard_count, reterr);
+	return plan_size(p, reterr);
 }
 
 static int plan_url(struct builder *b, struct error *reterr)
 {
 	const struct shard_section *s = &b->d->shard;
 	struct template t;
-	int rc;
 
 	CHECK(template_compile(s->of, TEMPLATE_EVENT, b->arena, &t, NULL, NULL) == 0);
-	if (s->kind == PLAN_BYTES && b->event != NULL && t.part_count == 1 &&
-	    bytes_equal(t.parts[0].text, OBJECT_PATH) && t.parts[0].kind == PART_EVENT) {
-		rc = plan_object(b, reterr);
-	} else {
-		rc = expand_url(b, &t, reterr);
-		b->job->planner = s->kind == PLAN_BYTES ? (uint8_t)PLANNER_SIZE : s->planner;
-	}
-	return rc;
+	if (plan_row(s->kind)->input == PLAN_INPUT_PART && b->event != NULL && t.part_count == 1 &&
+	    bytes_equal(t.parts[0].text, OBJECT_PATH) && t.parts[0].kind == PART_EVENT)
+		return plan_object(b, reterr);
+	b->job->planner = s->planner;
+	return expand_url(b, &t, reterr);
 }
 
 static int fill_plan(struct builder *b, struct error *reterr)
@@ -181,24 +177,12 @@ static int fill_plan(struct builder *b, struct error *reterr)
 
 	b->job->planner = PLANNER_PURE;
 	if (b->d->body.items_planner != 0) { /* the plan phase: its command is one shard */
-		*p = (struct plan){.kind = PLAN_COUNT, .step = 1, .shard_count = 1};
+		*p = plan_by_number(1);
 		return 0;
 	}
 	p->kind = s->kind;
-	if (s->kind == PLAN_COUNT) {
-		p->start = s->start;
-		p->step = s->step;
-		p->shard_count = s->count;
-		return plan_validate(p, reterr);
-	}
-	if (s->kind == PLAN_ITEMS && s->planner == PLANNER_PURE) {
-		p->items = s->items;
-		p->shard_count = s->items.count;
-		return plan_validate(p, reterr);
-	}
-	p->step_bytes = s->step_bytes;
-	p->align = s->align;
-	return plan_url(b, reterr);
+	plan_row(s->kind)->cut(s, p);
+	return s->planner == PLANNER_PURE ? plan_validate(p, reterr) : plan_url(b, reterr);
 }
 
 static int check_depth(const struct event *event, struct error *reterr)

@@ -6,27 +6,46 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "jobs/plan_kind.h"
 
 #define NAME_SHOWN 80
 
-/* Every name but event.PATH. */
-static const struct {
+struct name {
 	const char *name;
 	enum template_part_kind kind;
 	unsigned scope;
-} names[] = {
+};
+
+static const struct name any_plan[] = {
     {"job.id", PART_JOB_ID, TEMPLATE_JOB},
     {"job.name", PART_JOB_NAME, TEMPLATE_JOB},
     {"shard.index", PART_SHARD_INDEX, TEMPLATE_SHARD},
     {"shard.count", PART_SHARD_COUNT, TEMPLATE_SHARD},
-    {"shard.value", PART_SHARD_VALUE, TEMPLATE_VALUE},
-    {"shard.item", PART_SHARD_ITEM, TEMPLATE_ITEM},
-    {"shard.first_byte", PART_SHARD_FIRST_BYTE, TEMPLATE_BYTES},
-    {"shard.end_byte", PART_SHARD_END_BYTE, TEMPLATE_BYTES},
-    {"shard.byte_count", PART_SHARD_BYTE_COUNT, TEMPLATE_BYTES},
-    {"shard.url", PART_SHARD_URL, TEMPLATE_BYTES},
     {"shard.input_file", PART_SHARD_INPUT_FILE, TEMPLATE_INPUT},
 };
+
+/* Every name but event.PATH, the file last; false behind the last. A name that two plan kinds have comes
+ * twice. */
+static bool name_at(size_t n, struct name *ret)
+{
+	const size_t before = ARRAY_LENGTH(any_plan) - 1;
+	const struct plan_row *row;
+
+	if (n < before) {
+		*ret = any_plan[n];
+		return true;
+	}
+	n -= before;
+	for (size_t i = 0; (row = plan_row_at(i)) != NULL; i++)
+		for (size_t k = 0; row->names[k] != NULL; k++)
+			if (n-- == 0) {
+				*ret =
+				    (struct name){row->names[k], PART_SHARD_PLAN, TEMPLATE_PLAN(row->kind)};
+				return true;
+			}
+	*ret = any_plan[before];
+	return n == 0;
+}
 
 static const struct {
 	const char *name;
@@ -39,15 +58,15 @@ static const struct {
 const char *template_names(unsigned scope, char *buf, size_t size)
 {
 	size_t used = 0;
+	struct name name;
 
 	buf[0] = '\0';
 	if (scope & TEMPLATE_EVENT)
 		used += (size_t)snprintf(buf, size, "event.PATH");
-	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-		if (!(scope & names[i].scope) || used >= size)
-			continue;
-		used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? ", " : "", names[i].name);
-	}
+	for (size_t i = 0; used < size && name_at(i, &name); i++)
+		if (scope & name.scope)
+			used +=
+			    (size_t)snprintf(buf + used, size - used, "%s%s", used ? ", " : "", name.name);
 	return buf;
 }
 
@@ -95,22 +114,23 @@ static int check_event_path(struct bytes name, struct error *reterr)
 static int find_name(struct bytes name, unsigned scope, struct template_part *ret, struct error *reterr)
 {
 	char quoted[NAME_SHOWN], allowed[200];
+	struct name known;
 
 	*ret = (struct template_part){.text = name, .value = TEMPLATE_UNRESOLVED};
 	if (has_prefix(name, "event.") && (scope & TEMPLATE_EVENT)) {
 		ret->kind = PART_EVENT;
 		return check_event_path(name, reterr);
 	}
-	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-		if ((names[i].scope & scope) && bytes_equal(bytes_of(names[i].name), name)) {
-			ret->kind = names[i].kind;
+	for (size_t i = 0; name_at(i, &known); i++)
+		if ((known.scope & scope) && bytes_equal(bytes_of(known.name), name)) {
+			ret->kind = known.kind;
 			return 0;
 		}
 	error_set(reterr, ERR_INVALID, "expected one of %s, found %s",
 		  template_names(scope, allowed, sizeof allowed), text_quote(quoted, sizeof quoted, name));
-	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-		if (bytes_equal(bytes_of(names[i].name), name))
-			error_help(reterr, "%s has no meaning here", names[i].name);
+	for (size_t i = 0; name_at(i, &known); i++)
+		if (bytes_equal(bytes_of(known.name), name))
+			error_help(reterr, "%s has no meaning here", known.name);
 	return ERR_INVALID;
 }
 

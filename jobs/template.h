@@ -16,14 +16,14 @@
 
 /* What a text may name: a set of these. */
 enum template_scope {
-	TEMPLATE_EVENT = 1,  /* event.PATH */
-	TEMPLATE_JOB = 2,    /* job.id, job.name */
-	TEMPLATE_SHARD = 4,  /* shard.index, shard.count */
-	TEMPLATE_VALUE = 8,  /* shard.value: plans by count or items */
-	TEMPLATE_ITEM = 16,  /* shard.item: plans by items */
-	TEMPLATE_BYTES = 32, /* shard.first_byte, end_byte, byte_count, url: plans by bytes */
-	TEMPLATE_INPUT = 64, /* shard.input_file: input: file */
+	TEMPLATE_EVENT = 1, /* event.PATH */
+	TEMPLATE_JOB = 2,   /* job.id, job.name */
+	TEMPLATE_SHARD = 4, /* shard.index, shard.count */
+	TEMPLATE_INPUT = 8, /* shard.input_file: input: file */
 };
+/* And what the shards of a plan kind have: its row's names. */
+#define TEMPLATE_PLAN(kind) (256u << (kind))
+#define TEMPLATE_ALL UINT32_MAX
 
 enum template_part_kind {
 	PART_TEXT,
@@ -32,12 +32,7 @@ enum template_part_kind {
 	PART_JOB_NAME,
 	PART_SHARD_INDEX,
 	PART_SHARD_COUNT,
-	PART_SHARD_VALUE,
-	PART_SHARD_ITEM,
-	PART_SHARD_FIRST_BYTE,
-	PART_SHARD_END_BYTE,
-	PART_SHARD_BYTE_COUNT,
-	PART_SHARD_URL,
+	PART_SHARD_PLAN, /* a name of a plan kind's row */
 	PART_SHARD_INPUT_FILE,
 };
 

@@ -6,37 +6,32 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "jobs/kinds.h"
-#include "jobs/plan.h"
+#include "jobs/plan_kind.h"
 
-#define NUMBER_MAX 24
-
-static struct bytes number_u64(char buf[NUMBER_MAX], uint64_t value)
+static struct bytes number_u64(char digits[PLAN_FACT_DIGITS], uint64_t value)
 {
-	return BYTES(buf, (size_t)snprintf(buf, NUMBER_MAX, "%llu", (unsigned long long)value));
+	return BYTES(digits, (size_t)snprintf(digits, PLAN_FACT_DIGITS, "%llu", (unsigned long long)value));
 }
 
-static struct bytes shard_value(const struct template_values *v, char number[NUMBER_MAX])
+/* What the shard has of its plan; facts holds it. A name that its kind has not was refused when the
+ * definition was read: it is nothing. */
+static struct bytes plan_value(struct bytes name, const struct template_values *v, struct plan_facts *facts,
+			       char digits[PLAN_FACT_DIGITS])
 {
-	if (v->plan->kind == PLAN_ITEMS)
-		return v->item;
-	return BYTES(number, (size_t)snprintf(number, NUMBER_MAX, "%lld",
-					      (long long)plan_count_value(v->plan, v->shard)));
-}
+	const struct plan_shard shard = {.plan = v->plan, .shard = v->shard, .item = v->item};
+	const struct plan_row *row = plan_row(v->plan->kind);
+	const struct plan_fact *found;
 
-static struct bytes shard_byte(const struct template_values *v, enum template_part_kind kind,
-			       char number[NUMBER_MAX])
-{
-	uint64_t first, end;
-
-	plan_bytes_range(v->plan, v->shard, &first, &end);
-	if (kind == PART_SHARD_FIRST_BYTE)
-		return number_u64(number, first);
-	return number_u64(number, kind == PART_SHARD_END_BYTE ? end : end - first);
+	facts->count = 0;
+	facts->used = 0;
+	if (row->expand != NULL)
+		row->expand(&shard, facts);
+	found = facts_find(facts, name);
+	return found != NULL ? fact_as_text(found, digits) : BYTES(NULL, 0);
 }
 
 static struct bytes part_value(const struct template_part *part, const struct template_values *v,
-			       char number[NUMBER_MAX])
+			       struct plan_facts *facts, char digits[PLAN_FACT_DIGITS])
 {
 	switch (part->kind) {
 	case PART_TEXT:
@@ -47,23 +42,15 @@ static struct bytes part_value(const struct template_part *part, const struct te
 		 * written by us. Nothing is then the harmless answer. */
 		return part->value < v->values->count ? v->values->items[part->value].text : BYTES(NULL, 0);
 	case PART_JOB_ID:
-		return number_u64(number, v->job);
+		return number_u64(digits, v->job);
 	case PART_JOB_NAME:
 		return v->job_name;
 	case PART_SHARD_INDEX:
-		return number_u64(number, v->shard);
+		return number_u64(digits, v->shard);
 	case PART_SHARD_COUNT:
-		return number_u64(number, v->plan->shard_count);
-	case PART_SHARD_VALUE:
-		return shard_value(v, number);
-	case PART_SHARD_ITEM:
-		return v->item;
-	case PART_SHARD_FIRST_BYTE:
-	case PART_SHARD_END_BYTE:
-	case PART_SHARD_BYTE_COUNT:
-		return shard_byte(v, part->kind, number);
-	case PART_SHARD_URL:
-		return v->plan->url;
+		return number_u64(digits, v->plan->shard_count);
+	case PART_SHARD_PLAN:
+		return plan_value(part->text, v, facts, digits);
 	case PART_SHARD_INPUT_FILE:
 		return v->input_file;
 	}
@@ -74,10 +61,11 @@ int template_expand(const struct template *t, const struct template_values *v, s
 		    struct error *reterr)
 {
 	size_t before = out->size;
-	char number[NUMBER_MAX], quoted[100];
+	char digits[PLAN_FACT_DIGITS], quoted[100];
+	struct plan_facts facts;
 
 	for (uint32_t i = 0; i < t->part_count; i++) {
-		struct bytes value = part_value(&t->parts[i], v, number);
+		struct bytes value = part_value(&t->parts[i], v, &facts, digits);
 
 		if (value.size > 0 && memchr(value.data, '\0', value.size) != NULL) {
 			out->size = before;

@@ -343,13 +343,12 @@ static void judge(struct attempt *a, struct verdict *v)
 		fail(v, FAILURE_SIGNAL, a->end.code, words);
 }
 
-/* A shard of a bytes plan in which no record starts is done: there is nothing to run on. */
+/* A part of an object in which no record starts is done: there is nothing to run on. */
 static bool has_no_records(const struct attempt *a)
 {
 	const struct plan *p = &a->work->arm.parameters->plan;
 
-	return p->kind == PLAN_BYTES && a->input.ranged && a->input.first_byte >= a->input.end &&
-	       p->shard_count > 1;
+	return a->input.ranged && a->input.first_byte >= a->input.end && p->shard_count > 1;
 }
 
 /* Everything before the process; what fails here is the shard's failure. 1: done without one. */

@@ -46,46 +46,33 @@ static int build_argv(struct attempt *a)
 	return rc;
 }
 
-/* A value with a NUL byte cannot stand in an environment; it is still there as input. */
-static void add_value(struct attempt *a, struct buf *b, uint32_t *count)
+/* What the plan gives the shard. */
+static void add_plan(struct attempt *a, struct buf *b, uint32_t *count)
 {
-	const struct plan *p = &a->work->arm.parameters->plan;
+	const struct plan_shard shard = {
+	    .plan = &a->work->arm.parameters->plan,
+	    .shard = a->shard,
+	    .item = a->input.item,
+	    .aligned = a->input.ranged,
+	    .first = a->input.first_byte,
+	    .end = a->input.end,
+	    .manifest = a->input.manifest,
+	    .missing = a->input.missing,
+	};
+	const struct plan_row *row = plan_row(shard.plan->kind);
+	struct plan_facts facts = {.count = 0};
+	char digits[PLAN_FACT_DIGITS];
 
-	if (p->kind == PLAN_COUNT)
-		buf_printf(b, "SHARDMILL_VALUE=%lld", (long long)plan_count_value(p, a->shard));
-	else if (p->kind == PLAN_ITEMS && a->input.item.size < ARG_BYTES_MAX - 32 &&
-		 (a->input.item.size == 0 || memchr(a->input.item.data, '\0', a->input.item.size) == NULL))
-		buf_printf(b, "SHARDMILL_VALUE=%.*s", (int)a->input.item.size,
-			   (const char *)a->input.item.data);
-	else
-		return;
-	a->envp[(*count)++] = keep(a, b);
-}
+	if (row->environment != NULL)
+		row->environment(&shard, &facts);
+	for (uint32_t i = 0; i < facts.count; i++) {
+		struct bytes value = fact_as_text(&facts.items[i], digits);
 
-static void add_input(struct attempt *a, struct buf *b, uint32_t *count)
-{
-	const struct plan *p = &a->work->arm.parameters->plan;
-	uint64_t first, end;
-
-	if (p->kind == PLAN_BYTES) {
-		plan_bytes_range(p, a->shard, &first, &end);
-		buf_printf(b, "SHARDMILL_INPUT_URL=%.*s", (int)p->url.size, (const char *)p->url.data);
-		a->envp[(*count)++] = keep(a, b);
-		buf_printf(b, "SHARDMILL_INPUT_FIRST=%llu",
-			   (unsigned long long)(a->input.ranged ? a->input.first_byte : first));
-		a->envp[(*count)++] = keep(a, b);
-		buf_printf(b, "SHARDMILL_INPUT_END=%llu",
-			   (unsigned long long)(a->input.ranged ? a->input.end : end));
+		buf_printf(b, "%s=%.*s", facts.items[i].name, (int)value.size, (const char *)value.data);
 		a->envp[(*count)++] = keep(a, b);
 	}
 	if (a->input.file.size > 0) {
 		buf_printf(b, "SHARDMILL_INPUT_FILE=%s", (const char *)a->input.file.data);
-		a->envp[(*count)++] = keep(a, b);
-	}
-	if (p->kind == PLAN_GATHER) {
-		buf_printf(b, "SHARDMILL_MANIFEST=%s", (const char *)a->input.manifest.data);
-		a->envp[(*count)++] = keep(a, b);
-		buf_printf(b, "SHARDMILL_MISSING=%llu", (unsigned long long)a->input.missing);
 		a->envp[(*count)++] = keep(a, b);
 	}
 }
@@ -99,8 +86,8 @@ static int build_envp(struct attempt *a)
 	uint32_t count = 0;
 	int rc = 0;
 
-	a->envp =
-	    arena_alloc(&a->slot->arena, (a->work->env_fixed_count + env->count + 12) * sizeof *a->envp);
+	a->envp = arena_alloc(&a->slot->arena,
+			      (a->work->env_fixed_count + env->count + PLAN_FACTS_MAX + 6) * sizeof *a->envp);
 	buf_printf(&b, "SHARDMILL_ATTEMPT_ID=%s", a->id);
 	a->envp[count++] = keep(a, &b);
 	for (uint32_t i = 0; i < a->work->env_fixed_count; i++)
@@ -120,8 +107,7 @@ static int build_envp(struct attempt *a)
 	a->envp[count++] = keep(a, &b);
 	buf_printf(&b, "SHARDMILL_ATTEMPT=%u", arm->attempt);
 	a->envp[count++] = keep(a, &b);
-	add_value(a, &b, &count);
-	add_input(a, &b, &count);
+	add_plan(a, &b, &count);
 	buf_fini(&b);
 	return rc;
 }

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 
 #include "jobs/result.h"
+#include "jobs/plan.h"
 #include "worker/attempt.h"
 #include "worker/publish.h"
 
@@ -42,8 +43,8 @@ int attempt_publish(struct attempt *a, bool nothing)
 
 	if (arm->definition == NULL || !result_is_made(arm->definition, arm->run, plan))
 		return 0;
-	rc = result_url(arm->definition->output, &arm->definition->value_names, &values,
-			plan->kind == PLAN_GATHER, a->shard, &url, &a->why);
+	rc = result_url(arm->definition->output, &arm->definition->value_names, &values, plan_gathers(plan),
+			a->shard, &url, &a->why);
 	if (rc == 0)
 		rc = put(a, &url, nothing);
 	buf_fini(&url);

@@ -108,7 +108,8 @@ static int open_range(const struct input_request *rq, struct input *in, struct e
 
 bool input_is_object(const struct plan *plan)
 {
-	return plan->kind == PLAN_BYTES && plan->url.size > 5 && memcmp(plan->url.data, "s3://", 5) == 0;
+	return plan_row(plan->kind)->input == PLAN_INPUT_PART && plan->url.size > 5 &&
+	       memcmp(plan->url.data, "s3://", 5) == 0;
 }
 
 /* Until the fetch has something to say. */
@@ -188,7 +189,7 @@ bool input_error_is_final(const struct plan *plan, int code)
 {
 	if (input_is_object(plan))
 		return s3_error_is_final(code);
-	return plan->kind == PLAN_BYTES && (code == ERR_INVALID || code == ERR_LIMIT);
+	return plan_row(plan->kind)->input == PLAN_INPUT_PART && (code == ERR_INVALID || code == ERR_LIMIT);
 }
 
 /* A file for the attempt was not written for rc. What no disk of that size could hold, whatever is freed
@@ -281,20 +282,19 @@ int input_open(const struct input_request *rq, struct input *ret, struct error *
 {
 	const struct plan *p = &rq->arm->parameters->plan;
 	uint8_t mode = rq->arm->run->run.input;
+	uint8_t kind = plan_row(p->kind)->input;
 	struct input in = {.stdin_fd = -1, .feed_fd = -1, .file_fd = -1};
 	int rc = 0;
 
-	if (p->kind == PLAN_ITEMS)
+	if (kind == PLAN_INPUT_ITEM)
 		rc = open_item(rq, &in, reterr); /* also for {{shard.item}} */
-	else if (p->kind == PLAN_GATHER)
+	else if (kind == PLAN_INPUT_OUTPUTS)
 		rc = open_gather(rq, &in, reterr);
-	else if (input_is_object(p) && mode != FEED_NONE)
-		rc = open_fetch(rq, &in, reterr);
-	else if (p->kind == PLAN_BYTES && mode != FEED_NONE)
-		rc = open_range(rq, &in, reterr);
+	else if (kind == PLAN_INPUT_PART && mode != FEED_NONE)
+		rc = input_is_object(p) ? open_fetch(rq, &in, reterr) : open_range(rq, &in, reterr);
 	if (rc == 0 && mode == FEED_FILE)
 		rc = write_file(rq, &in, reterr);
-	else if (rc == 0 && (mode == FEED_STDIN || p->kind == PLAN_GATHER) && !is_empty(&in))
+	else if (rc == 0 && (mode == FEED_STDIN || kind == PLAN_INPUT_OUTPUTS) && !is_empty(&in))
 		rc = make_pipe(&in, reterr);
 	if (rc < 0)
 		input_close(&in);

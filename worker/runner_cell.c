@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "jobs/plan.h"
 #include "worker/blame.h"
 #include "worker/runner_impl.h"
 
@@ -122,7 +123,8 @@ static void send_run(struct flight *f, struct range run)
 
 static bool take_run(struct flight *f)
 {
-	uint32_t max = f->work->arm.parameters->plan.kind == PLAN_ITEMS ? ITEMS_SHARDS : RUN_SHARDS;
+	uint8_t kind = f->work->arm.parameters->plan.kind;
+	uint32_t max = plan_row(kind)->input == PLAN_INPUT_ITEM ? ITEMS_SHARDS : RUN_SHARDS;
 	struct range run = cell_take(&f->slot->cells[f->cell], f->chunk < max ? f->chunk : max);
 
 	if (run.count > 0)

@@ -67,24 +67,25 @@ void runner_encode_hello(const struct uuid *worker, uint32_t slot, uint8_t forma
 
 static void encode_plan(msgpack_packer *pk, const struct plan *p)
 {
+	const struct plan_row *row = plan_row(p->kind);
+	struct plan_facts facts = {.count = 0};
+
+	if (row->runner != NULL)
+		row->runner(p, &facts);
 	key(pk, "plan");
-	if (p->kind == PLAN_COUNT) {
-		msgpack_pack_map(pk, 3);
-		text(pk, "kind", bytes_of(plan_kind_name(p->kind)));
-		key(pk, "start");
-		msgpack_pack_int64(pk, p->start);
-		key(pk, "step");
-		msgpack_pack_int64(pk, p->step);
-	} else if (p->kind == PLAN_BYTES) {
-		msgpack_pack_map(pk, 5);
-		text(pk, "kind", bytes_of(plan_kind_name(p->kind)));
-		text(pk, "url", p->url);
-		number(pk, "size", p->size_bytes);
-		number(pk, "step", p->step_bytes);
-		text(pk, "align", bytes_of(align_kind_name(p->align)));
-	} else {
-		msgpack_pack_map(pk, 1);
-		text(pk, "kind", bytes_of(plan_kind_name(p->kind)));
+	msgpack_pack_map(pk, facts.count + 1);
+	text(pk, "kind", bytes_of(plan_kind_name(p->kind)));
+	for (uint32_t i = 0; i < facts.count; i++) {
+		const struct plan_fact *fact = &facts.items[i];
+
+		if (fact->form == FACT_TEXT) {
+			text(pk, fact->name, fact->text);
+		} else if (fact->form == FACT_SIZE) {
+			number(pk, fact->name, fact->size);
+		} else {
+			key(pk, fact->name);
+			msgpack_pack_int64(pk, fact->number);
+		}
 	}
 }
 
@@ -130,7 +131,7 @@ static struct bytes item_of(const struct worker_arm *arm, const struct slice *sl
 void runner_encode_run(const struct worker_arm *arm, const struct slice *slice, struct range run,
 		       uint8_t format, struct buf *out)
 {
-	bool items = arm->parameters->plan.kind == PLAN_ITEMS;
+	bool items = plan_row(arm->parameters->plan.kind)->input == PLAN_INPUT_ITEM;
 	struct buf m = {0}, token = {0};
 	msgpack_packer pk;
 

@@ -14,13 +14,10 @@
 #include "worker/slot_impl.h"
 
 #define SECRET_BYTES_MAX ((size_t)65536)
-#define ALL_SCOPES                                                                                           \
-	(TEMPLATE_EVENT | TEMPLATE_JOB | TEMPLATE_SHARD | TEMPLATE_VALUE | TEMPLATE_ITEM | TEMPLATE_BYTES |  \
-	 TEMPLATE_INPUT)
 
 static int compile(struct work *w, struct bytes text, struct template *ret)
 {
-	int rc = template_compile(text, ALL_SCOPES, &w->arena, ret, NULL, &w->why);
+	int rc = template_compile(text, TEMPLATE_ALL, &w->arena, ret, NULL, &w->why);
 
 	return rc < 0 ? rc : template_resolve(ret, &w->arm.definition->value_names, &w->why);
 }

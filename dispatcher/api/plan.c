@@ -26,46 +26,51 @@ static void planning_destroy(void *state)
 	free(p);
 }
 
-static json_t *item_json(struct bytes item)
+static void set_facts(json_t *to, const struct plan_facts *facts)
 {
+	for (uint32_t i = 0; i < facts->count; i++) {
+		const struct plan_fact *fact = &facts->items[i];
+
+		json_object_set_new(to, fact->name,
+				    fact->form == FACT_TEXT	? json_of_bytes(fact->text)
+				    : fact->form == FACT_NUMBER ? json_integer((json_int_t)fact->number)
+								: json_integer((json_int_t)fact->size));
+	}
+}
+
+/* Of an item that is shown; empty where its shard has none. */
+static struct bytes item_of(const struct plan_preview *v, uint32_t shard)
+{
+	const struct plan *p = &v->plan;
+	struct bytes item = p->items.count > 0 ? p->items.items[shard].text
+			    : shard < ENDS     ? buf_bytes(&v->first[shard])
+					       : buf_bytes(&v->last[shard % ENDS]);
+
 	if (item.size > ITEM_SHOWN_BYTES)
 		item.size = ITEM_SHOWN_BYTES;
-	return json_of_bytes(item);
+	return item;
 }
 
 static json_t *shard_json(const struct plan_preview *v, uint32_t shard)
 {
-	const struct plan *p = &v->plan;
+	const struct plan_shard s = {.plan = &v->plan, .shard = shard, .item = item_of(v, shard)};
+	struct plan_facts facts = {.count = 0};
 	json_t *value = json_object();
-	uint64_t first, end;
 
 	json_object_set_new(value, "shard", json_integer(shard));
-	if (p->kind == PLAN_COUNT) {
-		json_object_set_new(value, "value", json_integer((json_int_t)plan_count_value(p, shard)));
-	} else if (p->kind == PLAN_BYTES) {
-		plan_bytes_range(p, shard, &first, &end);
-		json_object_set_new(value, "begin", json_integer((json_int_t)first));
-		json_object_set_new(value, "end", json_integer((json_int_t)end));
-	} else if (p->items.count > 0) {
-		json_object_set_new(value, "item", item_json(p->items.items[shard].text));
-	} else {
-		const struct buf *item = shard < ENDS ? &v->first[shard] : &v->last[shard % ENDS];
-
-		json_object_set_new(value, "item", item_json(buf_bytes(item)));
-	}
+	plan_row(v->plan.kind)->preview(&s, &facts);
+	set_facts(value, &facts);
 	return value;
 }
 
 static void set_object(json_t *value, const struct plan *p)
 {
-	if (p->kind == PLAN_COUNT || p->url.size == 0)
-		return;
-	json_object_set_new(value, "url", json_of_bytes(p->url));
-	if (p->kind != PLAN_BYTES)
-		return;
-	json_object_set_new(value, "size_bytes", json_integer((json_int_t)p->size_bytes));
-	json_object_set_new(value, "step_bytes", json_integer((json_int_t)p->step_bytes));
-	json_object_set_new(value, "align", json_string(align_kind_name(p->align)));
+	const struct plan_row *row = plan_row(p->kind);
+	struct plan_facts facts = {.count = 0};
+
+	if (row->describe != NULL)
+		row->describe(p, &facts);
+	set_facts(value, &facts);
 }
 
 static void answer(struct planning *p)
@@ -84,7 +89,7 @@ static void answer(struct planning *p)
 		json_array_append_new(last, shard_json(&p->preview, i));
 	json_object_set_new(value, "name", json_of_bytes(p->submission.job.name));
 	json_object_set_new(value, "definition", json_of_hex(d->body.sha256));
-	json_object_set_new(value, "kind", json_string(plan_kind_name(known ? plan->kind : PLAN_ITEMS)));
+	json_object_set_new(value, "kind", json_string(plan_kind_name(d->shard.kind)));
 	json_object_set_new(value, "shards", known ? json_integer(count) : json_null());
 	json_object_set_new(value, "at_least", json_boolean(p->preview.at_least));
 	json_object_set_new(value, "why", json_of_bytes(buf_bytes(&why)));

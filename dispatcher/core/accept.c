@@ -50,7 +50,7 @@ int accept_check_job(struct dispatcher_core *core, const struct definition_body 
 		return error_set(reterr, ERR_INVALID, "expected planner %s", planner_kind_names());
 	if (j->planner == PLANNER_PURE)
 		return plan_validate(&j->plan, reterr);
-	if (j->plan.kind < PLAN_COUNT || j->plan.kind > PLAN_ITEMS)
+	if (!plan_may_be_first(&j->plan))
 		return error_set(reterr, ERR_INVALID, "expected plan %s", plan_kind_names());
 	if (j->plan.shard_count > 0)
 		return error_set(reterr, ERR_INVALID, "shards are named, but a planner is to name them");
@@ -198,7 +198,7 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 		struct new_job *j = &jobs[in->failed.items[i].index];
 
 		j->planner = PLANNER_PURE; /* nothing is left to plan */
-		j->plan = (struct plan){.kind = PLAN_COUNT, .step = 1};
+		j->plan = plan_by_number(0);
 		j->due_wall_us = 0;
 	}
 	if (in->key_hi != 0 || in->key_lo != 0)

@@ -14,6 +14,7 @@
 #include "dispatcher/core/shards.h"
 #include "dispatcher/core/steps.h"
 #include "dispatcher/core/timers.h"
+#include "jobs/plan.h"
 
 /* Dead shards that the phase may have and the job still succeed; UINT64_MAX: not decided before the plan is
  * whole. */
@@ -179,36 +180,26 @@ void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, c
 		job_offer_event(core, row, lsn);
 }
 
-static uint32_t nodes(uint32_t inputs, uint32_t fanin)
-{
-	if (fanin == 0 || inputs <= fanin)
-		return 1;
-	return inputs / fanin + (inputs % fanin != 0);
-}
-
 /* The phase in work is through. */
 static void next_phase(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 {
 	const struct definition *def = job_definition(core, row);
 	struct phase_started r = {.job = job, .phase = row->phase + 1u, .wall_us = core->wall_us};
 	uint32_t shards = phases_shards(&def->body);
+	bool listed = row->phase < shards;
 
 	if (row->phase > shards ? row->shard_count == 1
 				: row->phase == shards && !phases_have_gather(&def->body)) {
 		job_end(core, job, JOB_SUCCEEDED, "");
 		return;
 	}
-	if (row->phase < shards) {
-		r.plan.kind = PLAN_ITEMS; /* what its planner reads in the outputs of this phase */
-	} else {
-		r.plan.kind = PLAN_GATHER;
-		r.plan.fanin = def->body.phases.items[shards + 1].fanin;
-		r.plan.inputs = row->shard_count;
-		r.plan.shard_count = nodes(row->shard_count, r.plan.fanin);
-	}
+	if (listed) /* what its planner reads in the outputs of this phase */
+		r.plan = plan_of_list(BYTES(NULL, 0));
+	else
+		r.plan = plan_to_gather(row->shard_count, def->body.phases.items[shards + 1].fanin);
 	runnable_remove(core, job, row);
 	emit(core, RECORD_PHASE_STARTED, &r);
-	if (r.plan.kind == PLAN_ITEMS)
+	if (listed)
 		planner_await_history(core, job, row);
 }
 

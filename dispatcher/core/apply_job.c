@@ -6,6 +6,7 @@
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/lease_table.h"
 #include "dispatcher/core/shards.h"
+#include "jobs/plan.h"
 
 struct job_row *apply_new_row(struct durable *d, uint64_t job)
 {
@@ -110,6 +111,7 @@ int apply_piece(struct durable *d, const struct plan_piece *r, struct error *ret
 {
 	int rc;
 	struct job_row *row = row_in_phase(d, r->job, r->phase, &rc, reterr);
+	struct plan list;
 	struct run *run;
 
 	if (row == NULL)
@@ -121,8 +123,10 @@ int apply_piece(struct durable *d, const struct plan_piece *r, struct error *ret
 	blob_set(&run->cursor, r->cursor);
 	run->planner_failures = 0;
 	run->planner_due_wall_us = 0;
-	if (r->blob.size > 0)
-		apply_plan(run, &(struct plan){.kind = PLAN_ITEMS, .blob = r->blob});
+	if (r->blob.size > 0) {
+		list = plan_of_list(r->blob);
+		apply_plan(run, &list);
+	}
 	return 0;
 }
 
@@ -196,7 +200,7 @@ static bool is_gather(const struct job_row *row)
 	arena_init(&arena, 0);
 	CHECK(codec_decode(codec_plan(), blob_bytes(&row->run->plan), &plan, &arena, NULL) == 0);
 	arena_fini(&arena);
-	return plan.kind == PLAN_GATHER;
+	return plan_gathers(&plan);
 }
 
 /* Of a phase that is through, when a gather phase comes next: what is behind a plan phase begins anew. */
@@ -230,7 +234,7 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 					     reterr);
 		lease_remove(d, run->leases); /* a trimmed journal: who closed it was not known */
 	}
-	if (r->plan.kind == PLAN_GATHER)
+	if (plan_gathers(&r->plan))
 		keep_counts(run, row);
 	run_clear_shards(run);
 	run->ready_count = run->queued_count = 0;
@@ -239,7 +243,7 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 	row->phase = (uint16_t)r->phase;
 	row->shard_count = r->plan.shard_count;
 	row->flags &= (uint16_t) ~(JOB_LOADING | JOB_SEALED); /* all of the new phase is known */
-	if (r->plan.kind == PLAN_GATHER)
+	if (plan_gathers(&r->plan))
 		row->flags |= JOB_SEALED;
 	apply_plan(run, &r->plan);
 	return 0;

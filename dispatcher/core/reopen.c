@@ -68,7 +68,7 @@ static int check_reopen(struct dispatcher_core *core, const struct input_reopen 
 		rc = definition_check(&in->definition, reterr);
 	if (rc == 0 && (r->reopens == 0 || r->body.job != r->job ||
 			!bytes_equal(in->definition.sha256, r->body.definition) ||
-			r->phase != phases_shards(&in->definition) || r->plan.kind == PLAN_GATHER))
+			r->phase != phases_shards(&in->definition) || plan_gathers(&r->plan)))
 		rc = error_set(reterr, ERR_INVALID, "what is said of job %llu does not fit together",
 			       (unsigned long long)r->job);
 	if (rc == 0)
@@ -99,7 +99,7 @@ void step_reopen(struct dispatcher_core *core, const struct input_reopen *in)
 	r.wall_us = core->wall_us;
 	r.earlier = (struct token){core->d.epoch, core->next_lease};
 	r.body.due_wall_us = 0;
-	r.body.plan = (struct plan){.kind = PLAN_COUNT, .step = 1}; /* plan is what it is */
+	r.body.plan = plan_by_number(0); /* plan is what it is */
 	emit(core, RECORD_REOPENED, &r);
 	core->live_jobs++;
 	if (was_there)

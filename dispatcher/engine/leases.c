@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "dispatcher/engine/engine_private.h"
+#include "jobs/plan.h"
 
 /* Of all slices of one message, and of one of its leases. */
 #define SLICES_BYTES_MAX (32 * MIB)
@@ -104,7 +105,7 @@ static void cargo_add_job(struct cargo *c, const struct job_parameters *job)
 {
 	struct job_parameters p = *job;
 
-	if (p.plan.kind == PLAN_ITEMS)
+	if (plan_row(p.plan.kind)->input == PLAN_INPUT_ITEM) /* each lease brings its own */
 		p.plan.items = (struct text_item_list){0};
 	c->jobs[c->job_count++] = p;
 	c->bytes += size_of(codec_job_parameters(), &p);
@@ -142,6 +143,7 @@ static void parcels_cut(struct engine *e, const struct leases *l, struct parcel 
 {
 	size_t bytes_max = SLICES_BYTES_MAX / (l->leases.count + 1);
 	const struct job_parameters *job = NULL;
+	uint8_t input;
 
 	if (bytes_max > SLICE_BYTES_MAX)
 		bytes_max = SLICE_BYTES_MAX;
@@ -154,7 +156,8 @@ static void parcels_cut(struct engine *e, const struct leases *l, struct parcel 
 		if (job == NULL || job->job != p->lease.job || job->phase != p->lease.phase)
 			job = job_of(e, p->lease.job, p->lease.phase, arena);
 		p->job = job;
-		if (job != NULL && (job->plan.kind == PLAN_ITEMS || job->plan.kind == PLAN_GATHER))
+		input = job == NULL ? PLAN_INPUT_NONE : plan_row(job->plan.kind)->input;
+		if (input == PLAN_INPUT_ITEM || input == PLAN_INPUT_OUTPUTS)
 			parcel_cut(e, p, bytes_max, arena, slices);
 	}
 }

@@ -122,7 +122,7 @@ int slice_cut(struct engine *e, const struct plan *plan, const struct lease *l, 
 	uint32_t count = l->count;
 	int r;
 
-	if (plan->kind == PLAN_GATHER) {
+	if (plan_gathers(plan)) {
 		if (!gather_is_ready(e, l->job, arena, ret_wait_lsn))
 			return ERR_BUSY;
 		r = cut_gather(e, plan, l, bytes_max, &slice, &count, reterr);

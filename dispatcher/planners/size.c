@@ -29,7 +29,7 @@ static int look_at_object(struct plan_task *t, struct plan *plan, struct s3_head
 	}
 	plan->size_bytes = head->size_bytes;
 	plan->etag = bytes_of(head->etag);
-	return plan_bytes_count(plan->size_bytes, plan->step_bytes, &plan->shard_count, reterr);
+	return plan_size(plan, reterr);
 }
 
 static int look(struct plan_task *t, struct plan *plan, char tag[FILE_TAG_BYTES_MAX], bool *ret_final,
@@ -56,7 +56,7 @@ static int look(struct plan_task *t, struct plan *plan, char tag[FILE_TAG_BYTES_
 	plan->size_bytes = (uint64_t)st.st_size;
 	plan->etag = BYTES(tag, file_tag((uint64_t)st.st_ino, (uint64_t)st.st_size,
 					 (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, tag));
-	return plan_bytes_count(plan->size_bytes, plan->step_bytes, &plan->shard_count, reterr);
+	return plan_size(plan, reterr);
 }
 
 void planner_size(struct plan_task *t)

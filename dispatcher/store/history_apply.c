@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "dispatcher/store/history_private.h"
 #include "jobs/kinds.h"
+#include "jobs/plan.h"
 
 #define I64(x) ((int64_t)(x))
 
@@ -404,7 +405,7 @@ static int slice_insert(struct history *h, const struct job_slice *r, struct err
 			     I64(r->paused), r->why, I64(r->reopens));
 	if (rc == 0 && r->phase > 0 && sql_changes(&h->db) > 0)
 		rc = phase_put(h, r->job, r->phase, r->plan.shard_count, reterr);
-	if (rc == 0 && r->sealed && (r->plan.kind == PLAN_BYTES || r->plan.kind == PLAN_ITEMS) &&
+	if (rc == 0 && r->sealed && plan_row(r->plan.kind)->planned &&
 	    (r->phase > 0 || j->planner != PLANNER_PURE))
 		rc = plan_put(h, r->job, &r->plan, reterr);
 	return rc;

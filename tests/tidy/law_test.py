@@ -15,6 +15,7 @@ import clashes
 import formatting
 import includes
 import maps
+import plan_kinds
 import sizes
 import symbols
 import tree
@@ -338,6 +339,35 @@ class Sizes(TreeCase):
         self.write("tests/t.c", "Test(suite, name, .init = x,\n     .fini = y)\n{\n"
                    + "\n" * 80 + "}\n")
         self.one_problem(sizes.check(self.root, self.list), "suite.name has 82 lines")
+
+
+class PlanKinds(TreeCase):
+    def setUp(self):
+        super().setUp()
+        self.write("jobs/plans/plans.def", '/* PLAN_KIND(OLD, old, 9, "gone") */\n'
+                   'PLAN_KIND(COUNT, count, 1, "numbers")\nPLAN_KIND(BYTES, bytes, 2, "parts")\n')
+        for name in ("count", "bytes"):
+            self.write(f"jobs/plans/{name}.c", f"int kind = PLAN_{name.upper()};\n")
+
+    def test_in_its_own_file_and_in_tests(self):
+        self.write("worker/input.c", "/* PLAN_BYTES */\nint max = PLAN_BYTES_MAX; char c[] = \"PLAN\";\n")
+        self.write("tests/unit/jobs/test_plan.c", "int kind = PLAN_BYTES;\n")
+        self.assertEqual(plan_kinds.check(self.root)[0], [])
+
+    def test_nowhere_else(self):
+        for path in ("worker/input.c", "jobs/plan.h", "jobs/kinds.def", "jobs/plans/count.c"):
+            saved = tree.read(self.root, path) if path == "jobs/plans/count.c" else ""
+            self.write(path, "/* a kind */\nint x = PLAN_BYTES;\n")
+            self.one_problem(plan_kinds.check(self.root), f"{path}:2", "PLAN_BYTES", "jobs/plans/bytes.c")
+            self.write(path, saved)
+
+    def test_a_row_needs_its_file(self):
+        os.unlink(os.path.join(self.root, "jobs/plans/bytes.c"))
+        self.one_problem(plan_kinds.check(self.root), "jobs/plans/bytes.c: expected the file of PLAN_BYTES")
+
+    def test_no_rows_are_no_success(self):
+        self.write("jobs/plans/plans.def", "\n")
+        self.one_problem(plan_kinds.check(self.root), "expected rows")
 
 
 class Others(TreeCase):

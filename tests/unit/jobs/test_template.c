@@ -9,7 +9,7 @@
 #include "jobs/kinds.h"
 #include "jobs/template.h"
 
-#define ALL 127u
+#define ALL TEMPLATE_ALL
 
 static struct arena arena;
 static struct buf out;
