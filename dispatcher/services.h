@@ -20,6 +20,7 @@ struct looks;
 struct peers;
 struct planners;
 struct pools;
+struct readers;
 struct rules;
 
 struct services {
@@ -32,6 +33,7 @@ struct services {
 	struct journal *journal; /* for its figures; nobody else writes */
 	struct history *history;
 	struct history_reader *reader; /* for questions of a few rows */
+	struct readers *readers;       /* for what may take longer */
 	struct port *port;
 	struct loop_task *turn; /* deferred: the turn has to end */
 	struct pools *pools;

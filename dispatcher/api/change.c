@@ -67,7 +67,7 @@ static void reopen(struct request *r, uint64_t job)
 
 	one->request = r;
 	one->job = job;
-	one->reopening = reopening_create(r->services, job, NULL, answer_one, one);
+	one->reopening = reopening_create(r->api, job, NULL, answer_one, one);
 	r->state = one;
 	r->state_fini = one_destroy;
 	reopening_start(one->reopening);

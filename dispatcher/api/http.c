@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/seen.h"
 #include "dispatcher/api/sockets.h"
@@ -276,7 +277,7 @@ int api_open(struct services *s, struct error *reterr)
 	int r;
 
 	api->services = s;
-	api->waits = waits_create(s);
+	api->waits = job_waits_create(s);
 	api->seen = seen_create();
 	api->socket_path = path[0] != '\0' ? strdup(path) : statedir_path(&s->state, "api.sock");
 	CHECK(api->socket_path != NULL);
@@ -327,7 +328,7 @@ void api_close(struct services *s)
 	listener_close(&api->tcp_listener);
 	if (api->socket_path != NULL && api->unix_listener.api != NULL)
 		(void)unlink(api->socket_path);
-	waits_destroy(api->waits);
+	job_waits_destroy(api->waits);
 	seen_destroy(api->seen);
 	free(api->socket_path);
 	explicit_bzero(api->token, sizeof(api->token));

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "dispatcher/api/job_json.h"
-#include "dispatcher/store/history.h"
+#include "dispatcher/api/job_waits.h"
+#include "dispatcher/api/listener.h"
+#include "dispatcher/readers.h"
 #include "dispatcher/store/history_reader.h"
 #include "jobs/event.h"
 #include "jobs/json.h"
 
-#define LOOK_US (5 * USEC_PER_MSEC)
 #define PATIENCE_US USEC_PER_SEC /* an answer without events is better than none */
 
 struct item {
@@ -21,47 +21,15 @@ struct item {
 };
 
 struct job_events {
-	struct history_query query;
+	struct reading query;
 	struct request *request;
-	struct catch_up catch_up;
+	struct job_wait history;
 	json_t *answer;
 	struct item *items; /* those that have an event */
 	size_t count;
 	bool all_found; /* or read badly: asking again does not help */
 	bool last;	/* they are not asked for again */
 };
-
-/* ---- history is behind ---- */
-
-static void look(struct loop *loop, void *arg)
-{
-	struct catch_up *c = arg;
-	usec_t now = clock_mono_us();
-	bool there = history_lsn(c->services->history) >= c->lsn;
-
-	if (there || now >= c->until_us)
-		c->fn(c->arg, !there);
-	else
-		loop_timer_set(loop, &c->timer, now + LOOK_US);
-}
-
-void catch_up_start(struct catch_up *c, struct services *s, usec_t patience_us,
-		    void (*fn)(void *arg, bool is_late), void *arg)
-{
-	*c = (struct catch_up){.services = s,
-			       .timer = {.fn = look, .arg = c},
-			       .lsn = port_view(s->port).last_lsn,
-			       .until_us = clock_mono_us() + patience_us,
-			       .fn = fn,
-			       .arg = arg};
-	look(s->loop, c);
-}
-
-void catch_up_stop(struct catch_up *c)
-{
-	if (c->services != NULL)
-		loop_timer_unset(c->services->loop, &c->timer);
-}
 
 /* ---- events ---- */
 
@@ -86,8 +54,8 @@ static json_t *event_json(const json_t *event)
 	return value;
 }
 
-/* In history's thread. */
-static void run(struct history_reader *reader, struct history_query *q)
+/* In a reader's thread. */
+static void run(struct history_reader *reader, struct reading *q)
 {
 	struct job_events *e = (struct job_events *)q;
 	struct arena arena;
@@ -127,19 +95,19 @@ static void answer(struct job_events *e, bool none_else)
 	request_answer(e->request, MHD_HTTP_OK, value);
 }
 
-static void ask_again(void *arg, bool is_late)
+static void ask_again(void *arg, bool late)
 {
 	struct job_events *e = arg;
 
-	if (is_late) {
+	if (late) {
 		answer(e, false);
 		return;
 	}
 	e->last = true;
-	history_ask(e->request->services->history, &e->query);
+	readers_ask(e->request->services->readers, &e->query);
 }
 
-static void done(struct history_query *q)
+static void done(struct reading *q)
 {
 	struct job_events *e = (struct job_events *)q;
 
@@ -148,7 +116,8 @@ static void done(struct history_query *q)
 	else if (e->all_found || e->last)
 		answer(e, true);
 	else
-		catch_up_start(&e->catch_up, e->request->services, PATIENCE_US, ask_again, e);
+		job_wait_history(e->request->api->waits, &e->history,
+				 port_view(e->request->services->port).last_lsn, PATIENCE_US, ask_again, e);
 }
 
 /* ---- who asks ---- */
@@ -167,7 +136,7 @@ void job_events_destroy(struct job_events *e)
 {
 	if (e == NULL)
 		return;
-	catch_up_stop(&e->catch_up);
+	job_wait_cancel(&e->history);
 	for (size_t i = 0; i < e->count; i++)
 		json_decref(e->items[i].event);
 	json_decref(e->answer);
@@ -192,7 +161,7 @@ void job_events_answer(struct job_events *e, json_t *value)
 	if (e->count == 0)
 		answer(e, true);
 	else
-		history_ask(e->request->services->history, &e->query);
+		readers_ask(e->request->services->readers, &e->query);
 }
 
 static void destroy(void *events)

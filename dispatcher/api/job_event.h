@@ -4,20 +4,6 @@
 
 #include "dispatcher/api/request.h"
 
-/* Waits until history has all that has been emitted by now. */
-struct catch_up {
-	struct services *services;
-	struct loop_timer timer;
-	uint64_t lsn;
-	usec_t until_us;
-	void (*fn)(void *arg, bool is_late); /* once, perhaps at once */
-	void *arg;
-};
-
-void catch_up_start(struct catch_up *c, struct services *s, usec_t patience_us,
-		    void (*fn)(void *arg, bool is_late), void *arg);
-void catch_up_stop(struct catch_up *c);
-
 struct job_events;
 
 struct job_events *job_events_create(struct request *r);

@@ -7,7 +7,10 @@
 #include "base/check.h"
 #include "dispatcher/api/job_event.h"
 #include "dispatcher/api/job_json.h"
-#include "dispatcher/store/history.h"
+#include "dispatcher/api/job_waits.h"
+#include "dispatcher/api/listener.h"
+#include "dispatcher/readers.h"
+#include "dispatcher/store/history_reader.h"
 #include "jobs/event.h"
 #include "jobs/kinds.h"
 
@@ -17,7 +20,7 @@
 #define CATCH_UP_US (5 * USEC_PER_SEC)
 
 struct listing {
-	struct history_query query;
+	struct reading query;
 	struct request *request;
 	uint64_t before, limit;
 	uint32_t states, words; /* bits; 0 = any */
@@ -33,14 +36,14 @@ struct listing {
 	size_t row_count;
 	struct arena arena;
 	struct job_events *events; /* of the answer */
-	struct catch_up catch_up;
+	struct job_wait history;
 };
 
 static void listing_destroy(void *state)
 {
 	struct listing *l = state;
 
-	catch_up_stop(&l->catch_up);
+	job_wait_cancel(&l->history);
 	job_events_destroy(l->events);
 	json_decref(l->jobs);
 	buf_fini(&l->event);
@@ -154,8 +157,8 @@ static int take_row(void *arg, const struct history_job *row)
 	return 0;
 }
 
-/* In history's thread. */
-static void run(struct history_reader *reader, struct history_query *q)
+/* In a reader's thread. */
+static void run(struct history_reader *reader, struct reading *q)
 {
 	struct listing *l = (struct listing *)q;
 	uint32_t states = 0;
@@ -188,10 +191,11 @@ static bool is_of_core(const struct listing *l, uint64_t job)
 	return there;
 }
 
-/* Of the rows of an event: what the core has is the core's. */
-static void take_live(struct listing *l)
+/* Of the rows of an event: what the core has is the core's. Returns how many are not so any more: such a job
+ * has ended since it was read, and history has to be read again. */
+static size_t take_live(struct listing *l)
 {
-	size_t kept = 0;
+	size_t kept = 0, stale = 0;
 
 	for (size_t i = 0; i < l->row_count; i++) {
 		const struct history_job *row = &l->rows[i];
@@ -201,11 +205,21 @@ static void take_live(struct listing *l)
 		arena_init(&arena, 0);
 		if (dispatcher_view_job(services_core(l->request->services), row->job, &arena, &v))
 			add_live(l, &v);
-		else if (job_state_is_ended(row->state) && wanted(l, row->state, 0, row->name))
+		else if (!job_state_is_ended(row->state))
+			stale++;
+		else if (wanted(l, row->state, 0, row->name))
 			l->rows[kept++] = *row;
 		arena_fini(&arena);
 	}
 	l->row_count = kept;
+	return stale;
+}
+
+static void forget_rows(struct listing *l)
+{
+	json_array_clear(l->jobs);
+	arena_reset(&l->arena);
+	l->row_count = l->looked = l->rows_last = 0;
 }
 
 static void add_merged(struct listing *l, json_t *merged, json_t *job, struct dedup_key event)
@@ -246,7 +260,18 @@ static json_t *merge(struct listing *l, uint64_t *ret_next)
 	return merged;
 }
 
-static void done(struct history_query *q)
+static void ask(void *arg, bool late);
+
+/* So that it knows those that have just been accepted, too. */
+static void await_history(struct listing *l)
+{
+	struct services *s = l->request->services;
+
+	job_wait_history(l->request->api->waits, &l->history, port_view(s->port).last_lsn, CATCH_UP_US, ask,
+			 l);
+}
+
+static void done(struct reading *q)
 {
 	struct listing *l = (struct listing *)q;
 	json_t *answer, *merged;
@@ -256,8 +281,11 @@ static void done(struct history_query *q)
 		request_fail(l->request, &q->error);
 		return;
 	}
-	if (l->event.size > 0)
-		take_live(l);
+	if (l->event.size > 0 && take_live(l) > 0) {
+		forget_rows(l);
+		await_history(l);
+		return;
+	}
 	l->events = job_events_create(l->request);
 	answer = json_object();
 	merged = merge(l, &next);
@@ -266,13 +294,13 @@ static void done(struct history_query *q)
 	job_events_answer(l->events, answer);
 }
 
-static void ask(void *arg, bool history_is_late)
+static void ask(void *arg, bool late)
 {
 	struct listing *l = arg;
 	struct error e = {0};
 
-	if (!history_is_late) {
-		history_ask(l->request->services->history, &l->query);
+	if (!late) {
+		readers_ask(l->request->services->readers, &l->query);
 		return;
 	}
 	error_set(&e, ERR_BUSY, "history, which knows the jobs of an event, is behind");
@@ -326,10 +354,10 @@ void api_jobs(struct request *r)
 	l->query.done = done;
 	read_event(l, request_query(r, "event"));
 	if (l->event.size > 0) { /* also those that have just been accepted */
-		catch_up_start(&l->catch_up, r->services, CATCH_UP_US, ask, l);
+		await_history(l);
 		return;
 	}
 	read_live(l);
 	arena_reset(&l->arena);
-	history_ask(r->services->history, &l->query);
+	readers_ask(r->services->readers, &l->query);
 }

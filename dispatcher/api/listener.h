@@ -25,7 +25,7 @@ struct api {
 	char token[API_TOKEN_BYTES + 1];
 	size_t body_bytes; /* held now */
 	struct request *requests;
-	struct waits *waits;
+	struct job_waits *waits;
 	struct seen *seen; /* attempts that were listed as running */
 	uint64_t served, failed;
 	uint64_t answers[ROUTE_COUNT + 1][API_STATUS_CLASSES]; /* by route, the last for none; 1: 1xx, … */
@@ -37,7 +37,3 @@ bool request_open(struct request *r, const char *method, const char *path);
 bool token_is_right(const struct api *api, const char *authorization);
 /* keys/api-token, made when it is missing. */
 int token_load(struct api *api, struct error *reterr) MUST_CHECK;
-
-/* wait.c */
-struct waits *waits_create(struct services *s) MUST_CHECK;
-void waits_destroy(struct waits *w);

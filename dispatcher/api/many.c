@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/api/job_waits.h"
+#include "dispatcher/api/listener.h"
 #include "dispatcher/api/reopen.h"
 #include "dispatcher/segments.h"
 
@@ -16,7 +18,6 @@
 #define ERRORS_MAX 100u
 #define NAMED_MAX 20u /* jobs that did not succeed, by number */
 #define TURN_US USEC_PER_MSEC
-#define LOOK_US (50 * USEC_PER_MSEC) /* at a job that has not ended */
 #define WAIT_DEFAULT_US (30 * USEC_PER_SEC)
 #define TIME_MAX_US (60 * USEC_PER_SEC) /* of one request */
 
@@ -35,7 +36,8 @@ struct many_reopening {
 struct many {
 	struct request *request;
 	struct loop_timer timer;
-	json_t *body; /* why is borrowed from it */
+	struct job_wait change; /* of the job that has not ended */
+	json_t *body;		/* why is borrowed from it */
 	struct bytes why;
 	enum many_what { MANY_WAIT, MANY_CANCEL, MANY_PAUSE, MANY_RESUME, MANY_RETRY } what;
 	bool cancelled; /* retry: also jobs that were cancelled */
@@ -57,6 +59,7 @@ static void many_destroy(void *state)
 	struct many *m = state;
 
 	loop_timer_unset(m->request->services->loop, &m->timer);
+	job_wait_cancel(&m->change);
 	for (size_t i = 0; i < REOPENINGS_MAX; i++)
 		reopening_destroy(m->reopenings[i].reopening);
 	segments_destroy(m->segments);
@@ -143,7 +146,7 @@ static bool reopen(struct many *m, uint64_t job)
 			continue;
 		reopening_destroy(r->reopening);
 		*r = (struct many_reopening){.many = m, .job = job};
-		r->reopening = reopening_create(m->request->services, job, m->segments, on_reopened, r);
+		r->reopening = reopening_create(m->request->api, job, m->segments, on_reopened, r);
 		m->in_flight++;
 		reopening_start(r->reopening);
 		return true;
@@ -216,6 +219,8 @@ static bool see_to(struct many *m, uint64_t job)
 
 /* ---- turns ---- */
 
+static void on_change(void *arg, bool late);
+
 static void on_turn(struct loop *loop, void *arg)
 {
 	struct many *m = arg;
@@ -232,9 +237,19 @@ static void on_turn(struct loop *loop, void *arg)
 	}
 	if (m->in_flight == 0 && (m->at == m->count || m->stopped))
 		answer(m);
+	else if (blocked && m->what == MANY_WAIT)
+		job_wait_change(m->request->api->waits, &m->change, m->job, m->until_us - loop_now_us(loop),
+				on_change, m);
 	else
-		loop_timer_set(loop, &m->timer,
-			       loop_now_us(loop) + (blocked && m->what == MANY_WAIT ? LOOK_US : TURN_US));
+		loop_timer_set(loop, &m->timer, loop_now_us(loop) + TURN_US);
+}
+
+static void on_change(void *arg, bool late)
+{
+	struct many *m = arg;
+
+	(void)late;
+	on_turn(m->request->services->loop, m);
 }
 
 /* ---- the request ---- */

@@ -4,10 +4,10 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/api/listener.h"
 #include "dispatcher/api/output_stream.h"
 
-#define RETRY_US (20 * USEC_PER_MSEC)
-#define RETRIES_MAX 500
+#define PATIENCE_US (10 * USEC_PER_SEC) /* with history */
 /* How long the outputs of a job are looked at before the first byte goes out, so that what is lost is said at
  * once. What is not looked at by then is when its turn has come. */
 #define SURVEY_US USEC_PER_SEC
@@ -147,6 +147,8 @@ static void begin_when_whole(struct output_stream *o)
 	survey_begin(&o->survey);
 }
 
+static void on_history(void *arg, bool late);
+
 /* History runs a moment behind the core: what it must know has to be there first. */
 static void try(struct output_stream *o)
 {
@@ -170,8 +172,9 @@ static void try(struct output_stream *o)
 		else
 			begin_when_whole(o);
 	} else if ((lags || rc == ERR_NOT_FOUND) && (o->live || job_has_ended(o->services, o->job)) &&
-		   o->tries++ < RETRIES_MAX) {
-		loop_timer_set(o->services->loop, &o->timer, clock_mono_us() + RETRY_US);
+		   clock_mono_us() < o->until_us) {
+		job_wait_history(o->request->api->waits, &o->history, port_view(o->services->port).last_lsn,
+				 o->until_us - clock_mono_us(), on_history, o);
 	} else {
 		if (rc == 0) {
 			error_set(&e, ERR_EXISTS, "job %llu has not ended", (unsigned long long)o->job);
@@ -185,9 +188,9 @@ static void try(struct output_stream *o)
 	arena_fini(&arena);
 }
 
-static void on_timer(struct loop *loop, void *arg)
+static void on_history(void *arg, bool late)
 {
-	(void)loop;
+	(void)late;
 	try(arg);
 }
 
@@ -213,7 +216,7 @@ void api_output(struct request *r)
 	o = output_stream_create(r, job);
 	o->err = err;
 	o->single = request_query(r, "shard")[0] != '\0';
-	o->timer = (struct loop_timer){.fn = on_timer, .arg = o};
+	o->until_us = clock_mono_us() + PATIENCE_US;
 	r->state = o;
 	r->state_fini = output_stream_destroy;
 	try(o);

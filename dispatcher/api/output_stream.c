@@ -31,8 +31,7 @@ void output_stream_destroy(void *stream)
 {
 	struct output_stream *o = stream;
 
-	if (o->services != NULL && o->request != NULL)
-		loop_timer_unset(o->services->loop, &o->timer);
+	job_wait_cancel(&o->history);
 	if (o->fd >= 0)
 		close(o->fd);
 	segments_destroy(o->segments);

@@ -2,8 +2,9 @@
  * that history says have won. */
 #pragma once
 
-#include "dispatcher/api/survey.h"
+#include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/request.h"
+#include "dispatcher/api/survey.h"
 
 #define OUTPUT_BLOCK_BYTES (256 * KIB)
 /* Pages without a byte that are read in one go: other requests wait meanwhile. */
@@ -21,8 +22,8 @@ struct piece {
 struct output_stream {
 	struct services *services;
 	struct request *request; /* NULL once the answer has begun */
-	struct loop_timer timer;
-	int tries;
+	struct job_wait history;
+	usec_t until_us; /* it may be behind */
 	struct segments *segments;
 	struct survey survey;
 	struct MHD_Response *response; /* once the answer has begun */

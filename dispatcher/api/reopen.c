@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/api/job_waits.h"
+#include "dispatcher/api/listener.h"
 #include "dispatcher/api/reopen.h"
 #include "dispatcher/api/submission.h"
 #include "dispatcher/api/survey.h"
@@ -15,18 +17,19 @@
 #include "dispatcher/store/history.h"
 #include "jobs/phases.h"
 
-#define RETRY_US (20 * USEC_PER_MSEC)
-#define RETRIES_MAX 500
+#define PATIENCE_US (10 * USEC_PER_SEC) /* with history and the rules */
 /* A record has no room for more: the core counts its bytes, of two small numbers at least. */
 #define DONE_RANGES_MAX ((uint32_t)(FRAME_BYTES_MAX / 3))
 
 struct reopening {
-	struct history_query query;
+	struct reading query;
 	struct services *services;
 	reopen_fn *fn;
 	void *arg;
-	struct loop_timer timer;
-	int tries;
+	struct job_waits *waits;
+	struct job_wait wait;
+	const char *waits_for;
+	usec_t until_us;
 	uint64_t job;
 	bool reopened; /* the core was asked to, else to retry the dead of one that lives */
 	/* Of history. */
@@ -58,7 +61,7 @@ void reopening_destroy(void *state)
 
 	if (o == NULL)
 		return;
-	loop_timer_unset(o->services->loop, &o->timer);
+	job_wait_cancel(&o->wait);
 	survey_fini(&o->survey);
 	forget_submission(o);
 	free(o->done);
@@ -110,8 +113,8 @@ static int take_winner(void *arg, const struct history_winner *w)
 	return 0;
 }
 
-/* In history's thread. */
-static void run(struct history_reader *reader, struct history_query *q)
+/* In a reader's thread. */
+static void run(struct history_reader *reader, struct reading *q)
 {
 	struct reopening *o = (struct reopening *)q;
 	const struct history_job *row = &o->row;
@@ -241,17 +244,37 @@ static int read_submission(struct reopening *o, struct error *reterr)
 
 /* ---- in the loop ---- */
 
-static void later(struct reopening *o, const char *why)
+static void on_later(void *arg, bool late)
 {
+	struct reopening *o = arg;
 	struct error e = {0};
 
-	if (o->tries++ < RETRIES_MAX && !o->services->stopping) {
-		loop_timer_set(o->services->loop, &o->timer, clock_mono_us() + RETRY_US);
+	if (!late && !o->services->stopping && clock_mono_us() < o->until_us) {
+		look(o);
 		return;
 	}
-	error_set(&e, ERR_BUSY, "the end of job %llu is not %s yet", (unsigned long long)o->job, why);
+	error_set(&e, ERR_BUSY, "the end of job %llu is not %s yet", (unsigned long long)o->job,
+		  o->waits_for);
 	error_help(&e, "try again later");
 	o->fn(o->arg, &e, NULL);
+}
+
+static usec_t patience_us(struct reopening *o, const char *waits_for)
+{
+	usec_t left_us = o->until_us - clock_mono_us();
+
+	o->waits_for = waits_for;
+	return left_us > 0 ? left_us : 0;
+}
+
+static void await_history(struct reopening *o, uint64_t lsn)
+{
+	job_wait_history(o->waits, &o->wait, lsn, patience_us(o, "in history"), on_later, o);
+}
+
+static void await_rules(struct reopening *o)
+{
+	job_wait_change(o->waits, &o->wait, o->job, patience_us(o, "told to the rules"), on_later, o);
 }
 
 /* It lives: its dead shards, if it has any, run again. */
@@ -277,9 +300,9 @@ static bool settle(struct reopening *o)
 	if (there && !job_state_is_ended(v.state))
 		retry_live(o);
 	else if (there && v.ended_lsn > port_view(s->port).history_lsn)
-		later(o, "in history");
+		await_history(o, v.ended_lsn);
 	else if (there && v.event_due)
-		later(o, "told to the rules");
+		await_rules(o);
 	else
 		fine = true;
 	return fine;
@@ -306,7 +329,7 @@ static bool stands(struct reopening *o)
 		return false;
 	if (is_current(o))
 		return true;
-	later(o, "in history");
+	await_history(o, port_view(o->services->port).last_lsn);
 	return false;
 }
 
@@ -406,7 +429,7 @@ static void survey_phase(struct reopening *o, uint32_t phase, uint64_t shards, b
 	survey_begin(&o->survey);
 }
 
-static void done(struct history_query *q)
+static void done(struct reading *q)
 {
 	struct reopening *o = (struct reopening *)q;
 	struct error e = q->error;
@@ -432,28 +455,23 @@ static void look(struct reopening *o)
 	o->done_count = 0;
 	o->done_shards = o->lost = 0;
 	o->lost_gather = false;
-	o->query = (struct history_query){.run = run, .done = done};
-	history_ask(o->services->history, &o->query);
+	o->query = (struct reading){.run = run, .done = done};
+	readers_ask(o->services->readers, &o->query);
 }
 
-static void on_timer(struct loop *loop, void *arg)
-{
-	(void)loop;
-	look(arg);
-}
-
-struct reopening *reopening_create(struct services *s, uint64_t job, struct segments *segments, reopen_fn *fn,
+struct reopening *reopening_create(struct api *api, uint64_t job, struct segments *segments, reopen_fn *fn,
 				   void *arg)
 {
 	struct reopening *o = check_calloc(1, sizeof(*o));
 
-	o->services = s;
+	o->services = api->services;
+	o->waits = api->waits;
 	o->fn = fn;
 	o->arg = arg;
 	o->job = job;
 	o->segments = segments;
+	o->until_us = clock_mono_us() + PATIENCE_US;
 	arena_init(&o->arena, 0);
-	o->timer = (struct loop_timer){.fn = on_timer, .arg = o};
 	return o;
 }
 

@@ -14,11 +14,11 @@ struct reopen_counts {
 };
 
 /* Called once, perhaps before reopening_start returns. e: NULL when the job goes on, and that is durable;
- * counts: NULL when the job had not ended after all, and its dead shards run again. May not step the core. */
+ * counts: NULL when the job had not ended after all, and its dead shards run again. */
 typedef void reopen_fn(void *arg, const struct error *e, const struct reopen_counts *counts);
 
 /* segments: NULL, or shared with others of the same request; it outlives them. */
-struct reopening *reopening_create(struct services *s, uint64_t job, struct segments *segments, reopen_fn *fn,
+struct reopening *reopening_create(struct api *api, uint64_t job, struct segments *segments, reopen_fn *fn,
 				   void *arg) MUST_CHECK;
 void reopening_start(struct reopening *o);
 /* After fn was called, and not by it; or when the server stops. NULL is fine. */

@@ -3,6 +3,7 @@
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/intake/buckets.h"
+#include "dispatcher/readers.h"
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/journal.h"
 #include "dispatcher/wire/peers.h"
@@ -35,7 +36,7 @@ static json_t *history_json(struct services *s)
 	struct error e = {0};
 	json_t *outer, *inner;
 
-	if (!history_is_failing(s->history, &e))
+	if (!history_is_failing(s->history, &e) && !readers_are_failing(s->readers, &e))
 		return json_null();
 	outer = json_of_error(&e);
 	inner = json_incref(json_object_get(outer, "error"));

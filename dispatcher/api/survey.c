@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
-#include "dispatcher/store/history.h"
+#include "dispatcher/readers.h"
 #include "dispatcher/store/history_reader.h"
 
 #define SLICE_US (20 * USEC_PER_MSEC)
@@ -171,8 +171,8 @@ static bool is_over(const struct survey *s)
 	       (s->next >= s->end && s->chunk->shards.count == 0) || clock_mono_us() >= s->until_us;
 }
 
-/* In history's thread. */
-static void run(struct history_reader *reader, struct history_query *q)
+/* In a reader's thread. */
+static void run(struct history_reader *reader, struct reading *q)
 {
 	struct survey *s = (struct survey *)((char *)q - offsetof(struct survey, query));
 	struct survey_chunk *c = s->chunk;
@@ -198,7 +198,13 @@ static void run(struct history_reader *reader, struct history_query *q)
 	}
 }
 
-static void done(struct history_query *q)
+/* Segments that several surveys share are one thread's at a time. */
+static uint64_t lane_of(const struct survey *s)
+{
+	return (uint64_t)(uintptr_t)s->shared;
+}
+
+static void done(struct reading *q)
 {
 	struct survey *s = (struct survey *)((char *)q - offsetof(struct survey, query));
 
@@ -208,8 +214,8 @@ static void done(struct history_query *q)
 		s->over(s);
 		return;
 	}
-	s->query = (struct history_query){.run = run, .done = done};
-	history_ask(s->services->history, &s->query);
+	s->query = (struct reading){.run = run, .done = done, .lane = lane_of(s)};
+	readers_ask(s->services->readers, &s->query);
 }
 
 void survey_begin(struct survey *s)
@@ -226,8 +232,8 @@ void survey_begin(struct survey *s)
 	s->chunk->entries = check_calloc(s->chunk->room + 1, sizeof(s->chunk->entries[0]));
 	s->chunk->block = s->sums ? check_calloc(1, BLOCK_BYTES) : NULL;
 	s->until_us = s->patience_us > 0 ? clock_mono_us() + s->patience_us : USEC_NEVER;
-	s->query = (struct history_query){.run = run, .done = done};
-	history_ask(s->services->history, &s->query);
+	s->query = (struct reading){.run = run, .done = done, .lane = lane_of(s)};
+	readers_ask(s->services->readers, &s->query);
 }
 
 void survey_fini(struct survey *s)

@@ -1,4 +1,4 @@
-/* Which outputs of a phase are lost. They are looked through in history's thread, for a moment at a time, so
+/* Which outputs of a phase are lost. They are looked through in a reader's thread, for a moment at a time, so
  * that other questions have their turn.
  *
  * What is compared: that the index and the files of each segment are there and hold what they should; with
@@ -7,7 +7,8 @@
 
 #include "dispatcher/segments.h"
 #include "dispatcher/services.h"
-#include "dispatcher/store/history.h"
+#include "dispatcher/readers.h"
+#include "dispatcher/store/history_reader.h"
 #include "jobs/shard_set.h"
 
 struct survey {
@@ -32,7 +33,7 @@ struct survey {
 	struct error error;
 
 	/* Own. */
-	struct history_query query;
+	struct reading query;
 	struct segments *segments;
 	struct survey_chunk *chunk;
 	usec_t until_us;

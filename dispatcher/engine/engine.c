@@ -69,6 +69,8 @@ void engine_step(struct engine *e, enum input_type type, const void *body)
 		e->ops->observe(e->arg, &in, &e->effects);
 	take_records(e, type);
 	release_effects(e);
+	if (type == INPUT_SETTLED && stream_wants(e, STREAM_JOB))
+		stream_job(e, ((const struct input_settled *)body)->job);
 	e->stepping = false;
 	e->ops->wake(e->arg);
 }

@@ -16,7 +16,8 @@
 #include "dispatcher/intake/bucket.h"
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/rules.h"
-#include "dispatcher/store/history.h"
+#include "dispatcher/readers.h"
+#include "dispatcher/store/history_reader.h"
 
 #define ENTRIES_PER_TURN 64
 #define PAUSE_US (50 * USEC_PER_MSEC)
@@ -34,7 +35,8 @@ struct bucket_apply {
 	usec_t since_us;
 	enum apply_state state;
 	uint64_t history_lsn; /* to wait for */
-	struct history_query query;
+	struct port_wait history;
+	struct reading query;
 	struct buf keys;      /* of events that history knows, in its thread */
 	struct taken *events; /* of which the rule has made jobs */
 	struct bucket_dir *dirs;
@@ -73,6 +75,7 @@ static void apply_destroy(struct bucket_apply *a)
 
 	loop_defer_cancel(loop, &a->task);
 	loop_timer_unset(loop, &a->timer);
+	port_wait_cancel(&a->history);
 	while (a->dirs != NULL)
 		bucket_dirs_pop(&a->dirs);
 	taken_close(a->events);
@@ -91,14 +94,14 @@ static int take_event(void *arg, struct bytes event)
 	return 0;
 }
 
-static void run_query(struct history_reader *reader, struct history_query *q)
+static void run_query(struct history_reader *reader, struct reading *q)
 {
 	struct bucket_apply *a = (struct bucket_apply *)((char *)q - offsetof(struct bucket_apply, query));
 
 	q->rc = history_events_of(reader, a->rule, take_event, a, &q->error);
 }
 
-static void on_answer(struct history_query *q)
+static void on_answer(struct reading *q)
 {
 	struct bucket_apply *a = (struct bucket_apply *)((char *)q - offsetof(struct bucket_apply, query));
 	char line[ERROR_LINE_MAX];
@@ -221,18 +224,25 @@ static void walk(struct bucket_apply *a)
 		end(a, "");
 }
 
+static void on_history(void *arg);
+
 static void wait(struct bucket_apply *a)
 {
 	struct bucket *b = a->bucket;
 
-	if (!b->scanned || b->offer_count > 0 || port_view(b->services->port).history_lsn < a->history_lsn) {
+	if (!b->scanned || b->offer_count > 0) {
 		pause_for(a, PAUSE_US);
+		return;
+	}
+	if (port_view(b->services->port).history_lsn < a->history_lsn) {
+		a->history = (struct port_wait){.fn = on_history, .arg = a};
+		port_when_in_history(b->services->port, a->history_lsn, &a->history);
 		return;
 	}
 	a->state = APPLY_ASKS;
 	a->asking = true;
-	a->query = (struct history_query){.run = run_query, .done = on_answer};
-	history_ask(a->services->history, &a->query);
+	a->query = (struct reading){.run = run_query, .done = on_answer};
+	readers_ask(a->services->readers, &a->query);
 }
 
 static void on_task(struct loop *loop, void *arg)
@@ -244,6 +254,11 @@ static void on_task(struct loop *loop, void *arg)
 		wait(a);
 	else if (a->state == APPLY_WALKS)
 		walk(a);
+}
+
+static void on_history(void *arg)
+{
+	on_task(NULL, arg);
 }
 
 /* ---- what others call ---- */

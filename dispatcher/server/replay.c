@@ -5,9 +5,12 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "dispatcher/readers.h"
 #include "dispatcher/server/losses.h"
 #include "dispatcher/store/history_reader.h"
 #include "jobs/output_index.h"
+
+#define READER_THREADS 4
 
 struct replay {
 	struct server *server;
@@ -125,6 +128,11 @@ int replay_open(struct server *s, struct error *reterr)
 		r = history_start(s->services.history, s->services.journal, NULL, reterr);
 	if (r == 0)
 		r = history_reader_open(&s->services.reader, path, reterr);
+	if (r == 0)
+		r = readers_open(
+		    &s->services.readers, s->services.loop,
+		    &(struct readers_config){.history = path, .threads = READER_THREADS, .lane_max = 1},
+		    reterr);
 	free(path);
 	return r;
 }

@@ -17,6 +17,7 @@
 #include "dispatcher/intake/ended.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/planners.h"
+#include "dispatcher/readers.h"
 #include "dispatcher/rules.h"
 #include "dispatcher/server/losses.h"
 #include "dispatcher/server/replay.h"
@@ -117,7 +118,6 @@ static void on_history(struct loop *loop, uint32_t events, void *arg)
 
 	(void)events;
 	read_empty(history_fd(s->services.history));
-	(void)history_poll(s->services.history);
 	loop_defer(loop, &s->turn_end);
 }
 
@@ -266,7 +266,8 @@ void server_close(struct server *s)
 	planners_close(sv->planners);
 	if (sv->history != NULL)
 		loop_remove(sv->loop, &s->history_watch);
-	history_close(sv->history); /* questions are answered, if only with an error */
+	history_close(sv->history);
+	readers_close(sv->readers); /* questions are answered, if only with an error */
 	history_reader_close(sv->reader);
 	api_close(sv);
 	looks_close(sv);

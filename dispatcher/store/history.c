@@ -19,7 +19,6 @@ static void init_locks(struct history *h)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&h->wake_writer, &attr);
-	pthread_cond_init(&h->wake_reader, &attr);
 	pthread_condattr_destroy(&attr);
 }
 
@@ -49,23 +48,13 @@ int history_open(struct history **ret, const char *path, uint64_t cluster_hi, ui
 	return 0;
 }
 
-static int start_threads(struct history *h, struct error *reterr)
+static int start_thread(struct history *h, struct error *reterr)
 {
 	int rc = pthread_create(&h->writer, NULL, history_writer_main, h);
 
-	if (rc == 0) {
-		rc = pthread_create(&h->reader, NULL, history_reader_main, h);
-		if (rc != 0) {
-			pthread_mutex_lock(&h->lock);
-			h->stop = true;
-			pthread_cond_signal(&h->wake_writer);
-			pthread_mutex_unlock(&h->lock);
-			pthread_join(h->writer, NULL);
-		}
-	}
 	if (rc != 0)
-		return error_set(reterr, ERR_IO, "cannot start history's threads: %s", strerror(rc));
-	h->has_threads = true;
+		return error_set(reterr, ERR_IO, "cannot start history's thread: %s", strerror(rc));
+	h->has_thread = true;
 	return 0;
 }
 
@@ -74,7 +63,7 @@ int history_start(struct history *h, struct journal *j, uint64_t *ret_missing, s
 	uint64_t durable = journal_durable_lsn(j), oldest = journal_oldest_lsn(j), missing = 0;
 	int rc;
 
-	CHECK(!h->has_threads);
+	CHECK(!h->has_thread);
 	if (h->applied_lsn > durable) {
 		error_set(reterr, ERR_CORRUPT,
 			  "history knows record %llu, but the journal ends with record %llu",
@@ -95,44 +84,28 @@ int history_start(struct history *h, struct journal *j, uint64_t *ret_missing, s
 	}
 	h->journal = j;
 	h->seen_lsn = durable;
-	rc = start_threads(h, reterr);
+	rc = start_thread(h, reterr);
 	if (rc == 0 && ret_missing != NULL)
 		*ret_missing = missing;
 	return rc;
 }
 
-static void end_threads(struct history *h)
+static void end_thread(struct history *h)
 {
 	pthread_mutex_lock(&h->lock);
 	__atomic_store_n(&h->stop, true, __ATOMIC_RELAXED);
 	pthread_cond_signal(&h->wake_writer);
-	pthread_cond_signal(&h->wake_reader);
 	pthread_mutex_unlock(&h->lock);
 	pthread_join(h->writer, NULL);
-	pthread_join(h->reader, NULL);
-	h->has_threads = false;
-}
-
-/* Those that were never run are done, too: somebody waits for them. */
-static void close_queries(struct history *h)
-{
-	struct history_query *q;
-
-	history_poll(h);
-	while ((q = h->asked) != NULL) {
-		h->asked = q->next;
-		q->rc = error_set(&q->error, ERR_CLOSED, "the dispatcher stops");
-		q->done(q);
-	}
+	h->has_thread = false;
 }
 
 void history_close(struct history *h)
 {
 	if (h == NULL)
 		return;
-	if (h->has_threads)
-		end_threads(h);
-	close_queries(h);
+	if (h->has_thread)
+		end_thread(h);
 	while (h->first != NULL) {
 		struct history_batch *next = h->first->next;
 
@@ -144,7 +117,6 @@ void history_close(struct history *h)
 	if (h->event_fd >= 0)
 		close(h->event_fd);
 	pthread_cond_destroy(&h->wake_writer);
-	pthread_cond_destroy(&h->wake_reader);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
@@ -208,9 +180,9 @@ bool history_is_failing(const struct history *h, struct error *reterr)
 	bool failing;
 
 	pthread_mutex_lock(lock);
-	failing = h->write_failing || h->read_failing;
+	failing = h->write_failing;
 	if (failing && reterr != NULL)
-		*reterr = h->write_failing ? h->write_error : h->read_error;
+		*reterr = h->write_error;
 	pthread_mutex_unlock(lock);
 	return failing;
 }

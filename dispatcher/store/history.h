@@ -13,8 +13,8 @@
  * What it holds: schema in history_schema.c, with views (job_list, done_ranges, dead_shards) for people.
  * A row a job, a row a range of shards; never a row a shard.
  *
- * Threads: a writer and a reader. Functions here are for the loop's thread, but history_submit and
- * history_tap, which are for one thread at a time. */
+ * Threads: a writer. Functions here are for the loop's thread, but history_submit and history_tap, which are
+ * for one thread at a time. Who reads opens it by history_reader.h. */
 #pragma once
 
 #include "dispatcher/store/history_reader.h"
@@ -37,7 +37,7 @@ int history_open(struct history **ret, const char *path, uint64_t cluster_hi, ui
  * see. */
 int history_start(struct history *h, struct journal *j, uint64_t *ret_missing,
 		  struct error *reterr) MUST_CHECK;
-/* Writes what is queued, and ends. Queries not yet run are done with ERR_CLOSED. NULL is fine. */
+/* Writes what is queued, and ends. NULL is fine. */
 void history_close(struct history *h);
 
 /* Durable records, in lsn order. Copied; never blocks on the disk. False when history is behind: the
@@ -48,24 +48,8 @@ void history_tap(void *arg, uint64_t first_lsn, uint32_t record_count, uint32_t 
 
 /* Records up to here are in history, on the disk. */
 uint64_t history_lsn(const struct history *h);
-/* An eventfd: readable when history_lsn has grown or queries were answered. The reader reads it empty and
- * calls history_poll. */
+/* An eventfd: readable when history_lsn has grown. Whoever watches it reads it empty. */
 int history_fd(const struct history *h);
-/* True while it cannot write (disk full, …) or read; reterr says why. It goes on trying, each second; the
- * journal keeps what it lacks. */
+/* True while it cannot write (disk full, …); reterr says why. It goes on trying, each second; the journal
+ * keeps what it lacks. */
 bool history_is_failing(const struct history *h, struct error *reterr);
-
-/* A question. The caller's memory, part of a larger struct; not to be touched until `done`. */
-struct history_query {
-	/* In the reader's thread; calls history_reader.h's functions and keeps what they give. */
-	void (*run)(struct history_reader *reader, struct history_query *q);
-	/* In history_poll, or in history_close. */
-	void (*done)(struct history_query *q);
-	int rc; /* set by run; ERR_CLOSED when it was never run */
-	struct error error;
-	struct history_query *next; /* history's own */
-};
-
-void history_ask(struct history *h, struct history_query *q);
-/* Calls `done` of all queries that were run; their number. */
-size_t history_poll(struct history *h);

@@ -84,19 +84,17 @@ struct history {
 	int event_fd;
 
 	pthread_mutex_t lock; /* guards what follows */
-	pthread_cond_t wake_writer, wake_reader;
+	pthread_cond_t wake_writer;
 	struct history_batch *first, *last;
 	size_t queued_bytes;
 	uint64_t seen_lsn;    /* newest submitted, kept or not */
 	bool writer_is_idle;  /* waits for records, not for its next turn */
 	uint64_t durable_lsn; /* also read without the lock, atomically */
 	bool stop;
-	bool write_failing, read_failing;
-	struct error write_error, read_error;
-	struct history_query *asked, *asked_last;
-	struct history_query *answered, *answered_last;
-	bool has_threads;
-	pthread_t writer, reader;
+	bool write_failing;
+	struct error write_error;
+	bool has_thread;
+	pthread_t writer;
 };
 
 /* Makes or checks the tables, prepares the statements, reads the lsn. */
@@ -108,6 +106,5 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
  * made those that are not done any more. */
 int history_forget(struct history *h, const struct reopened *r, struct error *reterr) MUST_CHECK;
 void *history_writer_main(void *history);
-void *history_reader_main(void *history);
 /* Wakes whoever polls history_fd. */
 void history_tell(struct history *h);

@@ -1,0 +1,47 @@
+/* Questions that may block (history, outputs, plan blobs, files, object stores) are answered in a few threads
+ * of their own, so that the loop waits for nothing but its commit. Each thread has a connection to history.
+ *
+ * Readings of one lane never exceed the lane's bound, so that a store that hangs keeps no more threads than
+ * that. Thread: the loop's, but for what says otherwise. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/error.h"
+#include "base/loop.h"
+
+struct history_reader;
+struct readers;
+
+/* The caller's memory, part of a larger struct; not to be touched until `done`, but for cancelled. */
+struct reading {
+	/* In one of the threads. history: NULL if the reading is without it. */
+	void (*run)(struct history_reader *history, struct reading *r);
+	/* In the loop, or in readers_close. */
+	void (*done)(struct reading *r);
+	uint64_t lane; /* 0: none */
+	bool without_history;
+	int rc; /* set by run; ERR_CLOSED when it was never run */
+	struct error error;
+	_Atomic bool cancelled; /* run may look at it, in any thread */
+	bool is_running;	/* the pool's, as what follows */
+	struct reading *prev, *next;
+};
+
+struct readers_config {
+	const char *history; /* path of the database; NULL: all are without history */
+	uint32_t threads;
+	uint32_t lane_max; /* readings of one lane that run at one time */
+};
+
+int readers_open(struct readers **ret, struct loop *loop, const struct readers_config *config,
+		 struct error *reterr) MUST_CHECK;
+/* Cancels all; those that were never run are done, too: somebody waits for them. NULL is fine. */
+void readers_close(struct readers *rs);
+
+void readers_ask(struct readers *rs, struct reading *r);
+/* It ends soon, and is done all the same: with ERR_CLOSED when it was never run. */
+void readers_cancel(struct readers *rs, struct reading *r);
+
+/* True while history cannot be opened for reading; reterr says why. Thread: any. */
+bool readers_are_failing(struct readers *rs, struct error *reterr);
