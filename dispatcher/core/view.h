@@ -110,6 +110,9 @@ size_t dispatcher_view_leases(const struct dispatcher_core *core, uint64_t job, 
 bool dispatcher_view_held(const struct dispatcher_core *core, struct token token, uint32_t shard,
 			  struct view_lease *ret) MUST_CHECK;
 
+/* Is the lease out, and its job live? */
+bool dispatcher_view_is_leased(const struct dispatcher_core *core, struct token token);
+
 struct view_worker {
 	struct uuid worker;
 	uint64_t session, peer;
@@ -144,6 +147,8 @@ struct view_session {
 /* False: it is not registered now. */
 bool dispatcher_view_session(const struct dispatcher_core *core, const struct uuid *worker,
 			     struct view_session *ret) MUST_CHECK;
+
+bool dispatcher_view_is_session(const struct dispatcher_core *core, uint64_t session);
 
 /* What the workers of now have for the phase in work of a live job. */
 struct view_supply {

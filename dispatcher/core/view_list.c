@@ -114,6 +114,13 @@ bool dispatcher_view_held(const struct dispatcher_core *core, struct token token
 	return true;
 }
 
+bool dispatcher_view_is_leased(const struct dispatcher_core *core, struct token token)
+{
+	const struct lease_entry *lease = lease_find(&core->d, token);
+
+	return lease != NULL && job_get_live(core, lease->job) != NULL;
+}
+
 static void fill_worker(const struct dispatcher_core *core, const struct session *s, struct arena *arena,
 			struct view_worker *ret)
 {
@@ -159,6 +166,11 @@ bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t af
 		return false;
 	fill_worker(core, s, arena, ret);
 	return true;
+}
+
+bool dispatcher_view_is_session(const struct dispatcher_core *core, uint64_t session)
+{
+	return session_find(core, session) != NULL;
 }
 
 bool dispatcher_view_session(const struct dispatcher_core *core, const struct uuid *worker,

@@ -186,10 +186,10 @@ void engine_flush(struct engine *e)
 
 usec_t engine_deadline(const struct engine *e)
 {
-	usec_t due_us = dispatcher_core_deadline(e->core), unread_us = unread_deadline(e);
+	usec_t due_us = dispatcher_core_deadline(e->core), late_us = late_deadline(e);
 
-	if (unread_us < due_us)
-		due_us = unread_us;
+	if (late_us < due_us)
+		due_us = late_us;
 	return e->linger_until_us < due_us ? e->linger_until_us : due_us;
 }
 
@@ -199,8 +199,8 @@ void engine_tick(struct engine *e)
 
 	if (now_us >= e->linger_until_us)
 		e->urgent = true;
-	if (now_us >= unread_deadline(e))
-		unread_tick(e);
+	if (now_us >= late_deadline(e))
+		late_tick(e);
 	if (now_us >= dispatcher_core_deadline(e->core))
 		engine_step(e, INPUT_TICK, &(struct input_tick){0});
 	e->ops->wake(e->arg);
@@ -219,11 +219,6 @@ void engine_open(struct engine *e, uint64_t seed)
 void engine_frame(struct engine *e, uint64_t peer, struct bytes frame)
 {
 	engine_step(e, INPUT_MESSAGE, &(struct input_message){.peer = peer, .frame = frame});
-}
-
-void engine_forget_peer(struct engine *e, uint64_t peer)
-{
-	sent_forget(e, peer);
 }
 
 void engine_stop(struct engine *e)
@@ -267,10 +262,11 @@ void engine_destroy(struct engine *e)
 {
 	if (e == NULL)
 		return;
-	unread_fini(e);
+	late_fini(e);
 	release_fini(e);
 	port_fini(e);
 	sent_fini(e);
+	short_fini(e);
 	buf_fini(&e->stream.changed);
 	dispatcher_effects_fini(&e->effects);
 	buf_fini(&e->batch);

@@ -8,13 +8,14 @@
  *   stream.c   who subscribed; jobs that changed
  *   leases.c   LEASES get what they need beside them: definitions, jobs, slices; sent.c: what a peer has
  *   slice.c    the values of just the leased shards
- *   unread.c   leases whose plan could not be read for the moment
+ *   late.c     leases whose slices have to be read first; short.c: whose slices did not hold all
  *   carry.c    keeps the journal short
  *
  * An operation never calls back into the engine, but for the port's views. */
 #pragma once
 
 #include "dispatcher/engine/port.h"
+#include "dispatcher/engine/slice.h"
 
 struct engine;
 
@@ -22,17 +23,6 @@ struct engine_journal {
 	uint64_t segments, bytes;
 	uint64_t second_lsn; /* of the second oldest segment's first record; 0: there is one segment */
 };
-
-/* Who made which shards; those that nobody made are missing. */
-struct engine_winner {
-	struct range shards;
-	bool is_missing, whole;
-	struct uuid worker;
-	struct token token;
-	uint32_t segment;
-};
-/* Negative ends the walk and is what it returns. */
-typedef int engine_winner_fn(void *arg, const struct engine_winner *w);
 
 struct engine_ops {
 	usec_t (*mono_us)(void *arg);
@@ -54,12 +44,9 @@ struct engine_ops {
 	/* For the log. */
 	void (*tell)(void *arg, const struct dispatcher_tell *tell);
 
-	/* Items [first, first + count) of a plan blob, in the arena: as many as fit, one at least. */
-	int (*items)(void *arg, struct bytes blob, uint32_t first, uint32_t count, size_t bytes_max,
-		     struct arena *arena, struct text_item *items, uint32_t *ret_count, struct error *reterr);
-	/* What became of the shards of a phase, as history knows it. */
-	int (*winners)(void *arg, uint64_t job, uint32_t phase, struct range shards, engine_winner_fn *fn,
-		       void *fn_arg, struct error *reterr);
+	/* Reads a slice somewhere else (slice_cut), and tells what became of it by engine_read, never at
+	 * once. rq is borrowed for the call. */
+	void (*read)(void *arg, uint64_t read, const struct slice_request *rq);
 
 	/* The turn has to end, and engine_turn to be called, soon. */
 	void (*wake)(void *arg);
@@ -90,8 +77,10 @@ struct port *engine_port(struct engine *e);
 void engine_open(struct engine *e, uint64_t seed);
 /* A worker's frame. */
 void engine_frame(struct engine *e, uint64_t peer, struct bytes frame);
-/* A peer lost frames, or is gone: nothing that it was sent counts any more. */
-void engine_forget_peer(struct engine *e, uint64_t peer);
+/* What ops->read was asked for: a slice of count shards, or why there is none. Fine for a number that nobody
+ * waits for any more. */
+void engine_read(struct engine *e, uint64_t read, struct bytes slice, uint32_t count,
+		 const struct error *why);
 /* From now on there is no room. */
 void engine_stop(struct engine *e);
 

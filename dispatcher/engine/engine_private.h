@@ -3,6 +3,7 @@
 
 #include "dispatcher/core/hash.h"
 #include "dispatcher/engine/engine.h"
+#include "dispatcher/engine/slice.h"
 
 struct port {
 	struct engine *engine;
@@ -72,6 +73,14 @@ struct engine_carry {
 /* Once a turn: cheap when there is nothing to do. */
 void carry_turn(struct engine *e);
 
+/* ---- late.c ---- */
+
+struct late {
+	struct late_lease *first;
+	uint32_t reads;	    /* that are under way */
+	uint64_t last_read; /* its number */
+};
+
 /* ---- engine.c ---- */
 
 struct engine {
@@ -97,7 +106,9 @@ struct engine {
 	struct port_wait *durable_waits, *history_waits;
 	struct stream stream;
 	struct sent *sent;
-	struct unread_lease *unread;
+	struct short_lease *shorts;
+	uint32_t sent_sweep_at, shorts_sweep_at; /* so many are worth a sweep */
+	struct late late;
 	struct engine_carry carry;
 };
 
@@ -121,36 +132,44 @@ static inline usec_t engine_now_us(const struct engine *e)
 
 /* What the peer was sent in this session. Each returns whether it was remembered already, and remembers it.
  */
-bool sent_definition(struct engine *e, uint64_t peer, struct bytes sha256);
-bool sent_job(struct engine *e, uint64_t peer, uint64_t job, uint32_t phase, uint32_t shard_count);
+bool sent_definition(struct engine *e, uint64_t peer, uint64_t session, struct bytes sha256);
+bool sent_job(struct engine *e, uint64_t peer, uint64_t session, uint64_t job, uint32_t phase,
+	      uint32_t shard_count);
 void sent_forget(struct engine *e, uint64_t peer);
 void sent_fini(struct engine *e);
 
 /* ---- leases.c ---- */
 
-/* LEASES as they go out: PARAMETERS first for what the peer was not sent yet, slices in place. tries: how
- * often they could not be read (unread.c). */
-void leases_send(struct engine *e, uint64_t peer, const struct leases *leases, uint32_t tries);
+#define SLICE_BYTES_MAX (2 * MIB)   /* of a lease; of all in one message that are not read */
+#define SLICE_BYTES_MIN (128 * KIB) /* the largest item fits */
+
+/* LEASES as they go out: PARAMETERS first for what the peer was not sent yet, slices in place. */
+void leases_send(struct engine *e, uint64_t peer, const struct leases *leases);
+/* One of them, with its slice. keep_end: shards from there on are asked back at once. */
+void leases_send_one(struct engine *e, uint64_t peer, uint64_t session, const struct lease *l,
+		     struct bytes slice, uint32_t keep_end);
 /* The answer to NEED. */
 void leases_answer_need(struct engine *e, const struct dispatcher_parameters *need);
 
-/* ---- unread.c ---- */
+/* ---- late.c ---- */
 
-/* What the lease needs could not be read: it is tried again and sent later; or its job has failed, when
- * that has been tried for half a minute or cannot help. */
-void unread_keep(struct engine *e, uint64_t peer, uint64_t session, const struct lease *l, uint32_t tries,
-		 const struct error *why);
-/* History has to pass this lsn first. */
-void unread_keep_until(struct engine *e, uint64_t peer, uint64_t session, const struct lease *l,
-		       uint32_t tries, uint64_t history_lsn);
-usec_t unread_deadline(const struct engine *e);
-void unread_tick(struct engine *e);
-void unread_fini(struct engine *e);
+/* The lease goes when its slice was read. */
+void late_read(struct engine *e, uint64_t peer, uint64_t session, const struct lease *l);
+/* What the lease needs is damaged, or not there: its job has failed, or it is tried again. */
+void late_fail(struct engine *e, uint64_t peer, uint64_t session, const struct lease *l,
+	       const struct error *why);
+/* The end of a lease that has not gone out yet. False: it has. */
+bool late_revoke(struct engine *e, uint64_t peer, const struct revoked *r);
+usec_t late_deadline(const struct engine *e);
+void late_tick(struct engine *e);
+void late_fini(struct engine *e);
 
-/* ---- slice.c ---- */
+/* ---- short.c ---- */
 
-/* Appends the slice of the first *ret_count shards of the lease to out: as many as fit bytes_max, one at
- * least. ERR_BUSY: history is not past *ret_wait_lsn yet; else the job cannot go on, and reterr says why. */
-int slice_cut(struct engine *e, const struct plan *plan, const struct lease *l, size_t bytes_max,
-	      struct arena *arena, struct buf *out, uint32_t *ret_count, uint64_t *ret_wait_lsn,
-	      struct error *reterr) MUST_CHECK;
+#define SWEEP_MIN 64
+
+/* Shards of the lease from keep_end on were asked back, since its slice does not hold them. */
+void short_add(struct engine *e, struct token token, uint32_t keep_end);
+/* Asks once more, of a worker that has registered. */
+void short_ask(struct engine *e, uint64_t peer, const struct registered *r);
+void short_fini(struct engine *e);

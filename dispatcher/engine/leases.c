@@ -5,22 +5,8 @@
 #include "dispatcher/engine/engine_private.h"
 #include "jobs/plan.h"
 
-/* Of all slices of one message, and of one of its leases. */
-#define SLICES_BYTES_MAX (32 * MIB)
-#define SLICE_BYTES_MAX (2 * MIB)
-#define SLICE_BYTES_MIN (128 * KIB) /* the largest item fits */
 /* A frame is sent when it has grown beyond this; with what comes last it stays below FRAME_BYTES_MAX. */
 #define CARGO_BYTES (1 * MIB)
-
-/* One lease, ready to go. */
-struct parcel {
-	struct lease lease;
-	const struct job_parameters *job; /* NULL: it has ended */
-	size_t slice_offset, slice_size;
-	uint32_t count;	      /* of its shards that the slice covers */
-	struct error *unread; /* what it needs cannot be read now; NULL: nothing is wrong */
-	uint64_t wait_lsn;    /* of history, when that is all */
-};
 
 /* What the next frames will hold. */
 struct cargo {
@@ -119,93 +105,99 @@ static void cargo_open(struct cargo *c, size_t definitions, size_t jobs, size_t 
 	c->revokes = arena_alloc(c->arena, sizeof(*c->revokes) * (leases + 1));
 }
 
-/* The slice of one lease. When it cannot be read the lease does not go now (unread.c). */
-static void parcel_cut(struct engine *e, struct parcel *p, size_t bytes_max, struct arena *arena,
-		       struct buf *slices)
+static void cargo_load(struct cargo *c, const struct lease *l, const struct job_parameters *job,
+		       struct bytes slice, uint32_t keep_end)
 {
-	struct error why = {0};
-	int r;
+	struct lease *mine = &c->leases[c->lease_count++];
 
-	p->slice_offset = slices->size;
-	r = slice_cut(e, &p->job->plan, &p->lease, bytes_max, arena, slices, &p->count, &p->wait_lsn, &why);
-	p->slice_size = slices->size - p->slice_offset;
-	if (r == 0)
-		return;
-	if (why.code == ERR_OK) /* who failed without words */
-		error_set(&why, r, "what its shards are cannot be read");
-	slices->size = p->slice_offset;
-	p->unread = arena_alloc(arena, sizeof(why));
-	*p->unread = why;
-}
-
-static void parcels_cut(struct engine *e, const struct leases *l, struct parcel *parcels, struct arena *arena,
-			struct buf *slices)
-{
-	size_t bytes_max = SLICES_BYTES_MAX / (l->leases.count + 1);
-	const struct job_parameters *job = NULL;
-	uint8_t input;
-
-	if (bytes_max > SLICE_BYTES_MAX)
-		bytes_max = SLICE_BYTES_MAX;
-	if (bytes_max < SLICE_BYTES_MIN)
-		bytes_max = SLICE_BYTES_MIN;
-	for (uint32_t i = 0; i < l->leases.count; i++) {
-		struct parcel *p = &parcels[i];
-
-		*p = (struct parcel){.lease = l->leases.items[i], .count = l->leases.items[i].count};
-		if (job == NULL || job->job != p->lease.job || job->phase != p->lease.phase)
-			job = job_of(e, p->lease.job, p->lease.phase, arena);
-		p->job = job;
-		input = job == NULL ? PLAN_INPUT_NONE : plan_row(job->plan.kind)->input;
-		if (input == PLAN_INPUT_ITEM || input == PLAN_INPUT_OUTPUTS)
-			parcel_cut(e, p, bytes_max, arena, slices);
+	if (!sent_definition(c->e, c->peer, c->session, l->definition))
+		cargo_add_definition(c, l->definition);
+	if (!sent_job(c->e, c->peer, c->session, l->job, l->phase, job->plan.shard_count))
+		cargo_add_job(c, job);
+	*mine = *l;
+	mine->slice = slice;
+	if (keep_end < l->first + l->count) { /* the rest is asked back, and comes again */
+		c->revokes[c->revoke_count++] = (struct revoked){.token = l->token, .keep_end = keep_end};
+		short_add(c->e, l->token, keep_end);
 	}
-}
-
-static void cargo_load(struct cargo *c, struct parcel *p, const struct buf *slices)
-{
-	if (!sent_definition(c->e, c->peer, p->lease.definition))
-		cargo_add_definition(c, p->lease.definition);
-	if (!sent_job(c->e, c->peer, p->lease.job, p->lease.phase, p->job->plan.shard_count))
-		cargo_add_job(c, p->job);
-	if (p->slice_size > 0)
-		p->lease.slice = BYTES(slices->data + p->slice_offset, p->slice_size);
-	c->leases[c->lease_count++] = p->lease;
-	if (p->count < p->lease.count) /* the rest did not fit: it is asked back, and comes again */
-		c->revokes[c->revoke_count++] =
-		    (struct revoked){.token = p->lease.token, .keep_end = p->lease.first + p->count};
-	c->bytes += p->slice_size + 128;
+	c->bytes += slice.size + 128;
 	if (c->bytes > CARGO_BYTES)
 		cargo_send(c);
 }
 
-static void parcel_go(struct cargo *c, struct parcel *p, const struct buf *slices, uint32_t tries)
+/* Of items that stand in the plan itself. */
+static struct bytes cut_here(struct cargo *c, const struct lease *l, const struct job_parameters *job,
+			     size_t bytes_max, uint32_t *ret_count, struct error *reterr)
 {
-	if (p->job == NULL)
-		return;
-	if (p->unread == NULL)
-		cargo_load(c, p, slices);
-	else if (p->wait_lsn > 0)
-		unread_keep_until(c->e, c->peer, c->session, &p->lease, tries, p->wait_lsn);
-	else
-		unread_keep(c->e, c->peer, c->session, &p->lease, tries, p->unread);
+	struct slice_request rq = {.job = l->job,
+				   .phase = l->phase,
+				   .shards = {l->first, l->count},
+				   .plan = job->plan,
+				   .bytes_max = bytes_max};
+	struct buf out = {0};
+	struct bytes slice = {0};
+
+	if (slice_cut(&rq, NULL, &out, ret_count, reterr) == 0)
+		slice = arena_copy(c->arena, buf_bytes(&out));
+	buf_fini(&out);
+	return slice;
 }
 
-void leases_send(struct engine *e, uint64_t peer, const struct leases *leases, uint32_t tries)
+static void lease_go(struct cargo *c, const struct lease *l, const struct job_parameters *job,
+		     size_t bytes_max)
 {
+	struct error why = {0};
+	struct bytes slice = {0};
+	uint32_t count = l->count;
+
+	if (slice_is_read(&job->plan)) {
+		late_read(c->e, c->peer, c->session, l);
+		return;
+	}
+	if (slice_is_needed(&job->plan))
+		slice = cut_here(c, l, job, bytes_max, &count, &why);
+	if (why.code != ERR_OK)
+		late_fail(c->e, c->peer, c->session, l, &why);
+	else
+		cargo_load(c, l, job, slice, l->first + count);
+}
+
+void leases_send(struct engine *e, uint64_t peer, const struct leases *leases)
+{
+	size_t bytes_max = SLICE_BYTES_MAX / (leases->leases.count + 1);
+	const struct job_parameters *job = NULL;
 	struct arena arena;
-	struct buf slices = {0};
-	struct parcel *parcels;
 	struct cargo c = {.e = e, .peer = peer, .session = leases->session, .arena = &arena};
 
+	if (bytes_max < SLICE_BYTES_MIN)
+		bytes_max = SLICE_BYTES_MIN;
 	arena_init(&arena, 0);
-	parcels = arena_alloc(&arena, sizeof(*parcels) * (leases->leases.count + 1));
-	parcels_cut(e, leases, parcels, &arena, &slices);
 	cargo_open(&c, leases->leases.count, leases->leases.count, leases->leases.count);
-	for (uint32_t i = 0; i < leases->leases.count; i++)
-		parcel_go(&c, &parcels[i], &slices, tries);
+	for (uint32_t i = 0; i < leases->leases.count; i++) {
+		const struct lease *l = &leases->leases.items[i];
+
+		if (job == NULL || job->job != l->job || job->phase != l->phase)
+			job = job_of(e, l->job, l->phase, &arena);
+		if (job != NULL) /* else it has ended */
+			lease_go(&c, l, job, bytes_max);
+	}
 	cargo_send(&c);
-	buf_fini(&slices);
+	arena_fini(&arena);
+}
+
+void leases_send_one(struct engine *e, uint64_t peer, uint64_t session, const struct lease *l,
+		     struct bytes slice, uint32_t keep_end)
+{
+	struct arena arena;
+	struct cargo c = {.e = e, .peer = peer, .session = session, .arena = &arena};
+	const struct job_parameters *job;
+
+	arena_init(&arena, 0);
+	job = job_of(e, l->job, l->phase, &arena);
+	cargo_open(&c, 1, 1, 1);
+	if (job != NULL)
+		cargo_load(&c, l, job, slice, keep_end);
+	cargo_send(&c);
 	arena_fini(&arena);
 }
 

@@ -87,15 +87,35 @@ void release_fini(struct engine *e)
 
 /* ---- in ---- */
 
+/* What is asked back of a lease that has not gone out yet goes with it. */
+static void send_revoke(struct engine *e, uint64_t peer, const struct revoke *revoke)
+{
+	struct revoked *items = check_calloc(revoke->leases.count + 1, sizeof(*items));
+	struct revoke rest = {.session = revoke->session, .leases = {items, 0}};
+
+	for (uint32_t i = 0; i < revoke->leases.count; i++)
+		if (!late_revoke(e, peer, &revoke->leases.items[i]))
+			items[rest.leases.count++] = revoke->leases.items[i];
+	if (rest.leases.count > 0)
+		engine_send(e, peer, MESSAGE_REVOKE, &rest);
+	free(items);
+}
+
 static void send_now(struct engine *e, uint64_t peer, enum message_type type, const void *body)
 {
 	if (type == MESSAGE_LEASES) {
-		leases_send(e, peer, body, 0);
+		leases_send(e, peer, body);
+		return;
+	}
+	if (type == MESSAGE_REVOKE) {
+		send_revoke(e, peer, body);
 		return;
 	}
 	if (type == MESSAGE_REGISTERED || type == MESSAGE_WHO)
 		sent_forget(e, peer);
 	engine_send(e, peer, type, body);
+	if (type == MESSAGE_REGISTERED)
+		short_ask(e, peer, body);
 }
 
 static void take_send(struct engine *e, const struct dispatcher_send *send, uint64_t after_lsn)
@@ -232,7 +252,8 @@ static void let_out_send(struct engine *e, const struct release_entry *entry)
 	uint32_t as;
 	void *body;
 
-	if (type != MESSAGE_LEASES && type != MESSAGE_REGISTERED && type != MESSAGE_WHO) {
+	if (type != MESSAGE_LEASES && type != MESSAGE_REVOKE && type != MESSAGE_REGISTERED &&
+	    type != MESSAGE_WHO) {
 		e->ops->send(e->arg, entry->send.peer, type, frame);
 		return;
 	}

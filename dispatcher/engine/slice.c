@@ -1,33 +1,46 @@
-#include "dispatcher/engine/engine_private.h"
+#include "dispatcher/engine/slice.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "jobs/plan.h"
 #include "jobs/slice.h"
 
 #define WINNER_BYTES 64 /* encoded, at most */
 
-static int cut_items(struct engine *e, const struct plan *plan, const struct lease *l, size_t bytes_max,
-		     struct arena *arena, struct slice *slice, struct error *reterr)
+bool slice_is_needed(const struct plan *plan)
 {
-	struct text_item *items = arena_alloc(arena, sizeof(*items) * l->count);
+	uint8_t input = plan_row(plan->kind)->input;
+
+	return input == PLAN_INPUT_ITEM || input == PLAN_INPUT_OUTPUTS;
+}
+
+bool slice_is_read(const struct plan *plan)
+{
+	return plan_gathers(plan) || (slice_is_needed(plan) && plan->blob.size > 0);
+}
+
+static int cut_items(const struct slice_request *rq, const struct slice_sources *from, struct arena *arena,
+		     struct slice *slice, struct error *reterr)
+{
+	const struct text_item_list *all = &rq->plan.items;
+	struct text_item *items = arena_alloc(arena, sizeof(*items) * rq->shards.count);
 	size_t used = 0;
 	uint32_t n = 0;
 
 	slice->items.items = items;
-	if (plan->blob.size > 0)
-		return e->ops->items(e->arg, plan->blob, l->first, l->count, bytes_max, arena, items,
-				     &slice->items.count, reterr);
-	if ((uint64_t)l->first + l->count > plan->items.count)
-		return error_set(reterr, ERR_CORRUPT, "the plan has %u items, shard %u is not among them",
-				 plan->items.count, l->first + l->count - 1);
-	for (; n < l->count; n++) {
-		used += plan->items.items[l->first + n].text.size + 5;
-		if (n > 0 && used > bytes_max)
+	if (rq->plan.blob.size > 0)
+		return from->items(from->arg, rq->plan.blob, rq->shards.first, rq->shards.count,
+				   rq->bytes_max, arena, items, &slice->items.count, reterr);
+	if (range_end(rq->shards) > all->count)
+		return error_set(reterr, ERR_CORRUPT, "the plan has %u items, shard %llu is not among them",
+				 all->count, (unsigned long long)range_end(rq->shards) - 1);
+	for (; n < rq->shards.count; n++) {
+		used += all->items[rq->shards.first + n].text.size + 5;
+		if (n > 0 && used > rq->bytes_max)
 			break;
-		items[n] = plan->items.items[l->first + n];
+		items[n] = all->items[rq->shards.first + n];
 	}
 	slice->items.count = n;
 	return 0;
@@ -40,7 +53,7 @@ struct gathering {
 	uint32_t count_max;
 };
 
-static int take_winner(void *arg, const struct engine_winner *w)
+static int take_winner(void *arg, const struct slice_source_winner *w)
 {
 	struct gathering *g = arg;
 	struct slice_winner_list *winners = &g->slice->winners;
@@ -71,18 +84,19 @@ static int take_winner(void *arg, const struct engine_winner *w)
 }
 
 /* The inputs of as many nodes as fit; the first has to. */
-static int cut_gather(struct engine *e, const struct plan *plan, const struct lease *l, size_t bytes_max,
-		      struct slice *slice, uint32_t *ret_count, struct error *reterr)
+static int cut_gather(const struct slice_request *rq, const struct slice_sources *from, struct slice *slice,
+		      uint32_t *ret_count, struct error *reterr)
 {
 	struct gathering g = {.slice = slice,
 			      .count_max = (uint32_t)(FRAME_BYTES_MAX * 3 / 4 / WINNER_BYTES)};
 	uint32_t n = 0;
 
-	CHECK(l->phase > 0);
-	for (; n < l->count; n++) {
+	CHECK(rq->phase > 0);
+	for (; n < rq->shards.count; n++) {
 		uint32_t winners = slice->winners.count, missing = slice->missing.count;
-		int r = e->ops->winners(e->arg, l->job, l->phase - 1, plan_gather_inputs(plan, l->first + n),
-					take_winner, &g, reterr);
+		int r = from->winners(from->arg, rq->job, rq->phase - 1,
+				      plan_gather_inputs(&rq->plan, rq->shards.first + n), take_winner, &g,
+				      reterr);
 
 		if (r == ERR_LIMIT && n == 0)
 			return error_set(
@@ -93,7 +107,7 @@ static int cut_gather(struct engine *e, const struct plan *plan, const struct le
 			return r;
 		if (n > 0 &&
 		    (r == ERR_LIMIT ||
-		     (size_t)(slice->winners.count + slice->missing.count) * WINNER_BYTES > bytes_max)) {
+		     (size_t)(slice->winners.count + slice->missing.count) * WINNER_BYTES > rq->bytes_max)) {
 			slice->winners.count = winners;
 			slice->missing.count = missing;
 			break;
@@ -103,38 +117,24 @@ static int cut_gather(struct engine *e, const struct plan *plan, const struct le
 	return 0;
 }
 
-/* Does history know all that became of the phase before? */
-static bool gather_is_ready(struct engine *e, uint64_t job, struct arena *arena, uint64_t *ret_wait_lsn)
-{
-	struct view_job v;
-
-	if (!dispatcher_view_job(e->core, job, arena, &v) || v.last_done_lsn <= e->history_lsn)
-		return true;
-	*ret_wait_lsn = v.last_done_lsn;
-	return false;
-}
-
-int slice_cut(struct engine *e, const struct plan *plan, const struct lease *l, size_t bytes_max,
-	      struct arena *arena, struct buf *out, uint32_t *ret_count, uint64_t *ret_wait_lsn,
-	      struct error *reterr)
+int slice_cut(const struct slice_request *rq, const struct slice_sources *sources, struct buf *out,
+	      uint32_t *ret_count, struct error *reterr)
 {
 	struct slice slice = {0};
-	uint32_t count = l->count;
+	struct arena arena;
 	int r;
 
-	if (plan_gathers(plan)) {
-		if (!gather_is_ready(e, l->job, arena, ret_wait_lsn))
-			return ERR_BUSY;
-		r = cut_gather(e, plan, l, bytes_max, &slice, &count, reterr);
+	arena_init(&arena, 0);
+	if (plan_gathers(&rq->plan)) {
+		r = cut_gather(rq, sources, &slice, ret_count, reterr);
 	} else {
-		r = cut_items(e, plan, l, bytes_max, arena, &slice, reterr);
-		count = slice.items.count;
+		r = cut_items(rq, sources, &arena, &slice, reterr);
+		*ret_count = slice.items.count;
 	}
-	if (r == 0) {
+	if (r == 0)
 		slice_encode(&slice, out);
-		*ret_count = count;
-	}
 	free(slice.winners.items);
 	free(slice.missing.items);
-	return r == ERR_BUSY ? ERR_IO : r; /* busy means one thing to our caller */
+	arena_fini(&arena);
+	return r;
 }

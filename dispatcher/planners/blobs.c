@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct open_blob {
 
 struct blobs {
 	char *dir;
+	pthread_mutex_t lock; /* guards what follows */
 	uint64_t clock;
 	struct open_blob open[BLOBS_OPEN_MAX];
 };
@@ -51,6 +53,7 @@ struct blobs *blobs_create(const char *plans_dir)
 	struct blobs *b = check_calloc(1, sizeof(*b));
 
 	b->dir = strdup(plans_dir);
+	pthread_mutex_init(&b->lock, NULL);
 	CHECK(b->dir != NULL);
 	return b;
 }
@@ -70,15 +73,19 @@ void blobs_destroy(struct blobs *b)
 		return;
 	for (size_t i = 0; i < BLOBS_OPEN_MAX; i++)
 		blob_close(&b->open[i]);
+	pthread_mutex_destroy(&b->lock);
 	free(b->dir);
 	free(b);
 }
 
 void blobs_forget(struct blobs *b, struct bytes name)
 {
+	if (pthread_mutex_trylock(&b->lock) != 0) /* close_removed will see to it */
+		return;
 	for (size_t i = 0; i < BLOBS_OPEN_MAX; i++)
 		if (bytes_equal(bytes_of(b->open[i].name), name))
 			blob_close(&b->open[i]);
+	pthread_mutex_unlock(&b->lock);
 }
 
 bool blobs_have(const struct blobs *b, struct bytes name)
@@ -87,6 +94,15 @@ bool blobs_have(const struct blobs *b, struct bytes name)
 
 	snprintf(path, sizeof(path), "%s/%.*s", b->dir, (int)name.size, (const char *)name.data);
 	return access(path, R_OK) == 0;
+}
+
+static void close_removed(struct blobs *b)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < BLOBS_OPEN_MAX; i++)
+		if (b->open[i].name[0] != '\0' && (fstat(b->open[i].fd, &st) < 0 || st.st_nlink == 0))
+			blob_close(&b->open[i]);
 }
 
 static int blob_open(struct blobs *b, struct bytes name, struct open_blob **ret, struct error *reterr)
@@ -202,8 +218,8 @@ static int block_load(struct open_blob *o, uint32_t item, struct error *reterr)
 	return r;
 }
 
-int blobs_items(struct blobs *b, struct bytes name, uint32_t first, uint32_t count, size_t bytes_max,
-		struct arena *arena, struct text_item *items, uint32_t *ret_count, struct error *reterr)
+static int read_items(struct blobs *b, struct bytes name, uint32_t first, uint32_t count, size_t bytes_max,
+		      struct arena *arena, struct text_item *items, uint32_t *ret_count, struct error *reterr)
 {
 	struct open_blob *o;
 	size_t used = 0;
@@ -228,4 +244,16 @@ int blobs_items(struct blobs *b, struct bytes name, uint32_t first, uint32_t cou
 	}
 	*ret_count = n;
 	return 0;
+}
+
+int blobs_items(struct blobs *b, struct bytes name, uint32_t first, uint32_t count, size_t bytes_max,
+		struct arena *arena, struct text_item *items, uint32_t *ret_count, struct error *reterr)
+{
+	int r;
+
+	pthread_mutex_lock(&b->lock);
+	close_removed(b);
+	r = read_items(b, name, first, count, bytes_max, arena, items, ret_count, reterr);
+	pthread_mutex_unlock(&b->lock);
+	return r;
 }

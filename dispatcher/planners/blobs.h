@@ -1,5 +1,5 @@
 /* Reading plan blobs (jobs/plan_blob.h) of the plans/ directory: a few files and one block of each are
- * kept at hand. Thread: the loop's. */
+ * kept at hand. Thread: any. */
 #pragma once
 
 #include "base/arena.h"

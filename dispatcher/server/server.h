@@ -4,6 +4,7 @@
  *   start.c     state directory, keys, journal and history, replay, rules, then the doors open
  *   replay.c    journal, history and core, as they were when the last dispatcher ended
  *   losses.c    what the state directory has lost
+ *   slices.c    slices of leases, read in other threads
  *   turn.c      what the engine needs of the world: clocks, journal, workers, planners, history
  *
  * One turn of the loop: frames are drained, requests read, timers run, each of them an input; at its end the
@@ -44,3 +45,8 @@ void server_close(struct server *s);
 void turn_init(struct server *s);
 /* Ends a turn now. */
 void turn_run(struct server *s);
+
+/* ---- slices.c ---- */
+
+/* What the engine asks for by its operation `read`. */
+void slices_read(struct server *s, uint64_t number, const struct slice_request *rq);

@@ -3,11 +3,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/api.h"
-#include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/planners.h"
 #include "dispatcher/server/losses.h"
 #include "dispatcher/server/server.h"
-#include "dispatcher/store/history_reader.h"
 #include "dispatcher/wire/peers.h"
 
 /* ---- what the engine needs of the world ---- */
@@ -117,39 +115,9 @@ static void op_tell(void *arg, const struct dispatcher_tell *t)
 	       log_u64("job", t->job));
 }
 
-static int op_items(void *arg, struct bytes blob, uint32_t first, uint32_t count, size_t bytes_max,
-		    struct arena *arena, struct text_item *items, uint32_t *ret_count, struct error *reterr)
+static void op_read(void *arg, uint64_t read, const struct slice_request *rq)
 {
-	struct server *s = arg;
-
-	return blobs_items(s->services.blobs, blob, first, count, bytes_max, arena, items, ret_count, reterr);
-}
-
-struct winners {
-	engine_winner_fn *fn;
-	void *arg;
-};
-
-static int on_winner(void *arg, const struct history_winner *w)
-{
-	const struct winners *to = arg;
-	struct engine_winner one = {.shards = w->shards,
-				    .is_missing = w->is_missing,
-				    .whole = w->shards.count == w->row.count,
-				    .worker = w->worker,
-				    .token = w->token,
-				    .segment = w->segment};
-
-	return to->fn(to->arg, &one);
-}
-
-static int op_winners(void *arg, uint64_t job, uint32_t phase, struct range shards, engine_winner_fn *fn,
-		      void *fn_arg, struct error *reterr)
-{
-	struct server *s = arg;
-	struct winners to = {fn, fn_arg};
-
-	return history_winners(s->services.reader, job, phase, shards, on_winner, &to, reterr);
+	slices_read(arg, read, rq);
 }
 
 static void op_wake(void *arg)
@@ -171,8 +139,7 @@ static const struct engine_ops ops = {
     .plan = op_plan,
     .plan_stop = op_plan_stop,
     .tell = op_tell,
-    .items = op_items,
-    .winners = op_winners,
+    .read = op_read,
     .wake = op_wake,
 };
 

@@ -51,16 +51,27 @@ struct shard_facts *oracle_facts(struct oracle_job *j, uint32_t phase, uint32_t 
 	return &p->facts[shard];
 }
 
-/* Tokens grow: the newest is last. */
-struct oracle_lease *oracle_lease(struct oracle *o, struct token t)
+/* Leases go out when their slices were read; the newest is near the end. */
+struct oracle_lease *oracle_find_lease(const struct oracle *o, struct token t)
 {
 	for (size_t i = o->lease_count; i > 0; i--) {
 		struct oracle_lease *l = &o->leases[i - 1];
 
 		if (l->token.epoch == t.epoch && l->token.lease == t.lease)
 			return l;
+		if (l->token.epoch < t.epoch)
+			return NULL;
 	}
-	world_fail(o->world, "token %u.%llu was never granted", t.epoch, (unsigned long long)t.lease);
+	return NULL;
+}
+
+struct oracle_lease *oracle_lease(struct oracle *o, struct token t)
+{
+	struct oracle_lease *l = oracle_find_lease(o, t);
+
+	if (l == NULL)
+		world_fail(o->world, "token %u.%llu was never granted", t.epoch, (unsigned long long)t.lease);
+	return l;
 }
 
 void oracle_granted(struct oracle *o, const struct lease *l)
@@ -79,10 +90,14 @@ void oracle_granted(struct oracle *o, const struct lease *l)
 	if (!range_is_valid(r, j->phases[l->phase].shard_count))
 		world_fail(o->world, "shards %u+%u of job %llu are leased; %u are durable", r.first, r.count,
 			   (unsigned long long)l->job, j->phases[l->phase].shard_count);
-	if (l->token.epoch < last.epoch || (l->token.epoch == last.epoch && l->token.lease <= last.lease))
-		world_fail(o->world, "token %u.%llu comes after %u.%llu", l->token.epoch,
-			   (unsigned long long)l->token.lease, last.epoch, (unsigned long long)last.lease);
-	if (shard_set_contains_any(&j->phases[l->phase].done, r))
+	if (l->token.epoch < last.epoch)
+		world_fail(o->world, "token %u.%llu comes after epoch %u has begun", l->token.epoch,
+			   (unsigned long long)l->token.lease, last.epoch);
+	if (oracle_find_lease(o, l->token) != NULL)
+		world_fail(o->world, "token %u.%llu is granted twice", l->token.epoch,
+			   (unsigned long long)l->token.lease);
+	/* While a slice is read, a late success of an earlier token may count. */
+	if (l->slice.size == 0 && shard_set_contains_any(&j->phases[l->phase].done, r))
 		world_fail(o->world, "shards %u+%u of job %llu are leased, but some are durably done",
 			   r.first, r.count, (unsigned long long)l->job);
 	if (o->lease_count == o->lease_capacity) {

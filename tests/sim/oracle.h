@@ -115,6 +115,8 @@ void oracle_fini(struct oracle *o);
 /* How many dead shards the job may have and still succeed. */
 uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j);
 struct oracle_lease *oracle_lease(struct oracle *o, struct token t);
+/* NULL: it has not gone out. */
+struct oracle_lease *oracle_find_lease(const struct oracle *o, struct token t);
 void oracle_taken(struct oracle *o, struct token t);
 
 /* NULL when no durable record made this job. */

@@ -32,10 +32,9 @@ static void count_crash(struct oracle_job *j, uint32_t phase, struct range r, bo
 /* Did its worker live to hear of it? */
 static bool was_taken(const struct oracle *o, struct token t)
 {
-	for (size_t i = o->lease_count; i > 0; i--)
-		if (o->leases[i - 1].token.epoch == t.epoch && o->leases[i - 1].token.lease == t.lease)
-			return o->leases[i - 1].taken;
-	return false;
+	const struct oracle_lease *l = oracle_find_lease(o, t);
+
+	return l != NULL && l->taken;
 }
 
 void oracle_lost(struct oracle *o, const struct crashed *c)

@@ -126,6 +126,10 @@ static void dispatcher_event(struct sim *s, const struct sim_event *e)
 		if (d->life != 0)
 			sim_planner_step(d, e->b, e->a);
 		break;
+	case SIM_READ:
+		if (e->a == d->life)
+			sim_dispatcher_read(d, e->b);
+		break;
 	case SIM_SETTLE:
 		if (e->a == d->life)
 			sim_settle(d, e->b & 0xffffffff, (uint32_t)(e->b >> 32));

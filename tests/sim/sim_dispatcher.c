@@ -40,6 +40,7 @@ static void process_ends(struct sim_dispatcher *d)
 	d->doomed = false;
 	d->tick_at_us = USEC_NEVER;
 	d->batch_count = 0;
+	memset(d->reads, 0, sizeof d->reads);
 	buf_clear(&d->records);
 	for (size_t i = 0; i < ARRAY_LENGTH(d->planners); i++)
 		d->planners[i].ticket = 0;
@@ -109,7 +110,7 @@ static void tick_later(struct sim_dispatcher *d)
 	world_push(w, at, SIM_TICK, HOST_DISPATCHER, d->life, 0, NULL);
 }
 
-static void turn(struct sim_dispatcher *d)
+void sim_dispatcher_turn(struct sim_dispatcher *d)
 {
 	engine_turn(d->engine, false);
 	tick_later(d);
@@ -120,7 +121,7 @@ void sim_dispatcher_tick(struct sim_dispatcher *d)
 	d->tick_at_us = USEC_NEVER;
 	if (engine_deadline(d->engine) <= world_mono(&d->sim->world, HOST_DISPATCHER))
 		engine_tick(d->engine);
-	turn(d);
+	sim_dispatcher_turn(d);
 }
 
 static void on_reply(void *arg, const struct dispatcher_reply *reply)
@@ -137,7 +138,7 @@ void sim_dispatcher_submit(struct sim_dispatcher *d, enum input_type type, void 
 	if (t != NULL)
 		*t = (struct sim_ticket){d->sim, ticket - 1};
 	port_submit(engine_port(d->engine), type, body, t != NULL ? &(struct ticket){on_reply, t} : NULL);
-	turn(d);
+	sim_dispatcher_turn(d);
 }
 
 void sim_dispatcher_frame(struct sim_dispatcher *d, uint64_t peer, struct bytes frame)
@@ -145,7 +146,7 @@ void sim_dispatcher_frame(struct sim_dispatcher *d, uint64_t peer, struct bytes 
 	struct view_counters v;
 
 	engine_frame(d->engine, peer, frame);
-	turn(d);
+	sim_dispatcher_turn(d);
 	dispatcher_view_counters(d->core, &v);
 	if (v.late + v.duplicate > d->late_count)
 		coverage_hit(d->sim->coverage, ROW_LATE, d->sim->world.now_us);
@@ -195,7 +196,7 @@ void sim_dispatcher_synced(struct sim_dispatcher *d)
 	world_push(w, w->now_us + world_between(w, 1, d->sim->scenario.history_lag_us), SIM_HISTORY,
 		   HOST_DISPATCHER, disk->durable_lsn, d->life, NULL);
 	sim_dispatcher_commit(d);
-	turn(d);
+	sim_dispatcher_turn(d);
 }
 
 void sim_dispatcher_history(struct sim_dispatcher *d, uint64_t lsn)
@@ -203,7 +204,7 @@ void sim_dispatcher_history(struct sim_dispatcher *d, uint64_t lsn)
 	if (lsn <= d->history_lsn)
 		return;
 	d->history_lsn = lsn;
-	turn(d);
+	sim_dispatcher_turn(d);
 }
 
 /* ---- start, crash, replay ---- */
@@ -297,7 +298,7 @@ void sim_dispatcher_start(struct sim_dispatcher *d)
 	d->engine = engine_create(&sim_engine_ops, d, &bounds, d->core, s->disk.durable_lsn, d->history_lsn);
 	port_subscribe(engine_port(d->engine), &d->ends);
 	engine_open(d->engine, rng_u64(&s->world.rng));
-	turn(d);
+	sim_dispatcher_turn(d);
 }
 
 void sim_dispatcher_crash(struct sim_dispatcher *d, const char *why)

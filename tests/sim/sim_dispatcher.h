@@ -21,6 +21,13 @@ struct sim_ticket {
 	uint64_t action;
 };
 
+/* A slice that is being read. */
+struct sim_read {
+	uint64_t number; /* 0 = none */
+	uint32_t shards;
+};
+#define SIM_READS_MAX 32
+
 /* A planner at work for a job. */
 struct sim_planner {
 	uint64_t job; /* 0 = none */
@@ -38,6 +45,7 @@ struct sim_dispatcher {
 	uint64_t carried_from; /* the digest before a step that carries */
 	struct arena arena;    /* of what is decoded */
 	struct sim_ticket tickets[SIM_ACTIONS_MAX];
+	struct sim_read reads[SIM_READS_MAX];
 	struct buf records; /* submitted, and not in a commit yet */
 	struct sim_batch *batches;
 	size_t batch_count, batch_capacity;
@@ -65,6 +73,9 @@ void sim_dispatcher_gone(struct sim_dispatcher *d, struct uuid worker);
 /* One input, with all that follows at once. The ticket is of the action's client; 0: nobody waits. */
 #define SIM_TICKET_OF(action) ((action) + 1)
 void sim_dispatcher_submit(struct sim_dispatcher *d, enum input_type type, void *body, uint64_t ticket);
+void sim_dispatcher_turn(struct sim_dispatcher *d);
+/* The end of what the engine asked to be read. */
+void sim_dispatcher_read(struct sim_dispatcher *d, uint64_t number);
 /* A core made of the journal as it now stands, with what is not yet written, equals the live one. */
 void sim_dispatcher_verify(struct sim_dispatcher *d);
 /* What was submitted goes to the disk, as much as one commit takes. */

@@ -1,7 +1,8 @@
 #include "tests/sim/sim.h"
 
-/* Of a blob's items, now and then fewer are read than were asked for. */
 #define SHORT_SLICES_PPM 20000
+#define UNREAD_PPM 10000
+#define READ_US_MAX (5 * USEC_PER_MSEC)
 
 static usec_t op_mono_us(void *arg)
 {
@@ -137,25 +138,41 @@ static void op_tell(void *arg, const struct dispatcher_tell *tell)
 	SAY(&((struct sim_dispatcher *)arg)->sim->world, "d: says: %s", tell->what);
 }
 
-static int op_items(void *arg, struct bytes blob, uint32_t first, uint32_t count, size_t bytes_max,
-		    struct arena *arena, struct text_item *items, uint32_t *ret_count, struct error *reterr)
+static void op_read(void *arg, uint64_t read, const struct slice_request *rq)
 {
-	struct world *w = &((struct sim_dispatcher *)arg)->sim->world;
+	struct sim_dispatcher *d = arg;
+	struct world *w = &d->sim->world;
+	struct sim_read *r = d->reads;
 
-	(void)blob, (void)first, (void)bytes_max, (void)arena, (void)reterr;
-	if (count > 1 && world_chance(w, SHORT_SLICES_PPM))
-		count = (uint32_t)rng_below(&w->rng, count - 1) + 1;
-	for (uint32_t i = 0; i < count; i++)
-		items[i].text = BYTES_LIT("item");
-	*ret_count = count;
-	return 0;
+	while (r < d->reads + SIM_READS_MAX && r->number != 0)
+		r++;
+	if (r == d->reads + SIM_READS_MAX)
+		world_fail(w, "more slices are read at one time than may be");
+	*r = (struct sim_read){read, rq->shards.count};
+	world_push(w, w->now_us + world_between(w, 1, READ_US_MAX), SIM_READ, HOST_DISPATCHER, d->life, read,
+		   NULL);
 }
 
-static int op_winners(void *arg, uint64_t job, uint32_t phase, struct range shards, engine_winner_fn *fn,
-		      void *fn_arg, struct error *reterr)
+/* Now and then there is trouble, or fewer shards fit than were asked for. */
+void sim_dispatcher_read(struct sim_dispatcher *d, uint64_t number)
 {
-	(void)arg, (void)job, (void)phase, (void)shards, (void)fn, (void)fn_arg, (void)reterr;
-	return 0;
+	struct world *w = &d->sim->world;
+	struct sim_read *r = d->reads;
+	struct error why = {0};
+	uint32_t count;
+
+	while (r->number != number)
+		r++;
+	r->number = 0;
+	count = r->shards;
+	if (count > 1 && world_chance(w, SHORT_SLICES_PPM))
+		count = (uint32_t)rng_below(&w->rng, count - 1) + 1;
+	if (!d->sim->calm && world_chance(w, UNREAD_PPM)) {
+		SAY(w, "d: a slice cannot be read");
+		error_set(&why, ERR_IO, "the disk has trouble");
+	}
+	engine_read(d->engine, number, BYTES_LIT("slice"), count, why.code != ERR_OK ? &why : NULL);
+	sim_dispatcher_turn(d);
 }
 
 static void op_wake(void *arg)
@@ -215,8 +232,7 @@ const struct engine_ops sim_engine_ops = {
     .plan = op_plan,
     .plan_stop = op_plan_stop,
     .tell = op_tell,
-    .items = op_items,
-    .winners = op_winners,
+    .read = op_read,
     .wake = op_wake,
     .observe = op_observe,
 };

@@ -97,6 +97,7 @@ static bool waits_for_process(enum sim_kind kind)
 	case SIM_TO_WORKER:
 	case SIM_TICK:
 	case SIM_PLANNER:
+	case SIM_READ:
 	case SIM_SETTLE:
 	case SIM_HISTORY:
 	case SIM_SYNC:

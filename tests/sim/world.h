@@ -23,6 +23,7 @@ enum sim_kind {
 	SIM_DISK,	   /* the commit in flight is synced; a = incarnation */
 	SIM_HISTORY,	   /* history is past lsn a */
 	SIM_PLANNER,	   /* a = incarnation, b = job; n = which answer */
+	SIM_READ,	   /* a = incarnation, b = number of the slice */
 	SIM_SETTLE,	   /* a = incarnation, b = job and, above, which of its ends */
 	SIM_START,	   /* the host's process starts */
 	SIM_ATTEMPT,	   /* host's attempt ends; a = incarnation, b = attempt's number */
