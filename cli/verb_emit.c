@@ -110,6 +110,25 @@ static void add_event(struct buf *out, json_t *event)
 	}
 }
 
+static void add_unknown(struct buf *out, json_t *answer)
+{
+	json_t *list = json_object_get(answer, "not_understood"), *item;
+	size_t i, total = (size_t)cli_number(answer, "not_understood_count");
+
+	json_array_foreach(list, i, item)
+	{
+		json_t *inner = json_object_get(item, "error");
+
+		buf_printf(out, "not understood: ");
+		human_text(out, bytes_of(cli_text(inner, "where")), false);
+		buf_printf(out, ": ");
+		human_text(out, bytes_of(cli_text(inner, "message")), false);
+		buf_printf(out, "\n");
+	}
+	if (total > json_array_size(list))
+		buf_printf(out, "not understood: %zu more\n", total - json_array_size(list));
+}
+
 static int emit(struct cli *cli, void *options, struct error *reterr)
 {
 	const struct emit_options *o = options;
@@ -141,6 +160,11 @@ static int emit(struct cli *cli, void *options, struct error *reterr)
 		if (!cli->json)
 			add_event(&out, event);
 	}
+	if (json_object_get(answer.json, "not_understood") != NULL) {
+		failed = true;
+		if (!cli->json)
+			add_unknown(&out, answer.json);
+	}
 	if (!cli->json && json_array_size(json_object_get(answer.json, "events")) == 0)
 		buf_printf(&out, "it holds no event\n");
 	cli_print(&out);
@@ -171,7 +195,9 @@ int verb_emit(int argc, char **argv)
 		"Without FILE the event is made of --source, --detail-type and --detail.\n"
 		"It exits with 1 when the event was taken but a rule that it matches could not make a job "
 		"that\n"
-		"runs of it: that job is there, and has failed with the reason.",
+		"runs of it: that job is there, and has failed with the reason. It also exits with 1 when "
+		"some\n"
+		"records of FILE are no events; the other records are taken.",
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};

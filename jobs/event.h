@@ -41,6 +41,18 @@ struct event_list {
  * Errors name the member: "Records[2].s3.object.key". */
 int events_read(struct bytes body, usec_t now_wall_us, struct event_list *list,
 		struct error *reterr) MUST_CHECK;
+
+/* Records of a body that are no events: the first of them, and how many they are. */
+#define EVENT_PROBLEMS_MAX 100
+struct event_problems {
+	struct error *items; /* the caller frees them */
+	uint32_t count;	     /* of items */
+	uint32_t total;
+};
+/* The same, but a record among others that is not understood hinders none of them: it is told. An error when
+ * nothing of the body is understood: then list is as it was. */
+int events_read_each(struct bytes body, usec_t now_wall_us, struct event_list *list,
+		     struct event_problems *problems, struct error *reterr) MUST_CHECK;
 void events_fini(struct event_list *list);
 
 /* One envelope, read; dom is borrowed. */

@@ -1,6 +1,8 @@
 /* Tells the forms apart in which events come in. */
+#include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "jobs/event.h"
 #include "jobs/event_cloudevents.h"
@@ -15,6 +17,7 @@
 struct reader {
 	usec_t now_wall_us;
 	struct event_list *list;
+	struct event_problems *problems; /* NULL: the first ends it */
 	uint32_t envelopes;
 };
 
@@ -27,10 +30,38 @@ static bool says(const json_t *object, const char *name, const char *text)
 	return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
 }
 
+/* Of one record among others; 0: the others are read. */
+static int note_problem(struct reader *r, const struct error *e, int rc)
+{
+	struct event_problems *p = r->problems;
+
+	if (p == NULL)
+		return rc;
+	if (p->items == NULL)
+		p->items = check_calloc(EVENT_PROBLEMS_MAX, sizeof(*p->items));
+	if (p->count < EVENT_PROBLEMS_MAX)
+		p->items[p->count++] = *e;
+	p->total++;
+	return 0;
+}
+
+/* Those from `first` on stand in this member. */
+static void put_under(struct reader *r, uint32_t first, const char *name)
+{
+	for (uint32_t i = first; r->problems != NULL && i < r->problems->count; i++)
+		event_error_under(&r->problems->items[i], "%s", name);
+}
+
+static uint32_t problem_count(const struct reader *r)
+{
+	return r->problems != NULL ? r->problems->count : 0;
+}
+
 /* An event, or another envelope, that stands as text in a member. */
 static int open_text(struct reader *r, const json_t *object, const char *name, struct error *reterr)
 {
 	const json_t *text = json_object_get(object, name);
+	uint32_t first = problem_count(r);
 	json_t *inner;
 	int rc;
 
@@ -50,12 +81,14 @@ static int open_text(struct reader *r, const json_t *object, const char *name, s
 	rc = read_any(r, inner, reterr);
 	r->envelopes--;
 	json_decref(inner);
+	put_under(r, first, name);
 	return rc < 0 ? event_error_under(reterr, "%s", name) : 0;
 }
 
 /* S3's own, or those that AWS hands to a function for a message of SQS or SNS. */
-static int read_record(struct reader *r, const json_t *record, struct error *reterr)
+static int read_record(struct reader *r, json_t *record, struct error *reterr)
 {
+	uint32_t first = problem_count(r);
 	struct event e;
 	int rc;
 
@@ -63,6 +96,7 @@ static int read_record(struct reader *r, const json_t *record, struct error *ret
 		return open_text(r, record, "body", reterr);
 	if (says(record, "EventSource", "aws:sns")) {
 		rc = open_text(r, json_object_get(record, "Sns"), "Message", reterr);
+		put_under(r, first, "Sns");
 		return rc < 0 ? event_error_under(reterr, "Sns") : 0;
 	}
 	rc = event_s3_read(record, r->now_wall_us, &e, reterr);
@@ -71,16 +105,46 @@ static int read_record(struct reader *r, const json_t *record, struct error *ret
 	return rc;
 }
 
+/* Back to the first `count`: all or none. */
+static void cut_list(struct event_list *list, uint32_t count)
+{
+	while (list->count > count)
+		event_fini(&list->items[--list->count]);
+}
+
+typedef int read_fn(struct reader *r, json_t *value, struct error *reterr);
+
+static int read_each(struct reader *r, json_t *list, const char *name, read_fn *read, struct error *reterr)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		uint32_t first = problem_count(r), before = r->list->count;
+		struct error e = {0};
+		char place[40];
+		int rc = read(r, json_array_get(list, i), &e);
+
+		snprintf(place, sizeof(place), "%s[%zu]", name, i);
+		put_under(r, first, place);
+		if (rc == 0)
+			continue;
+		event_error_under(&e, "%s", place);
+		cut_list(r->list, before);
+		rc = note_problem(r, &e, rc);
+		if (rc == 0)
+			continue;
+		if (reterr != NULL)
+			*reterr = e;
+		return rc;
+	}
+	return 0;
+}
+
 static int read_records(struct reader *r, json_t *records, struct error *reterr)
 {
 	if (!json_is_array(records)) {
 		error_set(reterr, ERR_INVALID, "expected an array, found %s", json_kind_name(records));
 		return error_where(reterr, "Records");
 	}
-	for (size_t i = 0; i < json_array_size(records); i++)
-		if (read_record(r, json_array_get(records, i), reterr) < 0)
-			return event_error_under(reterr, "Records[%zu]", i);
-	return 0;
+	return read_each(r, records, "Records", read_record, reterr);
 }
 
 static int read_any(struct reader *r, json_t *body, struct error *reterr)
@@ -108,37 +172,39 @@ static int read_any(struct reader *r, json_t *body, struct error *reterr)
 	return rc;
 }
 
-/* CloudEvents' batch, or any events side by side. */
-static int read_list(struct reader *r, const json_t *list, struct error *reterr)
+static int read_body(struct reader *r, struct bytes body, struct error *reterr)
 {
-	for (size_t i = 0; i < json_array_size(list); i++)
-		if (read_any(r, json_array_get(list, i), reterr) < 0)
-			return event_error_under(reterr, "[%zu]", i);
-	return 0;
-}
-
-/* Back to the first `count`: all or none. */
-static void cut_list(struct event_list *list, uint32_t count)
-{
-	while (list->count > count)
-		event_fini(&list->items[--list->count]);
-}
-
-int events_read(struct bytes body, usec_t now_wall_us, struct event_list *list, struct error *reterr)
-{
-	struct reader r = {.now_wall_us = now_wall_us, .list = list};
-	uint32_t before = list->count;
+	uint32_t before = r->list->count;
 	json_t *dom = json_read(body, HTTP_BODY_BYTES_MAX, BODY_DEPTH_MAX, reterr);
 	int rc = 0;
 
 	if (dom == NULL)
 		return ERR_INVALID;
-	if (json_is_array(dom))
-		rc = read_list(&r, dom, reterr);
+	if (json_is_array(dom)) /* CloudEvents' batch, or any events side by side */
+		rc = read_each(r, dom, "", read_any, reterr);
 	else
-		rc = read_any(&r, dom, reterr);
+		rc = read_any(r, dom, reterr);
 	json_decref(dom);
 	if (rc < 0)
-		cut_list(list, before);
+		cut_list(r->list, before);
 	return rc;
+}
+
+int events_read(struct bytes body, usec_t now_wall_us, struct event_list *list, struct error *reterr)
+{
+	return read_body(&(struct reader){.now_wall_us = now_wall_us, .list = list}, body, reterr);
+}
+
+int events_read_each(struct bytes body, usec_t now_wall_us, struct event_list *list,
+		     struct event_problems *problems, struct error *reterr)
+{
+	uint32_t before = list->count;
+	struct reader r = {.now_wall_us = now_wall_us, .list = list, .problems = problems};
+	int rc = read_body(&r, body, reterr);
+
+	if (rc < 0 || problems->count == 0 || list->count > before)
+		return rc;
+	if (reterr != NULL)
+		*reterr = problems->items[0];
+	return problems->items[0].code;
 }

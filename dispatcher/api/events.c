@@ -4,14 +4,17 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "dispatcher/api/request.h"
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/rules.h"
 
 struct post {
 	struct request *request;
-	json_t *events; /* of the answer */
-	uint32_t open;	/* without an answer yet */
+	json_t *events;	 /* of the answer */
+	json_t *unknown; /* records that are not understood; NULL: there is none */
+	uint32_t unknown_count;
+	uint32_t open; /* without an answer yet */
 	bool failed;
 	struct error error; /* the first */
 };
@@ -27,6 +30,7 @@ static void post_destroy(void *state)
 	struct post *p = state;
 
 	json_decref(p->events);
+	json_decref(p->unknown);
 	free(p);
 }
 
@@ -57,6 +61,10 @@ static void post_close(struct post *p)
 	json_array_foreach(p->events, i, result) name_failed_jobs(result);
 	if (p->failed)
 		request_fail(r, &p->error);
+	else if (p->unknown != NULL)
+		request_answer(r, MHD_HTTP_MULTI_STATUS,
+			       json_pack("{s:O,s:O,s:i}", "events", p->events, "not_understood", p->unknown,
+					 "not_understood_count", (int)p->unknown_count));
 	else
 		request_answer(r, MHD_HTTP_OK, json_pack("{s:O}", "events", p->events));
 }
@@ -137,8 +145,25 @@ static void offer(struct post *p, const struct event *e)
 		free(pe);
 }
 
+/* The others of the body start all the same. */
+static void note_unknown(struct post *p, const struct event_problems *problems)
+{
+	char line[ERROR_LINE_MAX];
+
+	if (problems->count == 0)
+		return;
+	p->unknown = json_array();
+	p->unknown_count = problems->total;
+	for (uint32_t i = 0; i < problems->count; i++)
+		json_array_append_new(p->unknown, json_of_error(&problems->items[i]));
+	log_warn("some records of a body are no events; the others start",
+		 log_u64("records", problems->total),
+		 log_error_field(&problems->items[0], line, sizeof(line)));
+}
+
 void api_events(struct request *r)
 {
+	struct event_problems problems = {0};
 	struct event_list list = {0};
 	struct error e = {0};
 	struct post *p;
@@ -150,14 +175,17 @@ void api_events(struct request *r)
 		request_fail_room(r, &e);
 		return;
 	}
-	if (events_read(buf_bytes(&r->body), clock_wall_us(), &list, &e) < 0) {
+	if (events_read_each(buf_bytes(&r->body), clock_wall_us(), &list, &problems, &e) < 0) {
 		request_fail(r, &e);
 		events_fini(&list);
+		free(problems.items);
 		return;
 	}
 	p = check_calloc(1, sizeof(*p));
 	p->request = r;
 	p->events = json_array();
+	note_unknown(p, &problems);
+	free(problems.items);
 	p->open = 1; /* ours, until all are offered */
 	r->state = p;
 	r->state_fini = post_destroy;

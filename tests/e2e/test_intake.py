@@ -151,11 +151,28 @@ class Http(MillCase):
         self.rule("one")
         self.start()
         for body in ("", "{", "[]]", "7", {"id": "x"}, dict(event_of(1), detail=7), {"Records": [{"s3": {}}]},
-                     [event_of(1), {"id": "broken"}]):
+                     [{"id": "broken"}, 7]):
             with self.subTest(body=body):
                 self.expect_error(400, "invalid", "POST", "/v1/events", body)
         self.assertEqual(self.jobs(), [])
         self.assertEqual(self.post([]), [])
+
+    def test_records_that_are_no_events_hinder_no_others(self):
+        self.rule("one")
+        self.start()
+        body = [event_of(1), {"source": "test"}, event_of(2), "x"]
+        answer = self.mill.api("POST", "/v1/events", body)
+        self.assertEqual([e["jobs"] for e in answer["events"]], [[1], [2]])
+        self.assertEqual(answer["not_understood_count"], 2)
+        self.assertEqual([e["error"]["where"][:3] for e in answer["not_understood"]], ["[1]", "[3]"])
+        self.assertTrue(all(e["error"]["message"] for e in answer["not_understood"]))
+        self.expect_error(400, "invalid", "POST", "/v1/events", body[1::2])
+        emit = subprocess.run([self.mill.program("shardmill"), "emit", "--api-socket=" + self.mill.socket, "-"],
+                              input=json.dumps(body), capture_output=True, text=True, check=False)
+        self.assertEqual(emit.returncode, 1, emit)
+        self.assertIn("was known already", emit.stdout)
+        self.assertIn("not understood: [1]", emit.stdout)
+        self.assertIn("not understood: [3]", emit.stdout)
 
     def test_rules_come_change_and_break_while_it_runs(self):
         self.start()

@@ -257,6 +257,59 @@ Test(event_read, a_wrong_event_is_refused_where_it_is_wrong)
 	}
 }
 
+static void write_text(struct buf *out, const char *s)
+{
+	json_t *value = json_string(s);
+
+	json_write(out, value);
+	json_decref(value);
+}
+
+Test(event_read, records_that_are_no_events_hinder_no_others)
+{
+	static const char good[] = "{" GOOD "}";
+	struct event_problems problems = {0};
+	struct error e = {0};
+	struct buf inner = {0}, quoted = {0};
+
+	/* An array of an event, one that is none, and an envelope around one of each. */
+	buf_printf(&inner, "{\"Records\":[{\"eventSource\":\"aws:sqs\",\"body\":\"x\"},"
+			   "{\"eventSource\":\"aws:sqs\",\"body\":");
+	write_text(&inner, good);
+	buf_printf(&inner, "}]}");
+	write_text(&quoted, buf_text(&inner));
+	buf_printf(&text, "[%s,{\"source\":1},{\"Type\":\"Notification\",\"Message\":%s}]", good,
+		   buf_text(&quoted));
+	cr_assert_eq(events_read_each(buf_bytes(&text), NOW, &list, &problems, &e), 0, "%s: %s", e.where,
+		     e.what);
+	cr_expect_eq(list.count, 2);
+	cr_assert_eq(problems.count, 2);
+	cr_expect_eq(problems.total, 2);
+	cr_expect_eq(strncmp(problems.items[0].where, "[1]", 3), 0, "%s", problems.items[0].where);
+	cr_expect_eq(strncmp(problems.items[1].where, "[2].Message.Records[0].body", 27), 0, "%s",
+		     problems.items[1].where);
+	free(problems.items);
+	buf_fini(&inner);
+	buf_fini(&quoted);
+}
+
+Test(event_read, a_body_of_which_nothing_is_understood_is_an_error)
+{
+	struct event_problems problems = {0};
+	struct error e = {0};
+
+	buf_printf(&text, "[0");
+	for (int i = 0; i < 200; i++)
+		buf_printf(&text, ",%d", i);
+	buf_printf(&text, "]");
+	cr_assert_eq(events_read_each(buf_bytes(&text), NOW, &list, &problems, &e), ERR_INVALID);
+	cr_expect_eq(strncmp(e.where, "[0]", 3), 0, "%s", e.where);
+	cr_expect_eq(problems.count, EVENT_PROBLEMS_MAX);
+	cr_expect_eq(problems.total, 201);
+	cr_expect_eq(list.count, 0);
+	free(problems.items);
+}
+
 static void repeat(struct buf *out, const char *piece, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
