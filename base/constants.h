@@ -12,6 +12,25 @@
 #define UNKNOWN_SHARD_US USEC_PER_SEC	    /* what a shard of unknown run time counts in the demand */
 #define PLAN_TRIES_MAX 8		    /* of what the dispatcher itself could not do for a plan */
 #define QUARANTINE_AFTER 20		    /* failures in a row, of two jobs or more, while others succeed */
+#define TROUBLE_LOOK_US USEC_PER_SEC	    /* till it looks again whether its disks can be written */
+
+/* The dispatcher's HTTP API: how long a connection may take for … */
+#define HTTP_HEAD_US (10 * USEC_PER_SEC) /* its first head */
+#define HTTP_NEW_US (4 * USEC_PER_MSEC)	 /* it may say something before it has to leave for another */
+#define HTTP_BODY_US (60 * USEC_PER_SEC) /* a body */
+#define HTTP_SEND_US (60 * USEC_PER_SEC) /* taking its answer, unless that is a stream */
+#define HTTP_IDLE_US (60 * USEC_PER_SEC) /* its next head, all of it */
+/* Of one listener where there are descriptors enough (dispatcher/descriptors.h), connections that … */
+#define HTTP_LOOSE_MAX 1024 /* say or take something, or do nothing */
+#define HTTP_CALLS_MAX 1024
+#define HTTP_FIRST_MAX 128 /* ask for a status, cancel, … */
+#define HTTP_LONG_MAX 128
+#define HTTP_STREAMS_MAX 128
+#define HTTP_WAITS_MAX 4096
+/* Its endpoint for workers */
+#define HANDSHAKE_US (5 * USEC_PER_SEC)
+#define STRANGERS_MAX 48	 /* connections of which no frame was heard yet */
+#define STRANGER_US USEC_PER_SEC /* from then on one of them leaves for the next */
 
 /* A worker */
 #define REPORT_RESEND_US (5 * USEC_PER_SEC) /* without an acknowledgement, reports are sent again */
@@ -29,7 +48,7 @@
 #define WORDS_LINES 5		     /* of what an attempt wrote to stderr: its words when it has failed */
 #define RUNNER_SAID_BYTES (64 * KIB) /* of a runner's stderr, kept for a shard that has failed */
 #define SLICES_BYTES_MAX (64 * MIB)  /* slices that a worker holds at one time: its byte credit */
-#define REPORT_BYTES_MAX (FRAME_BYTES_MAX / 2)
+#define REPORT_BYTES_MAX (WIRE_FRAME_BYTES_MAX / 2)
 
 /* The scaler */
 #define START_TIMEOUT_US (60 * USEC_PER_SEC) /* a start that has not registered by then has failed */

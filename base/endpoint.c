@@ -7,7 +7,8 @@
 #include <zmq.h>
 
 #include "base/check.h"
-#include "base/limits.h"
+#include "base/constants.h"
+#include "base/gate.h"
 
 /* Draft in 4.3.4's header, but in its library: without it a handler that is not there lets all in. */
 #ifndef ZMQ_ZAP_ENFORCE_DOMAIN
@@ -32,10 +33,8 @@ static int set_int(void *socket, int option, int value)
 	return zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
-static int set_common(void *socket, const struct key_pair *own)
+static int set_common(void *socket, const struct key_pair *own, int64_t max)
 {
-	int64_t max = FRAME_BYTES_MAX;
-
 	if (set_int(socket, ZMQ_LINGER, 0) < 0 || set_int(socket, ZMQ_SNDHWM, FRAMES_QUEUED) < 0 ||
 	    set_int(socket, ZMQ_RCVHWM, FRAMES_QUEUED) < 0 || set_int(socket, ZMQ_TCP_KEEPALIVE, 1) < 0 ||
 	    set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, 60) < 0 ||
@@ -70,13 +69,15 @@ static int failed(struct endpoint *e, const char *address, const char *verb, str
 	return ERR_IO;
 }
 
-int endpoint_bind(void *context, const char *address, const struct key_pair *own, struct endpoint **ret,
-		  struct error *reterr)
+int endpoint_bind(void *context, const char *address, const struct key_pair *own, int backlog,
+		  struct endpoint **ret, struct error *reterr)
 {
 	struct endpoint *e = create(context, ZMQ_ROUTER);
 	size_t size = sizeof e->address;
 
-	if (e->socket == NULL || set_common(e->socket, own) < 0 ||
+	if (e->socket == NULL || set_common(e->socket, own, WIRE_FRAME_BYTES_MAX) < 0 ||
+	    set_int(e->socket, ZMQ_BACKLOG, backlog) < 0 ||
+	    set_int(e->socket, ZMQ_HANDSHAKE_IVL, (int)(HANDSHAKE_US / USEC_PER_MSEC)) < 0 ||
 	    set_int(e->socket, ZMQ_ROUTER_MANDATORY, 1) < 0 || set_int(e->socket, ZMQ_CURVE_SERVER, 1) < 0 ||
 	    zmq_setsockopt(e->socket, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN)) < 0 ||
 	    set_int(e->socket, ZMQ_ZAP_ENFORCE_DOMAIN, 1) < 0)
@@ -107,7 +108,7 @@ int endpoint_connect(void *context, const char *address, const struct key_pair *
 {
 	struct endpoint *e = create(context, ZMQ_DEALER);
 
-	if (e->socket == NULL || set_common(e->socket, own) < 0 ||
+	if (e->socket == NULL || set_common(e->socket, own, FRAME_BYTES_MAX) < 0 ||
 	    set_int(e->socket, ZMQ_RECONNECT_IVL, 50) < 0 ||
 	    set_int(e->socket, ZMQ_RECONNECT_IVL_MAX, 2000) < 0 || set_int(e->socket, ZMQ_IMMEDIATE, 1) < 0 ||
 	    zmq_setsockopt(e->socket, ZMQ_CURVE_SERVERKEY, server_key, KEY_TEXT_BYTES) < 0 ||
@@ -215,6 +216,8 @@ int endpoint_receive(struct endpoint *e, struct endpoint_frame *ret)
 		e->malformed++;
 		f.peer = 0;
 	}
+	if (e->router && gate_has_strangers())
+		gate_heard(zmq_msg_get(&e->current, ZMQ_SRCFD));
 	f.role = e->router ? role_of_message(&e->current) : ROLE_NONE;
 	f.body = BYTES(zmq_msg_data(&e->current), zmq_msg_size(&e->current));
 	*ret = f;

@@ -21,9 +21,10 @@ enum endpoint_event {
 	ENDPOINT_REFUSED,      /* the other side does not know our key, or is not who we think */
 };
 
-/* Binds; the ZAP handler must run. Fails when libzmq cannot enforce a ZAP domain. */
-int endpoint_bind(void *context, const char *address, const struct key_pair *own, struct endpoint **ret,
-		  struct error *reterr) MUST_CHECK;
+/* Binds; the ZAP handler must run, and the gate (gate.h) be open where strangers may come. Frames of more
+ * than WIRE_FRAME_BYTES_MAX end their peer's connection. Fails when libzmq cannot enforce a ZAP domain. */
+int endpoint_bind(void *context, const char *address, const struct key_pair *own, int backlog,
+		  struct endpoint **ret, struct error *reterr) MUST_CHECK;
 /* Connects now and, by libzmq, again and again; server_key is the dispatcher's public key. */
 int endpoint_connect(void *context, const char *address, const struct key_pair *own, const char *server_key,
 		     struct endpoint **ret, struct error *reterr) MUST_CHECK;

@@ -6,12 +6,16 @@
 #define MIB (1024ull * KIB)
 #define GIB (1024ull * MIB)
 
-#define SHARDS_MAX 4294967295ull   /* shards of one phase: numbers 0..N-1 fit in u32 */
-#define FRAME_BYTES_MAX (8 * MIB)  /* one ZeroMQ frame, one journal commit's payload */
-#define TAIL_BYTES_MAX (256 * KIB) /* of what an attempt writes, in one answer */
-#define FRAME_DEPTH_MAX 16	   /* nesting of msgpack in a frame */
+#define SHARDS_MAX 4294967295ull       /* shards of one phase: numbers 0..N-1 fit in u32 */
+#define FRAME_BYTES_MAX (8 * MIB)      /* one frame for a worker, one journal commit's payload */
+#define WIRE_FRAME_BYTES_MAX (1 * MIB) /* one frame for the dispatcher: before it knows who sends it */
+#define TAIL_BYTES_MAX (256 * KIB)     /* of what an attempt writes, in one answer */
+#define FRAME_DEPTH_MAX 16	       /* nesting of msgpack in a frame */
 #define HTTP_BODY_BYTES_MAX (4 * MIB)
-#define HTTP_CONNECTIONS_MAX 1024
+#define DESCRIPTORS_MIN 192  /* that a dispatcher needs */
+#define DESCRIPTORS_SPARE 64 /* kept free of connections: for the journal, history, outputs, plans */
+#define BACKLOG_MIN 16	     /* workers' connections that the system keeps till they are taken */
+#define BACKLOG_MAX 512
 #define DEFINITION_BYTES_MAX (256 * KIB)
 #define DEFINITION_ITEMS_MAX 10000 /* items written out in a definition */
 #define EVENT_BYTES_MAX (1 * MIB)

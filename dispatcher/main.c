@@ -1,7 +1,6 @@
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
-#include <sys/resource.h>
 
 #include "base/check.h"
 #include "base/options.h"
@@ -37,17 +36,6 @@ static int run(const struct params *params)
 	return exit_code;
 }
 
-/* A connection is a descriptor: as many as the system lets us have. */
-static void raise_descriptors(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	struct params params;
@@ -63,7 +51,6 @@ int main(int argc, char **argv)
 	CHECK(sodium_init() >= 0);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGIO, SIG_IGN); /* of the leases by which a scan asks whether a file is open */
-	raise_descriptors();
 	exit_code = run(&params);
 	params_fini(&params);
 	return exit_code;

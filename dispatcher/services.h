@@ -6,6 +6,7 @@
 #include "base/loop.h"
 #include "base/params.h"
 #include "base/statedir.h"
+#include "dispatcher/descriptors.h"
 #include "dispatcher/engine/port.h"
 #include "jobs/event.h"
 
@@ -26,6 +27,7 @@ struct rules;
 struct services {
 	const struct params *params;
 	struct loop *loop;
+	struct descriptors descriptors;
 	usec_t started_wall_us;
 	struct statedir state;
 	char *plans_dir, *output_dir;

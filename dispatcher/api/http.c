@@ -6,13 +6,13 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "dispatcher/api/door.h"
 #include "dispatcher/api/job_waits.h"
-#include "dispatcher/api/listener.h"
 #include "dispatcher/api/seen.h"
 #include "dispatcher/api/sockets.h"
 
-#define IDLE_SECONDS 60u
-#define RUNS_MAX 16
+#define IDLE_SECONDS 60u /* without a byte */
+#define RUN_US (2 * USEC_PER_MSEC)
 #define SWALLOW_BYTES                                                                                        \
 	(8 * HTTP_BODY_BYTES_MAX) /* of a body that is too large, so that its sender reads why */
 
@@ -32,6 +32,7 @@ static struct request *request_create(struct listener *l, struct MHD_Connection 
 	r->services = l->api->services;
 	r->listener = l;
 	r->connection = connection;
+	r->place = door_place(connection);
 	DL_APPEND(l->api->requests, r);
 	return r;
 }
@@ -65,8 +66,10 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
 	(void)arg;
 	(void)connection;
 	(void)code;
-	if (*state != NULL)
+	if (*state != NULL) {
+		door_idle(*state);
 		request_destroy(*state);
+	}
 	*state = NULL;
 }
 
@@ -81,7 +84,7 @@ bool request_open(struct request *r, const char *method, const char *path)
 		error_set(&e, ERR_DENIED,
 			  "expected the header Authorization: Bearer TOKEN with the API's token");
 		error_help(&e, "the token stands in keys/api-token in the state directory");
-		request_fail_status(r, MHD_HTTP_UNAUTHORIZED, &e);
+		request_refuse(r, MHD_HTTP_UNAUTHORIZED, &e);
 		return false;
 	}
 	found = route_find(method, path, &r->route, &argument);
@@ -142,6 +145,7 @@ static bool request_take(struct request *r, const char *data, size_t size)
 
 static enum MHD_Result queue(struct request *r)
 {
+	door_sending(r);
 	return MHD_queue_response(r->connection, r->status, r->response);
 }
 
@@ -153,7 +157,7 @@ static void dispatch(struct request *r)
 		return;
 	if (r->too_large)
 		fail_too_large(r);
-	else
+	else if (door_call(r))
 		handlers[r->route->id](r);
 }
 
@@ -164,8 +168,9 @@ static enum MHD_Result begin(struct listener *l, struct MHD_Connection *connecti
 	const char *length;
 
 	*state = r;
-	if (!request_open(r, method, url))
-		return MHD_YES;
+	if (!door_head_is_clear(r) || !request_open(r, method, url))
+		return r->refused ? queue(r) : MHD_YES;
+	door_body(r);
 	length = request_header(r, "Content-Length");
 	if (strlen(length) > 18 || strtoull(length, NULL, 10) > HTTP_BODY_BYTES_MAX) {
 		r->too_large = true;
@@ -194,6 +199,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		*upload_size = 0;
 		return go_on ? MHD_YES : MHD_NO;
 	}
+	if (r->gone)
+		return MHD_NO;
 	r->in_handler = true;
 	if (!r->dispatched)
 		dispatch(r);
@@ -210,17 +217,20 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 static void listener_run(struct listener *l)
 {
 	MHD_UNSIGNED_LONG_LONG timeout_ms;
-	int runs = 0;
+	usec_t until_us = clock_mono_us() + RUN_US;
 
 	do {
 		l->resumed = false;
 		(void)MHD_run(l->daemon);
-	} while (l->resumed && ++runs < RUNS_MAX);
+	} while (l->resumed && clock_mono_us() < until_us);
+	if (l->resumed) /* others have their turn first */
+		loop_defer(l->api->services->loop, l->api->services->turn);
 	if (MHD_get_timeout(l->daemon, &timeout_ms) == MHD_YES)
 		loop_timer_set(l->api->services->loop, &l->timer,
 			       clock_mono_us() + (usec_t)timeout_ms * USEC_PER_MSEC);
 	else
 		loop_timer_unset(l->api->services->loop, &l->timer);
+	door_watch(l);
 }
 
 static void on_ready(struct loop *loop, uint32_t events, void *arg)
@@ -241,10 +251,11 @@ static int listener_open(struct api *api, struct listener *l, struct error *rete
 	const union MHD_DaemonInfo *info;
 
 	l->api = api;
-	l->daemon = MHD_start_daemon(
-	    MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, l, MHD_OPTION_LISTEN_SOCKET,
-	    l->fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-	    IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+	l->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
+				     NULL, NULL, on_request, l, MHD_OPTION_CONNECTION_LIMIT,
+				     (unsigned)api->services->descriptors.line, MHD_OPTION_CONNECTION_TIMEOUT,
+				     IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+				     MHD_OPTION_NOTIFY_CONNECTION, door_on_connection, l, MHD_OPTION_END);
 	if (l->daemon == NULL) {
 		close(l->fd);
 		return error_set(reterr, ERR_IO, "the HTTP server does not start");
@@ -253,7 +264,9 @@ static int listener_open(struct api *api, struct listener *l, struct error *rete
 	CHECK(info != NULL);
 	l->watch = (struct loop_watch){.fn = on_ready, .arg = l};
 	l->timer = (struct loop_timer){.fn = on_timer, .arg = l};
-	return loop_add(api->services->loop, &l->watch, info->epoll_fd, EPOLLIN, reterr);
+	if (loop_add(api->services->loop, &l->watch, info->epoll_fd, EPOLLIN, reterr) < 0)
+		return reterr->code;
+	return door_open(l, reterr);
 }
 
 static void listener_close(struct listener *l)
@@ -262,9 +275,11 @@ static void listener_close(struct listener *l)
 		return;
 	loop_remove(l->api->services->loop, &l->watch);
 	loop_timer_unset(l->api->services->loop, &l->timer);
+	door_close(l);
 	(void)MHD_run(l->daemon);
 	MHD_stop_daemon(l->daemon);
 	l->daemon = NULL;
+	door_fini(l);
 }
 
 /* ---- open and close ---- */

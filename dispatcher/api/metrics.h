@@ -2,8 +2,11 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/gate.h"
+#include "dispatcher/api/listener.h"
 #include "dispatcher/wire/peers.h"
 #include "dispatcher/services.h"
+#include "dispatcher/trouble.h"
 #include "dispatcher/store/journal.h"
 
 /* Looked up once for all of an answer. */
@@ -13,6 +16,7 @@ struct metrics {
 	struct journal_stats journal;
 	struct peers_counters peers;
 	struct port_view now;
+	struct gate_counters gate;
 	uint64_t history_waiting;
 	struct {
 		double cpu_seconds;

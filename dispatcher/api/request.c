@@ -43,7 +43,7 @@ void request_answer_response(struct request *r, unsigned status, struct MHD_Resp
 		r->api->answers[r->route != NULL ? r->route->id : ROUTE_COUNT][status / 100]++;
 	/* Nothing shows a fact that is not durable. */
 	r->durable = (struct port_wait){.fn = ready, .arg = r};
-	if (now.last_lsn <= now.durable_lsn || r->api->closing)
+	if (now.last_lsn <= now.durable_lsn || r->api->closing || r->refused)
 		ready(r);
 	else
 		port_when_durable(r->services->port, now.last_lsn, &r->durable);
@@ -80,9 +80,28 @@ void request_fail_status(struct request *r, unsigned status, const struct error 
 		(void)MHD_add_response_header(response, "Allow",
 					      route_methods(r->route, methods, sizeof(methods)));
 	}
+	if (r->refused)
+		(void)MHD_add_response_header(response, "Connection", "close");
 	if (status == MHD_HTTP_UNAUTHORIZED)
 		(void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
 	request_answer_response(r, status, response);
+}
+
+void request_refuse(struct request *r, unsigned status, const struct error *e)
+{
+	r->refused = true;
+	request_fail_status(r, status, e);
+}
+
+void request_abandon(struct request *r)
+{
+	if (!r->suspended || r->response != NULL || r->state_fini == NULL)
+		return;
+	r->gone = true;
+	r->suspended = false;
+	r->listener->resumed = true;
+	MHD_resume_connection(r->connection);
+	loop_defer(r->services->loop, r->services->turn);
 }
 
 static unsigned status_of(enum error_code code)

@@ -21,7 +21,10 @@ struct request {
 	const struct route *route;
 	char argument[128]; /* what stood in {…} */
 	struct buf body;
+	struct http_place *place; /* of its connection */
 	bool too_large;
+	bool refused;	  /* before its body was read */
+	bool gone;	  /* its client is */
 	size_t swallowed; /* bytes of a body that nobody wants */
 	bool dispatched;  /* its handler was called */
 	bool in_handler;  /* inside a callback of libmicrohttpd */

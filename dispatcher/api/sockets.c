@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 
-#define BACKLOG 512
+#define BACKLOG 4096 /* the system has its own bound, too; who waits there costs no descriptor */
 
 static int fail(int fd, const char *where, struct error *reterr)
 {

@@ -1,9 +1,11 @@
 #include "base/clock.h"
+#include "base/gate.h"
 #include "base/zap.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/intake/buckets.h"
 #include "dispatcher/readers.h"
+#include "dispatcher/trouble.h"
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/journal.h"
 #include "dispatcher/wire/peers.h"
@@ -31,14 +33,13 @@ static json_t *journal_json(struct services *s)
 }
 
 /* null when all is well. */
-static json_t *history_json(struct services *s)
+static json_t *trouble_json(bool failing, const struct error *e)
 {
-	struct error e = {0};
 	json_t *outer, *inner;
 
-	if (!history_is_failing(s->history, &e) && !readers_are_failing(s->readers, &e))
+	if (!failing)
 		return json_null();
-	outer = json_of_error(&e);
+	outer = json_of_error(e);
 	inner = json_incref(json_object_get(outer, "error"));
 	json_decref(outer);
 	return inner;
@@ -47,14 +48,19 @@ static json_t *history_json(struct services *s)
 static json_t *peers_json(struct services *s)
 {
 	struct peers_counters c;
+	struct gate_counters g;
 	json_t *value = json_object();
 
 	peers_counters(s->peers, &c);
+	gate_counters(&g);
 	set(value, "frames_in", c.frames_in);
 	set(value, "frames_out", c.frames_out);
 	set(value, "denied", c.denied);
 	set(value, "dropped", c.dropped);
 	set(value, "queued_bytes", c.queued_bytes);
+	set(value, "strangers", g.strangers);
+	set(value, "strangers_cut", g.cut);
+	set(value, "turned_away", g.no_descriptor);
 	json_object_set_new(value, "address", json_of_bytes(bytes_of(peers_address(s->peers))));
 	return value;
 }
@@ -76,6 +82,8 @@ void api_status(struct request *r)
 	struct services *s = r->services;
 	struct view_counters c;
 	json_t *value = json_object();
+	struct error e = {0};
+	bool failing;
 
 	dispatcher_view_counters(services_core(s), &c);
 	json_object_set_new(value, "version", json_string(SHARDMILL_VERSION));
@@ -99,7 +107,10 @@ void api_status(struct request *r)
 	rules_add_status(s, value);
 	json_object_set_new(value, "buckets", buckets_json(s));
 	json_object_set_new(value, "journal", journal_json(s));
-	json_object_set_new(value, "history_error", history_json(s));
+	failing = trouble_of_journal(s, &e);
+	json_object_set_new(value, "journal_error", trouble_json(failing, &e));
+	failing = trouble_of_history(s, &e);
+	json_object_set_new(value, "history_error", trouble_json(failing, &e));
 	json_object_set_new(value, "peers", peers_json(s));
 	request_answer(r, MHD_HTTP_OK, value);
 }

@@ -16,6 +16,7 @@
 #include "dispatcher/engine/engine.h"
 #include "dispatcher/pools.h"
 #include "dispatcher/services.h"
+#include "dispatcher/trouble.h"
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/journal.h"
 
@@ -24,6 +25,7 @@ struct server {
 	struct dispatcher_core *core;
 	struct engine *engine;
 	uint64_t replayed_lsn; /* the last of the journal when it was replayed */
+	struct trouble trouble;
 	struct pools pools;
 	struct loop_watch journal_watch, history_watch;
 	struct loop_task turn_end;

@@ -141,6 +141,14 @@ static void on_reload(struct loop *loop, int signo, void *arg)
 	peers_reload_keys(s->services.peers);
 }
 
+/* Each listener of the API has its part of the places. */
+static int share_descriptors(struct server *s, struct error *reterr)
+{
+	uint32_t listeners = params_text(s->services.params, PARAM_API_LISTEN)[0] != '\0' ? 2 : 1;
+
+	return descriptors_cut(descriptors_raise_limit(), listeners, &s->services.descriptors, reterr);
+}
+
 static int open_loop(struct server *s, struct error *reterr)
 {
 	int r = loop_create(&s->services.loop, reterr);
@@ -200,6 +208,8 @@ static int open_doors(struct server *s, struct error *reterr)
 		r = buckets_open(&s->services, reterr);
 	if (r == 0)
 		r = api_open(&s->services, reterr);
+	if (r == 0)
+		trouble_open(&s->trouble, &s->services);
 	return r;
 }
 
@@ -210,7 +220,9 @@ int server_open(struct server *s, const struct params *params, struct error *ret
 
 	*s = (struct server){
 	    .services = {.params = params, .started_wall_us = clock_wall_us(), .state = {.lock_fd = -1}}};
-	r = open_state(s, reterr);
+	r = share_descriptors(s, reterr);
+	if (r == 0)
+		r = open_state(s, reterr);
 	if (r == 0)
 		r = open_keys(s, reterr);
 	if (r == 0)
@@ -262,6 +274,7 @@ void server_close(struct server *s)
 		engine_stop(s->engine);
 		settle(s);
 	}
+	trouble_close(&s->trouble);
 	buckets_close(sv);
 	planners_close(sv->planners);
 	if (sv->history != NULL)

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/constants.h"
+#include "base/gate.h"
 #include "dispatcher/wire/peer_queue.h"
 
 #define DRAIN_FRAMES_MAX 256
@@ -121,8 +123,8 @@ static int open_endpoint(struct services *s, struct error *reterr)
 	if (r == 0)
 		r = zap_start(p->context, &roles, &p->zap, reterr);
 	if (r == 0)
-		r = endpoint_bind(p->context, params_text(s->params, PARAM_LISTEN), &own, &p->endpoint,
-				  reterr);
+		r = endpoint_bind(p->context, params_text(s->params, PARAM_LISTEN), &own,
+				  s->descriptors.backlog, &p->endpoint, reterr);
 	key_roles_fini(&roles);
 	explicit_bzero(&own, sizeof(own));
 	buf_fini(&path);
@@ -151,6 +153,8 @@ int peers_open(struct services *s, struct error *reterr)
 	int r;
 
 	p->services = s;
+	gate_open(&(struct gate_bounds){
+	    .line = s->descriptors.wire_line, .strangers_max = STRANGERS_MAX, .stranger_us = STRANGER_US});
 	p->context = zmq_ctx_new();
 	CHECK(p->context != NULL);
 	r = open_endpoint(s, reterr);
@@ -190,6 +194,7 @@ void peers_close(struct services *s)
 	endpoint_destroy(p->endpoint, 100);
 	zap_stop(p->zap);
 	zmq_ctx_term(p->context);
+	gate_close();
 	free(p);
 	s->peers = NULL;
 }

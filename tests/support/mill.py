@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -132,13 +133,17 @@ class Mill:
         self.started.append(p)
         return p
 
-    def start_dispatcher(self, wait=True, env=None, **params):
+    def start_dispatcher(self, wait=True, env=None, descriptors=None, **params):
+        """descriptors: as many as it may have."""
         options = {"state_dir": self.state, "api_socket": self.socket, "listen": "tcp://127.0.0.1:%d" % self.port}
         options.update(self.params)
         options.update(params)
         if not os.path.isdir(os.path.join(self.state, "journal")):
             options["init"] = True
-        self.dispatcher = self.start("shardmill-dispatcher", options, **({"env": env} if env else {}))
+        more = {"env": env} if env else {}
+        if descriptors:
+            more["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+        self.dispatcher = self.start("shardmill-dispatcher", options, **more)
         if wait:
             until(self.answers)
         return self.dispatcher

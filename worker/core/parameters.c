@@ -207,8 +207,10 @@ void worker_params_ask(struct worker_core *c)
 	m->definitions.items = worker_effect_alloc(c, due[PARAMS_DEFINITION] * sizeof(struct text_item));
 	m->jobs.items = worker_effect_alloc(c, due[PARAMS_JOB] * sizeof(struct job_ref));
 	DL_FOREACH (c->missing, e) {
-		if (e->ask_us > c->now_us)
-			continue;
+		if (e->ask_us > c->now_us ||
+		    (e->key.kind == PARAMS_DEFINITION ? m->definitions.count == NEED_DEFINITIONS_MAX
+						      : m->jobs.count == NEED_JOBS_MAX))
+			continue; /* the rest is asked for in the next step: a frame is bounded */
 		if (e->key.kind == PARAMS_DEFINITION)
 			m->definitions.items[m->definitions.count++].text =
 			    worker_effect_bytes(c, BYTES(e->key.sha256, SHA256_BYTES));

@@ -6,6 +6,11 @@ bool worker_session_is(const struct worker_core *c, uint64_t session)
 	return c->link == WORKER_IN_SESSION && session == c->session;
 }
 
+/* What takes part in REGISTER, at most, encoded. */
+#define TOKEN_BYTES 48
+#define RANGE_BYTES 12
+#define UUID_BYTES 20
+
 /* ---- REGISTER ---- */
 
 static void fail_ranges(struct shard_set *s, const struct tally *t)
@@ -39,23 +44,24 @@ static uint32_t sets_of(const struct held *l, struct shard_set *running, struct 
 
 /* False: it does not fit any more, and is left out; the dispatcher then leases its shards elsewhere, and
  * what runs here ends as a late outcome. */
-static bool list_token(struct worker_core *c, struct held *l, struct held_token *ret, uint32_t *room)
+static bool list_token(struct worker_core *c, struct held *l, struct held_token *ret, uint64_t *room)
 {
 	struct shard_set running, unstarted, unreported;
-	uint32_t ranges;
+	uint64_t ranges, bytes;
 
 	shard_set_init(&running);
 	shard_set_init(&unstarted);
 	shard_set_init(&unreported);
 	ranges = sets_of(l, &running, &unstarted, &unreported);
-	if (ranges > 0 && ranges <= *room) {
+	bytes = TOKEN_BYTES + ranges * RANGE_BYTES;
+	if (ranges > 0 && bytes <= *room) {
 		*ret = (struct held_token){.token = worker_held_token_of(l),
 					   .job = l->job,
 					   .phase = l->phase,
 					   .running = worker_tally_list(c, &running),
 					   .unstarted = worker_tally_list(c, &unstarted),
 					   .unreported = worker_tally_list(c, &unreported)};
-		*room -= ranges;
+		*room -= bytes;
 		l->listed = c->serial;
 	}
 	shard_set_fini(&running);
@@ -68,7 +74,8 @@ static void send_register(struct worker_core *c)
 {
 	const struct worker_config *config = &c->config;
 	struct register_worker *m = worker_effect_send(c, MESSAGE_REGISTER, sizeof(*m));
-	uint32_t room = REGISTER_RANGES_MAX;
+	uint64_t gone = (uint64_t)config->gone.count * UUID_BYTES;
+	uint64_t room = gone < REGISTER_BYTES_MAX ? REGISTER_BYTES_MAX - gone : 0;
 	struct held *l, *tmp;
 
 	c->serial++;

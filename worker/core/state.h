@@ -23,7 +23,9 @@
 
 #define SHA256_BYTES 32
 #define WHY_BYTES_MAX 400
-#define REGISTER_RANGES_MAX (4 * RANGES_PER_REPORT_MAX)
+#define REGISTER_BYTES_MAX (WIRE_FRAME_BYTES_MAX - 32 * KIB) /* its lists; the rest of it is short */
+#define NEED_JOBS_MAX 16384				     /* of one frame; the rest is asked for next */
+#define NEED_DEFINITIONS_MAX 4096
 #define LEASES_REMEMBERED (1u << 20) /* ids of a session by which a repeat is told */
 #define LEASE_ID_MODULUS (1u << 31)
 #define AMOUNTS (3 + NAMED_RESOURCES_MAX)

@@ -1,9 +1,11 @@
 /* Who may speak, and what happens to frames on the way. */
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -11,6 +13,7 @@
 #include "base/clock.h"
 #include "base/endpoint.h"
 #include "base/fs.h"
+#include "base/gate.h"
 #include "base/limits.h"
 #include "base/zap.h"
 
@@ -43,7 +46,8 @@ static void setup(void)
 	context = zmq_ctx_new();
 	cr_assert_eq(zap_start(context, &roles, &zap, &e), 0, "%s", e.what);
 	key_roles_fini(&roles);
-	cr_assert_eq(endpoint_bind(context, "tcp://127.0.0.1:*", &dispatcher, &router, &e), 0, "%s", e.what);
+	cr_assert_eq(endpoint_bind(context, "tcp://127.0.0.1:*", &dispatcher, 100, &router, &e), 0, "%s",
+		     e.what);
 }
 
 static void teardown(void)
@@ -152,7 +156,7 @@ Test(endpoint, a_peer_that_was_never_there_is_said_to_be_gone)
 Test(endpoint, frames_over_the_bound_or_of_many_parts_do_not_arrive)
 {
 	void *raw = zmq_socket(context, ZMQ_DEALER);
-	char *big = calloc(1, FRAME_BYTES_MAX + 1);
+	char *big = calloc(1, WIRE_FRAME_BYTES_MAX + 1);
 	struct endpoint *dealer;
 	struct endpoint_frame f;
 	int zero = 0;
@@ -167,7 +171,7 @@ Test(endpoint, frames_over_the_bound_or_of_many_parts_do_not_arrive)
 	zmq_send(raw, "whole", 5, 0);
 	await_frame(router, &f);
 	cr_assert(bytes_equal(f.body, BYTES_LIT("whole")));
-	zmq_send(raw, big, FRAME_BYTES_MAX + 1, 0);
+	zmq_send(raw, big, WIRE_FRAME_BYTES_MAX + 1, 0);
 	dealer = connect_with(&worker, dispatcher.public_text);
 	say(dealer, 0, BYTES_LIT("after"));
 	await_frame(router, &f);
@@ -189,4 +193,68 @@ Test(endpoint, keys_open_to_others_and_lines_that_are_none_are_refused)
 	cr_assert_eq(fs_write_file(in_dir("allowed"), BYTES_LIT("# ok\nking aaaa name\n"), 0644, &e), 0);
 	cr_assert_eq(key_roles_load(in_dir("allowed"), &roles, &e), ERR_INVALID);
 	cr_assert_not_null(strstr(e.where, "allowed:2"));
+}
+
+/* ---- the gate ---- */
+
+static int stranger(void)
+{
+	const char *port = strrchr(endpoint_address(router), ':') + 1;
+	struct sockaddr_in a = {.sin_family = AF_INET,
+				.sin_port = htons((uint16_t)atoi(port)),
+				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	return fd;
+}
+
+static struct gate_counters counters(void)
+{
+	struct gate_counters c;
+
+	gate_counters(&c);
+	return c;
+}
+
+Test(endpoint, strangers_wait_for_one_another_and_let_a_worker_in)
+{
+	struct endpoint *dealer;
+	struct endpoint_frame f;
+	struct error e;
+	usec_t end = clock_mono_us() + DEADLINE_US;
+	int strangers[6];
+
+	gate_open(&(struct gate_bounds){.strangers_max = 2, .stranger_us = USEC_PER_SEC / 10});
+	for (int i = 0; i < 6; i++)
+		strangers[i] = stranger();
+	cr_assert_eq(
+	    endpoint_connect(context, endpoint_address(router), &worker, dispatcher.public_text, &dealer, &e),
+	    0);
+	while (endpoint_send(dealer, 0, BYTES_LIT("here")) == ERR_BUSY && clock_mono_us() < end)
+		usleep(1000);
+	while (endpoint_receive(router, &f) == 0 && clock_mono_us() < end)
+		cr_expect_leq(counters().strangers, 2);
+	cr_assert(bytes_equal(f.body, BYTES_LIT("here")));
+	cr_expect_geq(counters().cut, 4, "all that came before it");
+	cr_expect_leq(counters().strangers, 2);
+	endpoint_destroy(dealer, 0);
+	for (int i = 0; i < 6; i++)
+		close(strangers[i]);
+	gate_close();
+}
+
+Test(endpoint, nobody_gets_a_descriptor_that_is_kept_for_files)
+{
+	struct pollfd p;
+	char byte;
+
+	gate_open(&(struct gate_bounds){.line = 1, .strangers_max = 2, .stranger_us = USEC_PER_SEC});
+	p = (struct pollfd){.fd = stranger(), .events = POLLIN};
+	cr_assert_eq(poll(&p, 1, 10000), 1);
+	cr_expect_leq(recv(p.fd, &byte, 1, 0), 0);
+	cr_expect_eq(counters().no_descriptor, 1);
+	close(p.fd);
+	gate_close();
 }
