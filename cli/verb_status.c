@@ -52,6 +52,20 @@ static void add_shards(struct buf *out, json_t *status)
 	buf_printf(out, ", since this start\n");
 }
 
+/* A disk that cannot be written. */
+static void add_trouble(struct buf *out, json_t *status, const char *name, const char *words)
+{
+	json_t *error = json_object_get(status, name);
+
+	if (!json_is_object(error))
+		return;
+	buf_printf(out, "  %s: ", words);
+	human_text(out, bytes_of(cli_text(error, "where")), false);
+	buf_printf(out, "%s", cli_text(error, "where")[0] != '\0' ? ": " : "");
+	human_text(out, bytes_of(cli_text(error, "message")), false);
+	buf_printf(out, "\n");
+}
+
 static void add_rules(struct buf *out, json_t *status)
 {
 	uint64_t stale = cli_number(status, "rules_stale");
@@ -131,6 +145,8 @@ static void add_status(const struct cli *cli, struct buf *out, json_t *status)
 	buf_printf(out, "  workers     %s", human_count(cli_number(status, "workers"), text, sizeof(text)));
 	buf_printf(out, ", %s leases\n", human_count(cli_number(status, "leases"), text, sizeof(text)));
 	add_rules(out, status);
+	add_trouble(out, status, "journal_error", "journal     NOTHING MORE IS TAKEN ON");
+	add_trouble(out, status, "history_error", "history     IT CANNOT BE WRITTEN");
 	add_buckets(out, json_object_get(status, "buckets"));
 	if (json_is_object(journal)) {
 		buf_printf(out, "  journal     %s",

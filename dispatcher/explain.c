@@ -165,6 +165,9 @@ void explain_job(const struct explain *e)
 	struct buf out = {0};
 
 	say_progress(e, &out);
+	if (e->facts->trouble != NULL)
+		buf_printf(&out, "%s", e->facts->trouble);
+	end(e, &out);
 	say_waits(e, &out);
 	say_dead(e, &out);
 	say_times(e, &out);

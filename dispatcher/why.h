@@ -14,6 +14,7 @@ struct why_facts {
 	const struct view_job *job;
 	const struct view_supply *supply; /* NULL: the job is not live */
 	const struct pools *pools;
+	const char *trouble; /* a disk that cannot be written; "" or NULL: none */
 	usec_t mono_us, wall_us;
 };
 

@@ -1,6 +1,7 @@
 #include "dispatcher/api/job_json.h"
 
 #include "base/clock.h"
+#include "dispatcher/trouble.h"
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/history_reader.h"
 #include "jobs/kinds.h"
@@ -175,21 +176,28 @@ void job_with_facts(struct services *s, const struct view_job *v,
 	struct why_facts f = {
 	    .job = v, .pools = s->pools, .mono_us = clock_mono_us(), .wall_us = clock_wall_us()};
 	struct view_supply supply;
+	struct buf trouble = {0};
 	struct arena arena;
 
 	arena_init(&arena, 0);
+	trouble_words(s, &trouble);
+	f.trouble = buf_text(&trouble);
 	pools_forget(s->pools, f.mono_us);
 	if (why_asks_supply(v) && dispatcher_view_supply(services_core(s), v->job, &arena, &supply))
 		f.supply = &supply;
 	use(arg, &f);
+	buf_fini(&trouble);
 	arena_fini(&arena);
 }
 
 static void set_why(void *arg, const struct why_facts *f)
 {
-	struct buf why = {0};
+	struct buf why = {0}, rest = {0};
 
-	why_not(f, &why);
+	why_not(f, &rest);
+	buf_printf(&why, "%s%s", f->trouble, f->trouble[0] != '\0' && rest.size > 0 ? "; " : "");
+	buf_append_bytes(&why, buf_bytes(&rest));
+	buf_fini(&rest);
 	json_object_set_new(arg, "why", json_of_bytes(buf_bytes(&why)));
 	buf_fini(&why);
 }

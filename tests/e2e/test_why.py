@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import time
 
@@ -176,6 +177,33 @@ class Why(MillCase):
         self.assertEqual((pool["pool"], pool["why"], pool["max"]), ("night", "it is dark", 3))
         self.assertEqual(pool["does"], "starts nothing: 2 starts failed, last: no more nodes; next try in 1m")
         until(lambda: not self.pools())
+
+    def test_a_history_that_cannot_be_written_is_told_everywhere(self):
+        self.mill.start_dispatcher()
+        job = self.mill.submit(SMALL)
+        text = "history cannot be written"
+
+        def metric():
+            return b"\nshardmill_history_failing 1" in self.mill.api("GET", "/metrics", raw=True)
+
+        other = sqlite3.connect(os.path.join(self.mill.state, "history.db"), isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")  # another program holds it
+            self.mill.submit(SMALL, name="another")
+            until(metric)
+            self.assertIn(text, self.why(job))
+            self.assertIn(text, self.cli("show", str(job))[0])
+            self.assertIn(text, self.cli("explain", str(job))[0].lower())
+            self.assertIn(text, self.cli("wait", "--timeout=100ms", "--output=json", str(job), code=124)[0])
+            self.assertIn("IT CANNOT BE WRITTEN", self.cli("status")[0])
+            self.assertTrue(self.mill.api("GET", "/v1/status")["history_error"]["message"])
+            with open(self.mill.dispatcher.log) as f:
+                until(lambda: text in f.read())
+        finally:
+            other.close()
+        until(lambda: not metric())
+        self.assertNotIn(text, self.why(job))
+        self.assertIsNone(self.mill.api("GET", "/v1/status")["history_error"])
 
     def test_what_is_wrong_is_refused(self):
         self.mill.start_dispatcher()
