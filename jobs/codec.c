@@ -58,10 +58,21 @@ static void encode_field(const struct codec_field *f, const void *at, msgpack_pa
 	CHECK(false);
 }
 
+/* A struct without fields that is the last one is not written: once it gets fields, it is as any that was
+ * added at the end. */
+static size_t written_count(const struct codec *c)
+{
+	const struct codec_field *last = c->field_count > 0 ? &c->fields[c->field_count - 1] : NULL;
+
+	return c->field_count - (last != NULL && last->kind == CODEC_SUB && last->sub()->field_count == 0);
+}
+
 static void encode_fields(const struct codec *c, const void *value, msgpack_packer *pk)
 {
-	msgpack_pack_array(pk, c->field_count);
-	for (size_t i = 0; i < c->field_count; i++)
+	size_t count = written_count(c);
+
+	msgpack_pack_array(pk, count);
+	for (size_t i = 0; i < count; i++)
 		encode_field(&c->fields[i], (const uint8_t *)value + c->fields[i].offset, pk);
 }
 

@@ -23,12 +23,47 @@
 #define TEXT(since, field, doc) PLAIN(since, field, doc, CODEC_TEXT)
 #define SUB(since, type, field, doc) NESTED(since, type, field, doc, CODEC_SUB)
 #define LIST(since, type, field, doc) NESTED(since, type, field, doc, CODEC_LIST)
+#define TOTALS(group) TOTALS_FIELDS_##group
+#define TOTALS_FIELDS_1 TOTALS_1(TOTAL_OF_1)
+#define TOTALS_FIELDS_2 TOTALS_2(TOTAL_OF_2)
+#define TOTALS_FIELDS_LATER                                                                                  \
+	{.name = "later_totals",                                                                             \
+	 .doc = "",                                                                                          \
+	 .sub = codec_later_totals,                                                                          \
+	 .offset = offsetof(owner, totals),                                                                  \
+	 .kind = CODEC_SUB,                                                                                  \
+	 .since = LATER_SINCE},
+#define TOTAL_OF_1(name_, add, json, form, doc_) TOTAL(1, name_, doc_)
+#define TOTAL_OF_2(name_, add, json, form, doc_) TOTAL(2, name_, doc_)
+#define TOTAL(since_, name_, doc_)                                                                           \
+	{.name = #name_,                                                                                     \
+	 .doc = doc_,                                                                                        \
+	 .offset = offsetof(owner, totals) + offsetof(struct totals, name_),                                 \
+	 .kind = CODEC_U64,                                                                                  \
+	 .since = since_},
 #define END(name_)                                                                                           \
 	}                                                                                                    \
 	;                                                                                                    \
 	static const struct codec c = {#name_, sizeof(owner), fields, ARRAY_LENGTH(fields)};                 \
 	return &c;                                                                                           \
 	}
+
+#define LATER_SINCE 4
+const struct codec *codec_later_totals(void)
+{
+#define TOTAL_LATER(name_, add, json, form, doc_)                                                            \
+	{.name = #name_,                                                                                     \
+	 .doc = doc_,                                                                                        \
+	 .offset = offsetof(struct totals, name_),                                                           \
+	 .kind = CODEC_U64,                                                                                  \
+	 .since = LATER_SINCE},
+	/* With an end, so that there may be none. */
+	static const struct codec_field fields[] = {TOTALS_LATER(TOTAL_LATER){0}};
+	static const struct codec c = {"later_totals", sizeof(struct totals), fields,
+				       ARRAY_LENGTH(fields) - 1};
+
+	return &c;
+}
 
 const struct codec *codec_range(void)
 {

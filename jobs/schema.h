@@ -2,12 +2,14 @@
  *
  * Each table is included twice: here, to declare `struct NAME` and `struct NAME_list`, and in
  * schema.c, to define `codec_NAME()`. A row is STRUCT(name, doc) … fields … END(name); a field is
- * KIND(since, name, doc) or SUB/LIST(since, type, name, doc). Pure. */
+ * KIND(since, name, doc) or SUB/LIST(since, type, name, doc). TOTALS(n) are fields of totals.def: TOTALS(1)
+ * is where the first of them stand, and all of them in the C struct. Pure. */
 #pragma once
 
 #include "base/types.h"
 #include "jobs/codec.h"
 #include "jobs/range.h"
+#include "jobs/totals.h"
 
 /* Of the messages between worker and dispatcher. Version 2 adds outcome.whole: a peer that speaks version 1
  * would accept part of such a range, so it must not see one. Version 3 adds LOOK, RUNNING, TAIL and
@@ -35,10 +37,16 @@
 #define TEXT(since, field, doc) struct bytes field;
 #define SUB(since, type, field, doc) struct type field;
 #define LIST(since, type, field, doc) struct type##_list field;
+#define TOTALS(group) TOTALS_MEMBER_##group
+#define TOTALS_MEMBER_1 struct totals totals;
+#define TOTALS_MEMBER_2
+#define TOTALS_MEMBER_LATER
 #define END(name)                                                                                            \
 	}                                                                                                    \
 	;
 
+/* The totals of TOTALS_LATER alone, in a struct totals. */
+const struct codec *codec_later_totals(void);
 /* struct range stands in range.h; its list and codec belong here. */
 const struct codec *codec_range(void);
 struct range_list {
@@ -61,6 +69,7 @@ struct range_list {
 #undef TEXT
 #undef SUB
 #undef LIST
+#undef TOTALS
 #undef END
 
 /* [type, struct] unions. The enum values are the numbers on the wire: never reused. */

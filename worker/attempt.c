@@ -261,7 +261,7 @@ static void keep_done(struct attempt *a, struct verdict *v)
 		return;
 	}
 	v->segment = kept.segment;
-	v->output_bytes = kept.bytes;
+	v->totals.output_bytes = kept.bytes;
 }
 
 /* Its disk was full while it wrote, or a part is missing: no success, whatever it says. */
@@ -306,8 +306,7 @@ static void judge(struct attempt *a, struct verdict *v)
 	enum memory_verdict memory;
 
 	v->stopped = a->stopped;
-	v->cpu_us = process_end_cpu_us(&a->end);
-	v->max_rss_bytes = process_end_max_rss_bytes(&a->end);
+	process_end_totals(&a->end, &v->totals);
 	if (good)
 		words[0] = '\0';
 	else
@@ -407,6 +406,6 @@ void attempt_run(struct slot *s, struct work *w, uint32_t shard, struct verdict 
 	input_close(&a.input);
 	output_done(&s->output);
 	scratch_tidy(&s->scratch);
-	v.run_us = clock_mono_us() - begun;
+	v.totals.run_us = (uint64_t)(clock_mono_us() - begun);
 	*ret = v;
 }

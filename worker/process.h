@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "jobs/totals.h"
 #include "worker/nursery.h"
 
 /* It runs one process after the other. Its own process is made when it is needed, and again when it was
@@ -67,12 +68,13 @@ int process_start(struct reaper *r, const struct process_spec *spec, struct proc
 void process_wait(struct process *p, struct process_end *ret);
 
 /* User and system time. */
-uint64_t process_end_cpu_us(const struct process_end *end);
-uint64_t process_end_max_rss_bytes(const struct process_end *end);
+/* What it took, as far as the system tells: the rest of *ret stays. */
+void process_end_totals(const struct process_end *end, struct totals *ret);
 
-/* What a process that is not reaped has taken so far, without its children; 0 = not known. */
-uint64_t process_cpu_us(pid_t pid);
-uint64_t process_max_rss_bytes(pid_t pid);
+/* What a process that is not reaped has taken so far, without its children: what can be looked at for each
+ * shard of microseconds, and what costs more. What is not told (any more) stays in *ret as it is. */
+void process_cheap_totals(pid_t pid, struct totals *ret);
+void process_other_totals(pid_t pid, struct totals *ret);
 
 /* Signals the leader's process group; harmless when it has ended. SIGKILL ends all. */
 void process_signal(const struct process *p, int sig);

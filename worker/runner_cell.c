@@ -13,9 +13,9 @@
 
 #define RUN_US (40 * USEC_PER_MSEC)
 #define RUNS_MAX 2
-#define RSS_EVERY_US (200 * USEC_PER_MSEC) /* at the first answer, then so often: it only grows */
-#define RUN_SHARDS 65536u		   /* of one run */
-#define ITEMS_SHARDS 256u		   /* of one run that carries items */
+#define REST_EVERY_US (200 * USEC_PER_MSEC) /* at the first answer, then so often: it only grows */
+#define RUN_SHARDS 65536u		    /* of one run */
+#define ITEMS_SHARDS 256u		    /* of one run that carries items */
 
 struct flight {
 	struct range runs[RUNS_MAX]; /* taken from the cell, not done; oldest first */
@@ -28,42 +28,44 @@ struct flight {
 	struct work *work;
 	uint32_t cell;
 	uint32_t chunk;
-	uint32_t segment;		/* where the results of the last answer are; 0: there were none */
-	uint64_t cpu_us, max_rss_bytes; /* of the runner, not yet in a verdict */
+	uint32_t segment;   /* where the results of the last answer are; 0: there were none */
+	struct totals took; /* by the runner, not yet in a verdict */
 	struct error why;
 };
 
-/* What the runner took since it was last looked at. Its memory is looked at less often: that costs more. */
+/* What the runner took since it was last looked at. Some of it is looked at less often: that costs more. */
 static void look_at_usage(struct flight *f)
 {
 	struct runner *r = f->slot->runner;
-	uint64_t cpu_us = r != NULL ? process_cpu_us(r->process.pid) : 0;
+	struct totals seen, came;
 	usec_t now;
 
-	if (cpu_us <= (r != NULL ? r->cpu_us : 0))
+	if (r == NULL)
 		return;
-	f->cpu_us += cpu_us - r->cpu_us;
-	r->cpu_us = cpu_us;
+	seen = r->totals;
+	process_cheap_totals(r->process.pid, &seen);
+	if (seen.cpu_us <= r->totals.cpu_us)
+		return;
 	now = clock_mono_us();
-	if (now >= r->rss_due_us) {
-		uint64_t bytes = process_max_rss_bytes(r->process.pid);
-
-		r->max_rss_bytes = bytes > r->max_rss_bytes ? bytes : r->max_rss_bytes;
-		r->rss_due_us = now + RSS_EVERY_US;
+	if (now >= r->rest_due_us) {
+		process_other_totals(r->process.pid, &seen);
+		r->rest_due_us = now + REST_EVERY_US;
 	}
-	f->max_rss_bytes = r->max_rss_bytes;
+	came = totals_since(&seen, &r->totals);
+	totals_add(&f->took, &came);
+	totals_add(&r->totals, &came);
 }
 
+/* Sums stand in one verdict, maxima in each that follows. */
 static void put_usage(struct flight *f, struct verdict *v)
 {
-	v->cpu_us = f->cpu_us;
-	v->max_rss_bytes = f->max_rss_bytes;
-	f->cpu_us = 0;
+	totals_add(&v->totals, &f->took);
+	f->took = totals_since(&f->took, &f->took);
 }
 
 static void record(struct flight *f, struct range r, usec_t run_us, uint64_t bytes)
 {
-	struct verdict v = {.done = true, .run_us = run_us, .output_bytes = bytes};
+	struct verdict v = {.done = true, .totals = {.run_us = (uint64_t)run_us, .output_bytes = bytes}};
 
 	if (r.count == 0)
 		return;
@@ -75,7 +77,10 @@ static void record(struct flight *f, struct range r, usec_t run_us, uint64_t byt
 
 static void record_failure(struct flight *f, const struct failure *failed, uint32_t segment, usec_t run_us)
 {
-	struct verdict v = {.kind = failed->kind, .code = failed->code, .segment = segment, .run_us = run_us};
+	struct verdict v = {.kind = failed->kind,
+			    .code = failed->code,
+			    .segment = segment,
+			    .totals.run_us = (uint64_t)run_us};
 
 	put_usage(f, &v);
 	snprintf(v.why, sizeof v.why, "%.*s", (int)failed->why.size,
@@ -341,7 +346,8 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 static void record_whole(struct flight *f, const struct runner_message *m, usec_t us)
 {
 	const struct shard_output output = {m->done.first, m->result};
-	struct verdict v = {.done = true, .whole = true, .run_us = us, .output_bytes = m->result.size};
+	struct verdict v = {
+	    .done = true, .whole = true, .totals = {.run_us = (uint64_t)us, .output_bytes = m->result.size}};
 	int rc = output_check(m->result, output_bound(f), &f->why);
 
 	if (rc == 0)

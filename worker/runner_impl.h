@@ -19,12 +19,12 @@ struct runner {
 	bool per_job;	    /* its command depends on that */
 	uint64_t told_job;  /* of the last `job` message */
 	struct memory_group memory;
-	bool failing;			/* it broke the protocol or hangs: end it without waiting */
-	bool closed;			/* it has ended, or takes no more: what it wrote before is in rx */
-	uint64_t cpu_us, max_rss_bytes; /* of it, as last looked at */
-	usec_t rss_due_us;		/* when its memory is to be looked at again */
-	off_t said_end;			/* of its stderr, as last looked at */
-	usec_t shard_us;		/* running estimate of a shard's time, in 1/1024 us */
+	bool failing;	      /* it broke the protocol or hangs: end it without waiting */
+	bool closed;	      /* it has ended, or takes no more: what it wrote before is in rx */
+	struct totals totals; /* of it, as last looked at */
+	usec_t rest_due_us;   /* when those that cost more are to be looked at again */
+	off_t said_end;	      /* of its stderr, as last looked at */
+	usec_t shard_us;      /* running estimate of a shard's time, in 1/1024 us */
 };
 
 /* It runs, and may be given this work: another job's, too, when its command does not depend on the job. */

@@ -49,10 +49,7 @@ struct slot_batch {
 	struct failure_list failed;
 	uint32_t failed_room;
 	struct arena texts;
-	uint64_t run_us;
-	uint64_t output_bytes;
-	uint64_t cpu_us;
-	uint64_t max_rss_bytes;
+	struct totals totals;
 	uint32_t segment;
 	uint32_t run_counts[RUN_BUCKETS];
 	bool released;

@@ -81,9 +81,9 @@ static void add_failed(struct slot_batch *b, struct range r, const struct verdic
 							      .segment = v->segment};
 }
 
-static unsigned bucket_of(usec_t us)
+static unsigned bucket_of(uint64_t us)
 {
-	unsigned k = us < 2 ? 0 : 63u - (unsigned)__builtin_clzll((unsigned long long)us);
+	unsigned k = us < 2 ? 0 : 63u - (unsigned)__builtin_clzll(us);
 
 	return k < RUN_BUCKETS ? k : RUN_BUCKETS - 1;
 }
@@ -102,12 +102,8 @@ void slot_record(struct slot *s, uint32_t cell, struct token token, struct range
 	} else {
 		add_failed(b, shards, v);
 	}
-	b->run_us += (uint64_t)v->run_us;
-	b->output_bytes += v->output_bytes;
-	b->cpu_us += v->cpu_us;
-	if (v->max_rss_bytes > b->max_rss_bytes)
-		b->max_rss_bytes = v->max_rss_bytes;
-	b->run_counts[bucket_of(v->run_us / shards.count)] += shards.count;
+	totals_add(&b->totals, &v->totals);
+	b->run_counts[bucket_of(v->totals.run_us / shards.count)] += shards.count;
 	pthread_mutex_unlock(&s->lock);
 	if (was_empty && !v->last)
 		slot_notify(s);

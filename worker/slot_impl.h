@@ -38,11 +38,8 @@ struct verdict {
 	uint8_t kind; /* enum failure_kind */
 	int64_t code;
 	char why[400];
-	uint32_t segment;      /* whose index names its output, also of a failure; 0: there is none */
-	uint64_t output_bytes; /* of a success */
-	usec_t run_us;
-	uint64_t cpu_us;
-	uint64_t max_rss_bytes;
+	uint32_t segment;     /* whose index names its output, also of a failure; 0: there is none */
+	struct totals totals; /* output_bytes: of a success */
 };
 
 struct slot {
@@ -93,7 +90,7 @@ int attempt_command(struct slot *s, struct work *w, const char *id, struct runne
 int work_find_program(const struct work *w, const char *name, char *ret, size_t size,
 		      struct error *reterr) MUST_CHECK;
 
-/* Batches: shards of one verdict; run_us is of all of them. */
+/* Batches: shards of one verdict; totals are of all of them. */
 void slot_record(struct slot *s, uint32_t cell, struct token token, struct range shards,
 		 const struct verdict *v);
 /* No shard of the cell is left to be taken. */

@@ -59,6 +59,29 @@ static json_t *phases_json(const struct view_job *v)
 	return phases;
 }
 
+/* The forms of totals.def. */
+static json_t *json_of_SECONDS(uint64_t us)
+{
+	return json_real((double)us / 1e6);
+}
+
+static json_t *json_of_NUMBER(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static json_t *json_of_KNOWN(uint64_t n)
+{
+	return n > 0 ? json_of_NUMBER(n) : json_null();
+}
+
+static void add_totals(json_t *job, const struct totals *t)
+{
+#define TOTAL(name, add, json, form, doc) json_object_set_new(job, #json, json_of_##form(t->name));
+	TOTALS_ALL(TOTAL)
+#undef TOTAL
+}
+
 /* body: NULL when the core does not know the definition (any more). */
 static json_t *write_job(const struct view_job *v, const struct definition_body *body)
 {
@@ -77,13 +100,9 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 	json_object_set_new(job, "phases", phases_json(v));
 	json_object_set_new(job, "retries", json_integer((json_int_t)v->retries));
 	json_object_set_new(job, "reopens", json_integer((json_int_t)v->reopens));
-	json_object_set_new(job, "run_seconds", json_real((double)v->run_us / 1e6));
-	json_object_set_new(job, "cpu_seconds", json_real((double)v->cpu_us / 1e6));
-	json_object_set_new(job, "max_rss_bytes",
-			    v->max_rss_bytes > 0 ? json_integer((json_int_t)v->max_rss_bytes) : json_null());
+	add_totals(job, &v->totals);
 	json_object_set_new(job, "shard_seconds",
 			    v->estimate_us > 0 ? json_real((double)v->estimate_us / 1e6) : json_null());
-	json_object_set_new(job, "output_bytes", json_integer((json_int_t)v->output_bytes));
 	json_object_set_new(job, "accepted", json_of_time(v->accepted_wall_us));
 	json_object_set_new(job, "started", json_of_time(v->started_wall_us));
 	json_object_set_new(job, "ended", json_of_time(v->ended_wall_us));
@@ -112,10 +131,7 @@ static void view_row(const struct history_job *row, struct view_job *ret)
 	    .started_wall_us = row->started_wall_us,
 	    .ended_wall_us = row->ended_wall_us,
 	    .retries = row->retries,
-	    .run_us = row->run_us,
-	    .output_bytes = row->output_bytes,
-	    .cpu_us = row->cpu_us,
-	    .max_rss_bytes = row->max_rss_bytes,
+	    .totals = row->totals,
 	    .counts = {.shards = row->shards, .done = row->done, .dead = row->dead},
 	    .first_shards = row->shards,
 	    .first_done = row->done,

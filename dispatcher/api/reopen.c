@@ -211,10 +211,7 @@ static void step_reopen(struct reopening *o, const struct submission *u, const s
 				  .accepted_wall_us = row->accepted_wall_us,
 				  .started_wall_us = row->started_wall_us,
 				  .retries = row->retries,
-				  .run_us = row->run_us,
-				  .output_bytes = row->output_bytes,
-				  .cpu_us = row->cpu_us,
-				  .max_rss_bytes = row->max_rss_bytes};
+				  .totals = row->totals};
 	in.as.body.job = o->job;
 	in.as.body.depth = row->depth;
 	in.as.body.event_id_hi = row->event_id_hi;

@@ -131,11 +131,8 @@ static void fill_end(struct dispatcher_core *core, uint64_t job, const struct jo
 			r->dead = run->first_dead;
 		}
 		r->retries = run->retries;
-		r->run_us = run->run_us;
-		r->output_bytes = run->output_bytes;
+		r->totals = run->totals;
 		r->started_wall_us = run->started_wall_us;
-		r->cpu_us = run->cpu_us;
-		r->max_rss_bytes = run->max_rss_bytes;
 		r->reopens = PLANTED(ends_alike) ? 0 : run->reopens;
 	}
 	r->dropped = r->shards - r->done - r->dead;

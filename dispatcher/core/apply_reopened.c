@@ -54,10 +54,7 @@ int apply_reopened(struct durable *d, const struct reopened *r, uint64_t lsn, st
 	run->earlier = r->earlier;
 	run->started_wall_us = r->started_wall_us;
 	run->retries = r->retries;
-	run->run_us = r->run_us;
-	run->output_bytes = r->output_bytes;
-	run->cpu_us = r->cpu_us;
-	run->max_rss_bytes = r->max_rss_bytes;
+	run->totals = r->totals;
 	run->phase_lsn = lsn;
 	for (uint32_t i = 0; i < r->done.count && !PLANTED(reopened_forgets_done); i++)
 		shards_done(run, r->done.items[i], NULL);

@@ -135,11 +135,7 @@ int apply_outcome(struct durable *d, const struct outcome_taken *o, struct error
 		if (!PLANTED(returned_dropped))
 			shards_release(run, o->returned.items[i], traits);
 	}
-	run->run_us += o->run_us;
-	run->output_bytes += o->output_bytes;
-	run->cpu_us += o->cpu_us;
-	if (o->max_rss_bytes > run->max_rss_bytes)
-		run->max_rss_bytes = o->max_rss_bytes;
+	totals_add(&run->totals, &o->totals);
 	if (o->closed && lease != NULL)
 		lease_remove(d, lease);
 	return 0;

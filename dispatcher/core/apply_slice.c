@@ -41,10 +41,7 @@ static int take_head(struct durable *d, struct job_row *row, const struct job_sl
 	run->planner_due_wall_us = r->planner_due_wall_us;
 	run->started_wall_us = r->started_wall_us;
 	run->retries = r->retries;
-	run->run_us = r->run_us;
-	run->output_bytes = r->output_bytes;
-	run->cpu_us = r->cpu_us;
-	run->max_rss_bytes = r->max_rss_bytes;
+	run->totals = r->totals;
 	run->first_shards = r->first_shards;
 	run->first_done = r->first_done;
 	run->first_dead = r->first_dead;

@@ -231,10 +231,7 @@ static void fill_head(struct dispatcher_core *core, uint64_t job, const struct j
 	r->planner_due_wall_us = run->planner_due_wall_us;
 	r->started_wall_us = run->started_wall_us;
 	r->retries = run->retries;
-	r->run_us = run->run_us;
-	r->output_bytes = run->output_bytes;
-	r->cpu_us = run->cpu_us;
-	r->max_rss_bytes = run->max_rss_bytes;
+	r->totals = run->totals;
 	r->later.items = step_alloc(core, run->later_count * sizeof *run->later);
 	for (uint32_t i = 0; i < run->later_count; i++)
 		r->later.items[r->later.count++] = run->later[i];

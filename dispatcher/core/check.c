@@ -114,11 +114,11 @@ static void check_touched(const struct dispatcher_core *core)
 	}
 }
 
-struct totals {
+struct counted {
 	uint64_t live, held, ended, leases, runnable, hard;
 };
 
-static void check_job(const struct dispatcher_core *core, uint64_t job, struct totals *t)
+static void check_job(const struct dispatcher_core *core, uint64_t job, struct counted *t)
 {
 	const struct job_row *row = job_table_get(&core->d.jobs, job);
 
@@ -195,7 +195,7 @@ static uint64_t check_bucket(const struct dispatcher_core *core, const struct bu
 	return n;
 }
 
-static void check_index(const struct dispatcher_core *core, const struct totals *t)
+static void check_index(const struct dispatcher_core *core, const struct counted *t)
 {
 	uint64_t n = 0, jobs = 0;
 
@@ -228,7 +228,7 @@ static void check_definitions(const struct dispatcher_core *core)
 
 void dispatcher_core_check(const struct dispatcher_core *core, enum check_depth depth)
 {
-	struct totals t = {0};
+	struct counted t = {0};
 
 	check_touched(core);
 	if (depth == CHECK_TOUCHED)

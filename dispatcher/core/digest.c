@@ -73,8 +73,9 @@ static uint64_t run_digest(uint64_t h, const struct run *run)
 	h = mix_bytes(mix_bytes(h, blob_bytes(&run->cursor)), blob_bytes(&run->why));
 	h = mix(mix(h, run->planner_failures), (uint64_t)run->planner_due_wall_us);
 	h = mix(mix(h, (uint64_t)run->started_wall_us), run->retries);
-	h = mix(mix(h, run->run_us), run->output_bytes);
-	h = mix(mix(h, run->cpu_us), run->max_rss_bytes);
+#define TOTAL(name, add, json, form, doc) h = mix(h, run->totals.name);
+	TOTALS_ALL(TOTAL)
+#undef TOTAL
 	h = mix(mix(mix(h, run->reopens), run->earlier.epoch), run->earlier.lease);
 	for (uint32_t i = 0; i < run->later_count; i++)
 		h = mix(mix(mix(h, run->later[i].shards), run->later[i].done), run->later[i].dead);

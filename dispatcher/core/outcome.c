@@ -314,14 +314,8 @@ static void decide(struct decision *d, const struct outcome *o)
 void outcome_take(struct dispatcher_core *core, struct session *s, const struct outcome *o,
 		  struct outcome_taken_list *list)
 {
-	struct outcome_taken taken = {.token = o->token,
-				      .job = o->job,
-				      .phase = o->phase,
-				      .run_us = o->run_us,
-				      .output_bytes = o->output_bytes,
-				      .segment = o->segment,
-				      .cpu_us = o->cpu_us,
-				      .max_rss_bytes = o->max_rss_bytes};
+	struct outcome_taken taken = {
+	    .token = o->token, .job = o->job, .phase = o->phase, .totals = o->totals, .segment = o->segment};
 	struct decision d = {.core = core, .session = s, .row = job_get_live(core, o->job), .taken = &taken};
 	uint64_t done, failed;
 	bool foreign;
@@ -345,7 +339,7 @@ void outcome_take(struct dispatcher_core *core, struct session *s, const struct 
 	failed = count_failures(&taken.failed);
 	if (d.lease != NULL)
 		d.lease->revoked_us = taken.returned.count > 0 ? 0 : d.lease->revoked_us;
-	estimate_take(core, d.row, o->run_us, done + failed, d.lease != NULL ? d.lease->count : 1);
+	estimate_take(core, d.row, o->totals.run_us, done + failed, d.lease != NULL ? d.lease->count : 1);
 	shard_set_fini(&d.left);
 	shard_set_fini(&d.fresh);
 	if (done + failed + taken.returned.count > 0 || taken.closed) {

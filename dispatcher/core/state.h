@@ -209,7 +209,8 @@ struct run {
 	usec_t planner_due_wall_us;
 	struct blob planner_why; /* of its last failure; for people: a carried journal does without it */
 	usec_t started_wall_us;
-	uint64_t retries, run_us, output_bytes, cpu_us, max_rss_bytes;
+	uint64_t retries;
+	struct totals totals;
 	uint64_t first_shards, first_done, first_dead; /* of the shards phase, once it is gathered */
 	struct phase_counts *later;		       /* phases behind it that are through */
 	uint32_t later_count;

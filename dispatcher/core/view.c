@@ -77,11 +77,8 @@ static void view_ended(const struct job_row *row, struct arena *arena, struct vi
 	ret->started_wall_us = r.started_wall_us;
 	ret->ended_wall_us = r.wall_us;
 	ret->retries = r.retries;
-	ret->run_us = r.run_us;
-	ret->output_bytes = r.output_bytes;
+	ret->totals = r.totals;
 	ret->shards_phase = r.shards_phase;
-	ret->cpu_us = r.cpu_us;
-	ret->max_rss_bytes = r.max_rss_bytes;
 	ret->later = r.later;
 	ret->first_shards = ret->counts.shards = r.shards;
 	ret->first_done = ret->counts.done = r.done;
@@ -120,14 +117,11 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->why = arena_copy(arena, blob_bytes(&run->why));
 	ret->started_wall_us = run->started_wall_us;
 	ret->retries = run->retries;
-	ret->run_us = run->run_us;
-	ret->output_bytes = run->output_bytes;
+	ret->totals = run->totals;
 	ret->next_attempt_wall_us = next_attempt_us(core, run);
 	ret->planner_failures = run->planner_failures;
 	ret->planner_due_wall_us = run->planning ? 0 : run->planner_due_wall_us;
 	ret->planner_why = arena_copy(arena, blob_bytes(&run->planner_why));
-	ret->cpu_us = run->cpu_us;
-	ret->max_rss_bytes = run->max_rss_bytes;
 	ret->reopens = run->reopens;
 	if (row->phase == 0)
 		return;

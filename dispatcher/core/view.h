@@ -41,7 +41,8 @@ struct view_job {
 	uint32_t depth;
 	int64_t priority;
 	usec_t accepted_wall_us, started_wall_us, ended_wall_us, due_wall_us; /* 0 = not (yet) */
-	uint64_t retries, run_us, output_bytes, cpu_us, max_rss_bytes;
+	uint64_t retries;
+	struct totals totals;
 	uint32_t shards_phase;	   /* which phase the shards are: 1 behind a plan phase, else 0 */
 	struct view_counts counts; /* of the phase in work; of the shards phase once ended */
 	uint64_t first_shards, first_done, first_dead; /* of the shards phase */

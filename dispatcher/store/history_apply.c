@@ -363,8 +363,9 @@ static int apply_ended(struct history *h, const struct job_ended *r, struct erro
 	return sql_run(&h->db, WRITE_JOB_ENDED, reterr, "itbiibiiiitiiiiiiiiiii", I64(r->job), r->name,
 		       r->definition, I64(r->state), I64(r->depth), event, r->accepted_wall_us,
 		       r->started_wall_us, r->wall_us, I64(r->phase), r->why, I64(r->shards), I64(r->done),
-		       I64(r->dead), I64(r->dropped), I64(r->retries), I64(r->run_us), I64(r->output_bytes),
-		       I64(r->shards_phase), I64(r->cpu_us), I64(r->max_rss_bytes), I64(r->reopens));
+		       I64(r->dead), I64(r->dropped), I64(r->retries), I64(r->totals.run_us),
+		       I64(r->totals.output_bytes), I64(r->shards_phase), I64(r->totals.cpu_us),
+		       I64(r->totals.max_rss_bytes), I64(r->reopens));
 }
 
 static int apply_reopened(struct history *h, const struct reopened *r, struct error *reterr)

@@ -150,12 +150,12 @@ static void job_row(struct history_reader *r, int s, struct arena *arena, struct
 	    .dead = (uint64_t)sql_int(db, s, 15),
 	    .dropped = (uint64_t)sql_int(db, s, 16),
 	    .retries = (uint64_t)sql_int(db, s, 17),
-	    .run_us = (uint64_t)sql_int(db, s, 18),
-	    .output_bytes = (uint64_t)sql_int(db, s, 19),
+	    .totals.run_us = (uint64_t)sql_int(db, s, 18),
+	    .totals.output_bytes = (uint64_t)sql_int(db, s, 19),
 	    .phase = (uint32_t)sql_int(db, s, 20),
 	    .shards_phase = (uint32_t)sql_int(db, s, 21),
-	    .cpu_us = (uint64_t)sql_int(db, s, 22),
-	    .max_rss_bytes = (uint64_t)sql_int(db, s, 23),
+	    .totals.cpu_us = (uint64_t)sql_int(db, s, 22),
+	    .totals.max_rss_bytes = (uint64_t)sql_int(db, s, 23),
 	    .reopens = (uint32_t)sql_int(db, s, 24),
 	};
 	id_split(sql_bytes(db, s, 8), &j->event_id_hi, &j->event_id_lo);

@@ -26,7 +26,8 @@ struct history_job {
 	uint64_t event_id_hi, event_id_lo;				      /* 0, 0 = none */
 	usec_t due_wall_us, accepted_wall_us, started_wall_us, ended_wall_us; /* 0 = not (yet) */
 	uint64_t shards; /* of the shards phase; the counts below stand when it has ended */
-	uint64_t done, dead, dropped, retries, run_us, output_bytes, cpu_us, max_rss_bytes;
+	uint64_t done, dead, dropped, retries;
+	struct totals totals;
 	uint32_t phase;			/* the last one begun */
 	uint32_t shards_phase;		/* 1 behind a plan phase; known when it has ended */
 	struct phase_counts_list later; /* phases behind that; done and dead stand when it has ended */

@@ -135,6 +135,9 @@ class Usage(MillCase):
             table = f.read()
         routes = dict(re.findall(r'ROUTE\((\w+), ((?:"(?:\\.|[^"\\])*"[,\s]*)+)\)', table))
         job_words = table[table.index("A job: {"):table.index("}; \"queue\" is")]
+        with open(os.path.join(ROOT, "jobs", "totals.def")) as f:
+            totals = set(re.findall(r"^\tTOTAL\(\w+, \w+, (\w+),", f.read(), re.MULTILINE))
+        self.assertIn("cpu_seconds", totals)
         job = self.shards("exit {}", attempts=1, tolerate=4)
         live = self.mill.submit(command={"argv": ["sleep", "600"], "cpus": 1})
         until(lambda: self.mill.job(live)["word"] == "running")
@@ -153,7 +156,7 @@ class Usage(MillCase):
         for of in (job, live):
             shown = self.mill.job(of)
             shown.pop("event")  # of this route alone, which says so itself
-            self.assertEqual(names(shown), fields(job_words))
+            self.assertEqual(names(shown), fields(job_words) | totals)
         for route, path in (("demand", "/v1/demand"), ("workers", "/v1/workers"),
                             ("shards", "/v1/jobs/%d/shards" % job)):
             self.assertEqual(names(self.mill.api("GET", path)), documented(route), route)

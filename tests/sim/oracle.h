@@ -55,7 +55,7 @@ struct oracle_job {
 	uint32_t due_ends;    /* ends of all its lives that were to be told to the rules */
 	struct token earlier; /* tokens up to this one are of an earlier life */
 	struct job_ended end; /* the numbers of its last one; nothing is borrowed */
-	uint64_t run_us, output_bytes, cpu_us, max_rss_bytes; /* of the outcomes taken */
+	struct totals totals; /* of the outcomes taken */
 };
 
 /* A lease as it was sent. */

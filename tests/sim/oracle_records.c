@@ -236,11 +236,7 @@ static void take_outcome(struct oracle *o, const struct outcome_taken *t)
 			world_fail(o->world, "shards are given back that are none");
 		hit(o, ROW_RETURNED);
 	}
-	j->run_us += t->run_us;
-	j->output_bytes += t->output_bytes;
-	j->cpu_us += t->cpu_us;
-	if (t->max_rss_bytes > j->max_rss_bytes)
-		j->max_rss_bytes = t->max_rss_bytes;
+	totals_add(&j->totals, &t->totals);
 }
 
 static void on_outcomes(struct oracle *o, const struct outcomes_taken *t)
@@ -328,6 +324,17 @@ static void check_later(struct oracle *o, const struct oracle_job *j, const stru
 	}
 }
 
+static void check_totals(struct oracle *o, const struct oracle_job *j, const struct totals *told)
+{
+#define TOTAL(name, add, json, form, doc)                                                                    \
+	if (told->name != j->totals.name)                                                                    \
+		world_fail(o->world, "job %llu ends with " #name " %llu; its outcomes say %llu",             \
+			   (unsigned long long)j->id, (unsigned long long)told->name,                        \
+			   (unsigned long long)j->totals.name);
+	TOTALS_ALL(TOTAL)
+#undef TOTAL
+}
+
 static void check_end(struct oracle *o, const struct oracle_job *j, const struct job_ended *e)
 {
 	const struct oracle_phase *shards = &j->phases[j->shards_phase];
@@ -353,19 +360,7 @@ static void check_end(struct oracle *o, const struct oracle_job *j, const struct
 	if (e->reopens != j->reopens)
 		world_fail(o->world, "job %llu ends as if it was reopened %u times, not %u",
 			   (unsigned long long)j->id, e->reopens, j->reopens);
-	if (e->run_us != j->run_us || e->output_bytes != j->output_bytes)
-		world_fail(o->world,
-			   "job %llu ends with %llu us and %llu bytes; its outcomes say %llu and %llu",
-			   (unsigned long long)j->id, (unsigned long long)e->run_us,
-			   (unsigned long long)e->output_bytes, (unsigned long long)j->run_us,
-			   (unsigned long long)j->output_bytes);
-	if (e->cpu_us != j->cpu_us || e->max_rss_bytes != j->max_rss_bytes)
-		world_fail(o->world,
-			   "job %llu ends with %llu us of cpu and %llu bytes; its outcomes say %llu "
-			   "and %llu",
-			   (unsigned long long)j->id, (unsigned long long)e->cpu_us,
-			   (unsigned long long)e->max_rss_bytes, (unsigned long long)j->cpu_us,
-			   (unsigned long long)j->max_rss_bytes);
+	check_totals(o, j, &e->totals);
 	check_later(o, j, e);
 }
 

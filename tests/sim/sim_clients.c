@@ -183,10 +183,7 @@ static void reopen(struct sim *s, const struct oracle_job *j, uint64_t ticket)
 			       .accepted_wall_us = j->end.accepted_wall_us,
 			       .started_wall_us = j->end.started_wall_us,
 			       .retries = j->end.retries,
-			       .run_us = j->run_us,
-			       .output_bytes = j->output_bytes,
-			       .cpu_us = j->cpu_us,
-			       .max_rss_bytes = j->max_rss_bytes};
+			       .totals = j->totals};
 	if (sim_job->planner != PLANNER_PURE)
 		r->plan = (struct plan){.kind = PLAN_ITEMS, .blob = BYTES_LIT("plan")};
 	r->plan.shard_count = j->phases[j->shards_phase].shard_count;

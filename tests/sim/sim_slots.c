@@ -185,7 +185,7 @@ static void ended_well(struct sim_worker *w, struct sim_slot *s)
 	struct range *last = s->done_count ? &s->done[s->done_count - 1] : NULL;
 
 	oracle_well(&w->sim->oracle, t, s->work);
-	s->output_bytes += 10ull * s->work.count;
+	s->totals.output_bytes += 10ull * s->work.count;
 	if (last != NULL && range_end(*last) == s->work.first)
 		last->count += s->work.count;
 	else
@@ -227,10 +227,10 @@ bool sim_slot_attempt(struct sim_worker *w, struct sim_slot *s, struct failure *
 		s->answer[s->current] = true;
 		return true;
 	}
-	s->run_us += (uint64_t)(world->now_us - s->begun_us);
-	s->cpu_us += (uint64_t)(world->now_us - s->begun_us) / 2;
-	if (4096 * (s->attempt % 97) > s->max_rss_bytes)
-		s->max_rss_bytes = 4096 * (s->attempt % 97);
+	s->totals.run_us += (uint64_t)(world->now_us - s->begun_us);
+	s->totals.cpu_us += (uint64_t)(world->now_us - s->begun_us) / 2;
+	if (4096 * (s->attempt % 97) > s->totals.max_rss_bytes)
+		s->totals.max_rss_bytes = 4096 * (s->attempt % 97);
 	SAY(world, "w%u: shards %u+%u of %u.%llu end: fate %d", w->host, s->work.first, s->work.count,
 	    t.epoch, (unsigned long long)t.lease, (int)s->fate);
 	if (s->fate == FATE_OK && !w->sim->calm && world_chance(world, 2000))
@@ -282,16 +282,13 @@ void sim_slot_progress(struct sim_worker *w, uint32_t slot, uint32_t cell, const
 	for (uint32_t i = 0; ret->whole && i < s->done_count; i++)
 		oracle_whole(&w->sim->oracle, c->token, s->done[i]);
 	ret->failed = (struct failure_list){.items = (struct failure *)failed, .count = failed ? 1 : 0};
-	ret->run_us = s->run_us;
-	ret->output_bytes = s->output_bytes;
-	ret->cpu_us = s->cpu_us;
-	ret->max_rss_bytes = s->max_rss_bytes;
+	ret->totals = s->totals;
 	if (s->durable[cell])
 		remember_outputs(w, s, c->token);
 	s->done_count = 0;
 	if (s->durable[cell] && failed != NULL && failed->segment > 0)
 		remember_failed(w, failed, c->token);
-	s->run_us = s->output_bytes = s->cpu_us = s->max_rss_bytes = 0;
+	s->totals = (struct totals){0};
 	if (s->busy || v.next != v.end)
 		return;
 	ret->released = true;

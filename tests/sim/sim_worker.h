@@ -25,7 +25,7 @@ struct sim_slot {
 	/* Ended, the core not yet told. */
 	struct range done[8];
 	uint32_t done_count;
-	uint64_t run_us, output_bytes, cpu_us, max_rss_bytes;
+	struct totals totals;
 	bool answer[SLOT_CELLS]; /* the core waits for a progress */
 };
 

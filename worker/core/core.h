@@ -71,11 +71,8 @@ struct worker_slot_progress {
 	bool whole; /* each range of done wrote one output, which is told as a whole, or not at all */
 	struct failure_list
 	    failed; /* kinds that are the shard's own or the worker's (kinds.h); segment as above, or 0 */
-	uint64_t run_us;	    /* time in attempts, of done and failed */
-	uint64_t output_bytes;	    /* written by the done */
+	struct totals totals;	    /* of done and failed */
 	uint32_t segment;	    /* that holds the done */
-	uint64_t cpu_us;	    /* user and system, of done and failed */
-	uint64_t max_rss_bytes;	    /* of their largest process; 0 = not known */
 	const uint32_t *run_counts; /* RUN_BUCKETS counts; NULL = none */
 	uint32_t next;		    /* first not begun */
 	uint32_t end;		    /* the end that really holds: [next, end) will be begun */

@@ -17,7 +17,7 @@ static void take_outcomes(struct worker_core *c, struct part *p, const struct wo
 {
 	struct held *l = p->lease;
 	bool durable = worker_held_run(l, &p->definition->definition)->run.durable_output;
-	struct done d = {.segment = in->segment, .unsynced = in->output_bytes > 0, .whole = in->whole};
+	struct done d = {.segment = in->segment, .unsynced = in->totals.output_bytes > 0, .whole = in->whole};
 
 	for (uint32_t i = 0; i < in->failed.count; i++)
 		d.unsynced |= in->failed.items[i].segment > 0;

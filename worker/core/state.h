@@ -160,11 +160,6 @@ struct fail {
 	uint32_t segment;
 };
 
-/* What attempts took: sums, and the largest of max_rss_bytes. */
-struct usage {
-	uint64_t run_us, output_bytes, cpu_us, max_rss_bytes;
-};
-
 struct tally {
 	struct held *lease;
 	struct tally **list; /* the head of the list that it is in */
@@ -176,7 +171,7 @@ struct tally {
 	uint8_t returned_why;
 	uint32_t segment; /* of done */
 	bool whole;	  /* each run of done stands or falls as one */
-	struct usage usage;
+	struct totals totals;
 	struct tally *prev, *next;
 	struct tally *lease_prev, *lease_next;
 };

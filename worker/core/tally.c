@@ -2,7 +2,7 @@
 #include "worker/core/state.h"
 
 /* What the parts of an outcome take in a frame, at most. */
-#define OUTCOME_BYTES 128
+#define OUTCOME_BYTES (92 + 9 * sizeof(struct totals) / sizeof(uint64_t))
 #define RANGE_BYTES 12
 #define FAILURE_BYTES 40
 
@@ -158,21 +158,11 @@ void worker_tally_returned(struct worker_core *c, struct held *l, uint64_t first
 	c->report_soon = true;
 }
 
-static void usage_add(struct usage *to, const struct usage *from)
-{
-	to->run_us += from->run_us;
-	to->output_bytes += from->output_bytes;
-	to->cpu_us += from->cpu_us;
-	if (from->max_rss_bytes > to->max_rss_bytes)
-		to->max_rss_bytes = from->max_rss_bytes;
-}
-
 void worker_tally_costs(struct worker_core *c, struct held *l, const struct worker_slot_progress *in)
 {
 	struct tally *t = l->fresh != NULL ? l->fresh : ready_of(c, l);
-	const struct usage took = {in->run_us, in->output_bytes, in->cpu_us, in->max_rss_bytes};
 
-	usage_add(&t->usage, &took);
+	totals_add(&t->totals, &in->totals);
 }
 
 /* ---- moving ---- */
@@ -196,7 +186,7 @@ static bool merge(struct tally *into, struct tally *t)
 	for (uint32_t i = 0; i < t->fail_count; i++)
 		fail_add(into, t->failed[i]);
 	t->fail_count = 0;
-	usage_add(&into->usage, &t->usage);
+	totals_add(&into->totals, &t->totals);
 	return true;
 }
 
@@ -226,7 +216,7 @@ void worker_tally_spoil(struct worker_core *c, struct tally *t, uint8_t kind, in
 	for (uint32_t i = 0; i < t->fail_count; i++)
 		t->failed[i].segment = 0; /* they failed already; what they wrote may be lost */
 	shard_set_clear(&t->done);
-	t->usage.output_bytes = 0;
+	t->totals.output_bytes = 0;
 	t->segment = 0;
 }
 
@@ -271,8 +261,8 @@ struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t byte
 	piece->segment = t->segment;
 	piece->whole = t->whole; /* a run is never cut */
 	piece->returned_why = t->returned_why;
-	piece->usage = t->usage;
-	t->usage = (struct usage){0};
+	piece->totals = t->totals;
+	t->totals = (struct totals){0};
 	moved = split_set(&t->done, &piece->done, room);
 	moved += split_set(&t->returned, &piece->returned, room - moved);
 	while (fails < t->fail_count && moved + fails < room &&
@@ -309,12 +299,9 @@ void worker_tally_fill(struct worker_core *c, const struct tally *t, struct outc
 				.done = worker_tally_list(c, &t->done),
 				.returned = worker_tally_list(c, &t->returned),
 				.returned_why = t->returned_why,
-				.run_us = t->usage.run_us,
-				.output_bytes = t->usage.output_bytes,
+				.totals = t->totals,
 				.segment = t->segment,
-				.whole = t->whole && !shard_set_is_empty(&t->done),
-				.cpu_us = t->usage.cpu_us,
-				.max_rss_bytes = t->usage.max_rss_bytes};
+				.whole = t->whole && !shard_set_is_empty(&t->done)};
 	ret->failed.count = t->fail_count;
 	ret->failed.items = worker_effect_alloc(c, t->fail_count * sizeof(struct failure));
 	for (uint32_t i = 0; i < t->fail_count; i++)

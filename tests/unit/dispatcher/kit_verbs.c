@@ -99,9 +99,8 @@ enum error_code kit_reopen(struct kit *k, struct kit_job job, struct kit_reopene
 		in.as.plan =
 		    (struct plan){.kind = PLAN_ITEMS, .shard_count = job.shards, .blob = BYTES_LIT("plan")};
 	if (k->ended.job == as.job) {
-		in.as.run_us = k->ended.run_us;
+		in.as.totals = k->ended.totals;
 		in.as.retries = k->ended.retries;
-		in.as.output_bytes = k->ended.output_bytes;
 		in.as.started_wall_us = k->ended.started_wall_us;
 	}
 	k->reply = (struct dispatcher_reply){.code = ERR_CLOSED};
@@ -169,10 +168,10 @@ void kit_done_range(struct kit *k, uint32_t worker, const struct kit_lease *leas
 			    .job = lease->job,
 			    .phase = lease->phase,
 			    .done = {&r, 1},
-			    .run_us = 1000ull * count,
-			    .output_bytes = 10ull * count,
-			    .cpu_us = 600ull * count,
-			    .max_rss_bytes = 4096ull * count};
+			    .totals.run_us = 1000ull * count,
+			    .totals.output_bytes = 10ull * count,
+			    .totals.cpu_us = 600ull * count,
+			    .totals.max_rss_bytes = 4096ull * count};
 
 	kit_report(k, worker, &o, 1);
 }
@@ -189,8 +188,8 @@ void kit_failed(struct kit *k, uint32_t worker, const struct kit_lease *lease, u
 			    .job = lease->job,
 			    .phase = lease->phase,
 			    .failed = {&f, 1},
-			    .run_us = 1000ull * lease->count,
-			    .cpu_us = 50};
+			    .totals.run_us = 1000ull * lease->count,
+			    .totals.cpu_us = 50};
 
 	kit_report(k, worker, &o, 1);
 }

@@ -75,7 +75,7 @@ Test(carry, a_large_scattered_job_is_carried_in_windows_while_life_goes_on)
 	struct held_token t = {.token = token, .running = {&all, 1}};
 	struct range *done = calloc(n, sizeof *done);
 	struct failure *failed = calloc(n, sizeof *failed);
-	struct outcome o = {.token = token, .done = {done, 0}, .failed = {failed, 0}, .run_us = 5};
+	struct outcome o = {.token = token, .done = {done, 0}, .failed = {failed, 0}, .totals.run_us = 5};
 	struct view_counts before, after;
 	uint64_t oldest, first;
 	uint32_t steps = 0;
@@ -102,7 +102,7 @@ Test(carry, a_large_scattered_job_is_carried_in_windows_while_life_goes_on)
 	first = k.last_lsn;
 	while (!kit_carry(&k, oldest, 1, 1)) {
 		struct range late = {steps % (n / 4) * 4 + 2, 1};
-		struct outcome one = {.token = token, .job = o.job, .done = {&late, 1}, .run_us = 1};
+		struct outcome one = {.token = token, .job = o.job, .done = {&late, 1}, .totals.run_us = 1};
 
 		if (steps++ % 2 == 0)
 			kit_report(&k, 0, &one, 1);

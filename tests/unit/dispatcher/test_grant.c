@@ -12,7 +12,7 @@ static void done_in(uint32_t worker, const struct kit_lease *l, uint64_t shard_u
 			    .job = l->job,
 			    .phase = l->phase,
 			    .done = {&r, 1},
-			    .run_us = shard_us * l->count};
+			    .totals.run_us = shard_us * l->count};
 
 	kit_report(&k, worker, &o, 1);
 }
@@ -49,7 +49,7 @@ Test(grant, leases_of_shards_of_a_microsecond_are_long_soon)
 		struct kit_lease *l = &k.workers[0].leases[i];
 		struct range r = {l->first, l->count};
 		struct outcome o = {
-		    .token = l->token, .job = l->job, .done = {&r, 1}, .run_us = 100 + l->count};
+		    .token = l->token, .job = l->job, .done = {&r, 1}, .totals.run_us = 100 + l->count};
 
 		cr_assert_lt(i, k.workers[0].lease_count);
 		largest = l->count > largest ? l->count : largest;

@@ -129,7 +129,7 @@ static void report_pieces(uint32_t w, struct piece *pieces, uint32_t count)
 			o->failed = (struct failure_list){&failures[i], 1};
 		else
 			o->returned = (struct range_list){&p->shards, 1};
-		o->run_us = p->kind == 2 ? 0 : 5000ull * p->shards.count;
+		o->totals.run_us = p->kind == 2 ? 0 : 5000ull * p->shards.count;
 		p->seq = k.workers[w].seq + 1;
 	}
 	kit_report(&k, w, outcomes, count);

@@ -90,7 +90,7 @@ Test(reopen, what_is_done_stays_and_the_rest_runs_as_if_for_the_first_time)
 	cr_assert_eq(k.ended.reopens, 1);
 	cr_assert_eq(k.ended.done, 6);
 	cr_assert_eq(k.ended.dead, 0);
-	cr_assert_eq(k.ended.run_us, 8000, "of all lives");
+	cr_assert_eq(k.ended.totals.run_us, 8000, "of all lives");
 	kit_close(&k);
 }
 

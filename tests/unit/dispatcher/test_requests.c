@@ -258,7 +258,7 @@ Test(rules, a_job_whose_state_grows_too_large_is_paused_with_the_reason)
 	struct range all = {0, 4000};
 	struct held_token t = {.token = {1, 77}, .running = {&all, 1}};
 	struct range *done = calloc(1000, sizeof *done);
-	struct outcome o = {.token = t.token, .done = {done, 1000}, .run_us = 1};
+	struct outcome o = {.token = t.token, .done = {done, 1000}, .totals.run_us = 1};
 
 	kit_prepare(&k);
 	k.config.job_state_bytes_max = 4096;

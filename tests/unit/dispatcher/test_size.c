@@ -106,7 +106,7 @@ Test(size, four_billion_shards_cost_kilobytes)
 		l = kw->leases[--kw->lease_count]; /* the newest first: done is not in order */
 		r = (struct range){l.first, l.count};
 		o = (struct outcome){
-		    .token = l.token, .job = job, .done = {&r, 1}, .run_us = l.count / 1000 + 1};
+		    .token = l.token, .job = job, .done = {&r, 1}, .totals.run_us = l.count / 1000 + 1};
 		kit_report(&k, w, &o, 1);
 		cr_assert_lt(i, 3000);
 	}

@@ -58,27 +58,31 @@ Test(usage, is_summed_once_and_the_largest_process_is_kept)
 	job = kit_submit(&k, (struct kit_job){.shards = 2});
 	kit_register(&k, 0, 1000);
 	lease = kit_last_lease(&k, 0);
-	kit_report(
-	    &k, 0,
-	    &(struct outcome){
-		.token = lease->token, .job = job, .done = {&all, 1}, .cpu_us = 700, .max_rss_bytes = 9000},
-	    1);
+	kit_report(&k, 0,
+		   &(struct outcome){.token = lease->token,
+				     .job = job,
+				     .done = {&all, 1},
+				     .totals.cpu_us = 700,
+				     .totals.max_rss_bytes = 9000},
+		   1);
 	/* The same again, under another number: it counts for nothing. */
-	kit_report(
-	    &k, 0,
-	    &(struct outcome){
-		.token = lease->token, .job = job, .done = {&all, 1}, .cpu_us = 700, .max_rss_bytes = 10000},
-	    1);
+	kit_report(&k, 0,
+		   &(struct outcome){.token = lease->token,
+				     .job = job,
+				     .done = {&all, 1},
+				     .totals.cpu_us = 700,
+				     .totals.max_rss_bytes = 10000},
+		   1);
 	v = kit_view(&k, job);
 	cr_assert_eq(v.counts.done, 1);
-	cr_assert_eq(v.cpu_us, 700);
-	cr_assert_eq(v.max_rss_bytes, 9000);
+	cr_assert_eq(v.totals.cpu_us, 700);
+	cr_assert_eq(v.totals.max_rss_bytes, 9000);
 	kit_restart(&k);
-	cr_assert_eq(kit_view(&k, job).cpu_us, 700, "from the journal");
+	cr_assert_eq(kit_view(&k, job).totals.cpu_us, 700, "from the journal");
 	kit_register(&k, 0, 1000);
 	kit_done(&k, 0, kit_last_lease(&k, 0)); /* 600 us, 4096 bytes */
-	cr_assert_eq(ended.cpu_us, 1300);
-	cr_assert_eq(ended.max_rss_bytes, 9000);
+	cr_assert_eq(ended.totals.cpu_us, 1300);
+	cr_assert_eq(ended.totals.max_rss_bytes, 9000);
 	cr_assert_eq(ended.later.count, 0);
 }
 
@@ -92,7 +96,7 @@ Test(usage, is_carried_with_its_job_and_so_are_the_phases_that_are_through)
 		cr_assert_lt(i, k.workers[0].lease_count);
 		kit_done(&k, 0, &k.workers[0].leases[i]);
 	}
-	cpu_us = kit_view(&k, job).cpu_us;
+	cpu_us = kit_view(&k, job).totals.cpu_us;
 	cr_assert_eq(cpu_us, (4 + 2) * 600);
 	cr_assert_eq(kit_view(&k, job).later.count, 1);
 	oldest = k.last_lsn;
@@ -102,7 +106,7 @@ Test(usage, is_carried_with_its_job_and_so_are_the_phases_that_are_through)
 	kit_compare_replay(&k);
 	kit_trim(&k, oldest);
 	kit_restart(&k);
-	cr_assert_eq(kit_view(&k, job).cpu_us, cpu_us);
+	cr_assert_eq(kit_view(&k, job).totals.cpu_us, cpu_us);
 	cr_assert_eq(kit_view(&k, job).later.items[0].shards, 2);
 	cr_assert_eq(kit_view(&k, job).later.items[0].done, 2);
 	kit_register(&k, 0, 1000);

@@ -29,7 +29,7 @@ static struct report a_report(void)
 	static struct failure failed[] = {
 	    {.first = 10, .count = 1, .kind = FAILURE_EXIT, .code = -3, .why = BYTES_LIT("no")}};
 	static struct outcome outcomes[] = {
-	    {.token = {3, 77}, .job = 1ull << 40, .phase = 1, .run_us = 250000}};
+	    {.token = {3, 77}, .job = 1ull << 40, .phase = 1, .totals.run_us = 250000}};
 
 	outcomes[0].done = (struct range_list){done, 2};
 	outcomes[0].failed = (struct failure_list){failed, 1};

@@ -45,10 +45,10 @@ static void add_end(uint64_t job, uint8_t state)
 			      .done = 98,
 			      .dead = 2,
 			      .retries = 5,
-			      .run_us = 77,
-			      .output_bytes = 1ull << 40,
-			      .cpu_us = 70,
-			      .max_rss_bytes = 45ull << 20,
+			      .totals.run_us = 77,
+			      .totals.output_bytes = 1ull << 40,
+			      .totals.cpu_us = 70,
+			      .totals.max_rss_bytes = 45ull << 20,
 			      .accepted_wall_us = 1000000,
 			      .started_wall_us = 2000000,
 			      .wall_us = 3000000,
@@ -141,9 +141,9 @@ Test(history, a_job_from_its_event_to_its_end)
 	cr_assert_eq(j.state, JOB_SUCCEEDED);
 	cr_assert_eq(j.priority, -7);
 	cr_assert_eq(j.dead, 2);
-	cr_assert_eq(j.output_bytes, 1ull << 40);
-	cr_assert_eq(j.cpu_us, 70);
-	cr_assert_eq(j.max_rss_bytes, 45ull << 20);
+	cr_assert_eq(j.totals.output_bytes, 1ull << 40);
+	cr_assert_eq(j.totals.cpu_us, 70);
+	cr_assert_eq(j.totals.max_rss_bytes, 45ull << 20);
 	cr_assert_eq(j.started_wall_us, 2000000);
 	cr_assert_eq(j.ended_wall_us, 3000000);
 	cr_assert_eq(j.event_id_hi, 0xe0);

@@ -135,8 +135,8 @@ static void convert(int format)
 	for (int round = 0; round < 2; round++) {
 		history_kit_open(&k);
 		cr_assert_eq(history_job(k.reader, 1, &k.arena, &j, NULL), 0);
-		cr_assert_eq(j.run_us, 77);
-		cr_assert_eq(j.cpu_us, 0);
+		cr_assert_eq(j.totals.run_us, 77);
+		cr_assert_eq(j.totals.cpu_us, 0);
 		cr_assert_eq(j.shards_phase, 0);
 		cr_assert_eq(j.reopens, 0);
 		cr_assert_eq(history_plan(k.reader, 1, &k.arena, &plan, NULL), ERR_NOT_FOUND);

@@ -328,8 +328,9 @@ void rig_end(struct rig *r, uint32_t slot, uint8_t kind, uint64_t output_bytes)
 	uint32_t counts[RUN_BUCKETS] = {0};
 	struct range ranges[64];
 	struct failure failures[64];
-	struct worker_slot_progress p = {
-	    .run_counts = counts, .output_bytes = kind == 0 ? output_bytes : 0, .max_rss_bytes = 1000 + slot};
+	struct worker_slot_progress p = {.run_counts = counts,
+					 .totals.output_bytes = kind == 0 ? output_bytes : 0,
+					 .totals.max_rss_bytes = 1000 + slot};
 	struct cell_view v;
 	uint64_t cursor = 0;
 	uint32_t n;
@@ -345,8 +346,8 @@ void rig_end(struct rig *r, uint32_t slot, uint8_t kind, uint64_t output_bytes)
 					       .why = BYTES_LIT("exit 1"),
 					       .segment = output_bytes > 0 ? slot + 1 : 0};
 		counts[10] += ranges[i].count;
-		p.run_us += 1024ull * ranges[i].count;
-		p.cpu_us += 512ull * ranges[i].count;
+		p.totals.run_us += 1024ull * ranges[i].count;
+		p.totals.cpu_us += 512ull * ranges[i].count;
 	}
 	if (kind == 0)
 		p.done = (struct range_list){ranges, n};

@@ -29,7 +29,7 @@ Test(leases, run_to_the_end_and_are_forgotten)
 	cr_assert_eq(outcome(&r, 0)->token.lease, t.lease);
 	cr_assert_eq(outcome(&r, 0)->job, 7);
 	cr_assert_eq(outcome(&r, 0)->segment, 1);
-	cr_assert_eq(outcome(&r, 0)->run_us, 3072);
+	cr_assert_eq(outcome(&r, 0)->totals.run_us, 3072);
 	cr_assert_eq(rig_view(&r).leases, 1, "kept until acknowledged");
 	rig_ack(&r, 2);
 	cr_assert_eq(rig_view(&r).leases, 0);

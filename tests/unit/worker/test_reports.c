@@ -137,7 +137,7 @@ Test(reports, coalesce_ranges_and_failures_and_count_run_times)
 	cr_assert_eq(o->failed.count, 1);
 	cr_assert_eq(o->failed.items[0].count, 10);
 	cr_assert(bytes_equal(o->failed.items[0].why, BYTES_LIT("exit 1")));
-	cr_assert_eq(o->run_us, 19 * 1024);
+	cr_assert_eq(o->totals.run_us, 19 * 1024);
 	cr_assert_eq(last(&r)->run_histogram.size, RUN_BUCKETS);
 	cr_assert_eq(last(&r)->run_histogram.data[10], 19);
 	rig_fini(&r);
@@ -234,7 +234,7 @@ Test(reports, of_outputs_wait_for_the_disk)
 	rig_ack(&r, 2);
 	rig_until(&r, r.now + 2 * MSEC);
 	cr_assert_str_eq(rig_text(last(&r)->outcomes.items[0].done), "0+1");
-	cr_assert_eq(last(&r)->outcomes.items[0].output_bytes, 500);
+	cr_assert_eq(last(&r)->outcomes.items[0].totals.output_bytes, 500);
 
 	rig_ack(&r, 3);
 	rig_until(&r, r.now + 2 * MSEC);
@@ -259,7 +259,7 @@ Test(reports, of_outputs_that_the_disk_did_not_take_are_failures)
 					   .sync_failed = {r.sync, 28, BYTES_LIT("no space left")}});
 	o = &last(&r)->outcomes.items[0];
 	cr_assert_eq(o->done.count, 0);
-	cr_assert_eq(o->output_bytes, 0);
+	cr_assert_eq(o->totals.output_bytes, 0);
 	cr_assert_eq(o->failed.items[0].kind, FAILURE_OUTPUT);
 	cr_assert_eq(o->failed.items[0].code, 28);
 	cr_assert_eq(o->failed.items[0].count, 3);
@@ -311,8 +311,8 @@ Test(reports, sum_cpu_time_and_name_the_largest_process)
 	rig_begin(&r, 0, 2);
 	rig_end(&r, 0, 0, 500);
 	rig_synced(&r);
-	cr_assert_eq(last(&r)->outcomes.items[0].cpu_us, 3 * 512);
-	cr_assert_eq(last(&r)->outcomes.items[0].max_rss_bytes, 1000);
+	cr_assert_eq(last(&r)->outcomes.items[0].totals.cpu_us, 3 * 512);
+	cr_assert_eq(last(&r)->outcomes.items[0].totals.max_rss_bytes, 1000);
 	rig_ack(&r, 2);
 	rig_until(&r, r.now + 2 * MSEC);
 	rig_begin(&r, 0, 1);
@@ -321,8 +321,8 @@ Test(reports, sum_cpu_time_and_name_the_largest_process)
 	rig_until(&r, r.now + 2 * MSEC);
 	cr_assert_eq(last(&r)->seq, 3);
 	cr_assert_eq(last(&r)->outcomes.count, 1);
-	cr_assert_eq(last(&r)->outcomes.items[0].cpu_us, 512, "of a failed one, too");
-	cr_assert_eq(last(&r)->outcomes.items[0].max_rss_bytes, 1000);
+	cr_assert_eq(last(&r)->outcomes.items[0].totals.cpu_us, 512, "of a failed one, too");
+	cr_assert_eq(last(&r)->outcomes.items[0].totals.max_rss_bytes, 1000);
 	rig_fini(&r);
 }
 

@@ -95,8 +95,8 @@ Test(runner, results_are_the_shards_outputs_over_leases_and_jobs)
 	rig_run(&rig, &work, 60, 1);
 	cr_assert_eq(rig.done, 3051);
 	cr_assert_eq(rig.run_counted, 3051);
-	cr_assert_gt(rig.cpu_us, 0);
-	cr_assert_gt(rig.max_rss_bytes, 0);
+	cr_assert_gt(rig.totals.cpu_us, 0);
+	cr_assert_gt(rig.totals.max_rss_bytes, 0);
 	expect_output(0, "0\n");
 	expect_output(49, "2401\n");
 	expect_output(3999, "15992001\n");

@@ -246,9 +246,7 @@ static void take_batch(struct slot_rig *r, const struct slot_batch *b)
 		}
 	for (int i = 0; i < RUN_BUCKETS; i++)
 		r->run_counted += b->run_counts[i];
-	r->output_bytes += b->output_bytes;
-	r->cpu_us += b->cpu_us;
-	r->max_rss_bytes = b->max_rss_bytes > r->max_rss_bytes ? b->max_rss_bytes : r->max_rss_bytes;
+	totals_add(&r->totals, &b->totals);
 	if (!b->released)
 		return;
 	/* What was begun has ended, unless it was stopped. */

@@ -59,7 +59,7 @@ struct slot_rig {
 	bool stopped[SLOT_CELLS];
 	uint64_t lease;		       /* of the last token */
 	uint64_t done, failed, wholes; /* wholes: of the done */
-	uint64_t output_bytes, cpu_us, max_rss_bytes;
+	struct totals totals;
 	uint64_t run_counted; /* shards in the histograms */
 };
 

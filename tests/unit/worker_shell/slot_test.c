@@ -77,7 +77,7 @@ Test(slot, each_shard_of_a_lease_is_done_with_its_own_output)
 	cr_assert_eq(rig.done, 3);
 	cr_assert_eq(rig.failed, 0);
 	cr_assert_eq(rig.run_counted, 3);
-	cr_assert_eq(rig.output_bytes, 3 * strlen("value 5\n"));
+	cr_assert_eq(rig.totals.output_bytes, 3 * strlen("value 5\n"));
 	rig_output(&rig, 7, "out", &text);
 	cr_assert_str_eq(buf_text(&text), "value 7\n");
 	rig_output(&rig, 5, "out", &text);
@@ -114,12 +114,12 @@ Test(slot, cpu_time_and_memory_are_told_also_of_a_failure)
 {
 	rig_work_shell(&work, "i=0; while test $i -lt 30000; do i=$((i+1)); done; exit $SHARDMILL_SHARD");
 	rig_run(&rig, &work, 0, 1);
-	cr_assert_gt(rig.cpu_us, 0);
-	cr_assert_gt(rig.max_rss_bytes, 64 * KIB);
-	rig.cpu_us = 0;
+	cr_assert_gt(rig.totals.cpu_us, 0);
+	cr_assert_gt(rig.totals.max_rss_bytes, 64 * KIB);
+	rig.totals.cpu_us = 0;
 	rig_run(&rig, &work, 1, 1);
 	cr_assert_eq(rig.failed, 1);
-	cr_assert_gt(rig.cpu_us, 0);
+	cr_assert_gt(rig.totals.cpu_us, 0);
 }
 
 Test(slot, how_a_command_ended_is_told)
