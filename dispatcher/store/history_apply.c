@@ -9,13 +9,10 @@
 
 #define I64(x) ((int64_t)(x))
 
-/* 16 bytes, so that people see the id as it is written; empty for none. */
+/* Empty for none. */
 static struct bytes id_bytes(uint64_t hi, uint64_t lo, uint8_t out[16])
 {
-	for (int i = 0; i < 8; i++) {
-		out[i] = (uint8_t)(hi >> (56 - 8 * i));
-		out[8 + i] = (uint8_t)(lo >> (56 - 8 * i));
-	}
+	sql_id_write(hi, lo, out);
 	return BYTES(out, hi == 0 && lo == 0 ? 0 : 16);
 }
 
@@ -25,17 +22,35 @@ static int apply_definition(struct history *h, const struct definition_added *r,
 		       r->definition.text);
 }
 
+/* What a job's row has of how its event made it. */
+static struct history_job row_of(uint64_t job, const struct new_job *j)
+{
+	return (struct history_job){.job = job,
+				    .name = j->name,
+				    .definition = j->definition,
+				    .priority = j->priority,
+				    .depth = j->depth,
+				    .event_id_hi = j->event_id_hi,
+				    .event_id_lo = j->event_id_lo};
+}
+
+static int job_put(struct history *h, enum history_write statement, const struct history_job *row,
+		   struct error *reterr)
+{
+	int rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", row->definition);
+
+	return rc < 0 ? rc : sql_put(&h->db, (int)statement, row, reterr);
+}
+
 static int job_insert(struct history *h, const struct new_job *j, usec_t wall_us, struct error *reterr)
 {
-	uint8_t id[16];
-	struct bytes event = id_bytes(j->event_id_hi, j->event_id_lo, id);
-	int rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", j->definition);
+	struct history_job row = row_of(j->job, j);
 
-	if (rc < 0)
-		return rc;
-	return sql_run(&h->db, WRITE_JOB, reterr, "itbiiibiii", I64(j->job), j->name, j->definition,
-		       I64(j->due_wall_us != 0 ? JOB_HELD : JOB_ACTIVE), j->priority, I64(j->depth), event,
-		       j->due_wall_us, wall_us, I64(j->plan.shard_count));
+	row.state = j->due_wall_us != 0 ? JOB_HELD : JOB_ACTIVE;
+	row.due_wall_us = j->due_wall_us;
+	row.accepted_wall_us = wall_us;
+	row.shards = j->plan.shard_count;
+	return job_put(h, WRITE_JOB, &row, reterr);
 }
 
 static int apply_accepted(struct history *h, const struct accepted *r, struct error *reterr)
@@ -67,7 +82,7 @@ static int phase_put(struct history *h, uint64_t job, uint32_t phase, uint64_t s
 {
 	if (phase == 0)
 		return sql_run(&h->db, WRITE_JOB_SEALED, reterr, "ii", I64(shards), I64(job));
-	return sql_run(&h->db, WRITE_PHASE, reterr, "iii", I64(job), I64(phase), I64(shards));
+	return sql_put(&h->db, WRITE_PHASE, &(struct history_phase){job, phase, {.shards = shards}}, reterr);
 }
 
 /* The shards' plan, when a planner made it: what is pure is made again from the definition and the event. */
@@ -118,158 +133,37 @@ struct maker {
 	const struct outcome_taken *o;
 };
 
+bool history_same_place(const struct history_place *a, const struct history_place *b)
+{
+	return a->worker == b->worker && a->token.epoch == b->token.epoch &&
+	       a->token.lease == b->token.lease && a->segment == b->segment;
+}
+
 /* A lease's shards come in order, report by report: they lengthen the row that the first one made. */
 static int range_put(struct history *h, const struct maker *m, struct range r, struct error *reterr)
 {
 	const struct outcome_taken *o = m->o;
+	const struct history_range row = {.job = o->job,
+					  .phase = o->phase,
+					  .shards = r,
+					  .place = {m->worker, o->token, o->segment},
+					  .wall_us = m->wall_us};
+	struct history_range before;
 	struct sql *s = &h->db;
-	int64_t first = 0;
 	bool same = false;
 	int rc = sql_begin(s, WRITE_RANGE_BEFORE, reterr, "iii", I64(o->job), I64(o->phase), I64(r.first));
 
 	if (rc == 1) {
-		first = sql_int(s, WRITE_RANGE_BEFORE, 0);
-		same = first + sql_int(s, WRITE_RANGE_BEFORE, 1) == I64(r.first) &&
-		       sql_int(s, WRITE_RANGE_BEFORE, 2) == m->worker &&
-		       sql_int(s, WRITE_RANGE_BEFORE, 3) == I64(o->token.epoch) &&
-		       sql_int(s, WRITE_RANGE_BEFORE, 4) == I64(o->token.lease) &&
-		       sql_int(s, WRITE_RANGE_BEFORE, 5) == I64(o->segment);
+		sql_get(s, WRITE_RANGE_BEFORE, &before, NULL);
+		same = range_end(before.shards) == r.first && history_same_place(&before.place, &row.place);
 	}
 	sql_end(s, WRITE_RANGE_BEFORE);
 	if (rc < 0)
 		return rc;
 	if (same)
 		return sql_run(s, WRITE_RANGE_LONGER, reterr, "iiiii", I64(r.count), m->wall_us, I64(o->job),
-			       I64(o->phase), first);
-	return sql_run(s, WRITE_RANGE, reterr, "iiiiiiiii", I64(o->job), I64(o->phase), I64(r.first),
-		       I64(r.count), m->worker, I64(o->token.epoch), I64(o->token.lease), I64(o->segment),
-		       m->wall_us);
-}
-
-/* ---- dead shards ---- */
-
-/* Where the output of their last attempt is; segment 0: nothing is kept, all is 0. */
-struct dead_output {
-	int64_t worker, epoch, lease, segment;
-};
-
-struct dead_range {
-	uint64_t job;
-	uint32_t phase;
-	struct range shards;
-	int64_t kind, code;
-	struct bytes why;
-	int64_t wall_us;
-	struct dead_output output;
-};
-
-/* Where the number of a job's rows is kept. */
-static int failure_rows(struct history *h, uint64_t job, int64_t **ret, struct error *reterr)
-{
-	struct failure_rows *c = &h->failure_rows[job % FAILURE_ROWS_CACHED];
-	int rc = 0;
-
-	if (c->job != job) {
-		rc = sql_begin(&h->db, WRITE_FAILURE_COUNT, reterr, "i", I64(job));
-		if (rc == 1)
-			*c = (struct failure_rows){job, sql_int(&h->db, WRITE_FAILURE_COUNT, 0)};
-		sql_end(&h->db, WRITE_FAILURE_COUNT);
-	}
-	*ret = &c->rows;
-	return rc < 0 ? rc : 0;
-}
-
-/* Beyond the bound rows are dropped. */
-static int dead_insert(struct history *h, const struct dead_range *d, struct error *reterr)
-{
-	int64_t *rows;
-	int rc = failure_rows(h, d->job, &rows, reterr);
-
-	if (rc < 0 || *rows >= HISTORY_FAILURES_MAX)
-		return rc;
-	++*rows;
-	return sql_run(&h->db, WRITE_FAILURE, reterr, "iiiiiitiiiii", I64(d->job), I64(d->phase),
-		       I64(d->shards.first), I64(d->shards.count), d->kind, d->code, d->why, d->wall_us,
-		       d->output.worker, d->output.epoch, d->output.lease, d->output.segment);
-}
-
-/* Takes one row that meets the range out, and puts back what of it lies outside. 1 = there was one. */
-static int dead_take_one(struct history *h, uint64_t job, uint32_t phase, struct range r,
-			 struct error *reterr)
-{
-	struct dead_range left = {.job = job, .phase = phase}, right;
-	struct sql *s = &h->db;
-	uint64_t first, end;
-	int64_t *rows;
-	int rc = sql_begin(s, WRITE_FAILURE_OVERLAP, reterr, "iiii", I64(job), I64(phase), I64(range_end(r)),
-			   I64(r.first));
-
-	if (rc != 1) {
-		sql_end(s, WRITE_FAILURE_OVERLAP);
-		return rc;
-	}
-	first = (uint64_t)sql_int(s, WRITE_FAILURE_OVERLAP, 0);
-	end = first + (uint64_t)sql_int(s, WRITE_FAILURE_OVERLAP, 1);
-	left.kind = sql_int(s, WRITE_FAILURE_OVERLAP, 2);
-	left.code = sql_int(s, WRITE_FAILURE_OVERLAP, 3);
-	left.why = arena_copy(&h->arena, sql_bytes(s, WRITE_FAILURE_OVERLAP, 4));
-	left.wall_us = sql_int(s, WRITE_FAILURE_OVERLAP, 5);
-	left.output =
-	    (struct dead_output){sql_int(s, WRITE_FAILURE_OVERLAP, 6), sql_int(s, WRITE_FAILURE_OVERLAP, 7),
-				 sql_int(s, WRITE_FAILURE_OVERLAP, 8), sql_int(s, WRITE_FAILURE_OVERLAP, 9)};
-	sql_end(s, WRITE_FAILURE_OVERLAP);
-	right = left;
-	rc = failure_rows(h, job, &rows, reterr);
-	if (rc == 0)
-		rc = sql_run(s, WRITE_FAILURE_DELETE, reterr, "iii", I64(job), I64(phase), I64(first));
-	if (rc == 0)
-		--*rows;
-	if (rc == 0 && first < r.first) {
-		left.shards = range_between(first, r.first);
-		rc = dead_insert(h, &left, reterr);
-	}
-	if (rc == 0 && end > range_end(r)) {
-		right.shards = range_between(range_end(r), end);
-		rc = dead_insert(h, &right, reterr);
-	}
-	return rc < 0 ? rc : 1;
-}
-
-/* These shards are not dead (any more). */
-static int dead_remove(struct history *h, uint64_t job, uint32_t phase, struct range r, struct error *reterr)
-{
-	int rc;
-
-	do
-		rc = dead_take_one(h, job, phase, r, reterr);
-	while (rc == 1);
-	return rc;
-}
-
-/* Shards that died alike share a row, when their outputs are in one place. When half of a job's rows are
- * used up they share it all the same, and their outputs are not found any more: that many shards are dead
- * is worth more than what each said. */
-static int dead_put(struct history *h, struct dead_range *d, struct error *reterr)
-{
-	struct sql *s = &h->db;
-	int64_t first, *rows;
-	int rc = dead_remove(h, d->job, d->phase, d->shards, reterr);
-
-	if (rc == 0)
-		rc = failure_rows(h, d->job, &rows, reterr);
-	if (rc < 0)
-		return rc;
-	if (*rows >= HISTORY_FAILURES_MAX / 2)
-		d->output = (struct dead_output){0};
-	rc = sql_begin(s, WRITE_FAILURE_BEFORE, reterr, "iiiiiitiiii", I64(d->job), I64(d->phase),
-		       I64(d->shards.first), I64(d->shards.first), d->kind, d->code, d->why, d->output.worker,
-		       d->output.epoch, d->output.lease, d->output.segment);
-	first = rc == 1 ? sql_int(s, WRITE_FAILURE_BEFORE, 0) : 0;
-	sql_end(s, WRITE_FAILURE_BEFORE);
-	if (rc == 1)
-		return sql_run(s, WRITE_FAILURE_LONGER, reterr, "iiiii", I64(d->shards.count), d->wall_us,
-			       I64(d->job), I64(d->phase), first);
-	return rc < 0 ? rc : dead_insert(h, d, reterr);
+			       I64(o->phase), I64(before.shards.first));
+	return sql_put(s, WRITE_RANGE, &row, reterr);
 }
 
 static int apply_outcome(struct history *h, const struct maker *m, struct error *reterr)
@@ -280,23 +174,22 @@ static int apply_outcome(struct history *h, const struct maker *m, struct error 
 	for (uint32_t i = 0; rc == 0 && i < o->done.count; i++) {
 		rc = range_put(h, m, o->done.items[i], reterr);
 		if (rc == 0)
-			rc = dead_remove(h, o->job, o->phase, o->done.items[i], reterr);
+			rc = history_dead_remove(h, o->job, o->phase, o->done.items[i], reterr);
 	}
 	for (uint32_t i = 0; rc == 0 && i < o->failed.count; i++) {
 		const struct shard_failure *f = &o->failed.items[i];
-		struct dead_range d = {.job = o->job,
-				       .phase = o->phase,
-				       .shards = {f->first, f->count},
-				       .kind = f->kind,
-				       .code = f->code,
-				       .why = f->why,
-				       .wall_us = m->wall_us};
+		struct history_dead d = {.job = o->job,
+					 .phase = o->phase,
+					 .shards = {f->first, f->count},
+					 .kind = f->kind,
+					 .code = f->code,
+					 .why = f->why,
+					 .wall_us = m->wall_us};
 
 		if (f->segment > 0)
-			d.output =
-			    (struct dead_output){m->worker, o->token.epoch, I64(o->token.lease), f->segment};
+			d.place = (struct history_place){m->worker, o->token, f->segment};
 		if (f->dead)
-			rc = dead_put(h, &d, reterr);
+			rc = history_dead_put(h, &d, reterr);
 	}
 	return rc;
 }
@@ -318,13 +211,13 @@ static int apply_crashed(struct history *h, const struct crashed *r, struct erro
 	int rc = 0;
 
 	for (uint32_t i = 0; rc == 0 && i < r->dead.count; i++) {
-		struct dead_range d = {.job = r->job,
-				       .phase = r->phase,
-				       .shards = r->dead.items[i],
-				       .kind = FAILURE_CRASHES,
-				       .wall_us = r->wall_us};
+		struct history_dead d = {.job = r->job,
+					 .phase = r->phase,
+					 .shards = r->dead.items[i],
+					 .kind = FAILURE_CRASHES,
+					 .wall_us = r->wall_us};
 
-		rc = dead_put(h, &d, reterr);
+		rc = history_dead_put(h, &d, reterr);
 	}
 	return rc;
 }
@@ -334,7 +227,7 @@ static int apply_retried(struct history *h, const struct retried *r, struct erro
 	int rc = 0;
 
 	for (uint32_t i = 0; rc == 0 && i < r->shards.count; i++)
-		rc = dead_remove(h, r->job, r->phase, r->shards.items[i], reterr);
+		rc = history_dead_remove(h, r->job, r->phase, r->shards.items[i], reterr);
 	return rc;
 }
 
@@ -350,41 +243,54 @@ static int apply_changed(struct history *h, const struct job_changed *r, struct 
 
 static int apply_ended(struct history *h, const struct job_ended *r, struct error *reterr)
 {
-	uint8_t id[16];
-	struct bytes event = id_bytes(r->event_id_hi, r->event_id_lo, id);
-	int rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", r->definition);
+	const struct history_job row = {.job = r->job,
+					.name = r->name,
+					.definition = r->definition,
+					.state = r->state,
+					.why = r->why,
+					.depth = r->depth,
+					.event_id_hi = r->event_id_hi,
+					.event_id_lo = r->event_id_lo,
+					.accepted_wall_us = r->accepted_wall_us,
+					.started_wall_us = r->started_wall_us,
+					.ended_wall_us = r->wall_us,
+					.phase = r->phase,
+					.shards = r->shards,
+					.done = r->done,
+					.dead = r->dead,
+					.dropped = r->dropped,
+					.retries = r->retries,
+					.totals = r->totals,
+					.shards_phase = r->shards_phase,
+					.reopens = r->reopens,
+					.carried = true};
+	int rc = 0;
 
-	for (uint32_t i = 0; rc == 0 && i < r->later.count; i++)
-		rc = sql_run(&h->db, WRITE_PHASE_ENDED, reterr, "iiiii", I64(r->job),
-			     I64(r->shards_phase + i + 1), I64(r->later.items[i].shards),
-			     I64(r->later.items[i].done), I64(r->later.items[i].dead));
-	if (rc < 0)
-		return rc;
-	return sql_run(&h->db, WRITE_JOB_ENDED, reterr, "itbiibiiiitiiiiiiiiiii", I64(r->job), r->name,
-		       r->definition, I64(r->state), I64(r->depth), event, r->accepted_wall_us,
-		       r->started_wall_us, r->wall_us, I64(r->phase), r->why, I64(r->shards), I64(r->done),
-		       I64(r->dead), I64(r->dropped), I64(r->retries), I64(r->totals.run_us),
-		       I64(r->totals.output_bytes), I64(r->shards_phase), I64(r->totals.cpu_us),
-		       I64(r->totals.max_rss_bytes), I64(r->reopens));
+	for (uint32_t i = 0; rc == 0 && i < r->later.count; i++) {
+		const struct history_phase phase = {r->job, r->shards_phase + i + 1, r->later.items[i]};
+
+		rc = sql_put(&h->db, WRITE_PHASE_ENDED, &phase, reterr);
+	}
+	return rc < 0 ? rc : job_put(h, WRITE_JOB_ENDED, &row, reterr);
 }
 
 static int apply_reopened(struct history *h, const struct reopened *r, struct error *reterr)
 {
-	const struct new_job *j = &r->body;
-	uint8_t id[16];
-	struct bytes event = id_bytes(j->event_id_hi, j->event_id_lo, id);
+	struct history_job row = row_of(r->job, &r->body);
 	int rc = history_forget(h, r, reterr);
 
+	row.state = JOB_ACTIVE;
+	row.accepted_wall_us = r->accepted_wall_us;
+	row.started_wall_us = r->started_wall_us;
+	row.phase = row.shards_phase = r->phase;
+	row.shards = r->plan.shard_count;
+	row.reopens = r->reopens;
+	row.carried = true;
 	if (rc == 0)
-		rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", j->definition);
-	if (rc == 0)
-		rc = sql_run(&h->db, WRITE_JOB_REOPENED, reterr, "itbiiibiiiiii", I64(r->job), j->name,
-			     j->definition, I64(JOB_ACTIVE), j->priority, I64(j->depth), event,
-			     r->accepted_wall_us, r->started_wall_us, I64(r->phase), I64(r->plan.shard_count),
-			     I64(r->phase), I64(r->reopens));
+		rc = job_put(h, WRITE_JOB_REOPENED, &row, reterr);
 	if (rc == 0 && r->phase > 0)
 		rc = phase_put(h, r->job, r->phase, r->plan.shard_count, reterr);
-	if (rc == 0 && (r->phase > 0 || j->planner != PLANNER_PURE))
+	if (rc == 0 && (r->phase > 0 || r->body.planner != PLANNER_PURE))
 		rc = plan_put(h, r->job, &r->plan, reterr);
 	return rc;
 }
@@ -393,21 +299,24 @@ static int apply_reopened(struct history *h, const struct reopened *r, struct er
  * that were done by then is not known any more. */
 static int slice_insert(struct history *h, const struct job_slice *r, struct error *reterr)
 {
-	const struct new_job *j = &r->body;
-	uint8_t id[16];
-	struct bytes event = id_bytes(j->event_id_hi, j->event_id_lo, id);
-	uint64_t shards = r->phase == 0 ? r->plan.shard_count : r->first_shards;
-	int rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", j->definition);
+	struct history_job row = row_of(r->job, &r->body);
+	int rc;
 
-	if (rc == 0)
-		rc = sql_run(&h->db, WRITE_JOB_SLICE, reterr, "itbiiibiiiiiiti", I64(r->job), j->name,
-			     j->definition, I64(r->state), j->priority, I64(j->depth), event, j->due_wall_us,
-			     r->accepted_wall_us, I64(shards), r->started_wall_us, I64(r->phase),
-			     I64(r->paused), r->why, I64(r->reopens));
+	row.state = r->state;
+	row.due_wall_us = r->body.due_wall_us;
+	row.accepted_wall_us = r->accepted_wall_us;
+	row.started_wall_us = r->started_wall_us;
+	row.phase = r->phase;
+	row.shards = r->phase == 0 ? r->plan.shard_count : r->first_shards;
+	row.paused = r->paused;
+	row.why = r->why;
+	row.reopens = r->reopens;
+	row.carried = true;
+	rc = job_put(h, WRITE_JOB_SLICE, &row, reterr);
 	if (rc == 0 && r->phase > 0 && sql_changes(&h->db) > 0)
 		rc = phase_put(h, r->job, r->phase, r->plan.shard_count, reterr);
 	if (rc == 0 && r->sealed && plan_row(r->plan.kind)->planned &&
-	    (r->phase > 0 || j->planner != PLANNER_PURE))
+	    (r->phase > 0 || r->body.planner != PLANNER_PURE))
 		rc = plan_put(h, r->job, &r->plan, reterr);
 	return rc;
 }
@@ -423,23 +332,23 @@ static int apply_slice(struct history *h, const struct job_slice *r, struct erro
 	carried = rc == 1 && sql_int(&h->db, WRITE_JOB_CARRIED, 0) != 0;
 	sql_end(&h->db, WRITE_JOB_CARRIED);
 	for (uint32_t i = 0; carried && rc >= 0 && i < r->dead.count; i++) {
-		struct dead_range d = {.job = r->job,
-				       .phase = r->phase,
-				       .shards = {r->dead.items[i].first, r->dead.items[i].count},
-				       .kind = r->dead.items[i].number};
+		struct history_dead d = {.job = r->job,
+					 .phase = r->phase,
+					 .shards = {r->dead.items[i].first, r->dead.items[i].count},
+					 .kind = (uint8_t)r->dead.items[i].number};
 
-		rc = dead_put(h, &d, reterr);
+		rc = history_dead_put(h, &d, reterr);
 	}
 	for (uint32_t i = 0; carried && rc >= 0 && i < r->notes.count; i++) {
 		const struct shard_failure *f = &r->notes.items[i];
-		struct dead_range d = {.job = r->job,
-				       .phase = r->phase,
-				       .shards = {f->first, f->count},
-				       .kind = f->kind,
-				       .code = f->code,
-				       .why = f->why};
+		struct history_dead d = {.job = r->job,
+					 .phase = r->phase,
+					 .shards = {f->first, f->count},
+					 .kind = f->kind,
+					 .code = f->code,
+					 .why = f->why};
 
-		rc = dead_put(h, &d, reterr);
+		rc = history_dead_put(h, &d, reterr);
 	}
 	return rc < 0 ? rc : 0;
 }

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "dispatcher/store/history.h"
+#include "dispatcher/store/history_tables.h"
 #include "dispatcher/store/sql.h"
 
 #define HISTORY_FORMAT 5
@@ -47,7 +48,6 @@ enum history_write {
 	WRITE_RANGE_LONGER,
 	WRITE_RANGE,
 	WRITE_FAILURE_COUNT,
-	WRITE_FAILURE_OVERLAP,
 	WRITE_FAILURE_BEFORE,
 	WRITE_FAILURE_LONGER,
 	WRITE_FAILURE,
@@ -105,6 +105,14 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
 /* What a job that lives again has lost of its earlier life: dead shards, what came behind its shards, and who
  * made those that are not done any more. */
 int history_forget(struct history *h, const struct reopened *r, struct error *reterr) MUST_CHECK;
+/* Shards that died alike share a row, when their outputs are in one place. When half of a job's rows are
+ * used up they share it all the same, and their outputs are not found any more: that many shards are dead
+ * is worth more than what each said. */
+int history_dead_put(struct history *h, struct history_dead *d, struct error *reterr) MUST_CHECK;
+/* These shards are not dead (any more). */
+int history_dead_remove(struct history *h, uint64_t job, uint32_t phase, struct range r,
+			struct error *reterr) MUST_CHECK;
+bool history_same_place(const struct history_place *a, const struct history_place *b);
 void *history_writer_main(void *history);
 /* Wakes whoever polls history_fd. */
 void history_tell(struct history *h);

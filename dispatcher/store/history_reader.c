@@ -4,15 +4,13 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "dispatcher/store/history_tables.h"
 #include "dispatcher/store/sql.h"
 #include "jobs/kinds.h"
 
-#define JOB_COLUMNS                                                                                          \
-	"SELECT j.id, j.name, d.sha256, j.state, j.paused, j.why, j.priority, j.depth, j.event, j.due_us,"   \
-	" j.accepted_us, j.started_us, j.ended_us, j.shards, j.done, j.dead, j.dropped, j.retries,"          \
-	" j.run_us, j.output_bytes, j.phase, j.shards_phase, j.cpu_us, j.max_rss_bytes, j.reopens FROM "     \
-	"jobs j"                                                                                             \
-	" LEFT JOIN definitions d ON d.id = j.definition "
+/* The columns of a job, from here on. */
+#define OF_JOBS .verb = SQL_SELECT, .table = &history_jobs_table, .use = JOB_GET
+#define FROM_JOBS "FROM jobs j LEFT JOIN definitions d ON d.id = j.definition "
 
 #define JOBS_OF(state)                                                                                       \
 	"SELECT id FROM (SELECT id FROM jobs WHERE state = " state " AND (?1 >> " state ") & 1 AND id < ?2"  \
@@ -39,35 +37,46 @@ enum history_read {
 	READ_COUNT,
 };
 
-static const char *const statements[READ_COUNT] = {
-    [READ_LSN] = "SELECT value FROM meta WHERE name = 'lsn'",
-    [READ_JOB] = JOB_COLUMNS "WHERE j.id = ?",
+static const struct sql_statement statements[READ_COUNT] = {
+    [READ_LSN] = {.text = "SELECT value FROM meta WHERE name = 'lsn'"},
+    [READ_JOB] = {OF_JOBS, .text = FROM_JOBS "WHERE j.id = ?"},
     /* State by state, so that a rare one is found by the index among millions of others. */
-    [READ_JOBS] = JOB_COLUMNS "JOIN (" JOBS_OF("1") " UNION ALL " JOBS_OF("2") " UNION ALL " JOBS_OF(
-	"3") " UNION ALL " JOBS_OF("4") " UNION ALL " JOBS_OF("5") ") q ON q.id = j.id"
-								   " ORDER BY j.id DESC LIMIT ?3",
-    [READ_JOBS_OF_EVENT] = JOB_COLUMNS
-    "JOIN (SELECT id FROM jobs INDEXED BY jobs_by_event WHERE event IN"
-    " (SELECT event FROM events WHERE id = ?1 UNION SELECT event FROM events WHERE object_key = ?1"
-    " UNION SELECT event FROM events WHERE object_key_base64 = ?2)"
-    " AND id < ?3 ORDER BY id DESC LIMIT ?4) q ON q.id = j.id ORDER BY j.id DESC",
-    [READ_PHASE] = "SELECT shards FROM phases WHERE job = ? AND phase = ?",
-    [READ_FIRST_PHASE] = "SELECT shards FROM jobs WHERE id = ?",
-    [READ_PHASES] =
-	"SELECT shards, done, dead FROM phases WHERE job = ? AND phase > ? ORDER BY phase LIMIT ?",
-    [READ_RANGE_AT] = "SELECT first FROM ranges WHERE job = ? AND phase = ? AND first <= ?"
-		      " ORDER BY first DESC LIMIT 1",
-    [READ_RANGES] = "SELECT r.first, r.count, w.worker, r.epoch, r.lease, r.segment FROM ranges r"
-		    " JOIN workers w ON w.id = r.worker WHERE r.job = ? AND r.phase = ? AND r.first >= ?"
-		    " AND r.first < ? ORDER BY r.first",
-    [READ_FAILURES] = "SELECT f.first, f.count, f.kind, f.code, f.why, f.wall_us, w.worker, f.epoch, f.lease,"
-		      " f.segment FROM failures f LEFT JOIN workers w ON w.id = f.worker"
-		      " WHERE job = ? AND phase = ? AND first + count > ? ORDER BY first LIMIT ?",
-    [READ_EVENT] = "SELECT json FROM events WHERE event = ?",
-    [READ_DEFINITION] = "SELECT name, text FROM definitions WHERE sha256 = ? AND text IS NOT NULL",
-    [READ_PLAN] = "SELECT plan FROM jobs WHERE id = ? AND plan IS NOT NULL",
-    [READ_EVENTS_OF] = "SELECT j.event FROM jobs j LEFT JOIN definitions d ON d.id = j.definition"
-		       " WHERE ifnull(d.name, j.name) = ? AND j.event IS NOT NULL",
+    [READ_JOBS] =
+	{OF_JOBS,
+	 .text = FROM_JOBS
+	 "JOIN (" JOBS_OF("1") " UNION ALL " JOBS_OF("2") " UNION ALL " JOBS_OF("3") " UNION ALL " JOBS_OF(
+	     "4") " UNION ALL " JOBS_OF("5") ") q ON q.id = j.id ORDER BY j.id DESC LIMIT ?3"},
+    [READ_JOBS_OF_EVENT] =
+	{OF_JOBS,
+	 .text = FROM_JOBS
+	 "JOIN (SELECT id FROM jobs INDEXED BY jobs_by_event WHERE event IN"
+	 " (SELECT event FROM events WHERE id = ?1 UNION SELECT event FROM events WHERE object_key = ?1"
+	 " UNION SELECT event FROM events WHERE object_key_base64 = ?2)"
+	 " AND id < ?3 ORDER BY id DESC LIMIT ?4) q ON q.id = j.id ORDER BY j.id DESC"},
+    [READ_PHASE] = {.text = "SELECT shards FROM phases WHERE job = ? AND phase = ?"},
+    [READ_FIRST_PHASE] = {.text = "SELECT shards FROM jobs WHERE id = ?"},
+    [READ_PHASES] = {.verb = SQL_SELECT,
+		     .table = &history_phases_table,
+		     .use = PHASE_GET,
+		     .text = "FROM phases p WHERE job = ? AND phase > ? ORDER BY phase LIMIT ?"},
+    [READ_RANGE_AT] = {.text = "SELECT first FROM ranges WHERE job = ? AND phase = ? AND first <= ?"
+			       " ORDER BY first DESC LIMIT 1"},
+    [READ_RANGES] =
+	{.verb = SQL_SELECT,
+	 .table = &history_ranges_table,
+	 .use = RANGE_GET_MAKER,
+	 .text = "FROM ranges r JOIN workers w ON w.id = r.worker"
+		 " WHERE r.job = ? AND r.phase = ? AND r.first >= ? AND r.first < ? ORDER BY r.first"},
+    [READ_FAILURES] = {.verb = SQL_SELECT,
+		       .table = &history_failures_table,
+		       .use = FAILURE_GET_MAKER,
+		       .text = "FROM failures f LEFT JOIN workers w ON w.id = f.worker"
+			       " WHERE job = ? AND phase = ? AND first + count > ? ORDER BY first LIMIT ?"},
+    [READ_EVENT] = {.text = "SELECT json FROM events WHERE event = ?"},
+    [READ_DEFINITION] = {.text = "SELECT name, text FROM definitions WHERE sha256 = ? AND text IS NOT NULL"},
+    [READ_PLAN] = {.text = "SELECT plan FROM jobs WHERE id = ? AND plan IS NOT NULL"},
+    [READ_EVENTS_OF] = {.text = "SELECT j.event FROM jobs j LEFT JOIN definitions d ON d.id = j.definition"
+				" WHERE ifnull(d.name, j.name) = ? AND j.event IS NOT NULL"},
 };
 
 _Static_assert(JOB_HELD == 1 && JOB_CANCELLED == 5, "READ_JOBS names all states");
@@ -109,71 +118,26 @@ int history_reader_lsn(struct history_reader *r, uint64_t *ret, struct error *re
 	return rc < 0 ? rc : 0;
 }
 
-static uint64_t big_endian(const uint8_t *p)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < 8; i++)
-		v = v << 8 | p[i];
-	return v;
-}
-
-static void id_split(struct bytes id, uint64_t *hi, uint64_t *lo)
-{
-	*hi = *lo = 0;
-	if (id.size == 16) {
-		*hi = big_endian(id.data);
-		*lo = big_endian(id.data + 8);
-	}
-}
-
 /* The row that the statement stands on. */
 static void job_row(struct history_reader *r, int s, struct arena *arena, struct history_job *j)
 {
-	const struct sql *db = &r->db;
-
-	*j = (struct history_job){
-	    .job = (uint64_t)sql_int(db, s, 0),
-	    .name = arena_copy(arena, sql_bytes(db, s, 1)),
-	    .definition = arena_copy(arena, sql_bytes(db, s, 2)),
-	    .state = (uint8_t)sql_int(db, s, 3),
-	    .paused = sql_int(db, s, 4) != 0,
-	    .why = arena_copy(arena, sql_bytes(db, s, 5)),
-	    .priority = sql_int(db, s, 6),
-	    .depth = (uint32_t)sql_int(db, s, 7),
-	    .due_wall_us = sql_int(db, s, 9),
-	    .accepted_wall_us = sql_int(db, s, 10),
-	    .started_wall_us = sql_int(db, s, 11),
-	    .ended_wall_us = sql_int(db, s, 12),
-	    .shards = (uint64_t)sql_int(db, s, 13),
-	    .done = (uint64_t)sql_int(db, s, 14),
-	    .dead = (uint64_t)sql_int(db, s, 15),
-	    .dropped = (uint64_t)sql_int(db, s, 16),
-	    .retries = (uint64_t)sql_int(db, s, 17),
-	    .totals.run_us = (uint64_t)sql_int(db, s, 18),
-	    .totals.output_bytes = (uint64_t)sql_int(db, s, 19),
-	    .phase = (uint32_t)sql_int(db, s, 20),
-	    .shards_phase = (uint32_t)sql_int(db, s, 21),
-	    .totals.cpu_us = (uint64_t)sql_int(db, s, 22),
-	    .totals.max_rss_bytes = (uint64_t)sql_int(db, s, 23),
-	    .reopens = (uint32_t)sql_int(db, s, 24),
-	};
-	id_split(sql_bytes(db, s, 8), &j->event_id_hi, &j->event_id_lo);
+	*j = (struct history_job){0};
+	sql_get(&r->db, s, j, arena);
 }
 
 static int read_later(struct history_reader *r, struct arena *arena, struct history_job *j,
 		      struct error *reterr)
 {
-	const struct sql *db = &r->db;
 	struct phase_counts found[LATER_PHASES_MAX];
+	struct history_phase row;
 	uint32_t count = 0;
 	int rc = sql_begin(&r->db, READ_PHASES, reterr, "iii", (int64_t)j->job, (int64_t)j->shards_phase,
 			   (int64_t)LATER_PHASES_MAX);
 
-	for (; rc == 1; rc = sql_next(&r->db, READ_PHASES, reterr))
-		found[count++] = (struct phase_counts){(uint64_t)sql_int(db, READ_PHASES, 0),
-						       (uint64_t)sql_int(db, READ_PHASES, 1),
-						       (uint64_t)sql_int(db, READ_PHASES, 2)};
+	for (; rc == 1; rc = sql_next(&r->db, READ_PHASES, reterr)) {
+		sql_get(&r->db, READ_PHASES, &row, NULL);
+		found[count++] = row.counts;
+	}
 	sql_end(&r->db, READ_PHASES);
 	if (rc < 0 || count == 0)
 		return rc;
@@ -277,18 +241,20 @@ static int walk_missing(struct walk *w, uint64_t up_to)
 
 static int walk_row(struct walk *w, const struct sql *db)
 {
-	uint64_t first = (uint64_t)sql_int(db, READ_RANGES, 0);
-	uint64_t end = first + (uint64_t)sql_int(db, READ_RANGES, 1);
-	struct history_winner m = {
-	    .token = {(uint32_t)sql_int(db, READ_RANGES, 3), (uint64_t)sql_int(db, READ_RANGES, 4)},
-	    .segment = (uint32_t)sql_int(db, READ_RANGES, 5)};
-	int rc = walk_missing(w, first < w->end ? first : w->end);
+	struct history_range row;
+	struct history_winner m;
+	uint64_t first, end;
+	int rc;
 
-	m.row = range_between(first, end);
+	sql_get(db, READ_RANGES, &row, NULL);
+	m = (struct history_winner){
+	    .worker = row.worker, .token = row.place.token, .segment = row.place.segment, .row = row.shards};
+	first = row.shards.first;
+	end = range_end(row.shards);
+	rc = walk_missing(w, first < w->end ? first : w->end);
 	end = end < w->end ? end : w->end;
 	if (rc < 0 || end <= w->at)
 		return rc;
-	id_split(sql_bytes(db, READ_RANGES, 2), &m.worker.hi, &m.worker.lo);
 	m.shards = range_between(w->at, end);
 	w->at = end;
 	return w->fn(w->arg, &m);
@@ -331,24 +297,22 @@ int history_winners(struct history_reader *r, uint64_t job, uint32_t phase, stru
 int history_failures(struct history_reader *r, uint64_t job, uint32_t phase, uint32_t first, uint32_t limit,
 		     struct arena *arena, history_failure_fn *fn, void *arg, struct error *reterr)
 {
-	const struct sql *db = &r->db;
 	int rc = sql_begin(&r->db, READ_FAILURES, reterr, "iiii", (int64_t)job, (int64_t)phase,
 			   (int64_t)first, (int64_t)limit);
 
 	while (rc == 1) {
-		struct history_failure f = {
-		    .shards = {(uint32_t)sql_int(db, READ_FAILURES, 0),
-			       (uint32_t)sql_int(db, READ_FAILURES, 1)},
-		    .kind = (uint8_t)sql_int(db, READ_FAILURES, 2),
-		    .code = sql_int(db, READ_FAILURES, 3),
-		    .why = arena_copy(arena, sql_bytes(db, READ_FAILURES, 4)),
-		    .wall_us = sql_int(db, READ_FAILURES, 5),
-		    .token = {(uint32_t)sql_int(db, READ_FAILURES, 7),
-			      (uint64_t)sql_int(db, READ_FAILURES, 8)},
-		    .segment = (uint32_t)sql_int(db, READ_FAILURES, 9),
-		};
+		struct history_failure f;
+		struct history_dead row;
 
-		id_split(sql_bytes(db, READ_FAILURES, 6), &f.worker.hi, &f.worker.lo);
+		sql_get(&r->db, READ_FAILURES, &row, arena);
+		f = (struct history_failure){.shards = row.shards,
+					     .kind = row.kind,
+					     .code = row.code,
+					     .why = row.why,
+					     .wall_us = row.wall_us,
+					     .worker = row.worker,
+					     .token = row.place.token,
+					     .segment = row.place.segment};
 		rc = fn(arg, &f);
 		if (rc >= 0)
 			rc = sql_next(&r->db, READ_FAILURES, reterr);
@@ -363,10 +327,7 @@ int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct are
 	uint8_t id[16];
 	int rc;
 
-	for (int i = 0; i < 8; i++) {
-		id[i] = (uint8_t)(hi >> (56 - 8 * i));
-		id[8 + i] = (uint8_t)(lo >> (56 - 8 * i));
-	}
+	sql_id_write(hi, lo, id);
 	rc = sql_begin(&r->db, READ_EVENT, reterr, "b", BYTES(id, sizeof id));
 	if (rc == 1)
 		*ret = arena_copy(arena, sql_bytes(&r->db, READ_EVENT, 0));

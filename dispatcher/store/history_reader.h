@@ -32,6 +32,7 @@ struct history_job {
 	uint32_t shards_phase;		/* 1 behind a plan phase; known when it has ended */
 	struct phase_counts_list later; /* phases behind that; done and dead stand when it has ended */
 	uint32_t reopens;
+	bool carried; /* known from a later record: what came before it is not in history; for the writer */
 };
 
 /* ERR_NOT_FOUND. */

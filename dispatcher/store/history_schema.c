@@ -8,7 +8,7 @@
 
 /* Format 2: which phase the shards are. 3: what attempts took, how later phases ended, where the output of
  * dead shards is. 4: how often jobs were reopened, and the plans that planners made. 5: jobs are found by
- * their event. */
+ * their event. The other tables are in history_tables.c. */
 static const char tables[] =
     /* One row a fact: format, cluster, lsn (the last record that is in here), first_lsn (of the
      * records that it was built from: what was before, it never saw). */
@@ -19,161 +19,115 @@ static const char tables[] =
     /* text is NULL when only a job names the version. */
     "CREATE TABLE definitions(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, name TEXT, text TEXT);"
     "CREATE TABLE workers(id INTEGER PRIMARY KEY, worker BLOB NOT NULL UNIQUE);"
-    "CREATE TABLE events(event BLOB NOT NULL UNIQUE, wall_us INTEGER, json TEXT);"
-    /* carried: known from a slice, so that what came before it is not in here. */
-    "CREATE TABLE jobs(id INTEGER PRIMARY KEY, name TEXT, definition INTEGER, state INTEGER NOT NULL,"
-    " paused INTEGER NOT NULL DEFAULT 0, why TEXT, priority INTEGER, depth INTEGER, event BLOB,"
-    " due_us INTEGER, accepted_us INTEGER, started_us INTEGER, ended_us INTEGER, phase INTEGER DEFAULT 0,"
-    " shards INTEGER, done INTEGER, dead INTEGER, dropped INTEGER, retries INTEGER, run_us INTEGER,"
-    " output_bytes INTEGER, carried INTEGER NOT NULL DEFAULT 0,"
-    /* Which phase the shards are: 1 behind a plan phase. */
-    " shards_phase INTEGER NOT NULL DEFAULT 0, cpu_us INTEGER, max_rss_bytes INTEGER,"
-    /* plan: of the shards, as it was sealed (struct plan of parts.def); NULL: no planner, or none yet. */
-    " reopens INTEGER NOT NULL DEFAULT 0, plan BLOB);"
-    "CREATE INDEX jobs_by_state ON jobs(state, id);"
-    /* Phases behind the first, whose counts are in the job's row; done and dead when the job has ended. */
-    "CREATE TABLE phases(job INTEGER, phase INTEGER, shards INTEGER, done INTEGER, dead INTEGER,"
-    " PRIMARY KEY(job, phase)) WITHOUT ROWID;"
-    /* Who made the output of shards first..first+count-1. */
-    "CREATE TABLE ranges(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL,"
-    " worker INTEGER NOT NULL, epoch INTEGER NOT NULL, lease INTEGER NOT NULL, segment INTEGER NOT NULL,"
-    " wall_us INTEGER, PRIMARY KEY(job, phase, first)) WITHOUT ROWID;"
-    /* Dead shards, and where their last attempt's output is: segment 0 = nothing was kept. */
-    "CREATE TABLE failures(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL,"
-    " kind INTEGER NOT NULL, code INTEGER NOT NULL, why TEXT, wall_us INTEGER,"
-    " worker INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, lease INTEGER NOT NULL DEFAULT 0,"
-    " segment INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(job, phase, first)) WITHOUT ROWID;";
+    "CREATE TABLE events(event BLOB NOT NULL UNIQUE, wall_us INTEGER, json TEXT);";
 
 /* By what people call an event: its id, or the key of its object (exact, where it is not UTF-8). They are
  * NULL where there is none; nothing but the indexes keeps them. */
 #define EVENT_MEMBER(path) "TEXT AS (CASE WHEN json_valid(json) THEN json_extract(json, '" path "') END)"
-static const char event_indexes[] = "ALTER TABLE events ADD COLUMN id " EVENT_MEMBER(
-    "$.id") ";"
-	    "ALTER TABLE events ADD COLUMN object_key " EVENT_MEMBER(
-		"$.detail.object.key") ";"
-				       "ALTER TABLE events ADD COLUMN object_key_base64 " EVENT_MEMBER(
-					   "$.detail.object.\"key-base64\"") ";"
-									     "CREATE INDEX events_by_id ON "
-									     "events(id);"
-									     "CREATE INDEX events_by_key ON "
-									     "events(object_key) WHERE "
-									     "object_key IS NOT NULL;"
-									     "CREATE INDEX "
-									     "events_by_exact_key ON "
-									     "events(object_key_base64) "
-									     "WHERE object_key_base64 IS NOT "
-									     "NULL;"
-									     "CREATE INDEX jobs_by_event ON "
-									     "jobs(event) WHERE event IS NOT "
-									     "NULL;";
+#define ADD_EVENT_MEMBER(name, path) "ALTER TABLE events ADD COLUMN " name " " EVENT_MEMBER(path) ";"
+static const char event_indexes[] =
+    /* clang-format indents it by what the macros have in parentheses. */
+    /* clang-format off */
+    ADD_EVENT_MEMBER("id", "$.id")
+    ADD_EVENT_MEMBER("object_key", "$.detail.object.key")
+    ADD_EVENT_MEMBER("object_key_base64", "$.detail.object.\"key-base64\"")
+    "CREATE INDEX events_by_id ON events(id);"
+    "CREATE INDEX events_by_key ON events(object_key) WHERE object_key IS NOT NULL;"
+    "CREATE INDEX events_by_exact_key ON events(object_key_base64) WHERE object_key_base64 IS NOT NULL;"
+    "CREATE INDEX jobs_by_event ON jobs(event) WHERE event IS NOT NULL;";
+/* clang-format on */
+
+#define VIEW_COLUMN(name, add, json, form, doc) VIEW_##form(name, json)
+#define VIEW_SECONDS(name, json) " j." #name " / 1e6 AS " #json ","
+#define VIEW_NUMBER(name, json) " j." #name " AS " #json ","
+#define VIEW_KNOWN VIEW_NUMBER
 
 static const char views[] =
+    "DROP VIEW IF EXISTS job_list; DROP VIEW IF EXISTS done_ranges; DROP VIEW IF EXISTS dead_shards;"
     "CREATE VIEW job_list AS SELECT j.id AS job, j.name, s.name AS state, j.why, j.shards, j.done, j.dead,"
     " j.retries, datetime(j.accepted_us / 1000000, 'unixepoch') AS accepted,"
     " datetime(nullif(j.started_us, 0) / 1000000, 'unixepoch') AS started,"
     " datetime(j.ended_us / 1000000, 'unixepoch') AS ended,"
     " (j.ended_us - j.accepted_us) / 1e6 AS seconds, j.run_us / 1e6 AS run_seconds, j.cpu_us / 1e6 AS "
     "cpu_seconds,"
-    " j.max_rss_bytes, j.output_bytes, j.reopens,"
-    " lower(hex(d.sha256)) AS definition, lower(hex(j.event)) AS event"
-    " FROM jobs j JOIN job_states s USING(state) LEFT JOIN definitions d ON d.id = j.definition;"
-    "CREATE VIEW done_ranges AS SELECT r.job, r.phase, r.first, r.first + r.count - 1 AS last, r.count,"
-    " lower(hex(w.worker)) AS worker, r.epoch, r.lease, r.segment,"
-    " datetime(r.wall_us / 1000000, 'unixepoch') AS time"
-    " FROM ranges r JOIN workers w ON w.id = r.worker;"
-    "CREATE VIEW dead_shards AS SELECT f.job, f.phase, f.first, f.first + f.count - 1 AS last, f.count,"
-    " k.name AS kind, f.code, f.why, datetime(f.wall_us / 1000000, 'unixepoch') AS time"
-    " FROM failures f LEFT JOIN failure_kinds k USING(kind);";
+    " j.max_rss_bytes, j.output_bytes, j.reopens," TOTALS_LATER(
+	VIEW_COLUMN) " lower(hex(d.sha256)) AS definition, lower(hex(j.event)) AS event"
+		     " FROM jobs j JOIN job_states s USING(state) LEFT JOIN definitions d ON d.id = "
+		     "j.definition;"
+		     "CREATE VIEW done_ranges AS SELECT r.job, r.phase, r.first, r.first + r.count - 1 AS "
+		     "last, r.count,"
+		     " lower(hex(w.worker)) AS worker, r.epoch, r.lease, r.segment,"
+		     " datetime(r.wall_us / 1000000, 'unixepoch') AS time"
+		     " FROM ranges r JOIN workers w ON w.id = r.worker;"
+		     "CREATE VIEW dead_shards AS SELECT f.job, f.phase, f.first, f.first + f.count - 1 AS "
+		     "last, f.count,"
+		     " k.name AS kind, f.code, f.why, datetime(f.wall_us / 1000000, 'unixepoch') AS time"
+		     " FROM failures f LEFT JOIN failure_kinds k USING(kind);";
 
-static const char *const statements[WRITE_COUNT] = {
-    [WRITE_BEGIN] = "BEGIN IMMEDIATE",
-    [WRITE_COMMIT] = "COMMIT",
-    [WRITE_ROLLBACK] = "ROLLBACK",
-    [WRITE_LSN] = "UPDATE meta SET value = ? WHERE name = 'lsn'",
-    [WRITE_FIRST_LSN] = "UPDATE meta SET value = ? WHERE name = 'first_lsn'",
-    [WRITE_LSN_READ] = "SELECT value FROM meta WHERE name = 'lsn'",
-    [WRITE_EPOCH] = "INSERT OR REPLACE INTO starts VALUES(?, ?)",
-    [WRITE_DEFINITION] = "INSERT INTO definitions(sha256, name, text) VALUES(?, ?, ?)"
-			 " ON CONFLICT(sha256) DO UPDATE SET name = excluded.name, text = excluded.text",
-    [WRITE_DEFINITION_NAME] = "INSERT OR IGNORE INTO definitions(sha256) VALUES(?)",
-    [WRITE_WORKER] = "INSERT OR IGNORE INTO workers(worker) VALUES(?)",
-    [WRITE_WORKER_FIND] = "SELECT id FROM workers WHERE worker = ?",
-    [WRITE_EVENT] = "INSERT OR IGNORE INTO events(event, wall_us, json) VALUES(?, ?, ?)",
-    [WRITE_JOB] =
-	"INSERT OR REPLACE INTO"
-	" jobs(id, name, definition, state, priority, depth, event, due_us, accepted_us, shards)"
-	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, ?, nullif(?, x''), ?, ?, ?)",
-    [WRITE_JOB_SLICE] =
-	"INSERT OR IGNORE INTO jobs(id, name, definition, state, priority, depth, event, due_us,"
-	" accepted_us, shards, started_us, phase, paused, why, reopens, carried)"
-	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, ?, nullif(?, x''), ?, ?, ?, ?, ?,"
-	" ?, ?, ?, 1)",
-    [WRITE_JOB_STATE] = "UPDATE jobs SET state = ? WHERE id = ?",
-    [WRITE_JOB_PAUSED] = "UPDATE jobs SET paused = ?, why = ? WHERE id = ?",
-    [WRITE_JOB_PHASE] = "UPDATE jobs SET phase = ? WHERE id = ?",
-    [WRITE_JOB_GREW] = "UPDATE jobs SET shards = shards + ? WHERE id = ?",
-    [WRITE_JOB_SEALED] = "UPDATE jobs SET shards = ? WHERE id = ?",
-    [WRITE_JOB_ENDED] =
-	"INSERT INTO jobs(id, name, definition, state, depth, event, accepted_us, started_us, ended_us, "
-	"phase,"
-	" why, shards, done, dead, dropped, retries, run_us, output_bytes, shards_phase, cpu_us,"
-	" max_rss_bytes, reopens, carried)"
-	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, nullif(?, x''), ?, ?, ?, ?, ?, ?,"
-	" ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
-	" ON CONFLICT(id) DO UPDATE SET state = excluded.state, started_us = excluded.started_us,"
-	" ended_us = excluded.ended_us, phase = excluded.phase, why = excluded.why, paused = 0,"
-	" shards = excluded.shards, done = excluded.done, dead = excluded.dead, dropped = excluded.dropped,"
-	" retries = excluded.retries, run_us = excluded.run_us, output_bytes = excluded.output_bytes,"
-	" shards_phase = excluded.shards_phase, cpu_us = excluded.cpu_us,"
-	" max_rss_bytes = excluded.max_rss_bytes, reopens = excluded.reopens",
-    [WRITE_JOB_PLAN] = "UPDATE jobs SET plan = ? WHERE id = ? AND plan IS NULL",
+static const struct sql_statement statements[WRITE_COUNT] = {
+    [WRITE_BEGIN] = {.text = "BEGIN IMMEDIATE"},
+    [WRITE_COMMIT] = {.text = "COMMIT"},
+    [WRITE_ROLLBACK] = {.text = "ROLLBACK"},
+    [WRITE_LSN] = {.text = "UPDATE meta SET value = ? WHERE name = 'lsn'"},
+    [WRITE_FIRST_LSN] = {.text = "UPDATE meta SET value = ? WHERE name = 'first_lsn'"},
+    [WRITE_LSN_READ] = {.text = "SELECT value FROM meta WHERE name = 'lsn'"},
+    [WRITE_EPOCH] = {.text = "INSERT OR REPLACE INTO starts VALUES(?, ?)"},
+    [WRITE_DEFINITION] =
+	{.text = "INSERT INTO definitions(sha256, name, text) VALUES(?, ?, ?)"
+		 " ON CONFLICT(sha256) DO UPDATE SET name = excluded.name, text = excluded.text"},
+    [WRITE_DEFINITION_NAME] = {.text = "INSERT OR IGNORE INTO definitions(sha256) VALUES(?)"},
+    [WRITE_WORKER] = {.text = "INSERT OR IGNORE INTO workers(worker) VALUES(?)"},
+    [WRITE_WORKER_FIND] = {.text = "SELECT id FROM workers WHERE worker = ?"},
+    [WRITE_EVENT] = {.text = "INSERT OR IGNORE INTO events(event, wall_us, json) VALUES(?, ?, ?)"},
+    [WRITE_JOB] = {NULL, SQL_INSERT_OR_REPLACE, &history_jobs_table, JOB_NEW, 0},
+    [WRITE_JOB_SLICE] = {NULL, SQL_INSERT_OR_IGNORE, &history_jobs_table, JOB_SLICE, 0},
+    [WRITE_JOB_STATE] = {.text = "UPDATE jobs SET state = ? WHERE id = ?"},
+    [WRITE_JOB_PAUSED] = {.text = "UPDATE jobs SET paused = ?, why = ? WHERE id = ?"},
+    [WRITE_JOB_PHASE] = {.text = "UPDATE jobs SET phase = ? WHERE id = ?"},
+    [WRITE_JOB_GREW] = {.text = "UPDATE jobs SET shards = shards + ? WHERE id = ?"},
+    [WRITE_JOB_SEALED] = {.text = "UPDATE jobs SET shards = ? WHERE id = ?"},
+    [WRITE_JOB_ENDED] = {", paused = 0", SQL_INSERT, &history_jobs_table, JOB_ENDED, JOB_ENDED_AGAIN},
+    [WRITE_JOB_PLAN] = {.text = "UPDATE jobs SET plan = ? WHERE id = ? AND plan IS NULL"},
     /* It is news only for a history that never saw the job. */
     [WRITE_JOB_REOPENED] =
-	"INSERT INTO jobs(id, name, definition, state, priority, depth, event, accepted_us, started_us,"
-	" phase, shards, shards_phase, reopens, carried)"
-	" VALUES(?, ?, (SELECT id FROM definitions WHERE sha256 = ?), ?, ?, ?, nullif(?, x''), ?, ?, ?, ?, ?,"
-	" ?, 1)"
-	" ON CONFLICT(id) DO UPDATE SET state = excluded.state, paused = 0, why = NULL, ended_us = NULL,"
-	" due_us = 0, phase = excluded.phase, shards = excluded.shards, done = NULL, dead = NULL,"
-	" dropped = NULL, shards_phase = excluded.shards_phase, reopens = excluded.reopens",
-    [WRITE_JOB_CARRIED] = "SELECT carried FROM jobs WHERE id = ?",
-    [WRITE_PHASE] = "INSERT OR REPLACE INTO phases(job, phase, shards) VALUES(?, ?, ?)",
-    [WRITE_PHASE_GREW] = "UPDATE phases SET shards = shards + ? WHERE job = ? AND phase = ?",
-    [WRITE_PHASE_ENDED] = "INSERT OR REPLACE INTO phases VALUES(?, ?, ?, ?, ?)",
-    [WRITE_PHASES_DELETE] = "DELETE FROM phases WHERE job = ? AND phase > ?",
-    [WRITE_RANGES_DELETE] = "DELETE FROM ranges WHERE job = ? AND phase > ?",
+	{", paused = 0, why = NULL, ended_us = NULL, due_us = 0, done = NULL, dead = NULL, dropped = NULL",
+	 SQL_INSERT, &history_jobs_table, JOB_REOPENED, JOB_REOPENED_AGAIN},
+    [WRITE_JOB_CARRIED] = {.text = "SELECT carried FROM jobs WHERE id = ?"},
+    [WRITE_PHASE] = {NULL, SQL_INSERT_OR_REPLACE, &history_phases_table, PHASE_NEW, 0},
+    [WRITE_PHASE_GREW] = {.text = "UPDATE phases SET shards = shards + ? WHERE job = ? AND phase = ?"},
+    [WRITE_PHASE_ENDED] = {NULL, SQL_INSERT_OR_REPLACE, &history_phases_table, PHASE_ENDED, 0},
+    [WRITE_PHASES_DELETE] = {.text = "DELETE FROM phases WHERE job = ? AND phase > ?"},
+    [WRITE_RANGES_DELETE] = {.text = "DELETE FROM ranges WHERE job = ? AND phase > ?"},
     /* Rows do not overlap: only the last that begins before a shard can hold it. */
-    [WRITE_RANGE_SPLIT] =
-	"INSERT INTO ranges SELECT job, phase, ?3, first + count - ?3, worker, epoch, lease, segment, wall_us"
-	" FROM (SELECT * FROM ranges WHERE job = ?1 AND phase = ?2 AND first < ?3 ORDER BY first DESC LIMIT "
-	"1)"
-	" WHERE first + count > ?3",
-    [WRITE_RANGE_CUT] =
-	"UPDATE ranges SET count = ?3 - first WHERE job = ?1 AND phase = ?2 AND first ="
-	" (SELECT first FROM ranges WHERE job = ?1 AND phase = ?2 AND first < ?3 ORDER BY first DESC LIMIT 1)"
-	" AND first + count > ?3",
+    [WRITE_RANGE_SPLIT] = {.text = "INSERT INTO ranges SELECT job, phase, ?3, first + count - ?3, worker, "
+				   "epoch, lease, segment, wall_us"
+				   " FROM (SELECT * FROM ranges WHERE job = ?1 AND phase = ?2 AND first < ?3 "
+				   "ORDER BY first DESC LIMIT "
+				   "1)"
+				   " WHERE first + count > ?3"},
+    [WRITE_RANGE_CUT] = {.text =
+			     "UPDATE ranges SET count = ?3 - first WHERE job = ?1 AND phase = ?2 AND first ="
+			     " (SELECT first FROM ranges WHERE job = ?1 AND phase = ?2 AND first < ?3 ORDER "
+			     "BY first DESC LIMIT 1)"
+			     " AND first + count > ?3"},
     [WRITE_RANGES_BETWEEN_DELETE] =
-	"DELETE FROM ranges WHERE job = ?1 AND phase = ?2 AND first >= ?3 AND first < ?4",
-    [WRITE_RANGE_BEFORE] = "SELECT first, count, worker, epoch, lease, segment FROM ranges"
-			   " WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1",
-    [WRITE_RANGE_LONGER] = "UPDATE ranges SET count = count + ?, wall_us = ?"
-			   " WHERE job = ? AND phase = ? AND first = ?",
-    [WRITE_RANGE] = "INSERT OR REPLACE INTO ranges VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [WRITE_FAILURE_COUNT] = "SELECT count(*) FROM failures WHERE job = ?",
+	{.text = "DELETE FROM ranges WHERE job = ?1 AND phase = ?2 AND first >= ?3 AND first < ?4"},
+    [WRITE_RANGE_BEFORE] =
+	{"FROM ranges r WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1", SQL_SELECT,
+	 &history_ranges_table, RANGE_GET, 0},
+    [WRITE_RANGE_LONGER] = {.text = "UPDATE ranges SET count = count + ?, wall_us = ?"
+				    " WHERE job = ? AND phase = ? AND first = ?"},
+    [WRITE_RANGE] = {NULL, SQL_INSERT_OR_REPLACE, &history_ranges_table, RANGE_PUT, 0},
+    [WRITE_FAILURE_COUNT] = {.text = "SELECT count(*) FROM failures WHERE job = ?"},
     /* Rows do not overlap: of those that begin before the range's end, only the last can meet it. */
-    [WRITE_FAILURE_OVERLAP] =
-	"SELECT first, count, kind, code, why, wall_us, worker, epoch, lease, segment FROM"
-	" (SELECT * FROM failures"
-	" WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1) WHERE first + count > ?",
-    [WRITE_FAILURE_BEFORE] = "SELECT first FROM (SELECT * FROM failures"
-			     " WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1)"
-			     " WHERE first + count = ? AND kind = ? AND code = ? AND why = ?"
-			     " AND worker = ? AND epoch = ? AND lease = ? AND segment = ?",
-    [WRITE_FAILURE_LONGER] = "UPDATE failures SET count = count + ?, wall_us = ?"
-			     " WHERE job = ? AND phase = ? AND first = ?",
-    [WRITE_FAILURE] = "INSERT OR REPLACE INTO failures VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [WRITE_FAILURE_DELETE] = "DELETE FROM failures WHERE job = ? AND phase = ? AND first = ?",
-    [WRITE_FAILURES_DELETE] = "DELETE FROM failures WHERE job = ? AND phase >= ?",
+    [WRITE_FAILURE_BEFORE] =
+	{"FROM failures f WHERE job = ? AND phase = ? AND first < ? ORDER BY first DESC LIMIT 1", SQL_SELECT,
+	 &history_failures_table, FAILURE_GET, 0},
+    [WRITE_FAILURE_LONGER] = {.text = "UPDATE failures SET count = count + ?, wall_us = ?"
+				      " WHERE job = ? AND phase = ? AND first = ?"},
+    [WRITE_FAILURE] = {NULL, SQL_INSERT_OR_REPLACE, &history_failures_table, FAILURE_PUT, 0},
+    [WRITE_FAILURE_DELETE] = {.text = "DELETE FROM failures WHERE job = ? AND phase = ? AND first = ?"},
+    [WRITE_FAILURES_DELETE] = {.text = "DELETE FROM failures WHERE job = ? AND phase >= ?"},
 };
 
 static void add_names(struct buf *out)
@@ -192,7 +146,10 @@ static int make_tables(struct history *h, const char *cluster, struct error *ret
 	struct buf script = {0};
 	int rc;
 
-	buf_printf(&script, "BEGIN IMMEDIATE;%s%s%s", tables, event_indexes, views);
+	buf_printf(&script, "BEGIN IMMEDIATE;%s", tables);
+	for (size_t i = 0; history_tables[i] != NULL; i++)
+		sql_table_create(history_tables[i], &script);
+	buf_printf(&script, "CREATE INDEX jobs_by_state ON jobs(state, id);%s%s", event_indexes, views);
 	add_names(&script);
 	buf_printf(&script,
 		   "INSERT INTO meta VALUES('format', %d), ('cluster', '%s'), ('lsn', 0), ('first_lsn', 1);"
@@ -221,37 +178,54 @@ static int ask(struct history *h, const char *question, int64_t *ret, char *text
 	return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sql_error(&h->db, code, reterr);
 }
 
-static const char from_format_1[] = "ALTER TABLE jobs ADD COLUMN shards_phase INTEGER NOT NULL DEFAULT 0;";
-/* What it did not know stays unknown, but for counts that follow from what it has. */
+/* What a database does not know stays unknown, but for counts that follow from what it has. (Plans that were
+ * made before format 4 are not known: their jobs are not reopened.) */
 static const char from_format_2[] =
-    "ALTER TABLE jobs ADD COLUMN cpu_us INTEGER; ALTER TABLE jobs ADD COLUMN max_rss_bytes INTEGER;"
-    "ALTER TABLE phases ADD COLUMN done INTEGER; ALTER TABLE phases ADD COLUMN dead INTEGER;"
-    "ALTER TABLE failures ADD COLUMN worker INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE failures ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE failures ADD COLUMN lease INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE failures ADD COLUMN segment INTEGER NOT NULL DEFAULT 0;"
     "UPDATE phases SET"
     " done = (SELECT ifnull(sum(r.count), 0) FROM ranges r WHERE r.job = phases.job AND r.phase = "
     "phases.phase),"
     " dead = (SELECT ifnull(sum(f.count), 0) FROM failures f WHERE f.job = phases.job"
     " AND f.phase = phases.phase) WHERE job IN (SELECT id FROM jobs WHERE ended_us IS NOT NULL);";
-/* Plans that were made before are not known: their jobs are not reopened. */
-static const char from_format_3[] = "ALTER TABLE jobs ADD COLUMN reopens INTEGER NOT NULL DEFAULT 0;"
-				    "ALTER TABLE jobs ADD COLUMN plan BLOB;"
-				    "DROP VIEW job_list; DROP VIEW done_ranges; DROP VIEW dead_shards;";
 
-static int convert(struct history *h, int64_t format, struct error *reterr)
+#define COLUMN_NAMES_MAX 2000 /* of one table */
+
+/* Statements that add the columns that the table lacks in this database. */
+static int add_columns(struct history *h, const struct sql_table *t, struct buf *out, struct error *reterr)
 {
-	struct buf script = {0};
+	char question[100], there[COLUMN_NAMES_MAX], name[80];
+	int64_t n;
 	int rc;
 
-	buf_printf(&script,
-		   "BEGIN IMMEDIATE;%s%s%s%s%sUPDATE meta SET value = %d WHERE name = 'format'; PRAGMA "
-		   "user_version = %d; COMMIT;",
-		   format <= 1 ? from_format_1 : "", format <= 2 ? from_format_2 : "",
-		   format <= 3 ? from_format_3 : "", event_indexes, format <= 3 ? views : "", HISTORY_FORMAT,
-		   HISTORY_FORMAT);
-	rc = sql_script(&h->db, buf_text(&script), reterr);
+	snprintf(question, sizeof question,
+		 "SELECT ',' || group_concat(name) || ',' FROM pragma_table_info('%s')", t->name);
+	rc = ask(h, question, &n, there, sizeof there, reterr);
+	for (size_t i = 0; rc == 0 && i < t->column_count; i++) {
+		const struct sql_column *c = &t->columns[i];
+
+		snprintf(name, sizeof name, ",%s,", c->type != NULL ? c->name : "");
+		if (c->type != NULL && strstr(there, name) == NULL)
+			buf_printf(out, "ALTER TABLE %s ADD COLUMN %s %s;", t->name, c->name, c->type);
+	}
+	return rc;
+}
+
+/* Older formats become this one, and a database of this one gets the columns that came since. */
+static int convert(struct history *h, int64_t format, struct error *reterr)
+{
+	struct buf columns = {0}, script = {0};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && history_tables[i] != NULL; i++)
+		rc = add_columns(h, history_tables[i], &columns, reterr);
+	if (rc == 0 && (format < HISTORY_FORMAT || columns.size > 0)) {
+		buf_printf(&script,
+			   "BEGIN IMMEDIATE;%s%s%s%s UPDATE meta SET value = %d WHERE name = 'format';"
+			   " PRAGMA user_version = %d; COMMIT;",
+			   buf_text(&columns), format <= 2 ? from_format_2 : "",
+			   format <= 4 ? event_indexes : "", views, HISTORY_FORMAT, HISTORY_FORMAT);
+		rc = sql_script(&h->db, buf_text(&script), reterr);
+	}
+	buf_fini(&columns);
 	buf_fini(&script);
 	return rc;
 }
@@ -275,7 +249,7 @@ static int check_owner(struct history *h, const char *cluster, int64_t format, s
 	if (rc < 0)
 		return rc;
 	if (strcmp(found, cluster) == 0)
-		return format < HISTORY_FORMAT ? convert(h, format, reterr) : 0;
+		return convert(h, format, reterr);
 	error_set(reterr, ERR_DENIED, "history belongs to cluster %s, this is cluster %s", found, cluster);
 	error_where(reterr, "%s", h->db.path);
 	return ERR_DENIED;
@@ -299,7 +273,7 @@ int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo, 
 	if (rc == 0)
 		rc = sql_prepare(&h->db, statements, WRITE_COUNT, reterr);
 	if (rc == 0)
-		rc = ask(h, statements[WRITE_LSN_READ], &lsn, NULL, 0, reterr);
+		rc = ask(h, statements[WRITE_LSN_READ].text, &lsn, NULL, 0, reterr);
 	if (rc < 0)
 		return rc;
 	h->applied_lsn = h->durable_lsn = h->seen_lsn = (uint64_t)lsn;

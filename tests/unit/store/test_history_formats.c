@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "jobs/kinds.h"
 #include "tests/unit/store/history_kit.h"
@@ -174,5 +175,59 @@ Test(history_formats, a_newer_one_is_refused)
 	run(db, "PRAGMA user_version = 99;");
 	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
 	cr_assert_eq(history_kit_try(&k), ERR_VERSION);
+	history_kit_end(&k);
+}
+
+/* As the builds that are in use made them; jobs may go on with columns that came since. */
+Test(history_formats, a_new_database_is_of_format_5)
+{
+	static const char *const made[] = {
+	    "CREATE TABLE jobs(id INTEGER PRIMARY KEY, name TEXT, definition INTEGER, state INTEGE"
+	    "R NOT NULL, paused INTEGER NOT NULL DEFAULT 0, why TEXT, priority INTEGER, depth INTE"
+	    "GER, event BLOB, due_us INTEGER, accepted_us INTEGER, started_us INTEGER, ended_us IN"
+	    "TEGER, phase INTEGER DEFAULT 0, shards INTEGER, done INTEGER, dead INTEGER, dropped I"
+	    "NTEGER, retries INTEGER, run_us INTEGER, output_bytes INTEGER, carried INTEGER NOT NU"
+	    "LL DEFAULT 0, shards_phase INTEGER NOT NULL DEFAULT 0, cpu_us INTEGER, max_rss_bytes "
+	    "INTEGER, reopens INTEGER NOT NULL DEFAULT 0, plan BLOB",
+	    "CREATE TABLE phases(job INTEGER, phase INTEGER, shards INTEGER, done INTEGER, dead IN"
+	    "TEGER, PRIMARY KEY(job, phase)) WITHOUT ROWID",
+	    "CREATE TABLE ranges(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL"
+	    ", worker INTEGER NOT NULL, epoch INTEGER NOT NULL, lease INTEGER NOT NULL, segment IN"
+	    "TEGER NOT NULL, wall_us INTEGER, PRIMARY KEY(job, phase, first)) WITHOUT ROWID",
+	    "CREATE TABLE failures(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NU"
+	    "LL, kind INTEGER NOT NULL, code INTEGER NOT NULL, why TEXT, wall_us INTEGER, worker I"
+	    "NTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, lease INTEGER NOT NULL D"
+	    "EFAULT 0, segment INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(job, phase, first)) WITHOUT"
+	    " ROWID",
+	};
+	char question[2000];
+
+	history_kit_begin(&k);
+	history_kit_open(&k);
+	for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+		snprintf(question, sizeof question,
+			 "SELECT count(*) FROM sqlite_schema WHERE substr(sql, 1, %zu) = '%s'",
+			 strlen(made[i]), made[i]);
+		cr_assert_eq(history_kit_number(&k, question), 1, "%s", made[i]);
+	}
+	cr_assert_eq(history_kit_number(&k, "PRAGMA user_version"), 5);
+	history_kit_end(&k);
+}
+
+/* A column that is only added needs no new format. */
+Test(history_formats, a_column_that_came_since_is_added)
+{
+	sqlite3 *db;
+
+	history_kit_begin(&k);
+	history_kit_open(&k);
+	history_kit_close(&k);
+	cr_assert_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+	run(db, "DROP VIEW job_list; ALTER TABLE jobs DROP COLUMN max_rss_bytes;"
+		"INSERT INTO jobs(id, state, ended_us) VALUES(7, 4, 1)");
+	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+	history_kit_open(&k);
+	cr_assert_eq(history_kit_number(&k, "SELECT count(*) FROM jobs WHERE max_rss_bytes IS NULL"), 1);
+	cr_assert_eq(history_kit_number(&k, "SELECT count(*) FROM job_list WHERE max_rss_bytes IS NULL"), 1);
 	history_kit_end(&k);
 }
