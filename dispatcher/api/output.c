@@ -1,4 +1,5 @@
 /* GET /v1/jobs/{id}/output: what shards wrote, in their order. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -21,19 +22,6 @@ static void fail(struct output_stream *o, const struct error *e)
 	request_fail(r, e);
 }
 
-/* What the asker has is left out, if it is of the attempt that counts. */
-static void skip_had(struct output_stream *o)
-{
-	if (o->from == 0 || o->piece_count != 1 || o->token.epoch != o->had.epoch ||
-	    o->token.lease != o->had.lease)
-		return;
-	o->cut = true;
-	if (o->from < o->pieces[0].length)
-		o->done = o->from;
-	else
-		o->piece++;
-}
-
 static int read_had(struct output_stream *o, struct error *reterr)
 {
 	const char *id = request_query(o->request, "attempt_id");
@@ -48,24 +36,28 @@ static int read_had(struct output_stream *o, struct error *reterr)
 	return request_query_number(o->request, "from", 0, INT64_MAX, 0, &o->from, reterr);
 }
 
-static void begin(struct output_stream *o)
+/* The first block is read before the head is sent, so that what is wrong can still be said. */
+static void on_begun(struct reading *reading)
 {
+	struct output_stream *o =
+	    (struct output_stream *)((char *)reading - offsetof(struct output_stream, reading));
 	struct request *r = o->request;
 	struct MHD_Response *response;
-	int rc = 0;
 
-	/* The first page is read before the head is sent, so that what is wrong can still be said. */
-	for (int i = 0; i < OUTPUT_EMPTY_PAGES_MAX && rc == 0 && o->piece_count == 0 && o->next < o->end; i++)
-		rc = output_stream_page(o);
-	if (rc < 0) {
+	o->is_reading = false;
+	if (o->abandoned) {
+		output_stream_destroy(o);
+		return;
+	}
+	if (reading->rc < 0)
+		o->error = reading->error;
+	if (reading->rc < 0 || (o->rc < 0 && o->block_size == 0)) {
 		fail(o, &o->error);
 		return;
 	}
 	o->trailers = strstr(request_header(r, "TE"), "trailers") != NULL;
 	r->state = NULL;
 	o->request = NULL;
-	if (o->single)
-		skip_had(o);
 	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, OUTPUT_BLOCK_BYTES, output_stream_read,
 						     o, output_stream_destroy);
 	CHECK(response != NULL);
@@ -74,44 +66,64 @@ static void begin(struct output_stream *o)
 	request_answer_response(r, MHD_HTTP_OK, response);
 }
 
-/* History knows which phase the shards are when the job has ended, the core before. */
-static uint32_t shards_phase_of(const struct output_stream *o, const struct history_job *row)
+static void begin(struct output_stream *o)
 {
-	struct arena arena;
-	struct view_job v;
-	uint32_t phase = row->shards_phase;
-
-	arena_init(&arena, 0);
-	if (o->live && dispatcher_view_job(services_core(o->services), o->job, &arena, &v))
-		phase = v.shards_phase;
-	arena_fini(&arena);
-	return phase;
+	output_stream_begin(o, on_begun);
 }
 
-/* What to send: the gathered output of a job that succeeded, else its shards'. */
-static int choose(struct output_stream *o, const struct history_job *row, struct error *reterr)
-{
-	uint32_t shards_phase = shards_phase_of(o, row);
-	bool gathered = row->phase > shards_phase && row->state == JOB_SUCCEEDED && !o->single;
-	uint64_t shard, shards = row->shards, phase;
-	int rc = request_query_number(o->request, "phase", 0, row->phase,
-				      gathered ? row->phase : shards_phase, &phase, reterr);
+/* ---- what history says of the job ---- */
 
-	o->phase = (uint32_t)phase;
-	if (phase < shards_phase)
-		shards = 1; /* a plan phase */
-	else if (rc == 0 && phase > 0 && (o->live || phase > shards_phase))
-		rc = history_phase_shards(o->services->reader, o->job, o->phase, &shards, reterr);
+#define PHASE_NOT_SAID UINT32_MAX
+
+struct finding {
+	struct reading reading;
+	struct output_stream *o;
+	uint64_t wanted; /* phase; PHASE_NOT_SAID */
+	bool live;
+	uint32_t shards_phase; /* of a live job: the core knows */
+	struct arena arena;
+	struct history_job row;
+	uint32_t phase;
+	uint64_t shards; /* of that phase */
+};
+
+/* What to send: the gathered output of a job that succeeded, else its shards'. */
+static void find(struct history_reader *history, struct reading *r)
+{
+	struct finding *f = (struct finding *)r;
+	const struct history_job *row = &f->row;
+	bool gathered;
+
+	r->rc = history_job(history, f->o->job, &f->arena, &f->row, &r->error);
+	if (r->rc < 0)
+		return;
+	if (!f->live)
+		f->shards_phase = row->shards_phase;
+	gathered = row->phase > f->shards_phase && row->state == JOB_SUCCEEDED && !f->o->single;
+	f->phase = gathered ? row->phase : f->shards_phase;
+	if (f->wanted != PHASE_NOT_SAID && f->wanted <= row->phase)
+		f->phase = (uint32_t)f->wanted;
+	f->shards = f->phase < f->shards_phase ? 1 : row->shards; /* 1: a plan phase */
+	if (f->phase >= f->shards_phase && f->phase > 0 && (f->live || f->phase > f->shards_phase))
+		r->rc = history_phase_shards(history, f->o->job, f->phase, &f->shards, &r->error);
+}
+
+static int choose(struct output_stream *o, const struct finding *f, struct error *reterr)
+{
+	uint64_t shard, phase, last = f->shards > 0 ? f->shards - 1 : 0;
+	int rc = request_query_number(o->request, "phase", 0, f->row.phase, f->phase, &phase, reterr);
+
 	if (rc < 0)
 		return rc;
-	o->end = shards;
+	o->phase = (uint32_t)phase;
+	o->end = f->shards;
 	if (!o->single)
 		return 0;
-	rc = request_query_number(o->request, "shard", 0, shards > 0 ? shards - 1 : 0, 0, &shard, reterr);
+	rc = request_query_number(o->request, "shard", 0, last, 0, &shard, reterr);
 	if (rc < 0)
 		return rc;
 	o->next = o->shard = (uint32_t)shard;
-	o->end = shards > 0 ? shard + 1 : shard;
+	o->end = f->shards > 0 ? shard + 1 : shard;
 	return 0;
 }
 
@@ -149,49 +161,83 @@ static void begin_when_whole(struct output_stream *o)
 
 static void on_history(void *arg, bool late);
 
-/* History runs a moment behind the core: what it must know has to be there first. */
-static void try(struct output_stream *o)
+static void await_history(struct output_stream *o)
 {
-	struct history_job row;
-	struct arena arena;
-	struct error e = {0};
-	bool lags;
-	int rc;
+	job_wait_history(o->request->api->waits, &o->behind, port_view(o->services->port).last_lsn,
+			 o->until_us - clock_mono_us(), on_history, o);
+}
 
-	arena_init(&arena, 0);
-	rc = history_job(o->services->reader, o->job, &arena, &row, &e);
-	o->live = job_is_live(o->services, o->job);
-	/* Of a job that was reopened it may still tell the end before. */
-	lags = rc == 0 && (o->live == job_state_is_ended(row.state) || job_history_lags(o->services, o->job));
-	if (rc == 0 && !lags && (!o->live || o->single)) {
-		rc = choose(o, &row, &e);
-		if (rc == 0)
-			rc = read_had(o, &e);
-		if (rc < 0)
-			fail(o, &e);
-		else
-			begin_when_whole(o);
-	} else if ((lags || rc == ERR_NOT_FOUND) && (o->live || job_has_ended(o->services, o->job)) &&
+static void answer_found(struct output_stream *o, const struct finding *f)
+{
+	struct error e = f->reading.error;
+	int rc = f->reading.rc;
+
+	if (rc == 0)
+		rc = choose(o, f, &e);
+	if (rc == 0)
+		rc = read_had(o, &e);
+	if (rc < 0)
+		fail(o, &e);
+	else
+		begin_when_whole(o);
+}
+
+/* History runs a moment behind the core: what it must know has to be there first. Of a job that was reopened
+ * it may still tell the end before. */
+static void on_found(struct reading *r)
+{
+	struct finding *f = (struct finding *)r;
+	struct output_stream *o = f->o;
+	struct error e = {0};
+	bool lags = r->rc == 0 &&
+		    (o->live == job_state_is_ended(f->row.state) || job_history_lags(o->services, o->job));
+
+	if (r->rc == 0 && !lags && (!o->live || o->single)) {
+		answer_found(o, f);
+	} else if ((lags || r->rc == ERR_NOT_FOUND) && (o->live || job_has_ended(o->services, o->job)) &&
 		   clock_mono_us() < o->until_us) {
-		job_wait_history(o->request->api->waits, &o->history, port_view(o->services->port).last_lsn,
-				 o->until_us - clock_mono_us(), on_history, o);
+		await_history(o);
 	} else {
-		if (rc == 0) {
+		e = r->error;
+		if (r->rc == 0) {
 			error_set(&e, ERR_EXISTS, "job %llu has not ended", (unsigned long long)o->job);
 			error_help(&e, "GET /v1/jobs/%llu/wait answers when it has",
 				   (unsigned long long)o->job);
-		} else if (rc == ERR_NOT_FOUND) {
+		} else if (r->rc == ERR_NOT_FOUND) {
 			job_refuse_unknown(o->services, o->job, &e);
 		}
 		fail(o, &e);
 	}
+	arena_fini(&f->arena);
+	free(f);
+}
+
+static void look(struct output_stream *o)
+{
+	struct finding *f = check_calloc(1, sizeof(*f));
+	struct arena arena;
+	struct view_job v;
+	uint64_t wanted;
+
+	arena_init(&arena, 0);
+	f->o = o;
+	f->live = o->live = job_is_live(o->services, o->job);
+	if (f->live && dispatcher_view_job(services_core(o->services), o->job, &arena, &v))
+		f->shards_phase = v.shards_phase;
 	arena_fini(&arena);
+	if (request_query_number(o->request, "phase", 0, PHASE_NOT_SAID - 1, PHASE_NOT_SAID, &wanted, NULL) <
+	    0)
+		wanted = PHASE_NOT_SAID; /* choose will say so */
+	f->wanted = wanted;
+	arena_init(&f->arena, 0);
+	f->reading = (struct reading){.run = find, .done = on_found};
+	readers_ask(o->services->readers, &f->reading);
 }
 
 static void on_history(void *arg, bool late)
 {
 	(void)late;
-	try(arg);
+	look(arg);
 }
 
 void api_output(struct request *r)
@@ -219,5 +265,5 @@ void api_output(struct request *r)
 	o->until_us = clock_mono_us() + PATIENCE_US;
 	r->state = o;
 	r->state_fini = output_stream_destroy;
-	try(o);
+	look(o);
 }

@@ -9,6 +9,7 @@
 #include "base/crc32c.h"
 #include "base/http_client.h"
 #include "base/log.h"
+#include "dispatcher/api/listener.h"
 #include "dispatcher/store/history_reader.h"
 #include "jobs/kinds.h"
 
@@ -20,10 +21,13 @@ struct output_stream *output_stream_create(struct request *r, uint64_t job)
 
 	o->services = r->services;
 	o->request = r;
+	o->listener = r->listener;
+	o->connection = r->connection;
 	o->fd = -1;
 	o->job = job;
 	o->segments = segments_create(r->services->output_dir);
 	o->pieces = check_calloc(PAGE_SHARDS, sizeof(*o->pieces));
+	o->block = check_calloc(1, OUTPUT_BLOCK_BYTES);
 	return o;
 }
 
@@ -31,12 +35,18 @@ void output_stream_destroy(void *stream)
 {
 	struct output_stream *o = stream;
 
-	job_wait_cancel(&o->history);
+	if (o->is_reading) { /* freed when that is over */
+		o->abandoned = true;
+		readers_cancel(o->services->readers, &o->reading);
+		return;
+	}
+	job_wait_cancel(&o->behind);
 	if (o->fd >= 0)
 		close(o->fd);
 	segments_destroy(o->segments);
 	survey_fini(&o->survey);
 	free(o->pieces);
+	free(o->block);
 	free(o);
 }
 
@@ -108,8 +118,8 @@ static int take_missing(struct output_stream *o)
 		return 0;
 	arena_init(&arena, 0);
 	o->found_dead = false;
-	rc = history_failures(o->services->reader, o->job, o->phase, (uint32_t)o->next, 1, &arena,
-			      take_failure, o, &o->error);
+	rc = history_failures(o->history, o->job, o->phase, (uint32_t)o->next, 1, &arena, take_failure, o,
+			      &o->error);
 	arena_fini(&arena);
 	if (rc < 0 || o->found_dead)
 		return rc < 0 ? rc : 0;
@@ -140,7 +150,7 @@ static int take_winner(void *arg, const struct history_winner *w)
 	return r;
 }
 
-int output_stream_page(struct output_stream *o)
+static int read_page(struct output_stream *o)
 {
 	uint64_t left = o->end - o->next;
 	struct range range = {.first = (uint32_t)o->next,
@@ -149,8 +159,7 @@ int output_stream_page(struct output_stream *o)
 	int r;
 
 	o->piece = o->piece_count = 0;
-	o->error = (struct error){0};
-	r = history_winners(o->services->reader, o->job, o->phase, range, take_winner, o, &e);
+	r = history_winners(o->history, o->job, o->phase, range, take_winner, o, &e);
 	if (r < 0 && o->error.code == ERR_OK)
 		o->error = e;
 	if (r < 0)
@@ -236,28 +245,105 @@ static ssize_t end_early(struct output_stream *o)
 	return told ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
+/* ---- blocks, in a reader's thread ---- */
+
+/* What the asker has is left out, if it is of the attempt that counts. */
+static void skip_had(struct output_stream *o)
+{
+	if (o->from == 0 || o->piece_count != 1 || o->token.epoch != o->had.epoch ||
+	    o->token.lease != o->had.lease)
+		return;
+	o->cut = true;
+	if (o->from < o->pieces[0].length)
+		o->done = o->from;
+	else
+		o->piece++;
+}
+
+static void fill(struct history_reader *history, struct reading *r)
+{
+	struct output_stream *o =
+	    (struct output_stream *)((char *)r - offsetof(struct output_stream, reading));
+
+	o->history = history;
+	o->block_size = o->block_at = 0;
+	while (o->rc == 0 && o->block_size < OUTPUT_BLOCK_BYTES && !atomic_load(&r->cancelled)) {
+		ssize_t n = 0;
+
+		if (o->piece < o->piece_count) {
+			n = read_piece(o, o->block + o->block_size, OUTPUT_BLOCK_BYTES - o->block_size);
+			o->rc = n < 0 ? ERR_IO : 0;
+		} else if (o->next < o->end) {
+			o->rc = read_page(o) < 0 ? ERR_IO : 0;
+			if (o->rc == 0 && o->single)
+				skip_had(o);
+		} else {
+			o->at_end = true;
+			break;
+		}
+		o->block_size += n > 0 ? (size_t)n : 0;
+	}
+	o->history = NULL;
+}
+
+static void read_block(struct output_stream *o, void (*done)(struct reading *r))
+{
+	o->reading = (struct reading){.run = fill, .done = done};
+	o->is_reading = true;
+	readers_ask(o->services->readers, &o->reading);
+}
+
+void output_stream_begin(struct output_stream *o, void (*begun)(struct reading *r))
+{
+	read_block(o, begun);
+}
+
+/* ---- in the loop ---- */
+
+static void on_block(struct reading *r)
+{
+	struct output_stream *o =
+	    (struct output_stream *)((char *)r - offsetof(struct output_stream, reading));
+
+	o->is_reading = false;
+	if (o->abandoned) {
+		output_stream_destroy(o);
+		return;
+	}
+	if (r->rc < 0) {
+		o->rc = r->rc;
+		o->error = r->error;
+	}
+	if (!o->suspended)
+		return;
+	o->suspended = false;
+	o->listener->resumed = true;
+	MHD_resume_connection(o->connection);
+	loop_defer(o->services->loop, o->services->turn);
+}
+
 ssize_t output_stream_read(void *stream, uint64_t position, char *buf, size_t max)
 {
 	struct output_stream *o = stream;
-	size_t used = 0;
-	int pages = 0;
+	size_t size = o->is_reading ? 0 : o->block_size - o->block_at;
 
 	(void)position;
-	while (used < max) {
-		ssize_t n;
-
-		if (o->piece == o->piece_count) {
-			if (o->next == o->end || used > 0)
-				break;
-			if (pages++ == OUTPUT_EMPTY_PAGES_MAX)
-				return 0; /* asked again in a later turn */
-			n = output_stream_page(o) < 0 ? -1 : 0;
-		} else {
-			n = read_piece(o, buf + used, max - used);
-		}
-		if (n < 0)
-			return end_early(o);
-		used += (size_t)n;
+	if (size > max)
+		size = max;
+	if (size > 0) {
+		memcpy(buf, o->block + o->block_at, size);
+		o->block_at += size;
+		return (ssize_t)size;
 	}
-	return used > 0 ? (ssize_t)used : MHD_CONTENT_READER_END_OF_STREAM;
+	if (!o->is_reading && o->rc < 0)
+		return end_early(o);
+	if (!o->is_reading && o->at_end)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (o->services->stopping)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (!o->is_reading)
+		read_block(o, on_block);
+	o->suspended = true;
+	MHD_suspend_connection(o->connection);
+	return 0;
 }

@@ -1,14 +1,13 @@
-/* A job's output on its way to who asked: a page of shards at a time, straight from the segments of those
- * that history says have won. */
+/* A job's output on its way to who asked: a block at a time, read in another thread, straight from the
+ * segments of those that history says have won. */
 #pragma once
 
 #include "dispatcher/api/job_waits.h"
+#include "dispatcher/readers.h"
 #include "dispatcher/api/request.h"
 #include "dispatcher/api/survey.h"
 
 #define OUTPUT_BLOCK_BYTES (256 * KIB)
-/* Pages without a byte that are read in one go: other requests wait meanwhile. */
-#define OUTPUT_EMPTY_PAGES_MAX 64
 
 /* One shard's bytes. */
 struct piece {
@@ -22,10 +21,12 @@ struct piece {
 struct output_stream {
 	struct services *services;
 	struct request *request; /* NULL once the answer has begun */
-	struct job_wait history;
-	usec_t until_us; /* it may be behind */
+	struct job_wait behind;	 /* history is */
+	usec_t until_us;
 	struct segments *segments;
 	struct survey survey;
+	struct MHD_Connection *connection;
+	struct listener *listener;
 	struct MHD_Response *response; /* once the answer has begun */
 	bool trailers;		       /* the asker reads them: they say why the answer ends early */
 	uint64_t job;
@@ -40,6 +41,17 @@ struct output_stream {
 	bool cut;	    /* they are left out */
 	uint32_t shard;	    /* the single one */
 	uint64_t next, end; /* shards not yet in a page */
+
+	/* The block that goes out, and the reading of the next one. What follows is the thread's while it
+	 * reads. */
+	struct reading reading;
+	bool is_reading, suspended, abandoned;
+	uint8_t *block;
+	size_t block_size, block_at;
+	bool at_end;
+	int rc;		    /* below 0: why stands in error */
+	struct error error; /* of the block */
+	struct history_reader *history;
 	struct piece *pieces;
 	size_t piece_count, piece;
 	uint64_t done; /* bytes of the piece in work */
@@ -47,13 +59,12 @@ struct output_stream {
 	int fd; /* of the piece in work; -1 = not open */
 	struct uuid fd_worker;
 	uint32_t fd_segment;
-	struct error error; /* of the page */
 };
 
 struct output_stream *output_stream_create(struct request *r, uint64_t job) MUST_CHECK;
 void output_stream_destroy(void *stream);
-/* Shards from `next` on become pieces. Below 0: why stands in o->error. */
-int output_stream_page(struct output_stream *o) MUST_CHECK;
+/* Reads the first block; then `begun` is called in the loop. */
+void output_stream_begin(struct output_stream *o, void (*begun)(struct reading *r));
 /* libmicrohttpd's content reader. */
 ssize_t output_stream_read(void *stream, uint64_t position, char *buf, size_t max);
 /* When an output is lost: what a person can do. */
