@@ -36,6 +36,7 @@ struct services {
 	struct history *history;
 	struct history_reader *reader; /* for questions of a few rows */
 	struct readers *readers;       /* for what may take longer */
+	char *history_path;
 	struct port *port;
 	struct loop_task *turn; /* deferred: the turn has to end */
 	struct pools *pools;

@@ -7,7 +7,6 @@
 #include "base/limits.h"
 #include "dispatcher/segments.h"
 #include "dispatcher/planners/plan_task.h"
-#include "dispatcher/services.h"
 #include "dispatcher/store/history_reader.h"
 
 struct finding {
@@ -39,11 +38,11 @@ static int take_winner(void *arg, const struct history_winner *w)
 	return rc;
 }
 
-int plan_output_find(struct services *s, struct plan_task *t, struct error *reterr)
+int plan_output_find(struct history_reader *history, struct plan_task *t, struct error *reterr)
 {
-	struct finding f = {.segments = segments_create(s->output_dir), .task = t};
+	struct finding f = {.segments = segments_create(t->output_dir), .task = t};
 	int rc =
-	    history_winners(s->reader, t->job, t->phase - 1, (struct range){0, 1}, take_winner, &f, reterr);
+	    history_winners(history, t->job, t->phase - 1, (struct range){0, 1}, take_winner, &f, reterr);
 
 	if (rc < 0 && f.error.code != ERR_OK)
 		*reterr = f.error;

@@ -1,13 +1,16 @@
-/* One plan to make, in the planner's thread. */
+/* One plan to make, in one of the planners' threads. */
 #pragma once
 
 #include <stdatomic.h>
 
 #include "base/s3/s3.h"
 #include "dispatcher/planners/planners.h"
+#include "dispatcher/readers.h"
 
 struct plan_task {
-	struct plan_task *next;
+	struct reading reading;
+	struct plan_task *prev, *next;
+	bool begun; /* else it waits for another one of its job */
 	uint64_t job;
 	uint32_t phase;
 	uint8_t planner; /* enum planner_kind */
@@ -19,7 +22,7 @@ struct plan_task {
 	uint64_t output_offset, output_length;
 	uint32_t output_crc;
 	struct arena arena;
-	const char *plans_dir;
+	const char *plans_dir, *output_dir;
 	struct plan_preview *preview; /* NULL: it is planned for a job */
 	_Atomic bool stop;
 	struct planners *planners;
@@ -33,8 +36,8 @@ void plan_task_sealed(struct plan_task *t, const struct plan *plan);
 void plan_task_failed(struct plan_task *t, bool final, const struct error *e);
 
 /* Finds what the plan phase before t->phase wrote; nothing is an empty stretch. ERR_NOT_FOUND when it wrote
- * something that is lost. Thread: the loop's. */
-int plan_output_find(struct services *s, struct plan_task *t, struct error *reterr) MUST_CHECK;
+ * something that is lost. Thread: the planner's. */
+int plan_output_find(struct history_reader *history, struct plan_task *t, struct error *reterr) MUST_CHECK;
 /* Is all of it there, as it was written? ERR_CORRUPT, ERR_IO. Thread: the planner's. */
 int plan_output_check(const struct plan_task *t, struct error *reterr) MUST_CHECK;
 

@@ -9,16 +9,20 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/s3/settings.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/plan_task.h"
+#include "dispatcher/readers.h"
 #include "dispatcher/services.h"
 #include "dispatcher/store/history_reader.h"
 
-#define PATIENCE_US (10 * USEC_PER_SEC) /* with an object store: other plans wait meanwhile */
+#define PATIENCE_US (10 * USEC_PER_SEC) /* with an object store */
+#define THREADS 8
+#define LANE_MAX 2 /* of them for one bucket, or one directory of files */
 #define SWEEP_US (600 * USEC_PER_SEC)
 #define SWEEP_FILES 200 /* looked at in one turn of the loop */
 #define SWEEP_PAUSE_US (20 * USEC_PER_MSEC)
@@ -26,15 +30,10 @@
 struct planners {
 	struct services *services;
 	struct subscriber subscriber;
-	pthread_t thread;
-	bool running;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct plan_task *first, *last; /* waiting */
-	struct plan_task *current;
-	bool closing;
-	struct buf told; /* inputs, encoded */
-	struct plan_preview *previewed;
+	struct readers *threads;
+	struct plan_task *tasks; /* all that are not done */
+	pthread_mutex_t lock;	 /* of told */
+	struct buf told;	 /* inputs, encoded */
 	int fd;
 	struct loop_watch watch;
 	struct loop_timer timer;
@@ -159,7 +158,7 @@ int plan_task_path(const struct plan_task *t, char *ret, size_t size, struct err
 	return error_where(reterr, "%.*s", (int)(url.size < 200 ? url.size : 200), url.data);
 }
 
-static void run(struct plan_task *t)
+static void plan(struct plan_task *t)
 {
 	struct error e = {0};
 
@@ -178,42 +177,66 @@ static void run(struct plan_task *t)
 	}
 }
 
-static void *thread_main(void *arg)
+static void run(struct history_reader *history, struct reading *r)
 {
-	struct planners *p = arg;
+	struct plan_task *t = (struct plan_task *)r;
+	struct error e = {0};
 
-	pthread_mutex_lock(&p->lock);
-	while (!p->closing) {
-		struct plan_task *t = p->first;
+	if (t->phase > 0 && plan_output_find(history, t, &e) < 0)
+		plan_task_failed(t, e.code == ERR_CORRUPT, &e);
+	else
+		plan(t);
+}
 
-		if (t == NULL) {
-			pthread_cond_wait(&p->wake, &p->lock);
-			continue;
-		}
-		p->first = t->next;
-		if (p->first == NULL)
-			p->last = NULL;
-		p->current = t;
-		pthread_mutex_unlock(&p->lock);
-		run(t);
-		pthread_mutex_lock(&p->lock);
-		p->current = NULL;
-		if (t->preview != NULL) {
-			t->preview->next = p->previewed;
-			p->previewed = t->preview;
-			CHECK(eventfd_write(p->fd, 1) == 0);
-		}
-		task_destroy(t);
-	}
-	pthread_mutex_unlock(&p->lock);
+/* ---- in the loop ---- */
+
+static void begin(struct planners *p, struct plan_task *t)
+{
+	t->begun = true;
+	readers_ask(p->threads, &t->reading);
+}
+
+/* Another task of the same job: they write to one blob. */
+static struct plan_task *task_of(const struct planners *p, uint64_t job)
+{
+	struct plan_task *t;
+
+	DL_FOREACH (p->tasks, t)
+		if (t->job == job && t->preview == NULL)
+			return t;
 	return NULL;
+}
+
+static void done(struct reading *r)
+{
+	struct plan_task *t = (struct plan_task *)r, *next;
+	struct planners *p = t->planners;
+	struct plan_preview *preview = t->preview;
+	uint64_t job = t->job;
+	struct error e = r->error;
+	int rc = r->rc;
+
+	DL_DELETE(p->tasks, t);
+	if (rc < 0 && preview == NULL && rc != ERR_CLOSED)
+		plan_task_failed(t, false, &e); /* history cannot be opened */
+	task_destroy(t);
+	if (preview != NULL) {
+		if (rc < 0) {
+			preview->rc = rc;
+			preview->error = e;
+		}
+		preview->done(preview);
+		return;
+	}
+	next = task_of(p, job);
+	if (next != NULL && !next->begun)
+		begin(p, next);
 }
 
 static void on_told(struct loop *loop, uint32_t events, void *arg)
 {
 	struct planners *p = arg;
 	struct buf told;
-	struct plan_preview *previewed;
 	struct bytes in;
 	struct arena arena;
 	eventfd_t n;
@@ -224,15 +247,7 @@ static void on_told(struct loop *loop, uint32_t events, void *arg)
 	pthread_mutex_lock(&p->lock);
 	told = p->told;
 	p->told = (struct buf){0};
-	previewed = p->previewed;
-	p->previewed = NULL;
 	pthread_mutex_unlock(&p->lock);
-	while (previewed != NULL) {
-		struct plan_preview *next = previewed->next;
-
-		previewed->done(previewed);
-		previewed = next;
-	}
 	arena_init(&arena, 0);
 	for (in = buf_bytes(&told); in.size > 0; arena_reset(&arena)) {
 		uint32_t type;
@@ -285,7 +300,6 @@ int planners_open(struct services *s, struct error *reterr)
 		return ERR_IO;
 	}
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->wake, NULL);
 	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->fd < 0)
 		return error_set(reterr, ERR_IO, "eventfd: %m");
@@ -296,10 +310,12 @@ int planners_open(struct services *s, struct error *reterr)
 	r = s3_client_of_params(s->params, PATIENCE_US, &p->s3, reterr);
 	if (r < 0)
 		return r;
-	r = pthread_create(&p->thread, NULL, thread_main, p);
-	if (r != 0)
-		return error_set(reterr, ERR_IO, "no thread for planners: %s", strerror(r));
-	p->running = true;
+	r = readers_open(
+	    &p->threads, s->loop,
+	    &(struct readers_config){.history = s->history_path, .threads = THREADS, .lane_max = LANE_MAX},
+	    reterr);
+	if (r < 0)
+		return r;
 	p->timer = (struct loop_timer){.fn = on_sweep, .arg = p};
 	p->subscriber = (struct subscriber){.fn = on_ended, .arg = p, .kinds = 1u << STREAM_JOB_ENDED};
 	port_subscribe(s->port, &p->subscriber);
@@ -309,35 +325,20 @@ int planners_open(struct services *s, struct error *reterr)
 
 void planners_close(struct planners *p)
 {
+	struct plan_task *t;
+
 	if (p == NULL)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->closing = true;
-	if (p->current != NULL)
-		p->current->stop = true;
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
-	if (p->running)
-		pthread_join(p->thread, NULL);
-	if (p->swept != NULL)
-		closedir(p->swept);
-	while (p->first != NULL) {
-		struct plan_task *t = p->first;
-
-		p->first = t->next;
-		if (t->preview != NULL) {
-			t->preview->next = p->previewed;
-			p->previewed = t->preview;
-		}
+	DL_FOREACH (p->tasks, t)
+		t->stop = true;
+	readers_close(p->threads);
+	while (p->tasks != NULL) { /* never begun */
+		t = p->tasks;
+		DL_DELETE(p->tasks, t);
 		task_destroy(t);
 	}
-	while (p->previewed != NULL) {
-		struct plan_preview *preview = p->previewed;
-
-		p->previewed = preview->next;
-		preview->rc = error_set(&preview->error, ERR_CLOSED, "the dispatcher is stopping");
-		preview->done(preview);
-	}
+	if (p->swept != NULL)
+		closedir(p->swept);
 	loop_timer_unset(p->services->loop, &p->timer);
 	if (p->subscriber.fn != NULL)
 		port_unsubscribe(p->services->port, &p->subscriber);
@@ -348,27 +349,35 @@ void planners_close(struct planners *p)
 	}
 	s3_client_destroy(p->s3);
 	buf_fini(&p->told);
-	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
 
-static void queue(struct planners *p, struct plan_task *t)
+/* One store, as far as its name tells: a bucket, or the top of a file's path. */
+static uint64_t lane_of(const struct plan_task *t)
 {
-	pthread_mutex_lock(&p->lock);
-	if (p->last != NULL)
-		p->last->next = t;
-	else
-		p->first = t;
-	p->last = t;
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
+	uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+	int slashes = 0, slashes_max = plan_task_is_object(t) ? 3 : 5;
+
+	for (size_t i = 0; i < t->plan.url.size && slashes < slashes_max; i++) {
+		slashes += t->plan.url.data[i] == '/';
+		hash = (hash ^ t->plan.url.data[i]) * UINT64_C(1099511628211);
+	}
+	return hash | 1;
+}
+
+static void add(struct planners *p, struct plan_task *t)
+{
+	t->reading =
+	    (struct reading){.run = run, .done = done, .lane = lane_of(t), .without_history = t->phase == 0};
+	DL_APPEND(p->tasks, t);
+	if (t->preview != NULL || task_of(p, t->job) == t)
+		begin(p, t);
 }
 
 void planners_run(struct planners *p, const struct dispatcher_plan *plan)
 {
 	struct plan_task *t = task_create(p);
-	struct error e = {0};
 
 	t->job = plan->job;
 	t->phase = plan->phase;
@@ -377,12 +386,8 @@ void planners_run(struct planners *p, const struct dispatcher_plan *plan)
 	t->plans_dir = p->services->plans_dir;
 	t->cursor = arena_copy(&t->arena, plan->cursor);
 	CHECK(codec_copy(codec_plan(), plan->plan, &t->plan, &t->arena));
-	if (t->phase > 0 && plan_output_find(p->services, t, &e) < 0) {
-		plan_task_failed(t, e.code == ERR_CORRUPT, &e);
-		task_destroy(t);
-		return;
-	}
-	queue(p, t);
+	t->output_dir = p->services->output_dir;
+	add(p, t);
 }
 
 void planners_preview(struct planners *p, struct plan_preview *preview)
@@ -392,7 +397,7 @@ void planners_preview(struct planners *p, struct plan_preview *preview)
 	t->planner = preview->planner;
 	t->preview = preview;
 	CHECK(codec_copy(codec_plan(), &preview->plan, &t->plan, &t->arena));
-	queue(p, t);
+	add(p, t);
 }
 
 void plan_preview_fini(struct plan_preview *preview)
@@ -406,13 +411,20 @@ void plan_preview_fini(struct plan_preview *preview)
 
 void planners_forget(struct planners *p, uint64_t job)
 {
-	pthread_mutex_lock(&p->lock);
-	if (p->current != NULL && p->current->job == job)
-		p->current->stop = true;
-	for (struct plan_task *t = p->first; t != NULL; t = t->next)
-		if (t->job == job)
-			t->stop = true;
-	pthread_mutex_unlock(&p->lock);
+	struct plan_task *t, *next;
+
+	DL_FOREACH_SAFE(p->tasks, t, next)
+	{
+		if (t->job != job || t->preview != NULL)
+			continue;
+		t->stop = true;
+		if (t->begun) {
+			readers_cancel(p->threads, &t->reading);
+		} else {
+			DL_DELETE(p->tasks, t);
+			task_destroy(t);
+		}
+	}
 }
 
 /* Live, or it may live again. What history cannot say now is kept. */

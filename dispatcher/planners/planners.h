@@ -1,5 +1,6 @@
-/* Planners that read before they know: sizes, lists of items. One thread runs them, one plan after the
- * other; what they find comes back as inputs of the core (PIECE, SEALED, PLAN_FAILED).
+/* Planners that read before they know: sizes, lists of items. A few threads run them, at most two
+ * for one store, so that one that hangs delays nobody else; what they find comes back as inputs of the core
+ * (PIECE, SEALED, PLAN_FAILED).
  *
  * A list is frozen into a plan blob piece by piece: each piece is synced before it is told, and its
  * cursor says where the next try goes on. */

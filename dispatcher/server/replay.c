@@ -133,6 +133,6 @@ int replay_open(struct server *s, struct error *reterr)
 		    &s->services.readers, s->services.loop,
 		    &(struct readers_config){.history = path, .threads = READER_THREADS, .lane_max = 1},
 		    reterr);
-	free(path);
+	s->services.history_path = path;
 	return r;
 }

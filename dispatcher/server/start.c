@@ -298,4 +298,5 @@ void server_close(struct server *s)
 	statedir_close(&sv->state);
 	free(sv->plans_dir);
 	free(sv->output_dir);
+	free(sv->history_path);
 }

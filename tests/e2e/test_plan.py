@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Between a plan phase and the shards that it makes: what is paused, cancelled, killed or lost there, and lists
 that no good command would print."""
+import http.server
 import os
 import subprocess
+import threading
+import time
 
 from case import FAST, MillCase, main, until
 
@@ -145,6 +148,60 @@ class Plan(MillCase):
         waited = self.said("wait", failed["id"])
         self.assertEqual(waited.returncode, 1, waited)
         self.assertRegex(waited.stdout, r"failed before it had shards, after [0-9.]*[1-9][0-9]* \w+; .*exit 4")
+
+
+class Stores(MillCase):
+    """Objects whose sizes are asked of two buckets, one of which never answers."""
+
+    def serve(self):
+        over, asked = threading.Event(), []
+
+        class Answers(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                asked.append(self.path)
+                if self.path.startswith("/dead/"):
+                    over.wait(60)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", "100")
+                self.send_header("ETag", '"1234"')
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for stop in (server.server_close, server.shutdown, over.set):
+            self.addCleanup(stop)
+        return "http://127.0.0.1:%d" % server.server_port, asked
+
+    def submit(self, url):
+        return self.mill.submit("version: 1\nname: x\nshard: {bytes: 10B, align: none, of: '%s'}\n"
+                                "run: {exec: [echo, '{{shard.url}}']}\n" % url)
+
+    def test_one_that_is_dead_delays_no_other(self):
+        endpoint, asked = self.serve()
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        before = {name: os.environ.get(name) for name in keys}
+        os.environ.update(keys)
+        self.addCleanup(lambda: [os.environ.pop(n) if v is None else os.environ.update({n: v}) for n, v in before.items()])
+        self.mill.start_dispatcher(**FAST, s3_endpoint=endpoint)
+        dead = [self.submit("s3://dead/%d" % n) for n in range(12)]
+        until(lambda: len([path for path in asked if path.startswith("/dead/")]) == 2)
+        for n in range(5):
+            begun = time.monotonic()
+            job = self.submit("s3://alive/%d" % n)
+            until(lambda: self.mill.job(job)["phases"][0]["shards"] == 10, 20)
+            self.assertLess(time.monotonic() - begun, 5)
+        self.assertEqual(len([path for path in asked if path.startswith("/dead/")]), 2, "more than two ask one store")
+        for job in dead:
+            self.assertEqual(self.mill.job(job)["word"], "planning")
+            self.change(job, "cancel")
+
+    def change(self, job, verb):
+        self.mill.api("POST", "/v1/jobs/%d/%s" % (job, verb))
 
 
 if __name__ == "__main__":
