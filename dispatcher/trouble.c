@@ -54,9 +54,12 @@ static bool tell(bool before, bool now, const struct error *e, const char *begin
 static void on_look(struct loop *loop, void *arg)
 {
 	struct trouble *t = arg;
-	const struct services *s = t->services;
+	struct services *s = t->services;
 	struct error e = {0};
 	bool now = trouble_of_journal(s, &e);
+
+	if (now != t->journal)
+		t->room(s, !now);
 
 	t->journal = tell(t->journal, now, &e,
 			  "the journal has no room on its disk: nothing more is taken on, what runs goes on",
@@ -69,9 +72,10 @@ static void on_look(struct loop *loop, void *arg)
 	loop_timer_set(loop, &t->timer, loop_now_us(loop) + TROUBLE_LOOK_US);
 }
 
-void trouble_open(struct trouble *t, struct services *s)
+void trouble_open(struct trouble *t, struct services *s, void (*room)(struct services *s, bool there_is))
 {
 	t->services = s;
+	t->room = room;
 	t->timer = (struct loop_timer){.fn = on_look, .arg = t};
 	loop_timer_set(s->loop, &t->timer, clock_mono_us());
 }

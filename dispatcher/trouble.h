@@ -9,10 +9,12 @@ struct services;
 struct trouble {
 	struct services *services;
 	struct loop_timer timer;
+	void (*room)(struct services *s, bool there_is);
 	bool journal, history; /* was told */
 };
 
-void trouble_open(struct trouble *t, struct services *s);
+/* room is called when the journal has no room any more, and when it has room again. */
+void trouble_open(struct trouble *t, struct services *s, void (*room)(struct services *s, bool there_is));
 /* Fine for one that is all zero. */
 void trouble_close(struct trouble *t);
 

@@ -10,6 +10,7 @@
 #include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/seen.h"
 #include "dispatcher/api/sockets.h"
+#include "dispatcher/part.h"
 
 #define IDLE_SECONDS 60u /* without a byte */
 #define RUN_US (2 * USEC_PER_MSEC)
@@ -149,13 +150,23 @@ static enum MHD_Result queue(struct request *r)
 	return MHD_queue_response(r->connection, r->status, r->response);
 }
 
+static void fail_closing(struct request *r)
+{
+	struct error e = {0};
+
+	error_set(&e, ERR_BUSY, "the dispatcher is stopping");
+	request_fail_status(r, MHD_HTTP_SERVICE_UNAVAILABLE, &e);
+}
+
 static void dispatch(struct request *r)
 {
 	r->dispatched = true;
 	r->api->served++;
 	if (r->response != NULL)
 		return;
-	if (r->too_large)
+	if (r->api->closing)
+		fail_closing(r);
+	else if (r->too_large)
 		fail_too_large(r);
 	else if (door_call(r))
 		handlers[r->route->id](r);
@@ -284,7 +295,7 @@ static void listener_close(struct listener *l)
 
 /* ---- open and close ---- */
 
-int api_open(struct services *s, struct error *reterr)
+static int api_open(struct services *s, struct error *reterr)
 {
 	struct api *api = s->api = check_calloc(1, sizeof(*api));
 	const char *tcp = params_text(s->params, PARAM_API_LISTEN);
@@ -318,7 +329,7 @@ void api_turn(struct api *api)
 		listener_run(&api->tcp_listener);
 }
 
-void api_close(struct services *s)
+static void api_close(struct services *s)
 {
 	struct api *api = s->api;
 	struct request *r;
@@ -350,3 +361,5 @@ void api_close(struct services *s)
 	free(api);
 	s->api = NULL;
 }
+
+const struct part part_api = {.name = "api", .open = api_open, .close = api_close};

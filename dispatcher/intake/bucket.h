@@ -81,6 +81,7 @@ struct bucket {
 	struct bucket_dir *dirs; /* of the scan, a stack */
 	struct loop_task scan_task;
 	struct loop_timer timer; /* next scan, or a paused one goes on */
+	bool paused;		 /* nothing is offered */
 	bool scanning;		 /* a full scan is under way */
 	bool scanned;		 /* one was finished */
 	bool scan_whole;	 /* it could read all folders */
@@ -151,6 +152,8 @@ void bucket_scan_init(struct bucket *b);
 void bucket_scan(struct bucket *b);
 /* The next one is due in a second at most. */
 void bucket_scan_soon(struct bucket *b);
+/* It is paused no more. */
+void bucket_go_on(struct bucket *b);
 /* All of a folder that just came. */
 void bucket_scan_below(struct bucket *b, const char *path);
 /* An offer was answered: what waits for that may go on. */

@@ -211,7 +211,8 @@ static void offer(struct bucket *b, const struct event *event, struct dedup_key 
 
 bool bucket_may_offer(const struct bucket *b)
 {
-	return rules_are_ready(b->services->rules, NULL) == 0 && port_has_room(b->services->port, NULL) == 0;
+	return !b->paused && rules_are_ready(b->services->rules, NULL) == 0 &&
+	       port_has_room(b->services->port, NULL) == 0;
 }
 
 bool bucket_offer_file(struct bucket *b, const char *path, const struct stat *st, uint64_t key)

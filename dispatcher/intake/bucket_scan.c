@@ -157,6 +157,8 @@ static void on_scan(struct loop *loop, void *arg)
 		struct bucket_dir *d = b->dirs;
 		const char *name;
 
+		if (b->paused)
+			return;
 		if (!bucket_may_offer(b)) {
 			loop_timer_set(loop, &b->timer, clock_mono_us() + PAUSE_US);
 			return;
@@ -236,4 +238,11 @@ void bucket_scan_fini(struct bucket *b)
 	b->scanning = b->scanned = b->again = false;
 	b->low_us = USEC_NEVER;
 	b->offered = 0;
+}
+
+void bucket_go_on(struct bucket *b)
+{
+	if (b->dirs != NULL || b->scanning)
+		loop_defer(b->services->loop, &b->scan_task);
+	bucket_scan_soon(b); /* for what inotify told meanwhile */
 }

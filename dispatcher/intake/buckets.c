@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "dispatcher/json_values.h"
+#include "dispatcher/part.h"
 #include "dispatcher/intake/bucket.h"
 
 #define LOOK_EVERY_US USEC_PER_SEC
@@ -109,7 +110,7 @@ static struct bucket *bucket_create(struct services *s, const char *path)
 	return b;
 }
 
-int buckets_open(struct services *s, struct error *reterr)
+static int buckets_open(struct services *s, struct error *reterr)
 {
 	struct buckets *all = s->buckets = check_calloc(1, sizeof(*all));
 
@@ -130,7 +131,7 @@ int buckets_open(struct services *s, struct error *reterr)
 	return 0;
 }
 
-void buckets_close(struct services *s)
+static void buckets_close(struct services *s)
 {
 	struct buckets *all = s->buckets;
 
@@ -145,6 +146,26 @@ void buckets_close(struct services *s)
 	free(all);
 	s->buckets = NULL;
 }
+
+static void buckets_pause(struct services *s)
+{
+	for (struct bucket *b = s->buckets != NULL ? s->buckets->first : NULL; b != NULL; b = b->next)
+		b->paused = true;
+}
+
+static void buckets_resume(struct services *s)
+{
+	for (struct bucket *b = s->buckets != NULL ? s->buckets->first : NULL; b != NULL; b = b->next) {
+		b->paused = false;
+		bucket_go_on(b);
+	}
+}
+
+const struct part part_buckets = {.name = "buckets",
+				  .open = buckets_open,
+				  .close = buckets_close,
+				  .pause = buckets_pause,
+				  .resume = buckets_resume};
 
 static json_t *left_json(const struct bucket *b)
 {

@@ -29,10 +29,6 @@ struct buckets;
 struct request;
 struct services;
 
-/* After INPUT_OPEN: it offers at once. ERR_NOT_FOUND, ERR_INVALID for what is no directory. */
-int buckets_open(struct services *s, struct error *reterr) MUST_CHECK;
-void buckets_close(struct services *s);
-
 /* For status: [{"path", "error" (or null), "files" that were taken, "left_out": {kind: count}}]. */
 json_t *buckets_json(const struct services *s);
 

@@ -1,5 +1,5 @@
-#include "dispatcher/intake/ended.h"
-
+/* The ends of jobs as events: job.succeeded and job.failed start what rules say. The core remembers ends
+ * that were not offered (SETTLED), also over restarts; a key keeps a second offer from a second job. */
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "dispatcher/intake/intake.h"
+#include "dispatcher/part.h"
 #include "dispatcher/rules.h"
 #include "jobs/event_bucket.h"
 #include "jobs/kinds.h"
@@ -138,17 +139,19 @@ static void on_ended(void *arg, const struct stream_item *item)
 	offer(s, o);
 }
 
-void ended_open(struct services *s)
+static int ended_open(struct services *s, struct error *reterr)
 {
 	struct ended *e = s->ended = check_calloc(1, sizeof(*e));
 
+	(void)reterr;
 	e->services = s;
 	e->timer = (struct loop_timer){.fn = on_timer, .arg = e};
 	e->subscriber = (struct subscriber){.fn = on_ended, .arg = e, .kinds = 1u << STREAM_JOB_ENDED};
 	port_subscribe(s->port, &e->subscriber);
+	return 0;
 }
 
-void ended_close(struct services *s)
+static void ended_close(struct services *s)
 {
 	struct ended *e = s->ended;
 
@@ -161,3 +164,5 @@ void ended_close(struct services *s)
 	free(e);
 	s->ended = NULL;
 }
+
+const struct part part_ended = {.name = "ended", .open = ended_open, .close = ended_close};

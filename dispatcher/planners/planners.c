@@ -17,7 +17,7 @@
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/plan_task.h"
 #include "dispatcher/readers.h"
-#include "dispatcher/services.h"
+#include "dispatcher/part.h"
 #include "dispatcher/store/history_reader.h"
 
 #define PATIENCE_US (10 * USEC_PER_SEC) /* with an object store */
@@ -284,7 +284,7 @@ static void on_ended(void *arg, const struct stream_item *item)
 	}
 }
 
-int planners_open(struct services *s, struct error *reterr)
+static int planners_open(struct services *s, struct error *reterr)
 {
 	struct planners *p = s->planners = check_calloc(1, sizeof(*p));
 	int r;
@@ -323,8 +323,9 @@ int planners_open(struct services *s, struct error *reterr)
 	return 0;
 }
 
-void planners_close(struct planners *p)
+static void planners_close(struct services *s)
 {
+	struct planners *p = s->planners;
 	struct plan_task *t;
 
 	if (p == NULL)
@@ -351,7 +352,10 @@ void planners_close(struct planners *p)
 	buf_fini(&p->told);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
+	s->planners = NULL;
 }
+
+const struct part part_planners = {.name = "planners", .open = planners_open, .close = planners_close};
 
 /* One store, as far as its name tells: a bucket, or the top of a file's path. */
 static uint64_t lane_of(const struct plan_task *t)

@@ -3,17 +3,15 @@
  * (PIECE, SEALED, PLAN_FAILED).
  *
  * A list is frozen into a plan blob piece by piece: each piece is synced before it is told, and its
- * cursor says where the next try goes on. */
+ * cursor says where the next try goes on.
+ *
+ * When the part is closed its threads end; what they have not told will be planned again. */
 #pragma once
 
 #include "dispatcher/core/core.h"
 
 struct planners;
 struct services;
-
-int planners_open(struct services *s, struct error *reterr) MUST_CHECK;
-/* Ends the thread; what it has not told will be planned again. NULL is fine. */
-void planners_close(struct planners *p);
 
 /* Queues it; the plan is copied. */
 void planners_run(struct planners *p, const struct dispatcher_plan *plan);

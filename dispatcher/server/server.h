@@ -4,6 +4,7 @@
  *   start.c     state directory, keys, journal and history, replay, rules, then the doors open
  *   replay.c    journal, history and core, as they were when the last dispatcher ended
  *   losses.c    what the state directory has lost
+ *   parts.c     the parts around the engine, in their order
  *   slices.c    slices of leases, read in other threads
  *   turn.c      what the engine needs of the world: clocks, journal, workers, planners, history
  *
@@ -52,3 +53,11 @@ void turn_run(struct server *s);
 
 /* What the engine asks for by its operation `read`. */
 void slices_read(struct server *s, uint64_t number, const struct slice_request *rq);
+
+/* ---- parts.c ---- */
+
+/* Those of parts.def: the doors, or those before them. */
+int parts_open(struct services *s, bool doors, struct error *reterr) MUST_CHECK;
+void parts_close(struct services *s);
+void parts_pause(struct services *s);
+void parts_resume(struct services *s);

@@ -13,8 +13,6 @@
 #include "base/fs.h"
 #include "base/keys.h"
 #include "dispatcher/api/api.h"
-#include "dispatcher/intake/buckets.h"
-#include "dispatcher/intake/ended.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/planners.h"
 #include "dispatcher/readers.h"
@@ -23,7 +21,6 @@
 #include "dispatcher/server/replay.h"
 #include "dispatcher/server/server.h"
 #include "dispatcher/store/history_reader.h"
-#include "dispatcher/wire/looks.h"
 #include "dispatcher/wire/peers.h"
 
 #define STOP_WAIT_MS 10000
@@ -177,21 +174,26 @@ static int open_core(struct server *s, struct error *reterr)
 	turn_init(s);
 	sv->pools = &s->pools;
 	sv->blobs = blobs_create(sv->plans_dir);
-	r = planners_open(sv, reterr);
-	if (r == 0)
-		r = rules_open(sv->loop, params_text(sv->params, PARAM_RULES_DIR), copies, &sv->rules,
-			       reterr);
+	r = rules_open(sv->loop, params_text(sv->params, PARAM_RULES_DIR), copies, &sv->rules, reterr);
 	free(copies);
+	if (r == 0)
+		r = parts_open(sv, false, reterr);
 	if (r < 0)
 		return r;
-	ended_open(sv);
-	looks_open(sv);
 	randombytes_buf(&seed, sizeof(seed));
 	engine_open(s->engine, seed);
 	losses_note(s);
 	turn_run(s);
 	planners_sweep(sv);
 	return 0;
+}
+
+static void on_room(struct services *s, bool there_is)
+{
+	if (there_is)
+		parts_resume(s);
+	else
+		parts_pause(s);
 }
 
 static int open_doors(struct server *s, struct error *reterr)
@@ -203,13 +205,9 @@ static int open_doors(struct server *s, struct error *reterr)
 		r = loop_add(s->services.loop, &s->history_watch, history_fd(s->services.history), EPOLLIN,
 			     reterr);
 	if (r == 0)
-		r = peers_open(&s->services, reterr);
+		r = parts_open(&s->services, true, reterr);
 	if (r == 0)
-		r = buckets_open(&s->services, reterr);
-	if (r == 0)
-		r = api_open(&s->services, reterr);
-	if (r == 0)
-		trouble_open(&s->trouble, &s->services);
+		trouble_open(&s->trouble, &s->services, on_room);
 	return r;
 }
 
@@ -271,24 +269,22 @@ void server_close(struct server *s)
 
 	sv->stopping = true;
 	if (s->engine != NULL) {
+		parts_pause(sv);
 		engine_stop(s->engine);
 		settle(s);
 	}
 	trouble_close(&s->trouble);
-	buckets_close(sv);
-	planners_close(sv->planners);
 	if (sv->history != NULL)
 		loop_remove(sv->loop, &s->history_watch);
 	history_close(sv->history);
 	readers_close(sv->readers); /* questions are answered, if only with an error */
+	sv->readers = NULL;
+	if (sv->port != NULL)
+		parts_close(sv);
 	history_reader_close(sv->reader);
-	api_close(sv);
-	looks_close(sv);
-	peers_close(sv);
 	if (sv->journal != NULL)
 		loop_remove(sv->loop, &s->journal_watch);
 	journal_close(sv->journal);
-	ended_close(sv);
 	rules_close(sv->rules);
 	blobs_destroy(sv->blobs);
 	engine_destroy(s->engine);

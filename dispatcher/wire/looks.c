@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "dispatcher/part.h"
 #include "dispatcher/wire/peers.h"
 
 struct looks {
@@ -153,17 +154,19 @@ static void on_looked(void *arg, const struct stream_item *item)
 	look->fn(look, looked->body);
 }
 
-void looks_open(struct services *s)
+static int looks_open(struct services *s, struct error *reterr)
 {
 	struct looks *l = s->looks = check_calloc(1, sizeof(*l));
 
+	(void)reterr;
 	l->services = s;
 	l->timer = (struct loop_timer){.fn = on_timer, .arg = l};
 	l->subscriber = (struct subscriber){.fn = on_looked, .arg = l, .kinds = 1u << STREAM_LOOKED};
 	port_subscribe(s->port, &l->subscriber);
+	return 0;
 }
 
-void looks_close(struct services *s)
+static void looks_close(struct services *s)
 {
 	struct looks *l = s->looks;
 
@@ -176,3 +179,5 @@ void looks_close(struct services *s)
 	free(l);
 	s->looks = NULL;
 }
+
+const struct part part_looks = {.name = "looks", .open = looks_open, .close = looks_close};

@@ -29,10 +29,6 @@ struct look_request {
 	UT_hash_handle hh;
 };
 
-void looks_open(struct services *s);
-/* Nobody waits any more. */
-void looks_close(struct services *s);
-
 /* Asks which attempts run there. ERR_NOT_FOUND: the worker cannot be asked now; ERR_BUSY: too many wait. */
 int looks_ask_running(struct looks *l, struct look_request *look, const struct uuid *worker, look_fn *fn,
 		      struct error *reterr) MUST_CHECK;

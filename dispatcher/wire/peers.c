@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/constants.h"
 #include "base/gate.h"
+#include "dispatcher/part.h"
 #include "dispatcher/wire/peer_queue.h"
 
 #define DRAIN_FRAMES_MAX 256
@@ -147,7 +148,7 @@ void peers_reload_keys(struct peers *p)
 	free(path);
 }
 
-int peers_open(struct services *s, struct error *reterr)
+static int peers_open(struct services *s, struct error *reterr)
 {
 	struct peers *p = s->peers = check_calloc(1, sizeof(*p));
 	int r;
@@ -177,7 +178,7 @@ const char *peers_address(const struct peers *p)
 	return endpoint_address(p->endpoint);
 }
 
-void peers_close(struct services *s)
+static void peers_close(struct services *s)
 {
 	struct peers *p = s->peers;
 	struct peer *peer, *next;
@@ -198,3 +199,5 @@ void peers_close(struct services *s)
 	free(p);
 	s->peers = NULL;
 }
+
+const struct part part_peers = {.name = "peers", .open = peers_open, .close = peers_close};

@@ -10,9 +10,6 @@ struct peer;
 
 #define PEER_QUEUE_BYTES_MAX (16 * MIB) /* what its frames cost in memory */
 
-/* Binds the endpoint and takes frames from now on. */
-int peers_open(struct services *s, struct error *reterr) MUST_CHECK;
-void peers_close(struct services *s);
 /* The file of allowed keys is read again; what is wrong with it is logged, and the keys before stay. */
 void peers_reload_keys(struct peers *p);
 const char *peers_address(const struct peers *p);
