@@ -55,8 +55,8 @@ void port_wait_cancel(struct port_wait *w);
 
 enum stream_kind {
 	STREAM_JOB = 1,	  /* something of it changed */
-	STREAM_JOB_ENDED, /* told before what follows from it; once in each of its lives, and again after a
-			     restart until it is settled */
+	STREAM_JOB_ENDED, /* for the rules, which do not hear of jobs that were cancelled: told once in each
+			     of its lives, and again after a restart until it is settled */
 	STREAM_WORKER,	  /* it registered, left, drains, or has trouble */
 	STREAM_POOL,	  /* somebody reported it */
 	STREAM_LOOKED,	  /* a worker has answered LOOK or TAIL */
