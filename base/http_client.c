@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/curl_code.h"
+#include "base/url.h"
 
 struct http_client {
 	CURL *curl;
@@ -32,7 +33,7 @@ struct transfer {
 
 int http_client_create(const char *address, struct http_client **ret, struct error *reterr)
 {
-	bool is_url = strncmp(address, "http://", 7) == 0 || strncmp(address, "https://", 8) == 0;
+	bool is_url = url_is_http(bytes_of(address));
 	struct http_client *c;
 
 	if (!is_url && strlen(address) >= sizeof((struct sockaddr_un *)NULL)->sun_path) {

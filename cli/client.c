@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/statedir.h"
+#include "base/url.h"
 
 #define CALL_TIMEOUT_US (90 * USEC_PER_SEC) /* longer than the API's longest wait */
 #define PAUSE_US (200 * USEC_PER_MSEC)
@@ -83,7 +84,7 @@ int client_open(struct client *c, const struct params *params, struct error *ret
 		url = "";
 
 	*c = (struct client){.patience_us = CLIENT_PATIENCE_US, .deadline_us = USEC_NEVER};
-	if (url[0] != '\0' && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+	if (url[0] != '\0' && !url_is_http(bytes_of(url))) {
 		error_set(reterr, ERR_INVALID, "expected http://host:port, found %.200s", url);
 		return error_where(reterr, "--api");
 	}

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/url.h"
 #include "jobs/definition_read.h"
 #include "jobs/phases.h"
 #include "jobs/plan.h"
@@ -86,8 +87,7 @@ static bool read_output(struct definition_reader *r, const struct node *n, void 
 
 	if (!read_template(r, n, TEMPLATE_EVENT | TEMPLATE_JOB, true, &text))
 		return false;
-	if (text.size > URL_BYTES_MAX || (strncmp((const char *)text.data, "s3://", 5) != 0 &&
-					  strncmp((const char *)text.data, "file:///", 8) != 0))
+	if (text.size > URL_BYTES_MAX || (url_scheme(text) != URL_S3 && url_scheme(text) != URL_FILE))
 		return read_refuse(r, n, NULL, "s3://bucket/… or file:///…");
 	if (r->shards.run.kind == RUN_RUNNER && !r->has_gather) {
 		(void)problems_add(r->problems, n->at, ERR_INVALID,

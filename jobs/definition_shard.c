@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/url.h"
 #include "jobs/definition_read.h"
 #include "jobs/json.h"
 #include "jobs/plan.h"
@@ -20,8 +21,7 @@ static bool read_url(struct definition_reader *r, const struct node *n, struct b
 
 	if (!read_template(r, n, TEMPLATE_EVENT, false, &text))
 		return false;
-	if (text.size > URL_BYTES_MAX || (strncmp((const char *)text.data, "s3://", 5) != 0 &&
-					  strncmp((const char *)text.data, "file:///", 8) != 0 &&
+	if (text.size > URL_BYTES_MAX || (url_scheme(text) != URL_S3 && url_scheme(text) != URL_FILE &&
 					  strncmp((const char *)text.data, "{{", 2) != 0))
 		return read_refuse(r, n, NULL,
 				   "s3://bucket/key, file:///path or a placeholder such as " EVENT_OBJECT);

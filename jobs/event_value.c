@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "jobs/event.h"
 #include "jobs/event_parts.h"
 #include "jobs/json.h"
@@ -98,14 +99,14 @@ int event_object_url(const struct event *e, struct buf *out, struct error *reter
 	size_t before = out->size;
 
 	if (strcmp(e->source, EVENT_SOURCE_BUCKET) == 0 && event_has_bytes(object, "path")) {
-		buf_append(out, "file://", 7);
+		url_append(out, URL_FILE, (struct bytes){0});
 		if (event_get_bytes(object, "path", out) && out->size > before + 7 &&
 		    out->data[before + 7] == '/')
 			return 0;
 	} else if (event_has_bytes(bucket, "name") && event_has_bytes(object, "key")) {
 		size_t key;
 
-		buf_append(out, "s3://", 5);
+		url_append(out, URL_S3, (struct bytes){0});
 		CHECK(event_get_bytes(bucket, "name", out));
 		key = out->size + 1;
 		buf_append(out, "/", 1);

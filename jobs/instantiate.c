@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "jobs/kinds.h"
 #include "jobs/plan.h"
 #include "jobs/template.h"
@@ -71,18 +72,10 @@ static int fill_values(struct builder *b, struct error *reterr)
 }
 
 /* `..` in a key would climb out of the directory that a definition names. */
-static bool climbs(struct bytes path)
-{
-	for (size_t i = 0; i + 1 < path.size; i++)
-		if (path.data[i] == '.' && path.data[i + 1] == '.' && (i == 0 || path.data[i - 1] == '/') &&
-		    (i + 2 == path.size || path.data[i + 2] == '/'))
-			return true;
-	return false;
-}
-
 static int check_url(struct bytes url, struct error *reterr)
 {
-	const char *text = (const char *)url.data; /* arena_copy puts a NUL behind it */
+	struct url named = url_of(url);
+	const uint8_t *slash;
 	const char *expected = NULL;
 	char quoted[160];
 
@@ -91,15 +84,14 @@ static int check_url(struct bytes url, struct error *reterr)
 				 URL_BYTES_MAX);
 	if (memchr(url.data, '\0', url.size) != NULL) {
 		expected = "a URL without NUL";
-	} else if (strncmp(text, "s3://", 5) == 0) {
-		const char *slash = strchr(text + 5, '/');
-
-		if (slash == NULL || slash == text + 5 || slash[1] == '\0')
+	} else if (named.scheme == URL_S3) {
+		slash = memchr(named.rest.data, '/', named.rest.size);
+		if (slash == NULL || slash == named.rest.data || slash + 1 == url.data + url.size)
 			expected = "s3://bucket/key";
-	} else if (strncmp(text, "file:///", 8) == 0) {
+	} else if (named.scheme == URL_FILE) {
 		if (url.data[url.size - 1] == '/')
 			expected = "a file, not a directory";
-		else if (climbs(url))
+		else if (url_climbs(url))
 			expected = "a path that does not climb by ..";
 	} else {
 		expected = "s3://bucket/key or file:///path";

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "jobs/kinds.h"
 
 #define GATHER BYTES_LIT("gather")
@@ -24,21 +25,6 @@ bool result_is_made(const struct run_definition *d, const struct phase_run *phas
 	if (bytes_equal(phase->name, GATHER))
 		return plan->shard_count == 1;
 	return bytes_equal(phase->name, SHARDS) && !result_is_gathered(d);
-}
-
-/* `..` from an event's text would climb out of the directory that a definition names. */
-static bool climbs(struct bytes url)
-{
-	size_t begin = 0;
-
-	for (size_t i = 0; i <= url.size; i++) {
-		if (i < url.size && url.data[i] != '/')
-			continue;
-		if (i - begin == 2 && url.data[begin] == '.' && url.data[begin + 1] == '.')
-			return true;
-		begin = i + 1;
-	}
-	return false;
 }
 
 /* The prefix, with its slash. */
@@ -62,7 +48,8 @@ static int expand(struct bytes output, const struct text_item_list *value_names,
 	if (rc < 0)
 		return rc;
 	url = BYTES(out->data + before, out->size - before);
-	if (url.size > 7 && memcmp(url.data, "file://", 7) == 0 && climbs(url)) {
+	/* `..` from an event's text would climb out of the directory that a definition names. */
+	if (url_scheme(url) == URL_FILE && url_climbs(url)) {
 		error_set(reterr, ERR_INVALID, "expected an output that does not climb by .., found %s",
 			  text_quote(quoted, sizeof quoted, url));
 		out->size = before;

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/url.h"
 #include "jobs/border.h"
 #include "jobs/file_tag.h"
 #include "jobs/kinds.h"
@@ -23,7 +24,7 @@
 #define SEARCH_BLOCK ((size_t)65536)
 #define PIPE_BYTES (1024 * 1024)
 
-static int named(struct error *reterr, struct bytes url)
+static int where(struct error *reterr, struct bytes url)
 {
 	return error_where(reterr, "%.*s", (int)(url.size < 200 ? url.size : 200), (const char *)url.data);
 }
@@ -31,30 +32,29 @@ static int named(struct error *reterr, struct bytes url)
 /* The file behind the plan's URL, unchanged since it was planned. */
 static int open_object(const struct plan *p, struct arena *arena, int *ret, struct error *reterr)
 {
-	static const struct bytes scheme = BYTES_LIT("file://");
+	struct url named = url_of(p->url);
 	char tag[FILE_TAG_BYTES_MAX];
 	struct bytes path;
 	struct stat st;
 	int fd;
 
-	if (p->url.size <= scheme.size || memcmp(p->url.data, scheme.data, scheme.size) != 0 ||
-	    memchr(p->url.data, '\0', p->url.size) != NULL) {
+	if (named.scheme != URL_FILE || memchr(p->url.data, '\0', p->url.size) != NULL) {
 		error_set(reterr, ERR_INVALID, "expected an object at file:///path or s3://bucket/key");
-		return named(reterr, p->url);
+		return where(reterr, p->url);
 	}
-	path = arena_copy(arena, BYTES(p->url.data + scheme.size, p->url.size - scheme.size));
+	path = arena_copy(arena, named.rest);
 	fd = open((const char *)path.data, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would block */
 	if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
 		close(fd);
 		error_set(reterr, ERR_INVALID, "the input is no regular file");
-		return named(reterr, p->url);
+		return where(reterr, p->url);
 	}
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		error_set(reterr, errno == ENOENT ? ERR_NOT_FOUND : error_code_of_errno(errno),
 			  "cannot read the input: %s", strerror(errno));
 		if (fd >= 0)
 			close(fd);
-		return named(reterr, p->url);
+		return where(reterr, p->url);
 	}
 	file_tag((uint64_t)st.st_ino, (uint64_t)st.st_size,
 		 st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec, tag);
@@ -62,7 +62,7 @@ static int open_object(const struct plan *p, struct arena *arena, int *ret, stru
 		close(fd);
 		error_set(reterr, ERR_INVALID, "the input changed while its job ran");
 		error_help(reterr, "submit a new job for the new content");
-		return named(reterr, p->url);
+		return where(reterr, p->url);
 	}
 	*ret = fd;
 	return 0;
@@ -100,7 +100,7 @@ static int open_range(const struct input_request *rq, struct input *in, struct e
 	if (rc == 0)
 		rc = find_border(in->file_fd, p, end, &in->end, reterr);
 	if (rc < 0)
-		return named(reterr, p->url), rc;
+		return where(reterr, p->url), rc;
 	in->first_byte = in->at;
 	in->ranged = true;
 	return 0;
@@ -108,8 +108,7 @@ static int open_range(const struct input_request *rq, struct input *in, struct e
 
 bool input_is_object(const struct plan *plan)
 {
-	return plan_row(plan->kind)->input == PLAN_INPUT_PART && plan->url.size > 5 &&
-	       memcmp(plan->url.data, "s3://", 5) == 0;
+	return plan_row(plan->kind)->input == PLAN_INPUT_PART && url_scheme(plan->url) == URL_S3;
 }
 
 /* Until the fetch has something to say. */

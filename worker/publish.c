@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/url.h"
 
 static int file_error(const char *verb, const char *path, struct error *reterr)
 {
@@ -39,7 +40,7 @@ static int copy_range(const struct publication *p, int to, const char *path, str
 /* The file gets its name when it is whole and synced. */
 static int publish_file(const struct publication *p, struct error *reterr)
 {
-	const char *path = p->url + strlen("file://"), *name = strrchr(path, '/') + 1;
+	const char *path = url_path_or(p->url), *name = strrchr(path, '/') + 1;
 	char directory[4096], part[4096];
 	int fd, rc;
 
@@ -76,7 +77,7 @@ static int publish_object(const struct publication *p, struct error *reterr)
 
 int publish(const struct publication *p, struct error *reterr)
 {
-	if (strncmp(p->url, "file:///", 8) == 0)
+	if (url_scheme(bytes_of(p->url)) == URL_FILE)
 		return publish_file(p, reterr);
 	return publish_object(p, reterr);
 }

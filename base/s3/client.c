@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/url.h"
 
 /* The first that says anything: what we were told, the environment, the profile. */
 static char *setting(const char *told, const char *const *variables, const char *config,
@@ -34,8 +35,7 @@ static int check_endpoint(char *endpoint, struct error *reterr)
 		return 0;
 	if (endpoint[size - 1] == '/')
 		endpoint[--size] = '\0';
-	if ((strncmp(endpoint, "http://", 7) == 0 || strncmp(endpoint, "https://", 8) == 0) &&
-	    host[3] != '\0' && strpbrk(host + 3, "/?#@ ") == NULL)
+	if (url_is_http(bytes_of(endpoint)) && host[3] != '\0' && strpbrk(host + 3, "/?#@ ") == NULL)
 		return 0;
 	error_set(reterr, ERR_INVALID,
 		  "expected an object store's address http(s)://host[:port], found %.200s", endpoint);

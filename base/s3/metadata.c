@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/fs.h"
+#include "base/url.h"
 
 #define CONTAINER_HOST "http://169.254.170.2"
 #define INSTANCE_HOST "http://169.254.169.254"
@@ -88,13 +89,12 @@ static int refused(const char *url, long status, struct error *reterr)
 static bool is_safe(const char *url)
 {
 	static const char *const hosts[] = {"localhost", "[::1]", "169.254.170.2", "169.254.170.23"};
-	const char *host = url + strlen("http://");
+	struct url named = url_of(bytes_of(url));
+	const char *host = (const char *)named.rest.data;
 	size_t size;
 
-	if (strncmp(url, "https://", 8) == 0)
-		return true;
-	if (strncmp(url, "http://", 7) != 0)
-		return false;
+	if (named.scheme != URL_HTTP)
+		return named.scheme == URL_HTTPS;
 	size = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#@");
 	if (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == size)
 		return host[size] != '@';

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "base/url.h"
 
 bool s3_bucket_is_fine(struct bytes bucket)
 {
@@ -21,15 +22,14 @@ bool s3_bucket_is_fine(struct bytes bucket)
 
 int s3_name_parse(struct bytes url, struct s3_name *ret, struct error *reterr)
 {
-	static const struct bytes scheme = BYTES_LIT("s3://");
-	struct bytes bucket, key;
+	struct url named = url_of(url);
+	struct bytes bucket = named.rest, key;
 	const uint8_t *slash;
 	char quoted[200];
 
-	if (url.size <= scheme.size || memcmp(url.data, scheme.data, scheme.size) != 0)
+	if (named.scheme != URL_S3 || bucket.size == 0)
 		return error_set(reterr, ERR_INVALID, "expected s3://bucket/key, found %s",
 				 text_quote(quoted, sizeof quoted, url));
-	bucket = BYTES(url.data + scheme.size, url.size - scheme.size);
 	slash = memchr(bucket.data, '/', bucket.size);
 	key = slash == NULL ? BYTES(NULL, 0)
 			    : BYTES(slash + 1, bucket.size - (size_t)(slash - bucket.data) - 1);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "base/url.h"
 
 #define HASH_BYTES crypto_hash_sha256_BYTES
 #define HEX_BYTES (2 * HASH_BYTES + 1)
@@ -34,7 +35,7 @@ static struct bytes authority(const char *url)
 void s3_signing_host(struct buf *out, const char *url)
 {
 	struct bytes host = authority(url);
-	struct bytes port = bytes_of(strncmp(url, "https:", 6) == 0 ? ":443" : ":80");
+	struct bytes port = bytes_of(url_scheme(bytes_of(url)) == URL_HTTPS ? ":443" : ":80");
 
 	if (host.size > port.size && memcmp(host.data + host.size - port.size, port.data, port.size) == 0)
 		host.size -= port.size;

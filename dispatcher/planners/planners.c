@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/s3/settings.h"
+#include "base/url.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/plan_task.h"
 #include "dispatcher/readers.h"
@@ -114,7 +115,7 @@ void plan_task_failed(struct plan_task *t, bool final, const struct error *e)
 
 bool plan_task_is_object(const struct plan_task *t)
 {
-	return t->plan.url.size > 5 && memcmp(t->plan.url.data, "s3://", 5) == 0;
+	return url_scheme(t->plan.url) == URL_S3;
 }
 
 static bool is_stopped(void *arg)
@@ -142,17 +143,16 @@ int plan_task_head(struct plan_task *t, struct s3_name *ret_name, struct s3_head
 
 int plan_task_path(const struct plan_task *t, char *ret, size_t size, struct error *reterr)
 {
-	static const char scheme[] = "file://";
-	size_t skip = sizeof(scheme) - 1;
 	struct bytes url = t->plan.url;
+	struct url named = url_of(url);
 
-	if (url.size <= skip || memcmp(url.data, scheme, skip) != 0 || url.data[skip] != '/')
+	if (named.scheme != URL_FILE)
 		error_set(reterr, ERR_INVALID, "expected an object s3://bucket/key or file:///path");
-	else if (url.size - skip >= size || memchr(url.data, '\0', url.size) != NULL)
+	else if (named.rest.size >= size || memchr(url.data, '\0', url.size) != NULL)
 		error_set(reterr, ERR_INVALID, "expected a path that can be opened");
 	else {
-		memcpy(ret, url.data + skip, url.size - skip);
-		ret[url.size - skip] = '\0';
+		memcpy(ret, named.rest.data, named.rest.size);
+		ret[named.rest.size] = '\0';
 		return 0;
 	}
 	return error_where(reterr, "%.*s", (int)(url.size < 200 ? url.size : 200), url.data);

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/s3/s3.h"
+#include "base/url.h"
 
 #define PRICES_BESIDE "prices.csv"
 #define PATIENCE_US (60 * USEC_PER_SEC)
@@ -53,22 +54,17 @@ static int read_object(const char *url, size_t max, struct buf *ret, struct erro
 
 static int read_input(const char *file, size_t max, struct buf *ret, struct error *reterr)
 {
-	return strncmp(file, "s3://", 5) == 0 ? read_object(file, max, ret, reterr)
-					      : fs_read_file(file, max, ret, reterr);
-}
-
-static const char *path_of(const char *file)
-{
-	return strncmp(file, "file:///", 8) == 0 ? file + 7 : file;
+	return url_scheme(bytes_of(file)) == URL_S3 ? read_object(file, max, ret, reterr)
+						    : fs_read_file(file, max, ret, reterr);
 }
 
 /* prices may be NULL. */
 static void name_prices(const char *prices, const char *positions, struct buf *ret)
 {
-	const char *path = path_of(positions), *slash = strrchr(path, '/');
+	const char *path = url_path_or(positions), *slash = strrchr(path, '/');
 
 	if (prices != NULL)
-		buf_printf(ret, "%s", path_of(prices));
+		buf_printf(ret, "%s", url_path_or(prices));
 	else
 		buf_printf(ret, "%.*s" PRICES_BESIDE, slash == NULL ? 0 : (int)(slash - path) + 1, path);
 }
@@ -90,7 +86,7 @@ int inputs_model(const char *prices, const char *positions, const struct model_p
 	struct price_table table;
 	struct position_list list;
 	struct buf file = {0}, text = {0};
-	int rc = read_input(path_of(positions), POSITION_FILE_BYTES_MAX, &text, reterr);
+	int rc = read_input(url_path_or(positions), POSITION_FILE_BYTES_MAX, &text, reterr);
 
 	name_prices(prices, positions, &file);
 	if (rc == 0)
@@ -100,12 +96,12 @@ int inputs_model(const char *prices, const char *positions, const struct model_p
 		buf_fini(&text);
 		return rc;
 	}
-	rc = positions_parse(buf_bytes(&text), path_of(positions), &table, &list, reterr);
+	rc = positions_parse(buf_bytes(&text), url_path_or(positions), &table, &list, reterr);
 	buf_fini(&text);
 	if (rc == 0) {
 		rc = model_create(&table, &list, parameters, ret, reterr);
 		if (rc < 0)
-			error_where(reterr, "%s", path_of(positions));
+			error_where(reterr, "%s", url_path_or(positions));
 		free(list.items);
 	}
 	price_table_fini(&table);

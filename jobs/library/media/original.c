@@ -5,21 +5,22 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/url.h"
 #include "jobs/library/media/local_url.h"
 
 int original_open(const char *url, struct original *ret, struct error *reterr)
 {
 	const char *colon = strstr(url, "://");
-	struct original o = {.name = strncmp(url, "file:///", 8) == 0 ? url + 7 : url};
+	struct original o = {.name = url_path_or(url)};
 	int rc;
 
-	if (strncmp(url, "s3://", 5) == 0) {
+	if (url_scheme(bytes_of(url)) == URL_S3) {
 		rc = local_url_open(url, &o.served, reterr);
 		if (rc < 0)
 			return rc;
 		o.opened = strdup(local_url_text(o.served));
 		CHECK(o.opened != NULL);
-	} else if (strncmp(url, "file:///", 8) == 0) {
+	} else if (url_scheme(bytes_of(url)) == URL_FILE) {
 		CHECK(asprintf(&o.opened, "file:%s", o.name) > 0);
 	} else if (colon == NULL || url[0] == '/') { /* a path, whatever stands in it */
 		CHECK(asprintf(&o.opened, "file:%s", url) > 0);
