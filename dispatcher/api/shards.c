@@ -2,12 +2,16 @@
 #include <string.h>
 
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/readers.h"
 #include "jobs/kinds.h"
 
 #define PAGE_MAX 1000
 #define PHASE_NOT_SAID UINT32_MAX /* then history's row of the job says it */
 
 struct page {
+	struct reading reading;
+	struct request *request;
+	uint64_t job;
 	json_t *list;
 	uint64_t next; /* first shard behind the last */
 	uint64_t limit;
@@ -65,35 +69,35 @@ static int add_winner(void *arg, const struct history_winner *w)
 	return 0;
 }
 
-static int add_winners(struct services *s, uint64_t job, struct page *p, struct error *reterr)
+static int add_winners(struct history_reader *history, struct page *p, struct error *reterr)
 {
 	uint64_t shards = 0;
-	int r = history_phase_shards(s->reader, job, p->phase, &shards, reterr);
+	int r = history_phase_shards(history, p->job, p->phase, &shards, reterr);
 
 	if (r == ERR_NOT_FOUND || (r == 0 && p->next >= shards)) /* it has not begun */
 		return 0;
 	if (r == 0)
-		r = history_winners(s->reader, job, p->phase,
+		r = history_winners(history, p->job, p->phase,
 				    (struct range){(uint32_t)p->next, (uint32_t)(shards - p->next)},
 				    add_winner, p, reterr);
 	return r == ERR_LIMIT ? 0 : r;
 }
 
-static void add_live_done(struct services *s, uint64_t job, struct page *p)
+static void add_live_done(struct services *s, struct page *p)
 {
 	struct range done[PAGE_MAX];
 	uint64_t cursor = p->next;
-	size_t count = dispatcher_view_done(services_core(s), job, &cursor, done, p->limit);
+	size_t count = dispatcher_view_done(services_core(s), p->job, &cursor, done, p->limit);
 
 	for (size_t i = 0; i < count; i++)
 		add_done(p, done[i]);
 	p->next = cursor;
 }
 
-static void add_live(struct services *s, uint64_t job, struct page *p)
+static void add_live(struct services *s, struct page *p)
 {
 	struct view_dead dead[PAGE_MAX];
-	size_t count = dispatcher_view_dead(services_core(s), job, &p->next, dead, p->limit);
+	size_t count = dispatcher_view_dead(services_core(s), p->job, &p->next, dead, p->limit);
 	uint64_t cursor = p->next;
 
 	for (size_t i = 0; i < count; i++)
@@ -108,29 +112,52 @@ static uint32_t phase_of_shards(uint32_t last, uint32_t shards)
 	return last < shards ? last : shards;
 }
 
-static int add_rows(struct services *s, uint64_t job, struct page *p, struct error *reterr)
+/* In a reader's thread. */
+static void read_rows(struct history_reader *history, struct reading *r)
 {
+	struct page *p = (struct page *)r;
 	struct history_job row;
 	struct arena arena;
-	int r;
 
 	arena_init(&arena, 0);
-	r = history_job(s->reader, job, &arena, &row, reterr);
-	if (r == 0 && p->phase == PHASE_NOT_SAID)
+	r->rc = history_job(history, p->job, &arena, &row, &r->error);
+	if (r->rc == 0 && p->phase == PHASE_NOT_SAID)
 		p->phase = phase_of_shards(row.phase, row.shards_phase);
-	if (r == 0 && p->done)
-		r = add_winners(s, job, p, reterr);
-	else if (r == 0)
-		r = history_failures(s->reader, job, p->phase, (uint32_t)p->next, (uint32_t)p->limit, &arena,
-				     add_row, p, reterr);
-	else if (r == ERR_NOT_FOUND)
-		job_refuse_unknown(s, job, reterr);
+	if (r->rc == 0 && p->done)
+		r->rc = add_winners(history, p, &r->error);
+	else if (r->rc == 0)
+		r->rc = history_failures(history, p->job, p->phase, (uint32_t)p->next, (uint32_t)p->limit,
+					 &arena, add_row, p, &r->error);
 	arena_fini(&arena);
-	return r;
 }
 
-static int fill(struct request *r, uint64_t job, struct page *p, struct error *reterr)
+static void answer(struct page *p)
 {
+	json_t *value = json_object();
+
+	json_object_set_new(value, "next",
+			    json_array_size(p->list) == p->limit ? json_integer((json_int_t)p->next)
+								 : json_null());
+	json_object_set(value, "shards", p->list);
+	request_answer(p->request, MHD_HTTP_OK, value);
+}
+
+static void on_read(struct reading *r)
+{
+	struct page *p = (struct page *)r;
+	struct error e = r->error;
+
+	if (r->rc == ERR_NOT_FOUND)
+		job_refuse_unknown(p->request->services, p->job, &e);
+	if (r->rc < 0)
+		request_fail(p->request, &e);
+	else
+		answer(p);
+}
+
+static int fill(struct page *p, struct error *reterr)
+{
+	struct request *r = p->request;
 	struct arena arena;
 	struct view_job v;
 	uint64_t phase;
@@ -139,7 +166,7 @@ static int fill(struct request *r, uint64_t job, struct page *p, struct error *r
 	int rc;
 
 	arena_init(&arena, 0);
-	if (dispatcher_view_job(services_core(r->services), job, &arena, &v)) {
+	if (dispatcher_view_job(services_core(r->services), p->job, &arena, &v)) {
 		live = !job_state_is_ended(v.state);
 		otherwise = live ? v.phase : phase_of_shards(v.phase, v.shards_phase);
 	}
@@ -148,46 +175,53 @@ static int fill(struct request *r, uint64_t job, struct page *p, struct error *r
 	if (rc < 0)
 		return rc;
 	p->phase = (uint32_t)phase;
-	if (!live || phase != v.phase)
-		return add_rows(r->services, job, p, reterr);
+	if (!live || phase != v.phase) {
+		readers_ask(r->services->readers, &p->reading);
+		return 0;
+	}
 	if (p->done)
-		add_live_done(r->services, job, p);
+		add_live_done(r->services, p);
 	else
-		add_live(r->services, job, p);
+		add_live(r->services, p);
+	answer(p);
 	return 0;
+}
+
+static void destroy(void *state)
+{
+	struct page *p = state;
+
+	json_decref(p->list);
+	free(p);
 }
 
 void api_shards(struct request *r)
 {
-	struct page p = {0};
-	struct error e = {0};
 	const char *state = request_query(r, "state");
+	struct error e = {0};
+	struct page *p;
 	uint64_t job;
-	json_t *answer;
 	int rc;
 
 	if (!request_job(r, &job))
 		return;
-	p.list = json_array();
-	rc = request_query_number(r, "limit", 1, PAGE_MAX, 100, &p.limit, &e);
+	p = check_calloc(1, sizeof(*p));
+	p->reading = (struct reading){.run = read_rows, .done = on_read};
+	p->request = r;
+	p->job = job;
+	p->list = json_array();
+	r->state = p;
+	r->state_fini = destroy;
+	rc = request_query_number(r, "limit", 1, PAGE_MAX, 100, &p->limit, &e);
 	if (rc == 0)
-		rc = request_query_number(r, "cursor", 0, SHARDS_MAX, 0, &p.next, &e);
-	p.done = strcmp(state, "done") == 0;
-	if (rc == 0 && !p.done && state[0] != '\0' && strcmp(state, "dead") != 0) {
+		rc = request_query_number(r, "cursor", 0, SHARDS_MAX, 0, &p->next, &e);
+	p->done = strcmp(state, "done") == 0;
+	if (rc == 0 && !p->done && state[0] != '\0' && strcmp(state, "dead") != 0) {
 		error_set(&e, ERR_INVALID, "expected dead or done, found \"%.20s\"", state);
 		rc = error_where(&e, "?state=");
 	}
 	if (rc == 0)
-		rc = fill(r, job, &p, &e);
-	if (rc < 0) {
-		json_decref(p.list);
+		rc = fill(p, &e);
+	if (rc < 0)
 		request_fail(r, &e);
-		return;
-	}
-	answer = json_object();
-	json_object_set_new(answer, "next",
-			    json_array_size(p.list) == p.limit ? json_integer((json_int_t)p.next)
-							       : json_null());
-	json_object_set_new(answer, "shards", p.list);
-	request_answer(r, MHD_HTTP_OK, answer);
 }

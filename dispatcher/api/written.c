@@ -5,9 +5,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/readers.h"
 #include "dispatcher/segments.h"
+#include "dispatcher/store/history_reader.h"
 
-/* Bounds of one answer: other requests wait meanwhile. */
+/* Bounds of one answer: other questions wait meanwhile. */
 #define SHARDS_LOOKED_AT (1u << 20)
 #define CHUNK_SHARDS 65536u
 #define WRITTEN_MAX 1000u
@@ -15,6 +17,11 @@
 #define LOOKS_US (20 * USEC_PER_MSEC)
 
 struct written {
+	struct reading reading;
+	struct request *request;
+	uint64_t job;
+	uint32_t phase;
+	uint64_t first, count; /* asked for */
 	struct segments *segments;
 	json_t *list;
 	uint64_t next;		      /* the first shard that was not looked at */
@@ -22,7 +29,6 @@ struct written {
 	struct output_entry *entries; /* CHUNK_SHARDS */
 	uint32_t chunk_first;	      /* the shard of the first entry */
 	usec_t until_us;
-	struct error *reterr;
 };
 
 static void add(struct written *w, uint32_t shard, const struct output_entry *e)
@@ -65,7 +71,7 @@ static int take_chunk(struct written *w, const struct history_winner *winner, st
 		w->entries[i] = (struct output_entry){0};
 	w->chunk_first = chunk.first;
 	rc = segments_collect_found(w->segments, &winner->worker, winner->segment, winner->token, chunk,
-				    w->entries, mark_lost, w, w->reterr);
+				    w->entries, mark_lost, w, &w->reading.error);
 	if (rc < 0)
 		return rc;
 	if (winner->row.count == 1 && w->entries[0].token.lease == 0)
@@ -110,51 +116,79 @@ static int take_winner(void *arg, const struct history_winner *winner)
 	return rc;
 }
 
-static int look(struct request *r, uint64_t job, struct written *w)
+/* In a reader's thread. */
+static void look(struct history_reader *history, struct reading *r)
 {
-	uint64_t phase, first, end = 0, count;
-	int rc = request_query_number(r, "phase", 0, UINT16_MAX, 0, &phase, w->reterr);
+	struct written *w = (struct written *)r;
+	uint64_t end = 0, count;
 
-	if (rc == 0)
-		rc = request_query_number(r, "first", 0, SHARDS_MAX, 0, &first, w->reterr);
-	if (rc == 0)
-		rc = history_phase_shards(r->services->reader, job, (uint32_t)phase, &end, w->reterr);
-	if (rc == ERR_NOT_FOUND)
-		job_refuse_unknown(r->services, job, w->reterr);
-	if (rc == 0)
-		rc = request_query_number(r, "count", 1, SHARDS_MAX, SHARDS_MAX, &count, w->reterr);
-	if (rc < 0)
-		return rc;
-	w->next = first;
-	if (first >= end)
-		return 0;
-	count = count < end - first ? count : end - first;
+	r->rc = history_phase_shards(history, w->job, w->phase, &end, &r->error);
+	w->next = w->first;
+	if (r->rc < 0 || w->first >= end)
+		return;
+	count = w->count < end - w->first ? w->count : end - w->first;
 	count = count < SHARDS_LOOKED_AT ? count : SHARDS_LOOKED_AT;
-	rc = history_winners(r->services->reader, job, (uint32_t)phase,
-			     (struct range){(uint32_t)first, (uint32_t)count}, take_winner, w, w->reterr);
-	return rc == ERR_LIMIT ? 0 : rc;
+	w->until_us = clock_mono_us() + LOOKS_US;
+	r->rc =
+	    history_winners(history, w->job, w->phase, (struct range){(uint32_t)w->first, (uint32_t)count},
+			    take_winner, w, &r->error);
+	if (r->rc == ERR_LIMIT)
+		r->rc = 0;
+}
+
+static void destroy(void *state)
+{
+	struct written *w = state;
+
+	segments_destroy(w->segments);
+	json_decref(w->list);
+	free(w->entries);
+	free(w);
+}
+
+static void on_looked(struct reading *r)
+{
+	struct written *w = (struct written *)r;
+	struct error e = r->error;
+
+	if (r->rc == ERR_NOT_FOUND)
+		job_refuse_unknown(w->request->services, w->job, &e);
+	if (r->rc < 0)
+		request_fail(w->request, &e);
+	else
+		request_answer(w->request, MHD_HTTP_OK,
+			       json_pack("{s:O,s:I}", "written", w->list, "next", (json_int_t)w->next));
 }
 
 void api_written(struct request *r)
 {
+	uint64_t job, phase, first, count;
 	struct error e = {0};
-	struct written w = {.reterr = &e, .until_us = clock_mono_us() + LOOKS_US};
-	uint64_t job;
+	struct written *w;
 	int rc;
 
 	if (!request_job(r, &job))
 		return;
-	w.list = json_array();
-	w.segments = segments_create(r->services->output_dir);
-	w.entries = check_calloc(CHUNK_SHARDS, sizeof(*w.entries));
-	rc = look(r, job, &w);
+	rc = request_query_number(r, "phase", 0, UINT16_MAX, 0, &phase, &e);
+	if (rc == 0)
+		rc = request_query_number(r, "first", 0, SHARDS_MAX, 0, &first, &e);
+	if (rc == 0)
+		rc = request_query_number(r, "count", 1, SHARDS_MAX, SHARDS_MAX, &count, &e);
 	if (rc < 0) {
-		json_decref(w.list);
 		request_fail(r, &e);
-	} else {
-		request_answer(r, MHD_HTTP_OK,
-			       json_pack("{s:o,s:I}", "written", w.list, "next", (json_int_t)w.next));
+		return;
 	}
-	segments_destroy(w.segments);
-	free(w.entries);
+	w = check_calloc(1, sizeof(*w));
+	w->reading = (struct reading){.run = look, .done = on_looked};
+	w->request = r;
+	w->job = job;
+	w->phase = (uint32_t)phase;
+	w->first = first;
+	w->count = count;
+	w->list = json_array();
+	w->segments = segments_create(r->services->output_dir);
+	w->entries = check_calloc(CHUNK_SHARDS, sizeof(*w->entries));
+	r->state = w;
+	r->state_fini = destroy;
+	readers_ask(r->services->readers, &w->reading);
 }
