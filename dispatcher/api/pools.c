@@ -191,10 +191,12 @@ void api_tell_pool(struct request *r)
 	json_decref(body);
 	if (rc == 0)
 		rc = pools_tell(r->services->pools, &told, &e);
-	if (rc == 0)
+	if (rc == 0) {
+		port_tell_pool(r->services->port, bytes_of(told.name));
 		request_answer(
 		    r, MHD_HTTP_OK,
 		    json_pack("{s:f}", "kept_seconds", (double)(POOL_TURNS * told.turn_us) / USEC_PER_SEC));
-	else
+	} else {
 		request_fail(r, &e);
+	}
 }

@@ -251,8 +251,10 @@ static void judge_worker(struct dispatcher_core *core, struct session *s, uint64
 	s->failed_shards += failed;
 	core->shards_done += done;
 	core->shards_failed += failed;
-	if (done + failed > 0)
+	if (done + failed > 0 && s->trouble.kind != 0) {
 		trouble_is_over(s);
+		worker_changed(core, s);
+	}
 	if (done > 0) {
 		s->streak = s->streak_jobs = 0;
 		return;

@@ -37,6 +37,8 @@ static void take_credit(struct dispatcher_core *core, struct session *s, const s
 	session_offer(core, s, &m->credit);
 	s->credit_bytes = m->credit_bytes;
 	s->slot_idle = m->slot_idle;
+	if (m->draining && !s->draining)
+		worker_changed(core, s);
 	s->draining = s->draining || m->draining;
 	session_is_hungry(core, s);
 }

@@ -43,6 +43,7 @@ void trouble_met(struct dispatcher_core *core, struct session *s, uint64_t job, 
 	s->trouble.kind = f->kind;
 	s->trouble.since_wall_us = core->wall_us;
 	blob_set(&s->trouble.why, why);
+	worker_changed(core, s);
 	tell(core, true, job,
 	     step_text(core, "worker %016llx%016llx has trouble (%s) and gets no work for a while: %.*s",
 		       (unsigned long long)s->worker->id.hi, (unsigned long long)s->worker->id.lo,

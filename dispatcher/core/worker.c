@@ -138,6 +138,7 @@ void step_drain(struct dispatcher_core *core, const struct input_drain *in)
 		return;
 	}
 	worker->session->draining = true;
+	worker_changed(core, worker->session);
 	m = step_alloc(core, sizeof *m);
 	m->session = worker->session->id;
 	effect_send(core, worker->session->peer, MESSAGE_DRAIN, m, 0);
