@@ -13,7 +13,6 @@
 struct api;
 struct blobs;
 struct buckets;
-struct ended;
 struct history;
 struct history_reader;
 struct journal;
@@ -23,6 +22,13 @@ struct planners;
 struct pools;
 struct readers;
 struct rules;
+
+enum part_id {
+#define PART(name, when) PART_##name,
+#include "dispatcher/parts.def"
+#undef PART
+	PART_COUNT
+};
 
 struct services {
 	const struct params *params;
@@ -43,11 +49,11 @@ struct services {
 	struct blobs *blobs;
 	struct planners *planners;
 	struct rules *rules;
-	struct ended *ended;
 	struct peers *peers;
 	struct looks *looks;
 	struct buckets *buckets;
 	struct api *api;
+	void *own[PART_COUNT]; /* of a part that nobody else asks anything */
 	bool stopping;
 	uint64_t events_unmatched; /* that no rule matches: answered, counted, not kept */
 };

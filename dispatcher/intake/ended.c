@@ -141,7 +141,7 @@ static void on_ended(void *arg, const struct stream_item *item)
 
 static int ended_open(struct services *s, struct error *reterr)
 {
-	struct ended *e = s->ended = check_calloc(1, sizeof(*e));
+	struct ended *e = s->own[PART_ended] = check_calloc(1, sizeof(*e));
 
 	(void)reterr;
 	e->services = s;
@@ -153,7 +153,7 @@ static int ended_open(struct services *s, struct error *reterr)
 
 static void ended_close(struct services *s)
 {
-	struct ended *e = s->ended;
+	struct ended *e = s->own[PART_ended];
 
 	if (e == NULL)
 		return;
@@ -162,7 +162,7 @@ static void ended_close(struct services *s)
 	while (e->offers != NULL)
 		offer_destroy(e->offers);
 	free(e);
-	s->ended = NULL;
+	s->own[PART_ended] = NULL;
 }
 
 const struct part part_ended = {.name = "ended", .open = ended_open, .close = ended_close};
