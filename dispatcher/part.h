@@ -10,7 +10,7 @@ struct part {
 	/* Also after an open that failed, or none. */
 	void (*close)(struct services *s);
 	/* Nothing more is brought in until it is resumed: the journal has no room, or the dispatcher stops.
-	 * NULL: it brings nothing in by itself. */
+	 * Also when it is not open. NULL: it brings nothing in by itself. */
 	void (*pause)(struct services *s);
 	void (*resume)(struct services *s);
 };
