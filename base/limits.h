@@ -44,4 +44,9 @@
 #define NAMED_RESOURCES_MAX 8 /* beside cpu, memory, gpus */
 #define TOKENS_PER_WORKER_MAX 16384
 #define LEASES_PER_SLOT_MAX 1024 /* that a worker holds on average: one-shard jobs of microseconds */
+#define ENDED_BLOCK_MAX 4096	 /* ends in one record */
+#define WINDOW_MEMBERS_MAX 10000 /* events that wait in one open window */
+#define AFTER_JOBS_MAX 1000	 /* that one job waits for */
+#define POOL_LABELS_MAX 16	 /* that one job asks for */
+#define TRACE_BYTES_MAX 512	 /* of tracestate (W3C Trace Context, section 3.3.1.5) */
 #define RANGES_PER_REPORT_MAX 65536

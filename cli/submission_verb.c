@@ -12,7 +12,7 @@
 	X(array, "RANGE", "A shard for each number of RANGE: 100 (0 to 99), 1-1000 or 1-1000:2.")            \
 	X(cpus, "CPUS", "What a shard takes of its worker: 2, 0.5.")                                         \
 	X(memory, "SIZE", "What a shard may take: 512MiB; more is an error of kind oom.")                    \
-	X(gpus, "N", "GPUs of a shard.")                                                                     \
+	X(gpus, "N", "GPUs of a shard: 1, 0.5.")                                                             \
 	X(pin, "WHERE", "What a shard is bound to: core, pu, l3, numa, none.")                               \
 	X(timeout, "TIME", "How long an attempt of a shard may take: 90s, 1h30m.")                           \
 	X(attempts, "N", "How often a shard is tried.")                                                      \

@@ -43,10 +43,11 @@ static bool say_lack(struct buf *out, const struct resources *need, const struct
 			   units_show_size(most->memory_bytes, b, sizeof(b)));
 		return true;
 	}
-	if (need->gpus > most->gpus) {
-		buf_printf(out, "no worker has ");
-		why_count(out, need->gpus, "gpu");
-		buf_printf(out, " (the most that one has is %u)", most->gpus);
+	if (need->gpu_milli > most->gpu_milli) {
+		buf_printf(out, "no worker has %s gpu%s (the most that one has is %s)",
+			   units_format_cpus(need->gpu_milli, a, sizeof(a)),
+			   need->gpu_milli == 1000 ? "" : "s",
+			   units_format_cpus(most->gpu_milli, b, sizeof(b)));
 		return true;
 	}
 	for (uint32_t i = 0; i < need->named.count; i++) {

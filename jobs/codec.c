@@ -6,7 +6,19 @@
 #include "base/check.h"
 #include "base/limits.h"
 
+#define SPARSE_SINCE 4 /* fields of this version and later may be left out by their writer */
+
 /* Encoding */
+
+static uint32_t whole_of(uint32_t milli)
+{
+	return milli / 1000 + (milli % 1000 != 0);
+}
+
+static uint32_t milli_of(uint32_t milli)
+{
+	return milli % 1000 != 0 ? milli : 0;
+}
 
 static void encode_fields(const struct codec *c, const void *value, msgpack_packer *pk);
 
@@ -54,22 +66,60 @@ static void encode_field(const struct codec_field *f, const void *at, msgpack_pa
 	case CODEC_LIST:
 		encode_list(f->sub(), at, pk);
 		return;
+	case CODEC_WHOLE:
+		msgpack_pack_uint32(pk, whole_of(*(const uint32_t *)at));
+		return;
+	case CODEC_MILLI:
+		msgpack_pack_uint32(pk, milli_of(*(const uint32_t *)at));
+		return;
 	}
 	CHECK(false);
 }
 
-/* A struct without fields that is the last one is not written: once it gets fields, it is as any that was
- * added at the end. */
-static size_t written_count(const struct codec *c)
-{
-	const struct codec_field *last = c->field_count > 0 ? &c->fields[c->field_count - 1] : NULL;
+static size_t written_count(const struct codec *c, const void *value);
 
-	return c->field_count - (last != NULL && last->kind == CODEC_SUB && last->sub()->field_count == 0);
+static bool is_zero(const struct codec_field *f, const void *at)
+{
+	switch (f->kind) {
+	case CODEC_BOOL:
+		return !*(const bool *)at;
+	case CODEC_U8:
+		return *(const uint8_t *)at == 0;
+	case CODEC_U32:
+		return *(const uint32_t *)at == 0;
+	case CODEC_U64:
+	case CODEC_I64:
+		return *(const uint64_t *)at == 0;
+	case CODEC_BYTES:
+	case CODEC_TEXT:
+		return ((const struct bytes *)at)->size == 0;
+	case CODEC_SUB:
+		return written_count(f->sub(), at) == 0;
+	case CODEC_LIST:
+		return ((const struct codec_list *)at)->count == 0;
+	case CODEC_WHOLE:
+		return *(const uint32_t *)at == 0;
+	case CODEC_MILLI:
+		return milli_of(*(const uint32_t *)at) == 0;
+	}
+	CHECK(false);
+	return false;
+}
+
+/* Those at the end that came with version 4 or later and are zero are left out. */
+static size_t written_count(const struct codec *c, const void *value)
+{
+	size_t n = c->field_count;
+
+	while (n > 0 && c->fields[n - 1].since >= SPARSE_SINCE &&
+	       is_zero(&c->fields[n - 1], (const uint8_t *)value + c->fields[n - 1].offset))
+		n--;
+	return n;
 }
 
 static void encode_fields(const struct codec *c, const void *value, msgpack_packer *pk)
 {
-	size_t count = written_count(c);
+	size_t count = written_count(c, value);
 
 	msgpack_pack_array(pk, count);
 	for (size_t i = 0; i < count; i++)
@@ -281,6 +331,15 @@ static int decode_field(const struct codec *c, const struct codec_field *f, cons
 		return decode_struct(f->sub(), o, at, arena, reterr);
 	case CODEC_LIST:
 		return decode_list(c, f, o, at, arena, reterr);
+	case CODEC_WHOLE:
+		rc = decode_uint(c, f, o, whole_of(UINT32_MAX), &u, reterr);
+		*(uint32_t *)at = u * 1000 < UINT32_MAX ? (uint32_t)u * 1000 : UINT32_MAX;
+		return rc;
+	case CODEC_MILLI:
+		rc = decode_uint(c, f, o, UINT32_MAX, &u, reterr);
+		if (u != 0)
+			*(uint32_t *)at = (uint32_t)u;
+		return rc;
 	}
 	CHECK(false);
 	return ERR_INVALID;

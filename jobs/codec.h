@@ -5,7 +5,8 @@
  * from it come the C struct, the descriptor below, the documentation and the fuzz target.
  * On the wire a struct is a msgpack array of its fields, in order. Fields are only ever added at
  * the end, with the version that brought them: a decoder zeroes what an older writer did not know
- * and skips what a newer one added. */
+ * and skips what a newer one added. Fields of version 4 and later that are zero are not written when nothing
+ * behind them is: what nobody uses costs no bytes. */
 #pragma once
 
 #include "base/arena.h"
@@ -22,6 +23,11 @@ enum codec_kind {
 	CODEC_TEXT,  /* struct bytes, msgpack str: data is followed by a NUL after decoding */
 	CODEC_SUB,   /* a nested struct */
 	CODEC_LIST,  /* struct { T *items; uint32_t count; } */
+	/* uint32_t, thousandths of what once was a whole number. Two fields with the same member: the first
+	 * is the whole number, rounded up, which every version reads; the second, of a later version, is the
+	 * thousandths, or zero when the first says it all. */
+	CODEC_WHOLE,
+	CODEC_MILLI,
 };
 
 struct codec {

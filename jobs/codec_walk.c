@@ -57,6 +57,8 @@ static bool field_equal(const struct codec_field *f, const void *a, const void *
 	case CODEC_U8:
 		return *(const uint8_t *)a == *(const uint8_t *)b;
 	case CODEC_U32:
+	case CODEC_WHOLE:
+	case CODEC_MILLI:
 		return *(const uint32_t *)a == *(const uint32_t *)b;
 	case CODEC_U64:
 	case CODEC_I64:
@@ -91,8 +93,8 @@ bool codec_equal(const struct codec *c, const void *a, const void *b)
 
 static const char *kind_name(const struct codec_field *f)
 {
-	static const char *const names[] = {"bool",  "u8",   "u32", "u64",     "i64",
-					    "bytes", "text", "",    "list of "};
+	static const char *const names[] = {"bool", "u8", "u32",      "u64", "i64", "bytes",
+					    "text", "",	  "list of ", "u32", "u32"};
 
 	return names[f->kind];
 }
@@ -136,6 +138,8 @@ static void print_field(const struct codec_field *f, const void *at, struct buf 
 		buf_printf(out, "%u", *(const uint8_t *)at);
 		return;
 	case CODEC_U32:
+	case CODEC_WHOLE:
+	case CODEC_MILLI:
 		buf_printf(out, "%u", *(const uint32_t *)at);
 		return;
 	case CODEC_U64:

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "base/units.h"
 #include "jobs/definition_read.h"
 
 #define GPUS_MAX 1024
@@ -25,11 +26,18 @@ static bool read_memory(struct definition_reader *r, const struct node *n, void 
 static bool read_gpus(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct run_spec *run = target;
+	uint32_t milli;
 	int64_t gpus;
 
-	if (!read_integer(r, n, 0, GPUS_MAX, &gpus))
-		return false;
-	run->shape.gpus = (uint32_t)gpus;
+	if (n->kind != NODE_SCALAR || n->text.size == 0 || memchr(n->text.data, '.', n->text.size) == NULL) {
+		if (!read_integer(r, n, 0, GPUS_MAX, &gpus))
+			return false;
+		run->shape.gpu_milli = (uint32_t)gpus * 1000;
+		return true;
+	}
+	if (units_parse_cpus(n->text, &milli, NULL) < 0 || milli == 0 || milli > GPUS_MAX * 1000)
+		return read_refuse(r, n, NULL, "a number from 0 to 1024 such as 1 or 0.5, in thousandths");
+	run->shape.gpu_milli = milli;
 	return true;
 }
 

@@ -145,8 +145,11 @@ static json_t *resources_of(const struct run_spec *run)
 	set(map, "cpus", milli_of(shape->cpu_milli));
 	if (shape->memory_bytes > 0)
 		set(map, "memory", size_of(shape->memory_bytes));
-	if (shape->gpus > 0)
-		set(map, "gpus", json_integer(shape->gpus));
+	/* Parts of a gpu came later: whole ones are written as they always were. */
+	if (shape->gpu_milli > 0)
+		set(map, "gpus",
+		    shape->gpu_milli % 1000 == 0 ? json_integer(shape->gpu_milli / 1000)
+						 : milli_of(shape->gpu_milli));
 	if (run->pin != PIN_CORE)
 		set(map, "pin", json_string(pin_kind_name(run->pin)));
 	if (shape->named.count == 0)

@@ -26,7 +26,8 @@
 
 #define FRAME_BLOCK_BYTES ((size_t)4096)
 #define FRAME_HEADER_BYTES ((size_t)32)
-#define FRAME_FORMAT_VERSION 1u
+/* 2: records have the fields of version 4 (records.def), and there are records 20 to 23. */
+#define FRAME_FORMAT_VERSION 2u
 /* Bounds of a segment's size, which is a multiple of FRAME_BLOCK_BYTES. */
 #define SEGMENT_BYTES_MIN (2 * FRAME_BLOCK_BYTES)
 #define SEGMENT_BYTES_MAX ((size_t)(1 * GIB))
@@ -38,6 +39,7 @@ struct frame_segment {
 	uint32_t seed;		/* random, of this segment */
 	uint32_t epoch;		/* of the frame before it; 0 = there was none */
 	uint32_t prev_crc;	/* of the frame before it; 0 = there was none */
+	uint32_t format;	/* as it was read; what is written is FRAME_FORMAT_VERSION */
 };
 
 /* Where a journal stands: what the next frame continues. */

@@ -35,10 +35,10 @@ static int header_version(const uint8_t *p, struct error *reterr)
 {
 	uint32_t version = get_u32(p + SEGMENT_AT_VERSION);
 
-	if (version == FRAME_FORMAT_VERSION)
+	if (version >= 1 && version <= FRAME_FORMAT_VERSION)
 		return 0;
-	error_set(reterr, ERR_VERSION, "the journal is of format %u, this build reads format %u", version,
-		  FRAME_FORMAT_VERSION);
+	error_set(reterr, ERR_VERSION, "the journal is of format %u, this build reads formats up to %u",
+		  version, FRAME_FORMAT_VERSION);
 	error_help(reterr, "start the shardmill that wrote it, or a newer one");
 	return ERR_VERSION;
 }
@@ -81,6 +81,7 @@ int frame_segment_decode(struct bytes bytes, struct frame_segment *ret, struct e
 	    .seed = get_u32(p + SEGMENT_AT_SEED),
 	    .epoch = get_u32(p + SEGMENT_AT_EPOCH),
 	    .prev_crc = get_u32(p + SEGMENT_AT_PREV_CRC),
+	    .format = get_u32(p + SEGMENT_AT_VERSION),
 	};
 	rc = header_is_sane(&s, bytes.size, reterr);
 	if (rc < 0)

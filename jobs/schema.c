@@ -23,6 +23,8 @@
 #define TEXT(since, field, doc) PLAIN(since, field, doc, CODEC_TEXT)
 #define SUB(since, type, field, doc) NESTED(since, type, field, doc, CODEC_SUB)
 #define LIST(since, type, field, doc) NESTED(since, type, field, doc, CODEC_LIST)
+#define WHOLE(since, field, doc) PLAIN(since, field, doc, CODEC_WHOLE)
+#define MILLI(since, field, doc) PLAIN(since, field, doc, CODEC_MILLI)
 #define TOTALS(group) TOTALS_FIELDS_##group
 #define TOTALS_FIELDS_1 TOTALS_1(TOTAL_OF_1)
 #define TOTALS_FIELDS_2 TOTALS_2(TOTAL_OF_2)

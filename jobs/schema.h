@@ -2,7 +2,8 @@
  *
  * Each table is included twice: here, to declare `struct NAME` and `struct NAME_list`, and in
  * schema.c, to define `codec_NAME()`. A row is STRUCT(name, doc) … fields … END(name); a field is
- * KIND(since, name, doc) or SUB/LIST(since, type, name, doc). TOTALS(n) are fields of totals.def: TOTALS(1)
+ * KIND(since, name, doc) or SUB/LIST(since, type, name, doc). WHOLE and MILLI are two forms of one member
+ * (codec.h). TOTALS(n) are fields of totals.def: TOTALS(1)
  * is where the first of them stand, and all of them in the C struct. Pure. */
 #pragma once
 
@@ -13,9 +14,11 @@
 
 /* Of the messages between worker and dispatcher. Version 2 adds outcome.whole: a peer that speaks version 1
  * would accept part of such a range, so it must not see one. Version 3 adds LOOK, RUNNING, TAIL and
- * TAIL_BYTES: a dispatcher sends LOOK and TAIL only to workers that speak it. A dispatcher speaks with
- * workers of WIRE_VERSION_MIN and later, a worker with dispatchers of WIRE_VERSION_WORKER_MIN and later. */
-#define WIRE_VERSION 3
+ * TAIL_BYTES: a dispatcher sends LOOK and TAIL only to workers that speak it. Version 4 adds
+ * resources.gpu_milli (an older peer sees whole gpus, rounded up) and job_parameters.traceparent. A
+ * dispatcher speaks with workers of WIRE_VERSION_MIN and later, a worker with dispatchers of
+ * WIRE_VERSION_WORKER_MIN and later. */
+#define WIRE_VERSION 4
 #define WIRE_VERSION_MIN 1
 #define WIRE_VERSION_WORKER_MIN 2
 #define WIRE_VERSION_TAIL 3
@@ -37,6 +40,8 @@
 #define TEXT(since, field, doc) struct bytes field;
 #define SUB(since, type, field, doc) struct type field;
 #define LIST(since, type, field, doc) struct type##_list field;
+#define WHOLE(since, field, doc) uint32_t field;
+#define MILLI(since, field, doc)
 #define TOTALS(group) TOTALS_MEMBER_##group
 #define TOTALS_MEMBER_1 struct totals totals;
 #define TOTALS_MEMBER_2
@@ -69,6 +74,8 @@ struct range_list {
 #undef TEXT
 #undef SUB
 #undef LIST
+#undef WHOLE
+#undef MILLI
 #undef TOTALS
 #undef END
 

@@ -45,7 +45,9 @@ static json_t *shape_json(const struct view_demand *d)
 
 	json_object_set_new(value, "cpus", json_real((double)d->shape->cpu_milli / 1000));
 	json_object_set_new(value, "memory_bytes", json_integer((json_int_t)d->shape->memory_bytes));
-	json_object_set_new(value, "gpus", json_integer(d->shape->gpus));
+	json_object_set_new(value, "gpus",
+			    d->shape->gpu_milli % 1000 == 0 ? json_integer(d->shape->gpu_milli / 1000)
+							    : json_real((double)d->shape->gpu_milli / 1000));
 	json_object_set_new(value, "jobs", json_integer((json_int_t)d->jobs));
 	json_object_set_new(value, "shards", json_integer((json_int_t)d->pending_shards));
 	json_object_set_new(value, "runnable_seconds", json_real((double)d->pending_us / 1e6));

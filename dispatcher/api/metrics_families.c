@@ -32,13 +32,14 @@ static void shape_sample(struct buf *out, const char *name, const struct resourc
 
 	snprintf(cpus, sizeof(cpus), "%.10g", (double)shape->cpu_milli / 1000);
 	snprintf(memory, sizeof(memory), "%" PRIu64, shape->memory_bytes);
-	snprintf(gpus, sizeof(gpus), "%" PRIu32, shape->gpus);
+	snprintf(gpus, sizeof(gpus), "%.10g", (double)shape->gpu_milli / 1000);
 	metrics_sample(out, name, value, "cpus", cpus, "memory_bytes", memory, "gpus", gpus, NULL);
 }
 
 static bool same_labels(const struct resources *a, const struct resources *b)
 {
-	return a->cpu_milli == b->cpu_milli && a->memory_bytes == b->memory_bytes && a->gpus == b->gpus;
+	return a->cpu_milli == b->cpu_milli && a->memory_bytes == b->memory_bytes &&
+	       a->gpu_milli == b->gpu_milli;
 }
 
 /* Shapes that differ in named resources alone are one line: a set of labels may come once. */

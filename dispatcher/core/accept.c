@@ -44,6 +44,8 @@ int accept_check_job(struct dispatcher_core *core, const struct definition_body 
 			  core->config.chain_depth_max);
 		return error_help(reterr, "look for a rule that matches the events of its own jobs");
 	}
+	if (accept_check_asked(j, reterr) < 0)
+		return ERR_INVALID;
 	if (!planned)
 		return 0;
 	if (j->planner < PLANNER_PURE || j->planner > PLANNER_JSON_LINES)
@@ -185,6 +187,7 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 			     .key_lo = in->key_lo,
 			     .wall_us = core->wall_us,
 			     .event = in->event,
+			     .by = in->by,
 			     .jobs = {jobs, in->jobs.count}};
 	usec_t shortened_us = 0;
 
@@ -261,6 +264,6 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 		int size = f->why.size < WHY_BYTES_MAX ? (int)f->why.size : WHY_BYTES_MAX;
 
 		job_end(core, core->d.next_job - in->jobs.count + f->index, JOB_FAILED,
-			step_text(core, "%.*s", size, (const char *)f->why.data));
+			step_text(core, "%.*s", size, (const char *)f->why.data), NULL);
 	}
 }

@@ -117,6 +117,9 @@ static void fill_end(struct dispatcher_core *core, uint64_t job, const struct jo
 	r->phase = row->phase;
 	r->event_id_hi = body.event_id_hi;
 	r->event_id_lo = body.event_id_lo;
+	r->by = body.by;
+	r->owner = body.owner;
+	r->traceparent = body.traceparent;
 	r->accepted_wall_us = row->accepted_wall_us;
 	r->wall_us = core->wall_us;
 	if (row->phase == r->shards_phase)
@@ -133,6 +136,7 @@ static void fill_end(struct dispatcher_core *core, uint64_t job, const struct jo
 		r->retries = run->retries;
 		r->totals = run->totals;
 		r->started_wall_us = run->started_wall_us;
+		r->again_by = blob_principal(&run->again_by, &core->out->arena);
 		r->reopens = PLANTED(ends_alike) ? 0 : run->reopens;
 	}
 	r->dropped = r->shards - r->done - r->dead;
@@ -150,12 +154,15 @@ void job_offer_event(struct dispatcher_core *core, const struct job_row *row, ui
 	effect_add(core, DISPATCHER_JOB_ENDED, after_lsn)->ended = r;
 }
 
-void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, const char *why)
+void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, const char *why,
+	     const struct principal *by)
 {
 	struct job_row *row = job_get_live(core, job);
 	struct job_ended r = {.state = (uint8_t)state, .why = bytes_of(why)};
 	uint64_t lsn = core->d.last_lsn + 1;
 
+	if (by != NULL)
+		r.ended_by = *by;
 	fill_end(core, job, row, &r);
 	r.event_due = state != JOB_CANCELLED && row->depth < core->config.chain_depth_max;
 	if (state != JOB_CANCELLED && !r.event_due)
@@ -187,7 +194,7 @@ static void next_phase(struct dispatcher_core *core, uint64_t job, struct job_ro
 
 	if (row->phase > shards ? row->shard_count == 1
 				: row->phase == shards && !phases_have_gather(&def->body)) {
-		job_end(core, job, JOB_SUCCEEDED, "");
+		job_end(core, job, JOB_SUCCEEDED, "", NULL);
 		return;
 	}
 	if (listed) /* what its planner reads in the outputs of this phase */
@@ -202,7 +209,8 @@ static void next_phase(struct dispatcher_core *core, uint64_t job, struct job_ro
 
 static void pause_if_large(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
 {
-	struct job_changed r = {.job = job, .change = CHANGE_PAUSED, .wall_us = core->wall_us};
+	struct job_changed r = {
+	    .job = job, .change = CHANGE_PAUSED, .wall_us = core->wall_us, .by = {.kind = BY_DISPATCHER}};
 	const char *why;
 
 	if (row->run == NULL || (row->flags & JOB_PAUSED) ||
@@ -230,7 +238,7 @@ static bool advance_once(struct dispatcher_core *core, uint64_t job)
 	    tolerated(job_policy(core, row), row->phase == phases_shards(&job_definition(core, row)->body),
 		      sealed, row->shard_count);
 	if (dead > allowed) {
-		job_end(core, job, JOB_FAILED, end_why(core, row, dead, allowed));
+		job_end(core, job, JOB_FAILED, end_why(core, row, dead, allowed), NULL);
 		return true;
 	}
 	if (sealed && row->shard_count == dead + (row->run != NULL ? shard_set_count(&row->run->done) : 0)) {

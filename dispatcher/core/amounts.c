@@ -41,7 +41,7 @@ int amounts_of_shape(struct dispatcher_core *core, const struct resources *r, st
 
 	a.v[AMOUNT_CPU] = r->cpu_milli;
 	a.v[AMOUNT_MEMORY] = r->memory_bytes;
-	a.v[AMOUNT_GPUS] = r->gpus;
+	a.v[AMOUNT_GPUS] = r->gpu_milli;
 	for (uint32_t i = 0; i < r->named.count; i++) {
 		uint32_t number;
 		int rc = intern_name(core, r->named.items[i].name, &number, reterr);
@@ -70,7 +70,7 @@ void amounts_of_offer(struct dispatcher_core *core, const struct resources *r, s
 
 	a.v[AMOUNT_CPU] = bounded(r->cpu_milli);
 	a.v[AMOUNT_MEMORY] = r->memory_bytes == 0 ? AMOUNT_UNBOUNDED : bounded(r->memory_bytes);
-	a.v[AMOUNT_GPUS] = r->gpus;
+	a.v[AMOUNT_GPUS] = r->gpu_milli;
 	for (uint32_t i = 0; i < r->named.count; i++) {
 		uint32_t number;
 
@@ -89,7 +89,7 @@ void amounts_to_resources(const struct dispatcher_core *core, const struct amoun
 	*ret = (struct resources){.cpu_milli = a->v[AMOUNT_CPU],
 				  .memory_bytes =
 				      a->v[AMOUNT_MEMORY] == AMOUNT_UNBOUNDED ? 0 : a->v[AMOUNT_MEMORY],
-				  .gpus = (uint32_t)a->v[AMOUNT_GPUS],
+				  .gpu_milli = (uint32_t)a->v[AMOUNT_GPUS],
 				  .named.items = named};
 	for (uint32_t i = 0; i < NAMED_RESOURCES_MAX; i++)
 		if (a->v[AMOUNT_NAMED + i] > 0)

@@ -8,6 +8,7 @@
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/lease_table.h"
 #include "dispatcher/core/shards.h"
+#include "dispatcher/core/windows.h"
 
 int apply_corrupt(uint64_t job, const char *what, struct error *reterr)
 {
@@ -207,6 +208,14 @@ static int apply_one(struct durable *d, uint32_t type, const void *r, uint64_t l
 		return 0;
 	case RECORD_COUNTERS:
 		return apply_counters(d, r, lsn);
+	case RECORD_ENDED_BLOCK:
+		return apply_ended_block(d, r, lsn, reterr);
+	case RECORD_FORGOTTEN:
+		return apply_forgotten(d, r, reterr);
+	case RECORD_WINDOW:
+		return apply_window(d, r, lsn, reterr);
+	case RECORD_WINDOW_CLOSED:
+		return apply_window_closed(d, r, reterr);
 	}
 	return error_set(reterr, ERR_VERSION, "record type %u is not known to this build", type);
 }
@@ -228,6 +237,7 @@ void durable_fini(struct durable *d)
 	job_table_fini(&d->jobs);
 	definition_table_fini(&d->definitions);
 	dedup_fini(&d->dedup);
+	windows_fini(d);
 	for (uint32_t i = 0; i < d->mark_count; i++) {
 		blob_fini(&d->marks[i].intake);
 		blob_fini(&d->marks[i].position);

@@ -24,6 +24,8 @@ int apply_changed(struct durable *d, const struct job_changed *r, struct error *
 int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, struct error *reterr);
 int apply_retried(struct durable *d, const struct retried *r, struct error *reterr);
 int apply_ended(struct durable *d, const struct job_ended *r, uint64_t lsn, struct error *reterr);
+int apply_ended_block(struct durable *d, const struct ended_block *r, uint64_t lsn, struct error *reterr);
+int apply_forgotten(struct durable *d, const struct forgotten *r, struct error *reterr);
 int apply_settled(struct durable *d, const struct event_settled *r);
 int apply_reopened(struct durable *d, const struct reopened *r, uint64_t lsn, struct error *reterr);
 int apply_slice(struct durable *d, const struct job_slice *r, uint64_t lsn, struct error *reterr);

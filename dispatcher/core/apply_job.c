@@ -179,11 +179,14 @@ int apply_changed(struct durable *d, const struct job_changed *r, struct error *
 	case CHANGE_PAUSED:
 		row->flags |= JOB_PAUSED;
 		blob_set(&apply_run(row, r->job)->why, r->why);
+		blob_set_principal(&row->run->paused_by, &r->by);
 		return 0;
 	case CHANGE_RESUMED:
 		row->flags &= (uint16_t)~JOB_PAUSED;
-		if (row->run != NULL)
+		if (row->run != NULL) {
 			blob_fini(&row->run->why);
+			blob_fini(&row->run->paused_by);
+		}
 		return 0;
 	default:
 		return apply_corrupt(r->job, "a change of a kind that is not known", reterr);
@@ -299,9 +302,10 @@ int apply_retried(struct durable *d, const struct retried *r, struct error *rete
 	rc = apply_check_ranges(row, &r->shards, reterr);
 	if (rc < 0)
 		return rc;
+	blob_set_principal(&apply_run(row, r->job)->again_by, &r->by);
 	for (uint32_t i = 0; i < r->shards.count; i++) {
 		struct range s = r->shards.items[i];
-		struct run *run = apply_run(row, r->job);
+		struct run *run = row->run;
 
 		shards_take(run, s);
 		shards_revive(run, s);

@@ -52,6 +52,7 @@ int apply_reopened(struct durable *d, const struct reopened *r, uint64_t lsn, st
 	apply_plan(run, &r->plan);
 	run->reopens = r->reopens;
 	run->earlier = r->earlier;
+	blob_set_principal(&run->again_by, &r->by);
 	run->started_wall_us = r->started_wall_us;
 	run->retries = r->retries;
 	run->totals = r->totals;

@@ -37,6 +37,8 @@ static int take_head(struct durable *d, struct job_row *row, const struct job_sl
 		apply_plan(run, &r->plan);
 	blob_set(&run->cursor, r->cursor);
 	blob_set(&run->why, r->why);
+	blob_set_principal(&run->paused_by, &r->paused_by);
+	blob_set_principal(&run->again_by, &r->again_by);
 	run->planner_failures = r->planner_failures;
 	run->planner_due_wall_us = r->planner_due_wall_us;
 	run->started_wall_us = r->started_wall_us;

@@ -32,7 +32,7 @@ void step_cancel(struct dispatcher_core *core, const struct input_cancel *in)
 	if (row_or_reply(core, in->request, in->job) == NULL)
 		return;
 	job_end(core, in->job, JOB_CANCELLED,
-		step_text(core, "%.*s", (int)in->why.size, (const char *)in->why.data));
+		step_text(core, "%.*s", (int)in->why.size, (const char *)in->why.data), &in->by);
 	reply_ok(core, in->request, in->job, 1, false, core->d.last_lsn);
 }
 
@@ -42,7 +42,8 @@ void step_pause(struct dispatcher_core *core, const struct input_pause *in)
 	struct job_changed r = {.job = in->job,
 				.change = in->resume ? CHANGE_RESUMED : CHANGE_PAUSED,
 				.why = in->why,
-				.wall_us = core->wall_us};
+				.wall_us = core->wall_us,
+				.by = in->by};
 
 	if (row == NULL)
 		return;
@@ -58,7 +59,7 @@ void step_pause(struct dispatcher_core *core, const struct input_pause *in)
 void step_retry(struct dispatcher_core *core, const struct input_retry *in)
 {
 	const struct job_row *row = row_or_reply(core, in->request, in->job);
-	struct retried r = {.job = in->job};
+	struct retried r = {.job = in->job, .by = in->by, .wall_us = core->wall_us};
 	uint32_t runs = 0;
 
 	if (row == NULL)

@@ -7,10 +7,11 @@
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/steps.h"
 #include "dispatcher/core/timers.h"
+#include "dispatcher/core/windows.h"
 
 #define ROWS_PER_STEP 65536 /* looked at, if there is nothing to write */
 
-enum { CARRY_COUNTERS, CARRY_MARKS, CARRY_DEFINITIONS, CARRY_DEDUP, CARRY_JOBS, CARRY_DONE };
+enum { CARRY_COUNTERS, CARRY_MARKS, CARRY_DEFINITIONS, CARRY_DEDUP, CARRY_WINDOWS, CARRY_JOBS, CARRY_DONE };
 
 static void carry_counters(struct dispatcher_core *core)
 {
@@ -71,6 +72,20 @@ static void carry_dedup(struct dispatcher_core *core)
 		return;
 	b->lsn = c->lsn;
 	c->cursor = ((c->cursor >> 32) + 1) << 32;
+}
+
+/* The table is in the order of their newest copies. False: no other is that old. */
+static bool carry_window(struct dispatcher_core *core)
+{
+	const struct window_row *w = core->d.windows;
+	struct window r;
+
+	if (w == NULL || w->lsn >= core->carry.oldest_lsn)
+		return false;
+	window_record(w, &r, &core->out->arena);
+	r.wall_us = core->wall_us;
+	emit(core, RECORD_WINDOW, &r);
+	return true;
 }
 
 /* An end whose event nobody has offered yet. */
@@ -143,6 +158,10 @@ static void carry_one(struct dispatcher_core *core)
 			next_stage(c);
 		else
 			carry_dedup(core);
+		return;
+	case CARRY_WINDOWS:
+		if (!carry_window(core))
+			next_stage(c);
 		return;
 	case CARRY_JOBS:
 		carry_next_job(core);

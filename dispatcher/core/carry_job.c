@@ -226,6 +226,8 @@ static void fill_head(struct dispatcher_core *core, uint64_t job, const struct j
 	if (run == NULL)
 		return;
 	r->why = arena_copy(arena, blob_bytes(&run->why));
+	r->paused_by = blob_principal(&run->paused_by, arena);
+	r->again_by = blob_principal(&run->again_by, arena);
 	r->cursor = arena_copy(arena, blob_bytes(&run->cursor));
 	r->planner_failures = run->planner_failures;
 	r->planner_due_wall_us = run->planner_due_wall_us;

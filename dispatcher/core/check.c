@@ -6,6 +6,7 @@
 #include "dispatcher/core/runnable.h"
 #include "dispatcher/core/shards.h"
 #include "dispatcher/core/steps.h"
+#include "dispatcher/core/windows.h"
 
 /* Each shard stands in exactly one place: by number. */
 static void check_counts(const struct job_row *row)
@@ -237,6 +238,7 @@ void dispatcher_core_check(const struct dispatcher_core *core, enum check_depth 
 	     job = job_table_next(&core->d.jobs, job))
 		check_job(core, job, &t);
 	CHECK(t.leases == HASH_COUNT(core->d.leases));
+	windows_check(&core->d);
 	check_workers(core);
 	check_definitions(core);
 	if (!core->open)

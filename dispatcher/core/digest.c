@@ -1,24 +1,15 @@
 /* A fingerprint of durable state: FNV-1a over numbers in an order that both a live core and a replayed
  * one have; sums where they do not. */
+#include "dispatcher/core/digest.h"
+
 #include "dispatcher/core/job_table.h"
 #include "dispatcher/core/lease_table.h"
 #include "dispatcher/core/shards.h"
 #include "dispatcher/core/steps.h"
+#include "dispatcher/core/windows.h"
 
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-	for (int i = 0; i < 8; i++)
-		h = (h ^ ((v >> (8 * i)) & 0xff)) * 0x100000001b3ull;
-	return h ^ (h >> 29);
-}
-
-static uint64_t mix_bytes(uint64_t h, struct bytes b)
-{
-	h = mix(h, b.size);
-	for (size_t i = 0; i < b.size; i++)
-		h = (h ^ b.data[i]) * 0x100000001b3ull;
-	return h;
-}
+#define mix digest_mix
+#define mix_bytes digest_mix_bytes
 
 static uint64_t mix_set(uint64_t h, const struct shard_set *s)
 {
@@ -30,7 +21,7 @@ static uint64_t mix_set(uint64_t h, const struct shard_set *s)
 	return h;
 }
 
-#define SEED 0xcbf29ce484222325ull
+#define SEED DIGEST_SEED
 
 static uint64_t leases_digest(const struct run *run)
 {
@@ -71,6 +62,7 @@ static uint64_t run_digest(uint64_t h, const struct run *run)
 	}
 	h = mix(h, leases_digest(run));
 	h = mix_bytes(mix_bytes(h, blob_bytes(&run->cursor)), blob_bytes(&run->why));
+	h = mix_bytes(mix_bytes(h, blob_bytes(&run->paused_by)), blob_bytes(&run->again_by));
 	h = mix(mix(h, run->planner_failures), (uint64_t)run->planner_due_wall_us);
 	h = mix(mix(h, (uint64_t)run->started_wall_us), run->retries);
 #define TOTAL(name, add, json, form, doc) h = mix(h, run->totals.name);
@@ -140,5 +132,5 @@ uint64_t dispatcher_core_digest(const struct dispatcher_core *core)
 	for (uint32_t i = 0; i < d->mark_count; i++)
 		marks += mix_bytes(mix_bytes(SEED, blob_bytes(&d->marks[i].intake)),
 				   blob_bytes(&d->marks[i].position));
-	return mix(mix(h, dedup_digest(&d->dedup)), marks);
+	return mix(mix(mix(h, dedup_digest(&d->dedup)), marks), windows_digest(d));
 }

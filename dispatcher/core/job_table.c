@@ -182,3 +182,26 @@ void blob_fini(struct blob *b)
 	free(b->data);
 	*b = (struct blob){0};
 }
+
+void blob_set_principal(struct blob *b, const struct principal *p)
+{
+	struct buf text = {0};
+
+	if (p->kind == 0) {
+		blob_fini(b);
+		return;
+	}
+	codec_encode(codec_principal(), p, &text);
+	blob_set(b, buf_bytes(&text));
+	buf_fini(&text);
+}
+
+struct principal blob_principal(const struct blob *b, struct arena *arena)
+{
+	struct principal p = {0};
+
+	if (b->size > 0)
+		CHECK(codec_decode(codec_principal(), arena_copy(arena, blob_bytes(b)), &p, arena, NULL) ==
+		      0);
+	return p;
+}

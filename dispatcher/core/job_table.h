@@ -20,6 +20,9 @@ void job_row_set_body(struct job_row *row, const struct codec *codec, const void
 void job_row_body(const struct job_row *row, const struct codec *codec, void *value, struct arena *arena);
 
 void blob_set(struct blob *b, struct bytes value); /* a copy */
+/* Nobody takes no room. Decoded in the arena, which has no bound. */
+void blob_set_principal(struct blob *b, const struct principal *p);
+struct principal blob_principal(const struct blob *b, struct arena *arena);
 void blob_fini(struct blob *b);
 static inline struct bytes blob_bytes(const struct blob *b)
 {

@@ -11,6 +11,7 @@
 #include "dispatcher/core/steps.h"
 #include "dispatcher/core/timers.h"
 #include "dispatcher/core/verdict.h"
+#include "dispatcher/core/windows.h"
 
 struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *config)
 {
@@ -78,6 +79,8 @@ int dispatcher_core_replay_end(struct dispatcher_core *core, struct error *reter
 		    !job_state_is_ended(row->state))
 			return apply_corrupt(job, "its definition is not there", reterr);
 	}
+	if (windows_check_known(&core->d, reterr) < 0)
+		return ERR_CORRUPT;
 	HASH_ITER (hh, core->d.definitions.by_hash, def, next) {
 		if (def->references == 0)
 			definition_remove(&core->d.definitions, def);

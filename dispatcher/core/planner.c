@@ -75,7 +75,8 @@ static void plan_fails(struct dispatcher_core *core, struct job_row *row, const 
 	if (r.due_wall_us == 0)
 		job_end(core, in->job, JOB_FAILED,
 			step_text(core, "it could not be planned: %.*s", (int)in->why.size,
-				  (const char *)in->why.data));
+				  (const char *)in->why.data),
+			NULL);
 	else
 		timer_add(&core->retries, r.due_wall_us, in->job);
 }
@@ -126,7 +127,8 @@ void step_sealed(struct dispatcher_core *core, const struct input_sealed *in)
 static void plan_is_lost(struct dispatcher_core *core, uint64_t job, struct bytes why)
 {
 	job_end(core, job, JOB_FAILED,
-		step_text(core, "its plan cannot be read: %.*s", (int)why.size, (const char *)why.data));
+		step_text(core, "its plan cannot be read: %.*s", (int)why.size, (const char *)why.data),
+		NULL);
 }
 
 void step_plan_failed(struct dispatcher_core *core, const struct input_plan_failed *in)

@@ -65,6 +65,8 @@ void run_destroy(struct run *run)
 	blob_fini(&run->plan);
 	blob_fini(&run->cursor);
 	blob_fini(&run->why);
+	blob_fini(&run->paused_by);
+	blob_fini(&run->again_by);
 	blob_fini(&run->planner_why);
 	free(run->later);
 	free(run);

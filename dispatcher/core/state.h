@@ -51,7 +51,7 @@ struct blob {
 
 /* ---- resources, shapes, queues, definitions ---- */
 
-/* cpu_milli, memory_bytes, gpus, then named ones by their number in the core's table. */
+/* cpu_milli, memory_bytes, gpu_milli, then named ones by their number in the core's table. */
 struct amounts {
 	uint64_t v[AMOUNTS];
 };
@@ -202,9 +202,10 @@ struct run {
 	struct lease_entry *leases; /* in the order of their grant */
 	uint32_t lease_count;
 	uint64_t leased_shards;
-	struct blob plan;   /* of the phase in work; size 0 = the body's */
-	struct blob cursor; /* the planner's */
-	struct blob why;    /* of the pause */
+	struct blob plan;		 /* of the phase in work; size 0 = the body's */
+	struct blob cursor;		 /* the planner's */
+	struct blob why;		 /* of the pause */
+	struct blob paused_by, again_by; /* principals, encoded; again: of the last retry or reopening */
 	uint32_t planner_failures;
 	usec_t planner_due_wall_us;
 	struct blob planner_why; /* of its last failure; for people: a carried journal does without it */
@@ -356,7 +357,8 @@ struct durable {
 	struct dedup dedup;
 	struct mark *marks;
 	uint32_t mark_count;
-	uint64_t carry_lsn; /* of part 0 of the job whose slices are being written */
+	struct window_row *windows; /* windows.h; by name */
+	uint64_t carry_lsn;	    /* of part 0 of the job whose slices are being written */
 	uint64_t noted_count;
 	bool live; /* replay is over */
 	/* Jobs that the step touched, each once. */

@@ -51,6 +51,8 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in);
 /* given: the definition that it names, if it came with it; planned: its plan is looked at. */
 int accept_check_job(struct dispatcher_core *core, const struct definition_body *given,
 		     const struct new_job *j, bool planned, struct error *reterr) MUST_CHECK;
+/* asked.c: the fields of new_job that came with version 4 */
+int accept_check_asked(const struct new_job *j, struct error *reterr) MUST_CHECK;
 /* A definition that a job names is known and bound afterwards, or nothing has changed. */
 int accept_definition(struct dispatcher_core *core, const struct definition_body *body,
 		      struct error *reterr) MUST_CHECK;
@@ -87,7 +89,9 @@ void step_carry(struct dispatcher_core *core, const struct input_carry *in);
 
 /* advance.c: what follows from what a step changed, until nothing does */
 void step_settle(struct dispatcher_core *core);
-void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, const char *why);
+/* by: who wants it; NULL: nobody, it follows. */
+void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, const char *why,
+	     const struct principal *by);
 /* The effect that offers an ended job's event to the rules. */
 void job_offer_event(struct dispatcher_core *core, const struct job_row *row, uint64_t after_lsn);
 

@@ -87,6 +87,9 @@ static void view_ended(const struct job_row *row, struct arena *arena, struct vi
 	ret->reopens = r.reopens;
 	ret->event_id_hi = r.event_id_hi;
 	ret->event_id_lo = r.event_id_lo;
+	ret->by = r.by;
+	ret->stopped_by = r.ended_by;
+	ret->again_by = r.again_by;
 	ret->ended_lsn = row->lsn;
 	ret->event_due = (row->flags & JOB_EVENT_DUE) != 0;
 }
@@ -101,6 +104,7 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->name = body.name.size > 0 ? body.name : job_definition(core, row)->body.name;
 	ret->event_id_hi = body.event_id_hi;
 	ret->event_id_lo = body.event_id_lo;
+	ret->by = body.by;
 	ret->definition = BYTES(job_definition(core, row)->sha256, 32);
 	ret->accepted_wall_us = row->accepted_wall_us;
 	ret->due_wall_us = row->due_wall_us;
@@ -115,6 +119,8 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	if (run == NULL)
 		return;
 	ret->why = arena_copy(arena, blob_bytes(&run->why));
+	ret->stopped_by = blob_principal(&run->paused_by, arena);
+	ret->again_by = blob_principal(&run->again_by, arena);
 	ret->started_wall_us = run->started_wall_us;
 	ret->retries = run->retries;
 	ret->totals = run->totals;
@@ -167,7 +173,11 @@ bool dispatcher_view_parameters(const struct dispatcher_core *core, uint64_t job
 	if (row == NULL || row->phase != phase)
 		return false;
 	job_row_body(row, codec_new_job(), &body, arena);
-	*ret = (struct job_parameters){.job = job, .phase = phase, .name = body.name, .values = body.values};
+	*ret = (struct job_parameters){.job = job,
+				       .phase = phase,
+				       .name = body.name,
+				       .values = body.values,
+				       .traceparent = body.traceparent};
 	ret->name = arena_copy(arena, ret->name.size > 0 ? ret->name : job_definition(core, row)->body.name);
 	for (uint32_t i = 0; i < ret->values.count; i++) /* they stand in the row, which may move */
 		ret->values.items[i].text = arena_copy(arena, ret->values.items[i].text);

@@ -55,8 +55,11 @@ struct view_job {
 	uint64_t last_done_lsn;			       /* gather's slice needs history past this */
 	uint32_t reopens;			       /* how often it was reopened */
 	uint64_t event_id_hi, event_id_lo;	       /* as in new_job; 0, 0 = none */
-	uint64_t ended_lsn; /* once ended: history has its end when it is past this */
-	bool event_due;	    /* once ended: the rules have not seen it */
+	struct principal by;	     /* who asked for it; kind 0: not known; names in the arena */
+	struct principal stopped_by; /* who paused or cancelled it */
+	struct principal again_by;   /* who retried or reopened it last */
+	uint64_t ended_lsn;	     /* once ended: history has its end when it is past this */
+	bool event_due;		     /* once ended: the rules have not seen it */
 };
 
 /* False when there is no such job (any more: history has it). */

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "dispatcher/store/history_private.h"
+#include "jobs/ended_block.h"
 #include "jobs/kinds.h"
 #include "jobs/plan.h"
 
@@ -31,7 +32,10 @@ static struct history_job row_of(uint64_t job, const struct new_job *j)
 				    .priority = j->priority,
 				    .depth = j->depth,
 				    .event_id_hi = j->event_id_hi,
-				    .event_id_lo = j->event_id_lo};
+				    .event_id_lo = j->event_id_lo,
+				    .by = j->by,
+				    .owner = j->owner,
+				    .traceparent = j->traceparent};
 }
 
 static int job_put(struct history *h, enum history_write statement, const struct history_job *row,
@@ -53,6 +57,18 @@ static int job_insert(struct history *h, const struct new_job *j, usec_t wall_us
 	return job_put(h, WRITE_JOB, &row, reterr);
 }
 
+static int event_put(struct history *h, uint64_t hi, uint64_t lo, usec_t wall_us, struct bytes json,
+		     const struct principal *by, struct error *reterr)
+{
+	uint8_t id[16];
+	struct bytes event = id_bytes(hi, lo, id);
+
+	if (json.size == 0 || event.size == 0)
+		return 0;
+	return sql_run(&h->db, WRITE_EVENT, reterr, "bititi", event, wall_us, json, I64(by->kind), by->name,
+		       I64(by->number));
+}
+
 static int apply_accepted(struct history *h, const struct accepted *r, struct error *reterr)
 {
 	for (uint32_t i = 0; i < r->jobs.count; i++) {
@@ -61,14 +77,22 @@ static int apply_accepted(struct history *h, const struct accepted *r, struct er
 		if (rc < 0)
 			return rc;
 	}
-	if (r->event.size > 0 && r->jobs.count > 0) {
-		uint8_t id[16];
-		struct bytes event = id_bytes(r->jobs.items[0].event_id_hi, r->jobs.items[0].event_id_lo, id);
+	if (r->jobs.count == 0)
+		return 0;
+	return event_put(h, r->jobs.items[0].event_id_hi, r->jobs.items[0].event_id_lo, r->wall_us, r->event,
+			 &r->by, reterr);
+}
 
-		if (event.size > 0)
-			return sql_run(&h->db, WRITE_EVENT, reterr, "bit", event, r->wall_us, r->event);
-	}
-	return 0;
+/* Open windows are the core's; their events are kept for the job that one becomes. */
+static int apply_window(struct history *h, const struct window *r, struct error *reterr)
+{
+	static const struct principal nobody;
+	const struct window_member *last;
+
+	if (r->members.count == 0)
+		return 0;
+	last = &r->members.items[r->members.count - 1];
+	return event_put(h, last->event_id_hi, last->event_id_lo, r->wall_us, r->event, &nobody, reterr);
 }
 
 static int apply_piece(struct history *h, const struct plan_piece *r, struct error *reterr)
@@ -228,7 +252,9 @@ static int apply_retried(struct history *h, const struct retried *r, struct erro
 
 	for (uint32_t i = 0; rc == 0 && i < r->shards.count; i++)
 		rc = history_dead_remove(h, r->job, r->phase, r->shards.items[i], reterr);
-	return rc;
+	return rc < 0 ? rc
+		      : sql_run(&h->db, WRITE_JOB_AGAIN, reterr, "itii", I64(r->by.kind), r->by.name,
+				I64(r->by.number), I64(r->job));
 }
 
 /* ---- jobs ---- */
@@ -237,8 +263,11 @@ static int apply_changed(struct history *h, const struct job_changed *r, struct 
 {
 	if (r->change == CHANGE_ACTIVATED)
 		return sql_run(&h->db, WRITE_JOB_STATE, reterr, "ii", I64(JOB_ACTIVE), I64(r->job));
-	return sql_run(&h->db, WRITE_JOB_PAUSED, reterr, "iti", I64(r->change == CHANGE_PAUSED),
-		       r->change == CHANGE_PAUSED ? r->why : BYTES_LIT(""), I64(r->job));
+	if (r->change == CHANGE_PAUSED)
+		return sql_run(&h->db, WRITE_JOB_PAUSED, reterr, "ititii", I64(1), r->why, I64(r->by.kind),
+			       r->by.name, I64(r->by.number), I64(r->job));
+	return sql_run(&h->db, WRITE_JOB_PAUSED, reterr, "ititii", I64(0), BYTES_LIT(""), I64(0),
+		       BYTES_LIT(""), I64(0), I64(r->job));
 }
 
 static int apply_ended(struct history *h, const struct job_ended *r, struct error *reterr)
@@ -263,6 +292,11 @@ static int apply_ended(struct history *h, const struct job_ended *r, struct erro
 					.totals = r->totals,
 					.shards_phase = r->shards_phase,
 					.reopens = r->reopens,
+					.by = r->by,
+					.owner = r->owner,
+					.traceparent = r->traceparent,
+					.stopped_by = r->ended_by,
+					.again_by = r->again_by,
 					.carried = true};
 	int rc = 0;
 
@@ -272,6 +306,18 @@ static int apply_ended(struct history *h, const struct job_ended *r, struct erro
 		rc = sql_put(&h->db, WRITE_PHASE_ENDED, &phase, reterr);
 	}
 	return rc < 0 ? rc : job_put(h, WRITE_JOB_ENDED, &row, reterr);
+}
+
+static int apply_ended_block(struct history *h, const struct ended_block *r, struct error *reterr)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < r->jobs.count; i++) {
+		const struct job_ended one = ended_block_at(r, i);
+
+		rc = apply_ended(h, &one, reterr);
+	}
+	return rc;
 }
 
 static int apply_reopened(struct history *h, const struct reopened *r, struct error *reterr)
@@ -285,6 +331,7 @@ static int apply_reopened(struct history *h, const struct reopened *r, struct er
 	row.phase = row.shards_phase = r->phase;
 	row.shards = r->plan.shard_count;
 	row.reopens = r->reopens;
+	row.again_by = r->by;
 	row.carried = true;
 	if (rc == 0)
 		rc = job_put(h, WRITE_JOB_REOPENED, &row, reterr);
@@ -310,6 +357,8 @@ static int slice_insert(struct history *h, const struct job_slice *r, struct err
 	row.shards = r->phase == 0 ? r->plan.shard_count : r->first_shards;
 	row.paused = r->paused;
 	row.why = r->why;
+	row.stopped_by = r->paused_by;
+	row.again_by = r->again_by;
 	row.reopens = r->reopens;
 	row.carried = true;
 	rc = job_put(h, WRITE_JOB_SLICE, &row, reterr);
@@ -384,12 +433,19 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
 		return apply_reopened(h, record, reterr);
 	case RECORD_JOB_SLICE:
 		return apply_slice(h, record, reterr);
+	case RECORD_ENDED_BLOCK:
+		return apply_ended_block(h, record, reterr);
+	case RECORD_FORGOTTEN:
+		return history_forgotten(h, record, reterr);
+	case RECORD_WINDOW:
+		return apply_window(h, record, reterr);
 	case RECORD_PLAN_FAILED: /* if it is final, the end says why */
 	case RECORD_GRANTED:
 	case RECORD_SETTLED:
 	case RECORD_WATERMARK:
 	case RECORD_DEDUP_STATE:
 	case RECORD_COUNTERS:
+	case RECORD_WINDOW_CLOSED:
 		return 0;
 	}
 	return error_set(reterr, ERR_VERSION, "history does not know records of type %u", type);

@@ -1,4 +1,5 @@
-/* What a job that lives again has lost of its earlier life. */
+/* What is in history no more: jobs that are forgotten, and what a job that lives again has lost of its
+ * earlier life. */
 #include "dispatcher/store/history_private.h"
 
 #define I64(x) ((int64_t)(x))
@@ -49,4 +50,29 @@ int history_forget(struct history *h, const struct reopened *r, struct error *re
 	int rc = forget_rest(h, r->job, r->phase, reterr);
 
 	return rc < 0 ? rc : forget_lost(h, r, reterr);
+}
+
+static int forget_jobs(struct history *h, const struct job_ids *jobs, struct error *reterr)
+{
+	static const enum history_write statements[] = {WRITE_FORGET_EVENTS, WRITE_FORGET_RANGES,
+							WRITE_FORGET_FAILURES, WRITE_FORGET_PHASES,
+							WRITE_FORGET_JOBS};
+	uint64_t last = jobs->first + jobs->count - 1;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_LENGTH(statements); i++)
+		rc = sql_run(&h->db, (int)statements[i], reterr, "ii", I64(jobs->first), I64(last));
+	for (size_t i = 0; i < ARRAY_LENGTH(h->failure_rows); i++)
+		if (h->failure_rows[i].job >= jobs->first && h->failure_rows[i].job <= last)
+			h->failure_rows[i].job = 0;
+	return rc;
+}
+
+int history_forgotten(struct history *h, const struct forgotten *r, struct error *reterr)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < r->jobs.count; i++)
+		rc = forget_jobs(h, &r->jobs.items[i], reterr);
+	return rc;
 }

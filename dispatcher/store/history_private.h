@@ -9,7 +9,7 @@
 #include "dispatcher/store/history_tables.h"
 #include "dispatcher/store/sql.h"
 
-#define HISTORY_FORMAT 5
+#define HISTORY_FORMAT 6
 
 /* The writer's statements; texts in history_schema.c. */
 enum history_write {
@@ -29,6 +29,7 @@ enum history_write {
 	WRITE_JOB_SLICE,
 	WRITE_JOB_STATE,
 	WRITE_JOB_PAUSED,
+	WRITE_JOB_AGAIN,
 	WRITE_JOB_PHASE,
 	WRITE_JOB_GREW,
 	WRITE_JOB_SEALED,
@@ -53,6 +54,11 @@ enum history_write {
 	WRITE_FAILURE,
 	WRITE_FAILURE_DELETE,
 	WRITE_FAILURES_DELETE,
+	WRITE_FORGET_EVENTS,
+	WRITE_FORGET_RANGES,
+	WRITE_FORGET_FAILURES,
+	WRITE_FORGET_PHASES,
+	WRITE_FORGET_JOBS,
 	WRITE_COUNT,
 };
 
@@ -105,6 +111,7 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
 /* What a job that lives again has lost of its earlier life: dead shards, what came behind its shards, and who
  * made those that are not done any more. */
 int history_forget(struct history *h, const struct reopened *r, struct error *reterr) MUST_CHECK;
+int history_forgotten(struct history *h, const struct forgotten *r, struct error *reterr) MUST_CHECK;
 /* Shards that died alike share a row, when their outputs are in one place. When half of a job's rows are
  * used up they share it all the same, and their outputs are not found any more: that many shards are dead
  * is worth more than what each said. */

@@ -32,6 +32,10 @@ struct history_job {
 	uint32_t shards_phase;		/* 1 behind a plan phase; known when it has ended */
 	struct phase_counts_list later; /* phases behind that; done and dead stand when it has ended */
 	uint32_t reopens;
+	struct principal by;	     /* who asked for it; kind 0 = not known */
+	struct principal stopped_by; /* who paused or cancelled it */
+	struct principal again_by;   /* who retried or reopened it last */
+	struct bytes owner, traceparent;
 	bool carried; /* known from a later record: what came before it is not in history; for the writer */
 };
 

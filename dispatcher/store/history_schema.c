@@ -8,7 +8,8 @@
 
 /* Format 2: which phase the shards are. 3: what attempts took, how later phases ended, where the output of
  * dead shards is. 4: how often jobs were reopened, and the plans that planners made. 5: jobs are found by
- * their event. The other tables are in history_tables.c. */
+ * their event. 6: who asked for jobs, brought events, stopped and retried. The other tables are in
+ * history_tables.c. */
 static const char tables[] =
     /* One row a fact: format, cluster, lsn (the last record that is in here), first_lsn (of the
      * records that it was built from: what was before, it never saw). */
@@ -37,6 +38,12 @@ static const char event_indexes[] =
     "CREATE INDEX jobs_by_event ON jobs(event) WHERE event IS NOT NULL;";
 /* clang-format on */
 
+static const char principals[] =
+    "CREATE TABLE principal_kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL);"
+    /* Who brought it; NULL: who asked for its jobs. */
+    "ALTER TABLE events ADD COLUMN by_kind INTEGER; ALTER TABLE events ADD COLUMN by_name TEXT;"
+    "ALTER TABLE events ADD COLUMN by_number INTEGER;";
+
 #define VIEW_COLUMN(name, add, json, form, doc) VIEW_##form(name, json)
 #define VIEW_SECONDS(name, json) " j." #name " / 1e6 AS " #json ","
 #define VIEW_NUMBER(name, json) " j." #name " AS " #json ","
@@ -51,7 +58,9 @@ static const char views[] =
     " (j.ended_us - j.accepted_us) / 1e6 AS seconds, j.run_us / 1e6 AS run_seconds, j.cpu_us / 1e6 AS "
     "cpu_seconds,"
     " j.max_rss_bytes, j.output_bytes, j.reopens," TOTALS_LATER(
-	VIEW_COLUMN) " lower(hex(d.sha256)) AS definition, lower(hex(j.event)) AS event"
+	VIEW_COLUMN) " lower(hex(d.sha256)) AS definition, lower(hex(j.event)) AS event,"
+		     " (SELECT p.name FROM principal_kinds p WHERE p.kind = j.by_kind) AS by_kind,"
+		     " j.by_name, j.by_number, j.owner"
 		     " FROM jobs j JOIN job_states s USING(state) LEFT JOIN definitions d ON d.id = "
 		     "j.definition;"
 		     "CREATE VIEW done_ranges AS SELECT r.job, r.phase, r.first, r.first + r.count - 1 AS "
@@ -78,11 +87,15 @@ static const struct sql_statement statements[WRITE_COUNT] = {
     [WRITE_DEFINITION_NAME] = {.text = "INSERT OR IGNORE INTO definitions(sha256) VALUES(?)"},
     [WRITE_WORKER] = {.text = "INSERT OR IGNORE INTO workers(worker) VALUES(?)"},
     [WRITE_WORKER_FIND] = {.text = "SELECT id FROM workers WHERE worker = ?"},
-    [WRITE_EVENT] = {.text = "INSERT OR IGNORE INTO events(event, wall_us, json) VALUES(?, ?, ?)"},
+    [WRITE_EVENT] = {.text = "INSERT OR IGNORE INTO events(event, wall_us, json, by_kind, by_name, by_number)"
+			     " VALUES(?, ?, ?, nullif(?4, 0), iif(?4 = 0, NULL, ?5), iif(?4 = 0, NULL, ?6))"},
     [WRITE_JOB] = {NULL, SQL_INSERT_OR_REPLACE, &history_jobs_table, JOB_NEW, 0},
     [WRITE_JOB_SLICE] = {NULL, SQL_INSERT_OR_IGNORE, &history_jobs_table, JOB_SLICE, 0},
     [WRITE_JOB_STATE] = {.text = "UPDATE jobs SET state = ? WHERE id = ?"},
-    [WRITE_JOB_PAUSED] = {.text = "UPDATE jobs SET paused = ?, why = ? WHERE id = ?"},
+    [WRITE_JOB_PAUSED] = {.text = "UPDATE jobs SET paused = ?, why = ?, stopped_kind = ?, stopped_name = ?,"
+				  " stopped_number = ? WHERE id = ?"},
+    [WRITE_JOB_AGAIN] = {.text = "UPDATE jobs SET again_kind = ?, again_name = ?, again_number = ?"
+				 " WHERE id = ?"},
     [WRITE_JOB_PHASE] = {.text = "UPDATE jobs SET phase = ? WHERE id = ?"},
     [WRITE_JOB_GREW] = {.text = "UPDATE jobs SET shards = shards + ? WHERE id = ?"},
     [WRITE_JOB_SEALED] = {.text = "UPDATE jobs SET shards = ? WHERE id = ?"},
@@ -90,7 +103,8 @@ static const struct sql_statement statements[WRITE_COUNT] = {
     [WRITE_JOB_PLAN] = {.text = "UPDATE jobs SET plan = ? WHERE id = ? AND plan IS NULL"},
     /* It is news only for a history that never saw the job. */
     [WRITE_JOB_REOPENED] =
-	{", paused = 0, why = NULL, ended_us = NULL, due_us = 0, done = NULL, dead = NULL, dropped = NULL",
+	{", paused = 0, why = NULL, ended_us = NULL, due_us = 0, done = NULL, dead = NULL, dropped = NULL,"
+	 " stopped_kind = NULL, stopped_name = NULL, stopped_number = NULL",
 	 SQL_INSERT, &history_jobs_table, JOB_REOPENED, JOB_REOPENED_AGAIN},
     [WRITE_JOB_CARRIED] = {.text = "SELECT carried FROM jobs WHERE id = ?"},
     [WRITE_PHASE] = {NULL, SQL_INSERT_OR_REPLACE, &history_phases_table, PHASE_NEW, 0},
@@ -127,6 +141,14 @@ static const struct sql_statement statements[WRITE_COUNT] = {
 				      " WHERE job = ? AND phase = ? AND first = ?"},
     [WRITE_FAILURE] = {NULL, SQL_INSERT_OR_REPLACE, &history_failures_table, FAILURE_PUT, 0},
     [WRITE_FAILURE_DELETE] = {.text = "DELETE FROM failures WHERE job = ? AND phase = ? AND first = ?"},
+    [WRITE_FORGET_EVENTS] =
+	{.text = "DELETE FROM events WHERE event IN (SELECT event FROM jobs WHERE id BETWEEN ?1 AND ?2)"
+		 " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.event = events.event"
+		 " AND j.id NOT BETWEEN ?1 AND ?2)"},
+    [WRITE_FORGET_RANGES] = {.text = "DELETE FROM ranges WHERE job BETWEEN ? AND ?"},
+    [WRITE_FORGET_FAILURES] = {.text = "DELETE FROM failures WHERE job BETWEEN ? AND ?"},
+    [WRITE_FORGET_PHASES] = {.text = "DELETE FROM phases WHERE job BETWEEN ? AND ?"},
+    [WRITE_FORGET_JOBS] = {.text = "DELETE FROM jobs WHERE id BETWEEN ? AND ?"},
     [WRITE_FAILURES_DELETE] = {.text = "DELETE FROM failures WHERE job = ? AND phase >= ?"},
 };
 
@@ -141,6 +163,15 @@ static void add_names(struct buf *out)
 	}
 }
 
+static void add_principals(struct buf *out)
+{
+	buf_printf(out, "%s", principals);
+	for (uint32_t i = 1; i < 256; i++)
+		if (strcmp(principal_kind_name(i), "unknown") != 0)
+			buf_printf(out, "INSERT INTO principal_kinds VALUES(%u, '%s');", i,
+				   principal_kind_name(i));
+}
+
 static int make_tables(struct history *h, const char *cluster, struct error *reterr)
 {
 	struct buf script = {0};
@@ -149,6 +180,7 @@ static int make_tables(struct history *h, const char *cluster, struct error *ret
 	buf_printf(&script, "BEGIN IMMEDIATE;%s", tables);
 	for (size_t i = 0; history_tables[i] != NULL; i++)
 		sql_table_create(history_tables[i], &script);
+	add_principals(&script);
 	buf_printf(&script, "CREATE INDEX jobs_by_state ON jobs(state, id);%s%s", event_indexes, views);
 	add_names(&script);
 	buf_printf(&script,
@@ -218,11 +250,14 @@ static int convert(struct history *h, int64_t format, struct error *reterr)
 	for (size_t i = 0; rc == 0 && history_tables[i] != NULL; i++)
 		rc = add_columns(h, history_tables[i], &columns, reterr);
 	if (rc == 0 && (format < HISTORY_FORMAT || columns.size > 0)) {
+		buf_printf(&script, "BEGIN IMMEDIATE;%s%s%s", buf_text(&columns),
+			   format <= 2 ? from_format_2 : "", format <= 4 ? event_indexes : "");
+		if (format <= 5)
+			add_principals(&script);
 		buf_printf(&script,
-			   "BEGIN IMMEDIATE;%s%s%s%s UPDATE meta SET value = %d WHERE name = 'format';"
+			   "%s UPDATE meta SET value = %d WHERE name = 'format';"
 			   " PRAGMA user_version = %d; COMMIT;",
-			   buf_text(&columns), format <= 2 ? from_format_2 : "",
-			   format <= 4 ? event_indexes : "", views, HISTORY_FORMAT, HISTORY_FORMAT);
+			   views, HISTORY_FORMAT, HISTORY_FORMAT);
 		rc = sql_script(&h->db, buf_text(&script), reterr);
 	}
 	buf_fini(&columns);

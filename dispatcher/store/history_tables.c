@@ -10,6 +10,12 @@
 
 #define JOB(...) COLUMN(struct history_job, __VA_ARGS__)
 
+/* The kind is NULL or 0 for nobody. */
+#define PRINCIPAL(name_, member, uses_)                                                                      \
+	JOB(name_ "_kind", "INTEGER", SQL_U8, member.kind, uses_),                                           \
+	    JOB(name_ "_name", "TEXT", SQL_TEXT, member.name, uses_),                                        \
+	    JOB(name_ "_number", "INTEGER", SQL_U64, member.number, uses_)
+
 enum {
 	MADE = JOB_NEW | JOB_SLICE | JOB_REOPENED,
 	ALWAYS = MADE | JOB_ENDED,
@@ -63,6 +69,11 @@ static const struct sql_column jobs[] = {
     /* Of the shards, as it was sealed (struct plan of parts.def); NULL: no planner, or none yet. It has
      * statements of its own. */
     {.name = "plan", .type = "BLOB"},
+    PRINCIPAL("by", by, ALWAYS | JOB_GET),
+    JOB("owner", "TEXT", SQL_TEXT, owner, ALWAYS | JOB_GET),
+    JOB("traceparent", "TEXT", SQL_TEXT, traceparent, ALWAYS | JOB_GET),
+    PRINCIPAL("stopped", stopped_by, JOB_SLICE | AT_END | JOB_GET),
+    PRINCIPAL("again", again_by, JOB_SLICE | AT_END | AT_REOPENING | JOB_GET),
     TOTALS_LATER(TOTAL_COLUMN)};
 
 const struct sql_table history_jobs_table = {.name = "jobs", .alias = "j", .key = "id", TABLE_COLUMNS(jobs)};

@@ -72,6 +72,7 @@ int segment_begin(struct journal *j, struct error *reterr)
 	    .first_lsn = j->chain.lsn,
 	    .epoch = j->chain.epoch,
 	    .prev_crc = j->chain.prev_crc,
+	    .format = FRAME_FORMAT_VERSION,
 	};
 	char name[SEGMENT_NAME_SIZE];
 	struct segment_ref ref;

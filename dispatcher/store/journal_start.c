@@ -47,6 +47,19 @@ static int make_writable(struct journal *j, struct error *reterr)
 	return rc;
 }
 
+/* A segment that an older build began has only records that this build could read: whoever goes back to that
+ * one is told so by the next segment's header, and not by what it makes of the records. */
+static int leave_older_format(struct journal *j, struct error *reterr)
+{
+	int rc = 0;
+
+	if (j->segment.format >= FRAME_FORMAT_VERSION)
+		return 0;
+	if (j->next_fd < 0)
+		rc = segment_prepare(j, j->number + 1, &j->next_fd, reterr);
+	return rc < 0 ? rc : segment_begin(j, reterr);
+}
+
 static int start_threads(struct journal *j, struct error *reterr)
 {
 	int rc = pthread_create(&j->committer, NULL, journal_committer_main, j);
@@ -74,6 +87,8 @@ int journal_start(struct journal *j, struct error *reterr)
 
 	CHECK(!j->started && !j->stop);
 	rc = make_writable(j, reterr);
+	if (rc == 0)
+		rc = leave_older_format(j, reterr);
 	if (rc == 0 && !j->options.no_threads)
 		rc = start_threads(j, reterr);
 	j->started = rc == 0;

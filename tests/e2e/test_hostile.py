@@ -29,7 +29,7 @@ gather: {exec: [cat]}
 RIGHT = b"".join(b"%d\n" % n for n in range(60))
 FRAMES = 300 if os.environ.get("MILL_TEST") == "quick" else 1500
 NEVER = 1 << 40  # of leases, sessions and jobs: not before the end of the test
-TAKES_NOTHING = {"resources.cpu_milli": 0, "resources.gpus": 0, "token.lease": NEVER, "held_token.job": NEVER,
+TAKES_NOTHING = {"resources.cpu_milli": 0, "resources.gpu_milli": 0, "token.lease": NEVER, "held_token.job": NEVER,
                  "register_worker.gone": [], "job_ref.job": NEVER}
 
 

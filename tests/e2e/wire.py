@@ -7,8 +7,8 @@ import struct
 
 from case import ROOT
 
-ROW = re.compile(r"(STRUCT|END|BOOL|U8|U32|U64|I64|BIN|TEXT|SUB|LIST)\(([^\"\n]*)")
-BITS = {"U8": 8, "U32": 32, "U64": 64, "I64": 64}
+ROW = re.compile(r"(STRUCT|END|BOOL|U8|U32|U64|I64|BIN|TEXT|SUB|LIST|WHOLE|MILLI)\(([^\"\n]*)")
+BITS = {"U8": 8, "U32": 32, "U64": 64, "I64": 64, "WHOLE": 32, "MILLI": 32}
 
 
 def pack_size(size, small, small_max, codes):

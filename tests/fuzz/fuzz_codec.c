@@ -41,6 +41,8 @@ static void make_up_field(const struct codec_field *f, void *at, int depth, stru
 		*(uint8_t *)at = (uint8_t)make_up_number(r);
 		return;
 	case CODEC_U32:
+	case CODEC_WHOLE:
+	case CODEC_MILLI:
 		*(uint32_t *)at = (uint32_t)make_up_number(r);
 		return;
 	case CODEC_U64:

@@ -5,7 +5,8 @@
 
 enum { CPU, MEMORY, GPUS, NAMED };
 
-static const char *const amount_names[] = {"thousandths of a core", "bytes of memory", "gpus"};
+static const char *const amount_names[] = {"thousandths of a core", "bytes of memory",
+					   "thousandths of a gpu"};
 
 void worker_amounts_of_capacity(struct amounts *a, const struct resources *r)
 {
@@ -13,7 +14,7 @@ void worker_amounts_of_capacity(struct amounts *a, const struct resources *r)
 	CHECK(r->named.count <= NAMED_RESOURCES_MAX);
 	a->v[CPU] = r->cpu_milli;
 	a->v[MEMORY] = r->memory_bytes ? r->memory_bytes : UINT64_MAX; /* not said: no bound */
-	a->v[GPUS] = r->gpus;
+	a->v[GPUS] = r->gpu_milli;
 	for (uint32_t i = 0; i < r->named.count; i++)
 		a->v[NAMED + i] = r->named.items[i].amount;
 }
@@ -48,7 +49,7 @@ static bool of_shape(const struct worker_core *c, const struct resources *shape,
 	memset(a, 0, sizeof(*a));
 	a->v[CPU] = shape->cpu_milli;
 	a->v[MEMORY] = shape->memory_bytes;
-	a->v[GPUS] = shape->gpus;
+	a->v[GPUS] = shape->gpu_milli;
 	for (uint32_t i = 0; i < shape->named.count; i++) {
 		const struct named_amount *n = &shape->named.items[i];
 		uint32_t at = 0;
@@ -75,7 +76,7 @@ static struct shape_class *class_create(struct worker_core *c, const struct amou
 	k->amounts = *a;
 	k->shape.cpu_milli = a->v[CPU];
 	k->shape.memory_bytes = a->v[MEMORY];
-	k->shape.gpus = (uint32_t)a->v[GPUS];
+	k->shape.gpu_milli = (uint32_t)a->v[GPUS];
 	k->shape.named.items = k->named;
 	for (uint32_t i = 0; i < have->count; i++)
 		if (a->v[NAMED + i] > 0)
@@ -145,7 +146,7 @@ void worker_credit_fill(struct worker_core *c, struct resources *ret)
 		memset(a, 0, sizeof(*a));
 	ret->cpu_milli = a->v[CPU];
 	ret->memory_bytes = all->memory_bytes ? a->v[MEMORY] : 0;
-	ret->gpus = (uint32_t)a->v[GPUS];
+	ret->gpu_milli = (uint32_t)a->v[GPUS];
 	ret->named.count = all->named.count;
 	ret->named.items = worker_effect_alloc(c, all->named.count * sizeof(struct named_amount));
 	for (uint32_t i = 0; i < all->named.count; i++)

@@ -66,7 +66,7 @@ struct params_entry {
 
 /* ---- slots.c: slots cut by shape ---- */
 
-/* cpu_milli, memory_bytes, gpus, then named amounts in the order of the capacity's names. */
+/* cpu_milli, memory_bytes, gpu_milli, then named amounts in the order of the capacity's names. */
 struct amounts {
 	uint64_t v[AMOUNTS];
 };

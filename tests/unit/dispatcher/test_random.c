@@ -308,8 +308,12 @@ static void one_thing(void)
 {
 	uint32_t w = (uint32_t)rng_below(&rng, WORKERS), what = (uint32_t)rng_below(&rng, 1000);
 	struct input_settled settled = {some_job()};
-	struct input_retry retry = {1, some_job()};
-	struct input_pause pause = {1, some_job(), rng_chance(&rng, 700000), BYTES_LIT("p")};
+	struct input_retry retry = {.request = 1, .job = some_job()};
+	struct input_pause pause = {.request = 1,
+				    .job = some_job(),
+				    .resume = rng_chance(&rng, 700000),
+				    .why = BYTES_LIT("p"),
+				    .by = {.kind = BY_UID, .number = 1000}};
 
 	if (what < 600) {
 		work(w, false);
@@ -366,7 +370,7 @@ static void run_to_the_end(void)
 	k.auto_durable = k.auto_history = true;
 	kit_durable(&k);
 	for (uint32_t i = 0; i < 40000; i++) {
-		struct input_pause resume = {1, 0, true, {0}};
+		struct input_pause resume = {.request = 1, .resume = true};
 
 		dispatcher_view_counters(k.core, &c);
 		if (c.live_jobs == 0)

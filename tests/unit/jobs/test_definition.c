@@ -192,7 +192,7 @@ Test(definition, every_key_lands_in_its_field)
 	cr_expect_eq(run->format, FORMAT_JSON);
 	cr_expect_eq(run->shape.cpu_milli, 500);
 	cr_expect_eq(run->shape.memory_bytes, 1000000000);
-	cr_expect_eq(run->shape.gpus, 1);
+	cr_expect_eq(run->shape.gpu_milli, 1000);
 	cr_expect_eq(run->pin, PIN_L3);
 	expect_text(run->shape.named.items[0].name, "fpga.x");
 	cr_expect_eq(run->shape.named.items[0].amount, 250);

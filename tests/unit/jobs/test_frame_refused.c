@@ -161,12 +161,12 @@ Test(frame_refused, a_newer_format_and_a_foreign_cluster_are_told_apart)
 {
 	struct outcome o;
 
-	j.bytes.data[8] = 2;
+	j.bytes.data[8] = 3;
 	fix_header_crc();
 	o = journal_recover(&j, true);
 	cr_assert_eq(o.refused, ERR_VERSION);
-	assert_says(&o, "the journal is of format 2, this build reads format 1");
-	j.bytes.data[8] = 1;
+	assert_says(&o, "the journal is of format 3, this build reads formats up to 2");
+	j.bytes.data[8] = 2;
 	j.bytes.data[16] ^= 0xff;
 	fix_header_crc();
 	o = journal_recover(&j, true);
@@ -213,12 +213,12 @@ Test(frame_refused, a_segment_that_does_not_continue_the_last_one)
 	cr_assert_eq(frame_recover(&c, BYTES(j.bytes.data, j.bytes.size), &e, &error), 0);
 }
 
-/* tests/data/journal/format-1.segment was written by the first build that knew format 1. Every
- * later build reads it; as long as 1 is the newest format, it also writes it, byte by byte. */
-Test(frame_refused, the_golden_file_of_format_1_is_read_and_written)
+/* tests/data/journal/format-N.segment was written by the first build that knew format N. Every later build
+ * reads it; the newest it also writes, byte by byte. */
+static void read_golden(const char *name, bool is_newest)
 {
 	struct journal golden = j;
-	FILE *f = fopen("tests/data/journal/format-1.segment", "rb");
+	FILE *f = fopen(name, "rb");
 	struct outcome o;
 
 	cr_assert_not_null(f);
@@ -230,6 +230,13 @@ Test(frame_refused, the_golden_file_of_format_1_is_read_and_written)
 	cr_assert_eq(o.status, FRAME_END);
 	cr_assert_eq(o.frames, j.frame_count);
 	cr_assert_eq(o.cursor.chain.lsn, 21);
-	cr_assert_eq(memcmp(golden.bytes.data, j.bytes.data, j.bytes.size), 0);
+	cr_assert_eq(o.cursor.segment.format == FRAME_FORMAT_VERSION, is_newest);
+	cr_assert_eq(memcmp(golden.bytes.data, j.bytes.data, j.bytes.size) == 0, is_newest);
 	free(golden.bytes.data);
+}
+
+Test(frame_refused, the_golden_files_are_read_and_the_newest_is_written)
+{
+	read_golden("tests/data/journal/format-1.segment", false);
+	read_golden("tests/data/journal/format-2.segment", true);
 }

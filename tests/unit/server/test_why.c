@@ -96,9 +96,12 @@ Test(why, no_worker_is_large_enough)
 	    {{.cpu_milli = 1000, .memory_bytes = 64 * GIB},
 	     {.cpu_milli = 2000, .memory_bytes = 8 * GIB},
 	     "no worker has 64GiB of memory (the largest has 8GiB)"},
-	    {{.cpu_milli = 1000, .gpus = 1},
+	    {{.cpu_milli = 1000, .gpu_milli = 1000},
 	     {.cpu_milli = 2000},
 	     "no worker has 1 gpu (the most that one has is 0)"},
+	    {{.cpu_milli = 1000, .gpu_milli = 1500},
+	     {.cpu_milli = 2000, .gpu_milli = 500},
+	     "no worker has 1.5 gpus (the most that one has is 0.5)"},
 	    /* one has the cpus, another one the memory */
 	    {{.cpu_milli = 2000, .memory_bytes = 8 * GIB},
 	     {.cpu_milli = 2000, .memory_bytes = 8 * GIB},

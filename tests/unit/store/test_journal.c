@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
 #include "base/rng.h"
+#include "jobs/frame_layout.h"
 #include "tests/unit/store/journal_kit.h"
 
 static struct kit k;
@@ -179,7 +181,41 @@ Test(journal, another_clusters_journal_and_a_newer_format_are_refused)
 	k.options.cluster_lo--;
 	kit_flip(&k, 1, 8);
 	cr_assert_eq(kit_open(&k), ERR_VERSION);
-	kit_says(&k, "the journal is of format 17, this build reads format 1");
+	kit_says(&k, "the journal is of format 18, this build reads formats up to 2");
+}
+
+/* As an older build wrote it: what this one writes stands in a segment of its own. */
+Test(journal, an_older_format_is_read_and_left_behind)
+{
+	struct buf bytes = {0};
+	char path[160];
+	uint32_t crc;
+	uint64_t last;
+	int fd;
+
+	kit_reopen(&k);
+	kit_write(&k, 1, 3, true);
+	kit_close(&k);
+	kit_read(&k, 1, &bytes);
+	bytes.data[SEGMENT_AT_VERSION] = 1;
+	crc = crc32c(0, bytes.data, SEGMENT_AT_CRC);
+	for (int i = 0; i < 4; i++)
+		bytes.data[SEGMENT_AT_CRC + i] = (uint8_t)(crc >> 8 * i);
+	kit_segment_path(&k, 1, path, sizeof path);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	cr_assert_eq(pwrite(fd, bytes.data, FRAME_BLOCK_BYTES, 0), FRAME_BLOCK_BYTES);
+	close(fd);
+	kit_reopen(&k);
+	last = kit_write(&k, 1, 1, true);
+	kit_close(&k);
+	kit_read(&k, 2, &bytes);
+	cr_assert_eq(bytes.data[SEGMENT_AT_VERSION], FRAME_FORMAT_VERSION);
+	kit_reopen(&k);
+	cr_assert_eq(kit_write(&k, 1, 1, true), last + 1);
+	kit_close(&k);
+	kit_read(&k, 2, &bytes);
+	cr_assert_neq(bytes.data[2 * FRAME_BLOCK_BYTES], 0, "it is left once: both commits stand there");
+	buf_fini(&bytes);
 }
 
 /* What a crash may leave of the making of a segment, each beside a journal of 3 records. */
