@@ -8,14 +8,14 @@
 /* Other members an event does not have, so that a pattern that names one never matches. */
 static bool check_members(struct definition_reader *r, const struct node *pattern)
 {
-	static const char *const members[] = {"id",	   "source", "detail-type", "time",
-					      "resources", "detail", "account",	    "region"};
+	static const char *const members[] = {"id",	"source",  "detail-type", "time",      "resources",
+					      "detail", "account", "region",	  "extensions"};
 	bool fine = true;
 
 	for (const struct node *n = pattern->children; n != NULL; n = n->next) {
 		const char *nearest = text_nearest(n->key, members, ARRAY_LENGTH(members));
 		char quoted[80], help[120] = "events have id, source, detail-type, time, resources, detail, "
-					     "account and region";
+					     "account, region and extensions";
 		bool known = false;
 
 		for (size_t i = 0; i < ARRAY_LENGTH(members); i++)

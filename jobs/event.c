@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "jobs/event_extensions.h"
 #include "jobs/json.h"
 
 static void set_text(json_t *object, const char *name, const char *text)
@@ -137,6 +138,9 @@ static int take_all(const json_t *from, json_t *to, usec_t now_wall_us, struct e
 	} texts[] = {
 	    {"id", true}, {"source", true}, {"detail-type", true}, {"account", false}, {"region", false},
 	};
+	/* Names that an extension cannot have are left out. */
+	static const char *const own[] = {"id",	     "source", "time",	  "resources",	"detail",
+					  "account", "region", "version", "extensions", NULL};
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(texts) && rc == 0; i++)
@@ -147,6 +151,8 @@ static int take_all(const json_t *from, json_t *to, usec_t now_wall_us, struct e
 		rc = take_resources(from, to, reterr);
 	if (rc == 0)
 		rc = take_detail(from, to, reterr);
+	if (rc == 0)
+		event_take_extensions(from, own, to);
 	return rc;
 }
 

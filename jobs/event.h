@@ -1,9 +1,10 @@
 /* The canonical event: EventBridge's envelope. Patterns and templates see only this form. Pure.
  *
- *   {id, source, detail-type, time, resources: [text], detail: {}, account?, region?}
+ *   {id, source, detail-type, time, resources: [text], detail: {}, account?, region?, extensions?: {}}
  *
- * id, source and detail-type are required and not empty; resources are text; detail is an object.
- * Other members of an envelope (version, replay-name) are dropped.
+ * id, source and detail-type are required and not empty; resources are text; detail is an object; extensions
+ * are the attributes that have no other place (event_extensions.h). Other members of an envelope are dropped,
+ * and its version.
  * Source of the format: EventBridge User Guide, "Events in Amazon EventBridge". */
 #pragma once
 

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "jobs/event_extensions.h"
 #include "jobs/event_parts.h"
 #include "jobs/json.h"
 
@@ -50,6 +51,9 @@ static void rename_error(struct error *reterr)
 int event_cloudevents_read(json_t *body, usec_t now_wall_us, struct event *ret, struct error *reterr)
 {
 	static const char *const same[] = {"id", "source", "time", "account", "region"};
+	static const char *const own[] = {"specversion",     "id",   "source",	"type",	  "time",
+					  "subject",	     "data", "account", "region", "extensions",
+					  "datacontenttype", NULL};
 	const json_t *version = json_object_get(body, "specversion"), *subject;
 	char quoted[40];
 	json_t *envelope;
@@ -69,6 +73,7 @@ int event_cloudevents_read(json_t *body, usec_t now_wall_us, struct event *ret, 
 	if (subject != NULL)
 		CHECK(json_object_set_new(envelope, "resources", json_pack("[O]", subject)) == 0);
 	take_data(body, envelope);
+	event_take_extensions(body, own, envelope);
 	rc = event_from_json(envelope, now_wall_us, ret, reterr);
 	json_decref(envelope);
 	if (rc < 0)
@@ -79,7 +84,8 @@ int event_cloudevents_read(json_t *body, usec_t now_wall_us, struct event *ret, 
 void event_cloudevents_write(const struct event *e, struct buf *out)
 {
 	static const char *const same[] = {"id", "source", "time", "account", "region"};
-	json_t *body = json_object(), *resources = json_object_get(e->dom, "resources");
+	json_t *body = json_object(), *resources = json_object_get(e->dom, "resources"), *value;
+	const char *name;
 
 	event_set_text(body, "specversion", "1.0");
 	event_set_text(body, "datacontenttype", "application/json");
@@ -89,6 +95,11 @@ void event_cloudevents_write(const struct event *e, struct buf *out)
 	rename_member(e->dom, "detail", body, "data");
 	if (json_array_size(resources) > 0)
 		event_set_text(body, "subject", json_string_value(json_array_get(resources, 0)));
+	json_object_foreach(json_object_get(e->dom, "extensions"), name, value)
+	{
+		if (json_object_get(body, name) == NULL)
+			CHECK(json_object_set(body, name, value) == 0);
+	}
 	json_write(out, body);
 	json_decref(body);
 }

@@ -1,6 +1,6 @@
 /* CloudEvents 1.0, structured JSON: type and data are detail-type and detail, subject is the one
  * resource. Data that is no object becomes detail {"data": …}, data_base64 detail {"data_base64": …}.
- * Other attributes are not kept. Source: CloudEvents JSON format v1.0.2. Pure. */
+ * Other attributes are extensions, dataschema too. Source: CloudEvents JSON format v1.0.2. Pure. */
 #pragma once
 
 #include "jobs/event.h"

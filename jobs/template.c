@@ -52,7 +52,7 @@ static const struct {
 	bool deep; /* a path may go on below it */
 } event_members[] = {
     {"id", false},     {"source", false}, {"detail-type", false}, {"time", false},  {"account", false},
-    {"region", false}, {"object", false}, {"resources", true},	  {"detail", true},
+    {"region", false}, {"object", false}, {"resources", true},	  {"detail", true}, {"extensions", true},
 };
 
 const char *template_names(unsigned scope, char *buf, size_t size)
@@ -107,7 +107,7 @@ static int check_event_path(struct bytes name, struct error *reterr)
 	}
 	error_set(reterr, ERR_INVALID, "an event has no %s", text_quote(quoted, sizeof quoted, name));
 	error_help(reterr, "below event. stand id, source, detail-type, time, account, region, object (the "
-			   "URL of the object), resources.N and detail.PATH");
+			   "URL of the object), resources.N, detail.PATH and extensions.NAME");
 	return ERR_INVALID;
 }
 

@@ -53,6 +53,18 @@ class Http(MillCase):
         self.assertEqual([e["jobs"] for e in batch], [[3, 4], [5, 6], [7, 8]])
         self.assertEqual(sorted(j["name"] for j in self.jobs("?limit=2")), ["one", "two"])
 
+    def test_attributes_without_a_place_reach_the_command_and_stay_with_the_job(self):
+        self.rule("one", say="{{event.extensions.traceparent}}")
+        self.start()
+        self.mill.start_worker()
+        job = self.post({"specversion": "1.0", "type": "Thing", "source": "test", "id": "c-1", "data": {},
+                         "traceparent": "00-1234-56-01", "partitionkey": "p"})[0]["jobs"][0]
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.assertEqual(self.mill.output(job), b"00-1234-56-01\n")
+        again = self.mill.api("POST", "/v1/jobs/%d/again" % job)["id"]
+        self.mill.wait(again)
+        self.assertEqual(self.mill.output(again), b"00-1234-56-01\n", "history has the whole event")
+
     def test_what_was_answered_yes_outlives_kill_9(self):
         self.rule("one")
         self.start()

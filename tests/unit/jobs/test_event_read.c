@@ -157,7 +157,7 @@ Test(event_read, cloudevents_go_both_ways)
 	static const char in[] =
 	    "{\"specversion\":\"1.0\",\"type\":\"com.example.someevent\",\"time\":\"2018-04-05T03:56:24Z\","
 	    "\"id\":\"1234-1234-1234\",\"source\":\"/mycontext/subcontext\",\"subject\":\"s\","
-	    "\"datacontenttype\":\"application/json\",\"comexampleextension1\":\"value\","
+	    "\"datacontenttype\":\"application/json\",\"comexampleextension1\":\"value\",\"hops\":2,"
 	    "\"data\":{\"message\":\"Hello World!\"}}";
 
 	cr_assert_eq(events_read(bytes_of(in), NOW, &list, NULL), 0);
@@ -165,19 +165,68 @@ Test(event_read, cloudevents_go_both_ways)
 	cr_assert_str_eq(
 	    buf_text(&text),
 	    "{\"detail\":{\"message\":\"Hello World!\"},\"detail-type\":\"com.example.someevent\","
+	    "\"extensions\":{\"comexampleextension1\":\"value\",\"hops\":2},"
 	    "\"id\":\"1234-1234-1234\",\"resources\":[\"s\"],\"source\":\"/mycontext/subcontext\","
 	    "\"time\":\"2018-04-05T03:56:24Z\"}");
 	buf_clear(&text);
 	event_cloudevents_write(&list.items[0], &text);
 	cr_assert_str_eq(
 	    buf_text(&text),
-	    "{\"data\":{\"message\":\"Hello World!\"},\"datacontenttype\":\"application/json\","
+	    "{\"comexampleextension1\":\"value\",\"data\":{\"message\":\"Hello World!\"},"
+	    "\"datacontenttype\":\"application/json\",\"hops\":2,"
 	    "\"id\":\"1234-1234-1234\",\"source\":\"/mycontext/subcontext\",\"specversion\":\"1.0\","
 	    "\"subject\":\"s\",\"time\":\"2018-04-05T03:56:24Z\",\"type\":\"com.example.someevent\"}");
 	/* and what was written is read as the same event */
 	cr_assert_eq(events_read(buf_bytes(&text), NOW + 1, &list, NULL), 0);
 	cr_assert_eq(list.count, 2);
 	cr_assert(json_equal(list.items[0].dom, list.items[1].dom));
+}
+
+static void expect_extensions(const char *in, const char *extensions)
+{
+	const json_t *found;
+
+	events_fini(&list);
+	buf_clear(&text);
+	cr_assert_eq(events_read(bytes_of(in), NOW, &list, NULL), 0, "%s", in);
+	found = event_lookup(&list.items[0], BYTES_LIT("event.extensions"));
+	if (found != NULL)
+		json_write(&text, found);
+	cr_expect_str_eq(buf_text(&text), extensions, "%s", in);
+}
+
+#define CLOUD "{\"specversion\":\"1.0\",\"type\":\"t\",\"id\":\"1\",\"source\":\"s\""
+#define OURS "{\"detail-type\":\"t\",\"id\":\"1\",\"source\":\"s\""
+
+Test(event_read, attributes_that_have_no_place_are_kept)
+{
+	struct buf many = {0};
+
+	expect_extensions(CLOUD "}", "");
+	expect_extensions(CLOUD ",\"dataschema\":\"u\",\"data\":1}", "{\"dataschema\":\"u\"}");
+	expect_extensions(CLOUD ",\"traceparent\":\"00-a-b-01\",\"partitionkey\":\"k\",\"sampled\":true}",
+			  "{\"partitionkey\":\"k\",\"sampled\":true,\"traceparent\":\"00-a-b-01\"}");
+	expect_extensions(OURS ",\"traceparent\":\"00-a-b-01\",\"version\":\"0\",\"replay-name\":\"r\"}",
+			  "{\"traceparent\":\"00-a-b-01\"}");
+	/* the canonical form is read as it was written */
+	expect_extensions(OURS ",\"extensions\":{\"id\":\"x\",\"n\":1}}", "{\"id\":\"x\",\"n\":1}");
+	/* not kept: what no attribute can be; the event is taken all the same */
+	expect_extensions(CLOUD ",\"Upper\":\"x\",\"a-b\":\"x\",\"list\":[1],\"map\":{},\"none\":null}", "");
+	expect_extensions(OURS ",\"extensions\":[1]}", "");
+	buf_printf(&many, CLOUD ",\"long\":\"%01025d\",\"fits\":\"%01024d\"}", 0, 0);
+	events_fini(&list);
+	cr_assert_eq(events_read(buf_bytes(&many), NOW, &list, NULL), 0);
+	cr_expect_null(event_lookup(&list.items[0], BYTES_LIT("event.extensions.long")));
+	cr_expect_not_null(event_lookup(&list.items[0], BYTES_LIT("event.extensions.fits")));
+	buf_clear(&many);
+	buf_printf(&many, OURS);
+	for (int i = 0; i < 100; i++)
+		buf_printf(&many, ",\"a%d\":%d", i, i);
+	buf_printf(&many, "}");
+	events_fini(&list);
+	cr_assert_eq(events_read(buf_bytes(&many), NOW, &list, NULL), 0);
+	cr_expect_eq(json_object_size(event_lookup(&list.items[0], BYTES_LIT("event.extensions"))), 32);
+	buf_fini(&many);
 }
 
 Test(event_read, a_batch_of_cloudevents_is_read_in_order)
