@@ -141,6 +141,17 @@ static void add_event(struct buf *out, json_t *event)
 	buf_printf(out, ")\n");
 }
 
+static void add_who(struct buf *out, json_t *job, const char *member, const char *name)
+{
+	json_t *who = json_object_get(job, member);
+
+	if (!json_is_object(who))
+		return;
+	add_field(out, name);
+	human_text(out, bytes_of(cli_text(who, "text")), false);
+	buf_printf(out, "\n");
+}
+
 static void add_job(const struct cli *cli, struct buf *out, json_t *job)
 {
 	const char *word = cli_text(job, "word");
@@ -178,6 +189,9 @@ static void add_job(const struct cli *cli, struct buf *out, json_t *job)
 			   json_integer_value(json_object_get(job, "priority")));
 	}
 	add_event(out, json_object_get(job, "event"));
+	add_who(out, job, "by", "asked by");
+	add_who(out, job, "again_by", "retried by");
+	add_who(out, job, "stopped_by", strcmp(word, "cancelled") == 0 ? "ended by" : "paused by");
 	add_field(out, "definition");
 	buf_printf(out, "%.12s\n", cli_text(job, "definition"));
 }

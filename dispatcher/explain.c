@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "jobs/kinds.h"
+#include "jobs/principal.h"
 
 /* Hands the sentence on, if there is one, and empties out for the next. */
 static void end(const struct explain *e, struct buf *out)
@@ -70,6 +71,16 @@ static void say_times(const struct explain *e, struct buf *out)
 			buf_printf(out, "has not started yet");
 		}
 	}
+	end(e, out);
+	principal_words(&v->by, out);
+	buf_printf(out, "%s", out->size > 0 ? " asked for it" : "");
+	end(e, out);
+	principal_words(&v->again_by, out);
+	buf_printf(out, "%s", out->size > 0 ? " had it tried again last" : "");
+	end(e, out);
+	principal_words(&v->stopped_by, out);
+	if (out->size > 0)
+		buf_printf(out, v->paused ? " paused it" : " cancelled it");
 	end(e, out);
 	if (v->reopens > 0) {
 		buf_printf(out, "it went on after an end, ");

@@ -3,6 +3,8 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "jobs/event.h"
+#include "jobs/kinds.h"
+#include "jobs/principal.h"
 
 json_t *json_of_bytes(struct bytes text)
 {
@@ -47,4 +49,24 @@ json_t *json_of_error(const struct error *e)
 	json_object_set_new(inner, "help", json_of_bytes(bytes_of(e->help)));
 	json_object_set_new(outer, "error", inner);
 	return outer;
+}
+
+json_t *json_of_principal(const struct principal *p)
+{
+	json_t *value = json_object();
+	struct buf words = {0};
+
+	if (p->kind == 0) {
+		json_decref(value);
+		return json_null();
+	}
+	principal_words(p, &words);
+	json_object_set_new(value, "kind", json_string(principal_kind_name(p->kind)));
+	json_object_set_new(value, "name", json_of_bytes(p->name));
+	json_object_set_new(value, "number",
+			    p->kind == BY_UID || p->kind == BY_JOB ? json_integer((json_int_t)p->number)
+								   : json_null());
+	json_object_set_new(value, "text", json_of_bytes(buf_bytes(&words)));
+	buf_fini(&words);
+	return value;
 }

@@ -2,8 +2,22 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "dispatcher/api/asker.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/reopen.h"
+
+static void log_done(const struct request *r, uint64_t job)
+{
+	static const char *const done[ROUTE_COUNT] = {
+	    [ROUTE_cancel] = "a job was cancelled",
+	    [ROUTE_pause] = "a job was paused",
+	    [ROUTE_resume] = "a job was resumed",
+	    [ROUTE_retry] = "dead shards of a job are tried again",
+	};
+	struct principal by = request_by(r);
+
+	log_change(&by, done[r->route->id], job, 0);
+}
 
 static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
@@ -19,6 +33,8 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 		request_fail(r, &e);
 		return;
 	}
+	if (!reply->duplicate && reply->job_count > 0)
+		log_done(r, job);
 	value = job_json(r->services, job, NULL, &e);
 	if (value != NULL)
 		request_answer(r, MHD_HTTP_OK, value);
@@ -31,6 +47,7 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 struct one {
 	struct request *request;
 	struct reopening *reopening;
+	struct principal by;
 	uint64_t job;
 };
 
@@ -53,6 +70,8 @@ static void answer_one(void *arg, const struct error *e, const struct reopen_cou
 		return;
 	}
 	if (counts != NULL)
+		log_change(&one->by, "a job that had ended goes on", one->job, 0);
+	if (counts != NULL)
 		json_object_set_new(value, "reopened",
 				    json_pack("{s:I, s:I, s:I, s:I, s:b}", "shards",
 					      (json_int_t)counts->shards, "kept", (json_int_t)counts->kept,
@@ -66,8 +85,9 @@ static void reopen(struct request *r, uint64_t job)
 	struct one *one = check_calloc(1, sizeof(*one));
 
 	one->request = r;
+	one->by = request_by(r);
 	one->job = job;
-	one->reopening = reopening_create(r->api, job, NULL, answer_one, one);
+	one->reopening = reopening_create(r->api, job, &one->by, NULL, answer_one, one);
 	r->state = one;
 	r->state_fini = one_destroy;
 	reopening_start(one->reopening);
@@ -148,7 +168,7 @@ static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body,
 
 void api_cancel(struct request *r)
 {
-	struct input_cancel in = {0};
+	struct input_cancel in = {.by = request_by(r)};
 	json_t *body;
 
 	if (!open_change(r, &in.job, &body, &in.why))
@@ -159,7 +179,7 @@ void api_cancel(struct request *r)
 
 static void change_pause(struct request *r, bool resume)
 {
-	struct input_pause in = {.resume = resume};
+	struct input_pause in = {.resume = resume, .by = request_by(r)};
 	json_t *body;
 
 	if (!open_change(r, &in.job, &body, &in.why))
@@ -180,7 +200,7 @@ void api_resume(struct request *r)
 
 void api_retry(struct request *r)
 {
-	struct input_retry in = {0};
+	struct input_retry in = {.by = request_by(r)};
 	struct bytes why;
 	json_t *body;
 

@@ -5,12 +5,13 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "dispatcher/api/request.h"
+#include "dispatcher/api/asker.h"
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/rules.h"
 
 struct post {
 	struct request *request;
+	struct principal by;
 	json_t *events;	 /* of the answer */
 	json_t *unknown; /* records that are not understood; NULL: there is none */
 	uint32_t unknown_count;
@@ -134,7 +135,8 @@ static void offer(struct post *p, const struct event *e)
 	pe->result = json_pack("{s:O,s:b,s:[]}", "id", json_object_get(e->dom, "id"), "duplicate", 0, "jobs");
 	json_array_append_new(p->events, pe->result);
 	p->open++;
-	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), &(struct ticket){on_reply, pe}, &result);
+	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), &p->by, &(struct ticket){on_reply, pe},
+		     &result);
 	if (result.jobs == 0)
 		p->open--;
 	/* pe may be gone by now only if the core answered at once; its result stands in the list. */
@@ -183,6 +185,7 @@ void api_events(struct request *r)
 	}
 	p = check_calloc(1, sizeof(*p));
 	p->request = r;
+	p->by = request_by(r);
 	p->events = json_array();
 	note_unknown(p, &problems);
 	free(problems.items);

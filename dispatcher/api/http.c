@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "dispatcher/api/asker.h"
 #include "dispatcher/api/door.h"
 #include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/seen.h"
@@ -303,6 +304,7 @@ static int api_open(struct services *s, struct error *reterr)
 	int r;
 
 	api->services = s;
+	asker_open(api);
 	api->waits = job_waits_create(s);
 	api->seen = seen_create();
 	api->socket_path = path[0] != '\0' ? strdup(path) : statedir_path(&s->state, "api.sock");

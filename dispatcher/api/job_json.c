@@ -93,6 +93,9 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 	json_object_set_new(job, "state", json_string(job_state_name(v->state)));
 	json_object_set_new(job, "word", json_string(job_word_name(v->word)));
 	json_object_set_new(job, "why", json_of_bytes(v->why));
+	json_object_set_new(job, "by", json_of_principal(&v->by));
+	json_object_set_new(job, "stopped_by", json_of_principal(&v->stopped_by));
+	json_object_set_new(job, "again_by", json_of_principal(&v->again_by));
 	json_object_set_new(job, "paused", json_boolean(v->paused));
 	json_object_set_new(job, "priority", json_integer(v->priority));
 	json_object_set_new(job, "queue", body != NULL ? json_of_bytes(body->queue) : json_null());
@@ -140,6 +143,9 @@ static void view_row(const struct history_job *row, struct view_job *ret)
 	    .reopens = row->reopens,
 	    .event_id_hi = row->event_id_hi,
 	    .event_id_lo = row->event_id_lo,
+	    .by = row->by,
+	    .stopped_by = row->stopped_by,
+	    .again_by = row->again_by,
 	};
 }
 

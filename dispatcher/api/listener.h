@@ -33,6 +33,7 @@ struct api {
 	struct listener unix_listener, tcp_listener;
 	char *socket_path;
 	char token[API_TOKEN_BYTES + 1];
+	char own_name[64]; /* of the user that we are; asker.c */
 	size_t body_bytes; /* held now */
 	struct request *requests;
 	struct job_waits *waits;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "dispatcher/api/asker.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/listener.h"
@@ -39,6 +40,7 @@ struct many {
 	struct job_wait change; /* of the job that has not ended */
 	json_t *body;		/* why is borrowed from it */
 	struct bytes why;
+	struct principal by;
 	enum many_what { MANY_WAIT, MANY_CANCEL, MANY_PAUSE, MANY_RESUME, MANY_RETRY } what;
 	bool cancelled; /* retry: also jobs that were cancelled */
 	usec_t until_us;
@@ -88,6 +90,10 @@ static json_t *next_json(const struct many *m)
 
 static void answer(struct many *m)
 {
+	static const char *const done[] = {[MANY_CANCEL] = "jobs were cancelled",
+					   [MANY_PAUSE] = "jobs were paused",
+					   [MANY_RESUME] = "jobs were resumed",
+					   [MANY_RETRY] = "jobs are tried again"};
 	json_t *value = json_object();
 
 	if (m->what == MANY_WAIT) {
@@ -99,6 +105,8 @@ static void answer(struct many *m)
 		json_object_set_new(value, "same", json_integer((json_int_t)m->same));
 		json_object_set_new(value, "left", json_integer((json_int_t)m->left));
 	}
+	if (m->changed > 0)
+		log_change(&m->by, done[m->what], 0, m->changed);
 	json_object_set(value, "errors", m->errors);
 	json_object_set_new(value, "next", next_json(m));
 	request_answer(m->request, MHD_HTTP_OK, value);
@@ -146,7 +154,7 @@ static bool reopen(struct many *m, uint64_t job)
 			continue;
 		reopening_destroy(r->reopening);
 		*r = (struct many_reopening){.many = m, .job = job};
-		r->reopening = reopening_create(m->request->api, job, m->segments, on_reopened, r);
+		r->reopening = reopening_create(m->request->api, job, &m->by, m->segments, on_reopened, r);
 		m->in_flight++;
 		reopening_start(r->reopening);
 		return true;
@@ -161,14 +169,15 @@ static void step(struct many *m, uint64_t job)
 
 	m->in_flight++;
 	if (m->what == MANY_CANCEL)
-		port_submit(p, INPUT_CANCEL, &(struct input_cancel){.job = job, .why = m->why}, &ticket);
+		port_submit(p, INPUT_CANCEL, &(struct input_cancel){.job = job, .why = m->why, .by = m->by},
+			    &ticket);
 	else if (m->what == MANY_RETRY)
-		port_submit(p, INPUT_RETRY, &(struct input_retry){.job = job}, &ticket);
+		port_submit(p, INPUT_RETRY, &(struct input_retry){.job = job, .by = m->by}, &ticket);
 	else
-		port_submit(
-		    p, INPUT_PAUSE,
-		    &(struct input_pause){.job = job, .why = m->why, .resume = m->what == MANY_RESUME},
-		    &ticket);
+		port_submit(p, INPUT_PAUSE,
+			    &(struct input_pause){
+				.job = job, .why = m->why, .resume = m->what == MANY_RESUME, .by = m->by},
+			    &ticket);
 }
 
 /* What has ended is left, but for a retry of what has not succeeded in full. */
@@ -334,6 +343,7 @@ static void begin(struct request *r, int (*read)(struct many *m, struct error *r
 	int rc = 0;
 
 	m->request = r;
+	m->by = request_by(r);
 	m->timer = (struct loop_timer){.fn = on_turn, .arg = m};
 	m->errors = json_array();
 	m->named = json_array();

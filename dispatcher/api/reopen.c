@@ -31,6 +31,7 @@ struct reopening {
 	const char *waits_for;
 	usec_t until_us;
 	uint64_t job;
+	struct principal by;
 	bool reopened; /* the core was asked to, else to retry the dead of one that lives */
 	/* Of history. */
 	struct arena arena;
@@ -211,9 +212,13 @@ static void step_reopen(struct reopening *o, const struct submission *u, const s
 				  .accepted_wall_us = row->accepted_wall_us,
 				  .started_wall_us = row->started_wall_us,
 				  .retries = row->retries,
-				  .totals = row->totals};
+				  .totals = row->totals,
+				  .by = o->by};
 	in.as.body.job = o->job;
 	in.as.body.depth = row->depth;
+	in.as.body.by = row->by;
+	in.as.body.owner = row->owner;
+	in.as.body.traceparent = row->traceparent;
 	in.as.body.event_id_hi = row->event_id_hi;
 	in.as.body.event_id_lo = row->event_id_lo;
 	o->reopened = true;
@@ -278,7 +283,7 @@ static void await_rules(struct reopening *o)
 static void retry_live(struct reopening *o)
 {
 	struct services *s = o->services;
-	struct input_retry in = {.job = o->job};
+	struct input_retry in = {.job = o->job, .by = o->by};
 
 	port_submit(s->port, INPUT_RETRY, &in, &(struct ticket){on_reply, o});
 }
@@ -456,8 +461,8 @@ static void look(struct reopening *o)
 	readers_ask(o->services->readers, &o->query);
 }
 
-struct reopening *reopening_create(struct api *api, uint64_t job, struct segments *segments, reopen_fn *fn,
-				   void *arg)
+struct reopening *reopening_create(struct api *api, uint64_t job, const struct principal *by,
+				   struct segments *segments, reopen_fn *fn, void *arg)
 {
 	struct reopening *o = check_calloc(1, sizeof(*o));
 
@@ -466,6 +471,7 @@ struct reopening *reopening_create(struct api *api, uint64_t job, struct segment
 	o->fn = fn;
 	o->arg = arg;
 	o->job = job;
+	o->by = *by;
 	o->segments = segments;
 	o->until_us = clock_mono_us() + PATIENCE_US;
 	arena_init(&o->arena, 0);

@@ -18,8 +18,8 @@ struct reopen_counts {
 typedef void reopen_fn(void *arg, const struct error *e, const struct reopen_counts *counts);
 
 /* segments: NULL, or shared with others of the same request; it outlives them. */
-struct reopening *reopening_create(struct api *api, uint64_t job, struct segments *segments, reopen_fn *fn,
-				   void *arg) MUST_CHECK;
+struct reopening *reopening_create(struct api *api, uint64_t job, const struct principal *by,
+				   struct segments *segments, reopen_fn *fn, void *arg) MUST_CHECK;
 void reopening_start(struct reopening *o);
 /* After fn was called, and not by it; or when the server stops. NULL is fine. */
 void reopening_destroy(void *reopening);

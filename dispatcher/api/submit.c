@@ -2,6 +2,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "dispatcher/api/asker.h"
 #include "dispatcher/api/submission.h"
 
 /* The header wins nothing: given twice, both have to say the same. */
@@ -63,6 +64,7 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 	event_id = u->has_event ? key : (struct dedup_key){0};
 	if (u->has_event && key.hi == 0 && key.lo == 0)
 		randombytes_buf(&event_id, sizeof(event_id)); /* so that history keeps it all the same */
+	u->job.by = request_by(r);
 	u->job.event_id_hi = event_id.hi;
 	u->job.event_id_lo = event_id.lo;
 	in.key_hi = key.hi;

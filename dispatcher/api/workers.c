@@ -1,6 +1,8 @@
+#include "base/log.h"
 #include "base/text.h"
-#include "dispatcher/api/request.h"
+#include "dispatcher/api/asker.h"
 #include "jobs/output_index.h"
+#include "jobs/principal.h"
 
 static json_t *trouble_json(const struct view_worker *w)
 {
@@ -89,6 +91,13 @@ static void on_drain_reply(void *arg, const struct dispatcher_reply *reply)
 	struct error e = {0};
 
 	if (reply->code == ERR_OK) {
+		struct principal by = request_by(r);
+		struct buf words = {0};
+
+		principal_words(&by, &words);
+		log_info("a worker is to leave", log_text("worker", r->argument),
+			 log_text("by", buf_text(&words)));
+		buf_fini(&words);
 		request_answer(r, MHD_HTTP_ACCEPTED, json_pack("{s:s}", "state", "draining"));
 		return;
 	}
@@ -98,7 +107,7 @@ static void on_drain_reply(void *arg, const struct dispatcher_reply *reply)
 
 void api_drain(struct request *r)
 {
-	struct input_drain in;
+	struct input_drain in = {.by = request_by(r)};
 
 	if (!request_worker(r, &in.worker))
 		return;

@@ -5,6 +5,7 @@
 #include "dispatcher/core/steps.h"
 #include "dispatcher/core/timers.h"
 #include "jobs/plan.h"
+#include "jobs/principal.h"
 
 /* Of a job's record, its values aside. */
 #define JOB_BYTES 512u
@@ -113,6 +114,8 @@ static int check_accept(struct dispatcher_core *core, const struct input_accept 
 {
 	int rc = accept_check_room(core, in->jobs.count, reterr);
 
+	if (rc == 0)
+		rc = principal_check(&in->by, reterr);
 	if (rc == 0)
 		rc = check_stillborn(in, reterr);
 	if (rc == 0)

@@ -125,6 +125,8 @@ enum bucket_left bucket_leaves_name(const char *name);
 void bucket_leave_out(struct bucket *b, enum bucket_left why, const char *path);
 usec_t bucket_changed_us(const struct stat *st);
 /* Which file it is (buckets.h). */
+/* Who brings its events. */
+struct principal bucket_principal(const struct bucket *b);
 uint64_t bucket_key(const struct bucket *b, const char *path, const struct stat *st);
 /* Does somebody have it open for writing? If not, *st is what the file is now. */
 bool bucket_is_being_written(const struct bucket *b, const char *path, struct stat *st);

@@ -150,6 +150,7 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 static void offer(struct bucket_apply *a, const char *path, const struct stat *st)
 {
 	struct bucket *b = a->bucket;
+	const struct principal by = bucket_principal(b);
 	struct intake_result result = {0};
 	struct dedup_key listing, own;
 	struct error e = {0};
@@ -168,7 +169,8 @@ static void offer(struct bucket_apply *a, const char *path, const struct stat *s
 		a->already++;
 	} else {
 		a->open++;
-		intake_offer_to(b->services, a->rule, &event, own, &(struct ticket){on_reply, a}, &result);
+		intake_offer_to(b->services, a->rule, &event, own, &by, &(struct ticket){on_reply, a},
+				&result);
 		if (result.jobs == 0) {
 			a->open--;
 			a->unmatched++;

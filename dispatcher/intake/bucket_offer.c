@@ -14,6 +14,7 @@
 #include "dispatcher/rules.h"
 #include "jobs/event_bucket.h"
 #include "jobs/file_tag.h"
+#include "jobs/kinds.h"
 
 /* When a file cannot be asked whether it is open, it has to be this old. */
 #define SETTLED_US (2 * USEC_PER_SEC)
@@ -66,6 +67,15 @@ usec_t bucket_changed_us(const struct stat *st)
 static int64_t mtime_ns(const struct stat *st)
 {
 	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+struct principal bucket_principal(const struct bucket *b)
+{
+	struct principal by = {.kind = BY_BUCKET, .name = bytes_of(b->given)};
+
+	if (by.name.size > KEY_BYTES_MAX)
+		by.name.size = KEY_BYTES_MAX;
+	return by;
 }
 
 uint64_t bucket_key(const struct bucket *b, const char *path, const struct stat *st)
@@ -190,6 +200,7 @@ int bucket_event(const struct bucket *b, const char *path, const struct stat *st
 static void offer(struct bucket *b, const struct event *event, struct dedup_key dedup, uint64_t key,
 		  usec_t changed_us)
 {
+	const struct principal by = bucket_principal(b);
 	struct intake_result result = {0};
 	struct bucket_offer *o = check_calloc(1, sizeof(*o));
 
@@ -200,7 +211,7 @@ static void offer(struct bucket *b, const struct event *event, struct dedup_key 
 	DL_APPEND(b->offers, o);
 	b->offer_count++;
 	bucket_applies_note(b, dedup);
-	intake_offer(b->services, event, dedup, &(struct ticket){on_reply, o}, &result);
+	intake_offer(b->services, event, dedup, &by, &(struct ticket){on_reply, o}, &result);
 	if (result.jobs > 0) {
 		b->offered++;
 		return;

@@ -1,5 +1,6 @@
 /* The ends of jobs as events: job.succeeded and job.failed start what rules say. The core remembers ends
  * that were not offered (SETTLED), also over restarts; a key keeps a second offer from a second job. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -20,7 +21,8 @@ struct offer {
 	struct ended *ended;
 	struct event event;
 	uint64_t job;
-	bool again; /* the queue was full */
+	char name[NAME_BYTES_MAX + 1]; /* its */
+	bool again;		       /* the queue was full */
 };
 
 struct ended {
@@ -63,6 +65,7 @@ static void offer(struct services *s, struct offer *o)
 {
 	struct intake_result result = {0};
 	struct error e = {0};
+	const struct principal by = {.kind = BY_JOB, .name = bytes_of(o->name), .number = o->job};
 
 	o->again = false;
 	if (rules_are_ready(s->rules, &e) < 0 || (!s->stopping && port_has_room(s->port, &e) < 0)) {
@@ -70,8 +73,8 @@ static void offer(struct services *s, struct offer *o)
 		loop_timer_set(s->loop, &o->ended->timer, clock_mono_us() + RETRY_US);
 		return;
 	}
-	intake_offer(s, &o->event, event_dedup_key(&o->event, s->dedup_secret), &(struct ticket){on_reply, o},
-		     &result);
+	intake_offer(s, &o->event, event_dedup_key(&o->event, s->dedup_secret), &by,
+		     &(struct ticket){on_reply, o}, &result);
 	if (result.jobs == 0) {
 		settle(s, o->job);
 		offer_destroy(o);
@@ -129,6 +132,7 @@ static void on_ended(void *arg, const struct stream_item *item)
 	o = check_calloc(1, sizeof(*o));
 	o->ended = ended;
 	o->job = job->job;
+	snprintf(o->name, sizeof(o->name), "%.*s", (int)job->name.size, (const char *)job->name.data);
 	if (make_event(s, job, &o->event) < 0) {
 		log_error("the end of a job cannot be told as an event", log_u64("job", job->job));
 		settle(s, job->job);

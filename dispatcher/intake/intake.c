@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "dispatcher/rules.h"
 #include "jobs/instantiate.h"
+#include "jobs/kinds.h"
 
 #define WHY_TEXT_BYTES 512
 
@@ -75,6 +76,7 @@ static void add_job(struct offering *o, const struct definition *d, size_t curso
 				       .priority = d->body.priority,
 				       .depth = depth < CHAIN_DEPTH_MAX ? depth : CHAIN_DEPTH_MAX};
 	}
+	job.by = (struct principal){.kind = BY_RULE, .name = d->body.name};
 	o->bodies = check_realloc(o->bodies, at + 1, sizeof(*o->bodies));
 	o->jobs = check_realloc(o->jobs, at + 1, sizeof(*o->jobs));
 	o->rules = check_realloc(o->rules, at + 1, sizeof(*o->rules));
@@ -106,10 +108,11 @@ static struct waiter *waiter_create(const struct offering *o, const struct ticke
 	return w;
 }
 
-static void accept(struct offering *o, struct dedup_key key, const struct ticket *ticket)
+static void accept(struct offering *o, struct dedup_key key, const struct principal *by,
+		   const struct ticket *ticket)
 {
 	struct buf text = {0};
-	struct input_accept in = {.key_hi = key.hi, .key_lo = key.lo};
+	struct input_accept in = {.key_hi = key.hi, .key_lo = key.lo, .by = *by};
 	uint32_t count = o->result->jobs;
 
 	event_write(o->event, &text);
@@ -126,16 +129,16 @@ static void accept(struct offering *o, struct dedup_key key, const struct ticket
 	buf_fini(&text);
 }
 
-void intake_offer(struct services *s, const struct event *e, struct dedup_key key,
+void intake_offer(struct services *s, const struct event *e, struct dedup_key key, const struct principal *by,
 		  const struct ticket *ticket, struct intake_result *ret)
 {
-	intake_offer_to(s, NULL, e, key, ticket, ret);
+	intake_offer_to(s, NULL, e, key, by, ticket, ret);
 	if (ret->jobs == 0)
 		s->events_unmatched++;
 }
 
 void intake_offer_to(struct services *s, const char *rule, const struct event *e, struct dedup_key key,
-		     const struct ticket *ticket, struct intake_result *ret)
+		     const struct principal *by, const struct ticket *ticket, struct intake_result *ret)
 {
 	struct offering o = {.services = s, .event = e, .result = ret};
 	const struct definition *d;
@@ -147,7 +150,7 @@ void intake_offer_to(struct services *s, const char *rule, const struct event *e
 	while ((d = rules_match(s->rules, rule, e, &cursor, &number)) != NULL)
 		add_job(&o, d, cursor, number);
 	if (ret->jobs > 0)
-		accept(&o, key, ticket);
+		accept(&o, key, by, ticket);
 	free(o.bodies);
 	free(o.jobs);
 	free(o.failed);

@@ -20,10 +20,10 @@ struct intake_result {
 	struct intake_error *list; /* INTAKE_ERRORS_MAX of them, or NULL when nobody wants to know */
 };
 
-/* key 0,0: no deduplication. The ticket is for the core's answer, if
- * ret->jobs > 0. */
-void intake_offer(struct services *s, const struct event *e, struct dedup_key key,
+/* key 0,0: no deduplication. by: who brought it; the jobs are asked for by their rules. The ticket is for the
+ * core's answer, if ret->jobs > 0. */
+void intake_offer(struct services *s, const struct event *e, struct dedup_key key, const struct principal *by,
 		  const struct ticket *ticket, struct intake_result *ret);
 /* The same to the rule of this name only (NULL: to all); not counted when it does not match. */
 void intake_offer_to(struct services *s, const char *rule, const struct event *e, struct dedup_key key,
-		     const struct ticket *ticket, struct intake_result *ret);
+		     const struct principal *by, const struct ticket *ticket, struct intake_result *ret);
