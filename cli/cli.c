@@ -290,11 +290,6 @@ uint64_t cli_number(json_t *object, const char *name)
 	return value > 0 ? (uint64_t)value : 0;
 }
 
-double cli_real(json_t *object, const char *name)
-{
-	return json_number_value(json_object_get(object, name));
-}
-
 usec_t cli_time(json_t *object, const char *name)
 {
 	usec_t wall_us;
@@ -302,7 +297,7 @@ usec_t cli_time(json_t *object, const char *name)
 	return human_parse_time(cli_text(object, name), &wall_us) == 0 ? wall_us : 0;
 }
 
-json_t *cli_shards_phase(json_t *job)
+json_t *cli_shards_phase(const json_t *job)
 {
 	json_t *phase;
 	size_t i;

@@ -65,9 +65,8 @@ int cli_set_number(void *arg, const char *value, struct error *reterr);
 /* Of a JSON object; "" or 0 when it is not there or something else. */
 const char *cli_text(json_t *object, const char *name);
 /* The phase that the job's shards are; NULL while a plan phase is in work. */
-json_t *cli_shards_phase(json_t *job);
+json_t *cli_shards_phase(const json_t *job);
 uint64_t cli_number(json_t *object, const char *name);
-double cli_real(json_t *object, const char *name);
 /* A time of the API; 0 when there is none. */
 usec_t cli_time(json_t *object, const char *name);
 

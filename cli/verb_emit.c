@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "cli/cli.h"
 #include "cli/human.h"
+#include "jobs/api/objects.h"
 
 struct emit_options {
 	const char *source, *detail_type, *detail, *id;
@@ -73,60 +74,87 @@ static int read_event(struct cli *cli, const struct emit_options *o, struct buf 
 	return error_help(reterr, "`shardmill emit --help` tells more");
 }
 
-static void add_event(struct buf *out, json_t *event)
+static void add_error(struct buf *out, const struct api_error *error)
 {
-	json_t *jobs = json_object_get(event, "jobs"), *errors = json_object_get(event, "errors"), *job,
-	       *error;
-	bool duplicate = json_is_true(json_object_get(event, "duplicate"));
+	human_text(out, error->where, false);
+	buf_printf(out, "%s", error->where.size > 0 ? ": " : "");
+	human_text(out, error->message, false);
+	buf_printf(out, "\n");
+}
+
+static void add_event(struct buf *out, const struct api_event_taken *event)
+{
+	struct api_rule_error error;
+	json_t *job, *json;
 	size_t i;
 
 	buf_printf(out, "event ");
-	human_text(out, bytes_of(cli_text(event, "id")), false);
+	human_text(out, event->id, false);
 	buf_printf(out, ": ");
-	if (duplicate)
+	if (event->duplicate)
 		buf_printf(out, "was known already; ");
-	if (json_array_size(jobs) == 0)
+	if (json_array_size(event->jobs) == 0)
 		buf_printf(out, "no rule matches it");
 	else
-		buf_printf(out, "%s job%s", duplicate ? "it started" : "starts",
-			   json_array_size(jobs) == 1 ? "" : "s");
-	json_array_foreach(jobs, i, job)
+		buf_printf(out, "%s job%s", event->duplicate ? "it started" : "starts",
+			   json_array_size(event->jobs) == 1 ? "" : "s");
+	json_array_foreach(event->jobs, i, job)
 	    buf_printf(out, "%s %" JSON_INTEGER_FORMAT, i > 0 ? "," : "", json_integer_value(job));
 	buf_printf(out, "\n");
-	json_array_foreach(errors, i, error)
+	json_array_foreach(event->errors, i, json)
 	{
-		json_t *inner = json_object_get(error, "error");
-
+		object_read(object_rule_error(), json, &error);
 		buf_printf(out, "  rule ");
-		human_text(out, bytes_of(cli_text(error, "rule")), false);
-		if (json_is_integer(json_object_get(error, "job")))
-			buf_printf(out, ": job %" PRIu64 " failed at once: ", cli_number(error, "job"));
+		human_text(out, error.rule, false);
+		if (error.has_job)
+			buf_printf(out, ": job %" PRIu64 " failed at once: ", error.job);
 		else
 			buf_printf(out, ": its job failed at once: ");
-		human_text(out, bytes_of(cli_text(inner, "where")), false);
-		buf_printf(out, "%s", cli_text(inner, "where")[0] != '\0' ? ": " : "");
-		human_text(out, bytes_of(cli_text(inner, "message")), false);
-		buf_printf(out, "\n");
+		add_error(out, &error.error);
 	}
 }
 
-static void add_unknown(struct buf *out, json_t *answer)
+static void add_unknown(struct buf *out, const struct api_events_taken *taken)
 {
-	json_t *list = json_object_get(answer, "not_understood"), *item;
-	size_t i, total = (size_t)cli_number(answer, "not_understood_count");
+	size_t i, count = json_array_size(taken->not_understood);
+	struct api_error_answer unknown;
+	json_t *json;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach(taken->not_understood, i, json)
 	{
-		json_t *inner = json_object_get(item, "error");
-
+		object_read(object_error_answer(), json, &unknown);
 		buf_printf(out, "not understood: ");
-		human_text(out, bytes_of(cli_text(inner, "where")), false);
-		buf_printf(out, ": ");
-		human_text(out, bytes_of(cli_text(inner, "message")), false);
-		buf_printf(out, "\n");
+		add_error(out, &unknown.error);
 	}
-	if (total > json_array_size(list))
-		buf_printf(out, "not understood: %zu more\n", total - json_array_size(list));
+	if (taken->not_understood_count > count)
+		buf_printf(out, "not understood: %" PRIu64 " more\n", taken->not_understood_count - count);
+}
+
+/* Has anything of it failed? */
+static bool tell_taken(const struct cli *cli, const json_t *answer)
+{
+	struct api_events_taken taken;
+	struct api_event_taken event;
+	struct buf out = {0};
+	bool failed;
+	json_t *json;
+	size_t i;
+
+	object_read(object_events_taken(), answer, &taken);
+	failed = taken.not_understood != NULL;
+	json_array_foreach(taken.events, i, json)
+	{
+		object_read(object_event_taken(), json, &event);
+		failed |= json_array_size(event.errors) > 0;
+		add_event(&out, &event);
+	}
+	add_unknown(&out, &taken);
+	if (json_array_size(taken.events) == 0)
+		buf_printf(&out, "it holds no event\n");
+	if (cli->json)
+		buf_clear(&out);
+	cli_print(&out);
+	return failed;
 }
 
 static int emit(struct cli *cli, void *options, struct error *reterr)
@@ -135,10 +163,8 @@ static int emit(struct cli *cli, void *options, struct error *reterr)
 	/* An event has an id, by which the dispatcher knows it again. */
 	struct client_request q = {.method = "POST", .path = "/v1/events", .repeatable = true};
 	struct client_answer answer;
-	struct buf body = {0}, out = {0};
-	json_t *event;
-	bool failed = false;
-	size_t i;
+	struct buf body = {0};
+	bool failed;
 	int r = read_event(cli, o, &body, reterr);
 
 	q.body = buf_bytes(&body);
@@ -154,20 +180,7 @@ static int emit(struct cli *cli, void *options, struct error *reterr)
 		return r;
 	if (cli->json)
 		cli_print_json(cli, &answer);
-	json_array_foreach(json_object_get(answer.json, "events"), i, event)
-	{
-		failed |= json_array_size(json_object_get(event, "errors")) > 0;
-		if (!cli->json)
-			add_event(&out, event);
-	}
-	if (json_object_get(answer.json, "not_understood") != NULL) {
-		failed = true;
-		if (!cli->json)
-			add_unknown(&out, answer.json);
-	}
-	if (!cli->json && json_array_size(json_object_get(answer.json, "events")) == 0)
-		buf_printf(&out, "it holds no event\n");
-	cli_print(&out);
+	failed = tell_taken(cli, answer.json);
 	client_answer_fini(&answer);
 	return failed ? CLI_EXIT_JOB_FAILED : CLI_EXIT_FINE;
 }

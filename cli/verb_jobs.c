@@ -6,6 +6,7 @@
 #include "cli/human.h"
 #include "cli/job_list.h"
 #include "cli/table.h"
+#include "jobs/api/objects.h"
 
 #define EVENT_COLUMN 8 /* of: */
 
@@ -16,31 +17,35 @@ static const struct table_column columns[] = {
     {"WHY", TABLE_LEFT, true},
 };
 
-static void add_row(struct table *t, json_t *job, usec_t now_us)
+static void add_row(struct table *t, const json_t *json, usec_t now_us)
 {
-	json_t *phase = cli_shards_phase(job);
-	usec_t accepted = cli_time(job, "accepted"), started = cli_time(job, "started"),
-	       ended = cli_time(job, "ended");
-	const char *word = cli_text(job, "word");
+	struct api_phase phase;
+	struct api_job job;
 	char text[HUMAN_TEXT_MAX];
-	uint64_t dead = cli_number(phase, "dead");
+	const char *word;
+	usec_t since;
 
-	table_add(t, STYLE_NONE, "%" PRIu64, cli_number(job, "id"));
-	table_add_text(t, STYLE_NONE, cli_text(job, "name"));
+	object_read(object_job(), json, &job);
+	object_read(object_phase(), cli_shards_phase(json), &phase);
+	word = api_text(job.word);
+	since = job.started_wall_us > 0 ? job.started_wall_us : job.accepted_wall_us;
+	table_add(t, STYLE_NONE, "%" PRIu64, job.id);
+	table_add_text(t, STYLE_NONE, api_text(job.name));
 	table_add_text(t, style_of_word(word), word);
-	table_add_text(t, STYLE_NONE, human_count(cli_number(phase, "done"), text, sizeof(text)));
-	table_add_text(t, STYLE_NONE, human_count(cli_number(phase, "shards"), text, sizeof(text)));
-	table_add_text(t, STYLE_BAD, dead > 0 ? human_count(dead, text, sizeof(text)) : "");
-	table_add_text(t, STYLE_NONE, accepted > 0 ? human_ago(accepted, now_us, text, sizeof(text)) : "");
-	if (started == 0)
-		started = accepted;
-	if (started == 0)
+	table_add_text(t, STYLE_NONE, human_count(phase.done, text, sizeof(text)));
+	table_add_text(t, STYLE_NONE, human_count(phase.shards, text, sizeof(text)));
+	table_add_text(t, STYLE_BAD, phase.dead > 0 ? human_count(phase.dead, text, sizeof(text)) : "");
+	table_add_text(t, STYLE_NONE,
+		       job.accepted_wall_us > 0 ? human_ago(job.accepted_wall_us, now_us, text, sizeof(text))
+						: "");
+	if (since == 0)
 		table_add_text(t, STYLE_NONE, "");
 	else
 		table_add_text(t, STYLE_NONE,
-			       human_span((ended > 0 ? ended : now_us) - started, text, sizeof(text)));
-	table_add_text(t, STYLE_NONE, cli_text(json_object_get(job, "event"), "key"));
-	table_add_line(t, STYLE_NONE, cli_text(job, "why"));
+			       human_span((job.ended_wall_us > 0 ? job.ended_wall_us : now_us) - since, text,
+					  sizeof(text)));
+	table_add_text(t, STYLE_NONE, api_text(job.event.key));
+	table_add_line(t, STYLE_NONE, api_text(job.why));
 }
 
 static void print_table(const struct cli *cli, json_t *jobs, bool more)

@@ -5,6 +5,7 @@
 #include "cli/change.h"
 #include "cli/human.h"
 #include "cli/many.h"
+#include "jobs/api/objects.h"
 
 struct retry_options {
 	bool failed; /* only what failed, or has dead shards */
@@ -47,20 +48,18 @@ static bool is_named(const char *by)
 	       strcmp(by, "cancelled") == 0;
 }
 
-static void tell_reopened(uint64_t job, json_t *reopened)
+static void tell_reopened(uint64_t job, const struct api_reopened *r)
 {
 	char to_do[HUMAN_TEXT_MAX], shards[HUMAN_TEXT_MAX], kept[HUMAN_TEXT_MAX], lost[HUMAN_TEXT_MAX];
-	uint64_t count = cli_number(reopened, "shards"), lost_count = cli_number(reopened, "lost");
 
 	printf("job %" PRIu64 " goes on: %s of %s %s to do, %s %s kept", job,
-	       human_count(cli_number(reopened, "to_do"), to_do, sizeof(to_do)),
-	       human_count(count, shards, sizeof(shards)), count == 1 ? "shard" : "shards",
-	       human_count(cli_number(reopened, "kept"), kept, sizeof(kept)),
-	       cli_number(reopened, "kept") == 1 ? "is" : "are");
-	if (lost_count > 0)
-		printf("; the output%s of %s %s lost", lost_count == 1 ? "" : "s",
-		       human_count(lost_count, lost, sizeof(lost)), lost_count == 1 ? "was" : "were");
-	if (json_is_true(json_object_get(reopened, "lost_gather")))
+	       human_count(r->to_do, to_do, sizeof(to_do)), human_count(r->shards, shards, sizeof(shards)),
+	       r->shards == 1 ? "shard" : "shards", human_count(r->kept, kept, sizeof(kept)),
+	       r->kept == 1 ? "is" : "are");
+	if (r->lost > 0)
+		printf("; the output%s of %s %s lost", r->lost == 1 ? "" : "s",
+		       human_count(r->lost, lost, sizeof(lost)), r->lost == 1 ? "was" : "were");
+	if (r->lost_gather)
 		printf("; the gathered output was lost");
 	printf("\n");
 }
@@ -76,16 +75,16 @@ static int retry_shards(struct cli *cli, uint64_t job, struct error *reterr)
 				   .patient = true,
 				   .repeatable = true};
 	struct client_answer answer;
-	json_t *reopened;
+	struct api_job after;
 	int r = client_call(&cli->client, &q, &answer, reterr);
 
 	if (r != 0)
 		return r;
-	reopened = json_object_get(answer.json, "reopened");
+	object_read(object_job(), answer.json, &after);
 	if (cli->json)
 		cli_print_json(cli, &answer);
-	else if (reopened != NULL)
-		tell_reopened(job, reopened);
+	else if (after.has_reopened)
+		tell_reopened(job, &after.reopened);
 	else
 		change_print_job(cli, answer.json);
 	client_answer_fini(&answer);

@@ -9,6 +9,8 @@
 #include "cli/cli.h"
 #include "cli/human.h"
 #include "cli/list.h"
+#include "jobs/api/objects.h"
+#include "jobs/event.h"
 
 #define POLL_NS 200000000L
 
@@ -18,35 +20,32 @@ static const struct table_column columns[] = {
 };
 
 /* What follows from an error in the rule's file. */
-static const char *consequence(json_t *rule)
+static const char *consequence(const struct api_rule *rule)
 {
-	if (!json_is_object(json_object_get(rule, "error")))
-		return "";
-	return json_is_true(json_object_get(rule, "last_good")) ? " (its last good version goes on)"
-								: " (until it is mended, no event is taken)";
+	return rule->last_good ? " (its last good version goes on)"
+			       : " (until it is mended, no event is taken)";
 }
 
-static void add_row(struct table *t, json_t *rule)
+static void add_row(struct table *t, json_t *json)
 {
-	json_t *error = json_object_get(rule, "error");
-	char text[HUMAN_TEXT_MAX];
+	char text[HUMAN_TEXT_MAX], time[EVENT_TIME_BYTES_MAX];
+	struct api_rule rule;
 
-	if (!json_is_object(error))
-		error = json_object_get(rule, "job_error");
-	table_add_text(t, STYLE_NONE, cli_text(rule, "name"));
-	table_add_text(t, STYLE_NONE, cli_text(rule, "file"));
-	table_add_text(t, STYLE_NONE, human_count(cli_number(rule, "matched"), text, sizeof(text)));
-	table_add(t, STYLE_DIM, "%.12s", cli_text(rule, "definition"));
-	if (cli_text(error, "event")[0] != '\0')
-		table_add(t, STYLE_BAD, "event %s at %s: %s%s%s", cli_text(error, "event"),
-			  cli_text(error, "time"), cli_text(error, "where"),
-			  cli_text(error, "where")[0] != '\0' ? ": " : "", cli_text(error, "message"));
-	else if (json_is_object(error))
-		table_add(t, STYLE_BAD, "%s%s%s%s", cli_text(error, "where"),
-			  cli_text(error, "where")[0] != '\0' ? ": " : "", cli_text(error, "message"),
-			  consequence(rule));
+	object_read(object_rule(), json, &rule);
+	table_add_text(t, STYLE_NONE, api_text(rule.name));
+	table_add_text(t, STYLE_NONE, api_text(rule.file));
+	table_add_text(t, STYLE_NONE, human_count(rule.matched, text, sizeof(text)));
+	table_add(t, STYLE_DIM, "%.12s", api_text(rule.definition));
+	if (rule.has_error)
+		table_add(t, STYLE_BAD, "%s%s%s%s", api_text(rule.error.where),
+			  rule.error.where.size > 0 ? ": " : "", api_text(rule.error.message),
+			  consequence(&rule));
+	else if (rule.has_job_error)
+		table_add(t, STYLE_BAD, "event %s at %s: %s%s%s", api_text(rule.job_error.event),
+			  event_time(rule.job_error.time_wall_us, time), api_text(rule.job_error.where),
+			  rule.job_error.where.size > 0 ? ": " : "", api_text(rule.job_error.message));
 	else
-		table_add_text(t, STYLE_NONE, cli_text(rule, "error"));
+		table_add_text(t, STYLE_NONE, "");
 }
 
 struct apply_options {
@@ -91,30 +90,26 @@ static json_t *apply_body(const struct apply_options *o, const char *rule, usec_
 	return body;
 }
 
-static int tell_applied(const struct cli *cli, struct client_answer *answer)
+static int tell_applied(const struct cli *cli, struct client_answer *answer, const struct api_applied *a)
 {
-	json_t *a = answer->json;
-	const char *error = cli_text(a, "error");
-	bool failed = error[0] != '\0' || cli_number(a, "failed") > 0;
-
 	if (cli->json) {
 		cli_print_json(cli, answer);
 	} else {
 		printf("%" PRIu64 " files: %" PRIu64 " started jobs, %" PRIu64
 		       " had started them before, %" PRIu64 " do not match",
-		       cli_number(a, "files"), cli_number(a, "started"), cli_number(a, "already"),
-		       cli_number(a, "unmatched"));
-		if (cli_number(a, "failed") > 0)
-			printf(", %" PRIu64 " were refused (the log says why)", cli_number(a, "failed"));
-		printf("%s%s\n", error[0] != '\0' ? "; not finished: " : "", error);
+		       a->files, a->started, a->already, a->unmatched);
+		if (a->failed > 0)
+			printf(", %" PRIu64 " were refused (the log says why)", a->failed);
+		printf("%s%s\n", a->error.size > 0 ? "; not finished: " : "", api_text(a->error));
 	}
-	return failed ? CLI_EXIT_TROUBLE : CLI_EXIT_FINE;
+	return a->error.size > 0 || a->failed > 0 ? CLI_EXIT_TROUBLE : CLI_EXIT_FINE;
 }
 
 static int apply(struct cli *cli, void *options, struct error *reterr)
 {
 	const struct apply_options *o = options;
 	struct client_answer answer;
+	struct api_applied applied;
 	usec_t since_us = 0;
 	bool ended = false;
 	int r = cli_expect_arguments(cli, 1, 1, "expected the name of a rule", reterr);
@@ -130,9 +125,10 @@ static int apply(struct cli *cli, void *options, struct error *reterr)
 		r = client_post(&cli->client, "/v1/rules/apply", body, true, &answer, reterr);
 		if (r != 0)
 			break;
-		ended = json_is_true(json_object_get(answer.json, "ended"));
+		object_read(object_applied(), answer.json, &applied);
+		ended = applied.ended;
 		if (ended)
-			r = tell_applied(cli, &answer);
+			r = tell_applied(cli, &answer, &applied);
 		else
 			(void)nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
 		client_answer_fini(&answer);

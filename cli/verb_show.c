@@ -8,6 +8,7 @@
 #include "cli/progress.h"
 #include "cli/selector.h"
 #include "cli/table.h"
+#include "jobs/api/objects.h"
 #include "jobs/kinds.h"
 
 #define BAR_COLUMNS 24u
@@ -29,9 +30,8 @@ static void add_field(struct buf *out, const char *name)
 	buf_printf(out, "  %-*s", (int)FIELD_COLUMNS - 2, name);
 }
 
-static void add_time_field(const struct cli *cli, struct buf *out, json_t *job, const char *name)
+static void add_time_field(const struct cli *cli, struct buf *out, const char *name, usec_t wall_us)
 {
-	usec_t wall_us = cli_time(job, name);
 	char text[HUMAN_TEXT_MAX];
 	struct buf ago = {0};
 
@@ -46,172 +46,185 @@ static void add_time_field(const struct cli *cli, struct buf *out, json_t *job, 
 	buf_printf(out, "\n");
 }
 
-/* done, leased, …: what is not zero. */
-static void add_counts(struct buf *out, json_t *phase)
+static void add_text_field(struct buf *out, const char *name, struct bytes text)
 {
-	static const char *const names[] = {"done", "leased", "pending", "delayed", "dead", "dropped"};
-	char text[HUMAN_TEXT_MAX];
-	bool first = true;
-
-	buf_printf(out, "  %s shard%s%s", human_count(cli_number(phase, "shards"), text, sizeof(text)),
-		   cli_number(phase, "shards") == 1 ? "" : "s",
-		   json_is_false(json_object_get(phase, "sealed")) ? " so far" : "");
-	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-		uint64_t count = cli_number(phase, names[i]);
-
-		if (count > 0)
-			buf_printf(out, "%s%s %s", first ? ": " : ", ",
-				   human_count(count, text, sizeof(text)), names[i]);
-		first = first && count == 0;
-	}
-}
-
-static void add_phase(const struct cli *cli, struct buf *out, json_t *phase)
-{
-	uint64_t shards = cli_number(phase, "shards"), done = cli_number(phase, "done"),
-		 dead = cli_number(phase, "dead");
-	char percent[HUMAN_TEXT_MAX];
-	struct buf name = {0};
-
-	human_text(&name, bytes_of(cli_text(phase, "name")), false);
-	add_field(out, buf_text(&name));
-	buf_fini(&name);
-	progress_bar(&cli->terminal, dead > 0 ? STYLE_WARN : STYLE_GOOD, done + dead, shards, BAR_COLUMNS,
-		     out);
-	buf_printf(out, " %5s", human_percent(done + dead, shards, percent, sizeof(percent)));
-	add_counts(out, phase);
+	if (text.size == 0)
+		return;
+	add_field(out, name);
+	human_text(out, text, false);
 	buf_printf(out, "\n");
 }
 
-static void add_figures(struct buf *out, json_t *job)
+/* done, leased, …: what is not zero. */
+static void add_counts(struct buf *out, const struct api_phase *phase, bool so_far)
 {
+	const struct {
+		const char *name;
+		uint64_t n;
+	} counts[] = {
+	    {"done", phase->done},	 {"leased", phase->leased}, {"pending", phase->pending},
+	    {"delayed", phase->delayed}, {"dead", phase->dead},	    {"dropped", phase->dropped},
+	};
 	char text[HUMAN_TEXT_MAX];
-	uint64_t retries = cli_number(job, "retries"), bytes = cli_number(job, "output_bytes");
-	double run_seconds = cli_real(job, "run_seconds"), cpu_seconds = cli_real(job, "cpu_seconds");
-	uint64_t rss = cli_number(job, "max_rss_bytes"), reopens = cli_number(job, "reopens");
-	usec_t from = cli_time(job, "started"), to = cli_time(job, "ended");
+	bool first = true;
+
+	buf_printf(out, "  %s shard%s%s", human_count(phase->shards, text, sizeof(text)),
+		   phase->shards == 1 ? "" : "s", so_far ? " so far" : "");
+	for (size_t i = 0; i < ARRAY_LENGTH(counts); i++) {
+		if (counts[i].n > 0)
+			buf_printf(out, "%s%s %s", first ? ": " : ", ",
+				   human_count(counts[i].n, text, sizeof(text)), counts[i].name);
+		first = first && counts[i].n == 0;
+	}
+}
+
+static void add_phase(const struct cli *cli, struct buf *out, const json_t *json)
+{
+	char percent[HUMAN_TEXT_MAX];
+	struct api_phase phase;
+	struct buf name = {0};
+	uint64_t ended;
+
+	object_read(object_phase(), json, &phase);
+	ended = phase.done + phase.dead;
+	human_text(&name, phase.name, false);
+	add_field(out, buf_text(&name));
+	buf_fini(&name);
+	progress_bar(&cli->terminal, phase.dead > 0 ? STYLE_WARN : STYLE_GOOD, ended, phase.shards,
+		     BAR_COLUMNS, out);
+	buf_printf(out, " %5s", human_percent(ended, phase.shards, percent, sizeof(percent)));
+	add_counts(out, &phase, !phase.sealed);
+	buf_printf(out, "\n");
+}
+
+static void add_took(struct buf *out, const struct api_job *job)
+{
+	usec_t from = job->started_wall_us, to = job->ended_wall_us;
+	char text[HUMAN_TEXT_MAX];
 
 	if (from > 0) {
 		add_field(out, "took");
 		buf_printf(out, "%s%s",
 			   human_span((to > 0 ? to : clock_wall_us()) - from, text, sizeof(text)),
 			   to > 0 ? "" : " so far");
-		if (run_seconds > 0)
-			buf_printf(
-			    out, ", %s of work",
-			    human_span((usec_t)(run_seconds * (double)USEC_PER_SEC), text, sizeof(text)));
+		if (job->totals.run_us > 0)
+			buf_printf(out, ", %s of work",
+				   human_span((usec_t)job->totals.run_us, text, sizeof(text)));
 		buf_printf(out, "\n");
 	}
-	if (cpu_seconds > 0) {
+	if (job->totals.cpu_us > 0) {
 		add_field(out, "cpu");
-		buf_printf(out, "%s",
-			   human_span((usec_t)(cpu_seconds * (double)USEC_PER_SEC), text, sizeof(text)));
-		if (rss > 0)
-			buf_printf(out, ", at most %s a shard", human_size(rss, text, sizeof(text)));
+		buf_printf(out, "%s", human_span((usec_t)job->totals.cpu_us, text, sizeof(text)));
+		if (job->totals.max_rss_bytes > 0)
+			buf_printf(out, ", at most %s a shard",
+				   human_size(job->totals.max_rss_bytes, text, sizeof(text)));
 		buf_printf(out, "\n");
 	}
-	if (retries > 0) {
+}
+
+static void add_figures(struct buf *out, const struct api_job *job)
+{
+	char text[HUMAN_TEXT_MAX];
+
+	add_took(out, job);
+	if (job->retries > 0) {
 		add_field(out, "retries");
-		buf_printf(out, "%s\n", human_count(retries, text, sizeof(text)));
+		buf_printf(out, "%s\n", human_count(job->retries, text, sizeof(text)));
 	}
-	if (reopens > 0) {
+	if (job->reopens > 0) {
 		add_field(out, "went on");
-		buf_printf(out, "%s %s after an end\n", human_count(reopens, text, sizeof(text)),
-			   reopens == 1 ? "time" : "times");
+		buf_printf(out, "%s %s after an end\n", human_count(job->reopens, text, sizeof(text)),
+			   job->reopens == 1 ? "time" : "times");
 	}
-	if (bytes > 0) {
+	if (job->totals.output_bytes > 0) {
 		add_field(out, "output");
-		buf_printf(out, "%s\n", human_size(bytes, text, sizeof(text)));
+		buf_printf(out, "%s\n", human_size(job->totals.output_bytes, text, sizeof(text)));
 	}
 }
 
 /* By what a person knows it: the key of an object, else its id. */
-static void add_event(struct buf *out, json_t *event)
+static void add_event(struct buf *out, const struct api_job_event *event)
 {
-	const char *key = cli_text(event, "key");
-
-	if (!json_is_object(event))
-		return;
 	add_field(out, "event");
-	human_text(out, bytes_of(key[0] != '\0' ? key : cli_text(event, "id")), false);
+	human_text(out, event->key.size > 0 ? event->key : event->id, false);
 	buf_printf(out, "  (");
-	human_text(out, bytes_of(cli_text(event, "detail-type")), false);
+	human_text(out, event->detail_type, false);
 	buf_printf(out, " of ");
-	human_text(out, bytes_of(cli_text(event, "source")), false);
+	human_text(out, event->source, false);
 	buf_printf(out, ")\n");
 }
 
-static void add_who(struct buf *out, json_t *job, const char *member, const char *name)
+static void add_who(struct buf *out, const char *name, bool is_known, const struct api_principal *who)
 {
-	json_t *who = json_object_get(job, member);
-
-	if (!json_is_object(who))
+	if (!is_known)
 		return;
 	add_field(out, name);
-	human_text(out, bytes_of(cli_text(who, "text")), false);
+	human_text(out, who->text, false);
 	buf_printf(out, "\n");
 }
 
-static void add_job(const struct cli *cli, struct buf *out, json_t *job)
+static void add_head(const struct cli *cli, struct buf *out, const struct api_job *job)
 {
-	const char *word = cli_text(job, "word");
 	struct buf head = {0};
-	json_t *phase;
-	size_t i;
 
-	buf_printf(&head, "job %" PRIu64, cli_number(job, "id"));
+	buf_printf(&head, "job %" PRIu64, job->id);
 	terminal_style(&cli->terminal, out, STYLE_BOLD, buf_bytes(&head));
 	buf_fini(&head);
 	buf_printf(out, "  ");
-	human_text(out, bytes_of(cli_text(job, "name")), false);
+	human_text(out, job->name, false);
 	buf_printf(out, "  ");
-	terminal_style(&cli->terminal, out, style_of_word(word), bytes_of(word));
+	terminal_style(&cli->terminal, out, style_of_word(api_text(job->word)), job->word);
 	buf_printf(out, "\n");
-	if (cli_text(job, "why")[0] != '\0') {
+	if (job->why.size > 0) {
 		add_field(out, "why");
-		human_lines(out, bytes_of(cli_text(job, "why")), FIELD_COLUMNS);
+		human_lines(out, job->why, FIELD_COLUMNS);
 		buf_printf(out, "\n");
 	}
-	json_array_foreach(json_object_get(job, "phases"), i, phase) add_phase(cli, out, phase);
-	add_time_field(cli, out, job, "accepted");
-	add_time_field(cli, out, job, "started");
-	add_time_field(cli, out, job, "ended");
-	add_figures(out, job);
-	if (cli_text(job, "output")[0] != '\0') {
-		add_field(out, "result");
-		human_text(out, bytes_of(cli_text(job, "output")), false);
-		buf_printf(out, "\n");
-	}
-	if (json_is_string(json_object_get(job, "queue"))) {
-		add_field(out, "queue");
-		human_text(out, bytes_of(cli_text(job, "queue")), false);
-		buf_printf(out, ", priority %" JSON_INTEGER_FORMAT "\n",
-			   json_integer_value(json_object_get(job, "priority")));
-	}
-	add_event(out, json_object_get(job, "event"));
-	add_who(out, job, "by", "asked by");
-	add_who(out, job, "again_by", "retried by");
-	add_who(out, job, "stopped_by", strcmp(word, "cancelled") == 0 ? "ended by" : "paused by");
-	add_field(out, "definition");
-	buf_printf(out, "%.12s\n", cli_text(job, "definition"));
 }
 
-static void add_dead_row(struct table *t, json_t *run)
+static void add_job(const struct cli *cli, struct buf *out, const struct api_job *job)
 {
-	uint64_t first = cli_number(run, "first"), count = cli_number(run, "count");
-	json_t *code = json_object_get(run, "code");
+	json_t *phase;
+	size_t i;
 
-	if (count > 1)
-		table_add(t, STYLE_NONE, "%" PRIu64 "-%" PRIu64, first, first + count - 1);
+	add_head(cli, out, job);
+	json_array_foreach(job->phases, i, phase) add_phase(cli, out, phase);
+	add_time_field(cli, out, "accepted", job->accepted_wall_us);
+	add_time_field(cli, out, "started", job->started_wall_us);
+	add_time_field(cli, out, "ended", job->ended_wall_us);
+	add_figures(out, job);
+	add_text_field(out, "result", job->output);
+	if (job->has_queue) {
+		add_field(out, "queue");
+		human_text(out, job->queue, false);
+		buf_printf(out, ", priority %" PRId64 "\n", job->priority);
+	}
+	if (job->has_event)
+		add_event(out, &job->event);
+	add_who(out, "asked by", job->has_by, &job->by);
+	add_who(out, "retried by", job->has_again_by, &job->again_by);
+	add_who(out, strcmp(api_text(job->word), "cancelled") == 0 ? "ended by" : "paused by",
+		job->has_stopped_by, &job->stopped_by);
+	add_field(out, "definition");
+	buf_printf(out, "%.12s\n", api_text(job->definition));
+}
+
+static void add_dead_row(struct table *t, const json_t *json)
+{
+	struct api_dead_shards run;
+
+	object_read(object_dead_shards(), json, &run);
+	if (run.count > 1)
+		table_add(t, STYLE_NONE, "%" PRIu64 "-%" PRIu64, run.first, run.first + run.count - 1);
 	else
-		table_add(t, STYLE_NONE, "%" PRIu64, first);
-	table_add_text(t, STYLE_BAD, cli_text(run, "kind"));
+		table_add(t, STYLE_NONE, "%" PRIu64, run.first);
+	table_add_text(t, STYLE_BAD, api_text(run.kind));
 	/* Else it is said again, and better, by why. */
-	if (json_is_integer(code) && failure_code_tells(failure_kind_of(bytes_of(cli_text(run, "kind")))))
-		table_add(t, STYLE_NONE, "%" JSON_INTEGER_FORMAT, json_integer_value(code));
+	if (run.has_code && failure_code_tells(failure_kind_of(run.kind)))
+		table_add(t, STYLE_NONE, "%" PRId64, run.code);
 	else
 		table_add_text(t, STYLE_NONE, "");
-	table_add_line(t, STYLE_NONE, cli_text(run, "why"));
+	table_add_line(t, STYLE_NONE, api_text(run.why));
 }
 
 /* Dead shards of an ended job may have left the dispatcher's memory: then nothing is listed. */
@@ -219,6 +232,7 @@ static void add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phas
 {
 	char suffix[80], path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer;
+	struct api_shards shards;
 	struct table t;
 	json_t *run;
 	size_t i;
@@ -227,14 +241,15 @@ static void add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phas
 	if (client_get(&cli->client, cli_job_path(job, suffix, path, sizeof(path)), &answer, NULL) != 0)
 		return;
 	table_init(&t, dead_columns, ARRAY_LENGTH(dead_columns));
-	json_array_foreach(json_object_get(answer.json, "shards"), i, run) add_dead_row(&t, run);
+	object_read(object_shards(), answer.json, &shards);
+	json_array_foreach(shards.shards, i, run) add_dead_row(&t, run);
 	if (table_row_count(&t) > 0) {
 		buf_printf(out, "\nDead shards");
 		if (phase > 0)
 			buf_printf(out, " of phase %zu", phase);
 		buf_printf(out, "\n");
 		table_write(&t, &cli->terminal, out);
-		if (!json_is_null(json_object_get(answer.json, "next")) && table_row_count(&t) >= limit)
+		if (shards.next > 0 && table_row_count(&t) >= limit)
 			buf_printf(out, "there may be more; --dead=N shows N\n");
 		buf_printf(out,
 			   "shardmill output --stderr --shard=N %s%" PRIu64 " prints what shard N wrote\n",
@@ -244,13 +259,15 @@ static void add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phas
 	client_answer_fini(&answer);
 }
 
-static void add_all_dead(struct cli *cli, struct buf *out, json_t *job, uint64_t limit)
+static void add_all_dead(struct cli *cli, struct buf *out, const struct api_job *job, uint64_t limit)
 {
-	json_t *phases = json_object_get(job, "phases");
+	struct api_phase phase;
 
-	for (size_t i = 0; limit > 0 && i < json_array_size(phases); i++)
-		if (cli_number(json_array_get(phases, i), "dead") > 0)
-			add_dead(cli, out, cli_number(job, "id"), i, limit);
+	for (size_t i = 0; limit > 0 && i < json_array_size(job->phases); i++) {
+		object_read(object_phase(), json_array_get(job->phases, i), &phase);
+		if (phase.dead > 0)
+			add_dead(cli, out, job->id, i, limit);
+	}
 }
 
 static int show_job(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)
@@ -258,6 +275,7 @@ static int show_job(struct cli *cli, uint64_t job, size_t nth, void *options, st
 	const struct show_options *o = options;
 	char path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer;
+	struct api_job job_facts;
 	struct buf out = {0};
 	int r = client_get(&cli->client, cli_job_path(job, "", path, sizeof(path)), &answer, reterr);
 
@@ -268,8 +286,9 @@ static int show_job(struct cli *cli, uint64_t job, size_t nth, void *options, st
 	} else {
 		if (nth > 0)
 			buf_printf(&out, "\n");
-		add_job(cli, &out, answer.json);
-		add_all_dead(cli, &out, answer.json, o->dead);
+		object_read(object_job(), answer.json, &job_facts);
+		add_job(cli, &out, &job_facts);
+		add_all_dead(cli, &out, &job_facts, o->dead);
 		cli_print(&out);
 	}
 	client_answer_fini(&answer);

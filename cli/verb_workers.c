@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/human.h"
 #include "cli/list.h"
+#include "jobs/api/objects.h"
 
 static const struct table_column columns[] = {
     {"WORKER", TABLE_LEFT, false},  {"HOST", TABLE_LEFT, true},	       {"PID", TABLE_RIGHT, false},
@@ -14,27 +15,27 @@ static const struct table_column columns[] = {
     {"TROUBLE", TABLE_LEFT, true},
 };
 
-static void add_row(struct table *t, json_t *w)
+static void add_row(struct table *t, json_t *json)
 {
-	const char *state = cli_text(w, "state");
 	char text[HUMAN_TEXT_MAX], cpus[UNITS_TEXT_MAX];
-	uint64_t memory = cli_number(w, "memory_bytes"), failed = cli_number(w, "failed_shards");
-	usec_t heard_us = (usec_t)(cli_real(w, "heard_seconds") * (double)USEC_PER_SEC);
+	struct api_worker w;
 
-	table_add(t, STYLE_NONE, "%.12s", cli_text(w, "id"));
-	table_add_text(t, STYLE_NONE, cli_text(w, "host"));
-	table_add(t, STYLE_NONE, "%" PRIu64, cli_number(w, "pid"));
-	table_add_text(t, STYLE_NONE, cli_text(w, "pool"));
-	table_add_text(t, STYLE_NONE, cli_text(w, "provider_id"));
+	object_read(object_worker(), json, &w);
+	table_add(t, STYLE_NONE, "%.12s", api_text(w.id));
+	table_add_text(t, STYLE_NONE, api_text(w.host));
+	table_add(t, STYLE_NONE, "%" PRIu64, w.pid);
+	table_add_text(t, STYLE_NONE, api_text(w.pool));
+	table_add_text(t, STYLE_NONE, api_text(w.provider_id));
+	table_add_text(t, STYLE_NONE, units_format_cpus((uint32_t)w.cpus_milli, cpus, sizeof(cpus)));
 	table_add_text(t, STYLE_NONE,
-		       units_format_cpus((uint32_t)(cli_real(w, "cpus") * 1000 + 0.5), cpus, sizeof(cpus)));
-	table_add_text(t, STYLE_NONE, memory > 0 ? human_size(memory, text, sizeof(text)) : "");
-	table_add_text(t, style_of_word(state), state);
-	table_add_text(t, STYLE_NONE, human_count(cli_number(w, "leases"), text, sizeof(text)));
-	table_add_text(t, STYLE_NONE, human_count(cli_number(w, "done_shards"), text, sizeof(text)));
-	table_add_text(t, STYLE_BAD, failed > 0 ? human_count(failed, text, sizeof(text)) : "");
-	table_add_text(t, STYLE_NONE, human_ago(0, heard_us, text, sizeof(text)));
-	table_add_line(t, STYLE_BAD, cli_text(json_object_get(w, "trouble"), "why"));
+		       w.memory_bytes > 0 ? human_size(w.memory_bytes, text, sizeof(text)) : "");
+	table_add_text(t, style_of_word(api_text(w.state)), api_text(w.state));
+	table_add_text(t, STYLE_NONE, human_count(w.leases, text, sizeof(text)));
+	table_add_text(t, STYLE_NONE, human_count(w.done_shards, text, sizeof(text)));
+	table_add_text(t, STYLE_BAD,
+		       w.failed_shards > 0 ? human_count(w.failed_shards, text, sizeof(text)) : "");
+	table_add_text(t, STYLE_NONE, human_ago(0, w.heard_us, text, sizeof(text)));
+	table_add_line(t, STYLE_BAD, api_text(w.trouble.why));
 }
 
 int verb_workers(int argc, char **argv)

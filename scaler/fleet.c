@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/api/objects.h"
 #include "jobs/json.h"
 #include "jobs/output_index.h"
 
@@ -41,27 +42,6 @@ static int get(struct http_client *http, const char *path, json_t **ret, struct 
 	return rc;
 }
 
-static uint64_t whole(const json_t *object, const char *name)
-{
-	json_int_t value = json_integer_value(json_object_get(object, name));
-
-	return value > 0 ? (uint64_t)value : 0;
-}
-
-static double real(const json_t *object, const char *name)
-{
-	double value = json_number_value(json_object_get(object, name));
-
-	return value > 0 ? value : 0;
-}
-
-static const char *text(const json_t *object, const char *name)
-{
-	const char *value = json_string_value(json_object_get(object, name));
-
-	return value != NULL ? value : "";
-}
-
 /* ---- workers ---- */
 
 static struct fleet_worker *by_id(struct fleet *f, const char *id_text)
@@ -93,29 +73,28 @@ static struct fleet_worker *add(struct fleet *f, const struct uuid *id, const ch
 	return w;
 }
 
-static void take_worker(struct fleet *f, const json_t *said, usec_t now_us)
+static void take_worker(struct fleet *f, const struct api_worker *said, usec_t now_us)
 {
-	const char *state = text(said, "state");
 	struct fleet_worker *w;
 	struct uuid id;
 
-	if (uuid_parse(bytes_of(text(said, "id")), &id) < 0)
+	if (uuid_parse(said->id, &id) < 0)
 		return;
-	w = by_id(f, text(said, "id"));
+	w = by_id(f, api_text(said->id));
 	if (w == NULL)
-		w = add(f, &id, text(said, "provider_id"), now_us);
+		w = add(f, &id, api_text(said->provider_id), now_us);
 	if (w->busy)
 		w->idle_since_us = now_us;
 	w->told = true;
 	w->missing_since_us = 0;
-	w->busy = whole(said, "leases") > 0;
-	w->draining = strcmp(state, "draining") == 0;
+	w->busy = said->leases > 0;
+	w->draining = bytes_equal(said->state, BYTES_LIT("draining"));
 }
 
 static int read_workers(struct http_client *http, json_t *all, struct error *reterr)
 {
 	char path[64] = "/v1/workers?limit=1000";
-	uint64_t next;
+	struct api_workers workers;
 
 	do {
 		json_t *page;
@@ -123,11 +102,11 @@ static int read_workers(struct http_client *http, json_t *all, struct error *ret
 
 		if (rc < 0)
 			return rc;
-		json_array_extend(all, json_object_get(page, "workers"));
-		next = whole(page, "next");
-		snprintf(path, sizeof path, "/v1/workers?limit=1000&cursor=%" PRIu64, next);
+		object_read(object_workers(), page, &workers);
+		json_array_extend(all, workers.workers);
+		snprintf(path, sizeof path, "/v1/workers?limit=1000&cursor=%" PRIu64, workers.next);
 		json_decref(page);
-	} while (next > 0 && json_array_size(all) < WORKERS_MAX);
+	} while (workers.next > 0 && json_array_size(all) < WORKERS_MAX);
 	return 0;
 }
 
@@ -162,23 +141,25 @@ bool fleet_counts(const struct fleet_worker *w, usec_t now_us)
 
 /* ---- work ---- */
 
-static void take_demand(struct fleet *f, const json_t *said, uint64_t leased, usec_t now_us)
+static void take_demand(struct fleet *f, const json_t *answer, uint64_t leased, usec_t now_us)
 {
 	struct scaler_demand d = {.leased_shards = leased};
-	json_t *shape;
+	struct api_demand said;
+	struct api_shape shape;
+	json_t *json;
 	size_t i;
 
 	f->unfit_shards = 0;
-	json_array_foreach(json_object_get(said, "shapes"), i, shape)
+	object_read(object_demand(), answer, &said);
+	json_array_foreach(said.shapes, i, json)
 	{
-		double cpus = real(shape, "cpus");
-
-		if (f->cpu_milli_max > 0 && cpus * 1000 > (double)f->cpu_milli_max) {
-			f->unfit_shards += whole(shape, "shards");
+		object_read(object_shape(), json, &shape);
+		if (f->cpu_milli_max > 0 && shape.cpus_milli > f->cpu_milli_max) {
+			f->unfit_shards += shape.shards;
 			continue;
 		}
-		d.queued_shards += whole(shape, "shards");
-		d.work_us += (uint64_t)(real(shape, "runnable_seconds") * 1e6 * cpus);
+		d.queued_shards += shape.shards;
+		d.work_us += (uint64_t)((double)shape.runnable_us * (double)shape.cpus_milli / 1000);
 	}
 	if (d.queued_shards > 0)
 		f->shard_us = (usec_t)(d.work_us / d.queued_shards);
@@ -209,9 +190,12 @@ int fleet_read(struct fleet *f, struct http_client *http, const char *pool,
 			f->workers[k].told = f->workers[k].ours = false;
 		json_array_foreach(workers, i, one)
 		{
-			leased += whole(one, "leased_shards");
-			if (strcmp(text(one, "pool"), pool) == 0 || known(arg, text(one, "provider_id")))
-				take_worker(f, one, now_us);
+			struct api_worker w;
+
+			object_read(object_worker(), one, &w);
+			leased += w.leased_shards;
+			if (bytes_equal(w.pool, bytes_of(pool)) || known(arg, api_text(w.provider_id)))
+				take_worker(f, &w, now_us);
 		}
 		for (uint32_t k = 0; k < f->count; k++)
 			if (!f->workers[k].told && f->workers[k].missing_since_us == 0)

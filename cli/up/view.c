@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "jobs/api/objects.h"
 #include "jobs/json.h"
 
 #define CLEAR_LINE "\r\033[K"
@@ -152,53 +153,53 @@ static json_t *get(struct up *up, const char *path)
 	return value;
 }
 
-static uint64_t number(const json_t *object, const char *name)
-{
-	return (uint64_t)json_integer_value(json_object_get(object, name));
-}
-
 /* What keeps work waiting; a short text, since the line may not wrap. */
 static void show_troubles(const json_t *pools)
 {
-	json_t *pool;
+	struct api_pool pool;
+	json_t *json;
 	size_t i;
 
-	json_array_foreach(pools, i, pool)
+	json_array_foreach(pools, i, json)
 	{
-		uint64_t failed = number(pool, "failed_starts"), unfit = number(pool, "unfit_shards");
-		double retry = json_number_value(json_object_get(pool, "retry_seconds"));
-
-		if (failed > 0)
-			printf(" · %" PRIu64 " failed start%s, next try in %.0f s", failed,
-			       failed == 1 ? "" : "s", retry);
-		if (unfit > 0)
-			printf(" · %" PRIu64 " shard%s too large for a worker", unfit, unfit == 1 ? "" : "s");
+		object_read(object_pool(), json, &pool);
+		if (pool.failed_starts > 0)
+			printf(" · %" PRIu64 " failed start%s, next try in %.0f s", pool.failed_starts,
+			       pool.failed_starts == 1 ? "" : "s", (double)pool.retry_us / USEC_PER_SEC);
+		if (pool.unfit_shards > 0)
+			printf(" · %" PRIu64 " shard%s too large for a worker", pool.unfit_shards,
+			       pool.unfit_shards == 1 ? "" : "s");
 	}
 }
 
 static void show_status(struct up *up)
 {
-	json_t *status = get(up, "/v1/status"), *demand = status != NULL ? get(up, "/v1/demand") : NULL;
+	json_t *status_json = get(up, "/v1/status");
+	json_t *demand_json = status_json != NULL ? get(up, "/v1/demand") : NULL;
 	usec_t now = clock_mono_us(), since = now - up->view.looked_us;
-	uint64_t done = number(status, "shards_done"), before = up->view.done;
+	uint64_t before = up->view.done;
+	struct api_status status;
+	struct api_demand demand;
 
+	object_read(object_status(), status_json, &status);
+	object_read(object_demand(), demand_json, &demand);
 	clear_line(up);
-	if (status == NULL) {
+	if (status_json == NULL) {
 		fputs("the dispatcher does not answer", stdout);
 	} else {
-		printf("%" PRIu64 " jobs · %" PRIu64 " shards waiting, %" PRIu64 " done",
-		       number(json_object_get(status, "jobs"), "live"), number(demand, "shards"), done);
-		if (up->view.looked_us > 0 && done > before && since > 0)
-			printf(" (%.0f/s)", (double)(done - before) * 1e6 / (double)since);
-		printf(" · %" PRIu64 " workers", number(status, "workers"));
-		show_troubles(json_object_get(status, "pools"));
+		printf("%" PRIu64 " jobs · %" PRIu64 " shards waiting, %" PRIu64 " done", status.jobs.live,
+		       demand.shards, status.shards_done);
+		if (up->view.looked_us > 0 && status.shards_done > before && since > 0)
+			printf(" (%.0f/s)", (double)(status.shards_done - before) * 1e6 / (double)since);
+		printf(" · %" PRIu64 " workers", status.workers);
+		show_troubles(status.pools);
 	}
 	up->view.line = true;
-	up->view.done = done;
+	up->view.done = status.shards_done;
 	up->view.looked_us = now;
 	fflush(stdout);
-	json_decref(status);
-	json_decref(demand);
+	json_decref(status_json);
+	json_decref(demand_json);
 }
 
 void up_view_refresh(struct up *up)

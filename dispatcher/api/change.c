@@ -71,12 +71,17 @@ static void answer_one(void *arg, const struct error *e, const struct reopen_cou
 	}
 	if (counts != NULL)
 		log_change(&one->by, "a job that had ended goes on", one->job, 0);
-	if (counts != NULL)
-		json_object_set_new(value, "reopened",
-				    json_pack("{s:I, s:I, s:I, s:I, s:b}", "shards",
-					      (json_int_t)counts->shards, "kept", (json_int_t)counts->kept,
-					      "to_do", (json_int_t)(counts->shards - counts->kept), "lost",
-					      (json_int_t)counts->lost, "lost_gather", counts->lost_gather));
+	if (counts != NULL) {
+		const struct api_reopened reopened = {
+		    .shards = counts->shards,
+		    .kept = counts->kept,
+		    .to_do = counts->shards - counts->kept,
+		    .lost = counts->lost,
+		    .lost_gather = counts->lost_gather,
+		};
+
+		json_object_set_new(value, "reopened", object_write(object_reopened(), &reopened));
+	}
 	request_answer(one->request, MHD_HTTP_OK, value);
 }
 
@@ -132,9 +137,8 @@ static bool check_live(struct request *r, uint64_t job)
 /* The job, and `why` of the body; false: answered. why lives as long as *ret_body. */
 static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body, struct bytes *ret_why)
 {
-	static const char *const names[] = {"why", NULL};
+	struct api_reason reason;
 	struct error e = {0};
-	const char *why = NULL;
 	int rc;
 
 	if (!request_job(r, ret_job))
@@ -142,9 +146,7 @@ static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body,
 	*ret_body = request_object(r);
 	if (*ret_body == NULL)
 		return false;
-	rc = object_only(*ret_body, names, &e);
-	if (rc == 0)
-		rc = object_text(*ret_body, "why", &why, &e);
+	rc = object_read_request(object_reason(), *ret_body, &reason, &e);
 	if (rc == 0 && port_has_room(r->services->port, &e) < 0) {
 		json_decref(*ret_body);
 		request_fail_room(r, &e);
@@ -155,7 +157,7 @@ static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body,
 		return false;
 	}
 	if (rc == 0) {
-		*ret_why = bytes_of(why != NULL ? why : "");
+		*ret_why = reason.why;
 		if (ret_why->size > 400)
 			ret_why->size = 400;
 		r->state = (void *)(uintptr_t)*ret_job;

@@ -41,31 +41,31 @@ size_t demand_count_pools(struct services *s, struct pool_count pools[POOLS_MAX]
 
 static json_t *shape_json(const struct view_demand *d)
 {
-	json_t *value = json_object();
+	const struct api_shape shape = {
+	    .cpus_milli = d->shape->cpu_milli,
+	    .memory_bytes = d->shape->memory_bytes,
+	    .gpus_milli = d->shape->gpu_milli,
+	    .jobs = d->jobs,
+	    .shards = d->pending_shards,
+	    .runnable_us = (usec_t)d->pending_us,
+	    .leases = d->leases,
+	};
 
-	json_object_set_new(value, "cpus", json_real((double)d->shape->cpu_milli / 1000));
-	json_object_set_new(value, "memory_bytes", json_integer((json_int_t)d->shape->memory_bytes));
-	json_object_set_new(value, "gpus",
-			    d->shape->gpu_milli % 1000 == 0 ? json_integer(d->shape->gpu_milli / 1000)
-							    : json_real((double)d->shape->gpu_milli / 1000));
-	json_object_set_new(value, "jobs", json_integer((json_int_t)d->jobs));
-	json_object_set_new(value, "shards", json_integer((json_int_t)d->pending_shards));
-	json_object_set_new(value, "runnable_seconds", json_real((double)d->pending_us / 1e6));
-	json_object_set_new(value, "leases", json_integer((json_int_t)d->leases));
-	return value;
+	return object_write(object_shape(), &shape);
 }
 
 static json_t *pool_json(const struct pool_count *p)
 {
-	json_t *value = json_object();
+	const struct api_pool_workers pool = {
+	    .pool = bytes_of(p->name),
+	    .workers = p->workers,
+	    .busy = p->busy,
+	    .draining = p->draining,
+	    .leases = p->leases,
+	    .cpus_milli = p->cpu_milli,
+	};
 
-	json_object_set_new(value, "pool", json_of_bytes(bytes_of(p->name)));
-	json_object_set_new(value, "workers", json_integer((json_int_t)p->workers));
-	json_object_set_new(value, "busy", json_integer((json_int_t)p->busy));
-	json_object_set_new(value, "draining", json_integer((json_int_t)p->draining));
-	json_object_set_new(value, "leases", json_integer((json_int_t)p->leases));
-	json_object_set_new(value, "cpus", json_real((double)p->cpu_milli / 1000));
-	return value;
+	return object_write(object_pool_workers(), &pool);
 }
 
 void api_demand(struct request *r)
@@ -74,23 +74,16 @@ void api_demand(struct request *r)
 	struct pool_count pools[POOLS_MAX];
 	size_t shape_count = dispatcher_view_demand(services_core(r->services), shapes, SHAPES_MAX);
 	size_t pool_count = demand_count_pools(r->services, pools);
-	uint64_t shards = 0, leases = 0, us = 0, cpu_us = 0;
-	json_t *answer = json_object(), *list = json_array(), *by_pool = json_array();
+	struct api_demand answer = {.shapes = json_array(), .pools = json_array()};
 
 	for (size_t i = 0; i < shape_count; i++) {
-		shards += shapes[i].pending_shards;
-		leases += shapes[i].leases;
-		us += shapes[i].pending_us;
-		cpu_us += shapes[i].pending_us / 1000 * shapes[i].shape->cpu_milli;
-		json_array_append_new(list, shape_json(&shapes[i]));
+		answer.shards += shapes[i].pending_shards;
+		answer.leases += shapes[i].leases;
+		answer.runnable_us += (usec_t)shapes[i].pending_us;
+		answer.runnable_cpu_us += (usec_t)(shapes[i].pending_us / 1000 * shapes[i].shape->cpu_milli);
+		json_array_append_new(answer.shapes, shape_json(&shapes[i]));
 	}
 	for (size_t i = 0; i < pool_count; i++)
-		json_array_append_new(by_pool, pool_json(&pools[i]));
-	json_object_set_new(answer, "runnable_seconds", json_real((double)us / 1e6));
-	json_object_set_new(answer, "runnable_cpu_seconds", json_real((double)cpu_us / 1e6));
-	json_object_set_new(answer, "shards", json_integer((json_int_t)shards));
-	json_object_set_new(answer, "leases", json_integer((json_int_t)leases));
-	json_object_set_new(answer, "shapes", list);
-	json_object_set_new(answer, "pools", by_pool);
-	request_answer(r, MHD_HTTP_OK, answer);
+		json_array_append_new(answer.pools, pool_json(&pools[i]));
+	request_answer(r, MHD_HTTP_OK, object_write(object_demand(), &answer));
 }

@@ -8,6 +8,7 @@
 #include "dispatcher/api/asker.h"
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/rules.h"
+#include "jobs/json.h"
 
 struct post {
 	struct request *request;
@@ -51,6 +52,17 @@ static void name_failed_jobs(json_t *result)
 	}
 }
 
+static json_t *answer_json(const struct post *p)
+{
+	const struct api_events_taken taken = {
+	    .events = json_incref(p->events),
+	    .not_understood = p->unknown != NULL ? json_incref(p->unknown) : NULL,
+	    .not_understood_count = p->unknown_count,
+	};
+
+	return object_write(object_events_taken(), &taken);
+}
+
 static void post_close(struct post *p)
 {
 	struct request *r = p->request;
@@ -62,12 +74,8 @@ static void post_close(struct post *p)
 	json_array_foreach(p->events, i, result) name_failed_jobs(result);
 	if (p->failed)
 		request_fail(r, &p->error);
-	else if (p->unknown != NULL)
-		request_answer(r, MHD_HTTP_MULTI_STATUS,
-			       json_pack("{s:O,s:O,s:i}", "events", p->events, "not_understood", p->unknown,
-					 "not_understood_count", (int)p->unknown_count));
 	else
-		request_answer(r, MHD_HTTP_OK, json_pack("{s:O}", "events", p->events));
+		request_answer(r, p->unknown != NULL ? MHD_HTTP_MULTI_STATUS : MHD_HTTP_OK, answer_json(p));
 }
 
 static bool is_final(enum error_code code)
@@ -115,11 +123,14 @@ static json_t *errors_json(const struct intake_result *result)
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < result->errors && i < INTAKE_ERRORS_MAX; i++) {
-		json_t *outer = json_of_error(&result->list[i].error);
+		const struct api_rule_error error = {
+		    .error = api_error_of(&result->list[i].error),
+		    .rule = bytes_of(result->list[i].rule),
+		    .has_job = true,
+		    .job = result->list[i].job, /* among them, yet */
+		};
 
-		json_object_set_new(outer, "rule", json_of_bytes(bytes_of(result->list[i].rule)));
-		json_object_set_new(outer, "job", json_integer(result->list[i].job)); /* among them, yet */
-		json_array_append_new(list, outer);
+		json_array_append_new(list, object_write(object_rule_error(), &error));
 	}
 	return list;
 }
@@ -130,9 +141,10 @@ static void offer(struct post *p, const struct event *e)
 	struct intake_error errors[INTAKE_ERRORS_MAX];
 	struct intake_result result = {.list = errors};
 	struct post_event *pe = check_calloc(1, sizeof(*pe));
+	const struct api_event_taken taken = {.id = json_bytes(json_object_get(e->dom, "id"))};
 
 	pe->post = p;
-	pe->result = json_pack("{s:O,s:b,s:[]}", "id", json_object_get(e->dom, "id"), "duplicate", 0, "jobs");
+	pe->result = object_write(object_event_taken(), &taken);
 	json_array_append_new(p->events, pe->result);
 	p->open++;
 	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), &p->by, &(struct ticket){on_reply, pe},

@@ -60,6 +60,7 @@ void api_explain(struct request *r)
 {
 	struct explaining x = {.services = r->services, .sentences = json_array()};
 	struct error e = {0};
+	struct api_explanation answer;
 	struct view_job v;
 	uint64_t job;
 	int rc;
@@ -76,9 +77,10 @@ void api_explain(struct request *r)
 		rc = find_dead(&x, &v, &e);
 	if (rc == 0) {
 		job_with_facts(r->services, &v, use, &x);
-		request_answer(r, MHD_HTTP_OK,
-			       json_pack("{s:I, s:s, s:O}", "id", (json_int_t)job, "word",
-					 job_word_name(v.word), "sentences", x.sentences));
+		answer = (struct api_explanation){.id = job,
+						  .word = bytes_of(job_word_name(v.word)),
+						  .sentences = json_incref(x.sentences)};
+		request_answer(r, MHD_HTTP_OK, object_write(object_explanation(), &answer));
 	} else {
 		request_fail(r, &e);
 	}

@@ -19,7 +19,7 @@
 	(8 * HTTP_BODY_BYTES_MAX) /* of a body that is too large, so that its sender reads why */
 
 static api_handler *const handlers[ROUTE_COUNT] = {
-#define ROUTE(id, method, path, doc) [ROUTE_##id] = api_##id,
+#define ROUTE(id, ...) [ROUTE_##id] = api_##id,
 #include "dispatcher/api/routes.def"
 #undef ROUTE
 };
@@ -358,6 +358,7 @@ static void api_close(struct services *s)
 		(void)unlink(api->socket_path);
 	job_waits_destroy(api->waits);
 	seen_destroy(api->seen);
+	buf_fini(&api->openapi);
 	free(api->socket_path);
 	explicit_bzero(api->token, sizeof(api->token));
 	free(api);

@@ -33,25 +33,18 @@ struct job_events {
 
 /* ---- events ---- */
 
-static void copy(json_t *to, const json_t *from, const char *name)
-{
-	json_t *value = json_object_get(from, name);
-
-	if (value != NULL)
-		json_object_set(to, name, value);
-}
-
 static json_t *event_json(const json_t *event)
 {
 	const json_t *object = json_object_get(json_object_get(event, "detail"), "object");
-	json_t *value = json_object();
+	const struct api_job_event value = {
+	    .id = json_bytes(json_object_get(event, "id")),
+	    .source = json_bytes(json_object_get(event, "source")),
+	    .detail_type = json_bytes(json_object_get(event, "detail-type")),
+	    .key = json_bytes(json_object_get(object, "key")),
+	    .key_base64 = json_bytes(json_object_get(object, "key-base64")),
+	};
 
-	copy(value, event, "id");
-	copy(value, event, "source");
-	copy(value, event, "detail-type");
-	copy(value, object, "key");
-	copy(value, object, "key-base64"); /* of a name that is not UTF-8 */
-	return value;
+	return object_write(object_job_event(), &value);
 }
 
 /* In a reader's thread. */

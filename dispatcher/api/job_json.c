@@ -5,28 +5,29 @@
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/history_reader.h"
 #include "jobs/kinds.h"
+#include "jobs/principal.h"
 
-static json_t *phase_name(const struct view_job *v, uint32_t phase)
+static const char *phase_name(const struct view_job *v, uint32_t phase)
 {
-	return json_string(phase < v->shards_phase ? "plan" : phase == v->shards_phase ? "shards" : "gather");
+	return phase < v->shards_phase ? "plan" : phase == v->shards_phase ? "shards" : "gather";
 }
 
-static json_t *phase_json(json_t *name, const struct view_counts *c, bool sealed, bool ended)
+static json_t *phase_json(const char *name, const struct view_counts *c, bool sealed, bool ended)
 {
 	uint64_t known = c->pending + c->delayed + c->leased + c->done + c->dead;
-	json_t *phase = json_object();
+	const struct api_phase phase = {
+	    .name = bytes_of(name),
+	    .shards = c->shards,
+	    .sealed = sealed,
+	    .pending = c->pending,
+	    .leased = c->leased,
+	    .delayed = c->delayed,
+	    .done = c->done,
+	    .dead = c->dead,
+	    .dropped = ended && c->shards > known ? c->shards - known : 0,
+	};
 
-	json_object_set_new(phase, "name", name);
-	json_object_set_new(phase, "shards", json_integer((json_int_t)c->shards));
-	json_object_set_new(phase, "sealed", json_boolean(sealed));
-	json_object_set_new(phase, "pending", json_integer((json_int_t)c->pending));
-	json_object_set_new(phase, "leased", json_integer((json_int_t)c->leased));
-	json_object_set_new(phase, "delayed", json_integer((json_int_t)c->delayed));
-	json_object_set_new(phase, "done", json_integer((json_int_t)c->done));
-	json_object_set_new(phase, "dead", json_integer((json_int_t)c->dead));
-	json_object_set_new(phase, "dropped",
-			    json_integer(ended && c->shards > known ? (json_int_t)(c->shards - known) : 0));
-	return phase;
+	return object_write(object_phase(), &phase);
 }
 
 static json_t *phases_json(const struct view_job *v)
@@ -59,57 +60,55 @@ static json_t *phases_json(const struct view_job *v)
 	return phases;
 }
 
-/* The forms of totals.def. */
-static json_t *json_of_SECONDS(uint64_t us)
+static struct api_principal principal_of(const struct principal *p, struct buf *words)
 {
-	return json_real((double)us / 1e6);
-}
-
-static json_t *json_of_NUMBER(uint64_t n)
-{
-	return json_integer((json_int_t)n);
-}
-
-static json_t *json_of_KNOWN(uint64_t n)
-{
-	return n > 0 ? json_of_NUMBER(n) : json_null();
-}
-
-static void add_totals(json_t *job, const struct totals *t)
-{
-#define TOTAL(name, add, json, form, doc) json_object_set_new(job, #json, json_of_##form(t->name));
-	TOTALS_ALL(TOTAL)
-#undef TOTAL
+	if (p->kind != 0)
+		principal_words(p, words);
+	return (struct api_principal){.kind = bytes_of(p->kind != 0 ? principal_kind_name(p->kind) : ""),
+				      .name = p->name,
+				      .number = p->number,
+				      .has_number = p->kind == BY_UID || p->kind == BY_JOB,
+				      .text = buf_bytes(words)};
 }
 
 /* body: NULL when the core does not know the definition (any more). */
 static json_t *write_job(const struct view_job *v, const struct definition_body *body)
 {
-	json_t *job = json_object();
+	char definition[HEX_BYTES_MAX];
+	struct buf words[3] = {{0}};
+	json_t *value;
+	const struct api_job job = {
+	    .id = v->job,
+	    .name = v->name,
+	    .definition = hex_of(v->definition, definition),
+	    .state = bytes_of(job_state_name(v->state)),
+	    .word = bytes_of(job_word_name(v->word)),
+	    .why = v->why,
+	    .paused = v->paused,
+	    .priority = v->priority,
+	    .queue = body != NULL ? body->queue : (struct bytes){0},
+	    .has_queue = body != NULL,
+	    .phase = v->phase,
+	    .phases = phases_json(v),
+	    .retries = v->retries,
+	    .reopens = v->reopens,
+	    .totals = v->totals,
+	    .shard_us = (usec_t)v->estimate_us,
+	    .accepted_wall_us = v->accepted_wall_us,
+	    .started_wall_us = v->started_wall_us,
+	    .ended_wall_us = v->ended_wall_us,
+	    .by = principal_of(&v->by, &words[0]),
+	    .has_by = v->by.kind != 0,
+	    .stopped_by = principal_of(&v->stopped_by, &words[1]),
+	    .has_stopped_by = v->stopped_by.kind != 0,
+	    .again_by = principal_of(&v->again_by, &words[2]),
+	    .has_again_by = v->again_by.kind != 0,
+	};
 
-	json_object_set_new(job, "id", json_integer((json_int_t)v->job));
-	json_object_set_new(job, "name", json_of_bytes(v->name));
-	json_object_set_new(job, "definition", json_of_hex(v->definition));
-	json_object_set_new(job, "state", json_string(job_state_name(v->state)));
-	json_object_set_new(job, "word", json_string(job_word_name(v->word)));
-	json_object_set_new(job, "why", json_of_bytes(v->why));
-	json_object_set_new(job, "by", json_of_principal(&v->by));
-	json_object_set_new(job, "stopped_by", json_of_principal(&v->stopped_by));
-	json_object_set_new(job, "again_by", json_of_principal(&v->again_by));
-	json_object_set_new(job, "paused", json_boolean(v->paused));
-	json_object_set_new(job, "priority", json_integer(v->priority));
-	json_object_set_new(job, "queue", body != NULL ? json_of_bytes(body->queue) : json_null());
-	json_object_set_new(job, "phase", json_integer(v->phase));
-	json_object_set_new(job, "phases", phases_json(v));
-	json_object_set_new(job, "retries", json_integer((json_int_t)v->retries));
-	json_object_set_new(job, "reopens", json_integer((json_int_t)v->reopens));
-	add_totals(job, &v->totals);
-	json_object_set_new(job, "shard_seconds",
-			    v->estimate_us > 0 ? json_real((double)v->estimate_us / 1e6) : json_null());
-	json_object_set_new(job, "accepted", json_of_time(v->accepted_wall_us));
-	json_object_set_new(job, "started", json_of_time(v->started_wall_us));
-	json_object_set_new(job, "ended", json_of_time(v->ended_wall_us));
-	return job;
+	value = object_write(object_job(), &job);
+	for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+		buf_fini(&words[i]);
+	return value;
 }
 
 json_t *job_json_live(struct services *s, const struct view_job *v)

@@ -29,8 +29,8 @@ void job_with_facts(struct services *s, const struct view_job *v,
 		    void (*use)(void *arg, const struct why_facts *f), void *arg);
 /* api/pools.c: a list. */
 json_t *pools_json(struct services *s) MUST_CHECK;
-/* api/rules.c: their number, and what is wrong with them. */
-void rules_add_status(const struct services *s, json_t *value);
+/* api/rules.c: their number, and what is wrong with them; the words are reterr's. */
+void rules_add_status(const struct services *s, struct api_status *status, struct error *reterr);
 /* It has ended, and history does not know that yet: what it says may be of an earlier life. */
 bool job_history_lags(struct services *s, uint64_t job);
 /* Has it ended, as far as anybody may know? False also when there is no such job. */

@@ -16,7 +16,7 @@
 
 /* Jobs of the core that one request looks at; a page may then be short, but has a cursor. */
 #define LOOK_MAX 20000
-#define IDS_MAX 10000 /* in a page of nothing else */
+#define PAGE_MAX 1000 /* queries.def says how many when they are numbers alone */
 #define CATCH_UP_US (5 * USEC_PER_SEC)
 
 struct listing {
@@ -100,10 +100,7 @@ static bool wanted(const struct listing *l, uint8_t state, uint32_t word, struct
 
 static json_t *id_json(uint64_t job)
 {
-	json_t *value = json_object();
-
-	json_object_set_new(value, "id", json_integer((json_int_t)job));
-	return value;
+	return object_write(object_job_id(), &(struct api_job_id){.id = job});
 }
 
 static void add_live(struct listing *l, const struct view_job *v)
@@ -274,7 +271,7 @@ static void await_history(struct listing *l)
 static void done(struct reading *q)
 {
 	struct listing *l = (struct listing *)q;
-	json_t *answer, *merged;
+	struct api_jobs answer = {0};
 	uint64_t next;
 
 	if (q->rc < 0) {
@@ -287,11 +284,9 @@ static void done(struct reading *q)
 		return;
 	}
 	l->events = job_events_create(l->request);
-	answer = json_object();
-	merged = merge(l, &next);
-	json_object_set_new(answer, "jobs", merged);
-	json_object_set_new(answer, "next", next > 1 ? json_integer((json_int_t)next) : json_null());
-	job_events_answer(l->events, answer);
+	answer.jobs = merge(l, &next);
+	answer.next = next > 1 ? next : 0;
+	job_events_answer(l->events, object_write(object_jobs(), &answer));
 }
 
 static void ask(void *arg, bool late)
@@ -336,9 +331,10 @@ void api_jobs(struct request *r)
 		rc = error_where(&e, "?fields=");
 	}
 	if (rc == 0)
-		rc = request_query_number(r, "limit", 1, l->ids ? IDS_MAX : 1000, 100, &l->limit, &e);
+		rc = l->ids ? request_number(r, "limit", &l->limit, &e)
+			    : request_query_number(r, "limit", 1, PAGE_MAX, 100, &l->limit, &e);
 	if (rc == 0)
-		rc = request_query_number(r, "cursor", 1, INT64_MAX, 0, &l->before, &e);
+		rc = request_number(r, "cursor", &l->before, &e);
 	if (rc == 0)
 		rc = read_states(l, request_query(r, "state"), &e);
 	if (rc == 0 && strlen(name) > NAME_BYTES_MAX) {

@@ -37,7 +37,8 @@ struct api {
 	size_t body_bytes; /* held now */
 	struct request *requests;
 	struct job_waits *waits;
-	struct seen *seen; /* attempts that were listed as running */
+	struct seen *seen;  /* attempts that were listed as running */
+	struct buf openapi; /* made when it is first asked for */
 	uint64_t served, failed;
 	uint64_t answers[ROUTE_COUNT + 1][API_STATUS_CLASSES]; /* by route, the last for none; 1: 1xx, … */
 	bool closing;

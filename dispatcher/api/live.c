@@ -37,7 +37,7 @@ static int read_query(struct request *r, struct tail *t, struct error *reterr)
 		return error_where(reterr, "?attempt_id=");
 	}
 	rc = request_stream(r, &t->err, reterr);
-	return rc < 0 ? rc : request_query_number(r, "from", 0, INT64_MAX, 0, &t->from, reterr);
+	return rc < 0 ? rc : request_number(r, "from", &t->from, reterr);
 }
 
 static void fail(const struct live *l, const char *why)

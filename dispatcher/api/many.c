@@ -74,18 +74,39 @@ static void many_destroy(void *state)
 
 static void add_error(struct many *m, uint64_t job, const struct error *e)
 {
-	json_t *value = json_of_error(e);
+	const struct api_job_error error = {.id = job, .error = api_error_of(e)};
 
-	json_object_set_new(value, "id", json_integer((json_int_t)job));
-	json_array_append_new(m->errors, value);
+	json_array_append_new(m->errors, object_write(object_job_error(), &error));
 	m->stopped = m->stopped || json_array_size(m->errors) >= ERRORS_MAX;
 }
 
 /* ---- the answer ---- */
 
-static json_t *next_json(const struct many *m)
+static json_t *waited_json(struct many *m, uint64_t next)
 {
-	return m->at < m->count ? json_integer((json_int_t)m->job) : json_null();
+	const struct api_waited waited = {
+	    .succeeded = m->ends[JOB_SUCCEEDED],
+	    .failed = m->ends[JOB_FAILED],
+	    .cancelled = m->ends[JOB_CANCELLED],
+	    .not_succeeded = json_incref(m->named),
+	    .errors = json_incref(m->errors),
+	    .next = next,
+	};
+
+	return object_write(object_waited(), &waited);
+}
+
+static json_t *changed_json(struct many *m, uint64_t next)
+{
+	const struct api_changed changed = {
+	    .changed = m->changed,
+	    .same = m->same,
+	    .left = m->left,
+	    .errors = json_incref(m->errors),
+	    .next = next,
+	};
+
+	return object_write(object_changed(), &changed);
 }
 
 static void answer(struct many *m)
@@ -94,22 +115,12 @@ static void answer(struct many *m)
 					   [MANY_PAUSE] = "jobs were paused",
 					   [MANY_RESUME] = "jobs were resumed",
 					   [MANY_RETRY] = "jobs are tried again"};
-	json_t *value = json_object();
+	uint64_t next = m->at < m->count ? m->job : 0;
 
-	if (m->what == MANY_WAIT) {
-		for (uint8_t s = JOB_SUCCEEDED; s <= JOB_CANCELLED; s++)
-			json_object_set_new(value, job_state_name(s), json_integer((json_int_t)m->ends[s]));
-		json_object_set(value, "not_succeeded", m->named);
-	} else {
-		json_object_set_new(value, "changed", json_integer((json_int_t)m->changed));
-		json_object_set_new(value, "same", json_integer((json_int_t)m->same));
-		json_object_set_new(value, "left", json_integer((json_int_t)m->left));
-	}
 	if (m->changed > 0)
 		log_change(&m->by, done[m->what], 0, m->changed);
-	json_object_set(value, "errors", m->errors);
-	json_object_set_new(value, "next", next_json(m));
-	request_answer(m->request, MHD_HTTP_OK, value);
+	request_answer(m->request, MHD_HTTP_OK,
+		       m->what == MANY_WAIT ? waited_json(m, next) : changed_json(m, next));
 }
 
 /* ---- one of the jobs ---- */
@@ -293,26 +304,21 @@ static int read_jobs(struct many *m, struct error *reterr)
 
 static int read_change(struct many *m, struct error *reterr)
 {
-	static const char *const names[] = {"change", "jobs", "why", "cancelled", NULL};
 	static const char *const changes[] = {[MANY_CANCEL] = "cancel",
 					      [MANY_PAUSE] = "pause",
 					      [MANY_RESUME] = "resume",
 					      [MANY_RETRY] = "retry"};
-	const char *change = NULL, *why = NULL;
-	int rc = object_only(m->body, names, reterr);
+	struct api_changes asked;
+	int rc = object_read_request(object_changes(), m->body, &asked, reterr);
 
-	if (rc == 0)
-		rc = object_text(m->body, "change", &change, reterr);
-	if (rc == 0)
-		rc = object_text(m->body, "why", &why, reterr);
 	if (rc < 0)
 		return rc;
-	m->why = bytes_of(why != NULL ? why : "");
+	m->why = asked.why;
 	if (m->why.size > 400)
 		m->why.size = 400;
-	m->cancelled = json_is_true(json_object_get(m->body, "cancelled"));
+	m->cancelled = asked.cancelled;
 	for (size_t i = MANY_CANCEL; i < ARRAY_LENGTH(changes); i++)
-		if (change != NULL && strcmp(change, changes[i]) == 0)
+		if (bytes_equal(asked.change, bytes_of(changes[i])))
 			m->what = (enum many_what)i;
 	if (m->what != MANY_WAIT)
 		return 0;
@@ -322,14 +328,12 @@ static int read_change(struct many *m, struct error *reterr)
 
 static int read_wait(struct many *m, struct error *reterr)
 {
-	static const char *const names[] = {"jobs", "timeout", NULL};
-	const char *timeout = NULL;
 	usec_t timeout_us = WAIT_DEFAULT_US;
-	int rc = object_only(m->body, names, reterr);
+	struct api_wait asked;
+	int rc = object_read_request(object_wait(), m->body, &asked, reterr);
 
-	if (rc == 0)
-		rc = object_text(m->body, "timeout", &timeout, reterr);
-	if (rc == 0 && timeout != NULL && units_parse_duration(bytes_of(timeout), &timeout_us, reterr) < 0)
+	if (rc == 0 && asked.timeout.data != NULL &&
+	    units_parse_duration(asked.timeout, &timeout_us, reterr) < 0)
 		return error_where(reterr, "timeout");
 	if (timeout_us < TIME_MAX_US)
 		m->until_us = clock_mono_us() + timeout_us;

@@ -33,7 +33,7 @@ static int read_had(struct output_stream *o, struct error *reterr)
 		error_set(reterr, ERR_INVALID, "expected epoch-lease-shard, found \"%.40s\"", id);
 		return error_where(reterr, "?attempt_id=");
 	}
-	return request_query_number(o->request, "from", 0, INT64_MAX, 0, &o->from, reterr);
+	return request_number(o->request, "from", &o->from, reterr);
 }
 
 /* The first block is read before the head is sent, so that what is wrong can still be said. */

@@ -26,6 +26,7 @@ static void planning_destroy(void *state)
 	free(p);
 }
 
+/* What a plan kind tells: its members are among those of the objects `plan` and `plan_shard`. */
 static void set_facts(json_t *to, const struct plan_facts *facts)
 {
 	for (uint32_t i = 0; i < facts->count; i++) {
@@ -55,9 +56,8 @@ static json_t *shard_json(const struct plan_preview *v, uint32_t shard)
 {
 	const struct plan_shard s = {.plan = &v->plan, .shard = shard, .item = item_of(v, shard)};
 	struct plan_facts facts = {.count = 0};
-	json_t *value = json_object();
+	json_t *value = object_write(object_plan_shard(), &(struct api_plan_shard){.shard = shard});
 
-	json_object_set_new(value, "shard", json_integer(shard));
 	plan_row(v->plan.kind)->preview(&s, &facts);
 	set_facts(value, &facts);
 	return value;
@@ -77,9 +77,10 @@ static void answer(struct planning *p)
 {
 	const struct definition *d = p->submission.definition;
 	const struct plan *plan = &p->preview.plan;
-	json_t *value = json_object(), *first = json_array(), *last = json_array();
+	json_t *value, *first = json_array(), *last = json_array();
 	bool known = d->body.items_planner == 0;
 	uint32_t count = known ? plan->shard_count : 0;
+	char definition[HEX_BYTES_MAX];
 	struct buf why = {0};
 
 	plan_sentence(d, plan, p->preview.at_least, &why);
@@ -87,16 +88,19 @@ static void answer(struct planning *p)
 		json_array_append_new(first, shard_json(&p->preview, i));
 	for (uint32_t i = count > 2 * ENDS ? count - ENDS : ENDS; i < count; i++)
 		json_array_append_new(last, shard_json(&p->preview, i));
-	json_object_set_new(value, "name", json_of_bytes(p->submission.job.name));
-	json_object_set_new(value, "definition", json_of_hex(d->body.sha256));
-	json_object_set_new(value, "kind", json_string(plan_kind_name(d->shard.kind)));
-	json_object_set_new(value, "shards", known ? json_integer(count) : json_null());
-	json_object_set_new(value, "at_least", json_boolean(p->preview.at_least));
-	json_object_set_new(value, "why", json_of_bytes(buf_bytes(&why)));
-	json_object_set_new(value, "gather", json_boolean(d->body.phases.count > (known ? 1u : 2u)));
+	value = object_write(object_plan(), &(struct api_plan){
+						.name = p->submission.job.name,
+						.definition = hex_of(d->body.sha256, definition),
+						.kind = bytes_of(plan_kind_name(d->shard.kind)),
+						.has_shards = known,
+						.shards = count,
+						.at_least = p->preview.at_least,
+						.why = buf_bytes(&why),
+						.gather = d->body.phases.count > (known ? 1u : 2u),
+						.first = first,
+						.last = last,
+					    });
 	set_object(value, plan);
-	json_object_set_new(value, "first", first);
-	json_object_set_new(value, "last", last);
 	buf_fini(&why);
 	request_answer(p->request, MHD_HTTP_OK, value);
 }

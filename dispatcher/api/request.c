@@ -203,6 +203,14 @@ int request_query_number(struct request *r, const char *name, uint64_t min, uint
 	return parse_number(text, min, max, where, ret, reterr);
 }
 
+int request_number(struct request *r, const char *name, uint64_t *ret, struct error *reterr)
+{
+	const struct query *q = query_find(r->route->id, name);
+
+	CHECK(q != NULL && q->form == QUERY_NUMBER);
+	return request_query_number(r, name, q->min, q->max, q->fallback, ret, reterr);
+}
+
 int request_stream(struct request *r, bool *ret_err, struct error *reterr)
 {
 	const char *stream = request_query(r, "stream");
@@ -249,42 +257,4 @@ json_t *request_object(struct request *r)
 	}
 	request_fail(r, &e);
 	return NULL;
-}
-
-int object_text(json_t *object, const char *name, const char **ret, struct error *reterr)
-{
-	json_t *value = json_object_get(object, name);
-
-	*ret = NULL;
-	if (value == NULL)
-		return 0;
-	if (!json_is_string(value)) {
-		error_set(reterr, ERR_INVALID, "expected text, found %s", json_kind_name(value));
-		return error_where(reterr, "%s", name);
-	}
-	*ret = json_string_value(value);
-	return 0;
-}
-
-int object_only(json_t *object, const char *const names[], struct error *reterr)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(object, key, value)
-	{
-		struct buf known = {0};
-		size_t i = 0;
-
-		while (names[i] != NULL && strcmp(names[i], key) != 0)
-			i++;
-		if (names[i] != NULL)
-			continue;
-		for (i = 0; names[i] != NULL; i++)
-			buf_printf(&known, "%s%s", i > 0 ? ", " : "", names[i]);
-		error_set(reterr, ERR_INVALID, "there is no such member; expected %s", buf_text(&known));
-		buf_fini(&known);
-		return error_where(reterr, "%.100s", key);
-	}
-	return 0;
 }

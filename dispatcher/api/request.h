@@ -8,7 +8,7 @@
 #include "base/loop.h"
 #include "dispatcher/api/api.h"
 #include "dispatcher/api/routes.h"
-#include "dispatcher/json_values.h"
+#include "jobs/api/values.h"
 #include "dispatcher/services.h"
 
 struct listener;
@@ -55,7 +55,9 @@ void response_is_bytes(struct MHD_Response *response, struct token token, uint32
 /* "" when it is not there. */
 const char *request_query(struct request *r, const char *name);
 const char *request_header(struct request *r, const char *name);
-/* The value of ?name= as a number from min to max; fallback when it is not there. ERR_INVALID. */
+/* The value of ?name= as a number, by its row of queries.def. ERR_INVALID. */
+int request_number(struct request *r, const char *name, uint64_t *ret, struct error *reterr) MUST_CHECK;
+/* The same where the bounds are the job's: from min to max; fallback when it is not there. */
 int request_query_number(struct request *r, const char *name, uint64_t min, uint64_t max, uint64_t fallback,
 			 uint64_t *ret, struct error *reterr) MUST_CHECK;
 /* The job that the path names; false: it was answered with the error. */
@@ -64,12 +66,7 @@ bool request_job(struct request *r, uint64_t *ret) MUST_CHECK;
 int request_stream(struct request *r, bool *ret_err, struct error *reterr) MUST_CHECK;
 /* The body as a JSON object (a new reference; an empty body is an empty object); NULL: answered. */
 json_t *request_object(struct request *r) MUST_CHECK;
-/* A member that is text; NULL where it is missing. ERR_INVALID when it is something else. */
-int object_text(json_t *object, const char *name, const char **ret, struct error *reterr) MUST_CHECK;
-/* All members must be among `names` (NULL ends them), so that a misspelt one is not overlooked. */
-int object_only(json_t *object, const char *const names[], struct error *reterr) MUST_CHECK;
-
 /* The handlers, named by routes.def. */
-#define ROUTE(id, method, path, doc) api_handler api_##id;
+#define ROUTE(id, ...) api_handler api_##id;
 #include "dispatcher/api/routes.def"
 #undef ROUTE

@@ -3,11 +3,47 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
+
 static const struct route routes[ROUTE_COUNT] = {
-#define ROUTE(id, method, path, doc) {ROUTE_##id, #id, method, path, doc},
+#define ROUTE(id, method, path, since, request, answers, doc)                                                \
+	{ROUTE_##id, #id, method, path, since, request, answers, doc},
 #include "dispatcher/api/routes.def"
 #undef ROUTE
 };
+
+static const struct query queries[] = {
+#define NUMBER(route_, name_, min_, max_, fallback_, doc_)                                                   \
+	{.route = ROUTE_##route_,                                                                            \
+	 .form = QUERY_NUMBER,                                                                               \
+	 .name = name_,                                                                                      \
+	 .min = min_,                                                                                        \
+	 .max = max_,                                                                                        \
+	 .fallback = fallback_,                                                                              \
+	 .words = "",                                                                                        \
+	 .doc = doc_},
+#define TEXT(route_, name_, words_, doc_)                                                                    \
+	{.route = ROUTE_##route_, .form = QUERY_TEXT, .name = name_, .words = words_, .doc = doc_},
+#define HEADER(route_, name_, doc_)                                                                          \
+	{.route = ROUTE_##route_, .form = QUERY_HEADER, .name = name_, .words = "", .doc = doc_},
+#include "dispatcher/api/queries.def"
+#undef NUMBER
+#undef TEXT
+#undef HEADER
+};
+
+const struct query *query_at(size_t i)
+{
+	return i < ARRAY_LENGTH(queries) ? &queries[i] : NULL;
+}
+
+const struct query *query_find(enum route_id route, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(queries); i++)
+		if (queries[i].route == route && strcmp(queries[i].name, name) == 0)
+			return &queries[i];
+	return NULL;
+}
 
 const struct route *route_at(enum route_id id)
 {

@@ -1,10 +1,11 @@
-/* The table of the API's routes (routes.def), and finding one. Pure. */
+/* The tables of the API's routes (routes.def) and of what they are asked with (queries.def), and finding one.
+ * Pure. */
 #pragma once
 
 #include "base/types.h"
 
 enum route_id {
-#define ROUTE(id, method, path, doc) ROUTE_##id,
+#define ROUTE(id, ...) ROUTE_##id,
 #include "dispatcher/api/routes.def"
 #undef ROUTE
 	ROUTE_COUNT
@@ -15,10 +16,28 @@ struct route {
 	const char *name;
 	const char *method;
 	const char *path; /* with at most one {argument} */
+	uint32_t since;
+	const char *request, *answers; /* see routes.def */
 	const char *doc;
 };
 
 const struct route *route_at(enum route_id id);
+
+enum query_form { QUERY_NUMBER, QUERY_TEXT, QUERY_HEADER };
+
+struct query {
+	enum route_id route;
+	enum query_form form;
+	const char *name;
+	uint64_t min, max, fallback; /* NUMBER */
+	const char *words;	     /* TEXT; "": any */
+	const char *doc;
+};
+
+/* The i-th of all; NULL behind the last. */
+const struct query *query_at(size_t i);
+/* NULL: the route is not asked with it. */
+const struct query *query_find(enum route_id route, const char *name);
 
 enum route_found {
 	ROUTE_FOUND,

@@ -57,18 +57,24 @@ static bool same_uuid(const struct uuid *a, const struct uuid *b)
 static json_t *attempt_json(const struct shown *a)
 {
 	char id[ATTEMPT_ID_BYTES], worker[33];
+	struct api_running_attempt attempt = {
+	    .phase = a->lease.phase,
+	    .shard = a->attempt.shard,
+	    .out_bytes = a->attempt.out_bytes,
+	    .err_bytes = a->attempt.err_bytes,
+	};
 
 	attempt_id_text(a->attempt.token, a->attempt.shard, id);
+	attempt.attempt_id = bytes_of(id);
 	uuid_text(&a->lease.worker, worker);
-	return json_pack("{s:I,s:I,s:s,s:s,s:I,s:I}", "phase", (json_int_t)a->lease.phase, "shard",
-			 (json_int_t)a->attempt.shard, "attempt_id", id, "worker", worker, "out_bytes",
-			 (json_int_t)a->attempt.out_bytes, "err_bytes", (json_int_t)a->attempt.err_bytes);
+	attempt.worker = bytes_of(worker);
+	return object_write(object_running_attempt(), &attempt);
 }
 
 static void answer(struct listing *l)
 {
 	struct request *r = l->request;
-	json_t *list = json_array(), *next = json_null();
+	struct api_running running = {.running = json_array()};
 	uint64_t shown = l->count < l->limit ? l->count : l->limit;
 
 	qsort(l->shown, l->count, sizeof(l->shown[0]), by_shard);
@@ -80,11 +86,11 @@ static void answer(struct listing *l)
 						  .worker = a->lease.worker};
 
 		seen_remember(r->services->api->seen, &seen);
-		json_array_append_new(list, attempt_json(a));
+		json_array_append_new(running.running, attempt_json(a));
 	}
 	if (shown < l->count)
-		next = json_integer(l->shown[shown].attempt.shard);
-	request_answer(r, MHD_HTTP_OK, json_pack("{s:o,s:o}", "running", list, "next", next));
+		running.next = l->shown[shown].attempt.shard;
+	request_answer(r, MHD_HTTP_OK, object_write(object_running(), &running));
 }
 
 /* ---- workers ---- */
@@ -151,9 +157,9 @@ void api_running(struct request *r)
 
 	if (!request_known_job(r, &job))
 		return;
-	rc = request_query_number(r, "limit", 1, 1000, 100, &limit, &e);
+	rc = request_number(r, "limit", &limit, &e);
 	if (rc == 0)
-		rc = request_query_number(r, "cursor", 0, SHARDS_MAX - 1, 0, &first, &e);
+		rc = request_number(r, "cursor", &first, &e);
 	if (rc < 0) {
 		request_fail(r, &e);
 		return;

@@ -22,15 +22,18 @@ struct page {
 static void add(struct page *p, struct range shards, uint8_t kind, const int64_t *code,
 		const struct bytes *why)
 {
-	json_t *value = json_object();
+	const struct api_dead_shards dead = {
+	    .phase = p->phase,
+	    .first = shards.first,
+	    .count = shards.count,
+	    .kind = bytes_of(failure_kind_name(kind)),
+	    .has_code = code != NULL,
+	    .code = code != NULL ? *code : 0,
+	    .has_why = why != NULL,
+	    .why = why != NULL ? *why : (struct bytes){0},
+	};
 
-	json_object_set_new(value, "phase", json_integer(p->phase));
-	json_object_set_new(value, "first", json_integer(shards.first));
-	json_object_set_new(value, "count", json_integer(shards.count));
-	json_object_set_new(value, "kind", json_string(failure_kind_name(kind)));
-	json_object_set_new(value, "code", code != NULL ? json_integer(*code) : json_null());
-	json_object_set_new(value, "why", why != NULL ? json_of_bytes(*why) : json_null());
-	json_array_append_new(p->list, value);
+	json_array_append_new(p->list, object_write(object_dead_shards(), &dead));
 	p->next = range_end(shards);
 }
 
@@ -42,9 +45,9 @@ static int add_row(void *arg, const struct history_failure *f)
 
 static void add_done(struct page *p, struct range shards)
 {
-	json_array_append_new(p->list,
-			      json_pack("{s:I,s:I,s:I}", "phase", (json_int_t)p->phase, "first",
-					(json_int_t)shards.first, "count", (json_int_t)shards.count));
+	const struct api_done_shards done = {.phase = p->phase, .first = shards.first, .count = shards.count};
+
+	json_array_append_new(p->list, object_write(object_done_shards(), &done));
 	p->next = range_end(shards);
 }
 
@@ -133,13 +136,10 @@ static void read_rows(struct history_reader *history, struct reading *r)
 
 static void answer(struct page *p)
 {
-	json_t *value = json_object();
+	const struct api_shards shards = {.shards = json_incref(p->list),
+					  .next = json_array_size(p->list) == p->limit ? p->next : 0};
 
-	json_object_set_new(value, "next",
-			    json_array_size(p->list) == p->limit ? json_integer((json_int_t)p->next)
-								 : json_null());
-	json_object_set(value, "shards", p->list);
-	request_answer(p->request, MHD_HTTP_OK, value);
+	request_answer(p->request, MHD_HTTP_OK, object_write(object_shards(), &shards));
 }
 
 static void on_read(struct reading *r)
@@ -212,9 +212,9 @@ void api_shards(struct request *r)
 	p->list = json_array();
 	r->state = p;
 	r->state_fini = destroy;
-	rc = request_query_number(r, "limit", 1, PAGE_MAX, 100, &p->limit, &e);
+	rc = request_number(r, "limit", &p->limit, &e);
 	if (rc == 0)
-		rc = request_query_number(r, "cursor", 0, SHARDS_MAX, 0, &p->next, &e);
+		rc = request_number(r, "cursor", &p->next, &e);
 	p->done = strcmp(state, "done") == 0;
 	if (rc == 0 && !p->done && state[0] != '\0' && strcmp(state, "dead") != 0) {
 		error_set(&e, ERR_INVALID, "expected dead or done, found \"%.20s\"", state);

@@ -10,107 +10,90 @@
 #include "dispatcher/store/journal.h"
 #include "dispatcher/wire/peers.h"
 
-static void set(json_t *object, const char *name, uint64_t value)
+static struct api_journal journal_facts(struct services *s)
 {
-	json_object_set_new(object, name, json_integer((json_int_t)value));
-}
-
-static json_t *journal_json(struct services *s)
-{
+	struct port_view now = port_view(s->port);
 	struct journal_stats stats;
-	json_t *value = json_object();
 
 	journal_stats(s->journal, &stats);
-	set(value, "segments", stats.segment_count);
-	set(value, "bytes", stats.bytes);
-	set(value, "commits", stats.commit_count);
-	set(value, "inline_commits", stats.inline_count);
-	set(value, "oldest_lsn", stats.oldest_lsn);
-	set(value, "last_lsn", port_view(s->port).last_lsn);
-	set(value, "durable_lsn", port_view(s->port).durable_lsn);
-	set(value, "history_lsn", port_view(s->port).history_lsn);
-	return value;
+	return (struct api_journal){
+	    .segments = stats.segment_count,
+	    .bytes = stats.bytes,
+	    .commits = stats.commit_count,
+	    .inline_commits = stats.inline_count,
+	    .oldest_lsn = stats.oldest_lsn,
+	    .last_lsn = now.last_lsn,
+	    .durable_lsn = now.durable_lsn,
+	    .history_lsn = now.history_lsn,
+	};
 }
 
-/* null when all is well. */
-static json_t *trouble_json(bool failing, const struct error *e)
-{
-	json_t *outer, *inner;
-
-	if (!failing)
-		return json_null();
-	outer = json_of_error(e);
-	inner = json_incref(json_object_get(outer, "error"));
-	json_decref(outer);
-	return inner;
-}
-
-static json_t *peers_json(struct services *s)
+static struct api_peers peers_facts(struct services *s)
 {
 	struct peers_counters c;
 	struct gate_counters g;
-	json_t *value = json_object();
 
 	peers_counters(s->peers, &c);
 	gate_counters(&g);
-	set(value, "frames_in", c.frames_in);
-	set(value, "frames_out", c.frames_out);
-	set(value, "denied", c.denied);
-	set(value, "dropped", c.dropped);
-	set(value, "queued_bytes", c.queued_bytes);
-	set(value, "strangers", g.strangers);
-	set(value, "strangers_cut", g.cut);
-	set(value, "turned_away", g.no_descriptor);
-	json_object_set_new(value, "address", json_of_bytes(bytes_of(peers_address(s->peers))));
-	return value;
+	return (struct api_peers){
+	    .frames_in = c.frames_in,
+	    .frames_out = c.frames_out,
+	    .denied = c.denied,
+	    .dropped = c.dropped,
+	    .queued_bytes = c.queued_bytes,
+	    .strangers = g.strangers,
+	    .strangers_cut = g.cut,
+	    .turned_away = g.no_descriptor,
+	    .address = bytes_of(peers_address(s->peers)),
+	};
 }
 
-static json_t *jobs_json(const struct view_counters *c)
+static struct api_job_counts jobs_facts(const struct view_counters *c)
 {
-	json_t *value = json_object();
-
-	set(value, "live", c->live_jobs);
-	set(value, "held", c->held_jobs);
-	set(value, "runnable", c->runnable_jobs);
-	set(value, "ended", c->ended_jobs);
-	set(value, "accepted", c->next_job > 0 ? c->next_job - 1 : 0);
-	return value;
+	return (struct api_job_counts){
+	    .live = c->live_jobs,
+	    .held = c->held_jobs,
+	    .runnable = c->runnable_jobs,
+	    .ended = c->ended_jobs,
+	    .accepted = c->next_job > 0 ? c->next_job - 1 : 0,
+	};
 }
 
 void api_status(struct request *r)
 {
 	struct services *s = r->services;
+	struct error journal = {0}, history = {0}, rules = {0};
 	struct view_counters c;
-	json_t *value = json_object();
-	struct error e = {0};
-	bool failing;
+	struct api_status status;
 
 	dispatcher_view_counters(services_core(s), &c);
-	json_object_set_new(value, "version", json_string(SHARDMILL_VERSION));
-	json_object_set_new(value, "cluster", json_string(s->state.cluster_id));
-	set(value, "epoch", c.epoch);
-	json_object_set_new(value, "started", json_of_time(s->started_wall_us));
-	json_object_set_new(value, "now", json_of_time(clock_wall_us()));
-	json_object_set_new(value, "jobs", jobs_json(&c));
-	set(value, "workers", c.sessions);
-	json_object_set_new(value, "pools", pools_json(s));
-	set(value, "leases", c.leases);
-	set(value, "leased_shards", c.leased_shards);
-	set(value, "unbound_leases", c.unbound_leases);
-	set(value, "shards_done", c.shards_done);
-	set(value, "shards_failed", c.shards_failed);
-	set(value, "shards_lost", c.shards_lost);
-	set(value, "late", c.late);
-	set(value, "duplicate", c.duplicate);
-	set(value, "strange", c.strange);
-	set(value, "dedup_entries", c.dedup_entries);
-	rules_add_status(s, value);
-	json_object_set_new(value, "buckets", buckets_json(s));
-	json_object_set_new(value, "journal", journal_json(s));
-	failing = trouble_of_journal(s, &e);
-	json_object_set_new(value, "journal_error", trouble_json(failing, &e));
-	failing = trouble_of_history(s, &e);
-	json_object_set_new(value, "history_error", trouble_json(failing, &e));
-	json_object_set_new(value, "peers", peers_json(s));
-	request_answer(r, MHD_HTTP_OK, value);
+	status = (struct api_status){
+	    .version = BYTES_LIT(SHARDMILL_VERSION),
+	    .cluster = bytes_of(s->state.cluster_id),
+	    .epoch = c.epoch,
+	    .started_wall_us = s->started_wall_us,
+	    .now_wall_us = clock_wall_us(),
+	    .jobs = jobs_facts(&c),
+	    .workers = c.sessions,
+	    .pools = pools_json(s),
+	    .leases = c.leases,
+	    .leased_shards = c.leased_shards,
+	    .unbound_leases = c.unbound_leases,
+	    .shards_done = c.shards_done,
+	    .shards_failed = c.shards_failed,
+	    .shards_lost = c.shards_lost,
+	    .late = c.late,
+	    .duplicate = c.duplicate,
+	    .strange = c.strange,
+	    .dedup_entries = c.dedup_entries,
+	    .buckets = buckets_json(s),
+	    .journal = journal_facts(s),
+	    .has_journal_error = trouble_of_journal(s, &journal),
+	    .has_history_error = trouble_of_history(s, &history),
+	    .peers = peers_facts(s),
+	};
+	status.journal_error = api_error_of(&journal);
+	status.history_error = api_error_of(&history);
+	rules_add_status(s, &status, &rules);
+	request_answer(r, MHD_HTTP_OK, object_write(object_status(), &status));
 }

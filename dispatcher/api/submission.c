@@ -33,6 +33,17 @@ static const struct {
 #undef TEXT_MEMBER
 };
 
+static void help_members(struct error *reterr)
+{
+	const struct object_type *o = object_command();
+	struct buf names = {0};
+
+	for (size_t i = 0; i < o->field_count; i++)
+		buf_printf(&names, "%s%s", i > 0 ? ", " : "", o->fields[i].name);
+	error_help(reterr, "%s", buf_text(&names));
+	buf_fini(&names);
+}
+
 static int read_text(struct submission *u, const char *key, json_t *value, struct definition_command *c,
 		     struct error *reterr)
 {
@@ -43,10 +54,7 @@ static int read_text(struct submission *u, const char *key, json_t *value, struc
 		i++;
 	if (i == ARRAY_LENGTH(texts)) {
 		error_set(reterr, ERR_INVALID, "there is no such member of a command");
-		error_help(reterr, "argv, gather, literal, env, name, array, items, lines, bytes, of, align, "
-				   "input, timeout, cpus, "
-				   "memory, gpus, pin, "
-				   "attempts, tolerate, queue, priority, output, directory");
+		help_members(reterr);
 		return error_where(reterr, "command.%.100s", key);
 	}
 	if (!json_is_string(value) && !json_is_number(value)) {
@@ -199,27 +207,22 @@ static int read_command(struct submission *u, json_t *command, struct error *ret
 
 static int read_definition(struct submission *u, struct error *reterr)
 {
-	const char *text, *file;
-	json_t *command = json_object_get(u->body, "command");
-	int r = object_text(u->body, "definition", &text, reterr);
+	const struct api_submission *asked = &u->asked;
 
-	if (r == 0)
-		r = object_text(u->body, "file", &file, reterr);
-	if (r < 0)
-		return r;
-	if ((text != NULL) == (command != NULL)) {
+	if ((asked->definition.data != NULL) == (asked->command != NULL)) {
 		error_set(reterr, ERR_INVALID, "expected either \"definition\" or \"command\"");
 		return error_where(reterr, "body");
 	}
-	if (command != NULL)
-		return read_command(u, command, reterr);
-	return definition_parse(json_bytes(json_object_get(u->body, "definition")),
-				file != NULL ? file : "definition", NULL, &u->definition, reterr);
+	if (asked->command != NULL)
+		return read_command(u, asked->command, reterr);
+	return definition_parse(asked->definition,
+				asked->file.data != NULL ? api_text(asked->file) : "definition", NULL,
+				&u->definition, reterr);
 }
 
 static int read_event(struct submission *u, struct error *reterr)
 {
-	json_t *event = json_object_get(u->body, "event");
+	json_t *event = u->asked.event;
 	struct error e = {0};
 
 	if (event == NULL || json_is_null(event))
@@ -235,37 +238,33 @@ static int read_event(struct submission *u, struct error *reterr)
 
 static int make_job(struct submission *u, struct error *reterr)
 {
-	json_t *priority = json_object_get(u->body, "priority");
-	const char *name;
-	int r = object_text(u->body, "name", &name, reterr);
+	struct bytes name = u->asked.name;
+	int64_t priority = u->asked.priority;
+	int r;
 
-	if (r == 0 && name != NULL && (name[0] == '\0' || strlen(name) > NAME_BYTES_MAX)) {
+	if (name.data != NULL && (name.size == 0 || name.size > NAME_BYTES_MAX)) {
 		error_set(reterr, ERR_LIMIT, "expected a name of 1 to %d bytes", NAME_BYTES_MAX);
-		r = error_where(reterr, "name");
+		return error_where(reterr, "name");
 	}
-	if (r == 0)
-		r = definition_instantiate(u->definition, u->has_event ? &u->event : NULL,
-					   bytes_of(name != NULL ? name : ""), &u->arena, &u->job, reterr);
-	if (r < 0 || priority == NULL)
+	r = definition_instantiate(u->definition, u->has_event ? &u->event : NULL, name, &u->arena, &u->job,
+				   reterr);
+	if (r < 0 || !u->asked.has_priority)
 		return r;
-	if (!json_is_integer(priority) || json_integer_value(priority) < INT32_MIN ||
-	    json_integer_value(priority) > INT32_MAX) {
+	if (priority < INT32_MIN || priority > INT32_MAX) {
 		error_set(reterr, ERR_INVALID, "expected a whole number of 32 bits");
 		return error_where(reterr, "priority");
 	}
-	u->job.priority = json_integer_value(priority);
+	u->job.priority = priority;
 	return 0;
 }
 
 int submission_read(struct submission *u, json_t *body, struct error *reterr)
 {
-	static const char *const names[] = {"definition", "file", "command",  "event",
-					    "id",	  "name", "priority", NULL};
 	int rc;
 
 	*u = (struct submission){.body = body};
 	arena_init(&u->arena, 0);
-	rc = object_only(body, names, reterr);
+	rc = object_read_request(object_submission(), body, &u->asked, reterr);
 	if (rc == 0)
 		rc = read_definition(u, reterr);
 	if (rc == 0)

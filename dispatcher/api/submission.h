@@ -8,6 +8,7 @@
 
 struct submission {
 	json_t *body;
+	struct api_submission asked; /* borrowed from it */
 	struct definition *definition;
 	struct event event;
 	bool has_event;

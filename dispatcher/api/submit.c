@@ -9,21 +9,17 @@
 static int read_key(struct request *r, struct submission *u, struct dedup_key *ret, struct error *reterr)
 {
 	const char *header = request_header(r, "Idempotency-Key");
-	const char *id;
-	int rc = object_text(u->body, "id", &id, reterr);
-	struct bytes part;
+	struct bytes id = u->asked.id, part;
 
-	if (rc < 0)
-		return rc;
-	if (id != NULL && header[0] != '\0' && strcmp(id, header) != 0)
+	if (id.data != NULL && header[0] != '\0' && !bytes_equal(id, bytes_of(header)))
 		error_set(reterr, ERR_INVALID, "the header Idempotency-Key and \"id\" are not the same");
-	else if (id != NULL && (id[0] == '\0' || strlen(id) > KEY_BYTES_MAX))
+	else if (id.data != NULL && (id.size == 0 || id.size > KEY_BYTES_MAX))
 		error_set(reterr, ERR_INVALID, "expected 1 to %d bytes", KEY_BYTES_MAX);
 	else if (strlen(header) > KEY_BYTES_MAX)
 		error_set(reterr, ERR_INVALID, "expected an Idempotency-Key of at most %d bytes",
 			  KEY_BYTES_MAX);
 	else {
-		part = bytes_of(id != NULL ? id : header);
+		part = id.data != NULL ? id : bytes_of(header);
 		if (part.size > 0)
 			*ret = dedup_key_of("submit", &part, 1, r->services->dedup_secret);
 		return 0;
@@ -34,6 +30,8 @@ static int read_key(struct request *r, struct submission *u, struct dedup_key *r
 static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct request *r = arg;
+	const struct api_accepted accepted = {
+	    .id = reply->job, .jobs = reply->job_count, .duplicate = reply->duplicate};
 	struct error e = {0};
 
 	if (reply->code != ERR_OK) {
@@ -46,8 +44,7 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 		return;
 	}
 	request_answer(r, reply->duplicate ? MHD_HTTP_OK : MHD_HTTP_CREATED,
-		       json_pack("{s:I,s:I,s:b}", "id", (json_int_t)reply->job, "jobs",
-				 (json_int_t)reply->job_count, "duplicate", reply->duplicate));
+		       object_write(object_accepted(), &accepted));
 }
 
 int submission_start(struct request *r, struct submission *u, struct error *reterr)

@@ -33,9 +33,10 @@ struct written {
 
 static void add(struct written *w, uint32_t shard, const struct output_entry *e)
 {
-	json_array_append_new(w->list,
-			      json_pack("{s:I,s:I,s:I}", "shard", (json_int_t)shard, "out_bytes",
-					(json_int_t)e->out_length, "err_bytes", (json_int_t)e->err_length));
+	const struct api_written_shard written = {
+	    .shard = shard, .out_bytes = e->out_length, .err_bytes = e->err_length};
+
+	json_array_append_new(w->list, object_write(object_written_shard(), &written));
 }
 
 /* In place of lengths. */
@@ -53,14 +54,14 @@ static int mark_lost(void *arg, struct range shards, const struct error *why)
 static void add_lost(struct written *w, uint32_t shard)
 {
 	json_t *last = json_array_get(w->list, json_array_size(w->list) - 1);
+	const struct api_lost_shards lost = {.shard = shard, .count = 1, .lost = true};
 
 	if (w->lost.count > 0 && range_end(w->lost) == shard) {
 		json_object_set_new(last, "count", json_integer((json_int_t)++w->lost.count));
 		return;
 	}
 	w->lost = (struct range){shard, 1};
-	json_array_append_new(w->list,
-			      json_pack("{s:I,s:i,s:b}", "shard", (json_int_t)shard, "count", 1, "lost", 1));
+	json_array_append_new(w->list, object_write(object_lost_shards(), &lost));
 }
 
 static int take_chunk(struct written *w, const struct history_winner *winner, struct range chunk)
@@ -153,11 +154,13 @@ static void on_looked(struct reading *r)
 
 	if (r->rc == ERR_NOT_FOUND)
 		job_refuse_unknown(w->request->services, w->job, &e);
-	if (r->rc < 0)
+	if (r->rc < 0) {
 		request_fail(w->request, &e);
-	else
-		request_answer(w->request, MHD_HTTP_OK,
-			       json_pack("{s:O,s:I}", "written", w->list, "next", (json_int_t)w->next));
+	} else {
+		const struct api_written answer = {.written = json_incref(w->list), .next = w->next};
+
+		request_answer(w->request, MHD_HTTP_OK, object_write(object_written(), &answer));
+	}
 }
 
 void api_written(struct request *r)
@@ -169,11 +172,11 @@ void api_written(struct request *r)
 
 	if (!request_job(r, &job))
 		return;
-	rc = request_query_number(r, "phase", 0, UINT16_MAX, 0, &phase, &e);
+	rc = request_number(r, "phase", &phase, &e);
 	if (rc == 0)
-		rc = request_query_number(r, "first", 0, SHARDS_MAX, 0, &first, &e);
+		rc = request_number(r, "first", &first, &e);
 	if (rc == 0)
-		rc = request_query_number(r, "count", 1, SHARDS_MAX, SHARDS_MAX, &count, &e);
+		rc = request_number(r, "count", &count, &e);
 	if (rc < 0) {
 		request_fail(r, &e);
 		return;

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "dispatcher/json_values.h"
+#include "jobs/api/values.h"
 #include "dispatcher/intake/bucket.h"
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/rules.h"
@@ -340,11 +340,18 @@ static struct bucket_apply *apply_find(struct bucket *b, const char *rule, usec_
 
 static json_t *apply_json(const struct bucket_apply *a)
 {
-	return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "ended", a->state == APPLY_ENDED,
-			 "bucket", a->bucket->given, "files", (json_int_t)a->files, "started",
-			 (json_int_t)a->started, "already", (json_int_t)a->already, "unmatched",
-			 (json_int_t)a->unmatched, "failed", (json_int_t)a->failed, "error",
-			 a->error[0] != '\0' ? json_of_bytes(bytes_of(a->error)) : json_null());
+	const struct api_applied applied = {
+	    .ended = a->state == APPLY_ENDED,
+	    .bucket = bytes_of(a->bucket->given),
+	    .files = a->files,
+	    .started = a->started,
+	    .already = a->already,
+	    .unmatched = a->unmatched,
+	    .failed = a->failed,
+	    .error = bytes_of(a->error),
+	};
+
+	return object_write(object_applied(), &applied);
 }
 
 static struct bucket *bucket_find(const struct services *s, const char *path, struct error *reterr)

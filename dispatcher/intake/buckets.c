@@ -9,16 +9,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "dispatcher/json_values.h"
 #include "dispatcher/part.h"
+#include "jobs/api/values.h"
 #include "dispatcher/intake/bucket.h"
 
 #define LOOK_EVERY_US USEC_PER_SEC
-
-static const char *const left_names[LEFT_COUNT] = {
-    [LEFT_HIDDEN] = "hidden",	[LEFT_UNFINISHED] = "unfinished", [LEFT_LINK] = "symbolic_links",
-    [LEFT_SPECIAL] = "special", [LEFT_UNREADABLE] = "unreadable",
-};
 
 static void set_gone(struct bucket *b, const struct error *e)
 {
@@ -167,29 +162,27 @@ const struct part part_buckets = {.name = "buckets",
 				  .pause = buckets_pause,
 				  .resume = buckets_resume};
 
-static json_t *left_json(const struct bucket *b)
+static json_t *bucket_json(const struct bucket *b)
 {
-	json_t *value = json_object();
+	const struct api_bucket bucket = {
+	    .path = bytes_of(b->given),
+	    .error = bytes_of(b->gone),
+	    .files = b->taken != NULL ? taken_count(b->taken) : 0,
+	    .left_out = {.hidden = b->left[LEFT_HIDDEN],
+			 .unfinished = b->left[LEFT_UNFINISHED],
+			 .symbolic_links = b->left[LEFT_LINK],
+			 .special = b->left[LEFT_SPECIAL],
+			 .unreadable = b->left[LEFT_UNREADABLE]},
+	};
 
-	for (size_t i = 1; i < LEFT_COUNT; i++)
-		json_object_set_new(value, left_names[i], json_integer((json_int_t)b->left[i]));
-	return value;
+	return object_write(object_bucket(), &bucket);
 }
 
 json_t *buckets_json(const struct services *s)
 {
 	json_t *list = json_array();
 
-	for (const struct bucket *b = s->buckets != NULL ? s->buckets->first : NULL; b != NULL; b = b->next) {
-		json_t *value = json_object();
-
-		json_object_set_new(value, "path", json_of_bytes(bytes_of(b->given)));
-		json_object_set_new(value, "error",
-				    b->gone[0] != '\0' ? json_of_bytes(bytes_of(b->gone)) : json_null());
-		json_object_set_new(value, "files",
-				    json_integer(b->taken != NULL ? (json_int_t)taken_count(b->taken) : 0));
-		json_object_set_new(value, "left_out", left_json(b));
-		json_array_append_new(list, value);
-	}
+	for (const struct bucket *b = s->buckets != NULL ? s->buckets->first : NULL; b != NULL; b = b->next)
+		json_array_append_new(list, bucket_json(b));
 	return list;
 }

@@ -6,9 +6,11 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
+import openapi  # noqa: E402
 from mill import ApiError, Mill, free_port, until  # noqa: E402,F401
 
 BUILD = None
+DOCUMENT = None  # one for all tests of a program
 FAST = {"heartbeat": "100ms", "worker_timeout": "3s", "adopt_wait": "3s"}
 
 ECHO = "version: 1\nname: echo\nrun: {exec: [echo, hello]}\n"
@@ -28,6 +30,7 @@ class MillCase(unittest.TestCase):
 
     def setUp(self):
         self.mill = Mill(BUILD)
+        self.mill.document = DOCUMENT
         self.mill.__enter__()
 
     def tearDown(self):
@@ -67,8 +70,10 @@ class MillCase(unittest.TestCase):
 
 
 def main():
-    global BUILD
+    global BUILD, DOCUMENT
     BUILD = sys.argv.pop(1)
+    DOCUMENT = openapi.load(BUILD)
     # The tests' module imports this one by name: it has to see BUILD too.
     sys.modules["case"].BUILD = BUILD
+    sys.modules["case"].DOCUMENT = DOCUMENT
     unittest.main(module="__main__", verbosity=1)

@@ -61,7 +61,7 @@ class Install(unittest.TestCase):
             verbs = set(re.findall(r'^VERB\("([^"]+)"', f.read(), re.M))
         self.assertGreater(len(verbs), 15)
         self.assertEqual(self.files("share", "man", "man1"), {"shardmill.1"} | {"shardmill-%s.1" % v for v in verbs})
-        self.assertLessEqual({"LICENSE", "README.md", "metrics.md"}, self.files("share", "doc", "shardmill"))
+        self.assertLessEqual({"LICENSE", "README.md", "metrics.md", "openapi.json"}, self.files("share", "doc", "shardmill"))
         self.assertEqual(self.files("share", "bash-completion", "completions"), {"shardmill.bash"})
         self.assertEqual(self.files("share", "zsh", "site-functions"), {"_shardmill"})
 

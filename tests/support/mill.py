@@ -80,6 +80,7 @@ class Mill:
         self.workers = []
         self.started = []
         self.logs = 0
+        self.document = None  # openapi.Document: what the API says is held against it
 
     def __enter__(self):
         return self
@@ -189,6 +190,9 @@ class Mill:
                 data = json.loads(data) if data else {}
             except ValueError:
                 data = {"error": {"message": data.decode("utf-8", "replace")}}
+        if self.document is not None:
+            parsed = data if answer.getheader("Content-Type") == "application/json" and not isinstance(data, bytes) else None
+            self.document.check(method, path, body, answer.status, parsed)
         if answer.status >= 400:
             raise ApiError(answer.status, data, answer.headers)
         return data

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""GET /v1/openapi.json is a document that a validator takes, and what a real dispatcher is asked and answers is what it says:
+every route, every status that it names, and every member of every object."""
+import os
+import re
+
+import case
+from case import FAST, ApiError, MillCase, main, until
+
+RULE = """version: 1
+name: %s
+on:
+  - pattern:
+      source: [%s]
+run: {exec: [echo, %s]}
+"""
+OUTPUT = """version: 1
+name: kept
+run: {exec: [echo, hello]}
+output: file://%s/{{job.id}}
+"""
+
+# What a run of a few seconds without trouble does not bring about; other tests do, and they are held against the document, too.
+RARE = {("bucket", "error"), ("status", "journal_error"), ("status", "history_error"), ("applied", "error"),
+        ("job_event", "key-base64"), ("worker", "trouble"), ("trouble", "kind"), ("trouble", "why"), ("trouble", "since")}
+
+
+class OpenApi(MillCase):
+    def setUp(self):
+        super().setUp()
+        if self.mill.document is None:
+            self.skip("the API's document: no python3-jsonschema with draft 2020-12; packages.txt names it")
+
+    def call(self, method, path, body=None, **more):
+        return self.mill.api(method, path, body, **more)
+
+    def refused(self, status, method, path, body=None):
+        with self.assertRaises(ApiError) as caught:
+            self.call(method, path, body)
+        self.assertEqual(caught.exception.status, status, caught.exception.body)
+
+    def post(self, source, name):
+        return {"version": "0", "id": name, "source": source, "detail-type": "Test", "account": "1", "region": "x",
+                "time": "2026-11-22T13:30:54Z", "resources": [], "detail": {}}
+
+    def command(self, *argv, **more):
+        return self.mill.submit(command=dict({"argv": list(argv)}, **more))
+
+    # ---- the document ----
+
+    def test_it_is_valid_and_the_installed_one_is_the_served(self):
+        self.mill.start_dispatcher()
+        self.mill.document.check_document()
+        self.assertEqual(self.call("GET", "/v1/openapi.json", raw=True), self.mill.document.text)
+        self.assertEqual(self.call("GET", "/v1/openapi.json", raw=True), self.mill.document.text)
+
+    def test_it_has_all_routes_and_all_of_their_arguments(self):
+        """The tables as they are written are read here once more, by other means."""
+        with open(os.path.join(case.ROOT, "dispatcher", "api", "routes.def"), encoding="utf-8") as f:
+            rows = re.findall(r'^ROUTE\((\w+), "(\w+)", "([^"]+)"', f.read(), re.M)
+        told = {(o["operationId"], method.upper(), path)
+                for path, methods in self.mill.document.json["paths"].items() for method, o in methods.items()}
+        self.assertEqual(told, set(rows))
+        for _, method, path in rows:
+            names = {p["name"] for p in self.mill.document.operation(method, path)["parameters"] if p["in"] == "path"} \
+                if "{" in path else set()
+            self.assertEqual(names, set(re.findall(r"{(\w+)}", path)))
+
+    def test_a_fault_would_be_found(self):
+        """Of the test itself: a member too many, one too few, and one of another type."""
+        self.mill.start_dispatcher()
+        good = self.call("GET", "/v1/status")
+        for bad in ({**good, "more": 1}, {k: v for k, v in good.items() if k != "epoch"}, {**good, "epoch": "1"},
+                    {**good, "jobs": {**good["jobs"], "live": None}}):
+            with self.assertRaises(AssertionError):
+                self.mill.document.check("GET", "/v1/status", None, 200, bad)
+
+    def test_what_a_command_may_have_is_what_is_taken(self):
+        self.mill.start_dispatcher()
+        schema = self.mill.document.json["components"]["schemas"]["command"]
+        with self.assertRaises(ApiError) as caught:
+            self.command("true", nothing="x")
+        self.assertEqual(set(caught.exception.error["help"].split(", ")), set(schema["properties"]))
+        for name in schema["properties"]:
+            with self.assertRaises(ApiError) as caught:
+                self.command("true", **{name: None})
+            self.assertNotIn("there is no such member", caught.exception.error["message"], name)
+
+    # ---- what it says of a real one ----
+
+    def test_every_route_answers_as_it_says(self):
+        document = self.mill.document
+        document.seen.clear()
+        document.members.clear()
+        self.write("rules/good.yaml", RULE % ("good", "test", "hi"))
+        self.write("rules/files.yaml", RULE % ("files", "shardmill.bucket", "hi"))
+        self.write("rules/bad.yaml", RULE % ("bad", "sour", '"{{event.detail.nothing}}"'))
+        self.make_dir("bucket")
+        self.write("bucket/file.txt", "x")
+        self.write("bucket/.hidden", "x")
+        self.mill.start_dispatcher(rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms", **FAST)
+        self.look_at_pools()
+        self.make_plans()
+        self.take_events()
+        self.refuse()
+        self.mill.start_worker(pool="day", provider_id="n1", heartbeat="100ms")
+        self.watch_one_run()
+        self.let_fail_and_go_on()
+        self.lose_an_output()
+        self.ask_for_many()
+        self.keep_results()
+        self.apply_rules()
+        self.send_worker_away()
+        self.call("GET", "/metrics", raw=True)
+        self.call("GET", "/v1/openapi.json", raw=True)
+        self.check_all_was_seen(document)
+
+    def look_at_pools(self):
+        self.call("POST", "/v1/pools", {"pool": "day", "provider": "process", "wanted": 1, "cpus": 0.5, "failed_starts": 1,
+                                        "failure": "no", "why": "work", "retry_seconds": 50, "turn_seconds": 60, "unfit_shards": 1,
+                                        "ready": 1, "busy": 1, "starting": 1, "draining": 1, "min": 1, "max": 2})
+        self.call("GET", "/v1/pools")
+
+    def make_plans(self):
+        self.write("lines", "a\nb\n")
+        self.write("data", "x\n" * 1000)
+        for more in ({"array": "9"}, {"items": ["a", "b"]}, {"lines": "file://" + self.path("lines")},
+                     {"bytes": "500", "of": "file://" + self.path("data"), "align": "line", "input": "stdin", "gather": ["cat"]}):
+            plan = self.call("POST", "/v1/plan", {"command": {"argv": ["echo"], **more}})
+            self.assertTrue(plan["first"] or plan["shards"] is None, plan)
+
+    def take_events(self):
+        self.call("POST", "/v1/events", self.post("test", "e1"))
+        self.call("POST", "/v1/events", [self.post("test", "e1"), {"id": "none"}])
+        until(lambda: self.jobs("?event=e1"))
+        self.call("POST", "/v1/events", self.post("sour", "e2"))
+        self.call("GET", "/v1/rules")
+        self.write("rules/files.yaml", RULE % ("files", "shardmill.bucket", "[[["))
+        self.write("rules/new.yaml", "nothing: 1\n")
+        until(lambda: [r for r in self.call("GET", "/v1/rules")["rules"] if r["error"] and r["last_good"]])
+        self.assertTrue(self.call("GET", "/v1/status")["rules_error"])
+        os.unlink(self.path("rules/new.yaml"))
+        self.write("rules/files.yaml", RULE % ("files", "shardmill.bucket", "hi"))
+        until(lambda: not self.call("GET", "/v1/status")["rules_error"])
+
+    def refuse(self):
+        for status, method, path, body in ((404, "GET", "/v1/jobs/99", None), (400, "POST", "/v1/jobs", {"nothing": 1}),
+                                           (405, "POST", "/v1/status", None), (400, "GET", "/v1/jobs?limit=0", None)):
+            self.refused(status, method, path, body)
+
+    def watch_one_run(self):
+        gate = self.path("gate")
+        job = self.command("sh", "-c", "echo out; echo err >&2; [ $1 = 0 ] || until [ -e %s ]; do sleep 0.02; done" % gate, "-", "{}",
+                           array="3", queue="q", gather=["cat"], cpus="0.1")
+        path = "/v1/jobs/%d" % job
+        runs = until(lambda: [r for r in self.call("GET", path + "/running?limit=1")["running"] if r["err_bytes"]])
+        self.assertEqual(self.call("GET", path + "/live?attempt_id=" + runs[0]["attempt_id"], raw=True), b"out\n")
+        self.call("GET", "/v1/demand")
+        self.call("GET", path + "/wait?timeout=0s")
+        self.call("GET", path + "/explain")
+        until(lambda: self.call("GET", path)["shard_seconds"])
+        self.call("POST", path + "/pause", {"why": "to see"})
+        self.call("POST", path + "/resume")
+        open(gate, "w").close()
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.call("GET", path)
+        self.call("GET", path + "/shards?state=done")
+        self.written(job)
+        self.assertEqual(self.call("GET", path + "/output", raw=True), b"out\n" * 3)
+        self.call("POST", path + "/again", headers={"Idempotency-Key": "again"})
+        self.assertTrue(self.call("POST", path + "/again", headers={"Idempotency-Key": "again"})["duplicate"])
+        self.call("POST", "/v1/jobs", {"command": {"argv": ["true"]}, "id": "once", "name": "n", "priority": 3})
+        self.call("POST", "/v1/jobs", {"command": {"argv": ["true"]}, "id": "once", "name": "n", "priority": 3})
+        self.call("GET", "/v1/workers?limit=1")
+        self.call("GET", "/v1/jobs?limit=1")
+        self.call("GET", "/v1/jobs?fields=id&state=active,running,succeeded")
+
+    def let_fail_and_go_on(self):
+        good = self.path("good")
+        job = self.command("sh", "-c", "echo line; [ $1 = 1 ] || [ -e %s ] || exit 3" % good, "-", "{}", array="3", attempts="1",
+                           tolerate="3")
+        self.mill.wait(job)
+        self.assertEqual(until(lambda: self.call("GET", "/v1/jobs/%d/shards?limit=1" % job)["next"]), 1)
+        self.call("GET", "/v1/jobs/%d/explain" % job)
+        open(good, "w").close()
+        self.assertEqual(self.retry(job)["kept"], 1)
+        self.mill.wait(job)
+
+    def later(self, method, path):
+        """history has the end of the job"""
+        try:
+            return self.call(method, path)
+        except ApiError as e:
+            if e.status not in (404, 429):
+                raise
+            return None
+
+    def retry(self, job):
+        return until(lambda: self.later("POST", "/v1/jobs/%d/retry" % job))["reopened"]
+
+    def written(self, job):
+        """of all its shards: history has them"""
+        return until(lambda: (lambda w: w if w and w["next"] else None)(self.later("GET", "/v1/jobs/%d/written" % job)))["written"]
+
+    def lose_an_output(self):
+        job = self.command("echo", "lost")
+        self.mill.wait(job)
+        output = os.path.join(self.mill.state, "output")
+        self.assertEqual([w["out_bytes"] for w in self.written(job)], [5])
+        os.rename(output, output + ".gone")
+        self.assertEqual([w.get("lost") for w in self.written(job)], [True])
+        self.assertEqual(self.retry(job)["lost"], 1)
+        os.rename(output + ".gone", output)
+        self.mill.wait(job)
+
+    def ask_for_many(self):
+        job = self.command("sleep", "60", cpus="0.1")
+        done = self.call("POST", "/v1/changes", {"change": "pause", "jobs": [job, [job, job], 999999], "why": "w"})
+        self.assertEqual((done["changed"], done["same"], len(done["errors"])), (1, 1, 1))
+        self.assertEqual(self.call("POST", "/v1/changes", {"change": "resume", "jobs": [[100001, 100200]]})["next"], 100101)
+        self.call("POST", "/v1/wait", {"jobs": [[1, job]], "timeout": "10ms"})
+        self.call("POST", "/v1/jobs/%d/cancel" % job, {"why": "enough"})
+        other = self.command("false", attempts="1")
+        self.mill.wait(other)
+        self.assertIn(other, self.call("POST", "/v1/wait", {"jobs": [job, other, 999999]})["not_succeeded"])
+
+    def keep_results(self):
+        job = self.mill.submit(OUTPUT % self.path("results"))
+        self.mill.wait(job)
+        self.assertIn(self.path("results"), until(lambda: self.mill.job(job).get("output")))
+
+    def apply_rules(self):
+        until(lambda: self.call("POST", "/v1/rules/apply", {"rule": "files", "bucket": self.path("bucket"), "since": 1})["ended"])
+        until(lambda: self.jobs("?name=files&state=succeeded"))
+
+    def send_worker_away(self):
+        """The first has no directory any more in which it could start anything: it says so, and rests."""
+        worker = self.call("GET", "/v1/workers")["workers"][0]["id"]
+        self.call("POST", "/v1/workers/%s/drain" % worker)
+        until(lambda: not self.call("GET", "/v1/workers")["workers"])
+        self.call("POST", "/v1/workers/%s/gone" % worker)
+
+    def check_all_was_seen(self, document):
+        expected = {(o["operationId"], int(status)) for methods in document.json["paths"].values() for o in methods.values()
+                    for status in o["responses"] if status != "default"}
+        self.assertEqual(expected - document.seen, set())
+        requests = {"submission", "command", "reason", "changes", "wait", "apply", "pool_told"}
+        members = {(name, member) for name, schema in document.json["components"]["schemas"].items() if name not in requests
+                   for member in schema["properties"]}
+        print("openapi: %d of %d members seen" % (len(members & document.members), len(members)))
+        self.assertEqual(members - document.members - RARE, set())
+
+
+if __name__ == "__main__":
+    main()
