@@ -332,7 +332,7 @@ static int decode_field(const struct codec *c, const struct codec_field *f, cons
 	case CODEC_LIST:
 		return decode_list(c, f, o, at, arena, reterr);
 	case CODEC_WHOLE:
-		rc = decode_uint(c, f, o, whole_of(UINT32_MAX), &u, reterr);
+		rc = decode_uint(c, f, o, UINT32_MAX, &u, reterr);
 		*(uint32_t *)at = u * 1000 < UINT32_MAX ? (uint32_t)u * 1000 : UINT32_MAX;
 		return rc;
 	case CODEC_MILLI:

@@ -24,8 +24,8 @@ enum codec_kind {
 	CODEC_SUB,   /* a nested struct */
 	CODEC_LIST,  /* struct { T *items; uint32_t count; } */
 	/* uint32_t, thousandths of what once was a whole number. Two fields with the same member: the first
-	 * is the whole number, rounded up, which every version reads; the second, of a later version, is the
-	 * thousandths, or zero when the first says it all. */
+	 * is the whole number, rounded up, which every version reads (more than fit are as many as fit); the
+	 * second, of a later version, is the thousandths, or zero when the first says it all. */
 	CODEC_WHOLE,
 	CODEC_MILLI,
 };

@@ -362,3 +362,41 @@ Test(definition, a_part_that_nobody_takes_is_refused)
 		definition_destroy(d);
 	}
 }
+
+/* Whole gpus are written as they were before there were parts of them: no version of a definition changes. */
+Test(definition, gpus_may_be_parts)
+{
+	static const struct {
+		const char *text, *canonical;
+		uint32_t milli;
+	} good_ones[] = {{"0.5", "\"gpus\":\"0.5\"", 500},
+			 {"1.25", "\"gpus\":\"1.25\"", 1250},
+			 {"2.0", "\"gpus\":2", 2000},
+			 {"2", "\"gpus\":2", 2000},
+			 {"1024", "\"gpus\":1024", 1024000}};
+	static const char *const bad_ones[] = {"0.0001", "0.0", "1024.001", "-0.5", "1.x", "1025", "[1]"};
+	struct buf text = {0}, report = {0};
+	struct definition *d;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(good_ones); i++) {
+		buf_clear(&text);
+		buf_printf(&text, "version: 1\nname: g\nrun: {exec: [a], resources: {gpus: %s}}\n",
+			   good_ones[i].text);
+		d = parse(buf_bytes(&text));
+		cr_expect_eq(d->body.phases.items[0].policy.shape.gpu_milli, good_ones[i].milli);
+		cr_expect_not_null(strstr((const char *)d->body.text.data, good_ones[i].canonical), "%s",
+				   d->body.text.data);
+		definition_destroy(d);
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(bad_ones); i++) {
+		buf_clear(&text);
+		buf_clear(&report);
+		buf_printf(&text, "version: 1\nname: g\nrun: {exec: [a], resources: {gpus: %s}}\n",
+			   bad_ones[i]);
+		cr_expect_lt(definition_parse(buf_bytes(&text), "d.yaml", &report, &d, NULL), 0, "%s",
+			     bad_ones[i]);
+		cr_expect_not_null(strstr(buf_text(&report), "expected a"), "%s", buf_text(&report));
+	}
+	buf_fini(&text);
+	buf_fini(&report);
+}

@@ -200,6 +200,7 @@ Test(formats, gpus_are_thousandths_and_older_readers_see_whole_ones)
 	cr_expect_eq(resources_of("\x94\x01\x00\x02\x90", 5).gpu_milli, 2000);
 	cr_expect_eq(resources_of("\x95\x01\x00\x02\x90\xcd\x05\xdc", 8).gpu_milli, 1500);
 	cr_expect_eq(resources_of("\x95\x01\x00\x02\x90\x00", 6).gpu_milli, 2000);
+	cr_expect_eq(resources_of("\x94\x01\x00\xce\xff\xff\xff\xff\x90", 9).gpu_milli, UINT32_MAX);
 	buf_fini(&b);
 }
 

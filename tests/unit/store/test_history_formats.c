@@ -58,6 +58,20 @@ static const char tables_2[] = "ALTER TABLE jobs ADD COLUMN shards_phase INTEGER
 /* What format 4 had more. */
 static const char tables_4[] = "ALTER TABLE jobs ADD COLUMN reopens INTEGER NOT NULL DEFAULT 0;"
 			       "ALTER TABLE jobs ADD COLUMN plan BLOB;";
+/* What format 5 had more. */
+#define EVENT_MEMBER(name, path)                                                                             \
+	"ALTER TABLE events ADD COLUMN " name                                                                \
+	" TEXT AS (CASE WHEN json_valid(json) THEN json_extract(json, '" path "') END);"
+static const char tables_5[] =
+    EVENT_MEMBER("id", "$.id") EVENT_MEMBER("object_key", "$.detail.object.key") EVENT_MEMBER(
+	"object_key_base64",
+	"$.detail.object.\"key-base64\"") "CREATE INDEX events_by_id ON events(id);"
+					  "CREATE INDEX events_by_key ON events(object_key) WHERE object_key "
+					  "IS NOT NULL;"
+					  "CREATE INDEX events_by_exact_key ON events(object_key_base64) "
+					  "WHERE object_key_base64 IS NOT NULL;"
+					  "CREATE INDEX jobs_by_event ON jobs(event) WHERE event IS NOT "
+					  "NULL;";
 /* What format 3 had more. */
 static const char tables_3[] =
     "ALTER TABLE jobs ADD COLUMN cpu_us INTEGER; ALTER TABLE jobs ADD COLUMN max_rss_bytes INTEGER;"
@@ -100,6 +114,8 @@ static void make_old(int format)
 		run(db, tables_3);
 	if (format >= 4)
 		run(db, tables_4);
+	if (format >= 5)
+		run(db, tables_5);
 	run(db, rows_1);
 	if (format >= 3)
 		run(db, rows_3);
@@ -140,6 +156,8 @@ static void convert(int format)
 		cr_assert_eq(j.totals.cpu_us, 0);
 		cr_assert_eq(j.shards_phase, 0);
 		cr_assert_eq(j.reopens, 0);
+		cr_assert_eq(j.by.kind, 0);
+		cr_assert_eq(j.owner.size, 0);
 		cr_assert_eq(history_plan(k.reader, 1, &k.arena, &plan, NULL), ERR_NOT_FOUND);
 		cr_assert_eq(j.later.count, 1);
 		cr_assert_eq(j.later.items[0].shards, 3);
@@ -163,6 +181,7 @@ Test(history_formats, older_ones_are_converted_and_go_on)
 	convert(2);
 	convert(3);
 	convert(4);
+	convert(5);
 }
 
 Test(history_formats, a_newer_one_is_refused)
@@ -188,7 +207,10 @@ Test(history_formats, a_new_database_is_of_format_6)
 	    "TEGER, phase INTEGER DEFAULT 0, shards INTEGER, done INTEGER, dead INTEGER, dropped I"
 	    "NTEGER, retries INTEGER, run_us INTEGER, output_bytes INTEGER, carried INTEGER NOT NU"
 	    "LL DEFAULT 0, shards_phase INTEGER NOT NULL DEFAULT 0, cpu_us INTEGER, max_rss_bytes "
-	    "INTEGER, reopens INTEGER NOT NULL DEFAULT 0, plan BLOB",
+	    "INTEGER, reopens INTEGER NOT NULL DEFAULT 0, plan BLOB, by_kind INTEGER, by_name TEXT"
+	    ", by_number INTEGER, owner TEXT, traceparent TEXT, stopped_kind INTEGER, stopped_name"
+	    " TEXT, stopped_number INTEGER, again_kind INTEGER, again_name TEXT, again_number INTE"
+	    "GER",
 	    "CREATE TABLE phases(job INTEGER, phase INTEGER, shards INTEGER, done INTEGER, dead IN"
 	    "TEGER, PRIMARY KEY(job, phase)) WITHOUT ROWID",
 	    "CREATE TABLE ranges(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL"
@@ -210,6 +232,8 @@ Test(history_formats, a_new_database_is_of_format_6)
 			 strlen(made[i]), made[i]);
 		cr_assert_eq(history_kit_number(&k, question), 1, "%s", made[i]);
 	}
+	cr_assert_eq(history_kit_number(&k, "SELECT count(by_number) + 1 FROM events"), 1);
+	cr_assert_eq(history_kit_number(&k, "SELECT kind FROM principal_kinds WHERE name = 'rule'"), 4);
 	cr_assert_eq(history_kit_number(&k, "PRAGMA user_version"), 6);
 	history_kit_end(&k);
 }
