@@ -5,12 +5,21 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <uthash.h>
 #include <utlist.h>
 
 #include "base/check.h"
 #include "dispatcher/store/history_reader.h"
 
 #define THREADS_MAX 32
+
+/* Readings that share something: so many of them at a time. */
+struct lane {
+	uint64_t id;
+	uint32_t taken; /* asked or running */
+	struct reading *waiting;
+	UT_hash_handle hh;
+};
 
 struct readers {
 	struct loop *loop;
@@ -23,7 +32,8 @@ struct readers {
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;
-	struct reading *asked;	 /* waiting, in the order of their coming */
+	struct reading *asked;	 /* for the next thread, in the order of their coming */
+	struct lane *lanes;	 /* that have some */
 	struct reading *running; /* in some thread */
 	struct reading *over;
 	bool closing;
@@ -31,34 +41,69 @@ struct readers {
 	struct error error;
 };
 
-/* ---- in the threads ---- */
-
-static bool lane_has_room(const struct readers *rs, uint64_t lane)
+static void put(struct reading **list, struct reading *r)
 {
-	const struct reading *r;
-	uint32_t count = 0;
-
-	if (lane == 0)
-		return true;
-	DL_FOREACH (rs->running, r)
-		count += r->lane == lane;
-	return count < rs->lane_max;
+	r->list = list;
+	DL_APPEND(*list, r);
 }
 
-static struct reading *take_one(struct readers *rs)
+static void take(struct reading *r)
 {
-	struct reading *r;
+	DL_DELETE(*r->list, r);
+	r->list = NULL;
+}
 
-	DL_FOREACH (rs->asked, r) {
-		if (!lane_has_room(rs, r->lane))
-			continue;
-		DL_DELETE(rs->asked, r);
-		DL_APPEND(rs->running, r);
-		r->is_running = true;
-		return r;
+/* ---- lanes ---- */
+
+static struct lane *lane_of(struct readers *rs, uint64_t id)
+{
+	struct lane *lane = NULL;
+
+	HASH_FIND(hh, rs->lanes, &id, sizeof(id), lane);
+	if (lane == NULL) {
+		lane = check_calloc(1, sizeof(*lane));
+		lane->id = id;
+		HASH_ADD(hh, rs->lanes, id, sizeof(lane->id), lane);
 	}
-	return NULL;
+	return lane;
 }
+
+/* It goes to the threads, or waits until its lane has room. */
+static void enter(struct readers *rs, struct reading *r)
+{
+	uint32_t max = r->lane_max > 0 ? r->lane_max : rs->lane_max;
+	struct lane *lane = r->lane != 0 ? lane_of(rs, r->lane) : NULL;
+
+	if (lane != NULL && lane->taken >= max) {
+		put(&lane->waiting, r);
+		return;
+	}
+	if (lane != NULL)
+		lane->taken++;
+	put(&rs->asked, r);
+	pthread_cond_signal(&rs->wake);
+}
+
+/* It does not run any more, or never will: another one has its turn. */
+static void leave(struct readers *rs, const struct reading *r)
+{
+	struct lane *lane = r->lane != 0 ? lane_of(rs, r->lane) : NULL;
+	struct reading *next;
+
+	if (lane == NULL)
+		return;
+	lane->taken--;
+	next = lane->waiting;
+	if (next != NULL) {
+		take(next);
+		enter(rs, next);
+	} else if (lane->taken == 0) {
+		HASH_DELETE(hh, rs->lanes, lane);
+		free(lane);
+	}
+}
+
+/* ---- in the threads ---- */
 
 static void run(struct readers *rs, struct history_reader **history, struct reading *r)
 {
@@ -76,11 +121,9 @@ static void end_one(struct readers *rs, struct reading *r, const struct history_
 		if (rs->failing)
 			rs->error = r->error;
 	}
-	r->is_running = false;
-	DL_DELETE(rs->running, r);
-	DL_APPEND(rs->over, r);
-	if (r->lane != 0) /* it may be another one's turn */
-		pthread_cond_signal(&rs->wake);
+	take(r);
+	put(&rs->over, r);
+	leave(rs, r);
 	CHECK(eventfd_write(rs->fd, 1) == 0);
 }
 
@@ -91,12 +134,14 @@ static void *thread_main(void *arg)
 
 	pthread_mutex_lock(&rs->lock);
 	while (!rs->closing) {
-		struct reading *r = take_one(rs);
+		struct reading *r = rs->asked;
 
 		if (r == NULL) {
 			pthread_cond_wait(&rs->wake, &rs->lock);
 			continue;
 		}
+		take(r);
+		put(&rs->running, r);
 		pthread_mutex_unlock(&rs->lock);
 		run(rs, &history, r);
 		pthread_mutex_lock(&rs->lock);
@@ -121,6 +166,7 @@ static void finish(struct readers *rs)
 		struct reading *r = over;
 
 		DL_DELETE(over, r);
+		r->list = NULL;
 		r->done(r);
 	}
 }
@@ -143,28 +189,26 @@ void readers_ask(struct readers *rs, struct reading *r)
 	atomic_store(&r->cancelled, false);
 	CHECK(r->without_history || rs->history != NULL);
 	pthread_mutex_lock(&rs->lock);
-	DL_APPEND(rs->asked, r);
-	pthread_cond_signal(&rs->wake);
+	enter(rs, r);
 	pthread_mutex_unlock(&rs->lock);
 }
 
 static void never_run(struct readers *rs, struct reading *r, const char *why)
 {
+	bool had_place = r->list == &rs->asked;
+
 	r->rc = error_set(&r->error, ERR_CLOSED, "%s", why);
-	DL_DELETE(rs->asked, r);
-	DL_APPEND(rs->over, r);
+	take(r);
+	put(&rs->over, r);
+	if (had_place)
+		leave(rs, r);
 }
 
 void readers_cancel(struct readers *rs, struct reading *r)
 {
-	struct reading *found;
-
 	atomic_store(&r->cancelled, true);
 	pthread_mutex_lock(&rs->lock);
-	DL_FOREACH (rs->asked, found)
-		if (found == r)
-			break;
-	if (found != NULL) {
+	if (r->list != NULL && r->list != &rs->running && r->list != &rs->over) {
 		never_run(rs, r, "nobody wants to know any more");
 		CHECK(eventfd_write(rs->fd, 1) == 0);
 	}
@@ -227,7 +271,7 @@ void readers_close(struct readers *rs)
 	pthread_mutex_unlock(&rs->lock);
 	for (uint32_t i = 0; i < rs->thread_count; i++)
 		pthread_join(rs->threads[i], NULL);
-	do { /* what is done may ask once more */
+	do { /* those of a lane come one after the other, and what is done may ask once more */
 		while (rs->asked != NULL)
 			never_run(rs, rs->asked, "the dispatcher stops");
 		finish(rs);

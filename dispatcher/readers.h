@@ -19,14 +19,21 @@ struct reading {
 	void (*run)(struct history_reader *history, struct reading *r);
 	/* In the loop, or in readers_close. */
 	void (*done)(struct reading *r);
-	uint64_t lane; /* 0: none */
+	uint64_t lane;	   /* 0: none */
+	uint32_t lane_max; /* of this lane, the same for all of it; 0: the pool's */
 	bool without_history;
 	int rc; /* set by run; ERR_CLOSED when it was never run */
 	struct error error;
 	_Atomic bool cancelled; /* run may look at it, in any thread */
-	bool is_running;	/* the pool's, as what follows */
+	struct reading **list;	/* the pool's, as what follows */
 	struct reading *prev, *next;
 };
+
+/* Plan blobs, of which a few files are kept open. */
+#define READERS_LANE_BLOBS 1
+/* Whatever reads the output directory, which may be another machine's. */
+#define READERS_LANE_OUTPUT 2
+#define READERS_LANE_OUTPUT_MAX 3
 
 struct readers_config {
 	const char *history; /* path of the database; NULL: all are without history */

@@ -263,6 +263,7 @@ static int listener_open(struct api *api, struct listener *l, struct error *rete
 	const union MHD_DaemonInfo *info;
 
 	l->api = api;
+	l->spare = -1;
 	l->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
 				     NULL, NULL, on_request, l, MHD_OPTION_CONNECTION_LIMIT,
 				     (unsigned)api->services->descriptors.line, MHD_OPTION_CONNECTION_TIMEOUT,

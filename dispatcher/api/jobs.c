@@ -17,6 +17,7 @@
 /* Jobs of the core that one request looks at; a page may then be short, but has a cursor. */
 #define LOOK_MAX 20000
 #define PAGE_MAX 1000 /* queries.def says how many when they are numbers alone */
+#define READS_MAX 3   /* again, of rows that are not so any more */
 #define CATCH_UP_US (5 * USEC_PER_SEC)
 
 struct listing {
@@ -37,6 +38,7 @@ struct listing {
 	struct arena arena;
 	struct job_events *events; /* of the answer */
 	struct job_wait history;
+	uint32_t reads;
 };
 
 static void listing_destroy(void *state)
@@ -278,7 +280,7 @@ static void done(struct reading *q)
 		request_fail(l->request, &q->error);
 		return;
 	}
-	if (l->event.size > 0 && take_live(l) > 0) {
+	if (l->event.size > 0 && take_live(l) > 0 && l->reads++ < READS_MAX) {
 		forget_rows(l);
 		await_history(l);
 		return;

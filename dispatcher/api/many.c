@@ -354,6 +354,7 @@ static void begin(struct request *r, int (*read)(struct many *m, struct error *r
 	m->until_us = clock_mono_us() + TIME_MAX_US;
 	r->state = m;
 	r->state_fini = many_destroy;
+	r->may_leave = read == read_wait;
 	m->segments = segments_create(r->services->output_dir);
 	m->body = request_object(r);
 	if (m->body == NULL)

@@ -80,6 +80,7 @@ struct finding {
 	struct output_stream *o;
 	uint64_t wanted; /* phase; PHASE_NOT_SAID */
 	bool live;
+	bool whole;	       /* history was behind nothing when it was asked */
 	uint32_t shards_phase; /* of a live job: the core knows */
 	struct arena arena;
 	struct history_job row;
@@ -194,8 +195,8 @@ static void on_found(struct reading *r)
 
 	if (r->rc == 0 && !lags && (!o->live || o->single)) {
 		answer_found(o, f);
-	} else if ((lags || r->rc == ERR_NOT_FOUND) && (o->live || job_has_ended(o->services, o->job)) &&
-		   clock_mono_us() < o->until_us) {
+	} else if ((lags || (r->rc == ERR_NOT_FOUND && !f->whole)) &&
+		   (o->live || job_has_ended(o->services, o->job)) && clock_mono_us() < o->until_us) {
 		await_history(o);
 	} else {
 		e = r->error;
@@ -214,6 +215,7 @@ static void on_found(struct reading *r)
 
 static void look(struct output_stream *o)
 {
+	struct port_view now = port_view(o->services->port);
 	struct finding *f = check_calloc(1, sizeof(*f));
 	struct arena arena;
 	struct view_job v;
@@ -222,6 +224,7 @@ static void look(struct output_stream *o)
 	arena_init(&arena, 0);
 	f->o = o;
 	f->live = o->live = job_is_live(o->services, o->job);
+	f->whole = now.history_lsn >= now.last_lsn;
 	if (f->live && dispatcher_view_job(services_core(o->services), o->job, &arena, &v))
 		f->shards_phase = v.shards_phase;
 	arena_fini(&arena);

@@ -288,7 +288,8 @@ static void fill(struct history_reader *history, struct reading *r)
 
 static void read_block(struct output_stream *o, void (*done)(struct reading *r))
 {
-	o->reading = (struct reading){.run = fill, .done = done};
+	o->reading = (struct reading){
+	    .run = fill, .done = done, .lane = READERS_LANE_OUTPUT, .lane_max = READERS_LANE_OUTPUT_MAX};
 	o->is_reading = true;
 	readers_ask(o->services->readers, &o->reading);
 }

@@ -95,8 +95,11 @@ void request_refuse(struct request *r, unsigned status, const struct error *e)
 
 void request_abandon(struct request *r)
 {
-	if (!r->suspended || r->response != NULL || r->state_fini == NULL)
+	if (!r->suspended || r->response != NULL || !r->may_leave)
 		return;
+	r->state_fini(r->state); /* nothing of it comes back */
+	r->state = NULL;
+	r->state_fini = NULL;
 	r->gone = true;
 	r->suspended = false;
 	r->listener->resumed = true;

@@ -35,6 +35,7 @@ struct request {
 	struct port_wait durable;    /* until what it answers is */
 	void *state;		     /* the handler's */
 	void (*state_fini)(void *);  /* may be NULL */
+	bool may_leave;		     /* it only waits: the state may be freed at any time */
 	struct request *prev, *next; /* all of the API's */
 };
 

@@ -172,6 +172,8 @@ void api_running(struct request *r)
 	r->state = l;
 	r->state_fini = listing_destroy;
 	rc = ask_workers(l, &e);
+	for (uint32_t i = 0; rc < 0 && i < l->asked; i++) /* it is answered now */
+		looks_cancel(r->services->looks, &l->asks[i]);
 	if (rc < 0)
 		request_fail(r, &e);
 	else if (l->asked == 0)

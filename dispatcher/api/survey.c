@@ -199,9 +199,15 @@ static void run(struct history_reader *reader, struct reading *q)
 }
 
 /* Segments that several surveys share are one thread's at a time. */
-static uint64_t lane_of(const struct survey *s)
+static struct reading reading_of(const struct survey *s, void (*done)(struct reading *q))
 {
-	return (uint64_t)(uintptr_t)s->shared;
+	struct reading r = {.run = run, .done = done, .lane = (uint64_t)(uintptr_t)s->shared};
+
+	if (s->shared == NULL) {
+		r.lane = READERS_LANE_OUTPUT;
+		r.lane_max = READERS_LANE_OUTPUT_MAX;
+	}
+	return r;
 }
 
 static void done(struct reading *q)
@@ -214,7 +220,7 @@ static void done(struct reading *q)
 		s->over(s);
 		return;
 	}
-	s->query = (struct reading){.run = run, .done = done, .lane = lane_of(s)};
+	s->query = reading_of(s, done);
 	readers_ask(s->services->readers, &s->query);
 }
 
@@ -232,7 +238,7 @@ void survey_begin(struct survey *s)
 	s->chunk->entries = check_calloc(s->chunk->room + 1, sizeof(s->chunk->entries[0]));
 	s->chunk->block = s->sums ? check_calloc(1, BLOCK_BYTES) : NULL;
 	s->until_us = s->patience_us > 0 ? clock_mono_us() + s->patience_us : USEC_NEVER;
-	s->query = (struct reading){.run = run, .done = done, .lane = lane_of(s)};
+	s->query = reading_of(s, done);
 	readers_ask(s->services->readers, &s->query);
 }
 

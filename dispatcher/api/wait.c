@@ -38,6 +38,7 @@ static void on_change(void *arg, bool late)
 		return;
 	}
 	r->state = NULL;
+	r->may_leave = false;
 	wait_destroy(w);
 	job_answer(r, job);
 }
@@ -67,5 +68,6 @@ void api_wait(struct request *r)
 	*w = (struct wait){.request = r, .job = job, .until_us = clock_mono_us() + timeout_us};
 	r->state = w;
 	r->state_fini = wait_destroy;
+	r->may_leave = true;
 	job_wait_change(r->api->waits, &w->change, job, timeout_us, on_change, w);
 }

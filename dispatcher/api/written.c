@@ -182,7 +182,8 @@ void api_written(struct request *r)
 		return;
 	}
 	w = check_calloc(1, sizeof(*w));
-	w->reading = (struct reading){.run = look, .done = on_looked};
+	w->reading = (struct reading){
+	    .run = look, .done = on_looked, .lane = READERS_LANE_OUTPUT, .lane_max = READERS_LANE_OUTPUT_MAX};
 	w->request = r;
 	w->job = job;
 	w->phase = (uint32_t)phase;

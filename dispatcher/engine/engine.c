@@ -133,6 +133,8 @@ static bool take_progress(struct engine *e)
 	uint64_t durable, in_history;
 	bool grew = false;
 
+	if (!e->open) /* what opened the engine failed */
+		return false;
 	e->ops->progress(e->arg, &durable, &in_history);
 	if (durable > e->durable_lsn) {
 		e->durable_lsn = durable;

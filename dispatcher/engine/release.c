@@ -63,7 +63,8 @@ static void entry_queue(struct engine *e, struct release_entry *entry, uint64_t 
 	}
 	r->count++;
 	r->bytes += entry->size;
-	if (after_lsn != 0)
+	/* Nobody waits for a change like for an answer: it may linger. */
+	if (after_lsn != 0 && !(entry->kind == RELEASE_ITEM && entry->item.kind == STREAM_JOB))
 		e->urgent = e->batch_records > 0;
 }
 

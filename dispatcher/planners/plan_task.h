@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <uthash.h>
 
 #include "base/s3/s3.h"
 #include "dispatcher/planners/planners.h"
@@ -10,7 +11,8 @@
 struct plan_task {
 	struct reading reading;
 	struct plan_task *prev, *next;
-	bool begun; /* else it waits for another one of its job */
+	struct plan_task *then; /* of the same job, waits for this one */
+	UT_hash_handle hh;
 	uint64_t job;
 	uint32_t phase;
 	uint8_t planner; /* enum planner_kind */

@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <uthash.h>
 #include <utlist.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/s3/settings.h"
-#include "base/url.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/plan_task.h"
 #include "dispatcher/readers.h"
@@ -32,9 +32,10 @@ struct planners {
 	struct services *services;
 	struct subscriber subscriber;
 	struct readers *threads;
-	struct plan_task *tasks; /* all that are not done */
-	pthread_mutex_t lock;	 /* of told */
-	struct buf told;	 /* inputs, encoded */
+	struct plan_task *tasks;  /* all that are not done */
+	struct plan_task *by_job; /* of those, but for previews */
+	pthread_mutex_t lock;	  /* of told */
+	struct buf told;	  /* inputs, encoded */
 	int fd;
 	struct loop_watch watch;
 	struct loop_timer timer;
@@ -113,51 +114,6 @@ void plan_task_failed(struct plan_task *t, bool final, const struct error *e)
 					 .why = bytes_of(error_text(e, line, sizeof(line)))});
 }
 
-bool plan_task_is_object(const struct plan_task *t)
-{
-	return url_scheme(t->plan.url) == URL_S3;
-}
-
-static bool is_stopped(void *arg)
-{
-	const struct plan_task *t = arg;
-
-	return t->stop;
-}
-
-struct s3_cancel plan_task_cancel(struct plan_task *t)
-{
-	return (struct s3_cancel){is_stopped, t};
-}
-
-int plan_task_head(struct plan_task *t, struct s3_name *ret_name, struct s3_head *ret, bool *ret_final,
-		   struct error *reterr)
-{
-	int r = s3_name_parse(t->plan.url, ret_name, reterr);
-
-	if (r == 0)
-		r = s3_head(t->s3, ret_name, plan_task_cancel(t), ret, reterr);
-	*ret_final = s3_error_is_final(r);
-	return r;
-}
-
-int plan_task_path(const struct plan_task *t, char *ret, size_t size, struct error *reterr)
-{
-	struct bytes url = t->plan.url;
-	struct url named = url_of(url);
-
-	if (named.scheme != URL_FILE)
-		error_set(reterr, ERR_INVALID, "expected an object s3://bucket/key or file:///path");
-	else if (named.rest.size >= size || memchr(url.data, '\0', url.size) != NULL)
-		error_set(reterr, ERR_INVALID, "expected a path that can be opened");
-	else {
-		memcpy(ret, named.rest.data, named.rest.size);
-		ret[named.rest.size] = '\0';
-		return 0;
-	}
-	return error_where(reterr, "%.*s", (int)(url.size < 200 ? url.size : 200), url.data);
-}
-
 static void plan(struct plan_task *t)
 {
 	struct error e = {0};
@@ -182,54 +138,68 @@ static void run(struct history_reader *history, struct reading *r)
 	struct plan_task *t = (struct plan_task *)r;
 	struct error e = {0};
 
-	if (t->phase > 0 && plan_output_find(history, t, &e) < 0)
+	if (t->phase > 0 && plan_output_find(history, t, &e) < 0) {
+		if (e.code == ERR_IO) /* the dispatcher's own */
+			e.code = ERR_EXHAUSTED;
 		plan_task_failed(t, e.code == ERR_CORRUPT, &e);
-	else
+	} else {
 		plan(t);
+	}
 }
 
 /* ---- in the loop ---- */
 
 static void begin(struct planners *p, struct plan_task *t)
 {
-	t->begun = true;
 	readers_ask(p->threads, &t->reading);
 }
 
-/* Another task of the same job: they write to one blob. */
+/* Tasks of one job write to one blob: the first is begun, the others wait for it. */
 static struct plan_task *task_of(const struct planners *p, uint64_t job)
 {
-	struct plan_task *t;
+	struct plan_task *t = NULL;
 
-	DL_FOREACH (p->tasks, t)
-		if (t->job == job && t->preview == NULL)
-			return t;
-	return NULL;
+	HASH_FIND(hh, p->by_job, &job, sizeof(job), t);
+	return t;
+}
+
+/* It is the first one of its job. Returns the next. */
+static struct plan_task *task_forget(struct planners *p, struct plan_task *t)
+{
+	struct plan_task *next = t->then;
+
+	HASH_DELETE(hh, p->by_job, t);
+	if (next != NULL)
+		HASH_ADD(hh, p->by_job, job, sizeof(next->job), next);
+	return next;
 }
 
 static void done(struct reading *r)
 {
-	struct plan_task *t = (struct plan_task *)r, *next;
+	struct plan_task *t = (struct plan_task *)r, *next = NULL;
 	struct planners *p = t->planners;
 	struct plan_preview *preview = t->preview;
-	uint64_t job = t->job;
 	struct error e = r->error;
+	bool stopped = t->stop;
 	int rc = r->rc;
 
 	DL_DELETE(p->tasks, t);
-	if (rc < 0 && preview == NULL && rc != ERR_CLOSED)
-		plan_task_failed(t, false, &e); /* history cannot be opened */
+	if (preview == NULL)
+		next = task_forget(p, t);
+	if (rc < 0 && preview == NULL &&
+	    rc != ERR_CLOSED) { /* history cannot be opened: no fault of the job's */
+		e.code = ERR_EXHAUSTED;
+		plan_task_failed(t, false, &e);
+	}
 	task_destroy(t);
 	if (preview != NULL) {
-		if (rc < 0) {
-			preview->rc = rc;
-			preview->error = e;
-		}
+		if (stopped || rc < 0) /* what was found until then is not all */
+			preview->rc = error_set(&preview->error, rc < 0 ? rc : ERR_CLOSED, "%s",
+						rc < 0 ? e.what : "the dispatcher is stopping");
 		preview->done(preview);
 		return;
 	}
-	next = task_of(p, job);
-	if (next != NULL && !next->begun)
+	if (next != NULL)
 		begin(p, next);
 }
 
@@ -323,6 +293,18 @@ static int planners_open(struct services *s, struct error *reterr)
 	return 0;
 }
 
+void planners_stop(struct planners *p)
+{
+	struct plan_task *t;
+
+	if (p == NULL)
+		return;
+	DL_FOREACH (p->tasks, t)
+		t->stop = true;
+	readers_close(p->threads); /* calls done of all that were begun */
+	p->threads = NULL;
+}
+
 static void planners_close(struct services *s)
 {
 	struct planners *p = s->planners;
@@ -330,9 +312,8 @@ static void planners_close(struct services *s)
 
 	if (p == NULL)
 		return;
-	DL_FOREACH (p->tasks, t)
-		t->stop = true;
-	readers_close(p->threads);
+	planners_stop(p);
+	HASH_CLEAR(hh, p->by_job);
 	while (p->tasks != NULL) { /* never begun */
 		t = p->tasks;
 		DL_DELETE(p->tasks, t);
@@ -372,11 +353,23 @@ static uint64_t lane_of(const struct plan_task *t)
 
 static void add(struct planners *p, struct plan_task *t)
 {
+	struct plan_task *before = NULL;
+
 	t->reading =
 	    (struct reading){.run = run, .done = done, .lane = lane_of(t), .without_history = t->phase == 0};
 	DL_APPEND(p->tasks, t);
-	if (t->preview != NULL || task_of(p, t->job) == t)
+	if (t->preview == NULL) {
+		before = task_of(p, t->job);
+		if (before == NULL)
+			HASH_ADD(hh, p->by_job, job, sizeof(t->job), t);
+	}
+	if (before == NULL) {
 		begin(p, t);
+		return;
+	}
+	while (before->then != NULL)
+		before = before->then;
+	before->then = t;
 }
 
 void planners_run(struct planners *p, const struct dispatcher_plan *plan)
@@ -415,20 +408,17 @@ void plan_preview_fini(struct plan_preview *preview)
 
 void planners_forget(struct planners *p, uint64_t job)
 {
-	struct plan_task *t, *next;
+	struct plan_task *t = task_of(p, job), *waiting;
 
-	DL_FOREACH_SAFE(p->tasks, t, next)
-	{
-		if (t->job != job || t->preview != NULL)
-			continue;
-		t->stop = true;
-		if (t->begun) {
-			readers_cancel(p->threads, &t->reading);
-		} else {
-			DL_DELETE(p->tasks, t);
-			task_destroy(t);
-		}
+	if (t == NULL)
+		return;
+	t->stop = true;
+	while ((waiting = t->then) != NULL) {
+		t->then = waiting->then;
+		DL_DELETE(p->tasks, waiting);
+		task_destroy(waiting);
 	}
+	readers_cancel(p->threads, &t->reading);
 }
 
 /* Live, or it may live again. What history cannot say now is kept. */

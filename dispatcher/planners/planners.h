@@ -34,6 +34,8 @@ struct plan_preview {
 void planners_preview(struct planners *p, struct plan_preview *preview);
 void plan_preview_fini(struct plan_preview *preview); /* the arena, the items */
 
+/* Ends the threads: `done` of all previews is called. For the end, before those who wait for them. */
+void planners_stop(struct planners *p);
 /* The job ended: stop planning it. */
 void planners_forget(struct planners *p, uint64_t job);
 

@@ -10,7 +10,7 @@
 #include "dispatcher/store/history_reader.h"
 #include "jobs/output_index.h"
 
-#define READER_THREADS 4
+#define READER_THREADS 6 /* more than one lane may take */
 
 struct replay {
 	struct server *server;

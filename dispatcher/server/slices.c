@@ -7,8 +7,6 @@
 #include "dispatcher/server/server.h"
 #include "dispatcher/store/history_reader.h"
 
-#define LANE_BLOBS 1 /* they keep a few files open: one thread at a time */
-
 struct slice_reading {
 	struct reading reading;
 	struct server *server;
@@ -93,6 +91,6 @@ void slices_read(struct server *s, uint64_t number, const struct slice_request *
 	r->reading.run = run;
 	r->reading.done = done;
 	r->reading.without_history = rq->plan.blob.size > 0;
-	r->reading.lane = r->reading.without_history ? LANE_BLOBS : 0;
+	r->reading.lane = r->reading.without_history ? READERS_LANE_BLOBS : 0;
 	readers_ask(s->services.readers, &r->reading);
 }

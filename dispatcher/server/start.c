@@ -279,6 +279,7 @@ void server_close(struct server *s)
 	history_close(sv->history);
 	readers_close(sv->readers); /* questions are answered, if only with an error */
 	sv->readers = NULL;
+	planners_stop(sv->planners);
 	if (sv->port != NULL)
 		parts_close(sv);
 	history_reader_close(sv->reader);

@@ -95,7 +95,10 @@ static void on_retry(struct loop *loop, void *arg)
 
 void peers_retry_soon(struct peers *p)
 {
-	loop_timer_set(p->services->loop, &p->retry, clock_mono_us() + RETRY_US);
+	usec_t at_us = clock_mono_us() + RETRY_US;
+
+	if (p->retry.place == 0 || p->retry.deadline_us > at_us)
+		loop_timer_set(p->services->loop, &p->retry, at_us);
 }
 
 void peers_counters(const struct peers *p, struct peers_counters *ret)

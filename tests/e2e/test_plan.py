@@ -3,6 +3,7 @@
 that no good command would print."""
 import http.server
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -150,6 +151,10 @@ class Plan(MillCase):
         self.assertRegex(waited.stdout, r"failed before it had shards, after [0-9.]*[1-9][0-9]* \w+; .*exit 4")
 
 
+OBJECT = "version: 1\nname: x\nshard: {bytes: 10B, align: none, of: '%s'}\nrun: {exec: [echo, '{{shard.url}}']}\n"
+DEAD = OBJECT % "s3://dead/preview"
+
+
 class Stores(MillCase):
     """Objects whose sizes are asked of two buckets, one of which never answers."""
 
@@ -177,16 +182,18 @@ class Stores(MillCase):
             self.addCleanup(stop)
         return "http://127.0.0.1:%d" % server.server_port, asked
 
-    def submit(self, url):
-        return self.mill.submit("version: 1\nname: x\nshard: {bytes: 10B, align: none, of: '%s'}\n"
-                                "run: {exec: [echo, '{{shard.url}}']}\n" % url)
-
-    def test_one_that_is_dead_delays_no_other(self):
-        endpoint, asked = self.serve()
+    def set_keys(self):
         keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
         before = {name: os.environ.get(name) for name in keys}
         os.environ.update(keys)
         self.addCleanup(lambda: [os.environ.pop(n) if v is None else os.environ.update({n: v}) for n, v in before.items()])
+
+    def submit(self, url):
+        return self.mill.submit(OBJECT % url)
+
+    def test_one_that_is_dead_delays_no_other(self):
+        endpoint, asked = self.serve()
+        self.set_keys()
         self.mill.start_dispatcher(**FAST, s3_endpoint=endpoint)
         dead = [self.submit("s3://dead/%d" % n) for n in range(12)]
         until(lambda: len([path for path in asked if path.startswith("/dead/")]) == 2)
@@ -199,6 +206,26 @@ class Stores(MillCase):
         for job in dead:
             self.assertEqual(self.mill.job(job)["word"], "planning")
             self.change(job, "cancel")
+
+    def test_a_dispatcher_that_stops_while_a_preview_is_made(self):
+        endpoint, asked = self.serve()
+        self.set_keys()
+        self.mill.start_dispatcher(**FAST, s3_endpoint=endpoint)
+        answers = []
+
+        def ask():
+            try:
+                answers.append(self.mill.api("POST", "/v1/plan", {"definition": DEAD}))
+            except Exception as e:
+                answers.append(e)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until(lambda: asked)
+        self.mill.dispatcher.send_signal(signal.SIGTERM)
+        self.assertEqual(self.mill.dispatcher.wait(30), 0)
+        asking.join(30)
+        self.assertIn("stopping", str(answers[0]))
 
     def change(self, job, verb):
         self.mill.api("POST", "/v1/jobs/%d/%s" % (job, verb))
