@@ -69,8 +69,8 @@ static bool has_room(void)
 static int enter(int fd)
 {
 	if (fd >= bounds.line && bounds.line > 0) {
-		close(fd);
 		atomic_fetch_add(&no_descriptor, 1);
+		close(fd);
 		errno = ECONNABORTED;
 		return -1;
 	}
