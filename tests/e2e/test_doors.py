@@ -266,7 +266,7 @@ class Wire(Doors):
         before = self.memory()
         self.half_a_frame(address)
         time.sleep(0.5)
-        self.assertLess(self.memory() - before, 10 << 20)
+        self.assert_cost(self.memory() - before, 10 << 20)
         with self.open_doors():
             threads = [threading.Thread(target=self.half_a_frame, args=(address,)) for _ in range(59)]
             for t in threads:
@@ -280,7 +280,11 @@ class Wire(Doors):
             self.mill.start_worker(connect=listen, heartbeat="100ms")
             until(lambda: self.mill.api("GET", "/v1/status")["workers"] == 1, seconds=30)
         print("doors: 60 strangers over %s cost %.1f MB" % (kind, grown / 1e6), flush=True)
-        self.assertLess(grown, 64 << 20)
+        self.assert_cost(grown, 64 << 20)
+
+    def assert_cost(self, grown, most):
+        if os.environ.get("MILL_BUILD") != "asan":  # the sanitizer keeps what was freed
+            self.assertLess(grown, most)
 
     def test_strangers_with_half_a_frame(self):
         self.strangers("tcp")
