@@ -228,11 +228,6 @@ void engine_stop(struct engine *e)
 	e->stopping = true;
 }
 
-void engine_counters(const struct engine *e, struct engine_counters *ret)
-{
-	*ret = (struct engine_counters){.waiting = e->release.count, .waiting_bytes = e->release.bytes};
-}
-
 void engine_bounds_init(struct engine_bounds *b)
 {
 	*b = (struct engine_bounds){.batch_bytes = 1 * MIB,

@@ -93,9 +93,3 @@ void engine_flush(struct engine *e);
  * meanwhile go first. */
 usec_t engine_deadline(const struct engine *e);
 void engine_tick(struct engine *e);
-
-struct engine_counters {
-	uint64_t waiting; /* effects that wait for the disk */
-	uint64_t waiting_bytes;
-};
-void engine_counters(const struct engine *e, struct engine_counters *ret);

@@ -14,7 +14,7 @@ struct port {
 struct release {
 	struct release_entry *now;     /* told at the end of the turn */
 	struct release_entry *waiting; /* for an lsn, in its order */
-	size_t count, bytes;
+	size_t count;
 };
 
 /* All effects of the step that just was: what goes out to workers and planners goes at once or when it is

@@ -62,7 +62,6 @@ static void entry_queue(struct engine *e, struct release_entry *entry, uint64_t 
 		DL_PREPEND_ELEM(*list, at, entry);
 	}
 	r->count++;
-	r->bytes += entry->size;
 	/* Nobody waits for a change like for an answer: it may linger. */
 	if (after_lsn != 0 && !(entry->kind == RELEASE_ITEM && entry->item.kind == STREAM_JOB))
 		e->urgent = e->batch_records > 0;
@@ -72,7 +71,6 @@ static void entry_destroy(struct engine *e, struct release_entry **list, struct 
 {
 	DL_DELETE(*list, entry);
 	e->release.count--;
-	e->release.bytes -= entry->size;
 	free(entry);
 }
 

@@ -80,29 +80,7 @@
 
 /* ---- all of them ---- */
 
-#undef OBJECT
-#undef BOOL
-#undef COUNT
-#undef COUNT_TO
-#undef SIZE
-#undef INT
-#undef SECONDS
-#undef SECONDS_TO
-#undef CPUS
-#undef CPUS_TO
-#undef TIME
-#undef TEXT
-#undef TEXT_AS
-#undef TEXT_TO
-#undef WORD
-#undef KIND_WORD
-#undef SUB
-#undef LIST
-#undef TEXTS
-#undef COUNTS
-#undef RAW
-#undef TOTALS
-#undef END
+#include "jobs/api/rows_end.h"
 
 #define OBJECT(name, doc) object_##name,
 #define BOOL(...)

@@ -9,14 +9,7 @@ import sys
 import threading
 import time
 
-try:
-    import zmq
-except ImportError:  # Debian's package is for Debian's python3, which may not be the first of the path
-    if sys.executable != "/usr/bin/python3" and os.path.exists("/usr/bin/python3"):
-        os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])
-    print("python3-zmq is not installed")
-    sys.exit(77)
-
+from debian_zmq import zmq
 from case import FAST, ApiError, MillCase, main, until
 from wire import Wire, pack
 

@@ -1,8 +1,9 @@
 /* Questions in threads of their own: answered in the loop, a lane at a time, cancelled, never lost. */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "dispatcher/readers.h"
@@ -12,6 +13,7 @@
 struct question {
 	struct reading reading;
 	_Atomic bool began;
+	sem_t *begins;	  /* NULL: nobody waits for that */
 	_Atomic bool *go; /* NULL: it ends at once */
 	int done;
 	bool again;
@@ -45,10 +47,12 @@ static void run(struct history_reader *history, struct reading *r)
 
 	cr_assert_null(history);
 	atomic_store(&q->began, true);
+	if (q->begins != NULL)
+		sem_post(q->begins);
 	if (r->lane != 0)
 		count_lane(1);
 	while (q->go != NULL && !atomic_load(q->go) && !atomic_load(&r->cancelled))
-		usleep(100);
+		sched_yield();
 	if (r->lane != 0)
 		count_lane(-1);
 }
@@ -131,12 +135,14 @@ Test(readers, one_is_cancelled_before_it_runs_or_while_it_does, .timeout = 20)
 {
 	struct question q[2] = {0};
 	_Atomic bool go = false;
+	sem_t begins;
 
 	open_readers(1, 1);
+	cr_assert_eq(sem_init(&begins, 0, 0), 0);
+	q[0].begins = &begins;
 	ask(&q[0], 0, &go);
 	ask(&q[1], 0, &go);
-	while (!atomic_load(&q[0].began))
-		usleep(100);
+	cr_assert_eq(sem_wait(&begins), 0);
 	readers_cancel(readers, &q[1].reading);
 	turn_until(1);
 	cr_assert_eq(q[1].reading.rc, ERR_CLOSED);
