@@ -1,12 +1,12 @@
 /* What always holds. A failure here is a bug of ours: CHECK ends the process before it is written. */
-#include "dispatcher/core/amounts.h"
-#include "dispatcher/core/definition_table.h"
-#include "dispatcher/core/job_table.h"
-#include "dispatcher/core/lease_table.h"
-#include "dispatcher/core/runnable.h"
-#include "dispatcher/core/shards.h"
-#include "dispatcher/core/steps.h"
-#include "dispatcher/core/windows.h"
+#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/durable/definition_table.h"
+#include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/volatile/runnable.h"
+#include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/durable/windows.h"
 
 /* Each shard stands in exactly one place: by number. */
 static void check_counts(const struct job_row *row)

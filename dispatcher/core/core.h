@@ -1,10 +1,11 @@
 /* The dispatcher's core: jobs, phases, leases, sessions, deduplication. A deterministic state machine:
  * inputs and two clocks in, records and effects out. Pure: no socket, clock, file, thread or global.
  *
- * The map: this header (what goes in and out) · view.h (what may be read) · state.h (what it holds,
- * with the drawn tables of jobs and shards) · lease.h (what an outcome does, cell by cell) · one file
- * a verb: accept, plan, grant, revoke, report, register, expire, cancel, reopen, advance (phases and
- * ends), carry, open; apply_*.c change durable state and nothing else does; check.c says what holds.
+ * The map: this header (what goes in and out) · view.h (what may be read) · durable/ (what the records
+ * say, and the only code that changes it; state.h has the drawn tables of jobs and shards) · volatile/
+ * (what a start builds again: indexes, estimates, sessions) · decide/ (one file a verb: accept, plan,
+ * grant, revoke, report, register, expire, cancel, reopen, advance (phases and ends), carry, open;
+ * lease.h says what an outcome does, cell by cell) · check.c (what holds).
  *
  * Use: create; apply for each record of the journal, in lsn order; replay_end; step(INPUT_OPEN);
  * step for each input. Not thread safe. Rules: PROTOCOL.md. */

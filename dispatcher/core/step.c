@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dispatcher/core/apply.h"
-#include "dispatcher/core/steps.h"
+#include "dispatcher/core/durable/apply.h"
+#include "dispatcher/core/decide/steps.h"
 
 void dispatcher_effects_init(struct dispatcher_effects *out)
 {

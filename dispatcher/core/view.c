@@ -1,11 +1,11 @@
 #include "dispatcher/core/view.h"
 
-#include "dispatcher/core/definition_table.h"
-#include "dispatcher/core/estimate.h"
-#include "dispatcher/core/job_table.h"
-#include "dispatcher/core/runnable.h"
-#include "dispatcher/core/shards.h"
-#include "dispatcher/core/steps.h"
+#include "dispatcher/core/durable/definition_table.h"
+#include "dispatcher/core/volatile/estimate.h"
+#include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/runnable.h"
+#include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/decide/steps.h"
 
 const char *job_word_name(enum job_word word)
 {

@@ -1,11 +1,11 @@
 /* Views that walk: jobs, dead and done shards, workers, demand, counters. */
-#include "dispatcher/core/amounts.h"
-#include "dispatcher/core/job_table.h"
-#include "dispatcher/core/lease_table.h"
-#include "dispatcher/core/shards.h"
-#include "dispatcher/core/sessions.h"
-#include "dispatcher/core/trouble.h"
-#include "dispatcher/core/steps.h"
+#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/volatile/sessions.h"
+#include "dispatcher/core/volatile/trouble.h"
+#include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/view.h"
 
 uint64_t dispatcher_view_next_job(const struct dispatcher_core *core, uint64_t after)

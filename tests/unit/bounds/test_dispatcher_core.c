@@ -1,6 +1,6 @@
 /* The sets of shards of a job that is in work: what JOB_STATE_BYTES_MAX bounds. */
 #include "base/check.h"
-#include "dispatcher/core/shards.h"
+#include "dispatcher/core/durable/shards.h"
 #include "jobs/kinds.h"
 #include "tests/unit/bounds/heap.h"
 

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "dispatcher/core/advance.h"
+#include "dispatcher/core/decide/advance.h"
 #include "tests/unit/dispatcher/kit.h"
 
 static struct kit k;

@@ -1,0 +1,272 @@
+/* An event is accepted in one commit: its deduplication key, and one job per matching rule. */
+#include "dispatcher/core/durable/apply.h"
+#include "dispatcher/core/durable/dedup.h"
+#include "dispatcher/core/durable/definition_table.h"
+#include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/volatile/timers.h"
+#include "jobs/plan.h"
+#include "jobs/principal.h"
+
+/* Of a job's record, its values aside. */
+#define JOB_BYTES 512u
+/* Below this, as counted roughly, what is accepted certainly fits. */
+#define ACCEPT_LOOK_BYTES (512 * KIB)
+
+static uint64_t item_lsn(const struct dispatcher_core *core, const struct dedup_item *item)
+{
+	uint64_t lsn = (core->d.last_lsn & ~(uint64_t)UINT32_MAX) | item->lsn_low;
+
+	if (lsn > core->d.last_lsn)
+		lsn -= (uint64_t)UINT32_MAX + 1;
+	return lsn;
+}
+
+static const struct definition_body *find_body(const struct input_accept *in, struct bytes sha256)
+{
+	for (uint32_t i = 0; i < in->definitions.count; i++)
+		if (bytes_equal(in->definitions.items[i].sha256, sha256))
+			return &in->definitions.items[i];
+	return NULL;
+}
+
+int accept_check_job(struct dispatcher_core *core, const struct definition_body *given,
+		     const struct new_job *j, bool planned, struct error *reterr)
+{
+	const struct definition *def = definition_find(&core->d.definitions, j->definition);
+
+	if ((def == NULL || !def->known) && given == NULL)
+		return error_set(reterr, ERR_INVALID, "the job names a definition that did not come with it");
+	if (j->priority < INT32_MIN || j->priority > INT32_MAX)
+		return error_set(reterr, ERR_INVALID, "expected a priority of 32 bits, found %lld",
+				 (long long)j->priority);
+	if (j->depth > core->config.chain_depth_max) {
+		error_set(reterr, ERR_LIMIT,
+			  "jobs started by jobs started by jobs: %u deep, at most %u are allowed", j->depth,
+			  core->config.chain_depth_max);
+		return error_help(reterr, "look for a rule that matches the events of its own jobs");
+	}
+	if (accept_check_asked(j, reterr) < 0)
+		return ERR_INVALID;
+	if (!planned)
+		return 0;
+	if (j->planner < PLANNER_PURE || j->planner > PLANNER_JSON_LINES)
+		return error_set(reterr, ERR_INVALID, "expected planner %s", planner_kind_names());
+	if (j->planner == PLANNER_PURE)
+		return plan_validate(&j->plan, reterr);
+	if (!plan_may_be_first(&j->plan))
+		return error_set(reterr, ERR_INVALID, "expected plan %s", plan_kind_names());
+	if (j->plan.shard_count > 0)
+		return error_set(reterr, ERR_INVALID, "shards are named, but a planner is to name them");
+	return 0;
+}
+
+static int check_stillborn(const struct input_accept *in, struct error *reterr)
+{
+	for (uint32_t i = 0; i < in->failed.count; i++) {
+		const struct stillborn *f = &in->failed.items[i];
+
+		if (f->index >= in->jobs.count || (i > 0 && f->index <= in->failed.items[i - 1].index))
+			return error_set(reterr, ERR_INVALID, "expected the indices of jobs, in order");
+	}
+	return 0;
+}
+
+/* What is accepted in one step has to fit one frame of the journal. An input is at least as long as the
+ * records that it becomes. */
+static int check_size(const struct input_accept *in, struct error *reterr)
+{
+	struct buf text = {0};
+	size_t bytes = in->event.size;
+
+	for (uint32_t i = 0; i < in->definitions.count; i++)
+		bytes += in->definitions.items[i].text.size;
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		bytes += JOB_BYTES;
+		for (uint32_t v = 0; v < in->jobs.items[i].values.count; v++)
+			bytes += in->jobs.items[i].values.items[v].text.size;
+	}
+	if (bytes <= ACCEPT_LOOK_BYTES)
+		return 0;
+	codec_encode(codec_input_accept(), in, &text);
+	bytes = text.size + (size_t)in->jobs.count * JOB_BYTES;
+	buf_fini(&text);
+	if (bytes <= ACCEPT_BYTES_MAX)
+		return 0;
+	error_set(reterr, ERR_LIMIT,
+		  "the %u jobs that it starts take %zu bytes with their values, at most %llu fit",
+		  in->jobs.count, bytes, ACCEPT_BYTES_MAX);
+	return error_help(reterr, "let fewer rules match it, or have them name less of it");
+}
+
+int accept_check_room(struct dispatcher_core *core, uint32_t jobs, struct error *reterr)
+{
+	if (jobs > core->config.jobs_max)
+		return error_set(reterr, ERR_LIMIT, "it starts %u jobs, at most %u may be live", jobs,
+				 core->config.jobs_max);
+	if (core->live_jobs + jobs <= core->config.jobs_max)
+		return 0;
+	error_set(reterr, ERR_BUSY, "%llu jobs are live, at most %u are allowed",
+		  (unsigned long long)core->live_jobs, core->config.jobs_max);
+	return error_help(reterr, "try again later");
+}
+
+static int check_accept(struct dispatcher_core *core, const struct input_accept *in, struct error *reterr)
+{
+	int rc = accept_check_room(core, in->jobs.count, reterr);
+
+	if (rc == 0)
+		rc = principal_check(&in->by, reterr);
+	if (rc == 0)
+		rc = check_stillborn(in, reterr);
+	if (rc == 0)
+		rc = check_size(in, reterr);
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < in->definitions.count; i++) {
+		rc = definition_check(&in->definitions.items[i], reterr);
+		if (rc < 0)
+			return rc;
+	}
+	for (uint32_t i = 0, f = 0; i < in->jobs.count; i++) {
+		const struct new_job *j = &in->jobs.items[i];
+		bool failed = f < in->failed.count && in->failed.items[f].index == i;
+
+		f += failed; /* no shard of it is ever asked for */
+		rc = accept_check_job(core, find_body(in, j->definition), j, !failed, reterr);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int accept_definition(struct dispatcher_core *core, const struct definition_body *body, struct error *reterr)
+{
+	struct definition_added r = {.definition = *body};
+	/* The name table is tried first, so that a record is written only for what is served. */
+	struct definition trial = {.known = true, .body = *body};
+	const struct definition *def = definition_find(&core->d.definitions, body->sha256);
+	int rc;
+
+	if (def != NULL && def->known) /* else a job of history's past names it: its record is due */
+		return 0;
+	rc = definition_bind(core, &trial, reterr);
+	if (rc < 0)
+		return rc;
+	emit(core, RECORD_DEFINITION, &r);
+	rc = definition_bind(core, definition_find(&core->d.definitions, body->sha256), reterr);
+	CHECK(rc == 0);
+	definition_unbind(core, &trial);
+	return 0;
+}
+
+/* Whatever jobs name is known and bound, or nothing has changed. */
+static int add_definitions(struct dispatcher_core *core, const struct input_accept *in, struct error *reterr)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < in->jobs.count; i++) {
+		const struct definition_body *body = find_body(in, in->jobs.items[i].definition);
+
+		if (body != NULL)
+			rc = accept_definition(core, body, reterr);
+	}
+	return rc;
+}
+
+static void drop_unused(struct dispatcher_core *core, const struct input_accept *in)
+{
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		struct definition *def = definition_find(&core->d.definitions, in->jobs.items[i].definition);
+
+		if (def != NULL)
+			definition_release(core, def);
+	}
+}
+
+static void write_accepted(struct dispatcher_core *core, const struct input_accept *in)
+{
+	struct new_job *jobs = step_alloc(core, in->jobs.count * sizeof *jobs);
+	struct accepted r = {.key_hi = in->key_hi,
+			     .key_lo = in->key_lo,
+			     .wall_us = core->wall_us,
+			     .event = in->event,
+			     .by = in->by,
+			     .jobs = {jobs, in->jobs.count}};
+	usec_t shortened_us = 0;
+
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		jobs[i] = in->jobs.items[i];
+		jobs[i].job = core->d.next_job + i;
+		if (jobs[i].due_wall_us <= core->wall_us)
+			jobs[i].due_wall_us = 0;
+	}
+	for (uint32_t i = 0; i < in->failed.count; i++) {
+		struct new_job *j = &jobs[in->failed.items[i].index];
+
+		j->planner = PLANNER_PURE; /* nothing is left to plan */
+		j->plan = plan_by_number(0);
+		j->due_wall_us = 0;
+	}
+	if (in->key_hi != 0 || in->key_lo != 0)
+		dedup_place(&core->d.dedup, steady_us(core), core->config.dedup_window_us,
+			    core->config.dedup_max, &r.bucket_wall_us, &r.forget_before_us, &shortened_us);
+	core->accepted_events++;
+	core->accepted_jobs += in->jobs.count;
+	emit(core, RECORD_ACCEPTED, &r);
+	if (shortened_us > 0)
+		tell(core, true, 0,
+		     step_text(core, "deduplication reaches back only %lld s: %u keys are its bound",
+			       (long long)(shortened_us / USEC_PER_SEC), core->config.dedup_max));
+	reply_ok(core, in->request, in->jobs.count > 0 ? jobs[0].job : 0, in->jobs.count, false,
+		 core->d.last_lsn);
+}
+
+void step_accept(struct dispatcher_core *core, const struct input_accept *in)
+{
+	bool keyed = in->key_hi != 0 || in->key_lo != 0;
+	const struct dedup_item *item = keyed ? dedup_find(&core->d.dedup, in->key_hi, in->key_lo) : NULL;
+	struct error err = {0};
+	int rc;
+
+	if (item != NULL) {
+		core->repeated_events++;
+		reply_ok(core, in->request, item->job, item->job_count, true, item_lsn(core, item));
+		return;
+	}
+	rc = check_accept(core, in, &err);
+	if (rc == 0) {
+		rc = add_definitions(core, in, &err);
+		if (rc < 0)
+			drop_unused(core, in);
+	}
+	if (rc < 0) {
+		const char *why = step_text(core, "%s", err.what);
+
+		reply_error(core, in->request, (enum error_code)rc, why);
+		tell(core, true, 0, why);
+		return;
+	}
+	if (in->jobs.count == 0 && !keyed) {
+		reply_ok(core, in->request, 0, 0, false, 0);
+		return;
+	}
+	write_accepted(core, in);
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		uint64_t job = core->d.next_job - in->jobs.count + i;
+		struct job_row *row = job_get(core, job);
+
+		core->live_jobs++;
+		if (row->state == JOB_HELD) {
+			core->held_jobs++;
+			timer_add(&core->held, row->due_wall_us, job);
+		}
+	}
+	/* In the same commit: nobody ever sees them live. */
+	for (uint32_t i = 0; i < in->failed.count; i++) {
+		const struct stillborn *f = &in->failed.items[i];
+		int size = f->why.size < WHY_BYTES_MAX ? (int)f->why.size : WHY_BYTES_MAX;
+
+		job_end(core, core->d.next_job - in->jobs.count + f->index, JOB_FAILED,
+			step_text(core, "%.*s", size, (const char *)f->why.data), NULL);
+	}
+}

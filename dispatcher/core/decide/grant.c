@@ -1,0 +1,227 @@
+/* Leases: which shards of which job for which worker. A grant costs O(shapes + queues): it looks at the
+ * first job of each bucket only, and takes the first shards of it. It never waits: the lease leaves NOW,
+ * its record goes with the next commit. */
+#include "dispatcher/core/decide/grant.h"
+
+#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/durable/apply.h"
+#include "dispatcher/core/volatile/estimate.h"
+#include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/volatile/runnable.h"
+#include "dispatcher/core/volatile/sessions.h"
+#include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/volatile/trouble.h"
+
+/* The first shards that may be leased with others: suspects first (they are short), then what is due for
+ * another attempt, what came back, and the frontier. count 0 when there is none. */
+static struct candidate first_shards(const struct dispatcher_core *core, const struct job_row *row,
+				     uint32_t size)
+{
+	const struct run *run = row->run;
+	struct candidate c = {0};
+
+	if (run == NULL) {
+		c.shards = (struct range){0, row->shard_count < size ? row->shard_count : size};
+		return c;
+	}
+	for (uint32_t i = 0; i < run->special_count; i++)
+		if (!runnable_is_hard(run->special[i].shards, run->special[i].traits))
+			return (struct candidate){run->special[i].shards, run->special[i].traits};
+	for (uint32_t i = 0; i < run->delayed_count && run->delayed[i].due_wall_us <= steady_us(core); i++)
+		if (run->delayed[i].traits.doublings == 0) {
+			shard_set_next_range(&run->delayed[i].shards, 0, &c.shards);
+			c.traits = run->delayed[i].traits;
+			c.shards.count = c.shards.count < size ? c.shards.count : size;
+			return c;
+		}
+	if (trouble_next_returned(run, false, &c.shards)) {
+		c.shards.count = c.shards.count < size ? c.shards.count : size;
+		return c;
+	}
+	uint32_t ready = PLANTED(lease_before_durable) ? row->shard_count : run->ready_count;
+
+	if (ready > run->frontier)
+		c.shards = (struct range){run->frontier,
+					  ready - run->frontier < size ? ready - run->frontier : size};
+	return c;
+}
+
+void grant_open(struct dispatcher_core *core, struct grant_round *g, struct session *s)
+{
+	*g = (struct grant_round){.core = core, .session = s};
+	g->record.worker = s->worker->id;
+	g->record.wall_us = core->wall_us;
+}
+
+static void grow(struct grant_round *g)
+{
+	struct grant_hint *hints;
+	struct lease *leases;
+
+	if (g->record.hints.count < g->capacity)
+		return;
+	g->capacity = g->capacity == 0 ? 8 : 2 * g->capacity;
+	hints = step_alloc(g->core, g->capacity * sizeof *hints);
+	leases = step_alloc(g->core, g->capacity * sizeof *leases);
+	for (uint32_t i = 0; i < g->record.hints.count; i++) {
+		hints[i] = g->record.hints.items[i];
+		leases[i] = g->leases.items[i];
+	}
+	g->record.hints.items = hints;
+	g->leases.items = leases;
+}
+
+void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct candidate c)
+{
+	struct dispatcher_core *core = g->core;
+	struct amounts need = amounts_doubled(&job_shape(core, row)->need, c.traits.doublings);
+	struct token token = {core->d.epoch, ++core->next_lease};
+	struct grant_hint *hint;
+	struct error err = {0};
+	uint64_t end = range_end(c.shards);
+	uint32_t times = 0;
+	int rc;
+
+	if (row->run != NULL) /* all of a lease's shards are at the same attempt */
+		times = shards_failures(row->run, c.shards.first, end, &end);
+	c.shards = range_between(c.shards.first, end);
+	grow(g);
+	hint = &g->record.hints.items[g->record.hints.count++];
+	*hint = (struct grant_hint){.token = token,
+				    .job = job,
+				    .phase = row->phase,
+				    .first = c.shards.first,
+				    .count = c.shards.count,
+				    .attempt = times + 1,
+				    .crashes = c.traits.crashes,
+				    .doublings = c.traits.doublings};
+	g->leases.items[g->leases.count++] = (struct lease){
+	    .token = token,
+	    .job = job,
+	    .phase = row->phase,
+	    .definition = arena_copy(&core->out->arena, BYTES(job_definition(core, row)->sha256, 32)),
+	    .first = c.shards.first,
+	    .count = c.shards.count,
+	    .attempt = times + 1,
+	    .memory_bytes = c.traits.doublings > 0 ? need.v[AMOUNT_MEMORY] : 0};
+	rc = apply_hint(&core->d, g->session->worker->id, hint, core->wall_us, &err);
+	CHECK(rc == 0);
+	session_bind(core, lease_find(&core->d, token), job_shape(core, row));
+	runnable_refresh(core, job, row);
+}
+
+void grant_close(struct grant_round *g)
+{
+	struct leases *m;
+
+	if (g->leases.count == 0)
+		return;
+	emit_applied(g->core, RECORD_GRANTED, &g->record);
+	m = step_alloc(g->core, sizeof *m);
+	*m = (struct leases){.session = g->session->id, .leases = g->leases};
+	effect_send(g->core, g->session->peer, MESSAGE_LEASES, m, 0);
+	g->session->slot_idle = false;
+}
+
+/* What a session is given: leases for slots that are free, or also leases that wait behind others. */
+enum grant_pass {
+	GRANT_NOW,
+	GRANT_AHEAD,
+};
+
+/* Could the session run an attempt of this shape: now, or once what it holds has ended? */
+static bool takes_shape(const struct session *s, const struct shape *shape, enum grant_pass pass)
+{
+	static const struct amounts nothing;
+
+	return amounts_fit(pass == GRANT_NOW ? &s->used : &nothing, &shape->need, &s->offered);
+}
+
+/* The bucket that goes first for this session: of the queue that was served least, the highest priority
+ * with something that the session can run. */
+static struct bucket *pick(struct dispatcher_core *core, const struct session *s, enum grant_pass pass)
+{
+	struct bucket *best = NULL;
+	uint64_t best_served = 0;
+
+	for (uint32_t i = 0; i < core->queue_count; i++) {
+		struct queue *q = core->queues[i];
+
+		if (q == NULL || q->bucket_count == 0 || (best != NULL && q->served_us >= best_served))
+			continue;
+		for (uint32_t k = 0; k < q->bucket_count; k++) {
+			struct bucket *b = q->buckets[k];
+
+			if (!takes_shape(s, core->shapes[b->shape], pass))
+				continue;
+			best = b;
+			best_served = q->served_us;
+			break;
+		}
+	}
+	return best;
+}
+
+/* May the session hold a lease of this bucket's first job behind those that it has? What goes first is never
+ * passed over: while it has to wait for a free slot, nothing of lower rank is sent ahead, or no slot would
+ * ever be free. */
+static bool may_wait_there(const struct dispatcher_core *core, const struct session *s,
+			   const struct bucket *b)
+{
+	uint64_t slots = amounts_slots(&s->offered, &core->shapes[b->shape]->need);
+
+	return session_may_hold_more(core, s) && s->worker->lease_count / LEASES_PER_SLOT_MAX < slots &&
+	       estimate_allows_prefetch(core, job_get(core, b->head));
+}
+
+static void grant_from(struct grant_round *g, const struct bucket *b)
+{
+	struct dispatcher_core *core = g->core;
+	uint64_t job = b->head, hard;
+	struct job_row *row = job_get(core, job);
+	uint64_t pending = runnable_shards(core, row, &hard);
+	struct candidate c = first_shards(core, row, estimate_lease_size(core, row, pending));
+
+	CHECK(c.shards.count > 0);
+	core->queues[b->queue]->served_us += 1 + estimate_work_us(core, row, c.shards.count);
+	grant_add(g, job, row, c);
+}
+
+/* False when there is work, but the session can take none of it: it is full. */
+static bool grant_session(struct dispatcher_core *core, struct session *s, enum grant_pass pass)
+{
+	struct grant_round g;
+	bool takes = s->worker->lease_count < TOKENS_PER_WORKER_MAX;
+
+	grant_open(core, &g, s);
+	while (core->runnable_jobs > 0 && s->worker->lease_count < TOKENS_PER_WORKER_MAX) {
+		struct bucket *b = pick(core, s, pass);
+
+		takes = b != NULL && (pass == GRANT_NOW || may_wait_there(core, s, b));
+		if (!takes)
+			break;
+		grant_from(&g, b);
+	}
+	grant_close(&g);
+	return takes;
+}
+
+/* First each worker what it can begin now, then what it may hold ahead. */
+void step_grant(struct dispatcher_core *core)
+{
+	struct session *s, *next;
+
+	if (core->quarantine && (core->runnable_jobs > 0 || core->hard_count > 0))
+		quarantine_review(core);
+	grant_hard(core);
+	for (enum grant_pass pass = GRANT_NOW; pass <= GRANT_AHEAD; pass++)
+		DL_FOREACH_SAFE2(core->hungry, s, next, list_next)
+		{
+			if (core->runnable_jobs == 0)
+				return;
+			if (!session_takes_leases(s) || s->alone || s->reserved ||
+			    (!grant_session(core, s, pass) && pass == GRANT_AHEAD))
+				session_is_full(core, s);
+		}
+}

@@ -1,0 +1,24 @@
+/* How leases are written: one round a session, one record, one message. Pure. */
+#pragma once
+
+#include "base/plant.h"
+#include "dispatcher/core/durable/state.h"
+
+struct candidate {
+	struct range shards; /* count 0: none */
+	struct traits traits;
+};
+
+struct grant_round {
+	struct dispatcher_core *core;
+	struct session *session;
+	struct granted record;
+	struct lease_list leases;
+	uint32_t capacity;
+};
+
+void grant_open(struct dispatcher_core *core, struct grant_round *g, struct session *s);
+/* Leases the candidate's shards, or the first of them that are at the same attempt; applied at once. */
+void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct candidate c);
+/* Writes the record and the message, if anything was added. */
+void grant_close(struct grant_round *g);

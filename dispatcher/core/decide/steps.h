@@ -1,0 +1,105 @@
+/* The verbs of the core: each file decides for one of them. What they call each other with. Pure. */
+#pragma once
+
+#include "dispatcher/core/durable/state.h"
+
+/* step.c: records and effects of the step */
+void emit(struct dispatcher_core *core, uint32_t type, const void *record);
+/* As emit, for a record whose parts were applied one by one. */
+void emit_applied(struct dispatcher_core *core, uint32_t type, const void *record);
+void *step_alloc(struct dispatcher_core *core, size_t size); /* zeroed, lives as long as the effects */
+const char *step_text(struct dispatcher_core *core, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void effect_send(struct dispatcher_core *core, uint64_t peer, enum message_type type, const void *body,
+		 uint64_t after_lsn);
+void reply_ok(struct dispatcher_core *core, uint64_t request, uint64_t job, uint32_t job_count,
+	      bool duplicate, uint64_t after_lsn);
+void reply_error(struct dispatcher_core *core, uint64_t request, enum error_code code, const char *why);
+void tell(struct dispatcher_core *core, bool warning, uint64_t job, const char *what);
+void worker_changed(struct dispatcher_core *core, const struct session *s);
+struct dispatcher_effect *effect_add(struct dispatcher_core *core, enum dispatcher_effect_kind kind,
+				     uint64_t after_lsn);
+/* Milliseconds do not jump: what retries are dated with. */
+static inline usec_t steady_us(const struct dispatcher_core *core)
+{
+	return core->mono_us + core->offset_us;
+}
+
+/* jobs.c: what is asked of a row */
+struct job_row *job_get(const struct dispatcher_core *core, uint64_t job); /* live or ended; or NULL */
+struct job_row *job_get_live(const struct dispatcher_core *core, uint64_t job);
+struct definition *job_definition(const struct dispatcher_core *core, const struct job_row *row);
+const struct policy *job_policy(const struct dispatcher_core *core, const struct job_row *row);
+struct shape *job_shape(const struct dispatcher_core *core, const struct job_row *row);
+/* Of the phase in work, shard_count as known now. */
+void job_plan(const struct dispatcher_core *core, const struct job_row *row, struct plan *ret,
+	      struct arena *arena);
+/* Was it granted before the job was reopened the last time? */
+bool job_token_is_earlier(const struct job_row *row, struct token token);
+void job_counts(const struct job_row *row, usec_t steady, uint32_t *ready, uint64_t *done, uint64_t *dead);
+
+/* names.c: shapes and queues of a definition */
+int definition_bind(struct dispatcher_core *core, struct definition *def, struct error *reterr) MUST_CHECK;
+void definition_unbind(struct dispatcher_core *core, struct definition *def);
+/* Drops it when no job names it. */
+void definition_release(struct dispatcher_core *core, struct definition *def);
+int definition_check(const struct definition_body *body, struct error *reterr) MUST_CHECK;
+
+/* accept.c, cancel.c, reopen.c: requests */
+void step_accept(struct dispatcher_core *core, const struct input_accept *in);
+/* Of records that one step writes: they are one commit. */
+#define ACCEPT_BYTES_MAX (FRAME_BYTES_MAX - 64 * KIB)
+/* given: the definition that it names, if it came with it; planned: its plan is looked at. */
+int accept_check_job(struct dispatcher_core *core, const struct definition_body *given,
+		     const struct new_job *j, bool planned, struct error *reterr) MUST_CHECK;
+/* asked.c: the fields of new_job that came with version 4 */
+int accept_check_asked(const struct new_job *j, struct error *reterr) MUST_CHECK;
+/* A definition that a job names is known and bound afterwards, or nothing has changed. */
+int accept_definition(struct dispatcher_core *core, const struct definition_body *body,
+		      struct error *reterr) MUST_CHECK;
+int accept_check_room(struct dispatcher_core *core, uint32_t jobs, struct error *reterr) MUST_CHECK;
+void step_reopen(struct dispatcher_core *core, const struct input_reopen *in);
+void step_cancel(struct dispatcher_core *core, const struct input_cancel *in);
+void step_pause(struct dispatcher_core *core, const struct input_pause *in);
+void step_retry(struct dispatcher_core *core, const struct input_retry *in);
+/* planner.c */
+void step_piece(struct dispatcher_core *core, const struct input_piece *in);
+void step_sealed(struct dispatcher_core *core, const struct input_sealed *in);
+void step_plan_failed(struct dispatcher_core *core, const struct input_plan_failed *in);
+void planner_start(struct dispatcher_core *core, uint64_t job, struct job_row *row);
+void planner_await_history(struct dispatcher_core *core, uint64_t job, const struct job_row *row);
+/* worker.c: messages; register.c; report.c; expire.c */
+void step_message(struct dispatcher_core *core, const struct input_message *in);
+void step_register(struct dispatcher_core *core, uint64_t peer, const struct register_worker *m);
+void step_report(struct dispatcher_core *core, struct session *s, const struct report *m);
+void step_gone(struct dispatcher_core *core, struct uuid worker);
+/* Its leases go back; crashed: they were in work when it was lost. */
+void session_end(struct dispatcher_core *core, struct session *s, bool crashed);
+void step_drain(struct dispatcher_core *core, const struct input_drain *in);
+void step_tick(struct dispatcher_core *core);
+/* open.c */
+int step_open(struct dispatcher_core *core, const struct input_open *in);
+/* durability.c: what waits for an lsn */
+void step_durable(struct dispatcher_core *core, uint64_t lsn);
+void step_history(struct dispatcher_core *core, uint64_t lsn);
+void step_settled(struct dispatcher_core *core, uint64_t job);
+void job_await_durable(struct dispatcher_core *core, uint64_t job, struct job_row *row);
+void ended_forget(struct dispatcher_core *core, uint64_t job);
+/* carry.c */
+void step_carry(struct dispatcher_core *core, const struct input_carry *in);
+
+/* advance.c: what follows from what a step changed, until nothing does */
+void step_settle(struct dispatcher_core *core);
+/* by: who wants it; NULL: nobody, it follows. */
+void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, const char *why,
+	     const struct principal *by);
+/* The effect that offers an ended job's event to the rules. */
+void job_offer_event(struct dispatcher_core *core, const struct job_row *row, uint64_t after_lsn);
+
+/* take_back.c: leases that end without their worker's word */
+void lease_return(struct dispatcher_core *core, struct worker *worker, uint64_t unseen_by);
+void lease_crash(struct dispatcher_core *core, struct worker *worker);
+
+/* grant.c, grant_hard.c, revoke.c */
+void step_grant(struct dispatcher_core *core);
+void grant_hard(struct dispatcher_core *core);
+void step_steal(struct dispatcher_core *core);
