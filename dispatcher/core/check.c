@@ -97,9 +97,9 @@ static void check_indexed(const struct dispatcher_core *core, const struct job_r
 {
 	uint64_t hard, n = runnable_shards(core, row, &hard);
 
-	CHECK((n > 0) == ((row->flags & JOB_RUNNABLE) != 0));
-	CHECK((hard > 0) == ((row->flags & JOB_HARD) != 0));
-	CHECK((n + hard > 0) == ((row->flags & JOB_DEMANDED) != 0));
+	CHECK((n > 0) == ((row->live_flags & JOB_RUNNABLE) != 0));
+	CHECK((hard > 0) == ((row->live_flags & JOB_HARD) != 0));
+	CHECK((n + hard > 0) == ((row->live_flags & JOB_DEMANDED) != 0));
 }
 
 static void check_touched(const struct dispatcher_core *core)
@@ -130,14 +130,14 @@ static void check_job(const struct dispatcher_core *core, uint64_t job, struct c
 	CHECK(job < core->d.next_job && row->definition < core->d.definitions.capacity);
 	CHECK(definition_at(&core->d.definitions, row->definition) != NULL);
 	if (job_state_is_ended(row->state)) {
-		CHECK(row->run == NULL && !(row->flags & (JOB_RUNNABLE | JOB_HARD | JOB_DEMANDED)));
+		CHECK(row->run == NULL && !(row->live_flags & (JOB_RUNNABLE | JOB_HARD | JOB_DEMANDED)));
 		t->ended++;
 		return;
 	}
 	t->live++;
 	t->held += row->state == JOB_HELD;
-	t->runnable += (row->flags & JOB_RUNNABLE) != 0;
-	t->hard += (row->flags & JOB_HARD) != 0;
+	t->runnable += (row->live_flags & JOB_RUNNABLE) != 0;
+	t->hard += (row->live_flags & JOB_HARD) != 0;
 	if (row->run != NULL) {
 		CHECK(row->run->job == job);
 		check_counts(row);
@@ -187,7 +187,7 @@ static uint64_t check_bucket(const struct dispatcher_core *core, const struct bu
 	for (uint64_t job = b->head; job != 0; n++) {
 		const struct job_row *row = job_get(core, job);
 
-		CHECK(row != NULL && (row->flags & JOB_RUNNABLE) && row->previous == previous);
+		CHECK(row != NULL && (row->live_flags & JOB_RUNNABLE) && row->previous == previous);
 		CHECK(row->priority == b->priority && job_shape(core, row)->index == b->shape);
 		previous = job;
 		job = row->next;

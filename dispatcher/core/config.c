@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/constants.h"
 #include "base/params.h"
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 void dispatcher_config_init(struct dispatcher_config *c, const struct params *params)
 {

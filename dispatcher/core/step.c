@@ -58,7 +58,7 @@ void emit_applied(struct dispatcher_core *core, uint32_t type, const void *recor
 {
 	codec_union_encode(&record_union, type, record, &core->out->records);
 	core->out->record_count++;
-	core->d.last_lsn++;
+	durable_applied(&core->d);
 }
 
 void emit(struct dispatcher_core *core, uint32_t type, const void *record)
@@ -234,7 +234,7 @@ int dispatcher_core_step(struct dispatcher_core *core, const struct dispatcher_i
 		struct job_row *row = job_get(core, core->d.touched[i]);
 
 		if (row != NULL)
-			row->flags &= (uint16_t)~JOB_TOUCHED;
+			row->live_flags &= (uint8_t)~JOB_TOUCHED;
 	}
 	out->touched = core->d.touched;
 	out->touched_count = core->d.touched_count;

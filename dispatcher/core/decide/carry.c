@@ -176,11 +176,9 @@ void step_carry(struct dispatcher_core *core, const struct input_carry *in)
 	struct carry *c = &core->carry;
 	uint64_t oldest = in->oldest_lsn;
 
-	if (oldest != c->oldest_lsn) {
-		/* A job in the middle is written to its end only if it is still asked for. */
+	/* A job in the middle is written to its end only if it is still asked for. */
+	if (oldest != c->oldest_lsn)
 		*c = (struct carry){.oldest_lsn = oldest};
-		core->d.carry_lsn = 0;
-	}
 	for (uint32_t i = 0;
 	     i < ROWS_PER_STEP && c->stage != CARRY_DONE && core->out->records.size < in->bytes_max; i++)
 		carry_one(core);

@@ -1,7 +1,7 @@
 /* Slices of live jobs for the journal. Pure. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 /* Writes the next slice of a job: part 0, or the next one of core->carry.job. */
 void carry_job(struct dispatcher_core *core, uint64_t job, struct job_row *row);

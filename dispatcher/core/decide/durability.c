@@ -8,7 +8,7 @@
 /* Shards of the row that are not on their way to being runnable yet, get there with the last record. */
 void job_await_durable(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 {
-	uint32_t queued = row->flags & (JOB_READY | JOB_QUEUED) ? row->shard_count : 0;
+	uint32_t queued = row->live_flags & (JOB_READY | JOB_QUEUED) ? row->shard_count : 0;
 
 	if (row->run != NULL)
 		queued = row->run->queued_count;
@@ -20,7 +20,7 @@ void job_await_durable(struct dispatcher_core *core, uint64_t job, struct job_ro
 	if (row->run != NULL)
 		row->run->queued_count = row->shard_count;
 	else
-		row->flags |= JOB_QUEUED;
+		row->live_flags |= JOB_QUEUED;
 }
 
 static void become_ready(struct dispatcher_core *core, const struct waiting *w)
@@ -33,8 +33,8 @@ static void become_ready(struct dispatcher_core *core, const struct waiting *w)
 		if (row->run->ready_count < w->count)
 			row->run->ready_count = w->count;
 	} else {
-		row->flags |= JOB_READY;
-		row->flags &= (uint16_t)~JOB_QUEUED;
+		row->live_flags |= JOB_READY;
+		row->live_flags &= (uint8_t)~JOB_QUEUED;
 	}
 	if (row->phase > 0 && core->history_lsn < row->run->phase_lsn)
 		waiting_add(&core->history_waits,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/plant.h"
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 struct candidate {
 	struct range shards; /* count 0: none */

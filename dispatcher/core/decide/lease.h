@@ -26,7 +26,7 @@
  *   a shard may say that it failed or give it back.  ⁸ special again, if it was leased as that. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 enum token_age {
 	TOKEN_CURRENT, /* in the table, of the worker that reports */

@@ -19,7 +19,7 @@ struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *c
 
 	dispatcher_config_check(config);
 	core->config = *config;
-	core->d.next_job = 1;
+	durable_init(&core->d);
 	core->steal_us = core->adopt_until_us = USEC_NEVER;
 	return core;
 }
@@ -83,7 +83,7 @@ int dispatcher_core_replay_end(struct dispatcher_core *core, struct error *reter
 		return ERR_CORRUPT;
 	HASH_ITER (hh, core->d.definitions.by_hash, def, next) {
 		if (def->references == 0)
-			definition_remove(&core->d.definitions, def);
+			durable_remove_definition(&core->d, def);
 		else if (def->known && definition_check(&def->body, reterr) < 0)
 			return ERR_CORRUPT;
 		else if (def->known && definition_bind(core, def, reterr) < 0)
@@ -138,7 +138,7 @@ static void revive_live(struct dispatcher_core *core, uint64_t job, struct job_r
 		return;
 	}
 	if (run == NULL) {
-		row->flags |= JOB_READY;
+		row->live_flags |= JOB_READY;
 	} else {
 		run->ready_count = run->queued_count = row->shard_count;
 		DL_FOREACH2(run->leases, lease, job_next)
@@ -152,7 +152,7 @@ static void revive_live(struct dispatcher_core *core, uint64_t job, struct job_r
 	}
 	planner_start(core, job, row);
 	runnable_refresh(core, job, row);
-	apply_job(&core->d, job); /* touched: what follows from its state is decided, if it was not */
+	durable_touch(&core->d, job); /* what follows from its state is decided, if it was not */
 }
 
 static void revive_jobs(struct dispatcher_core *core)
@@ -216,7 +216,7 @@ int step_open(struct dispatcher_core *core, const struct input_open *in)
 	if (r.epoch == 0)
 		r.epoch = 1;
 	core->open = true;
-	core->d.live = true;
+	durable_begin(&core->d);
 	core->durable_lsn = core->d.last_lsn;
 	core->history_lsn = in->history_lsn;
 	core->offset_us = steady_reached_us(core) - core->mono_us;

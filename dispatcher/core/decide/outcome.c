@@ -68,8 +68,7 @@ static struct range_list take_held(struct decision *d, struct range r)
 	if (held < r.count) {
 		uint64_t known = done_in(d, r);
 
-		d->core->d.duplicate += known;
-		d->core->d.late += r.count - held > known ? r.count - held - known : 0;
+		durable_count(&d->core->d, r.count - held > known ? r.count - held - known : 0, known);
 	}
 	return list;
 }
@@ -109,7 +108,7 @@ static void decide_done(struct decision *d, const struct range_list *done, bool 
 			give_back(d, r);
 			continue;
 		}
-		d->core->d.duplicate += done_in(d, r);
+		durable_count(&d->core->d, 0, done_in(d, r));
 		shard_set_add(&d->fresh, r.first, r.count);
 		shard_set_remove(&d->left, r.first, r.count);
 	}
@@ -284,9 +283,11 @@ static void judge_worker(struct dispatcher_core *core, struct session *s, uint64
 
 static void count_late(struct dispatcher_core *core, const struct outcome *o)
 {
-	core->d.late += count_ranges(&o->done) + count_ranges(&o->returned);
+	uint64_t late = count_ranges(&o->done) + count_ranges(&o->returned);
+
 	for (uint32_t i = 0; i < o->failed.count; i++)
-		core->d.late += o->failed.items[i].count;
+		late += o->failed.items[i].count;
+	durable_count(&core->d, late, 0);
 }
 
 /* No token of an earlier epoch is known for sure; of this one all are, but for those that were adopted. */

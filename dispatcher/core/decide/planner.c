@@ -1,7 +1,7 @@
 /* Plans that are made by effect: in pieces, sealed when whole, tried again when they fail. */
 #include "base/constants.h"
+#include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/job_table.h"
-#include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/timers.h"
 #include "dispatcher/core/decide/verdict.h"
@@ -14,8 +14,7 @@ void planner_start(struct dispatcher_core *core, uint64_t job, struct job_row *r
 
 	if (row->state != JOB_ACTIVE || (row->flags & (JOB_SEALED | JOB_PAUSED)))
 		return;
-	if (row->run == NULL)
-		row->run = run_create(job);
+	durable_run(row, job);
 	if (row->run->planning || row->run->planner_due_wall_us > steady_us(core))
 		return;
 	if (row->phase > 0 && core->history_lsn < row->run->phase_lsn)

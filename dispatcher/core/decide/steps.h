@@ -1,7 +1,7 @@
 /* The verbs of the core: each file decides for one of them. What they call each other with. Pure. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 /* step.c: records and effects of the step */
 void emit(struct dispatcher_core *core, uint32_t type, const void *record);

@@ -1,7 +1,7 @@
 /* What a failure means: another attempt, and when, or none. Pure. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 /* Before attempt failures + 1: exponential, full jitter; 0..backoff_max. Draws from the core's rng. */
 usec_t backoff_us(struct dispatcher_core *core, const struct policy *policy, uint32_t failures);

@@ -1,3 +1,5 @@
+#include "dispatcher/core/durable/writer.h"
+
 #include "dispatcher/core/durable/apply.h"
 
 #include <string.h>
@@ -17,16 +19,37 @@ int apply_corrupt(uint64_t job, const char *what, struct error *reterr)
 	return ERR_CORRUPT;
 }
 
+void durable_init(struct durable *d)
+{
+	*d = (struct durable){.next_job = 1};
+}
+
+void durable_begin(struct durable *d)
+{
+	d->live = true;
+}
+
+void durable_applied(struct durable *d)
+{
+	d->last_lsn++;
+}
+
+void durable_count(struct durable *d, uint64_t late, uint64_t duplicate)
+{
+	d->late += late;
+	d->duplicate += duplicate;
+}
+
 static void touch(struct durable *d, struct job_row *row, uint64_t job)
 {
-	if (!d->live || (row->flags & JOB_TOUCHED))
+	if (!d->live || (row->live_flags & JOB_TOUCHED))
 		return;
 	if (d->touched_count == d->touched_capacity) {
 		d->touched_capacity = d->touched_capacity == 0 ? 64 : 2 * d->touched_capacity;
 		d->touched = check_realloc(d->touched, d->touched_capacity, sizeof(uint64_t));
 	}
 	d->touched[d->touched_count++] = job;
-	row->flags |= JOB_TOUCHED;
+	row->live_flags |= JOB_TOUCHED;
 }
 
 struct job_row *apply_job(struct durable *d, uint64_t job)
@@ -46,13 +69,18 @@ struct job_row *apply_job(struct durable *d, uint64_t job)
 	return NULL;
 }
 
-struct run *apply_run(struct job_row *row, uint64_t job)
+void durable_touch(struct durable *d, uint64_t job)
+{
+	touch(d, job_table_get(&d->jobs, job), job);
+}
+
+struct run *durable_run(struct job_row *row, uint64_t job)
 {
 	if (row->run == NULL) {
 		row->run = run_create(job);
-		if (row->flags & JOB_READY)
+		if (row->live_flags & JOB_READY)
 			row->run->ready_count = row->shard_count;
-		if (row->flags & (JOB_READY | JOB_QUEUED))
+		if (row->live_flags & (JOB_READY | JOB_QUEUED))
 			row->run->queued_count = row->shard_count;
 	}
 	return row->run;
@@ -75,6 +103,11 @@ void durable_remove_job(struct durable *d, uint64_t job)
 	job_table_remove(&d->jobs, job);
 	if (def != NULL)
 		def->references--;
+}
+
+void durable_remove_definition(struct durable *d, struct definition *def)
+{
+	definition_remove(&d->definitions, def);
 }
 
 static int apply_epoch(struct durable *d, const struct epoch_started *r, struct error *reterr)

@@ -1,4 +1,6 @@
 /* What records do to jobs, their plans and their phases. */
+#include "dispatcher/core/durable/writer.h"
+
 #include "base/plant.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/dedup.h"
@@ -118,7 +120,7 @@ int apply_piece(struct durable *d, const struct plan_piece *r, struct error *ret
 		return rc;
 	if ((row->flags & JOB_SEALED) || r->count > SHARDS_MAX - row->shard_count)
 		return apply_corrupt(r->job, "its plan grows though it is whole", reterr);
-	run = apply_run(row, r->job);
+	run = durable_run(row, r->job);
 	row->shard_count += r->count;
 	blob_set(&run->cursor, r->cursor);
 	run->planner_failures = 0;
@@ -141,7 +143,7 @@ int apply_sealed(struct durable *d, const struct plan_sealed *r, struct error *r
 		return apply_corrupt(r->job, "its plan is sealed twice, or shrinks", reterr);
 	row->shard_count = r->plan.shard_count;
 	row->flags |= JOB_SEALED;
-	apply_plan(apply_run(row, r->job), &r->plan);
+	apply_plan(durable_run(row, r->job), &r->plan);
 	blob_fini(&row->run->cursor);
 	row->run->planner_failures = 0;
 	row->run->planner_due_wall_us = 0;
@@ -156,7 +158,7 @@ int apply_plan_failed(struct durable *d, const struct plan_failed *r, struct err
 
 	if (row == NULL)
 		return rc;
-	run = apply_run(row, r->job);
+	run = durable_run(row, r->job);
 	run->planner_failures++;
 	run->planner_due_wall_us = r->due_wall_us;
 	blob_set(&run->planner_why, r->why);
@@ -178,11 +180,11 @@ int apply_changed(struct durable *d, const struct job_changed *r, struct error *
 		return 0;
 	case CHANGE_PAUSED:
 		row->flags |= JOB_PAUSED;
-		blob_set(&apply_run(row, r->job)->why, r->why);
+		blob_set(&durable_run(row, r->job)->why, r->why);
 		blob_set_principal(&row->run->paused_by, &r->by);
 		return 0;
 	case CHANGE_RESUMED:
-		row->flags &= (uint16_t)~JOB_PAUSED;
+		row->flags &= (uint8_t)~JOB_PAUSED;
 		if (row->run != NULL) {
 			blob_fini(&row->run->why);
 			blob_fini(&row->run->paused_by);
@@ -230,7 +232,7 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 		return 0;
 	if (row->state != JOB_ACTIVE || r->phase != row->phase + 1u || r->phase > UINT16_MAX)
 		return apply_corrupt(r->job, "a phase begins out of turn", reterr);
-	run = apply_run(row, r->job);
+	run = durable_run(row, r->job);
 	while (run->leases != NULL) {
 		if (d->live)
 			return apply_corrupt(r->job, "a phase begins while leases of the last are out",
@@ -245,7 +247,7 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 	run->phase_lsn = lsn;
 	row->phase = (uint16_t)r->phase;
 	row->shard_count = r->plan.shard_count;
-	row->flags &= (uint16_t) ~(JOB_LOADING | JOB_SEALED); /* all of the new phase is known */
+	row->flags &= (uint8_t) ~(JOB_LOADING | JOB_SEALED); /* all of the new phase is known */
 	if (plan_gathers(&r->plan))
 		row->flags |= JOB_SEALED;
 	apply_plan(run, &r->plan);
@@ -276,7 +278,7 @@ int apply_ended(struct durable *d, const struct job_ended *r, uint64_t lsn, stru
 	row->run = NULL;
 	row->lsn = lsn;
 	row->phase = (uint16_t)r->phase;
-	row->flags &= JOB_TOUCHED | JOB_RUNNABLE | JOB_HARD;
+	row->live_flags &= JOB_TOUCHED | JOB_RUNNABLE | JOB_HARD;
 	if (r->event_due)
 		row->flags |= JOB_EVENT_DUE;
 	job_row_set_body(row, codec_job_ended(), r);
@@ -288,7 +290,7 @@ int apply_settled(struct durable *d, const struct event_settled *r)
 	struct job_row *row = job_table_get(&d->jobs, r->job);
 
 	if (row != NULL)
-		row->flags &= (uint16_t)~JOB_EVENT_DUE;
+		row->flags &= (uint8_t)~JOB_EVENT_DUE;
 	return 0;
 }
 
@@ -302,7 +304,7 @@ int apply_retried(struct durable *d, const struct retried *r, struct error *rete
 	rc = apply_check_ranges(row, &r->shards, reterr);
 	if (rc < 0)
 		return rc;
-	blob_set_principal(&apply_run(row, r->job)->again_by, &r->by);
+	blob_set_principal(&durable_run(row, r->job)->again_by, &r->by);
 	for (uint32_t i = 0; i < r->shards.count; i++) {
 		struct range s = r->shards.items[i];
 		struct run *run = row->run;

@@ -1,4 +1,6 @@
 /* Records that are about many jobs which have ended: their ends in a block, and what history forgets. */
+#include "dispatcher/core/durable/writer.h"
+
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "jobs/ended_block.h"

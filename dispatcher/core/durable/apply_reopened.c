@@ -1,5 +1,7 @@
 /* A job that has ended lives again. The record holds all of it, so that it is applied to a row that ended,
  * or to none: whatever was trimmed before it is not asked for. */
+#include "dispatcher/core/durable/writer.h"
+
 #include "base/plant.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/job_table.h"
@@ -48,7 +50,7 @@ int apply_reopened(struct durable *d, const struct reopened *r, uint64_t lsn, st
 	if (r->job >= d->next_job)
 		d->next_job = r->job + 1;
 	apply_job(d, r->job);
-	run = apply_run(row, r->job);
+	run = durable_run(row, r->job);
 	apply_plan(run, &r->plan);
 	run->reopens = r->reopens;
 	run->earlier = r->earlier;

@@ -1,4 +1,6 @@
 /* What records do to shards: leased, done, failed, given back, lost with their worker. */
+#include "dispatcher/core/durable/writer.h"
+
 #include "base/plant.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/lease_table.h"
@@ -60,7 +62,7 @@ int apply_hint(struct durable *d, struct uuid id, const struct grant_hint *hint,
 		return rc;
 	if (!range_is_valid((struct range){hint->first, hint->count}, row->shard_count))
 		return apply_corrupt(hint->job, "shards are leased that it does not have", reterr);
-	run = apply_run(row, hint->job);
+	run = durable_run(row, hint->job);
 	if (run->started_wall_us == 0)
 		run->started_wall_us = wall_us;
 	worker = worker_intern(d, id);
@@ -121,7 +123,7 @@ int apply_outcome(struct durable *d, const struct outcome_taken *o, struct error
 		return rc;
 	if (lease != NULL && (lease->job != o->job || lease->phase != o->phase))
 		lease = NULL;
-	run = apply_run(row, o->job);
+	run = durable_run(row, o->job);
 	for (uint32_t i = 0; i < o->done.count; i++)
 		shards_done(run, o->done.items[i], lease);
 	for (uint32_t i = 0; i < o->failed.count; i++)
@@ -161,7 +163,7 @@ int apply_crashed(struct durable *d, const struct crashed *r, struct error *rete
 		traits = lease->traits;
 		lease_remove(d, lease);
 	}
-	apply_run(row, r->job);
+	durable_run(row, r->job);
 	for (uint32_t i = 0; i < r->suspects.count; i++) {
 		struct range s = {r->suspects.items[i].first, r->suspects.items[i].count};
 

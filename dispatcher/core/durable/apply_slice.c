@@ -1,5 +1,7 @@
 /* A window of a live job's shards, carried forward: it replaces what is known of the window. Applied to
  * state that is known it changes nothing. */
+#include "dispatcher/core/durable/writer.h"
+
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
@@ -32,7 +34,7 @@ static int take_head(struct durable *d, struct job_row *row, const struct job_sl
 		return apply_corrupt(r->job, "a job that is not live is carried", reterr);
 	if (run == NULL && is_trivial(r) && r->last)
 		return 0;
-	run = apply_run(row, r->job);
+	run = durable_run(row, r->job);
 	if (r->plan.kind != 0)
 		apply_plan(run, &r->plan);
 	blob_set(&run->cursor, r->cursor);
@@ -60,8 +62,8 @@ static int take_head(struct durable *d, struct job_row *row, const struct job_sl
 
 static struct job_row *make_row(struct durable *d, const struct job_slice *r, struct error *reterr)
 {
-	struct accepted a = {.wall_us = r->accepted_wall_us,
-			     .jobs = {.items = (struct new_job *)&r->body, .count = 1}};
+	struct new_job body = r->body;
+	struct accepted a = {.wall_us = r->accepted_wall_us, .jobs = {.items = &body, .count = 1}};
 	struct job_row *row;
 
 	if (r->body.job != r->job || apply_accepted(d, &a, d->last_lsn, reterr) < 0) {
@@ -73,8 +75,8 @@ static struct job_row *make_row(struct durable *d, const struct job_slice *r, st
 	row->due_wall_us = r->state == JOB_HELD ? r->body.due_wall_us : 0;
 	row->phase = (uint16_t)r->phase;
 	row->shard_count = r->plan.kind != 0 ? r->plan.shard_count : r->body.plan.shard_count;
-	row->flags &= (uint16_t)~JOB_SEALED;
-	row->flags |= (uint16_t)((r->sealed ? JOB_SEALED : 0) | (r->paused ? JOB_PAUSED : 0) | JOB_LOADING);
+	row->flags &= (uint8_t)~JOB_SEALED;
+	row->flags |= (uint8_t)((r->sealed ? JOB_SEALED : 0) | (r->paused ? JOB_PAUSED : 0) | JOB_LOADING);
 	return row;
 }
 
@@ -204,7 +206,7 @@ int apply_slice(struct durable *d, const struct job_slice *r, uint64_t lsn, stru
 	if (r->last) {
 		if (row->run != NULL)
 			drop_empty_leases(d, row->run);
-		row->flags &= (uint16_t)~JOB_LOADING;
+		row->flags &= (uint8_t)~JOB_LOADING;
 		row->lsn = d->carry_lsn;
 	}
 	return 0;

@@ -1,3 +1,5 @@
+#include "dispatcher/core/durable/writer.h"
+
 #include "dispatcher/core/durable/dedup.h"
 
 #include <string.h>

@@ -8,13 +8,8 @@
 
 /* NULL when it is not known. O(buckets). */
 const struct dedup_item *dedup_find(const struct dedup *t, uint64_t hi, uint64_t lo);
-/* False when it was there already. The bucket that began at start_us is made when it is missing. */
-bool dedup_add(struct dedup *t, usec_t start_us, struct dedup_item item, uint64_t lsn);
-/* Buckets that began before go. */
-void dedup_forget(struct dedup *t, usec_t before_us);
 struct dedup_bucket *dedup_bucket_find(const struct dedup *t, usec_t start_us);
 const struct dedup_item *dedup_item_at(const struct dedup_bucket *b, uint32_t i);
-void dedup_fini(struct dedup *t);
 
 /* Where a key that comes at wall_us goes, so that no bucket holds more than 2 / DEDUP_BUCKETS of max;
  * and which buckets go then: those out of the window, and the oldest beyond max entries. *shortened_us

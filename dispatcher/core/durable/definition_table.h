@@ -5,16 +5,10 @@
 
 /* NULL when the hash (32 bytes) is not known at all. */
 struct definition *definition_find(const struct definition_table *t, struct bytes sha256);
-/* The definition of that hash; a placeholder that is not known is made when there is none. */
-struct definition *definition_intern(struct definition_table *t, struct bytes sha256);
-/* It becomes known: a copy of the body. Nothing happens when it is. */
-void definition_fill(struct definition *d, const struct definition_body *body);
 static inline struct definition *definition_at(const struct definition_table *t, uint32_t index)
 {
 	return t->items[index];
 }
-void definition_remove(struct definition_table *t, struct definition *d);
-void definition_table_fini(struct definition_table *t);
 
 /* The policy of a phase: levels of a gather tree share the last one's. CHECKs that it is known. */
 uint32_t definition_phase(const struct definition *d, uint32_t phase);

@@ -1,3 +1,5 @@
+#include "dispatcher/core/durable/writer.h"
+
 #include "dispatcher/core/durable/job_table.h"
 
 #include <string.h>

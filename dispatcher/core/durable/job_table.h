@@ -5,18 +5,11 @@
 
 /* NULL when there is none. O(1) while ids are dense, else O(log blocks). */
 struct job_row *job_table_get(const struct job_table *t, uint64_t job);
-/* A zeroed row; CHECKs that there is none yet. The caller sets its state or a flag. */
-struct job_row *job_table_add(struct job_table *t, uint64_t job);
-/* Frees the row's body and run too. */
-void job_table_remove(struct job_table *t, uint64_t job);
-void job_table_fini(struct job_table *t);
 /* The next id that is there, above resp. below; 0 when none. */
 uint64_t job_table_next(const struct job_table *t, uint64_t after);
 uint64_t job_table_previous(const struct job_table *t, uint64_t before);
 
-/* Replace the row's body by value, encoded. */
-void job_row_set_body(struct job_row *row, const struct codec *codec, const void *value);
-/* Decode it again: what was written by job_row_set_body, in the arena (which has no bound). */
+/* The row's body: what was written by job_row_set_body, in the arena (which has no bound). */
 void job_row_body(const struct job_row *row, const struct codec *codec, void *value, struct arena *arena);
 
 void blob_set(struct blob *b, struct bytes value); /* a copy */

@@ -1,3 +1,5 @@
+#include "dispatcher/core/durable/writer.h"
+
 #include "dispatcher/core/durable/lease_table.h"
 
 #include "dispatcher/core/volatile/amounts.h"

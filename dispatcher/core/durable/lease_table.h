@@ -10,15 +10,6 @@ bool token_equal(struct token a, struct token b);
 int token_compare(struct token a, struct token b);
 
 struct lease_entry *lease_find(const struct durable *d, struct token token);
-/* CHECKs that the token is new. It holds nothing yet. */
-struct lease_entry *lease_add(struct durable *d, struct token token, struct worker *worker,
-			      struct job_row *row, uint64_t job);
-/* Whatever it holds is held no more; where that goes is the caller's matter. Frees it, and its worker
- * when that has neither leases nor a session. */
-void lease_remove(struct durable *d, struct lease_entry *lease);
-/* The lease holds r from now on, resp. no longer; the number of shards that changed. */
-uint32_t lease_hold(struct lease_entry *lease, struct range r);
-uint32_t lease_drop(struct lease_entry *lease, struct range r);
 
 /* What the lease adds to its worker's load: the work of the shards that it holds, at shard_ns each but at
  * most load_ns_max together, divided by the slots that share it. Follows what it holds from now on. slots 0:
@@ -26,7 +17,7 @@ uint32_t lease_drop(struct lease_entry *lease, struct range r);
 void lease_load_set(struct lease_entry *lease, uint64_t shard_ns, uint64_t load_ns_max, uint32_t slots);
 
 struct worker *worker_find(const struct durable *d, struct uuid id);
+/* The worker with that id, made when there is none: alone it is nothing durable. */
 struct worker *worker_intern(struct durable *d, struct uuid id);
 /* Frees it when it has neither leases nor a session. */
 void worker_release(struct durable *d, struct worker *worker);
-void lease_table_fini(struct durable *d);

@@ -1,3 +1,5 @@
+#include "dispatcher/core/durable/writer.h"
+
 #include "dispatcher/core/durable/shards.h"
 
 #include <string.h>

@@ -13,23 +13,20 @@ struct window_event {
 };
 
 struct window_row {
-	struct blob name; /* key_hi, key_lo, rule: what it is found by */
-	uint8_t kind;	  /* enum window_kind */
-	bool noted;	  /* replay: a record named it before it was known */
-	usec_t opened_wall_us, due_wall_us;
-	uint32_t tries;
-	uint32_t count, capacity;
-	struct window_event *events;
-	uint64_t lsn;	   /* of its newest full copy: the table is in this order */
-	UT_hash_handle hh; /* d->windows */
+	DURABLE struct blob name; /* key_hi, key_lo, rule: what it is found by */
+	DURABLE uint8_t kind;	  /* enum window_kind */
+	DURABLE bool noted;	  /* replay: a record named it before it was known */
+	DURABLE usec_t opened_wall_us, due_wall_us;
+	DURABLE uint32_t tries;
+	DURABLE uint32_t count, capacity;
+	DURABLE struct window_event *DURABLE events;
+	DURABLE uint64_t lsn;	   /* of its newest full copy: the table is in this order */
+	DURABLE UT_hash_handle hh; /* d->windows */
 };
 
-int apply_window(struct durable *d, const struct window *r, uint64_t lsn, struct error *reterr) MUST_CHECK;
-int apply_window_closed(struct durable *d, const struct window_closed *r, struct error *reterr) MUST_CHECK;
 /* At the end of a replay: ERR_CORRUPT when one is only noted. */
 int windows_check_known(const struct durable *d, struct error *reterr) MUST_CHECK;
 /* All of it, as a record, in the arena. */
 void window_record(const struct window_row *w, struct window *ret, struct arena *arena);
 void windows_check(const struct durable *d);
 uint64_t windows_digest(const struct durable *d);
-void windows_fini(struct durable *d);

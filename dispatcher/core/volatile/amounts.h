@@ -2,7 +2,7 @@
  * Named resources get a number in the core when they are first seen, NAMED_RESOURCES_MAX at most. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 /* More than anybody asks for: what a worker offers of something that it does not bound. */
 #define AMOUNT_UNBOUNDED (UINT64_MAX / 4)

@@ -2,7 +2,7 @@
  * Pure: integers only. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 /* `shards` attempts took run_us in a lease of lease_count shards. */
 void estimate_take(struct dispatcher_core *core, struct job_row *row, uint64_t run_us, uint64_t shards,

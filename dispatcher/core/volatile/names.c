@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/decide/steps.h"
@@ -117,7 +118,7 @@ void definition_release(struct dispatcher_core *core, struct definition *def)
 	if (def->references > 0)
 		return;
 	definition_unbind(core, def);
-	definition_remove(&core->d.definitions, def);
+	durable_remove_definition(&core->d, def);
 }
 
 static int check_phase(const struct phase_def *p, struct error *reterr)

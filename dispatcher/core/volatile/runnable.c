@@ -21,7 +21,7 @@ static uint32_t ready_shards(const struct job_row *row)
 		return row->shard_count;
 	if (row->run != NULL)
 		return row->run->ready_count;
-	return row->flags & JOB_READY ? row->shard_count : 0;
+	return row->live_flags & JOB_READY ? row->shard_count : 0;
 }
 
 uint64_t runnable_shards(const struct dispatcher_core *core, const struct job_row *row, uint64_t *hard)
@@ -145,10 +145,10 @@ static void demand_remove(struct dispatcher_core *core, struct job_row *row)
 {
 	struct shape *shape = job_shape(core, row);
 
-	if (row->flags & JOB_PLAIN) {
+	if (row->live_flags & JOB_PLAIN) {
 		shape->plain_shards -= row->shard_count;
 		shape->plain_jobs--;
-		row->flags &= (uint16_t)~JOB_PLAIN;
+		row->live_flags &= (uint8_t)~JOB_PLAIN;
 		return;
 	}
 	shape->demand_shards -= row->run->demand_shards;
@@ -164,7 +164,7 @@ static void demand_add(struct dispatcher_core *core, struct job_row *row, uint64
 	if (row->run == NULL) {
 		shape->plain_shards += shards;
 		shape->plain_jobs++;
-		row->flags |= JOB_PLAIN;
+		row->live_flags |= JOB_PLAIN;
 		return;
 	}
 	row->run->demand_shards = shards;
@@ -189,7 +189,7 @@ static void hard_refresh(struct dispatcher_core *core, uint64_t job, struct job_
 
 	if (wanted)
 		core->hard_dirty = true;
-	if (wanted == ((row->flags & JOB_HARD) != 0))
+	if (wanted == ((row->live_flags & JOB_HARD) != 0))
 		return;
 	at = hard_place(core, job);
 	if (wanted) {
@@ -200,29 +200,29 @@ static void hard_refresh(struct dispatcher_core *core, uint64_t job, struct job_
 		memmove(&core->hard[at + 1], &core->hard[at], (core->hard_count - at) * sizeof(uint64_t));
 		core->hard[at] = job;
 		core->hard_count++;
-		row->flags |= JOB_HARD;
+		row->live_flags |= JOB_HARD;
 	} else {
 		core->hard_count--;
 		memmove(&core->hard[at], &core->hard[at + 1], (core->hard_count - at) * sizeof(uint64_t));
-		row->flags &= (uint16_t)~JOB_HARD;
+		row->live_flags &= (uint8_t)~JOB_HARD;
 	}
 }
 
 void runnable_remove(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 {
 	hard_refresh(core, job, row, false);
-	if (row->flags & JOB_RUNNABLE) {
+	if (row->live_flags & JOB_RUNNABLE) {
 		struct bucket *b = bucket_intern(core, row);
 
 		list_remove(core, b, job, row);
-		row->flags &= (uint16_t)~JOB_RUNNABLE;
+		row->live_flags &= (uint8_t)~JOB_RUNNABLE;
 		core->runnable_jobs--;
 		if (b->count == 0)
 			bucket_remove(core, b);
 	}
-	if (row->flags & JOB_DEMANDED) {
+	if (row->live_flags & JOB_DEMANDED) {
 		demand_remove(core, row);
-		row->flags &= (uint16_t)~JOB_DEMANDED;
+		row->live_flags &= (uint8_t)~JOB_DEMANDED;
 	}
 }
 
@@ -230,21 +230,21 @@ void runnable_refresh(struct dispatcher_core *core, uint64_t job, struct job_row
 {
 	uint64_t hard, n = runnable_shards(core, row, &hard);
 
-	if (n == 0 && (row->flags & JOB_RUNNABLE))
+	if (n == 0 && (row->live_flags & JOB_RUNNABLE))
 		runnable_remove(core, job, row);
 	hard_refresh(core, job, row, hard > 0);
-	if (row->flags & JOB_DEMANDED)
+	if (row->live_flags & JOB_DEMANDED)
 		demand_remove(core, row);
-	row->flags &= (uint16_t)~JOB_DEMANDED;
+	row->live_flags &= (uint8_t)~JOB_DEMANDED;
 	if (n + hard > 0) {
 		demand_add(core, row, n + hard);
-		row->flags |= JOB_DEMANDED;
+		row->live_flags |= JOB_DEMANDED;
 	}
-	if (n > 0 && !(row->flags & JOB_RUNNABLE)) {
+	if (n > 0 && !(row->live_flags & JOB_RUNNABLE)) {
 		struct bucket *b = bucket_intern(core, row);
 
 		list_insert(core, b, job, row);
-		row->flags |= JOB_RUNNABLE;
+		row->live_flags |= JOB_RUNNABLE;
 		core->runnable_jobs++;
 	}
 }

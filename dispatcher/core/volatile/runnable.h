@@ -2,7 +2,7 @@
  * shards that a worker could begin now. And the demand of each shape. Volatile. Pure. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 /* Shards of the phase in work that can be leased together with others, resp. only by themselves on a
  * worker that has nothing else, or with more memory than the shape (hard). 0 unless the job is active,

@@ -1,7 +1,7 @@
 /* Sessions: who is here, what they offer, how long they were silent. Volatile. Pure. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 struct session *session_find(const struct dispatcher_core *core, uint64_t id);
 struct session *session_of_peer(const struct dispatcher_core *core, uint64_t peer);

@@ -1,7 +1,7 @@
 /* Two small containers: what is due at a time, and what waits for an lsn. Volatile. Pure. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 /* Ties go to the lower job id. Entries are hints: who takes one looks whether it still holds. */
 void timer_add(struct timer_heap *h, usec_t due_us, uint64_t job);

@@ -2,7 +2,7 @@
  * and which shards were there too often to be a coincidence. Volatile. Pure. */
 #pragma once
 
-#include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/state.h"
 
 /* The session's worker could not run r of the job, or could not keep its output. */
 void trouble_met(struct dispatcher_core *core, struct session *s, uint64_t job, struct run *run,

@@ -1,4 +1,6 @@
 /* The sets of shards of a job that is in work: what JOB_STATE_BYTES_MAX bounds. */
+#include "dispatcher/core/durable/writer.h"
+
 #include "base/check.h"
 #include "dispatcher/core/durable/shards.h"
 #include "jobs/kinds.h"

@@ -1,0 +1,171 @@
+/* What a start builds again from durable state, or does without: shapes and queues of definitions, sessions,
+ * the index of runnable jobs, timers; and the core, that holds all of it. Volatile members of durable structs
+ * stand in durable/state.h. Pure. */
+#pragma once
+
+#include "base/rng.h"
+#include "dispatcher/core/durable/state.h"
+
+#define AMOUNTS (3 + NAMED_RESOURCES_MAX)
+#define ALONE_CRASHES 2 /* a single shard that took this many workers is leased alone on one */
+
+/* ---- resources, shapes, queues ---- */
+
+/* cpu_milli, memory_bytes, gpu_milli, then named ones by their number in the core's table. */
+struct amounts {
+	uint64_t v[AMOUNTS];
+};
+
+/* Room for one attempt; interned, counted by the definitions that name it. */
+struct shape {
+	struct amounts need;
+	struct resources resources; /* texts in the arena */
+	struct arena arena;
+	uint32_t index;
+	uint32_t references;
+	uint64_t plain_shards; /* runnable, of jobs without a run */
+	uint64_t plain_jobs;
+	uint64_t demand_shards; /* runnable, of jobs with one */
+	uint64_t demand_us;
+	uint64_t demand_jobs;
+	uint64_t leases;
+	struct estimate estimate;
+};
+
+struct queue {
+	struct blob name;
+	uint32_t index;
+	uint32_t references;
+	uint64_t served_us;	 /* of work leased; the queue with the least goes first */
+	struct bucket **buckets; /* with runnable jobs, highest priority first */
+	uint32_t bucket_count, bucket_capacity;
+};
+
+/* ---- sessions ---- */
+
+#define ACKS_MAX 16
+
+struct pending_ack {
+	uint64_t seq, lsn;
+};
+
+struct session {
+	uint64_t id;
+	uint64_t peer;
+	struct worker *worker;
+	struct blob registered; /* its register_worker, encoded, without tokens and gone */
+	struct amounts offered; /* of credit */
+	struct amounts used;	/* by its leases */
+	uint64_t credit_bytes;
+	uint64_t seq; /* of the last report taken */
+	uint64_t acked_seq;
+	struct pending_ack acks[ACKS_MAX];
+	uint32_t ack_count;
+	uint32_t wire;	 /* the version that both speak */
+	usec_t heard_us; /* on the core's live clock */
+	bool draining, quarantined, slot_idle;
+	struct {
+		uint8_t kind; /* 0: none */
+		usec_t since_wall_us;
+		struct blob why;
+	} trouble;
+	bool alone;	 /* a suspect has this worker to itself */
+	bool reserved;	 /* is to become empty for one */
+	bool hungry;	 /* stands in the list of sessions that may take more */
+	uint32_t streak; /* failed shards since the last success */
+	uint64_t streak_job;
+	uint32_t streak_jobs; /* different ones, roughly */
+	uint64_t streak_done; /* done shards of all workers when it began */
+	uint64_t done_shards, failed_shards;
+	struct kill *kill;			 /* within a step: the message that takes more tokens */
+	struct revoke *revoke;			 /* likewise */
+	struct session *list_next, *list_prev;	 /* hungry or full */
+	struct session *heard_next, *heard_prev; /* longest silent first */
+	UT_hash_handle hh;
+	UT_hash_handle hh_peer;
+};
+
+/* ---- indexes ---- */
+
+struct bucket {
+	uint32_t shape, queue;
+	int32_t priority;
+	uint64_t head, tail; /* job ids, 0 = none */
+	uint64_t count;
+};
+
+struct timer {
+	usec_t due_us;
+	uint64_t job;
+};
+
+struct timer_heap {
+	struct timer *items;
+	uint32_t count, capacity;
+};
+
+/* Waits for an lsn to be durable, or in history. */
+struct waiting {
+	uint64_t lsn;
+	uint64_t job;
+	uint32_t phase;
+	uint32_t count; /* shards */
+};
+
+struct waiting_queue {
+	struct waiting *items;
+	uint32_t head, count, capacity; /* a ring; capacity a power of two */
+};
+
+struct carry {
+	uint64_t oldest_lsn;
+	uint32_t stage;
+	uint64_t cursor;
+	uint64_t job; /* 0 = none in the middle */
+	uint32_t phase, part, from;
+	uint64_t lsn; /* of a bucket's first chunk */
+};
+
+/* ---- all of it ---- */
+
+void dispatcher_config_check(const struct dispatcher_config *c); /* config.c */
+
+struct dispatcher_core {
+	struct dispatcher_config config;
+	struct durable d;
+	bool replayed, open;
+	struct rng rng;
+	usec_t mono_us, wall_us; /* of the step, or the last one */
+	usec_t offset_us;	 /* wall - mono when the epoch began: dates retries, whatever the wall does */
+	usec_t live_us;		 /* advances with mono, but a gap counts as one heartbeat at most */
+	usec_t adopt_until_us;	 /* live; USEC_NEVER = over */
+	uint64_t durable_lsn, history_lsn, epoch_lsn;
+	uint64_t next_lease, next_session;
+	struct session *sessions; /* by id */
+	struct session *peers;	  /* by peer */
+	struct session *hungry, *full;
+	struct session *heard;
+	uint64_t offered_cpu_milli; /* by all sessions */
+	char *resource_names[NAMED_RESOURCES_MAX];
+	struct shape **shapes; /* by index; NULL = free */
+	uint32_t shape_count;
+	struct queue **queues;
+	uint32_t queue_count;
+	uint64_t runnable_jobs;
+	uint64_t *hard; /* job ids, ascending */
+	uint32_t hard_count, hard_capacity;
+	bool hard_dirty;	   /* something changed for them */
+	bool set_apart;		   /* a session is alone or reserved */
+	bool quarantine;	   /* some session may be in it */
+	struct timer_heap held;	   /* on the wall clock */
+	struct timer_heap retries; /* on the steady one: mono + offset */
+	struct waiting_queue durable_waits, history_waits, ended;
+	usec_t steal_us;      /* mono: when to look again for something to steal; USEC_NEVER: no need */
+	usec_t steal_look_us; /* mono: not before */
+	struct carry carry;
+	uint64_t live_jobs, held_jobs, ended_jobs;
+	uint64_t strange, shards_done, shards_failed, shards_lost; /* in this epoch, as what follows */
+	uint64_t accepted_events, repeated_events, accepted_jobs, ended_by_state[3];
+	struct dispatcher_effects *out; /* of the step */
+	uint32_t step_records;
+};
