@@ -38,6 +38,12 @@ PARTS = {
 }
 PORT = "dispatcher/engine/port.h"
 
+# What changes durable state is known to its own folder only: for all others the compiler makes that state const.
+# Tests of single tables may change them.
+WRITER = "dispatcher/core/durable/writer.h"
+WRITERS = ("dispatcher/core/durable/", "tests/")
+DURABLE = re.compile(r"^\s*#\s*(define|undef)\s+DURABLE\b", re.M)
+
 # Pure code calls no clock by an instruction either; nm would not see that.
 ASSEMBLY = re.compile(r"\b(asm|__asm__|__asm|_?_rdtscp?|__builtin_ia32_rdtscp?)\b")
 PURE = {"base-pure", "jobs", "dispatcher/engine"} | {daemon + "/core" for daemon in tree.DAEMONS}
@@ -49,6 +55,8 @@ def check_include(root, path, line, target, component, stems):
         beside = os.path.join(os.path.dirname(path), target)
         hint = f' (write "{beside}")' if os.path.exists(os.path.join(root, beside)) else ""
         return f'{where}: "{target}" is not a file from the root of the tree{hint}'
+    if target == WRITER and not path.startswith(WRITERS):
+        return f"{where}: only {WRITERS[0]} changes durable state, and includes {WRITER}; use apply.h"
     other = tree.component(root, target, stems)
     allowed = LAW[component]
     if allowed is not None and other != component and other not in allowed:
@@ -79,6 +87,8 @@ def check(root):
                 "tests/tidy/tree.py and in the law of tests/tidy/includes.py")
             continue
         text = tree.without_comments(tree.read(root, path))
+        if DURABLE.search(text) and not path.startswith(WRITERS[0]):
+            problems.append(f"{path}: only {WRITERS[0]} says what DURABLE means")
         for number, line in enumerate(text.split("\n"), 1):
             found = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
             problem = None

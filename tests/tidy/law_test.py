@@ -4,6 +4,7 @@ Each test builds a small tree that breaks one rule, beside a sound one that must
 Usage: law_test.py ROOT (the real tree: its base-pure and log are compiled).
 """
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -292,6 +293,18 @@ class Includes(TreeCase):
             self.one_problem(self.case(path, include), f"{path}:2", "must not include", include)
             self.write(path, saved)
 
+    def test_who_changes_durable_state(self):
+        writer = "dispatcher/core/durable/writer.h"
+        self.write(writer, "#pragma once\n#define DURABLE\n")
+        for path in ("dispatcher/core/durable/x.c", "tests/x.c"):
+            self.assertEqual(self.case(path, writer)[0], [], path)
+        for path in ("dispatcher/core/decide/x.c", "dispatcher/core/volatile/x.h", "dispatcher/core/x.c",
+                     "dispatcher/engine/x.c"):
+            self.one_problem(self.case(path, writer), f"{path}:2", "changes durable state")
+            self.write(path, "\n")
+        self.write("dispatcher/core/decide/x.c", "  # define DURABLE\n")
+        self.one_problem(includes.check(self.root), "dispatcher/core/decide/x.c", "DURABLE")
+
     def test_an_include_that_is_not_from_the_root(self):
         self.one_problem(self.case("worker/x.c", "agent.h"), 'write "worker/agent.h"')
 
@@ -301,6 +314,73 @@ class Includes(TreeCase):
     def test_a_clock_as_an_instruction(self):
         self.write("worker/core/x.c", "/* asm */\nlong t(void)\n{\n\treturn __rdtsc();\n}\n")
         self.one_problem(includes.check(self.root), "worker/core/x.c:4", "no assembly")
+
+
+DECIDING = """\
+#include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/durable/apply.h"
+#include "dispatcher/core/durable/definition_table.h"
+#include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/durable/windows.h"
+
+void decide(struct dispatcher_core *core, struct job_row *row, struct lease_entry *lease);
+void decide(struct dispatcher_core *core, struct job_row *row, struct lease_entry *lease)
+{
+@
+}
+"""
+
+
+class DurableState(unittest.TestCase):
+    """What the compiler makes of deciding code that writes to each durable struct of the real tree."""
+
+    REFUSED = (
+        "core->d.next_job++;",
+        "core->d.jobs.count = 0;",
+        "core->d.marks[0].lsn = 0;",
+        "core->d.windows->tries++;",
+        "core->d.windows->events[0].hi = 0;",
+        "core->d.dedup.buckets[0]->count = 0;",
+        "core->d.dedup.buckets[0]->chunks[0][0].job = 0;",
+        "core->d.definitions.items[0]->references++;",
+        "core->d.definitions.items[0]->body.queue = BYTES(NULL, 0);",
+        "*row = (struct job_row){0};",
+        "row->state = 0;",
+        "row->flags |= JOB_PAUSED;",
+        "row->body[0] = 0;",
+        "row->run = NULL;",
+        "row->run->frontier = 0;",
+        "row->run->delayed[0].due_wall_us = 0;",
+        "row->run->why.data[0] = 0;",
+        "shard_set_clear(&row->run->done);",
+        "blob_fini(&row->run->plan);",
+        "lease->traits.crashes = 0;",
+        "lease->worker->lease_count = 0;",
+        "HASH_DEL(core->d.leases, lease);",
+        "lease_remove(&core->d, lease);",
+        "shards_take(row->run, (struct range){0, 1});",
+        "((struct traits *)&lease->traits)->crashes = 0;",
+    )
+    FINE = (
+        "row->next = row->previous;",
+        "row->live_flags |= JOB_RUNNABLE;",
+        "row->run->planning = row->state == JOB_ACTIVE;",
+        "lease->seen = core->d.next_job;",
+        "lease->worker->pinned = true;",
+        "core->d.definitions.items[0]->queue = NULL;",
+        "core->d.touched_count = 0;",
+    )
+
+    def test_it_is_const(self):
+        body = "\n".join(self.REFUSED + self.FINE)
+        first = DECIDING.split("@")[0].count("\n") + 1
+        run = subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-fno-strict-aliasing", "-Wall", "-Wcast-qual",
+                              "-Werror", "-fsyntax-only", "-I", ROOT, "-x", "c", "-"],
+                             input=DECIDING.replace("@", body), capture_output=True, text=True)
+        found = {int(line) for line in re.findall(r"^<stdin>:(\d+):\d+: error", run.stderr, re.M)}
+        self.assertEqual(found, {first + i for i in range(len(self.REFUSED))}, run.stderr)
 
 
 class Sizes(TreeCase):
