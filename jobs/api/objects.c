@@ -7,8 +7,6 @@
 /* ---- the schemas of RAW members ---- */
 
 #define REF(name) "{\"$ref\":\"#/components/schemas/" #name "\"}"
-#define EITHER(a, b) "{\"type\":\"array\",\"items\":{\"anyOf\":[" REF(a) "," REF(b) "]}}"
-#define SCALAR "{\"type\":[\"string\",\"number\"]}"
 #define TEXT_MAP "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}"
 #define OBJECT_OR_NULL "{\"type\":[\"object\",\"null\"]}"
 #define JOB_RANGES                                                                                           \
@@ -62,6 +60,9 @@
 #define LIST(since, there, type, m, doc) FIELD(since, there, m, #m, OBJECT_LIST, doc, .of = object_##type)
 #define TEXTS(since, there, m, doc) FIELD(since, there, m, #m, OBJECT_TEXTS, doc)
 #define COUNTS(since, there, m, doc) FIELD(since, there, m, #m, OBJECT_COUNTS, doc)
+#define EITHER(since, there, type, other_, m, doc)                                                           \
+	FIELD(since, there, m, #m, OBJECT_EITHER, doc, .of = object_##type, .other = object_##other_)
+#define SCALAR(since, there, m, doc) FIELD(since, there, m, #m, OBJECT_SCALAR, doc)
 #define RAW(since, there, m, schema_, doc) FIELD(since, there, m, #m, OBJECT_RAW, doc, .schema = schema_)
 #define TOTALS(since) TOTALS_ALL(TOTAL)
 #define TOTAL(name, add, json, form, doc) TOTAL_##form(name, json, doc)
@@ -102,6 +103,8 @@
 #define LIST(...)
 #define TEXTS(...)
 #define COUNTS(...)
+#define EITHER(...)
+#define SCALAR(...)
 #define RAW(...)
 #define TOTALS(...)
 #define END(name)

@@ -2,7 +2,7 @@
  * answers, read by whoever asked, and described for all others in GET /v1/openapi.json. Pure.
  *
  * Texts are borrowed: those to be written until that is done, those that were read as long as the JSON. A
- * list or RAW member is JSON: a reference that object_write takes over, and that object_read lends. A
+ * list, SCALAR or RAW member is JSON: a reference that object_write takes over, and that object_read lends. A
  * member's default is 0, or nothing: an unset list is written as an empty one. */
 #pragma once
 
@@ -28,6 +28,8 @@ enum object_kind {
 	OBJECT_LIST,	/* json_t *, of objects */
 	OBJECT_TEXTS,	/* json_t * */
 	OBJECT_COUNTS,	/* json_t * */
+	OBJECT_EITHER,	/* json_t *, a list of objects of two kinds */
+	OBJECT_SCALAR,	/* json_t *, a text or a number */
 	OBJECT_RAW,	/* json_t * */
 };
 
@@ -50,11 +52,12 @@ struct object_field {
 	enum object_there there;
 	uint32_t since;
 	size_t offset, has_offset;
-	const struct object_type *(*of)(void); /* SUB and LIST */
-	const char *schema;		       /* RAW */
-	const char *words;		       /* a text that is one of these, with blanks between */
-	const char *(*word)(uint32_t n);       /* the same, of an enumeration of kinds.h */
-	uint64_t min, max;		       /* of a request; max 0 = no bounds. TEXT: bytes */
+	const struct object_type *(*of)(void);	  /* SUB, LIST and EITHER */
+	const struct object_type *(*other)(void); /* EITHER */
+	const char *schema;			  /* RAW */
+	const char *words;			  /* a text that is one of these, with blanks between */
+	const char *(*word)(uint32_t n);	  /* the same, of an enumeration of kinds.h */
+	uint64_t min, max;			  /* of a request; max 0 = no bounds. TEXT: bytes */
 };
 
 struct object_type {
@@ -99,6 +102,8 @@ struct object_type {
 #define LIST(since, there, type, member, doc) MEMBER(json_t *, there, member)
 #define TEXTS(since, there, member, doc) MEMBER(json_t *, there, member)
 #define COUNTS(since, there, member, doc) MEMBER(json_t *, there, member)
+#define EITHER(since, there, type, other, member, doc) MEMBER(json_t *, there, member)
+#define SCALAR(since, there, member, doc) MEMBER(json_t *, there, member)
 #define RAW(since, there, member, schema, doc) MEMBER(json_t *, there, member)
 #define TOTALS(since) struct totals totals;
 #define END(name)                                                                                            \
@@ -127,8 +132,13 @@ const struct object_field *object_field_of(const struct object_type *o, const ch
 
 /* A new reference. */
 json_t *object_write(const struct object_type *o, const void *value) MUST_CHECK;
-/* An answer, of this build's dispatcher or of another one's: members that are missing, null or of another
- * type are 0, and unknown ones are passed over. */
+/* An answer, of this build's dispatcher or of another one's: members that are missing or null are 0, and
+ * unknown ones are passed over. ERR_IO when a member is of another type, at any depth; where is its name, as
+ * "workers[3].cpus". */
+int object_read_answer(const struct object_type *o, const json_t *json, void *ret,
+		       struct error *reterr) MUST_CHECK;
+/* The same of what is known to be as its rows say: an item of an answer that object_read_answer has taken, or
+ * what object_write wrote. A member of another type is 0. */
 void object_read(const struct object_type *o, const json_t *json, void *ret);
 /* A request: ERR_INVALID when a member is unknown, of another type or out of bounds. Missing members are 0.
  */

@@ -20,6 +20,8 @@
 #undef LIST
 #undef TEXTS
 #undef COUNTS
+#undef EITHER
+#undef SCALAR
 #undef RAW
 #undef TOTALS
 #undef END

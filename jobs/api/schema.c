@@ -97,6 +97,10 @@ static json_t *value_schema(const struct object_field *f)
 		return list_of(json_pack("{s:s}", "type", "string"));
 	case OBJECT_COUNTS:
 		return list_of(json_pack("{s:s,s:i}", "type", "integer", "minimum", 0));
+	case OBJECT_EITHER:
+		return list_of(json_pack("{s:[o,o]}", "anyOf", reference(f->of()), reference(f->other())));
+	case OBJECT_SCALAR:
+		return json_pack("{s:[s,s]}", "type", "string", "number");
 	case OBJECT_RAW:
 		break;
 	}

@@ -75,6 +75,8 @@ static bool is_zero(const struct object_field *f, const void *at)
 	case OBJECT_LIST:
 	case OBJECT_TEXTS:
 	case OBJECT_COUNTS:
+	case OBJECT_EITHER:
+	case OBJECT_SCALAR:
 	case OBJECT_RAW:
 		break;
 	}
@@ -105,11 +107,15 @@ static json_t *write_value(const struct object_field *f, const void *at)
 	case OBJECT_LIST:
 	case OBJECT_TEXTS:
 	case OBJECT_COUNTS:
+	case OBJECT_EITHER:
+		json = *(json_t *const *)at;
+		return json != NULL ? json : json_array();
+	case OBJECT_SCALAR:
 	case OBJECT_RAW:
 		break;
 	}
 	json = *(json_t *const *)at;
-	return json != NULL ? json : f->kind == OBJECT_RAW ? json_null() : json_array();
+	return json != NULL ? json : json_null();
 }
 
 static bool is_there(const struct object_field *f, const void *value)

@@ -1,5 +1,6 @@
 /* The API's objects: what is written is what is read, and what a request may not say. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -31,7 +32,7 @@ Test(objects, a_member_is_there_as_its_row_says)
 	    .phase = 1, .first = 7, .count = 2, .kind = BYTES_LIT("exit"), .why = BYTES_LIT("not known")};
 	const struct api_dead_shards known = {.kind = BYTES_LIT("exit"), .has_code = true, .has_why = true};
 	const struct api_bucket bucket = {.path = BYTES_LIT("/a\xff")};
-	const struct api_plan_shard shard = {.shard = 3, .has_value = true, .value = -4};
+	const struct api_plan_shard shard = {.shard = 3, .has_value = true, .value = json_integer(-4)};
 	struct api_workers workers = {0};
 
 	expect_text(object_write(object_dead_shards(), &unknown),
@@ -95,6 +96,100 @@ Test(objects, an_answer_of_another_build_is_read_as_far_as_it_goes)
 	json_decref(json);
 	object_read(object_worker(), NULL, &w);
 	cr_expect_eq(w.leases, 0);
+}
+
+/* Which member, and what it is: never a silent 0. */
+Test(objects, an_answer_with_a_member_of_another_type_is_refused_in_words)
+{
+	static const struct {
+		const struct object_type *(*type)(void);
+		const char *json, *where, *words;
+	} cases[] = {
+	    {object_worker, "[]", "", "expected an object, found an array"},
+	    {object_worker, "{\"cpus\": \"2\"}", "cpus", "expected a number from 0 on, found a string"},
+	    {object_worker, "{\"cpus\": -1}", "cpus", "expected a number from 0 on, found another one"},
+	    {object_worker, "{\"heard_seconds\": 1e300}", "heard_seconds",
+	     "expected a number from 0 on, found another one"},
+	    {object_worker, "{\"leases\": 1.5}", "leases",
+	     "expected a whole number from 0 on, found another one"},
+	    {object_worker, "{\"id\": 7}", "id", "expected text, found a number"},
+	    {object_worker, "{\"trouble\": {\"since\": \"yesterday\"}}", "trouble.since",
+	     "expected a time, found another one"},
+	    {object_worker, "{\"trouble\": []}", "trouble", "expected an object, found an array"},
+	    {object_workers, "{\"workers\": {}}", "workers", "expected a list, found an object"},
+	    {object_workers, "{\"workers\": [{}, {\"trouble\": {\"why\": 1}}]}", "workers[1].trouble.why",
+	     "expected text, found a number"},
+	    {object_workers, "{\"workers\": [null]}", "workers[0]", "expected an object, found null"},
+	    {object_written, "{\"written\": [{\"shard\": 1, \"lost\": 1}]}", "written[0].lost",
+	     "expected true or false, found a number"},
+	    {object_explanation, "{\"sentences\": [\"a\", 7]}", "sentences[1]",
+	     "expected text, found a number"},
+	    {object_waited, "{\"not_succeeded\": [-1]}", "not_succeeded[0]",
+	     "expected a whole number from 0 on, found another one"},
+	    {object_job, "{\"priority\": 0.5}", "priority", "expected a whole number, found a number"},
+	    {object_plan, "{\"first\": [{\"value\": []}]}", "first[0].value",
+	     "expected text or a number, found an array"},
+	};
+	union {
+		struct api_worker worker;
+		struct api_workers workers;
+		struct api_written written;
+		struct api_explanation explanation;
+		struct api_waited waited;
+		struct api_job job;
+		struct api_plan plan;
+	} ret;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		json_t *json = json_of(cases[i].json);
+		struct error e = {0};
+
+		cr_expect_eq(object_read_answer(cases[i].type(), json, &ret, &e), ERR_IO, "%s",
+			     cases[i].json);
+		cr_expect_str_eq(e.where, cases[i].where);
+		cr_expect_str_eq(e.what, cases[i].words);
+		cr_expect_eq(object_read_answer(cases[i].type(), json, &ret, NULL), ERR_IO);
+		json_decref(json);
+	}
+	cr_expect_eq(object_read_answer(object_worker(), NULL, &ret, NULL), ERR_IO, "there is none");
+}
+
+Test(objects, an_answer_of_another_version_is_no_error)
+{
+	json_t *json =
+	    json_of("{\"written\": [{\"shard\": 1, \"out_bytes\": 2.0, \"new\": {\"shard\": \"x\"}},"
+		    "{\"shard\": 3, \"count\": 9223372036854775807, \"lost\": true}], \"next\": null}");
+	struct api_written written;
+	struct api_written_shard shard;
+	struct api_lost_shards lost;
+
+	cr_assert_eq(object_read_answer(object_written(), json, &written, NULL), 0);
+	cr_expect_eq(written.next, 0);
+	cr_assert_eq(json_array_size(written.written), 2);
+	object_read(object_written_shard(), json_array_get(written.written, 0), &shard);
+	cr_expect(shard.shard == 1 && shard.out_bytes == 2 && shard.err_bytes == 0);
+	object_read(object_lost_shards(), json_array_get(written.written, 1), &lost);
+	cr_expect(lost.shard == 3 && lost.count == INT64_MAX && lost.lost);
+	json_decref(json);
+}
+
+/* All that a row may say is written as it is read. */
+Test(objects, what_this_build_writes_is_an_answer)
+{
+	for (size_t i = 0; object_at(i) != NULL; i++) {
+		const struct object_type *o = object_at(i);
+		void *value = calloc(1, o->size), *read = calloc(1, o->size);
+		struct error e = {0};
+		json_t *json;
+
+		cr_assert(value != NULL && read != NULL);
+		json = object_write(o, value);
+		cr_expect_eq(object_read_answer(o, json, read, &e), 0, "%s: %s: %s", o->name, e.where,
+			     e.what);
+		json_decref(json);
+		free(value);
+		free(read);
+	}
 }
 
 Test(objects, a_request_that_is_not_as_its_rows_say_is_refused_in_words)
