@@ -13,16 +13,15 @@ struct change_options {
 	const char *why;
 };
 
-void change_print_job(const struct cli *cli, json_t *job)
+void change_print_job(const struct cli *cli, const struct api_job *job)
 {
-	bool paused = json_is_true(json_object_get(job, "paused"));
-	const char *word = paused ? "paused" : cli_text(job, "word");
+	struct bytes word = job->paused ? BYTES_LIT("paused") : job->word;
 	struct buf out = {0};
 
-	buf_printf(&out, "job %" PRIu64 " ", cli_number(job, "id"));
-	human_text(&out, bytes_of(cli_text(job, "name")), false);
+	buf_printf(&out, "job %" PRIu64 " ", job->id);
+	human_text(&out, job->name, false);
 	buf_printf(&out, "  ");
-	terminal_style(&cli->terminal, &out, style_of_word(word), bytes_of(word));
+	terminal_style(&cli->terminal, &out, style_of_word(api_text(word)), word);
 	buf_printf(&out, "\n");
 	cli_print(&out);
 }
@@ -30,25 +29,26 @@ void change_print_job(const struct cli *cli, json_t *job)
 static int change_job(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)
 {
 	const struct change_options *o = options;
+	const struct api_reason reason = {.why = bytes_of(o->why != NULL ? o->why : "")};
 	char suffix[32], path[CLI_PATH_BYTES_MAX];
-	json_t *body = json_object();
 	struct client_answer answer;
+	struct api_job changed;
 	int r;
 
 	(void)nth;
 	snprintf(suffix, sizeof(suffix), "/%s", o->change->verb);
 	cli_job_path(job, suffix, path, sizeof(path));
-	if (o->why != NULL)
-		json_object_set_new(body, "why", json_string(o->why));
-	r = client_post(&cli->client, path, body, true, &answer, reterr);
+	r = client_post(&cli->client, path, object_reason(), &reason, true, &answer, reterr);
 	if (r != 0)
 		return r;
 	if (cli->json)
 		cli_print_json(cli, &answer);
 	else
-		change_print_job(cli, answer.json);
+		r = client_read(&answer, object_job(), &changed, reterr);
+	if (r == 0 && !cli->json)
+		change_print_job(cli, &changed);
 	client_answer_fini(&answer);
-	return 0;
+	return r;
 }
 
 static int change_set(struct cli *cli, const struct job_ids *ids, const char *by, void *options,

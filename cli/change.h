@@ -14,4 +14,4 @@ struct change {
 /* The verb, whole. */
 int change_jobs(const struct change *change, int argc, char **argv);
 /* One line: number, name, word. */
-void change_print_job(const struct cli *cli, json_t *job);
+void change_print_job(const struct cli *cli, const struct api_job *job);

@@ -274,38 +274,19 @@ int cli_set_number(void *arg, const char *value, struct error *reterr)
 	return 0;
 }
 
-/* ---- JSON ---- */
+/* ---- answers ---- */
 
-const char *cli_text(json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL ? text : "";
-}
-
-uint64_t cli_number(json_t *object, const char *name)
-{
-	json_int_t value = json_integer_value(json_object_get(object, name));
-
-	return value > 0 ? (uint64_t)value : 0;
-}
-
-usec_t cli_time(json_t *object, const char *name)
-{
-	usec_t wall_us;
-
-	return human_parse_time(cli_text(object, name), &wall_us) == 0 ? wall_us : 0;
-}
-
-json_t *cli_shards_phase(const json_t *job)
+bool cli_shards_phase(const struct api_job *job, struct api_phase *ret)
 {
 	json_t *phase;
 	size_t i;
 
-	json_array_foreach(json_object_get(job, "phases"), i, phase)
+	json_array_foreach(job->phases, i, phase)
 	{
-		if (strcmp(cli_text(phase, "name"), "shards") == 0)
-			return phase;
+		object_read(object_phase(), phase, ret);
+		if (bytes_equal(ret->name, BYTES_LIT("shards")))
+			return true;
 	}
-	return NULL;
+	*ret = (struct api_phase){.shards = 0};
+	return false;
 }

@@ -62,13 +62,8 @@ int cli_set_flag(void *arg, const char *value, struct error *reterr);
 int cli_set_duration(void *arg, const char *value, struct error *reterr);
 int cli_set_number(void *arg, const char *value, struct error *reterr);
 
-/* Of a JSON object; "" or 0 when it is not there or something else. */
-const char *cli_text(json_t *object, const char *name);
-/* The phase that the job's shards are; NULL while a plan phase is in work. */
-json_t *cli_shards_phase(const json_t *job);
-uint64_t cli_number(json_t *object, const char *name);
-/* A time of the API; 0 when there is none. */
-usec_t cli_time(json_t *object, const char *name);
+/* The phase that the job's shards are; false, and all zero, while a plan phase is in work. */
+bool cli_shards_phase(const struct api_job *job, struct api_phase *ret);
 
 /* The verbs. */
 #define VERB_GROUP(title)

@@ -149,11 +149,11 @@ static int send_once(struct client *c, const struct client_request *q, struct ta
 	return http_client_call(c->http, &call, ret, reterr);
 }
 
-static const char *text_of(json_t *object, const char *name)
+enum error_code client_error_code(const struct api_error *said)
 {
-	const char *text = json_string_value(json_object_get(object, name));
+	enum error_code code = error_code_of(api_text(said->code));
 
-	return text != NULL ? text : "";
+	return code != ERR_OK ? code : ERR_IO;
 }
 
 /* The API's error, as it tells it: in the body, or behind a body that ends early. */
@@ -161,17 +161,21 @@ static int read_error(const struct client *c, const struct http_answer *a, struc
 {
 	const struct buf *text = a->failure.size > 0 ? &a->failure : &a->body;
 	json_t *body = json_loadb((const char *)text->data, text->size, 0, NULL);
-	json_t *error = json_object_get(body, "error");
 	enum error_code code = ERR_IO;
+	struct api_error_answer said;
+	struct error e = {0};
+	int r = object_read_answer(object_error_answer(), body, &said, &e);
 
-	if (json_is_object(error)) {
-		code = error_code_of(text_of(error, "code"));
-		error_set(reterr, code, "%s", text_of(error, "message"));
-		error_where(reterr, "%s", text_of(error, "where"));
-		error_help(reterr, "%s", text_of(error, "help"));
+	if (r == 0 && (said.error.code.size > 0 || said.error.message.size > 0)) {
+		code = client_error_code(&said.error);
+		error_set(reterr, code, "%s", api_text(said.error.message));
+		error_where(reterr, "%s", api_text(said.error.where));
+		error_help(reterr, "%s", api_text(said.error.help));
 	} else {
 		error_set(reterr, code, "expected an answer of shardmill's API, found status %u", a->status);
 		error_where(reterr, "%s", c->address);
+		if (e.where[0] != '\0')
+			error_help(reterr, "in its error, %.100s: %.100s", e.where, e.what);
 	}
 	json_decref(body);
 	return code;
@@ -183,11 +187,12 @@ static int read_answer(const struct client *c, const struct client_request *q, s
 {
 	struct client_answer answer = {.status = a->status};
 
+	snprintf(answer.asked, sizeof(answer.asked), "%s %.150s at %.80s", q->method, q->path, c->address);
 	if (q->take == NULL) {
 		answer.json = json_loadb((const char *)a->body.data, a->body.size, 0, NULL);
 		if (answer.json == NULL) {
 			error_set(reterr, ERR_IO, "expected JSON, found something else");
-			return error_where(reterr, "%s %.150s at %.80s", q->method, q->path, c->address);
+			return error_where(reterr, "%s", answer.asked);
 		}
 		answer.body = a->body;
 		a->body = (struct buf){0};
@@ -295,19 +300,58 @@ int client_get(struct client *c, const char *path, struct client_answer *ret, st
 	return client_call(c, &q, ret, reterr);
 }
 
-int client_post(struct client *c, const char *path, json_t *body, bool repeatable, struct client_answer *ret,
-		struct error *reterr)
+void client_write(struct buf *out, const struct object_type *o, const void *body)
+{
+	json_t *json = object_write(o, body);
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	CHECK(text != NULL);
+	buf_append(out, text, strlen(text));
+	free(text);
+	json_decref(json);
+}
+
+int client_post(struct client *c, const char *path, const struct object_type *o, const void *body,
+		bool repeatable, struct client_answer *ret, struct error *reterr)
 {
 	struct client_request q = {.method = "POST", .path = path, .repeatable = repeatable};
-	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct buf text = {0};
 	int r;
 
-	CHECK(body == NULL || text != NULL);
-	if (text != NULL)
-		q.body = bytes_of(text);
+	if (o != NULL)
+		client_write(&text, o, body);
+	q.body = buf_bytes(&text);
 	r = client_call(c, &q, ret, reterr);
-	free(text);
-	json_decref(body);
+	buf_fini(&text);
+	return r;
+}
+
+int client_read(const struct client_answer *a, const struct object_type *o, void *ret, struct error *reterr)
+{
+	struct error e = {0};
+	int r = object_read_answer(o, a->json, ret, &e);
+
+	if (r == 0)
+		return 0;
+	error_set(reterr, e.code, "%s", e.what);
+	error_where(reterr, "%.100s%s%.150s", e.where, e.where[0] != '\0' ? " of " : "", a->asked);
+	error_help(reterr, "a dispatcher of another version, or something else, may answer there");
+	return r;
+}
+
+int client_get_object(struct client *c, const char *path, const struct object_type *o, void *ret,
+		      struct client_answer *ret_answer, struct error *reterr)
+{
+	struct client_answer answer;
+	int r = client_get(c, path, &answer, reterr);
+
+	if (r != 0)
+		return r;
+	r = client_read(&answer, o, ret, reterr);
+	if (r == 0)
+		*ret_answer = answer;
+	else
+		client_answer_fini(&answer);
 	return r;
 }
 

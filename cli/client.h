@@ -11,6 +11,7 @@
 
 #include "base/http_client.h"
 #include "base/params.h"
+#include "jobs/api/objects.h"
 
 #define CLIENT_PATIENCE_US (15 * USEC_PER_SEC)
 
@@ -43,7 +44,8 @@ struct client_request {
 struct client_answer {
 	unsigned status;
 	struct buf body;
-	json_t *json; /* NULL when take got the answer */
+	json_t *json;	 /* NULL when take got the answer */
+	char asked[256]; /* for people: "GET /v1/jobs/7 at ADDRESS" */
 };
 
 /* Where the API is: --api, --api-socket, or the state directory's. */
@@ -57,10 +59,21 @@ int client_call(struct client *c, const struct client_request *request, struct c
 		struct error *reterr) MUST_CHECK;
 int client_get(struct client *c, const char *path, struct client_answer *ret,
 	       struct error *reterr) MUST_CHECK;
-/* body is taken over; NULL: none. repeatable as above. */
-int client_post(struct client *c, const char *path, json_t *body, bool repeatable, struct client_answer *ret,
+/* o, body: as object_write; NULL: none. repeatable as above. */
+int client_post(struct client *c, const char *path, const struct object_type *o, const void *body,
+		bool repeatable, struct client_answer *ret, struct error *reterr) MUST_CHECK;
+/* Appends a body: as object_write. */
+void client_write(struct buf *out, const struct object_type *o, const void *body);
+/* The answer as an object, whose texts and lists last as long as the answer. ERR_IO: a member is of another
+ * type; the error names it and what was asked. The answer stays. */
+int client_read(const struct client_answer *a, const struct object_type *o, void *ret,
 		struct error *reterr) MUST_CHECK;
+/* client_get and client_read. */
+int client_get_object(struct client *c, const char *path, const struct object_type *o, void *ret,
+		      struct client_answer *ret_answer, struct error *reterr) MUST_CHECK;
 void client_answer_fini(struct client_answer *a);
+/* The code of an error that the API tells; never ERR_OK. */
+enum error_code client_error_code(const struct api_error *said);
 /* Appends text as it may stand in a query. */
 void client_escape(struct buf *out, const char *text);
 /* 32 random hex digits, for ids and keys. */

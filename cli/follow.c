@@ -45,48 +45,51 @@ static void on_away(void *arg, bool away)
 }
 
 /* The phase in work, or the shards when the job has ended. */
-static json_t *phase_of(json_t *job, bool ended)
+static void find_phase(const struct api_job *job, bool ended, struct api_phase *ret)
 {
-	json_t *phases = json_object_get(job, "phases");
-	size_t count = json_array_size(phases);
+	size_t count = json_array_size(job->phases);
 
-	return ended || count == 0 ? cli_shards_phase(job) : json_array_get(phases, count - 1);
+	if (ended || count == 0)
+		(void)cli_shards_phase(job, ret);
+	else
+		object_read(object_phase(), json_array_get(job->phases, count - 1), ret);
 }
 
-static void copy_text(char *out, size_t size, const char *text)
+static void copy_text(char *out, size_t size, struct bytes text)
 {
-	size_t length = strlen(text);
+	size_t length = text.size;
 
 	if (length >= size) {
 		length = size - 1;
-		while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+		while (length > 0 && (text.data[length] & 0xc0) == 0x80)
 			length--; /* not through a character */
 	}
-	memcpy(out, text, length);
+	if (length > 0)
+		memcpy(out, text.data, length);
 	out[length] = '\0';
 }
 
-static void read_state(json_t *job, struct progress_state *s)
+static void read_state(const struct api_job *job, struct progress_state *s)
 {
-	const char *state = cli_text(job, "state");
-	usec_t from = cli_time(job, "started"), to = cli_time(job, "ended");
-	json_t *phase;
+	usec_t from = job->started_wall_us, to = job->ended_wall_us;
+	struct api_phase phase;
 
-	*s = (struct progress_state){.job = cli_number(job, "id")};
-	s->ended = strcmp(state, "succeeded") == 0 || strcmp(state, "failed") == 0 ||
-		   strcmp(state, "cancelled") == 0;
-	phase = phase_of(job, s->ended);
-	copy_text(s->name, sizeof(s->name), cli_text(job, "name"));
-	copy_text(s->word, sizeof(s->word), s->ended ? state : cli_text(job, "word"));
-	copy_text(s->phase, sizeof(s->phase), cli_text(phase, "name"));
-	copy_text(s->why, sizeof(s->why), cli_text(job, "why"));
-	s->shards = cli_number(phase, "shards");
-	s->done = cli_number(phase, "done");
-	s->dead = cli_number(phase, "dead");
-	s->leased = cli_number(phase, "leased");
-	s->sealed = json_is_true(json_object_get(phase, "sealed"));
+	*s = (struct progress_state){.job = job->id};
+	s->ended = bytes_equal(job->state, BYTES_LIT("succeeded")) ||
+		   bytes_equal(job->state, BYTES_LIT("failed")) ||
+		   bytes_equal(job->state, BYTES_LIT("cancelled"));
+	find_phase(job, s->ended, &phase);
+	copy_text(s->name, sizeof(s->name), job->name);
+	copy_text(s->word, sizeof(s->word), s->ended ? job->state : job->word);
+	copy_text(s->phase, sizeof(s->phase), phase.name);
+	copy_text(s->why, sizeof(s->why), job->why);
+	s->shards = phase.shards;
+	s->done = phase.done;
+	s->dead = phase.dead;
+	s->leased = phase.leased;
+	s->sealed = phase.sealed;
 	if (from == 0)
-		from = cli_time(job, "accepted"); /* as `jobs` counts it */
+		from = job->accepted_wall_us; /* as `jobs` counts it */
 	s->took_us = s->ended && from > 0 && to > from ? to - from : 0;
 }
 
@@ -98,8 +101,8 @@ static int exit_of(const struct progress_state *s)
 }
 
 /* One answer: when the job has ended, or after a while. */
-static int look(struct following *f, uint64_t job, usec_t deadline_us, struct client_answer *ret,
-		struct error *reterr)
+static int look(struct following *f, uint64_t job, usec_t deadline_us, struct api_job *ret,
+		struct client_answer *ret_answer, struct error *reterr)
 {
 	usec_t timeout_us = f->bar ? LOOK_US : LOOK_QUIET_US, now = clock_mono_us();
 	char suffix[48], path[CLI_PATH_BYTES_MAX];
@@ -112,7 +115,8 @@ static int look(struct following *f, uint64_t job, usec_t deadline_us, struct cl
 	if (deadline_us != USEC_NEVER && deadline_us - now < timeout_us)
 		timeout_us = deadline_us > now ? deadline_us - now : 0;
 	snprintf(suffix, sizeof(suffix), "/wait?timeout=%" PRId64 "us", timeout_us);
-	return client_get(&f->cli->client, cli_job_path(job, suffix, path, sizeof(path)), ret, reterr);
+	return client_get_object(&f->cli->client, cli_job_path(job, suffix, path, sizeof(path)), object_job(),
+				 ret, ret_answer, reterr);
 }
 
 static void begin(struct following *f, const struct follow *how)
@@ -200,13 +204,14 @@ static int follow(struct following *f, uint64_t job, const struct follow *how, s
 	for (;;) {
 		struct client_answer answer;
 		struct progress_state state;
-		int r = look(f, job, how->deadline_us, &answer, reterr);
+		struct api_job found;
+		int r = look(f, job, how->deadline_us, &found, &answer, reterr);
 		usec_t now = clock_mono_us();
 
 		if (r == 0) {
 			client_answer_fini(last);
 			*last = answer;
-			read_state(answer.json, &state);
+			read_state(&found, &state);
 			state.job = job;
 			progress_note(&f->progress, now, &state);
 			if (state.ended) {

@@ -5,8 +5,8 @@
 #define PAGE_JOBS 1000u /* the API's most */
 #define PAGE_IDS 10000u
 
-static int read_page(struct cli *cli, const struct job_query *q, uint64_t limit, json_t *cursor,
-		     struct client_answer *ret, struct error *reterr)
+static int read_page(struct cli *cli, const struct job_query *q, uint64_t limit, uint64_t cursor,
+		     struct api_jobs *ret, struct client_answer *ret_answer, struct error *reterr)
 {
 	struct buf path = {0};
 	uint64_t page = q->ids ? PAGE_IDS : PAGE_JOBS;
@@ -26,40 +26,37 @@ static int read_page(struct cli *cli, const struct job_query *q, uint64_t limit,
 		buf_printf(&path, "&event=");
 		client_escape(&path, q->event);
 	}
-	if (json_is_integer(cursor))
-		buf_printf(&path, "&cursor=%" JSON_INTEGER_FORMAT, json_integer_value(cursor));
-	r = client_get(&cli->client, buf_text(&path), ret, reterr);
+	if (cursor > 0)
+		buf_printf(&path, "&cursor=%" PRIu64, cursor);
+	r = client_get_object(&cli->client, buf_text(&path), object_jobs(), ret, ret_answer, reterr);
 	buf_fini(&path);
 	return r;
 }
 
-int job_list_read(struct cli *cli, const struct job_query *q, json_t **ret_jobs, json_t **ret_next,
+int job_list_read(struct cli *cli, const struct job_query *q, json_t **ret_jobs, uint64_t *ret_next,
 		  struct error *reterr)
 {
 	json_t *jobs = json_array();
-	json_t *next = q->before > 0 ? json_integer((json_int_t)q->before) : json_null();
+	uint64_t next = q->before;
 	int r;
 
 	do {
 		struct client_answer answer;
+		struct api_jobs page;
 
-		r = read_page(cli, q, q->limit - json_array_size(jobs), next, &answer, reterr);
+		r = read_page(cli, q, q->limit - json_array_size(jobs), next, &page, &answer, reterr);
 		if (r != 0)
 			break;
-		json_array_extend(jobs, json_object_get(answer.json, "jobs"));
-		json_decref(next);
-		next = json_incref(json_object_get(answer.json, "next"));
+		json_array_extend(jobs, page.jobs);
+		next = page.next;
 		client_answer_fini(&answer);
-	} while (json_is_integer(next) && json_array_size(jobs) < q->limit);
+	} while (next > 0 && json_array_size(jobs) < q->limit);
 	if (r != 0) {
 		json_decref(jobs);
-		json_decref(next);
 		return r;
 	}
 	*ret_jobs = jobs;
 	if (ret_next != NULL)
-		*ret_next = next != NULL ? next : json_null();
-	else
-		json_decref(next);
+		*ret_next = next;
 	return 0;
 }

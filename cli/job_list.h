@@ -12,7 +12,7 @@ struct job_query {
 	bool ids; /* nothing but their numbers */
 };
 
-/* The newest first. *ret_jobs is a new list; *ret_next (may be NULL) a new value: null when that was all.
- * Both are set on success only. */
-int job_list_read(struct cli *cli, const struct job_query *q, json_t **ret_jobs, json_t **ret_next,
+/* The newest first. *ret_jobs is a new list, of jobs or job_ids; *ret_next (may be NULL) is 0 when that was
+ * all. Both are set on success only. */
+int job_list_read(struct cli *cli, const struct job_query *q, json_t **ret_jobs, uint64_t *ret_next,
 		  struct error *reterr) MUST_CHECK;

@@ -5,12 +5,13 @@
 #include "cli/table.h"
 
 struct list {
-	const char *path;   /* "/v1/rules" */
-	const char *member; /* of the answer: the list */
-	const char *empty;  /* said on a terminal when nothing is in it */
+	const char *path;			 /* "/v1/rules" */
+	const struct object_type *(*type)(void); /* the answer */
+	size_t offset;				 /* of the list in its struct */
+	const char *empty;			 /* said on a terminal when nothing is in it */
 	const struct table_column *columns;
 	size_t column_count;
-	void (*add_row)(struct table *t, json_t *item);
+	void (*add_row)(struct table *t, const json_t *item);
 };
 
 /* The verb, whole. */

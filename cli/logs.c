@@ -35,7 +35,7 @@ static int show_stream(struct logs *logs, struct watched *w, bool err, struct er
 	struct buf path = {0};
 	int r;
 
-	buf_printf(&path, "/v1/jobs/%" PRIu64 "/output?phase=%u&shard=%" PRIu64 "%s", logs->job, w->phase,
+	buf_printf(&path, "/v1/jobs/%" PRIu64 "/output?phase=%u&shard=%" PRIu64 "%s", logs->id, w->phase,
 		   w->shard, err ? "&stream=err" : "");
 	if (s->bytes > 0) {
 		buf_printf(&path, "&from=%" PRIu64 "&attempt_id=", s->bytes);
@@ -145,6 +145,29 @@ static int show_each(struct logs *logs, uint32_t phase, uint64_t first, uint64_t
 	return r;
 }
 
+/* Shards that wrote something, and those whose outputs are lost, from *first on; moves *first behind them. */
+static int show_list(struct logs *logs, uint32_t phase, const json_t *list, uint64_t *first,
+		     struct error *reterr)
+{
+	struct api_lost_shards lost; /* of one that is not lost, count is 0 */
+	json_t *json;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(list, i, json)
+	{
+		object_read(object_lost_shards(), json, &lost);
+		if (r == 0)
+			r = pass_silent(logs, phase, *first, lost.shard, reterr);
+		if (r == 0 && !runs_have(&logs->shown[phase], lost.shard))
+			r = show_shard(logs, phase, lost.shard, reterr);
+		*first = lost.shard + 1;
+		if (r == 0)
+			*first = pass_lost(logs, phase, *first, lost.shard + lost.count);
+	}
+	return r;
+}
+
 /* Of done shards first..end-1 those that wrote anything; of millions that are short few did. */
 static int show_written(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end, struct error *reterr)
 {
@@ -152,9 +175,8 @@ static int show_written(struct logs *logs, uint32_t phase, uint64_t first, uint6
 		char suffix[112], path[CLI_PATH_BYTES_MAX];
 		struct client_answer answer;
 		struct error e = {0};
+		struct api_written written;
 		uint64_t asked = runs_next_absent(&logs->shown[phase], first), next;
-		json_t *value;
-		size_t i;
 		int r;
 
 		first = asked;
@@ -162,27 +184,16 @@ static int show_written(struct logs *logs, uint32_t phase, uint64_t first, uint6
 			return 0;
 		snprintf(suffix, sizeof(suffix), "/written?phase=%u&first=%" PRIu64 "&count=%" PRIu64, phase,
 			 first, end - first);
-		r = client_get(&logs->cli->client, cli_job_path(logs->job, suffix, path, sizeof(path)),
-			       &answer, &e);
+		r = client_get_object(&logs->cli->client, cli_job_path(logs->id, suffix, path, sizeof(path)),
+				      object_written(), &written, &answer, &e);
 		if (r == ERR_NOT_FOUND) /* a dispatcher of an older version */
 			return show_each(logs, phase, first, end, reterr);
 		if (r != 0) {
 			*reterr = e;
 			return r;
 		}
-		next = cli_number(answer.json, "next");
-		json_array_foreach(json_object_get(answer.json, "written"), i, value)
-		{
-			uint64_t shard = cli_number(value, "shard");
-
-			if (r == 0)
-				r = pass_silent(logs, phase, first, shard, reterr);
-			if (r == 0 && !runs_have(&logs->shown[phase], shard))
-				r = show_shard(logs, phase, shard, reterr);
-			first = shard + 1;
-			if (r == 0)
-				first = pass_lost(logs, phase, first, shard + cli_number(value, "count"));
-		}
+		next = written.next;
+		r = show_list(logs, phase, written.written, &first, reterr);
 		client_answer_fini(&answer);
 		if (r == 0)
 			r = pass_silent(logs, phase, first, next, reterr);
@@ -200,20 +211,25 @@ static int show_runs(struct logs *logs, uint32_t phase, const char *state, struc
 	while (more) {
 		char suffix[96], path[CLI_PATH_BYTES_MAX];
 		struct client_answer answer;
-		json_t *run;
+		struct api_done_shards run; /* what dead ones have, too */
+		struct api_shards shards;
+		json_t *json;
 		size_t i;
 		int r;
 
 		snprintf(suffix, sizeof(suffix), "/shards?limit=1000&state=%s&phase=%u&cursor=%" PRIu64,
 			 state, phase, cursor);
-		r = client_get(&logs->cli->client, cli_job_path(logs->job, suffix, path, sizeof(path)),
-			       &answer, reterr);
+		r = client_get_object(&logs->cli->client, cli_job_path(logs->id, suffix, path, sizeof(path)),
+				      object_shards(), &shards, &answer, reterr);
 		if (r != 0)
 			return r;
-		json_array_foreach(json_object_get(answer.json, "shards"), i, run)
+		json_array_foreach(shards.shards, i, json)
 		{
-			uint64_t first = cli_number(run, "first"), end = first + cli_number(run, "count");
+			uint64_t first, end;
 
+			object_read(object_done_shards(), json, &run);
+			first = run.first;
+			end = first + run.count;
 			if (first < logs->options->first)
 				first = logs->options->first;
 			if (end > logs->options->last)
@@ -222,7 +238,7 @@ static int show_runs(struct logs *logs, uint32_t phase, const char *state, struc
 				r = done ? show_written(logs, phase, first, end, reterr)
 					 : show_each(logs, phase, first, end, reterr);
 		}
-		cursor = cli_number(answer.json, "next");
+		cursor = shards.next;
 		more = r == 0 && cursor > 0;
 		client_answer_fini(&answer);
 		if (r != 0)
@@ -234,12 +250,13 @@ static int show_runs(struct logs *logs, uint32_t phase, const char *state, struc
 /* All phases that have begun; *ret_missing: shards that have ended, and could not be shown yet. */
 static int show_ended(struct logs *logs, bool *ret_missing, struct error *reterr)
 {
-	json_t *phase;
+	struct api_phase phase;
+	json_t *json;
 	size_t i;
 	int r = 0;
 
 	*ret_missing = false;
-	json_array_foreach(logs->phases, i, phase)
+	json_array_foreach(logs->job.phases, i, json)
 	{
 		bool all = logs->options->first == 0 && logs->options->last == UINT64_MAX;
 
@@ -248,43 +265,33 @@ static int show_ended(struct logs *logs, bool *ret_missing, struct error *reterr
 		r = show_runs(logs, (uint32_t)i, "done", reterr);
 		if (r == 0)
 			r = show_runs(logs, (uint32_t)i, "dead", reterr);
-		if (all && runs_size(&logs->shown[i]) < cli_number(phase, "done") + cli_number(phase, "dead"))
+		object_read(object_phase(), json, &phase);
+		if (all && runs_size(&logs->shown[i]) < phase.done + phase.dead)
 			*ret_missing = true;
 	}
 	fflush(stdout);
 	return r;
 }
 
-static bool has_ended(json_t *job)
-{
-	return cli_text(job, "ended")[0] != '\0';
-}
-
-static int look(struct logs *logs, const char *how, json_t **ret_job, struct error *reterr)
+/* The job as it is now, which takes the place of what was known of it. */
+static int look(struct logs *logs, const char *how, struct error *reterr)
 {
 	char path[CLI_PATH_BYTES_MAX];
-	struct client_answer answer;
-	int r =
-	    client_get(&logs->cli->client, cli_job_path(logs->job, how, path, sizeof(path)), &answer, reterr);
 
-	if (r != 0)
-		return r;
-	*ret_job = json_incref(answer.json);
-	logs->phases = json_object_get(*ret_job, "phases");
-	client_answer_fini(&answer);
-	return 0;
+	client_answer_fini(&logs->answer);
+	return client_get_object(&logs->cli->client, cli_job_path(logs->id, how, path, sizeof(path)),
+				 object_job(), &logs->job, &logs->answer, reterr);
 }
 
 int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struct error *reterr)
 {
-	struct logs logs = {.cli = cli, .options = o, .job = job, .err_terminal = terminal_of(stderr)};
+	struct logs logs = {.cli = cli, .options = o, .id = job, .err_terminal = terminal_of(stderr)};
 	usec_t late_us = USEC_NEVER;
-	json_t *value = NULL;
 	bool missing = true, goes_on = true;
-	int r = look(&logs, "", &value, reterr);
+	int r = look(&logs, "", reterr);
 
 	while (r == 0 && goes_on) {
-		bool ended = has_ended(value);
+		bool ended = logs.job.ended_wall_us > 0;
 
 		r = show_ended(&logs, &missing, reterr);
 		if (r == 0 && !ended)
@@ -294,13 +301,11 @@ int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struc
 		if (ended && late_us == USEC_NEVER)
 			late_us = clock_mono_us() + LATE_US;
 		goes_on = ended ? missing && clock_mono_us() < late_us : o->follow;
-		json_decref(value);
-		value = NULL;
 		if (r == 0 && goes_on)
-			r = look(&logs, "/wait?timeout=300ms", &value, reterr);
+			r = look(&logs, "/wait?timeout=300ms", reterr);
 	}
 	watch_end(&logs);
-	json_decref(value);
+	client_answer_fini(&logs.answer);
 	for (size_t i = 0; i < PHASES_MAX; i++)
 		runs_fini(&logs.shown[i]);
 	return r == 0 ? logs.trouble : r;

@@ -26,93 +26,109 @@ static json_t *take_ranges(const struct job_ids *ids, size_t *at)
 	return list;
 }
 
-/* Where the id stands that an answer names as the next; the end when it is null. */
-static size_t place_of(const struct job_ids *ids, json_t *next, size_t from, size_t end)
+/* Where the id stands that an answer names as the next; the end when it is 0. */
+static size_t place_of(const struct job_ids *ids, uint64_t next, size_t from, size_t end)
 {
-	if (!json_is_integer(next))
+	if (next == 0)
 		return end;
-	while (from < end && ids->items[from] != (uint64_t)json_integer_value(next))
+	while (from < end && ids->items[from] != next)
 		from++;
 	return from;
 }
 
-static void add_number(json_t *sums, json_t *answer, const char *name)
+/* What answers sum up to; errors have been told, and nothing is left to ask for. */
+static void print_sums(const struct cli *cli, const struct object_type *o, const void *sums)
 {
-	json_object_set_new(sums, name,
-			    json_integer((json_int_t)(cli_number(sums, name) + cli_number(answer, name))));
+	json_t *json = object_write(o, sums);
+
+	json_object_del(json, "errors");
+	json_object_del(json, "next");
+	cli_print_json_value(cli, json);
+	json_decref(json);
 }
 
 /* ---- a change ---- */
 
 /* The exit code of the worst. */
-static int tell_errors(struct cli *cli, const struct many_change *c, json_t *answer)
+static int tell_errors(struct cli *cli, const struct many_change *c, const json_t *errors)
 {
 	int code = CLI_EXIT_FINE;
+	struct api_job_error job;
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "errors"), i, item)
+	json_array_foreach(errors, i, item)
 	{
-		json_t *error = json_object_get(item, "error");
 		struct error e = {0};
 		int r;
 
-		error_set(&e, error_code_of(cli_text(error, "code")), "%s", cli_text(error, "message"));
-		error_help(&e, "%s", cli_text(error, "help"));
-		r = c->on_error != NULL ? c->on_error(cli, cli_number(item, "id"), &e)
-					: cli_tell_error(cli, &e);
+		object_read(object_job_error(), item, &job);
+		error_set(&e, client_error_code(&job.error), "%s", api_text(job.error.message));
+		error_help(&e, "%s", api_text(job.error.help));
+		r = c->on_error != NULL ? c->on_error(cli, job.id, &e) : cli_tell_error(cli, &e);
 		code = code == CLI_EXIT_FINE ? r : code;
 	}
 	return code;
 }
 
-static void tell_sums(const struct cli *cli, const struct many_change *c, json_t *sums)
+static void tell_sums(const struct cli *cli, const struct many_change *c, const struct api_changed *sums)
 {
 	char text[HUMAN_TEXT_MAX];
-	uint64_t changed = cli_number(sums, "changed"), same = cli_number(sums, "same"),
-		 left = cli_number(sums, "left");
 
 	if (cli->json) {
-		cli_print_json_value(cli, sums);
+		print_sums(cli, object_changed(), sums);
 		return;
 	}
-	printf("%s job%s %s", human_count(changed, text, sizeof(text)), changed == 1 ? "" : "s", c->done);
-	if (same > 0)
-		printf(", %s needed nothing", human_count(same, text, sizeof(text)));
-	if (left > 0)
-		printf(", %s had ended", human_count(left, text, sizeof(text)));
+	printf("%s job%s %s", human_count(sums->changed, text, sizeof(text)), sums->changed == 1 ? "" : "s",
+	       c->done);
+	if (sums->same > 0)
+		printf(", %s needed nothing", human_count(sums->same, text, sizeof(text)));
+	if (sums->left > 0)
+		printf(", %s had ended", human_count(sums->left, text, sizeof(text)));
 	printf("\n");
+}
+
+/* One request: *at moves to the first job that was not seen to. 0 or more is an exit code. */
+static int change_once(struct cli *cli, const struct many_change *c, const struct job_ids *ids, size_t *at,
+		       struct api_changed *sums, struct error *reterr)
+{
+	size_t end = *at;
+	const struct api_changes asked = {.change = bytes_of(c->change),
+					  .jobs = take_ranges(ids, &end),
+					  .why = bytes_of(c->why != NULL ? c->why : ""),
+					  .cancelled = c->cancelled};
+	struct client_answer answer;
+	struct api_changed changed;
+	int r = client_post(&cli->client, "/v1/changes", object_changes(), &asked, true, &answer, reterr);
+
+	if (r != 0)
+		return r;
+	r = client_read(&answer, object_changed(), &changed, reterr);
+	if (r == 0) {
+		*at = place_of(ids, changed.next, *at, end);
+		sums->changed += changed.changed;
+		sums->same += changed.same;
+		sums->left += changed.left;
+		r = tell_errors(cli, c, changed.errors);
+	}
+	client_answer_fini(&answer);
+	return r;
 }
 
 int many_change(struct cli *cli, const struct many_change *c, const struct job_ids *ids, struct error *reterr)
 {
-	json_t *sums = json_object();
-	int code = CLI_EXIT_FINE, r = 0;
+	struct api_changed sums = {.changed = 0};
+	int code = CLI_EXIT_FINE;
 
-	for (size_t at = 0, end = 0; at < ids->count && r == 0; end = at) {
-		json_t *ranges = take_ranges(ids, &end), *body;
-		struct client_answer answer;
+	for (size_t at = 0; at < ids->count;) {
+		int r = change_once(cli, c, ids, &at, &sums, reterr);
 
-		body = json_pack("{s:s,s:o,s:b}", "change", c->change, "jobs", ranges, "cancelled",
-				 c->cancelled);
-		if (c->why != NULL)
-			json_object_set_new(body, "why", json_string(c->why));
-		r = client_post(&cli->client, "/v1/changes", body, true, &answer, reterr);
-		if (r != 0)
-			break;
-		at = place_of(ids, json_object_get(answer.json, "next"), at, end);
-		add_number(sums, answer.json, "changed");
-		add_number(sums, answer.json, "same");
-		add_number(sums, answer.json, "left");
-		r = tell_errors(cli, c, answer.json);
-		client_answer_fini(&answer);
+		if (r < 0)
+			return r;
 		code = code == CLI_EXIT_FINE ? r : code;
-		r = 0;
 	}
-	if (r == 0)
-		tell_sums(cli, c, sums);
-	json_decref(sums);
-	return r != 0 ? r : code;
+	tell_sums(cli, c, &sums);
+	return code;
 }
 
 /* ---- waiting ---- */
@@ -125,57 +141,62 @@ static void show_progress(size_t ended, size_t count)
 		human_count(count, b, sizeof(b)));
 }
 
-static int tell_ends(const struct cli *cli, json_t *sums, json_t *named, size_t count)
+/* sums->not_succeeded is taken over. */
+static int tell_ends(const struct cli *cli, struct api_waited *sums, size_t count)
 {
-	uint64_t failed = cli_number(sums, "failed"), cancelled = cli_number(sums, "cancelled");
+	size_t i, named = json_array_size(sums->not_succeeded);
 	char text[HUMAN_TEXT_MAX];
 	json_t *job;
-	size_t i;
 
 	if (cli->json) {
-		json_object_set(sums, "not_succeeded", named);
-		cli_print_json_value(cli, sums);
+		print_sums(cli, object_waited(), sums);
+		sums->not_succeeded = NULL;
 	} else {
 		printf("%s jobs have ended: %" PRIu64 " succeeded, %" PRIu64 " failed, %" PRIu64 " cancelled",
-		       human_count(count, text, sizeof(text)), cli_number(sums, "succeeded"), failed,
-		       cancelled);
-		json_array_foreach(named, i, job) printf(
+		       human_count(count, text, sizeof(text)), sums->succeeded, sums->failed,
+		       sums->cancelled);
+		json_array_foreach(sums->not_succeeded, i, job) printf(
 		    "%s %" JSON_INTEGER_FORMAT, i == 0 ? " (not succeeded:" : ",", json_integer_value(job));
-		printf("%s%s\n", failed + cancelled > json_array_size(named) ? ", ..." : "",
-		       json_array_size(named) > 0 ? ")" : "");
+		printf("%s%s\n", sums->failed + sums->cancelled > named ? ", ..." : "", named > 0 ? ")" : "");
 	}
-	return failed > 0 ? CLI_EXIT_JOB_FAILED : cancelled > 0 ? CLI_EXIT_JOB_CANCELLED : CLI_EXIT_FINE;
+	if (sums->failed > 0)
+		return CLI_EXIT_JOB_FAILED;
+	return sums->cancelled > 0 ? CLI_EXIT_JOB_CANCELLED : CLI_EXIT_FINE;
 }
 
 /* One request: *at moves to the first job that has not ended. */
-static int wait_once(struct cli *cli, const struct job_ids *ids, size_t *at, usec_t timeout_us, json_t *sums,
-		     json_t *named, struct error *reterr)
+static int wait_once(struct cli *cli, const struct job_ids *ids, size_t *at, usec_t timeout_us,
+		     struct api_waited *sums, struct error *reterr)
 {
-	size_t end = *at;
-	json_t *ranges = take_ranges(ids, &end);
-	struct client_answer answer;
 	char timeout[32];
+	size_t end = *at;
+	struct api_wait asked = {.jobs = take_ranges(ids, &end)};
+	struct client_answer answer;
+	struct api_waited waited;
 	int r;
 
 	snprintf(timeout, sizeof(timeout), "%" PRId64 "us", timeout_us);
-	r = client_post(&cli->client, "/v1/wait", json_pack("{s:o,s:s}", "jobs", ranges, "timeout", timeout),
-			true, &answer, reterr);
+	asked.timeout = bytes_of(timeout);
+	r = client_post(&cli->client, "/v1/wait", object_wait(), &asked, true, &answer, reterr);
 	if (r != 0)
 		return r;
-	*at = place_of(ids, json_object_get(answer.json, "next"), *at, end);
-	add_number(sums, answer.json, "succeeded");
-	add_number(sums, answer.json, "failed");
-	add_number(sums, answer.json, "cancelled");
-	if (json_array_size(named) < MANY_JOBS)
-		json_array_extend(named, json_object_get(answer.json, "not_succeeded"));
+	r = client_read(&answer, object_waited(), &waited, reterr);
+	if (r == 0) {
+		*at = place_of(ids, waited.next, *at, end);
+		sums->succeeded += waited.succeeded;
+		sums->failed += waited.failed;
+		sums->cancelled += waited.cancelled;
+		if (json_array_size(sums->not_succeeded) < MANY_JOBS)
+			json_array_extend(sums->not_succeeded, waited.not_succeeded);
+	}
 	client_answer_fini(&answer);
-	return 0;
+	return r;
 }
 
 int many_wait(struct cli *cli, const struct job_ids *ids, usec_t deadline_us, struct error *reterr)
 {
 	bool watched = terminal_of(stderr).is_terminal;
-	json_t *sums = json_object(), *named = json_array();
+	struct api_waited sums = {.not_succeeded = json_array()};
 	usec_t patience_us = cli->client.patience_us, now = clock_mono_us();
 	size_t at = 0;
 	int r = 0;
@@ -187,7 +208,7 @@ int many_wait(struct cli *cli, const struct job_ids *ids, usec_t deadline_us, st
 
 		if (deadline_us != USEC_NEVER && deadline_us - now < timeout_us)
 			timeout_us = deadline_us > now ? deadline_us - now : 0;
-		r = wait_once(cli, ids, &at, timeout_us, sums, named, reterr);
+		r = wait_once(cli, ids, &at, timeout_us, &sums, reterr);
 		if (watched && r == 0)
 			show_progress(at, ids->count);
 		if (r == 0 && at < ids->count && clock_mono_us() >= deadline_us)
@@ -201,8 +222,7 @@ int many_wait(struct cli *cli, const struct job_ids *ids, usec_t deadline_us, st
 		fprintf(stderr, "%s: time is over; of %zu jobs, job %" PRIu64 " and perhaps others go on\n",
 			cli->program, ids->count, ids->items[at]);
 	if (r == 0)
-		r = tell_ends(cli, sums, named, ids->count);
-	json_decref(sums);
-	json_decref(named);
+		r = tell_ends(cli, &sums, ids->count);
+	json_decref(sums.not_succeeded);
 	return r;
 }

@@ -106,6 +106,14 @@ static void add(struct job_ids *ids, uint64_t job)
 	ids->items[ids->count++] = job;
 }
 
+static uint64_t id_of(const json_t *job)
+{
+	struct api_job_id id;
+
+	object_read(object_job_id(), job, &id);
+	return id.id;
+}
+
 static int select_last(struct cli *cli, struct job_ids *ids, struct error *reterr)
 {
 	const struct job_query q = {.limit = 1};
@@ -115,7 +123,7 @@ static int select_last(struct cli *cli, struct job_ids *ids, struct error *reter
 	if (r != 0)
 		return r;
 	if (json_array_size(jobs) > 0)
-		add(ids, cli_number(json_array_get(jobs, 0), "id"));
+		add(ids, id_of(json_array_get(jobs, 0)));
 	else
 		r = error_set(reterr, ERR_NOT_FOUND, "there is no job yet");
 	json_decref(jobs);
@@ -127,12 +135,17 @@ static void guess_name(struct cli *cli, const char *name, struct error *reterr)
 	const struct job_query q = {.limit = NAMES_LOOK};
 	const char *known[NAMES_LOOK + ARRAY_LENGTH(words) + 1], *nearest;
 	size_t count = 0, i;
-	json_t *jobs, *job;
+	struct api_job job;
+	json_t *jobs, *json;
 
 	error_help(reterr, "`shardmill jobs` lists them");
 	if (job_list_read(cli, &q, &jobs, NULL, NULL) != 0)
 		return;
-	json_array_foreach(jobs, i, job) known[count++] = cli_text(job, "name");
+	json_array_foreach(jobs, i, json)
+	{
+		object_read(object_job(), json, &job);
+		known[count++] = api_text(job.name);
+	}
 	for (i = 0; i < ARRAY_LENGTH(words); i++)
 		known[count++] = words[i].word;
 	known[count++] = "last";
@@ -152,7 +165,7 @@ static int select_name(struct cli *cli, const char *name, struct job_ids *ids, s
 	if (r != 0)
 		return r;
 	if (json_array_size(jobs) > 0) {
-		add(ids, cli_number(json_array_get(jobs, 0), "id"));
+		add(ids, id_of(json_array_get(jobs, 0)));
 	} else {
 		r = error_set(reterr, ERR_NOT_FOUND, "there is no job named %s",
 			      text_quote(found, sizeof(found), bytes_of(name)));
@@ -170,7 +183,8 @@ static int select_set(struct cli *cli, const struct selector *s, bool live_only,
 	const char *state = s->kind == SELECT_STATE ? s->text : "";
 	struct job_query q = {.limit = range ? 10000 : UINT64_MAX, .ids = true};
 	size_t before = ids->count;
-	json_t *jobs, *next = NULL;
+	uint64_t next = 0;
+	json_t *jobs;
 	int r = 0;
 
 	if (live_only && state[0] == '\0')
@@ -182,13 +196,12 @@ static int select_set(struct cli *cli, const struct selector *s, bool live_only,
 		size_t i;
 		json_t *job;
 
-		json_decref(next);
 		r = job_list_read(cli, &q, &jobs, &next, reterr);
 		if (r != 0)
 			return r;
 		json_array_foreach(jobs, i, job)
 		{
-			uint64_t id = cli_number(job, "id");
+			uint64_t id = id_of(job);
 
 			if (*ret_newest == 0)
 				*ret_newest = id;
@@ -197,8 +210,7 @@ static int select_set(struct cli *cli, const struct selector *s, bool live_only,
 			q.before = id;
 		}
 		json_decref(jobs);
-	} while (range && json_is_integer(next) && q.before > s->first);
-	json_decref(next);
+	} while (range && next > 0 && q.before > s->first);
 	for (size_t a = before, b = ids->count; a + 1 < b; a++, b--) {
 		uint64_t swap = ids->items[a];
 

@@ -11,21 +11,26 @@ static int find_worker(struct cli *cli, const char *text, char ret[static WORKER
 		       struct error *reterr)
 {
 	struct client_answer answer;
+	struct api_workers workers;
+	struct api_worker worker;
 	size_t i, found = 0;
 	char quoted[80];
-	json_t *worker;
+	json_t *json;
 	int r;
 
 	text_quote(quoted, sizeof(quoted), bytes_of(text));
 	if (text[0] == '\0')
 		return error_set(reterr, ERR_INVALID, "expected a worker's id, found nothing");
-	r = client_get(&cli->client, "/v1/workers?limit=1000", &answer, reterr);
+	r = client_get_object(&cli->client, "/v1/workers?limit=1000", object_workers(), &workers, &answer,
+			      reterr);
 	if (r != 0)
 		return r;
-	json_array_foreach(json_object_get(answer.json, "workers"), i, worker)
+	json_array_foreach(workers.workers, i, json)
 	{
-		const char *id = cli_text(worker, "id");
+		const char *id;
 
+		object_read(object_worker(), json, &worker);
+		id = api_text(worker.id);
 		if (strncmp(id, text, strlen(text)) == 0 && strlen(id) == WORKER_ID_BYTES && found++ == 0)
 			memcpy(ret, id, WORKER_ID_BYTES + 1);
 	}
@@ -49,7 +54,7 @@ static int drain_worker(struct cli *cli, const char *text, struct error *reterr)
 	if (r != 0)
 		return r;
 	snprintf(path, sizeof(path), "/v1/workers/%s/drain", id);
-	r = client_post(&cli->client, path, json_object(), true, &answer, reterr);
+	r = client_post(&cli->client, path, NULL, NULL, true, &answer, reterr);
 	if (r != 0)
 		return r;
 	if (cli->json)

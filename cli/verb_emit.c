@@ -130,31 +130,29 @@ static void add_unknown(struct buf *out, const struct api_events_taken *taken)
 		buf_printf(out, "not understood: %" PRIu64 " more\n", taken->not_understood_count - count);
 }
 
-/* Has anything of it failed? */
-static bool tell_taken(const struct cli *cli, const json_t *answer)
+/* The exit code: has anything of it failed? */
+static int tell_taken(const struct cli *cli, const struct api_events_taken *taken)
 {
-	struct api_events_taken taken;
 	struct api_event_taken event;
 	struct buf out = {0};
 	bool failed;
 	json_t *json;
 	size_t i;
 
-	object_read(object_events_taken(), answer, &taken);
-	failed = taken.not_understood != NULL;
-	json_array_foreach(taken.events, i, json)
+	failed = taken->not_understood != NULL;
+	json_array_foreach(taken->events, i, json)
 	{
 		object_read(object_event_taken(), json, &event);
 		failed |= json_array_size(event.errors) > 0;
 		add_event(&out, &event);
 	}
-	add_unknown(&out, &taken);
-	if (json_array_size(taken.events) == 0)
+	add_unknown(&out, taken);
+	if (json_array_size(taken->events) == 0)
 		buf_printf(&out, "it holds no event\n");
 	if (cli->json)
 		buf_clear(&out);
 	cli_print(&out);
-	return failed;
+	return failed ? CLI_EXIT_JOB_FAILED : CLI_EXIT_FINE;
 }
 
 static int emit(struct cli *cli, void *options, struct error *reterr)
@@ -162,9 +160,9 @@ static int emit(struct cli *cli, void *options, struct error *reterr)
 	const struct emit_options *o = options;
 	/* An event has an id, by which the dispatcher knows it again. */
 	struct client_request q = {.method = "POST", .path = "/v1/events", .repeatable = true};
+	struct api_events_taken taken;
 	struct client_answer answer;
 	struct buf body = {0};
-	bool failed;
 	int r = read_event(cli, o, &body, reterr);
 
 	q.body = buf_bytes(&body);
@@ -180,9 +178,11 @@ static int emit(struct cli *cli, void *options, struct error *reterr)
 		return r;
 	if (cli->json)
 		cli_print_json(cli, &answer);
-	failed = tell_taken(cli, answer.json);
+	r = client_read(&answer, object_events_taken(), &taken, reterr);
+	if (r == 0)
+		r = tell_taken(cli, &taken);
 	client_answer_fini(&answer);
-	return failed ? CLI_EXIT_JOB_FAILED : CLI_EXIT_FINE;
+	return r;
 }
 
 int verb_emit(int argc, char **argv)

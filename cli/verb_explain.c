@@ -7,7 +7,7 @@
 
 /* One paragraph: each sentence with a capital letter and a full stop. What a program said in several lines
  * stands in lines of its own. */
-static void add_paragraph(struct buf *out, json_t *sentences)
+static void add_paragraph(struct buf *out, const json_t *sentences)
 {
 	bool begun = false;
 	json_t *sentence;
@@ -33,6 +33,7 @@ static void add_paragraph(struct buf *out, json_t *sentences)
 static int explain_job(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)
 {
 	char path[CLI_PATH_BYTES_MAX];
+	struct api_explanation explanation;
 	struct client_answer answer;
 	struct buf out = {0};
 	int r = client_get(&cli->client, cli_job_path(job, "/explain", path, sizeof(path)), &answer, reterr);
@@ -43,13 +44,15 @@ static int explain_job(struct cli *cli, uint64_t job, size_t nth, void *options,
 	if (cli->json) {
 		cli_print_json(cli, &answer);
 	} else {
-		if (nth > 0)
+		r = client_read(&answer, object_explanation(), &explanation, reterr);
+		if (r == 0 && nth > 0)
 			buf_printf(&out, "\n");
-		add_paragraph(&out, json_object_get(answer.json, "sentences"));
+		if (r == 0)
+			add_paragraph(&out, explanation.sentences);
 		cli_print(&out);
 	}
 	client_answer_fini(&answer);
-	return 0;
+	return r;
 }
 
 static int explain_all(struct cli *cli, void *options, struct error *reterr)

@@ -26,7 +26,7 @@ static void add_row(struct table *t, const json_t *json, usec_t now_us)
 	usec_t since;
 
 	object_read(object_job(), json, &job);
-	object_read(object_phase(), cli_shards_phase(json), &phase);
+	(void)cli_shards_phase(&job, &phase);
 	word = api_text(job.word);
 	since = job.started_wall_us > 0 ? job.started_wall_us : job.accepted_wall_us;
 	table_add(t, STYLE_NONE, "%" PRIu64, job.id);
@@ -72,26 +72,25 @@ static void print_table(const struct cli *cli, json_t *jobs, bool more)
 static int list_jobs(struct cli *cli, void *options, struct error *reterr)
 {
 	const struct job_query *o = options;
-	json_t *jobs, *next;
+	struct api_jobs found = {0};
 	int r = cli_expect_arguments(cli, 0, 0, "expected no argument", reterr);
 
 	if (r != 0)
 		return r;
 	if (o->limit == 0)
 		return error_set(reterr, ERR_INVALID, "--limit must be at least 1");
-	r = job_list_read(cli, o, &jobs, &next, reterr);
+	r = job_list_read(cli, o, &found.jobs, &found.next, reterr);
 	if (r != 0)
 		return r;
 	if (cli->json) {
-		json_t *value = json_pack("{s:O,s:O}", "jobs", jobs, "next", next);
+		json_t *value = object_write(object_jobs(), &found);
 
 		cli_print_json_value(cli, value);
 		json_decref(value);
 	} else {
-		print_table(cli, jobs, !json_is_null(next));
+		print_table(cli, found.jobs, found.next > 0);
+		json_decref(found.jobs);
 	}
-	json_decref(jobs);
-	json_decref(next);
 	return 0;
 }
 

@@ -6,76 +6,80 @@
 #include "cli/table.h"
 #include "jobs/plan_kind.h"
 
-static void add_row(struct table *t, json_t *shard)
+static void add_row(struct table *t, const json_t *json)
 {
 	char begin[HUMAN_TEXT_MAX], end[HUMAN_TEXT_MAX];
-	json_t *item = json_object_get(shard, "item"), *value = json_object_get(shard, "value");
+	struct api_plan_shard shard;
 
-	table_add(t, STYLE_NONE, "%" PRIu64, cli_number(shard, "shard"));
-	if (item != NULL || json_is_string(value))
-		table_add_text(t, STYLE_NONE, cli_text(shard, item != NULL ? "item" : "value"));
-	else if (value != NULL)
-		table_add(t, STYLE_NONE, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	object_read(object_plan_shard(), json, &shard);
+	table_add(t, STYLE_NONE, "%" PRIu64, shard.shard);
+	if (shard.has_item)
+		table_add_text(t, STYLE_NONE, api_text(shard.item));
+	else if (json_is_string(shard.value))
+		table_add_text(t, STYLE_NONE, json_string_value(shard.value));
+	else if (shard.has_value)
+		table_add(t, STYLE_NONE, "%" JSON_INTEGER_FORMAT, json_integer_value(shard.value));
 	else
-		table_add(t, STYLE_NONE, "%s to %s",
-			  human_count(cli_number(shard, "begin"), begin, sizeof(begin)),
-			  human_count(cli_number(shard, "end"), end, sizeof(end)));
+		table_add(t, STYLE_NONE, "%s to %s", human_count(shard.begin, begin, sizeof(begin)),
+			  human_count(shard.end, end, sizeof(end)));
 }
 
-static const char *part_title(json_t *plan)
+static void add_shards(const struct cli *cli, struct buf *out, const struct api_plan *plan)
 {
-	return plan_row(plan_kind_of(bytes_of(cli_text(plan, "kind"))))->column;
-}
-
-static void add_shards(const struct cli *cli, struct buf *out, json_t *plan)
-{
-	const struct table_column columns[] = {{"SHARD", TABLE_RIGHT, false},
-					       {part_title(plan), TABLE_LEFT, true}};
-	json_t *first = json_object_get(plan, "first"), *last = json_object_get(plan, "last"), *shard;
-	uint64_t shown = json_array_size(first) + json_array_size(last);
+	const struct table_column columns[] = {
+	    {"SHARD", TABLE_RIGHT, false}, {plan_row(plan_kind_of(plan->kind))->column, TABLE_LEFT, true}};
+	uint64_t shown = json_array_size(plan->first) + json_array_size(plan->last);
+	json_t *shard;
 	struct table t;
 	size_t i;
 
 	if (shown == 0)
 		return;
 	table_init(&t, columns, ARRAY_LENGTH(columns));
-	json_array_foreach(first, i, shard) add_row(&t, shard);
-	if (cli_number(plan, "shards") > shown) {
+	json_array_foreach(plan->first, i, shard) add_row(&t, shard);
+	if (plan->shards > shown) {
 		table_add_text(&t, STYLE_DIM, cli->terminal.utf8 ? "…" : "...");
 		table_add_text(&t, STYLE_NONE, "");
 	}
-	json_array_foreach(last, i, shard) add_row(&t, shard);
+	json_array_foreach(plan->last, i, shard) add_row(&t, shard);
 	table_write(&t, &cli->terminal, out);
 	table_fini(&t);
+}
+
+static void show_plan(const struct cli *cli, const struct api_plan *plan)
+{
+	char text[HUMAN_TEXT_MAX];
+	struct buf out = {0};
+
+	human_text(&out, plan->name, false);
+	buf_printf(&out, ": ");
+	human_text(&out, plan->why, false);
+	buf_printf(&out, "\n");
+	if (plan->url.size > 0) {
+		buf_printf(&out, "  of ");
+		human_text(&out, plan->url, false);
+		if (plan->has_size_bytes)
+			buf_printf(&out, ", %s", human_size(plan->size_bytes, text, sizeof(text)));
+		buf_printf(&out, "\n");
+	}
+	add_shards(cli, &out, plan);
+	cli_print(&out);
 }
 
 static int done(struct cli *cli, const struct submission *s, const struct client_answer *answer,
 		struct error *reterr)
 {
-	char text[HUMAN_TEXT_MAX];
-	struct buf out = {0};
+	struct api_plan plan;
+	int r = 0;
 
 	(void)s;
-	(void)reterr;
-	if (cli->json) {
+	if (cli->json)
 		cli_print_json(cli, answer);
-		return 0;
-	}
-	human_text(&out, bytes_of(cli_text(answer->json, "name")), false);
-	buf_printf(&out, ": ");
-	human_text(&out, bytes_of(cli_text(answer->json, "why")), false);
-	buf_printf(&out, "\n");
-	if (cli_text(answer->json, "url")[0] != '\0') {
-		buf_printf(&out, "  of ");
-		human_text(&out, bytes_of(cli_text(answer->json, "url")), false);
-		if (json_object_get(answer->json, "size_bytes") != NULL)
-			buf_printf(&out, ", %s",
-				   human_size(cli_number(answer->json, "size_bytes"), text, sizeof(text)));
-		buf_printf(&out, "\n");
-	}
-	add_shards(cli, &out, answer->json);
-	cli_print(&out);
-	return 0;
+	else
+		r = client_read(answer, object_plan(), &plan, reterr);
+	if (r == 0 && !cli->json)
+		show_plan(cli, &plan);
+	return r;
 }
 
 int verb_plan(int argc, char **argv)

@@ -13,14 +13,16 @@ struct retry_options {
 	const char *by;
 };
 
-static bool has_dead(json_t *job)
+static bool has_dead(const struct api_job *job)
 {
-	json_t *phase;
+	struct api_phase phase;
+	json_t *json;
 	size_t i;
 
-	json_array_foreach(json_object_get(job, "phases"), i, phase)
+	json_array_foreach(job->phases, i, json)
 	{
-		if (cli_number(phase, "dead") > 0)
+		object_read(object_phase(), json, &phase);
+		if (phase.dead > 0)
 			return true;
 	}
 	return false;
@@ -71,24 +73,29 @@ static int retry_shards(struct cli *cli, uint64_t job, struct error *reterr)
 	char path[CLI_PATH_BYTES_MAX];
 	struct client_request q = {.method = "POST",
 				   .path = cli_job_path(job, "/retry", path, sizeof(path)),
-				   .body = BYTES_LIT("{}"),
 				   .patient = true,
 				   .repeatable = true};
 	struct client_answer answer;
 	struct api_job after;
-	int r = client_call(&cli->client, &q, &answer, reterr);
+	struct buf body = {0};
+	int r;
 
+	client_write(&body, object_reason(), &(struct api_reason){.why = {0}});
+	q.body = buf_bytes(&body);
+	r = client_call(&cli->client, &q, &answer, reterr);
+	buf_fini(&body);
 	if (r != 0)
 		return r;
-	object_read(object_job(), answer.json, &after);
 	if (cli->json)
 		cli_print_json(cli, &answer);
-	else if (after.has_reopened)
-		tell_reopened(job, &after.reopened);
 	else
-		change_print_job(cli, answer.json);
+		r = client_read(&answer, object_job(), &after, reterr);
+	if (r == 0 && !cli->json && after.has_reopened)
+		tell_reopened(job, &after.reopened);
+	else if (r == 0 && !cli->json)
+		change_print_job(cli, &after);
 	client_answer_fini(&answer);
-	return 0;
+	return r;
 }
 
 /* A new job does what it was to do. */
@@ -100,6 +107,7 @@ static int start_again(struct cli *cli, uint64_t job, struct error *reterr)
 				   .repeatable = true,
 				   .key = key};
 	struct client_answer answer;
+	struct api_accepted accepted;
 	int r;
 
 	client_random_id(key);
@@ -109,10 +117,11 @@ static int start_again(struct cli *cli, uint64_t job, struct error *reterr)
 	if (cli->json)
 		cli_print_json(cli, &answer);
 	else
-		printf("job %" PRIu64 " does again what job %" PRIu64 " was to do\n",
-		       cli_number(answer.json, "id"), job);
+		r = client_read(&answer, object_accepted(), &accepted, reterr);
+	if (r == 0 && !cli->json)
+		printf("job %" PRIu64 " does again what job %" PRIu64 " was to do\n", accepted.id, job);
 	client_answer_fini(&answer);
-	return 0;
+	return r;
 }
 
 /* In place; where nobody knows any more what its shards were, anew. */
@@ -143,13 +152,15 @@ static int retry_job(struct cli *cli, uint64_t job, size_t nth, void *options, s
 	bool named = is_named(o->by), dead, cancelled;
 	char path[CLI_PATH_BYTES_MAX], state[24];
 	struct client_answer answer;
-	int r = client_get(&cli->client, cli_job_path(job, "", path, sizeof(path)), &answer, reterr);
+	struct api_job found;
+	int r = client_get_object(&cli->client, cli_job_path(job, "", path, sizeof(path)), object_job(),
+				  &found, &answer, reterr);
 
 	(void)nth;
 	if (r != 0)
 		return r;
-	snprintf(state, sizeof(state), "%s", cli_text(answer.json, "state"));
-	dead = has_dead(answer.json);
+	snprintf(state, sizeof(state), "%s", api_text(found.state));
+	dead = has_dead(&found);
 	cancelled = strcmp(state, "cancelled") == 0;
 	client_answer_fini(&answer);
 	if (!is_ended(state))

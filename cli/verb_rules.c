@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/human.h"
@@ -26,7 +27,7 @@ static const char *consequence(const struct api_rule *rule)
 			       : " (until it is mended, no event is taken)";
 }
 
-static void add_row(struct table *t, json_t *json)
+static void add_row(struct table *t, const json_t *json)
 {
 	char text[HUMAN_TEXT_MAX], time[EVENT_TIME_BYTES_MAX];
 	struct api_rule rule;
@@ -68,28 +69,6 @@ static int read_since(const char *text, usec_t *ret_wall_us, struct error *reter
 	return error_where(reterr, "--since");
 }
 
-/* The dispatcher knows the directory by its absolute path. */
-static json_t *apply_body(const struct apply_options *o, const char *rule, usec_t since_us)
-{
-	char *real = o->bucket != NULL ? realpath(o->bucket, NULL) : NULL;
-	json_t *body = json_object(), *name = json_string(rule), *path = NULL;
-
-	if (o->bucket != NULL)
-		path = json_string(real != NULL ? real : o->bucket);
-	free(real);
-	json_object_set_new(body, "since", json_integer(since_us / USEC_PER_SEC));
-	if (name == NULL || (o->bucket != NULL && path == NULL)) {
-		json_decref(name);
-		json_decref(path);
-		json_decref(body);
-		return NULL;
-	}
-	json_object_set_new(body, "rule", name);
-	if (path != NULL)
-		json_object_set_new(body, "bucket", path);
-	return body;
-}
-
 static int tell_applied(const struct cli *cli, struct client_answer *answer, const struct api_applied *a)
 {
 	if (cli->json) {
@@ -105,34 +84,54 @@ static int tell_applied(const struct cli *cli, struct client_answer *answer, con
 	return a->error.size > 0 || a->failed > 0 ? CLI_EXIT_TROUBLE : CLI_EXIT_FINE;
 }
 
+/* Asks until all files have been offered. */
+static int apply_files(struct cli *cli, const struct api_apply *asked, struct error *reterr)
+{
+	struct client_answer answer;
+	struct api_applied applied;
+	bool ended = false;
+	int r = 0;
+
+	while (r == 0 && !ended) {
+		r = client_post(&cli->client, "/v1/rules/apply", object_apply(), asked, true, &answer,
+				reterr);
+		if (r != 0)
+			break;
+		r = client_read(&answer, object_applied(), &applied, reterr);
+		ended = r == 0 && applied.ended;
+		if (ended)
+			r = tell_applied(cli, &answer, &applied);
+		else if (r == 0)
+			(void)nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+		client_answer_fini(&answer);
+	}
+	return r;
+}
+
 static int apply(struct cli *cli, void *options, struct error *reterr)
 {
 	const struct apply_options *o = options;
-	struct client_answer answer;
-	struct api_applied applied;
+	struct api_apply asked = {.rule = {0}};
 	usec_t since_us = 0;
-	bool ended = false;
+	char *real = NULL;
 	int r = cli_expect_arguments(cli, 1, 1, "expected the name of a rule", reterr);
 
 	if (r == 0 && o->since != NULL)
 		r = read_since(o->since, &since_us, reterr);
-	while (r == 0 && !ended) {
-		json_t *body = apply_body(o, cli->argv[0], since_us);
-
-		if (body == NULL)
-			return error_set(reterr, ERR_INVALID,
-					 "the name of the rule or directory is not UTF-8");
-		r = client_post(&cli->client, "/v1/rules/apply", body, true, &answer, reterr);
-		if (r != 0)
-			break;
-		object_read(object_applied(), answer.json, &applied);
-		ended = applied.ended;
-		if (ended)
-			r = tell_applied(cli, &answer, &applied);
-		else
-			(void)nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
-		client_answer_fini(&answer);
-	}
+	if (r != 0)
+		return r;
+	/* The dispatcher knows the directory by its absolute path. */
+	if (o->bucket != NULL)
+		real = realpath(o->bucket, NULL);
+	asked.rule = bytes_of(cli->argv[0]);
+	if (o->bucket != NULL)
+		asked.bucket = bytes_of(real != NULL ? real : o->bucket);
+	asked.since = (uint64_t)(since_us / USEC_PER_SEC);
+	if (!text_is_utf8(asked.rule) || !text_is_utf8(asked.bucket))
+		r = error_set(reterr, ERR_INVALID, "the name of the rule or directory is not UTF-8");
+	else
+		r = apply_files(cli, &asked, reterr);
+	free(real);
 	return r;
 }
 
@@ -172,7 +171,8 @@ int verb_rules(int argc, char **argv)
 	};
 	static const struct list list = {
 	    .path = "/v1/rules",
-	    .member = "rules",
+	    .type = object_rules,
+	    .offset = offsetof(struct api_rules, rules),
 	    .empty = "no rules; the dispatcher reads them from --rules-dir",
 	    .columns = columns,
 	    .column_count = ARRAY_LENGTH(columns),

@@ -228,7 +228,8 @@ static void add_dead_row(struct table *t, const json_t *json)
 }
 
 /* Dead shards of an ended job may have left the dispatcher's memory: then nothing is listed. */
-static void add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phase, uint64_t limit)
+static int add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phase, uint64_t limit,
+		    struct error *reterr)
 {
 	char suffix[80], path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer;
@@ -236,12 +237,17 @@ static void add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phas
 	struct table t;
 	json_t *run;
 	size_t i;
+	int r;
 
 	snprintf(suffix, sizeof(suffix), "/shards?limit=%" PRIu64 "&phase=%zu", limit, phase);
 	if (client_get(&cli->client, cli_job_path(job, suffix, path, sizeof(path)), &answer, NULL) != 0)
-		return;
+		return 0;
+	r = client_read(&answer, object_shards(), &shards, reterr);
+	if (r != 0) {
+		client_answer_fini(&answer);
+		return r;
+	}
 	table_init(&t, dead_columns, ARRAY_LENGTH(dead_columns));
-	object_read(object_shards(), answer.json, &shards);
 	json_array_foreach(shards.shards, i, run) add_dead_row(&t, run);
 	if (table_row_count(&t) > 0) {
 		buf_printf(out, "\nDead shards");
@@ -257,17 +263,21 @@ static void add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phas
 	}
 	table_fini(&t);
 	client_answer_fini(&answer);
+	return 0;
 }
 
-static void add_all_dead(struct cli *cli, struct buf *out, const struct api_job *job, uint64_t limit)
+static int add_all_dead(struct cli *cli, struct buf *out, const struct api_job *job, uint64_t limit,
+			struct error *reterr)
 {
 	struct api_phase phase;
+	int r = 0;
 
-	for (size_t i = 0; limit > 0 && i < json_array_size(job->phases); i++) {
+	for (size_t i = 0; r == 0 && limit > 0 && i < json_array_size(job->phases); i++) {
 		object_read(object_phase(), json_array_get(job->phases, i), &phase);
 		if (phase.dead > 0)
-			add_dead(cli, out, job->id, i, limit);
+			r = add_dead(cli, out, job->id, i, limit, reterr);
 	}
+	return r;
 }
 
 static int show_job(struct cli *cli, uint64_t job, size_t nth, void *options, struct error *reterr)
@@ -283,16 +293,15 @@ static int show_job(struct cli *cli, uint64_t job, size_t nth, void *options, st
 		return r;
 	if (cli->json) {
 		cli_print_json(cli, &answer);
-	} else {
+	} else if ((r = client_read(&answer, object_job(), &job_facts, reterr)) == 0) {
 		if (nth > 0)
 			buf_printf(&out, "\n");
-		object_read(object_job(), answer.json, &job_facts);
 		add_job(cli, &out, &job_facts);
-		add_all_dead(cli, &out, &job_facts, o->dead);
+		r = add_all_dead(cli, &out, &job_facts, o->dead, reterr);
 		cli_print(&out);
 	}
 	client_answer_fini(&answer);
-	return 0;
+	return r;
 }
 
 static int show_all(struct cli *cli, void *options, struct error *reterr)

@@ -241,14 +241,13 @@ static int show_status(struct cli *cli, void *options, struct error *reterr)
 		return r;
 	if (cli->json) {
 		cli_print_json(cli, &answer);
-	} else {
-		object_read(object_status(), answer.json, &status);
+	} else if ((r = client_read(&answer, object_status(), &status, reterr)) == 0) {
 		add_status(cli, &out, &status);
 		add_pools(cli, &out, status.pools);
 		cli_print(&out);
 	}
 	client_answer_fini(&answer);
-	return 0;
+	return r;
 }
 
 int verb_status(int argc, char **argv)

@@ -37,14 +37,19 @@ static int wait_for(struct cli *cli, uint64_t job, struct error *reterr)
 static int done(struct cli *cli, const struct submission *s, const struct client_answer *answer,
 		struct error *reterr)
 {
-	uint64_t job = cli_number(answer->json, "id");
-	bool duplicate = s->id != NULL && json_is_true(json_object_get(answer->json, "duplicate"));
+	struct api_accepted accepted;
+	int r;
 
-	if (!cli->json)
-		tell_accepted(cli, s, job, duplicate);
-	else if (!s->wait)
+	if (cli->json && !s->wait) {
 		cli_print_json(cli, answer);
-	return s->wait ? wait_for(cli, job, reterr) : CLI_EXIT_FINE;
+		return CLI_EXIT_FINE;
+	}
+	r = client_read(answer, object_accepted(), &accepted, reterr);
+	if (r != 0)
+		return r;
+	if (!cli->json)
+		tell_accepted(cli, s, accepted.id, s->id != NULL && accepted.duplicate);
+	return s->wait ? wait_for(cli, accepted.id, reterr) : CLI_EXIT_FINE;
 }
 
 int verb_submit(int argc, char **argv)

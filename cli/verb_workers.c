@@ -15,7 +15,7 @@ static const struct table_column columns[] = {
     {"TROUBLE", TABLE_LEFT, true},
 };
 
-static void add_row(struct table *t, json_t *json)
+static void add_row(struct table *t, const json_t *json)
 {
 	char text[HUMAN_TEXT_MAX], cpus[UNITS_TEXT_MAX];
 	struct api_worker w;
@@ -47,7 +47,8 @@ int verb_workers(int argc, char **argv)
 	};
 	static const struct list list = {
 	    .path = "/v1/workers?limit=1000",
-	    .member = "workers",
+	    .type = object_workers,
+	    .offset = offsetof(struct api_workers, workers),
 	    .empty = "no workers",
 	    .columns = columns,
 	    .column_count = ARRAY_LENGTH(columns),

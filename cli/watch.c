@@ -13,14 +13,16 @@
 /* "gather 3 | ", "3 | "; nothing of the only shard of the only phase. */
 static void set_prefix(const struct logs *logs, const struct watched *w, struct lines *l)
 {
-	json_t *p = json_array_get(logs->phases, w->phase);
-	bool phases = json_array_size(logs->phases) > 1;
-	const char *name = cli_text(p, "name");
+	bool phases = json_array_size(logs->job.phases) > 1;
+	struct api_phase p;
+	const char *name;
 
+	object_read(object_phase(), json_array_get(logs->job.phases, w->phase), &p);
+	name = api_text(p.name);
 	l->prefix[0] = '\0';
 	if (phases && strcmp(name, "shards") != 0)
 		snprintf(l->prefix, sizeof(l->prefix), "%.40s %" PRIu64 " | ", name, w->shard);
-	else if (phases || cli_number(p, "shards") > 1)
+	else if (phases || p.shards > 1)
 		snprintf(l->prefix, sizeof(l->prefix), "%" PRIu64 " | ", w->shard);
 }
 
@@ -127,7 +129,7 @@ static int follow_stream(struct logs *logs, struct watched *w, bool err, uint64_
 		struct buf path = {0};
 		struct error e = {0};
 
-		buf_printf(&path, "/v1/jobs/%" PRIu64 "/live?attempt_id=", logs->job);
+		buf_printf(&path, "/v1/jobs/%" PRIu64 "/live?attempt_id=", logs->id);
 		client_escape(&path, w->attempt);
 		buf_printf(&path, "&from=%" PRIu64 "%s", s->bytes, err ? "&stream=err" : "");
 		q.path = buf_text(&path);
@@ -155,15 +157,15 @@ int watch_last_bytes(struct logs *logs, struct watched *w, struct error *reterr)
 	return r == 0 ? follow_stream(logs, w, false, UINT64_MAX, reterr) : r;
 }
 
-static int follow(struct logs *logs, json_t *value, struct error *reterr)
+static int follow(struct logs *logs, const struct api_running_attempt *a, struct error *reterr)
 {
-	uint64_t shard = cli_number(value, "shard"), phase = cli_number(value, "phase");
-	const char *attempt = cli_text(value, "attempt_id");
+	uint64_t shard = a->shard, phase = a->phase;
+	const char *attempt = api_text(a->attempt_id);
 	struct watched *w;
 	int r = 0;
 
-	if (shard > logs->options->last || phase >= json_array_size(logs->phases) || phase >= PHASES_MAX ||
-	    runs_have(&logs->shown[phase], shard))
+	if (shard > logs->options->last || phase >= json_array_size(logs->job.phases) ||
+	    phase >= PHASES_MAX || runs_have(&logs->shown[phase], shard))
 		return 0;
 	w = watch_find(logs, (uint32_t)phase, shard);
 	if (w == NULL)
@@ -177,8 +179,8 @@ static int follow(struct logs *logs, json_t *value, struct error *reterr)
 	watch_attempt(w, attempt);
 	w->listed = true;
 	w->through = false;
-	r = follow_stream(logs, w, true, cli_number(value, "err_bytes"), reterr);
-	return r == 0 ? follow_stream(logs, w, false, cli_number(value, "out_bytes"), reterr) : r;
+	r = follow_stream(logs, w, true, a->err_bytes, reterr);
+	return r == 0 ? follow_stream(logs, w, false, a->out_bytes, reterr) : r;
 }
 
 /* Those that have ended since the last look; the list goes up to shard `end`. */
@@ -200,9 +202,10 @@ int watch_running(struct logs *logs, struct error *reterr)
 {
 	char suffix[64], path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer;
+	struct api_running_attempt attempt;
+	struct api_running running;
 	struct error e = {0};
-	uint64_t next;
-	json_t *value;
+	json_t *json;
 	size_t i;
 	int r;
 
@@ -210,21 +213,22 @@ int watch_running(struct logs *logs, struct error *reterr)
 		return 0;
 	snprintf(suffix, sizeof(suffix), "/running?limit=%u&cursor=%" PRIu64, WATCHED_MAX,
 		 logs->options->first);
-	r = client_get(&logs->cli->client, cli_job_path(logs->job, suffix, path, sizeof(path)), &answer, &e);
+	r = client_get_object(&logs->cli->client, cli_job_path(logs->id, suffix, path, sizeof(path)),
+			      object_running(), &running, &answer, &e);
 	logs->blind = r == ERR_NOT_FOUND;
 	if (r != 0 && !logs->blind)
 		*reterr = e;
 	if (r != 0)
 		return logs->blind ? 0 : r;
-	json_array_foreach(json_object_get(answer.json, "running"), i, value)
+	json_array_foreach(running.running, i, json)
 	{
-		r = follow(logs, value, reterr);
+		object_read(object_running_attempt(), json, &attempt);
+		r = follow(logs, &attempt, reterr);
 		if (r != 0)
 			break;
 	}
-	next = cli_number(answer.json, "next");
 	if (r == 0)
-		r = follow_ends(logs, next > 0 ? next : UINT64_MAX, reterr);
+		r = follow_ends(logs, running.next > 0 ? running.next : UINT64_MAX, reterr);
 	client_answer_fini(&answer);
 	fflush(stdout);
 	return r;

@@ -27,8 +27,9 @@ struct watched {
 struct logs {
 	struct cli *cli;
 	const struct logs_options *options;
-	uint64_t job;
-	json_t *phases;
+	uint64_t id;
+	struct client_answer answer; /* job is read from it */
+	struct api_job job;
 	struct runs shown[PHASES_MAX]; /* shards that are through */
 	struct terminal err_terminal;
 	struct watched *watched; /* WATCHED_MAX */

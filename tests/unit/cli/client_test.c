@@ -22,6 +22,7 @@ static struct {
 	pthread_t thread;
 } server;
 
+static const struct api_reason none;
 static struct client client;
 static struct params params;
 static struct error e;
@@ -123,7 +124,8 @@ Test(client, come_again_later_is_done)
 					     "{\"error\": {\"code\": \"busy\"    }}";
 	server.answers[1] = FINE;
 	begin();
-	cr_assert_eq(client_post(&client, "/v1/jobs", json_object(), false, &answer, &e), 0, "%s", e.what);
+	cr_assert_eq(client_post(&client, "/v1/jobs", object_reason(), &none, false, &answer, &e), 0, "%s",
+		     e.what);
 	end();
 	cr_assert_geq(clock_mono_us() - before, USEC_PER_SEC);
 	cr_assert_eq(server.served, 2);
@@ -137,7 +139,8 @@ Test(client, what_may_have_been_taken_is_not_sent_twice)
 	server.answers[0] = "";
 	server.answers[1] = FINE;
 	begin();
-	cr_assert_eq(client_post(&client, "/v1/jobs", json_object(), false, &answer, &e), ERR_CLOSED);
+	cr_assert_eq(client_post(&client, "/v1/jobs", object_reason(), &none, false, &answer, &e),
+		     ERR_CLOSED);
 	end();
 	cr_assert_eq(server.served, 1);
 	cr_assert_not_null(strstr(e.help, "not known"), "%s", e.help);
@@ -194,6 +197,58 @@ Test(client, errors_are_told_as_the_api_tells_them)
 	cr_assert_eq(client_get(&client, "/", &answer, &e), ERR_IO);
 	cr_assert_not_null(strstr(e.what, "expected JSON"));
 	end();
+}
+
+/* Also an error's own members: it is no success, whatever its code says. */
+Test(client, an_error_that_is_not_as_it_should_be_is_an_error)
+{
+	static const struct {
+		const char *answer, *what, *help;
+	} cases[] = {
+	    {HEAD("500 Broken") "\r\n{\"error\": {\"code\": \"ok\", \"message\": \"all is well\"}}",
+	     "all is well", ""},
+	    {HEAD("500 Broken") "\r\n{\"error\": {\"code\": 7, \"message\": \"x\"}}", "found status 500",
+	     "in its error, error.code: expected text, found a number"},
+	    {HEAD("502 Bad Gateway") "\r\n{\"error\": \"no\"}", "found status 502",
+	     "in its error, error: expected an object, found a string"},
+	    {HEAD("500 Broken") "\r\n{\"error\": {}}", "found status 500", ""},
+	};
+	struct client_answer answer;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+		server.answers[i] = cases[i].answer;
+	begin();
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		cr_expect_eq(client_get(&client, "/v1/status", &answer, &e), ERR_IO, "%zu", i);
+		cr_expect_not_null(strstr(e.what, cases[i].what), "%s", e.what);
+		cr_expect_str_eq(e.help, cases[i].help);
+	}
+	end();
+}
+
+Test(client, a_member_of_another_type_is_told_with_its_answer)
+{
+	struct api_workers workers;
+	struct client_answer answer;
+	char where[256];
+
+	server.answers[0] = HEAD("200 OK") "\r\n{\"workers\": [{\"id\": \"a\"}, {\"leases\": \"many\"}]}";
+	server.answers[1] = HEAD("200 OK") "\r\n[]";
+	server.answers[2] = HEAD("200 OK") "\r\n{\"workers\": [{\"id\": \"a\"}], \"newer\": 1}";
+	begin();
+	cr_assert_eq(client_get_object(&client, "/v1/workers", object_workers(), &workers, &answer, &e),
+		     ERR_IO);
+	snprintf(where, sizeof(where), "workers[1].leases of GET /v1/workers at %.80s", client.address);
+	cr_expect_str_eq(e.where, where);
+	cr_expect_str_eq(e.what, "expected a whole number from 0 on, found a string");
+	cr_assert_eq(client_get_object(&client, "/v1/workers", object_workers(), &workers, &answer, &e),
+		     ERR_IO);
+	cr_expect_eq(strncmp(e.where, "GET /v1/workers at ", 19), 0, "%s", e.where);
+	cr_expect_str_eq(e.what, "expected an object, found an array");
+	cr_assert_eq(client_get_object(&client, "/v1/workers", object_workers(), &workers, &answer, &e), 0);
+	cr_expect_eq(json_array_size(workers.workers), 1);
+	end();
+	client_answer_fini(&answer);
 }
 
 static int refuse(void *arg, struct bytes piece)
