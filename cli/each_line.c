@@ -36,18 +36,20 @@ static int read_items(struct bytes text, json_t *items, struct error *reterr)
 	return 0;
 }
 
-static int set_url(json_t *command, const char *path, const char *directory, struct error *reterr)
+static int set_url(struct api_command *command, const char *path, const char *directory, struct error *reterr)
 {
 	struct buf url = {0};
 	int r = submission_add_url(&url, path, directory, reterr);
 
-	if (r == 0)
-		CHECK(json_object_set_new(command, "lines", json_string(buf_text(&url))) == 0);
+	if (r == 0) {
+		command->lines = json_string(buf_text(&url));
+		CHECK(command->lines != NULL);
+	}
 	buf_fini(&url);
 	return r;
 }
 
-int each_line(const char *path, const char *directory, json_t *command, struct error *reterr)
+int each_line(const char *path, const char *directory, struct api_command *command, struct error *reterr)
 {
 	json_t *items = json_array();
 	struct buf text = {0};
@@ -60,7 +62,7 @@ int each_line(const char *path, const char *directory, json_t *command, struct e
 		r = read_items(buf_bytes(&text), items, reterr);
 	buf_fini(&text);
 	if (r == 0 && json_array_size(items) > 0) {
-		json_object_set_new(command, "items", items);
+		command->items = items;
 		return 0;
 	}
 	json_decref(items);

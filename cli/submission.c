@@ -17,15 +17,26 @@
 
 void submission_init(struct submission *s)
 {
-	*s = (struct submission){.texts = json_object(), .env = json_object()};
+	*s = (struct submission){.event = NULL};
+}
+
+static void command_fini(struct api_command *c)
+{
+	json_decref(object_write(object_command(), c)); /* which takes over what is in it */
+	*c = (struct api_command){.argv = NULL};
 }
 
 void submission_fini(struct submission *s)
 {
-	json_decref(s->texts);
-	json_decref(s->env);
-	json_decref(s->gather);
-	json_decref(s->command);
+	command_fini(&s->command);
+}
+
+/* A member that is a text or a number: array, cpus, …; NULL: there is none of that name. */
+static json_t **scalar_of(const struct api_command *c, const struct object_field *f)
+{
+	if (f == NULL || f->kind != OBJECT_SCALAR)
+		return NULL;
+	return (json_t **)(uintptr_t)((const char *)c + f->offset);
 }
 
 int submission_add_env(void *arg, const char *value, struct error *reterr)
@@ -40,7 +51,9 @@ int submission_add_env(void *arg, const char *value, struct error *reterr)
 				 text_quote(found, sizeof(found), bytes_of(value)));
 	name = strndup(value, (size_t)(equals - value));
 	CHECK(name != NULL);
-	failed = json_object_set_new(s->env, name, json_string(equals + 1));
+	if (s->command.env == NULL)
+		s->command.env = json_object();
+	failed = json_object_set_new(s->command.env, name, json_string(equals + 1));
 	free(name);
 	return failed ? error_set(reterr, ERR_INVALID, "expected UTF-8") : 0;
 }
@@ -66,10 +79,10 @@ int submission_set_gather(void *arg, const char *value, struct error *reterr)
 
 	if (r != 0)
 		return r;
-	json_decref(s->gather);
-	s->gather = argv_json(w.items, w.count);
+	json_decref(s->command.gather);
+	s->command.gather = argv_json(w.items, w.count);
 	words_fini(&w);
-	return s->gather == NULL ? error_set(reterr, ERR_INVALID, "expected UTF-8") : 0;
+	return s->command.gather == NULL ? error_set(reterr, ERR_INVALID, "expected UTF-8") : 0;
 }
 
 int submission_take_command(struct submission *s, int *argc, char **argv, struct error *reterr)
@@ -82,8 +95,8 @@ int submission_take_command(struct submission *s, int *argc, char **argv, struct
 		return 0;
 	if (i + 1 == *argc)
 		return error_set(reterr, ERR_INVALID, "expected a command behind --, found none");
-	s->command = argv_json(argv + i + 1, (size_t)(*argc - i - 1));
-	if (s->command == NULL) {
+	s->command.argv = argv_json(argv + i + 1, (size_t)(*argc - i - 1));
+	if (s->command.argv == NULL) {
 		error_set(reterr, ERR_INVALID, "expected UTF-8");
 		error_help(reterr, "an argument of other bytes can come from a file that the command reads");
 		return error_where(reterr, "the command");
@@ -95,22 +108,22 @@ int submission_take_command(struct submission *s, int *argc, char **argv, struct
 
 /* ---- the body ---- */
 
-static int add_definition(json_t *body, const char *path, struct error *reterr)
+/* text: what body borrows. */
+static int add_definition(struct api_submission *body, struct buf *text, const char *path,
+			  struct error *reterr)
 {
-	struct buf text = {0};
-	int r = cli_read_input(path, DEFINITION_BYTES_MAX, &text, reterr);
-	json_t *value = r == 0 ? json_stringn(text.size > 0 ? (const char *)text.data : "", text.size) : NULL;
+	int r = cli_read_input(path, DEFINITION_BYTES_MAX, text, reterr);
 
-	buf_fini(&text);
 	if (r != 0)
 		return r;
-	if (value == NULL) {
+	if (!text_is_utf8(buf_bytes(text))) {
 		error_set(reterr, ERR_INVALID, "expected a definition, text in UTF-8");
 		return error_where(reterr, "%.200s", path);
 	}
-	json_object_set_new(body, "definition", value);
+	body->has_definition = true;
+	body->definition = buf_bytes(text);
 	if (strcmp(path, "-") != 0 && text_is_utf8(bytes_of(path)))
-		json_object_set_new(body, "file", json_string(path)); /* for the places in errors */
+		body->file = bytes_of(path); /* for the places in errors */
 	return 0;
 }
 
@@ -153,72 +166,79 @@ int submission_add_url(struct buf *out, const char *path, const char *directory,
 
 /* The daemons know no working directory: a path is made absolute here, and one of an object a URL. What has a
  * scheme, or begins with a placeholder, is left. */
-static int complete_path(json_t *command, const char *name, const char *directory, struct error *reterr)
+static int complete_path(json_t **member, bool url, const char *directory, struct error *reterr)
 {
-	const char *value = json_string_value(json_object_get(command, name));
+	const char *value = json_string_value(*member);
 	struct buf path = {0};
 	int r;
 
 	if (value == NULL || strncmp(value, "{{", 2) == 0 || strstr(value, "://") != NULL)
 		return 0;
-	r = strcmp(name, "of") == 0 ? submission_add_url(&path, value, directory, reterr)
-				    : add_path(&path, value, directory, reterr);
-	if (r == 0)
-		CHECK(json_object_set_new(command, name, json_string(buf_text(&path))) == 0);
+	r = url ? submission_add_url(&path, value, directory, reterr)
+		: add_path(&path, value, directory, reterr);
+	if (r == 0) {
+		json_decref(*member);
+		*member = json_string(buf_text(&path));
+		CHECK(*member != NULL);
+	}
 	buf_fini(&path);
 	return r;
 }
 
-static int add_command(const struct submission *s, json_t *body, const char *directory, struct error *reterr)
+static int add_command(const struct submission *s, struct api_submission *body, const char *directory,
+		       struct error *reterr)
 {
-	json_t *command = json_copy(s->texts);
+	const struct object_type *type = object_command();
+	struct api_command c = s->command;
 	int r;
 
-	json_object_set(command, "argv", s->command);
-	if (json_object_size(s->env) > 0)
-		json_object_set(command, "env", s->env);
-	if (s->gather != NULL)
-		json_object_set(command, "gather", s->gather);
-	if (s->literal)
-		json_object_set_new(command, "literal", json_true());
-	if (json_object_get(command, "directory") == NULL)
-		json_object_set_new(command, "directory", json_string("")); /* here */
-	json_object_set_new(body, "command", command);
-	r = complete_path(command, "directory", directory, reterr);
+	for (size_t i = 0; i < type->field_count; i++) /* all but a flag is JSON */
+		if (type->fields[i].kind != OBJECT_BOOL)
+			json_incref(*(json_t **)(void *)((char *)&c + type->fields[i].offset));
+	if (c.directory == NULL)
+		c.directory = json_string(""); /* here */
+	r = complete_path(&c.directory, false, directory, reterr);
 	if (r == 0)
-		r = complete_path(command, "of", directory, reterr);
-	return r == 0 && s->each_line != NULL ? each_line(s->each_line, directory, command, reterr) : r;
+		r = complete_path(&c.of, true, directory, reterr);
+	if (r == 0 && s->each_line != NULL)
+		r = each_line(s->each_line, directory, &c, reterr);
+	if (r == 0)
+		body->command = object_write(type, &c);
+	else
+		command_fini(&c);
+	return r;
 }
 
-static int add_event(json_t *body, const char *path, struct error *reterr)
+static int add_event(struct api_submission *body, const char *path, struct error *reterr)
 {
 	struct buf text = {0};
 	json_error_t where;
-	json_t *event;
 	int r = cli_read_input(path, EVENT_BYTES_MAX, &text, reterr);
 
 	if (r != 0)
 		return r;
-	event = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &where);
+	body->event = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &where);
 	buf_fini(&text);
-	if (event == NULL) {
-		error_set(reterr, ERR_INVALID, "expected an event as JSON: %s", where.text);
-		return error_where(reterr, "%.200s:%d:%d", path, where.line, where.column);
-	}
-	json_object_set_new(body, "event", event);
-	return 0;
+	if (body->event != NULL)
+		return 0;
+	error_set(reterr, ERR_INVALID, "expected an event as JSON: %s", where.text);
+	return error_where(reterr, "%.200s:%d:%d", path, where.line, where.column);
 }
 
-static int add_text(json_t *body, const char *name, const char *value, struct error *reterr)
+static int add_text(struct bytes *member, const char *name, const char *value, struct error *reterr)
 {
-	if (value == NULL || json_object_set_new(body, name, json_string(value)) == 0)
+	if (value == NULL)
 		return 0;
+	if (text_is_utf8(bytes_of(value))) {
+		*member = bytes_of(value);
+		return 0;
+	}
 	error_set(reterr, ERR_INVALID, "expected UTF-8");
 	options_where(name, value, reterr);
 	return ERR_INVALID;
 }
 
-static int add_priority(json_t *body, const char *value, struct error *reterr)
+static int add_priority(struct api_submission *body, const char *value, struct error *reterr)
 {
 	char *end;
 	long number;
@@ -232,84 +252,108 @@ static int add_priority(json_t *body, const char *value, struct error *reterr)
 		options_where("priority", value, reterr);
 		return ERR_INVALID;
 	}
-	json_object_set_new(body, "priority", json_integer(number));
+	body->has_priority = true;
+	body->priority = number;
 	return 0;
 }
 
-static int check_kind(const struct submission *s, const char *definition, struct error *reterr)
+static int check_command(const struct submission *s, struct error *reterr)
 {
-	const char *key;
-	json_t *value;
+	const struct api_command *c = &s->command;
 
-	if ((definition != NULL) == (s->command != NULL)) {
-		error_set(reterr, ERR_INVALID,
-			  definition != NULL ? "expected a definition or a command, found both"
-					     : "expected a definition, or a command behind --");
-		return error_help(reterr,
-				  "shardmill submit job.yaml, or: shardmill submit --array 1-10 -- prog {}");
-	}
-	if (s->command != NULL && json_object_get(s->texts, "bytes") != NULL &&
-	    json_object_get(s->texts, "of") == NULL && s->event == NULL) {
+	if (c->bytes != NULL && c->of == NULL && s->event == NULL) {
 		error_set(reterr, ERR_INVALID, "expected --of too, the file that is to be cut");
-		options_where("bytes", json_string_value(json_object_get(s->texts, "bytes")), reterr);
+		options_where("bytes", json_string_value(c->bytes), reterr);
 		return ERR_INVALID;
 	}
-	if (s->command != NULL && s->each_line != NULL &&
-	    (json_object_get(s->texts, "array") != NULL || json_object_get(s->texts, "bytes") != NULL)) {
+	if (s->each_line != NULL && (c->array != NULL || c->bytes != NULL)) {
 		error_set(reterr, ERR_INVALID,
 			  "a job is cut by --array, --bytes or --each-line: by one of them");
 		options_where("each-line", s->each_line, reterr);
 		return ERR_INVALID;
 	}
-	if (s->command != NULL)
-		return 0;
+	return 0;
+}
+
+/* None of a command's options stands beside a definition. */
+static int check_definition(const struct submission *s, struct error *reterr)
+{
+	const struct object_type *type = object_command();
+	const struct api_command *c = &s->command;
+	const char *name = c->gather != NULL ? "gather"
+			   : c->literal	     ? "literal"
+			   : c->env != NULL  ? "env"
+					     : NULL,
+		   *value = NULL;
+
+	for (size_t i = 0; i < type->field_count; i++) {
+		json_t **member = scalar_of(c, &type->fields[i]);
+
+		if (member != NULL && *member != NULL) {
+			name = type->fields[i].name;
+			value = json_string_value(*member);
+			break;
+		}
+	}
 	if (s->each_line != NULL) {
-		error_set(reterr, ERR_INVALID, "this is for a command; a definition says it itself");
-		options_where("each-line", s->each_line, reterr);
-		return ERR_INVALID;
+		name = "each-line";
+		value = s->each_line;
 	}
-	json_object_foreach(s->texts, key, value)
-	{
-		error_set(reterr, ERR_INVALID, "this is for a command; a definition says it itself");
-		options_where(key, json_string_value(value), reterr);
-		return ERR_INVALID;
-	}
-	if (json_object_size(s->env) == 0 && s->gather == NULL && !s->literal)
+	if (name == NULL)
 		return 0;
 	error_set(reterr, ERR_INVALID, "this is for a command; a definition says it itself");
-	return error_where(reterr, "%s", s->gather != NULL ? "--gather" : s->literal ? "--literal" : "--env");
+	if (value == NULL)
+		return error_where(reterr, "--%s", name);
+	options_where(name, value, reterr);
+	return ERR_INVALID;
+}
+
+static int check_kind(const struct submission *s, const char *definition, struct error *reterr)
+{
+	bool command = s->command.argv != NULL;
+
+	if ((definition != NULL) != command)
+		return command ? check_command(s, reterr) : check_definition(s, reterr);
+	error_set(reterr, ERR_INVALID,
+		  command ? "expected a definition or a command, found both"
+			  : "expected a definition, or a command behind --");
+	return error_help(reterr, "shardmill submit job.yaml, or: shardmill submit --array 1-10 -- prog {}");
 }
 
 int submission_body(const struct submission *s, const char *definition, const char *directory, json_t **ret,
 		    struct error *reterr)
 {
-	json_t *body = json_object();
+	struct api_submission body = {.definition = {0}};
+	struct buf text = {0};
 	int r = check_kind(s, definition, reterr);
 
 	if (r == 0 && definition != NULL)
-		r = add_definition(body, definition, reterr);
+		r = add_definition(&body, &text, definition, reterr);
 	else if (r == 0)
-		r = add_command(s, body, directory, reterr);
+		r = add_command(s, &body, directory, reterr);
 	if (r == 0 && s->event != NULL)
-		r = add_event(body, s->event, reterr);
+		r = add_event(&body, s->event, reterr);
 	if (r == 0)
-		r = add_text(body, "id", s->id, reterr);
+		r = add_text(&body.id, "id", s->id, reterr);
 	if (r == 0)
-		r = add_text(body, "name", s->name, reterr);
+		r = add_text(&body.name, "name", s->name, reterr);
 	if (r == 0)
-		r = add_priority(body, s->priority, reterr);
-	if (r != 0) {
-		json_decref(body);
-		return r;
+		r = add_priority(&body, s->priority, reterr);
+	if (r == 0) {
+		*ret = object_write(object_submission(), &body);
+	} else {
+		json_decref(body.command);
+		json_decref(body.event);
 	}
-	*ret = body;
-	return 0;
+	buf_fini(&text);
+	return r;
 }
 
 /* "command.env.A=B", "command.argv[2]", "command.array": what stood on the command line there. */
 static void name_member(const struct submission *s, const char *member, struct error *e)
 {
-	const char *value = json_string_value(json_object_get(s->texts, member));
+	json_t **scalar = scalar_of(&s->command, object_field_of(object_command(), member));
+	const char *value = scalar != NULL ? json_string_value(*scalar) : NULL;
 	unsigned long index = 0;
 	char quoted[80];
 
@@ -322,7 +366,7 @@ static void name_member(const struct submission *s, const char *member, struct e
 	} else if (strcmp(member, "argv") == 0) {
 		error_where(e, "the command");
 	} else if (sscanf(member, "argv[%lu]", &index) == 1) {
-		value = json_string_value(json_array_get(s->command, index));
+		value = json_string_value(json_array_get(s->command.argv, index));
 		error_where(e, "the command's word %s",
 			    text_quote(quoted, sizeof(quoted), bytes_of(value != NULL ? value : "")));
 		if (value != NULL && strstr(value, "{{") != NULL)
@@ -356,17 +400,17 @@ void submission_name_options(const struct submission *s, struct error *e)
 	}
 }
 
-void submission_explain(json_t *body, struct buf *out)
+void submission_explain(const json_t *body, struct buf *out)
 {
-	json_t *text = json_object_get(body, "definition");
-	const char *file = json_string_value(json_object_get(body, "file"));
 	struct definition *d = NULL;
+	struct api_submission sent;
 	struct buf report = {0};
 
-	if (!json_is_string(text))
+	object_read(object_submission(), body, &sent);
+	if (!sent.has_definition)
 		return;
-	if (definition_parse(BYTES(json_string_value(text), json_string_length(text)),
-			     file != NULL ? file : "definition", &report, &d, NULL) == 0)
+	if (definition_parse(sent.definition, sent.file.size > 0 ? api_text(sent.file) : "definition",
+			     &report, &d, NULL) == 0)
 		definition_destroy(d);
 	else
 		human_text(out, buf_bytes(&report), true);

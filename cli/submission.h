@@ -5,16 +5,13 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "jobs/api/objects.h"
 
 struct submission {
 	const char *event;     /* file; NULL: none */
 	const char *each_line; /* file whose lines are shards; NULL: none */
 	const char *id, *name, *priority;
-	json_t *texts;	 /* members of "command" that are text: array, cpus, … */
-	json_t *env;	 /* of the command */
-	json_t *gather;	 /* its argv; NULL: none */
-	json_t *command; /* argv; NULL: a definition */
-	bool literal;	 /* no brace in the command means anything */
+	struct api_command command; /* argv NULL: a definition */
 	bool wait;
 };
 
@@ -29,7 +26,7 @@ int submission_take_command(struct submission *s, int *argc, char **argv, struct
 void submission_name_options(const struct submission *s, struct error *e);
 /* What is wrong with the definition in a refused body, each error with its line; out stays empty when
  * this build finds nothing. */
-void submission_explain(json_t *body, struct buf *out);
+void submission_explain(const json_t *body, struct buf *out);
 /* definition: a file, "-" for stdin; NULL with a command. directory: where the command runs unless the
  * options say; NULL when nobody knows (a directory that was removed): then what needs it is refused. */
 /* Appends the URL of a file; a path that is not absolute is one below directory. ERR_INVALID: there is no

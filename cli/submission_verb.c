@@ -24,25 +24,18 @@
 	X(queue, "NAME", "The queue that the job waits in.")                                                 \
 	X(directory, "DIR", "Where the command runs. Default: here.")
 
-enum text_index {
-#define TEXT_INDEX(name, placeholder, doc) TEXT_##name,
-	COMMAND_TEXTS(TEXT_INDEX)
-#undef TEXT_INDEX
-};
-
-struct text_option {
-	struct submission *submission;
-	const char *name;
-};
-
+/* arg: the member of the command. */
 static int set_text(void *arg, const char *value, struct error *reterr)
 {
-	struct text_option *o = arg;
+	json_t **member = arg, *text = json_string(value);
 
-	if (value[0] == '\0')
-		return error_set(reterr, ERR_INVALID, "expected a value, found an empty text");
-	if (json_object_set_new(o->submission->texts, o->name, json_string(value)) != 0)
-		return error_set(reterr, ERR_INVALID, "expected UTF-8");
+	if (value[0] == '\0' || text == NULL) {
+		json_decref(text);
+		return error_set(reterr, ERR_INVALID,
+				 text == NULL ? "expected UTF-8" : "expected a value, found an empty text");
+	}
+	json_decref(*member);
+	*member = text;
 	return 0;
 }
 
@@ -125,10 +118,7 @@ int submission_run(const struct submission_verb *verb, int argc, char **argv)
 	struct work w = {verb, &s};
 	struct buf details = {0};
 	char synopsis[160];
-#define TEXT_OPTION(name, placeholder, doc) {&s, #name},
-	struct text_option texts[] = {COMMAND_TEXTS(TEXT_OPTION)};
-#undef TEXT_OPTION
-#define TEXT_EXTRA(name, placeholder, doc) {0, #name, placeholder, doc, set_text, &texts[TEXT_##name]},
+#define TEXT_EXTRA(name, placeholder, doc) {0, #name, placeholder, doc, set_text, &s.command.name},
 	const struct options_extra extras[] = {
 	    COMMAND_TEXTS(TEXT_EXTRA) /**/
 	    {'e', "env", "NAME=VALUE", "A variable for the command; may be given more than once.",
@@ -140,7 +130,7 @@ int submission_run(const struct submission_verb *verb, int argc, char **argv)
 	     "A shard for each line of FILE that is not empty, {} being the line; - for stdin.", cli_set_text,
 	     &s.each_line},
 	    {0, "literal", NULL, "Pass the command as it is: {} and {{...}} in it stand for nothing.",
-	     cli_set_flag, &s.literal},
+	     cli_set_flag, &s.command.literal},
 	    {0, "event", "FILE", "An event for the definition's templates, as JSON; - for stdin.",
 	     cli_set_text, &s.event},
 	    {0, "priority", "N", "Jobs of a greater one come first in their queue.", cli_set_text,

@@ -26,6 +26,12 @@ static void teardown(void)
 
 TestSuite(submission, .init = setup, .fini = teardown);
 
+static void set(json_t **member, const char *text)
+{
+	json_decref(*member);
+	*member = text != NULL ? json_string(text) : NULL;
+}
+
 static void expect_body(const char *definition, const char *expected)
 {
 	json_t *body = NULL;
@@ -56,7 +62,7 @@ Test(submission, what_stands_behind_two_dashes_is_the_command)
 	cr_assert_eq(submission_take_command(&s, &argc, argv, &e), 0);
 	cr_assert_eq(argc, 3);
 	cr_assert_null(argv[3]);
-	json_object_set_new(s.texts, "array", json_string("1-9"));
+	set(&s.command.array, "1-9");
 	cr_assert_eq(submission_add_env(&s, "A=b=c", &e), 0);
 	cr_assert_eq(submission_add_env(&s, "B=", &e), 0);
 	cr_assert_eq(submission_set_gather(&s, "cat -n", &e), 0);
@@ -70,8 +76,8 @@ Test(submission, what_stands_behind_two_dashes_is_the_command)
 
 Test(submission, a_directory_that_was_named_stays)
 {
-	s.command = json_pack("[s]", "true");
-	json_object_set_new(s.texts, "directory", json_string("/there"));
+	s.command.argv = json_pack("[s]", "true");
+	set(&s.command.directory, "/there");
 	expect_body(NULL, "{\"command\":{\"argv\":[\"true\"],\"directory\":\"/there\"}}");
 }
 
@@ -86,10 +92,10 @@ Test(submission, paths_are_made_whole_where_they_are_typed)
 	};
 	char expected[256];
 
-	s.command = json_pack("[s]", "true");
-	json_object_set_new(s.texts, "directory", json_string("there"));
+	s.command.argv = json_pack("[s]", "true");
+	set(&s.command.directory, "there");
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		json_object_set_new(s.texts, "of", json_string(cases[i].of));
+		set(&s.command.of, cases[i].of);
 		snprintf(expected, sizeof(expected),
 			 "{\"command\":{\"argv\":[\"true\"],\"directory\":\"/here/there\",\"of\":\"%s\"}}",
 			 cases[i].whole);
@@ -111,16 +117,13 @@ Test(submission, a_directory_is_never_left_out)
 	    {"/", "there", "a", NULL},
 	};
 
-	s.command = json_pack("[s]", "true");
+	s.command.argv = json_pack("[s]", "true");
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		json_t *body = NULL;
 		int r;
 
-		json_object_clear(s.texts);
-		if (cases[i].directory != NULL)
-			json_object_set_new(s.texts, "directory", json_string(cases[i].directory));
-		if (cases[i].of != NULL)
-			json_object_set_new(s.texts, "of", json_string(cases[i].of));
+		set(&s.command.directory, cases[i].directory);
+		set(&s.command.of, cases[i].of);
 		r = submission_body(&s, NULL, cases[i].here, &body, &e);
 		cr_expect_eq(r, cases[i].what != NULL ? ERR_INVALID : 0, "%zu", i);
 		if (cases[i].what != NULL)
@@ -141,8 +144,8 @@ Test(submission, lines_of_a_long_file_are_never_left_out)
 	cr_assert_eq(fs_write_file(lines, buf_bytes(&text), 0644, &e), 0);
 	buf_fini(&text);
 	cr_assert_eq(chdir(scratch_path("")), 0);
-	s.command = json_pack("[s]", "true");
-	json_object_set_new(s.texts, "directory", json_string("/there"));
+	s.command.argv = json_pack("[s]", "true");
+	set(&s.command.directory, "/there");
 	s.each_line = "lines";
 	cr_expect_eq(submission_body(&s, NULL, "/lab\xe9", &body, &e), ERR_INVALID);
 	cr_expect_not_null(strstr(e.what, "not UTF-8"), "%s", e.what);
@@ -170,9 +173,9 @@ Test(submission, an_error_of_the_api_names_the_option)
 	    {"", ""},
 	};
 
-	s.command = json_pack("[s,s]", "prog", "{{x}}");
-	json_object_set_new(s.texts, "array", json_string("5-1"));
-	json_object_set_new(s.texts, "timeout", json_string("1 s"));
+	s.command.argv = json_pack("[s,s]", "prog", "{{x}}");
+	set(&s.command.array, "5-1");
+	set(&s.command.timeout, "1 s");
 	s.name = "tonight";
 	s.priority = "7";
 	s.id = "a b";
@@ -189,8 +192,8 @@ Test(submission, an_error_of_the_api_names_the_option)
 
 Test(submission, bytes_want_something_to_cut)
 {
-	s.command = json_pack("[s]", "true");
-	json_object_set_new(s.texts, "bytes", json_string("1MiB"));
+	s.command.argv = json_pack("[s]", "true");
+	set(&s.command.bytes, "1MiB");
 	expect_refused(NULL, "--bytes 1MiB", "--of");
 }
 
@@ -210,18 +213,36 @@ Test(submission, a_definition_goes_as_it_stands_with_its_event)
 	expect_body(definition, expected);
 }
 
+/* It is sent, for the dispatcher to refuse as a definition. */
+Test(submission, an_empty_definition_is_one)
+{
+	const char *definition = scratch_path("job.yaml");
+	char expected[512];
+	struct buf out = {0};
+	json_t *body = NULL;
+
+	cr_assert_eq(fs_write_file(definition, BYTES_LIT(""), 0644, &e), 0);
+	snprintf(expected, sizeof(expected), "{\"definition\":\"\",\"file\":\"%s\"}", definition);
+	expect_body(definition, expected);
+	cr_assert_eq(submission_body(&s, definition, "/here", &body, &e), 0);
+	submission_explain(body, &out);
+	cr_expect_not_null(strstr(buf_text(&out), "job.yaml"), "%s", buf_text(&out));
+	buf_fini(&out);
+	json_decref(body);
+}
+
 Test(submission, neither_nor_both_are_refused)
 {
 	expect_refused(NULL, "", "expected a definition, or a command behind --");
-	s.command = json_pack("[s]", "true");
+	s.command.argv = json_pack("[s]", "true");
 	expect_refused("job.yaml", "", "found both");
 }
 
 Test(submission, options_of_a_command_are_not_for_a_definition)
 {
-	json_object_set_new(s.texts, "array", json_string("9"));
+	set(&s.command.array, "9");
 	expect_refused("job.yaml", "--array", "a definition says it itself");
-	json_object_clear(s.texts);
+	set(&s.command.array, NULL);
 	cr_assert_eq(submission_add_env(&s, "A=b", &e), 0);
 	expect_refused("job.yaml", "--env", "a definition says it itself");
 }
@@ -237,7 +258,7 @@ Test(submission, wrong_values_say_where)
 	cr_assert_eq(submission_add_env(&s, "novalue", &e), ERR_INVALID);
 	cr_assert_eq(submission_add_env(&s, "A=\xff", &e), ERR_INVALID);
 	cr_assert_eq(submission_set_gather(&s, "a | b", &e), ERR_INVALID);
-	s.command = json_pack("[s]", "true");
+	s.command.argv = json_pack("[s]", "true");
 	s.priority = "high";
 	expect_refused(NULL, "--priority high", "expected a whole number");
 	s.priority = NULL;
