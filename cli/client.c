@@ -164,7 +164,7 @@ static int read_error(const struct client *c, const struct http_answer *a, struc
 	enum error_code code = ERR_IO;
 	struct api_error_answer said;
 	struct error e = {0};
-	int r = object_read_answer(object_error_answer(), body, &said, &e);
+	int r = object_read_answer(object_error_answer(), body, NULL, &said, &e);
 
 	if (r == 0 && (said.error.code.size > 0 || said.error.message.size > 0)) {
 		code = client_error_code(&said.error);
@@ -328,14 +328,10 @@ int client_post(struct client *c, const char *path, const struct object_type *o,
 
 int client_read(const struct client_answer *a, const struct object_type *o, void *ret, struct error *reterr)
 {
-	struct error e = {0};
-	int r = object_read_answer(o, a->json, ret, &e);
+	int r = object_read_answer(o, a->json, a->asked, ret, reterr);
 
-	if (r == 0)
-		return 0;
-	error_set(reterr, e.code, "%s", e.what);
-	error_where(reterr, "%.100s%s%.150s", e.where, e.where[0] != '\0' ? " of " : "", a->asked);
-	error_help(reterr, "a dispatcher of another version, or something else, may answer there");
+	if (r != 0)
+		error_help(reterr, "a dispatcher of another version, or something else, may answer there");
 	return r;
 }
 

@@ -21,24 +21,33 @@ void fleet_fini(struct fleet *f)
 
 /* ---- asking ---- */
 
-static int get(struct http_client *http, const char *path, json_t **ret, struct error *reterr)
+/* ret_answer: of type o, which borrows from *ret; both are set on success only. */
+static int get(struct http_client *http, const char *path, const struct object_type *o, void *ret_answer,
+	       json_t **ret, struct error *reterr)
 {
 	const struct http_call call = {.method = "GET", .path = path, .timeout_us = CALL_US};
 	struct http_answer answer;
+	json_t *json = NULL;
+	char asked[80];
 	int rc = http_client_call(http, &call, &answer, reterr);
 
 	if (rc < 0)
 		return rc;
-	*ret = NULL;
 	if (answer.status == 200)
-		*ret = json_read(buf_bytes(&answer.body), HTTP_ANSWER_BYTES_MAX, ANSWER_DEPTH, reterr);
+		json = json_read(buf_bytes(&answer.body), HTTP_ANSWER_BYTES_MAX, ANSWER_DEPTH, reterr);
 	else
 		error_set(reterr, ERR_IO, "expected status 200, found %u", answer.status);
-	if (*ret == NULL) {
-		error_where(reterr, "GET %s", path);
-		rc = ERR_IO;
-	}
 	http_answer_fini(&answer);
+	snprintf(asked, sizeof asked, "GET %s", path);
+	if (json == NULL) {
+		error_where(reterr, "%s", asked);
+		return ERR_IO;
+	}
+	rc = object_read_answer(o, json, asked, ret_answer, reterr);
+	if (rc == 0)
+		*ret = json;
+	else
+		json_decref(json);
 	return rc;
 }
 
@@ -98,11 +107,10 @@ static int read_workers(struct http_client *http, json_t *all, struct error *ret
 
 	do {
 		json_t *page;
-		int rc = get(http, path, &page, reterr);
+		int rc = get(http, path, object_workers(), &workers, &page, reterr);
 
 		if (rc < 0)
 			return rc;
-		object_read(object_workers(), page, &workers);
 		json_array_extend(all, workers.workers);
 		snprintf(path, sizeof path, "/v1/workers?limit=1000&cursor=%" PRIu64, workers.next);
 		json_decref(page);
@@ -141,17 +149,15 @@ bool fleet_counts(const struct fleet_worker *w, usec_t now_us)
 
 /* ---- work ---- */
 
-static void take_demand(struct fleet *f, const json_t *answer, uint64_t leased, usec_t now_us)
+static void take_demand(struct fleet *f, const struct api_demand *said, uint64_t leased, usec_t now_us)
 {
 	struct scaler_demand d = {.leased_shards = leased};
-	struct api_demand said;
 	struct api_shape shape;
 	json_t *json;
 	size_t i;
 
 	f->unfit_shards = 0;
-	object_read(object_demand(), answer, &said);
-	json_array_foreach(said.shapes, i, json)
+	json_array_foreach(said->shapes, i, json)
 	{
 		object_read(object_shape(), json, &shape);
 		if (f->cpu_milli_max > 0 && shape.cpus_milli > f->cpu_milli_max) {
@@ -178,13 +184,14 @@ int fleet_read(struct fleet *f, struct http_client *http, const char *pool,
 	       bool (*known)(void *arg, const char *provider_id), void *arg, usec_t now_us,
 	       struct error *reterr)
 {
-	json_t *workers = json_array(), *demand = NULL, *one;
+	json_t *workers = json_array(), *demand_json = NULL, *one;
+	struct api_demand demand;
 	uint64_t leased = 0;
 	size_t i;
 	int rc = read_workers(http, workers, reterr);
 
 	if (rc == 0)
-		rc = get(http, "/v1/demand", &demand, reterr);
+		rc = get(http, "/v1/demand", object_demand(), &demand, &demand_json, reterr);
 	if (rc == 0) {
 		for (uint32_t k = 0; k < f->count; k++)
 			f->workers[k].told = f->workers[k].ours = false;
@@ -200,9 +207,9 @@ int fleet_read(struct fleet *f, struct http_client *http, const char *pool,
 		for (uint32_t k = 0; k < f->count; k++)
 			if (!f->workers[k].told && f->workers[k].missing_since_us == 0)
 				f->workers[k].missing_since_us = now_us;
-		take_demand(f, demand, leased, now_us);
+		take_demand(f, &demand, leased, now_us);
 	}
 	json_decref(workers);
-	json_decref(demand);
+	json_decref(demand_json);
 	return rc;
 }

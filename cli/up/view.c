@@ -139,18 +139,23 @@ static void say_decisions(struct up *up)
 
 /* ---- the status line ---- */
 
-static json_t *get(struct up *up, const char *path)
+/* Its object is read into ret; NULL, and that is all zero: nobody answers, or in another way (e). */
+static json_t *get(struct up *up, const char *path, const struct object_type *o, void *ret, struct error *e)
 {
 	const struct http_call call = {.method = "GET", .path = path, .timeout_us = CALL_US};
 	struct http_answer answer;
 	json_t *value;
 
+	memset(ret, 0, o->size);
 	if (http_client_call(up->http, &call, &answer, NULL) < 0)
 		return NULL;
 	value =
 	    answer.status == 200 ? json_read(buf_bytes(&answer.body), HTTP_ANSWER_BYTES_MAX, 16, NULL) : NULL;
 	http_answer_fini(&answer);
-	return value;
+	if (value == NULL || object_read_answer(o, value, path, ret, e) == 0)
+		return value;
+	json_decref(value);
+	return NULL;
 }
 
 /* What keeps work waiting; a short text, since the line may not wrap. */
@@ -174,17 +179,19 @@ static void show_troubles(const json_t *pools)
 
 static void show_status(struct up *up)
 {
-	json_t *status_json = get(up, "/v1/status");
-	json_t *demand_json = status_json != NULL ? get(up, "/v1/demand") : NULL;
+	struct api_status status;
+	struct api_demand demand = {.shards = 0};
+	struct error e = {0};
+	json_t *status_json = get(up, "/v1/status", object_status(), &status, &e);
+	json_t *demand_json =
+	    status_json != NULL ? get(up, "/v1/demand", object_demand(), &demand, &e) : NULL;
 	usec_t now = clock_mono_us(), since = now - up->view.looked_us;
 	uint64_t before = up->view.done;
-	struct api_status status;
-	struct api_demand demand;
 
-	object_read(object_status(), status_json, &status);
-	object_read(object_demand(), demand_json, &demand);
 	clear_line(up);
-	if (status_json == NULL) {
+	if (e.code != ERR_OK) {
+		printf("the dispatcher's answer is not understood: %.80s: %.80s", e.where, e.what);
+	} else if (status_json == NULL) {
 		fputs("the dispatcher does not answer", stdout);
 	} else {
 		printf("%" PRIu64 " jobs · %" PRIu64 " shards waiting, %" PRIu64 " done", status.jobs.live,

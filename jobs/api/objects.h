@@ -133,9 +133,9 @@ const struct object_field *object_field_of(const struct object_type *o, const ch
 /* A new reference. */
 json_t *object_write(const struct object_type *o, const void *value) MUST_CHECK;
 /* An answer, of this build's dispatcher or of another one's: members that are missing or null are 0, and
- * unknown ones are passed over. ERR_IO when a member is of another type, at any depth; where is its name, as
- * "workers[3].cpus". */
-int object_read_answer(const struct object_type *o, const json_t *json, void *ret,
+ * unknown ones are passed over. ERR_IO when a member is of another type, at any depth; where is its name and
+ * what was asked: "workers[3].cpus of GET /v1/workers". asked may be NULL. */
+int object_read_answer(const struct object_type *o, const json_t *json, const char *asked, void *ret,
 		       struct error *reterr) MUST_CHECK;
 /* The same of what is known to be as its rows say: an item of an answer that object_read_answer has taken, or
  * what object_write wrote. A member of another type is 0. */

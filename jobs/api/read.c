@@ -184,10 +184,9 @@ static const char *type_name(const struct object_field *f)
 /* The error's place, as seen from outside of `outer`. */
 static int within(const char *outer, struct error *reterr)
 {
-	char inner[sizeof(reterr->where)] = "";
+	char inner[sizeof(reterr->where)];
 
-	if (reterr != NULL)
-		memcpy(inner, reterr->where, sizeof(inner));
+	memcpy(inner, reterr->where, sizeof(inner));
 	error_where(reterr, "%.100s%s%s", outer, inner[0] == '\0' || inner[0] == '[' ? "" : ".", inner);
 	return ERR_IO;
 }
@@ -265,13 +264,19 @@ static int check_object(const struct object_type *o, const json_t *json, struct 
 	return 0;
 }
 
-int object_read_answer(const struct object_type *o, const json_t *json, void *ret, struct error *reterr)
+int object_read_answer(const struct object_type *o, const json_t *json, const char *asked, void *ret,
+		       struct error *reterr)
 {
-	int r = check_object(o, json, reterr);
+	struct error e = {0};
 
-	if (r == 0)
+	if (check_object(o, json, &e) == 0) {
 		object_read(o, json, ret);
-	return r;
+		return 0;
+	}
+	error_set(reterr, e.code, "%s", e.what);
+	error_where(reterr, "%.100s%s%.150s", e.where, asked != NULL && e.where[0] != '\0' ? " of " : "",
+		    asked != NULL ? asked : "");
+	return e.code;
 }
 
 /* ---- requests ---- */

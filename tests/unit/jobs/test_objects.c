@@ -144,14 +144,14 @@ Test(objects, an_answer_with_a_member_of_another_type_is_refused_in_words)
 		json_t *json = json_of(cases[i].json);
 		struct error e = {0};
 
-		cr_expect_eq(object_read_answer(cases[i].type(), json, &ret, &e), ERR_IO, "%s",
+		cr_expect_eq(object_read_answer(cases[i].type(), json, NULL, &ret, &e), ERR_IO, "%s",
 			     cases[i].json);
 		cr_expect_str_eq(e.where, cases[i].where);
 		cr_expect_str_eq(e.what, cases[i].words);
-		cr_expect_eq(object_read_answer(cases[i].type(), json, &ret, NULL), ERR_IO);
+		cr_expect_eq(object_read_answer(cases[i].type(), json, NULL, &ret, NULL), ERR_IO);
 		json_decref(json);
 	}
-	cr_expect_eq(object_read_answer(object_worker(), NULL, &ret, NULL), ERR_IO, "there is none");
+	cr_expect_eq(object_read_answer(object_worker(), NULL, NULL, &ret, NULL), ERR_IO, "there is none");
 }
 
 Test(objects, an_answer_of_another_version_is_no_error)
@@ -163,7 +163,7 @@ Test(objects, an_answer_of_another_version_is_no_error)
 	struct api_written_shard shard;
 	struct api_lost_shards lost;
 
-	cr_assert_eq(object_read_answer(object_written(), json, &written, NULL), 0);
+	cr_assert_eq(object_read_answer(object_written(), json, NULL, &written, NULL), 0);
 	cr_expect_eq(written.next, 0);
 	cr_assert_eq(json_array_size(written.written), 2);
 	object_read(object_written_shard(), json_array_get(written.written, 0), &shard);
@@ -184,7 +184,7 @@ Test(objects, what_this_build_writes_is_an_answer)
 
 		cr_assert(value != NULL && read != NULL);
 		json = object_write(o, value);
-		cr_expect_eq(object_read_answer(o, json, read, &e), 0, "%s: %s: %s", o->name, e.where,
+		cr_expect_eq(object_read_answer(o, json, NULL, read, &e), 0, "%s: %s: %s", o->name, e.where,
 			     e.what);
 		json_decref(json);
 		free(value);

@@ -233,7 +233,8 @@ Test(fleet, demand_is_cpu_time_of_what_fits)
 
 Test(fleet, a_failed_reading_changes_nothing)
 {
-	static const char *const bad[] = {NULL, "", "[", "{\"workers\":1", "\x80"};
+	static const char *const bad[] = {
+	    NULL, "", "[", "{\"workers\":1", "\x80", "{\"workers\":{}}", "{\"workers\":[{\"id\":\"a\"},7]}"};
 	struct api a = {.demand = NO_DEMAND};
 	struct fleet f = {0};
 	struct http_client *c;
@@ -248,6 +249,12 @@ Test(fleet, a_failed_reading_changes_nothing)
 		cr_expect_eq(f.count, 1);
 		cr_expect_eq(f.workers[0].missing_since_us, 0);
 	}
+	cr_expect_str_eq(e.where, "workers[1] of GET /v1/workers?limit=1000");
+	cr_expect_str_eq(e.what, "expected an object, found a number");
+	a.workers = "{\"workers\":[" WORKER(A, "i", "p", 1, 5, "busy") "],\"next\":null}";
+	a.demand = "{\"shapes\":[{\"cpus\":\"one\",\"shards\":3}]}";
+	cr_expect_lt(fleet_read(&f, c, "p", nobody, NULL, 2, &e), 0);
+	cr_expect_str_eq(e.where, "shapes[0].cpus of GET /v1/demand");
 	fleet_fini(&f);
 	api_end(&a, c);
 }
