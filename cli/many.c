@@ -18,10 +18,13 @@ static json_t *take_ranges(const struct job_ids *ids, size_t *at)
 
 	while (*at < ids->count && json_array_size(list) < RANGES_MAX) {
 		uint64_t first = ids->items[*at], last = first;
+		json_t *range = json_array();
 
 		while (++*at < ids->count && ids->items[*at] == last + 1)
 			last++;
-		json_array_append_new(list, json_pack("[I,I]", (json_int_t)first, (json_int_t)last));
+		json_array_append_new(range, json_integer((json_int_t)first));
+		json_array_append_new(range, json_integer((json_int_t)last));
+		json_array_append_new(list, range);
 	}
 	return list;
 }

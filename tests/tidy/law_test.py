@@ -12,6 +12,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import api_members
 import clashes
 import formatting
 import includes
@@ -448,6 +449,46 @@ class PlanKinds(TreeCase):
     def test_no_rows_are_no_success(self):
         self.write("jobs/plans/plans.def", "\n")
         self.one_problem(plan_kinds.check(self.root), "expected rows")
+
+
+class ApiMembers(TreeCase):
+    def setUp(self):
+        super().setUp()
+        self.list = os.path.join(self.root, "allowed")
+        self.allow("")
+
+    def allow(self, text):
+        with open(self.list, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def check(self, line, path="cli/f.c"):
+        self.write(path, "/* json_object_get(a, b) */\nint look(void *json)\n{\n\t%s;\n}\n" % line)
+        return api_members.check(self.root, self.list)
+
+    def test_what_names_no_member(self):
+        for line in ("object_read(object_job(), json, &job)", "json_object_foreach(json, name, value)", "json_object()",
+                     "json_object_size(json)", "json_array_get(json, 1)", 'puts("json_pack")'):
+            self.assertEqual(self.check(line), ([], 1), line)
+
+    def test_what_names_one(self):
+        for folder in ("cli", "cli/up", "scaler", "scaler/providers"):
+            path = folder + "/f.c"
+            for call in ("json_object_get", "json_object_getn", "json_object_set_new", "json_object_del", "json_unpack",
+                         "json_unpack_ex", "json_pack", "json_vpack_ex"):
+                self.one_problem(self.check(f'x = {call}(json, "a")', path), f"{path}:4", call, "object_read_answer")
+            os.unlink(os.path.join(self.root, path))
+
+    def test_others_may(self):
+        self.assertEqual(self.check('json_object_get(json, "a")', "dispatcher/api/f.c"), ([], 0))
+
+    def test_a_place_with_a_reason(self):
+        self.allow("cli/f.c:look an event is the user's\n")
+        self.assertEqual(self.check('json_object_get(json, "a")'), ([], 1))
+        self.one_problem(self.check("json_object()"), "allowed:1", "cli/f.c:look needs no exception")
+        self.allow("cli/f.c:other an event is the user's\n")
+        self.assertEqual(len(self.check('json_object_get(json, "a")')[0]), 2)
+        self.allow("cli/f.c:look\n")
+        self.assertRaises(SystemExit, api_members.check, self.root, self.list)
 
 
 class Others(TreeCase):
