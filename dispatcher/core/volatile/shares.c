@@ -1,0 +1,164 @@
+#include "dispatcher/core/volatile/shares.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+
+#define TURN_BITS 40	 /* of a turn behind the point: 64 slots for a year differ by a microsecond */
+#define TURN_LEAST (-64) /* of what was served, as a power of two; less is nothing */
+
+void share_clock_init(struct share_clock *c, usec_t half_life_us, usec_t now_us)
+{
+	CHECK(half_life_us > 0);
+	*c = (struct share_clock){
+	    .half_life_us = half_life_us, .now_us = now_us, .origin_us = now_us, .factor = 1};
+}
+
+uint32_t share_clock_set(struct share_clock *c, usec_t now_us)
+{
+	uint64_t halvings = 0;
+
+	if (now_us <= c->now_us)
+		return 0;
+	c->now_us = now_us;
+	halvings = (uint64_t)(now_us - c->origin_us) / (uint64_t)c->half_life_us;
+	if (halvings >= SHARE_HALVINGS_MAX) {
+		c->origin_us += (usec_t)halvings * c->half_life_us;
+		c->halvings += halvings;
+	} else {
+		halvings = 0;
+	}
+	c->factor = exp2((double)(now_us - c->origin_us) / (double)c->half_life_us);
+	return halvings < UINT32_MAX ? (uint32_t)halvings : UINT32_MAX;
+}
+
+void share_shrink(struct share *s, uint32_t halvings)
+{
+	s->used = ldexp(s->used, halvings < INT32_MAX ? -(int)halvings : INT32_MIN + 1);
+}
+
+double share_cost(const struct share_clock *c, const struct share *s, double us)
+{
+	return us * c->factor / s->weight;
+}
+
+/* ---- lines ---- */
+
+static bool is_before(const struct share_place *a, const struct share_place *b)
+{
+	if (a->share->used < b->share->used)
+		return true;
+	return !(b->share->used < a->share->used) && a->serial < b->serial;
+}
+
+static void put(struct share_line *l, struct share_place *p, uint32_t at)
+{
+	l->items[at] = p;
+	p->at = at;
+}
+
+/* To where it belongs, up or down. */
+static void sift(struct share_line *l, struct share_place *p)
+{
+	uint32_t at = p->at;
+
+	for (; at > 0 && is_before(p, l->items[(at - 1) / 2]); at = (at - 1) / 2)
+		put(l, l->items[(at - 1) / 2], at);
+	for (;;) {
+		uint32_t child = 2 * at + 1;
+
+		if (child + 1 < l->count && is_before(l->items[child + 1], l->items[child]))
+			child++;
+		if (child >= l->count || !is_before(l->items[child], p))
+			break;
+		put(l, l->items[child], at);
+		at = child;
+	}
+	put(l, p, at);
+}
+
+void share_line_add(struct share_line *l, struct share_place *p)
+{
+	CHECK(p->line == NULL);
+	if (l->count == l->capacity) {
+		l->capacity = l->capacity == 0 ? 8 : 2 * l->capacity;
+		l->items = check_realloc(l->items, l->capacity, sizeof p);
+	}
+	p->line = l;
+	p->other = p->share->places;
+	p->share->places = p;
+	put(l, p, l->count++);
+	sift(l, p);
+}
+
+void share_line_remove(struct share_place *p)
+{
+	struct share_line *l = p->line;
+	struct share_place **link = &p->share->places, *last;
+
+	CHECK(l != NULL && l->items[p->at] == p);
+	while (*link != p)
+		link = &(*link)->other;
+	*link = p->other;
+	last = l->items[--l->count];
+	if (last != p) {
+		put(l, last, p->at);
+		sift(l, last);
+	}
+	p->line = NULL;
+}
+
+struct share_place *share_line_first(const struct share_line *l)
+{
+	return l->count > 0 ? l->items[0] : NULL;
+}
+
+void share_line_fini(struct share_line *l)
+{
+	CHECK(l->count == 0);
+	free(l->items);
+	*l = (struct share_line){0};
+}
+
+void share_line_check(const struct share_line *l)
+{
+	for (uint32_t i = 0; i < l->count; i++) {
+		CHECK(l->items[i]->at == i && l->items[i]->line == l);
+		CHECK(i == 0 || !is_before(l->items[i], l->items[(i - 1) / 2]));
+	}
+}
+
+/* ---- being served ---- */
+
+void share_charge(struct share *s, double cost)
+{
+	s->used = s->used + cost > 0 ? s->used + cost : 0;
+	for (struct share_place *p = s->places; p != NULL; p = p->other)
+		sift(p->line, p);
+}
+
+void share_begin(const struct share_clock *c, struct share *s, double least, double quantum_us)
+{
+	double from = least;
+
+	CHECK(s->places == NULL);
+	if (s->used >= least)
+		return;
+	if (!s->given || c->now_us - s->given_us >= c->half_life_us) {
+		from -= share_cost(c, s, quantum_us);
+		s->given = true;
+		s->given_us = c->now_us;
+	}
+	if (s->used < from)
+		s->used = from;
+}
+
+int64_t share_turn(const struct share_clock *c, const struct share *s)
+{
+	double power = s->used > 0 ? log2(s->used) : TURN_LEAST;
+
+	if (power < TURN_LEAST)
+		power = TURN_LEAST;
+	return (int64_t)ldexp(power - TURN_LEAST, TURN_BITS) + (int64_t)(c->halvings << TURN_BITS);
+}
