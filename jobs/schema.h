@@ -15,10 +15,10 @@
 /* Of the messages between worker and dispatcher. Version 2 adds outcome.whole: a peer that speaks version 1
  * would accept part of such a range, so it must not see one. Version 3 adds LOOK, RUNNING, TAIL and
  * TAIL_BYTES: a dispatcher sends LOOK and TAIL only to workers that speak it. Version 4 adds
- * resources.gpu_milli (an older peer sees whole gpus, rounded up) and job_parameters.traceparent. A
- * dispatcher speaks with workers of WIRE_VERSION_MIN and later, a worker with dispatchers of
- * WIRE_VERSION_WORKER_MIN and later. */
-#define WIRE_VERSION 4
+ * resources.gpu_milli (an older peer sees whole gpus, rounded up) and job_parameters.traceparent. Version 5
+ * adds lease.rank: an older worker runs leases in the order in which they came. A dispatcher speaks with
+ * workers of WIRE_VERSION_MIN and later, a worker with dispatchers of WIRE_VERSION_WORKER_MIN and later. */
+#define WIRE_VERSION 5
 #define WIRE_VERSION_MIN 1
 #define WIRE_VERSION_WORKER_MIN 2
 #define WIRE_VERSION_TAIL 3

@@ -118,9 +118,10 @@ void worker_classes_drop_unused(struct worker_core *c)
 
 	DL_FOREACH_SAFE(c->classes, k, tmp)
 	{
-		if (k->slots_open > 0 || k->queue != NULL)
+		if (k->slots_open > 0 || k->line.count > 0)
 			continue;
 		DL_DELETE(c->classes, k);
+		worker_line_fini(&k->line);
 		free(k);
 	}
 }

@@ -107,6 +107,7 @@ static void slots_check(const struct worker_core *c)
 	DL_FOREACH (c->classes, k) {
 		uint32_t of_class = 0;
 
+		worker_line_check(&k->line);
 		DL_FOREACH (k->idle, s)
 			CHECK(s->cells[0] == NULL && s->cells[1] == NULL);
 		DL_FOREACH (k->full, s)

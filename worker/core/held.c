@@ -42,6 +42,7 @@ static struct part *part_create(struct worker_core *c, struct held *l, uint64_t 
 	p->first = p->next = (uint32_t)first;
 	p->end = p->asked_end = (uint32_t)end;
 	p->number = number;
+	p->turn = l->rank.queue_turn;
 	p->place = PART_WAITING;
 	DL_APPEND2(c->waiting, p, prev, next_part);
 	DL_APPEND2(l->parts, p, lease_prev, lease_next);
@@ -53,7 +54,7 @@ static void part_unqueue(struct worker_core *c, struct part *p)
 	if (p->place == PART_WAITING)
 		DL_DELETE2(c->waiting, p, prev, next_part);
 	else if (p->place == PART_QUEUED)
-		DL_DELETE2(p->class->queue, p, prev, next_part);
+		worker_line_remove(&p->class->line, p);
 }
 
 void worker_part_destroy(struct worker_core *c, struct part *p)
@@ -104,7 +105,11 @@ static void part_route(struct worker_core *c, struct part *p)
 		return;
 	}
 	part_unqueue(c, p);
-	worker_part_queue(p, k);
+	p->place = PART_QUEUED;
+	p->class = k;
+	worker_line_add(&k->line, p);
+	if (worker_line_first(&k->line) == p || k->arrived > 0)
+		k->arrived++;
 	c->place_wanted = true;
 }
 
@@ -171,6 +176,7 @@ static void take(struct worker_core *c, const struct lease *w)
 	l->attempt = w->attempt;
 	l->range = (struct range){w->first, w->count};
 	l->memory_bytes = w->memory_bytes;
+	l->rank = w->rank;
 	l->keep_end = room ? range_end(l->range) : l->range.first;
 	HASH_ADD(hh, c->leases, key, sizeof(l->key), l);
 	if (room && worker_held_starts(c, l)) {

@@ -23,25 +23,6 @@ static void relist(struct slot *s)
 		DL_APPEND(*s->list, s);
 }
 
-void worker_part_queue(struct part *p, struct shape_class *k)
-{
-	struct part *last = k->queue ? k->queue->prev : NULL;
-
-	p->place = PART_QUEUED;
-	p->class = k;
-	if (last == NULL || last->number <= p->number) {
-		DL_APPEND2(k->queue, p, prev, next_part);
-		return;
-	}
-	if (p->number < k->queue->number) {
-		DL_PREPEND2(k->queue, p, prev, next_part);
-		return;
-	}
-	while (last->number > p->number)
-		last = last->prev;
-	DL_APPEND_ELEM2(k->queue, last, p, prev, next_part);
-}
-
 /* ---- opening and closing ---- */
 
 static struct slot *slot_open(struct worker_core *c, struct shape_class *k)
@@ -116,7 +97,7 @@ enum slots_lack worker_slots_lack(const struct worker_core *c)
 	const struct shape_class *k;
 
 	DL_FOREACH (c->classes, k) {
-		if (k->queue != NULL)
+		if (k->line.count > 0)
 			return SLOTS_LACK_NOTHING;
 		if (k->idle != NULL || worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
 			lack = SLOTS_LACK_WORK;
@@ -133,7 +114,7 @@ static void arm(struct worker_core *c, struct slot *s, struct part *p)
 	struct held *l = p->lease;
 	const struct run_definition *d = &l->definition->value->definition;
 
-	DL_DELETE2(s->class->queue, p, prev, next_part);
+	worker_line_remove(&s->class->line, p);
 	p->place = PART_ARMED;
 	p->slot = s;
 	p->cell = s->turn;
@@ -204,14 +185,19 @@ static struct slot *slot_for(struct worker_core *c, struct shape_class *k)
 	return s != NULL ? s : k->half;
 }
 
-/* The class whose head is oldest, of those not tried in this round. */
+/* The class whose first part goes before the others', of those not tried in this round. */
 static struct shape_class *next_class(struct worker_core *c)
 {
 	struct shape_class *best = NULL, *k;
+	struct part *first = NULL, *p;
 
-	DL_FOREACH (c->classes, k)
-		if (!k->tried && k->queue != NULL && (best == NULL || k->queue->number < best->queue->number))
-			best = k;
+	DL_FOREACH (c->classes, k) {
+		p = k->tried ? NULL : worker_line_first(&k->line);
+		if (p == NULL || (first != NULL && !worker_part_outranks(p, first)))
+			continue;
+		best = k;
+		first = p;
+	}
 	return best;
 }
 
@@ -252,14 +238,15 @@ void worker_slots_place(struct worker_core *c)
 		struct slot *s;
 
 		k->tried = true;
-		while (k->queue != NULL && (s = slot_for(c, k)) != NULL)
-			arm(c, s, k->queue);
+		while (k->line.count > 0 && (s = slot_for(c, k)) != NULL)
+			arm(c, s, worker_line_first(&k->line));
+		worker_slots_give_way(c, k);
 		/* It waits for room that others' slots take: nobody behind it may keep them busy. */
-		if (k->queue != NULL && k->slots_open == 0)
+		if (k->line.count > 0 && k->slots_open == 0)
 			break;
 	}
 	DL_FOREACH (c->classes, k)
-		if (k->queue == NULL && k->slots_open > 0)
+		if (k->line.count == 0 && k->slots_open > 0)
 			steal(c, k);
 	c->place_wanted = false;
 }
@@ -273,6 +260,7 @@ void worker_slots_fini(struct worker_core *c)
 		struct shape_class *k = c->classes;
 
 		DL_DELETE(c->classes, k);
+		worker_line_fini(&k->line);
 		free(k);
 	}
 }

@@ -29,6 +29,7 @@
 #define LEASES_REMEMBERED (1u << 20) /* ids of a session by which a repeat is told */
 #define LEASE_ID_MODULUS (1u << 31)
 #define AMOUNTS (3 + NAMED_RESOURCES_MAX)
+#define LINE_ORDERS 2 /* by turn, by rank in the queue */
 
 /* ---- parameters.c: definitions and jobs that leases name ---- */
 
@@ -81,12 +82,19 @@ struct slot {
 	struct slot *prev, *next;
 };
 
+/* Parts that wait, in the order of their ranks (line.c). */
+struct line {
+	struct line_queue **queues; /* those that have parts; few */
+	uint32_t count, capacity;
+};
+
 /* Slots of one shape, and the parts that wait for them. */
 struct shape_class {
 	struct amounts amounts;
 	struct resources shape;
 	struct named_amount named[NAMED_RESOURCES_MAX];
-	struct part *queue;
+	struct line line;
+	uint32_t arrived;  /* parts that came since it was last asked who has to give way (give_way.c) */
 	struct slot *idle; /* both cells free; the last to become idle first */
 	struct slot *half; /* the cell whose turn it is is free */
 	struct slot *full;
@@ -105,7 +113,7 @@ struct token_key {
 
 enum part_place {
 	PART_WAITING, /* for parameters */
-	PART_QUEUED,  /* in class->queue */
+	PART_QUEUED,  /* in class->line */
 	PART_ARMED,   /* in slot->cells[cell] */
 };
 
@@ -113,7 +121,8 @@ struct part {
 	struct held *lease;
 	enum part_place place;
 	uint32_t first, next, end; /* next: first not begun; queued: = first */
-	uint64_t number;	   /* age: the order of queues */
+	uint64_t number;	   /* age */
+	int64_t turn;		   /* of its queue; queued: one that the queue has, not always its own */
 	/* armed */
 	struct slot *slot;
 	uint32_t cell;
@@ -122,7 +131,9 @@ struct part {
 	struct shard_set ended; /* of [first, next), those with an outcome */
 	struct params_value *definition, *job;
 	struct shape_class *class;     /* queued */
-	struct part *prev, *next_part; /* in core->waiting or class->queue */
+	struct line_queue *line_queue; /* queued: where in class->line, */
+	uint32_t at[LINE_ORDERS];      /* and where in its heaps */
+	struct part *prev, *next_part; /* in core->waiting */
 	struct part *lease_prev, *lease_next;
 };
 
@@ -137,6 +148,7 @@ struct held {
 	struct range range;
 	uint64_t memory_bytes;
 	struct bytes slice; /* owned */
+	struct rank rank;
 	struct params_entry *definition, *parameters;
 	uint64_t keep_end; /* shards from here on are given back, unless begun */
 	bool finish;	   /* leased elsewhere: begins nothing */
@@ -317,7 +329,6 @@ void worker_slot_stop(struct worker_core *c, struct part *p);
 /* The part leaves its cell; the slot may take another one. */
 void worker_slot_free_cell(struct worker_core *c, struct part *p);
 void worker_slot_remove(struct worker_core *c, struct slot *s);
-void worker_part_queue(struct part *p, struct shape_class *k);
 enum slots_lack {
 	SLOTS_LACK_NOTHING, /* each has a lease behind the one in work, or more wait than there are slots */
 	SLOTS_LACK_NEXT,    /* one will be idle when its lease ends */
@@ -325,6 +336,20 @@ enum slots_lack {
 };
 enum slots_lack worker_slots_lack(const struct worker_core *c);
 void worker_slots_fini(struct worker_core *c);
+
+/* line.c */
+struct part *worker_line_first(const struct line *l); /* NULL when nobody waits */
+void worker_line_add(struct line *l, struct part *p);
+void worker_line_remove(struct line *l, struct part *p);
+void worker_line_fini(struct line *l); /* empty */
+void worker_line_check(const struct line *l);
+/* Does a go before b? Both may be queued or armed. */
+bool worker_part_outranks(const struct part *a, const struct part *b);
+
+/* give_way.c */
+/* What is armed and not begun goes back to the line for parts that came and outrank it; also from slots of
+ * other shapes, for a shape that has none. */
+void worker_slots_give_way(struct worker_core *c, struct shape_class *k);
 
 /* progress.c */
 int worker_slot_progress(struct worker_core *c, const struct worker_slot_progress *p, struct error *reterr);
