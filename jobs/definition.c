@@ -113,6 +113,13 @@ static bool read_priority(struct definition_reader *r, const struct node *n, voi
 	return read_integer(r, n, -DEFINITION_PRIORITY_MAX, DEFINITION_PRIORITY_MAX, &d->body.priority);
 }
 
+static bool read_fair_by(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+
+	return read_template(r, n, TEMPLATE_EVENT, false, &d->fair_by);
+}
+
 /* shard stands before run: what its plan gives decides what templates may name. */
 static const struct definition_key sections[] = {
     {"version", true, read_version},
@@ -126,6 +133,7 @@ static const struct definition_key sections[] = {
     {"output", false, read_output},
     {"queue", false, read_queue},
     {"priority", false, read_priority},
+    {"fair_by", false, read_fair_by},
 };
 
 static void set_defaults(struct definition_reader *r)

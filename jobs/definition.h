@@ -22,7 +22,8 @@ struct definition {
 	struct definition_body body; /* see phases.h */
 	struct pattern_list on;
 	struct shard_section shard;
-	struct arena arena; /* holds all of it */
+	struct bytes fair_by; /* template: whose share of its queue a job is; empty = its owner's */
+	struct arena arena;   /* holds all of it */
 };
 
 /* file is what people call the text. report (may be NULL) gets all errors that were found, each with its

@@ -240,6 +240,7 @@ void definition_write(const struct definition *d, const json_t *on, struct buf *
 	set_text(map, "output", d->body.output);
 	set(map, "queue", text_of(d->body.queue));
 	set(map, "priority", json_integer(d->body.priority));
+	set_text(map, "fair_by", d->fair_by);
 	json_write(out, map);
 	json_decref(map);
 }

@@ -224,6 +224,29 @@ static int fill_name(struct builder *b, struct error *reterr)
 	return rc;
 }
 
+static int fill_fair_key(struct builder *b, struct error *reterr)
+{
+	struct bytes *key = &b->job->fair_key;
+	struct template t;
+	struct buf text = {0};
+	int rc;
+
+	if (b->d->fair_by.size == 0)
+		return 0;
+	CHECK(template_compile(b->d->fair_by, TEMPLATE_EVENT, b->arena, &t, NULL, NULL) == 0);
+	rc = expand(b, &t, &text, reterr);
+	if (rc == 0 && text.size > KEY_BYTES_MAX) {
+		error_set(reterr, ERR_LIMIT,
+			  "the fairness key has %zu bytes with the values of its event; at most %d are taken",
+			  text.size, KEY_BYTES_MAX);
+		rc = error_help(reterr, "let `fair_by` say less of the event");
+	}
+	if (rc == 0)
+		rc = keep_bytes(b, buf_bytes(&text), key, reterr);
+	buf_fini(&text);
+	return rc;
+}
+
 int definition_instantiate(const struct definition *d, const struct event *event, struct bytes job_name,
 			   struct arena *arena, struct new_job *ret, struct error *reterr)
 {
@@ -236,6 +259,8 @@ int definition_instantiate(const struct definition *d, const struct event *event
 
 	if (rc == 0)
 		rc = fill_name(&b, reterr);
+	if (rc == 0)
+		rc = fill_fair_key(&b, reterr);
 	if (rc == 0)
 		rc = fill_plan(&b, reterr);
 	if (rc == 0)

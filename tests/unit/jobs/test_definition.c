@@ -143,6 +143,8 @@ Test(definition, a_change_of_meaning_makes_a_new_version)
 	    "version: 1\nname: a\nrun: {exec: [x, ]}\npriority: 1",
 	    "version: 1\nname: a\nrun: {exec: [x, y]}",
 	    "version: 1\nname: a\nrun: {exec: [x], timeout: 1s}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nfair_by: x",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nfair_by: '{{event.id}}'",
 	    "version: 1\nname: a\nrun: {exec: [x], resources: {pin: none}}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 2}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 1-2}",
@@ -185,6 +187,7 @@ Test(definition, every_key_lands_in_its_field)
 	expect_text(d->body.name, "every-key.2");
 	expect_text(d->body.queue, "night");
 	cr_expect_eq(d->body.priority, -5);
+	expect_text(d->fair_by, "{{event.detail.tenant}}");
 	cr_expect_eq(d->on.count, 2);
 	cr_expect_eq(d->shard.items.count, 6);
 	expect_text(d->shard.items.items[3].text, "{\"a\":[1,\"b\"]}");

@@ -124,6 +124,40 @@ Test(instantiate, a_name_may_say_what_the_event_is_about)
 	cr_assert_str_eq(err.what, "the job's name has a NUL byte");
 }
 
+static void define_fair_by(const char *fair_by)
+{
+	struct buf text = {0};
+
+	buf_printf(&text, "version: 1\nname: a\nrun: {exec: [p]}\nfair_by: '%s'\n", fair_by);
+	definition_destroy(definition);
+	definition = NULL;
+	cr_assert_eq(definition_parse(buf_bytes(&text), "d", NULL, &definition, NULL), 0);
+	buf_fini(&text);
+}
+
+Test(instantiate, a_fairness_key_is_made_of_the_event)
+{
+	struct new_job job;
+	struct error err = {0};
+	char detail[KEY_BYTES_MAX + 40];
+
+	define_named("a");
+	expect_bytes(instantiate(NULL).fair_key, "");
+	define_fair_by("tenant {{event.detail.tenant}}");
+	expect_bytes(instantiate(event_of("a", "{\"tenant\":\"x\"}")).fair_key, "tenant x");
+	cr_expect_eq(instantiate(event_of("a", "{\"tenant\":\"x\"}")).values.count, 0, "no worker needs it");
+	cr_assert_eq(
+	    definition_instantiate(definition, event_of("a", "{}"), BYTES(NULL, 0), &arena, &job, &err),
+	    ERR_NOT_FOUND);
+	snprintf(detail, sizeof detail, "{\"tenant\":\"%0*d\"}", KEY_BYTES_MAX - 6, 0);
+	cr_assert_eq(
+	    definition_instantiate(definition, event_of("a", detail), BYTES(NULL, 0), &arena, &job, &err),
+	    ERR_LIMIT);
+	cr_assert_str_eq(err.what,
+			 "the fairness key has 1025 bytes with the values of its event; at most 1024 "
+			 "are taken");
+}
+
 Test(instantiate, an_event_that_knows_its_object_makes_a_whole_plan)
 {
 	struct new_job job;
