@@ -9,7 +9,8 @@
 
 /* Options whose values go into "command" under their own names. */
 #define COMMAND_TEXTS(X)                                                                                     \
-	X(array, "RANGE", "A shard for each number of RANGE: 100 (0 to 99), 1-1000 or 1-1000:2.")            \
+	X(array, "RANGE",                                                                                    \
+	  "A shard for each number of RANGE: 100 (0 to 99), 1-1000, 1-1000:2 or 1,5,9-20:2.")                \
 	X(cpus, "CPUS", "What a shard takes of its worker: 2, 0.5.")                                         \
 	X(memory, "SIZE", "What a shard may take: 512MiB; more is an error of kind oom.")                    \
 	X(gpus, "N", "GPUs of a shard: 1, 0.5.")                                                             \

@@ -45,7 +45,7 @@ struct definition_command {
 	const struct bytes *gather; /* argv of the gather phase; `{}` is nothing special there */
 	size_t gather_count;
 	bool literal;	    /* argv and gather are passed as they are, braces and all */
-	struct bytes array; /* "100" or "1-1000:2"; one at most of these four cuts */
+	struct bytes array; /* "100", "1-1000:2" or "1,5,9-20:2"; one at most of these four cuts */
 	struct bytes bytes; /* shard size */
 	const struct bytes *items;
 	size_t item_count;

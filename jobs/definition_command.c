@@ -266,7 +266,8 @@ static int fill_shard(const struct definition_command *c, json_t *map, struct er
 		return set_text(items, "lines", c->lines, reterr);
 	}
 	if (rc == 0)
-		rc = set_text(shard, "count", c->array, reterr);
+		rc = set_text(shard, memchr(c->array.data, ',', c->array.size) != NULL ? "numbers" : "count",
+			      c->array, reterr);
 	if (rc == 0)
 		rc = set_text(shard, "bytes", c->bytes, reterr);
 	if (rc == 0)
@@ -351,7 +352,7 @@ static const char *label_of(const char *parent, const char *key, char buf[static
 
 	if (strcmp(key, "exec") == 0)
 		key = strcmp(parent, "gather") == 0 ? "gather" : "argv";
-	else if (strcmp(key, "count") == 0)
+	else if (strcmp(key, "count") == 0 || strcmp(key, "numbers") == 0)
 		key = "array";
 	snprintf(buf, 200, "%s%s", env ? "env." : "", key);
 	return buf;

@@ -149,7 +149,7 @@ static bool read_parsed(struct definition_reader *r, const struct node *n, const
 	} else {
 		return read_refuse(r, n, key->help, key->expected);
 	}
-	if (key->parse(texts, s, &e) == 0)
+	if (key->parse(texts, r->arena, s, &e) == 0)
 		return true;
 	return e.code == ERR_OK ? read_refuse(r, n, key->help, key->expected)
 				: read_refuse_error(r, n->at, &e);

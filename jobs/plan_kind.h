@@ -71,11 +71,13 @@ struct shard_key {
 	const char *name; /* NULL: behind the last */
 	enum shard_form form;
 	/* Of SHARD_TEXT. members: of a map, all of them required; none: a text. texts are in their order.
-	 * ERR_INVALID without words says that it is not `expected`. write: one fact, or one for each member.
+	 * ERR_INVALID without words says that it is not `expected`. What it makes lives in the arena. write:
+	 * one fact, or one for each member.
 	 */
 	const char *members[SHARD_MEMBERS_MAX];
 	const char *expected, *help;
-	int (*parse)(const struct bytes texts[], struct shard_section *s, struct error *reterr);
+	int (*parse)(const struct bytes texts[], struct arena *arena, struct shard_section *s,
+		     struct error *reterr);
 	void (*write)(const struct shard_section *s, struct plan_facts *ret);
 };
 

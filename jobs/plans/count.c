@@ -56,11 +56,13 @@ static bool parse_range(struct bytes text, int64_t *first, int64_t *last, int64_
 	return at == text.size;
 }
 
-static int parse(const struct bytes texts[], struct shard_section *s, struct error *reterr)
+static int parse(const struct bytes texts[], struct arena *arena, struct shard_section *s,
+		 struct error *reterr)
 {
 	int64_t first, last, step;
 	char found[100];
 
+	(void)arena;
 	if (!parse_range(texts[0], &first, &last, &step))
 		return ERR_INVALID;
 	text_quote(found, sizeof found, texts[0]);

@@ -129,6 +129,7 @@ Test(definition_command, a_wrong_command_line_is_told)
 	    {{PLAIN, .array = BYTES_LIT("5-1")}, "array", "the first is behind the last in \"5-1\""},
 	    {{PLAIN, .array = BYTES_LIT("0")}, "array", "expected at least one shard, found \"0\""},
 	    {{PLAIN, .array = BYTES_LIT("1-5:0")}, "array", "expected a step of at least 1"},
+	    {{PLAIN, .array = BYTES_LIT("1,x")}, "array", "between commas, found \"x\""},
 	    {{PLAIN, .array = BYTES_LIT("x")}, "array", "expected a number of shards, or a range"},
 	    {{PLAIN, .array = BYTES_LIT("5"), .bytes = BYTES_LIT("1MiB")}, "bytes", "not by both"},
 	    {{PLAIN, .items = plain, .item_count = 1, .array = BYTES_LIT("5")}, "items", "not by both"},

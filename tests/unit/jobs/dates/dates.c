@@ -51,11 +51,13 @@ static bool take_day(struct bytes text, int64_t *ret)
 	return strcmp(copy, again) == 0;
 }
 
-static int parse(const struct bytes texts[], struct shard_section *s, struct error *reterr)
+static int parse(const struct bytes texts[], struct arena *arena, struct shard_section *s,
+		 struct error *reterr)
 {
 	char found[60];
 	int64_t from, to, every;
 
+	(void)arena;
 	for (int i = 0; i < 2; i++)
 		if (!take_day(texts[i], i == 0 ? &from : &to))
 			return error_set(reterr, ERR_INVALID, "expected a day such as 2026-01-31, found %s",
