@@ -129,7 +129,6 @@ Test(definition_command, a_wrong_command_line_is_told)
 	    {{PLAIN, .array = BYTES_LIT("5-1")}, "array", "the first is behind the last in \"5-1\""},
 	    {{PLAIN, .array = BYTES_LIT("0")}, "array", "expected at least one shard, found \"0\""},
 	    {{PLAIN, .array = BYTES_LIT("1-5:0")}, "array", "expected a step of at least 1"},
-	    {{PLAIN, .array = BYTES_LIT("1,x")}, "array", "between commas, found \"x\""},
 	    {{PLAIN, .array = BYTES_LIT("x")}, "array", "expected a number of shards, or a range"},
 	    {{PLAIN, .array = BYTES_LIT("5"), .bytes = BYTES_LIT("1MiB")}, "bytes", "not by both"},
 	    {{PLAIN, .items = plain, .item_count = 1, .array = BYTES_LIT("5")}, "items", "not by both"},
@@ -183,4 +182,19 @@ Test(definition_command, a_wrong_command_line_is_told)
 		cr_expect_str_eq(e.where, cases[i].where, "%zu: %s: %s", i, e.where, e.what);
 		cr_expect_not_null(strstr(e.what, cases[i].what), "%zu: %s: %s", i, e.where, e.what);
 	}
+}
+
+Test(definition_command, an_array_may_be_a_row_of_numbers)
+{
+	static const struct bytes argv[] = {BYTES_LIT("prog")};
+	struct definition_command c = {.argv = argv, .argc = 1, .array = BYTES_LIT("1,5,9-20:2")};
+	struct definition *d = NULL;
+	struct error e = {0};
+
+	cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s", e.what);
+	cr_expect_eq(d->shard.count, 8);
+	definition_destroy(d);
+	c.array = BYTES_LIT("1,x");
+	cr_assert_eq(definition_from_command(&c, &d, &e), ERR_INVALID);
+	cr_expect_str_eq(e.where, "array");
 }
