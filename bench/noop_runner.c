@@ -1,5 +1,5 @@
 /* A runner whose shards do nothing: what is left is the price of shardmill itself. Speaks the runner
- * protocol (worker/runner_protocol.h) in msgpack. */
+ * protocol (worker/run/runner_protocol.h) in msgpack. */
 #include <msgpack.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -15,7 +15,7 @@
 #include "base/s3/settings.h"
 #include "base/scratch_root.h"
 #include "worker/agent_impl.h"
-#include "worker/offspring.h"
+#include "worker/run/offspring.h"
 
 /* Slots are looked at once in so long while they keep raising their flag: short shards are taken in
  * handfuls, and the agent leaves the cores to them. A slot that has released a cell needs another lease

@@ -6,13 +6,13 @@
 #include "base/loop.h"
 #include "base/params.h"
 #include "worker/core/core.h"
-#include "worker/descriptors.h"
-#include "worker/groups.h"
-#include "worker/home.h"
-#include "worker/memory.h"
-#include "worker/nursery.h"
-#include "worker/slot.h"
-#include "worker/syncer.h"
+#include "worker/machine/descriptors.h"
+#include "worker/machine/groups.h"
+#include "worker/machine/home.h"
+#include "worker/machine/memory.h"
+#include "worker/run/nursery.h"
+#include "worker/run/slot.h"
+#include "worker/io/syncer.h"
 
 /* Inputs of the core, each with the text that it may point to. */
 struct agent_inputs {

@@ -154,7 +154,7 @@ class Worker(MillCase):
         job = self.mill.submit(GATED % (slots, self.mill.dir, self.mill.dir))
         until(lambda: sum(n.startswith("began.") for n in os.listdir(self.mill.dir)) == slots, 120)
         used = len(os.listdir("/proc/%d/fd" % worker.pid))
-        self.assertLessEqual(used, 64 + 24 * slots)  # what worker/descriptors.c reckons with
+        self.assertLessEqual(used, 64 + 24 * slots)  # what worker/machine/descriptors.c reckons with
         os.write(gate, b"\n" * slots)
         self.assertEqual(self.mill.wait(job, 120)["state"], "succeeded")
         os.close(gate)  # not before: whoever opens it late would wait for a writer

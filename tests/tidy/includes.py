@@ -28,13 +28,18 @@ for daemon in tree.DAEMONS:
 LAW["dispatcher/engine"] = {"base-pure", "jobs", "dispatcher/core"}
 LAW["dispatcher"] |= {"dispatcher/engine"}
 
-# The parts around the dispatcher's engine, and which of the others each may know. They reach the engine by its
-# port only; the server alone knows them all.
+# A daemon's parts, and which of the others each may know. The dispatcher's reach the engine by its port only; the
+# server alone knows them all.
 PARTS = {
     "dispatcher/wire/": (),
     "dispatcher/planners/": (),
     "dispatcher/intake/": (),
     "dispatcher/api/": ("dispatcher/wire/", "dispatcher/planners/", "dispatcher/intake/"),
+    # The worker's: attempts use what reads and keeps bytes, both use the machine. The nursery holds the lock of the
+    # worker's directory, so the machine knows that one.
+    "worker/run/": ("worker/io/", "worker/machine/"),
+    "worker/io/": ("worker/machine/",),
+    "worker/machine/": ("worker/run/nursery.h",),
 }
 PORT = "dispatcher/engine/port.h"
 
@@ -70,6 +75,8 @@ def check_part(path, where, target):
         return None
     if target.startswith("dispatcher/server/") or (target.startswith("dispatcher/engine/") and target != PORT):
         return f"{where}: {part} must not include {target}: it knows {PORT} and dispatcher/services.h"
+    if target.startswith("worker/agent"):
+        return f"{where}: {part} must not include {target}, which puts the parts together"
     if any(target.startswith(p) for p in PARTS) and not target.startswith(PARTS[part]):
         return f"{where}: {part} must not include {target}, which is another part"
     return None

@@ -251,7 +251,8 @@ class Includes(TreeCase):
         for path in ("jobs/job.h", "dispatcher/core/core.h", "dispatcher/server.h",
                      "worker/core/core.h", "worker/agent.h", "cli/table.h", "tests/help.h",
                      "jobs/library/media/cut.h", "dispatcher/engine/port.h", "dispatcher/engine/engine.h",
-                     "dispatcher/server/server.h", "dispatcher/api/api.h", "dispatcher/wire/peers.h"):
+                     "dispatcher/server/server.h", "dispatcher/api/api.h", "dispatcher/wire/peers.h",
+                     "worker/run/slot.h", "worker/run/nursery.h", "worker/io/input.h", "worker/machine/home.h"):
             self.write(path, "#pragma once\n")
 
     def test_what_is_allowed(self):
@@ -267,7 +268,11 @@ class Includes(TreeCase):
                               ("dispatcher/api/x.c", "dispatcher/engine/port.h"),
                               ("dispatcher/api/x.c", "dispatcher/wire/peers.h"),
                               ("dispatcher/server/x.c", "dispatcher/engine/engine.h"),
-                              ("dispatcher/server/x.c", "dispatcher/api/api.h")):
+                              ("dispatcher/server/x.c", "dispatcher/api/api.h"),
+                              ("worker/x.c", "worker/run/slot.h"), ("worker/run/x.c", "worker/io/input.h"),
+                              ("worker/run/x.c", "worker/machine/home.h"), ("worker/io/x.c", "worker/core/core.h"),
+                              ("worker/io/x.c", "worker/machine/home.h"),
+                              ("worker/machine/x.c", "worker/run/nursery.h")):
             self.assertEqual(self.case(path, include)[0], [], (path, include))
 
     def test_what_is_not(self):
@@ -289,6 +294,10 @@ class Includes(TreeCase):
                               ("dispatcher/api/x.c", "dispatcher/server/server.h"),
                               ("dispatcher/intake/x.c", "dispatcher/api/api.h"),
                               ("dispatcher/planners/x.c", "dispatcher/wire/peers.h"),
+                              ("worker/run/x.c", "worker/agent.h"), ("worker/run/x.c", "dispatcher/server.h"),
+                              ("worker/io/x.c", "worker/run/slot.h"), ("worker/io/x.c", "worker/run/nursery.h"),
+                              ("worker/machine/x.c", "worker/run/slot.h"),
+                              ("worker/machine/x.c", "worker/io/input.h"),
                               ("worker/x.c", "cli/table.h"), ("worker/x.c", "tests/help.h")):
             saved = tree.read(self.root, path) if path in ("base/error.c", "base/units.c") else ""
             self.one_problem(self.case(path, include), f"{path}:2", "must not include", include)
@@ -431,12 +440,12 @@ class PlanKinds(TreeCase):
             self.write(f"jobs/plans/{name}.c", f"int kind = PLAN_{name.upper()};\n")
 
     def test_in_its_own_file_and_in_tests(self):
-        self.write("worker/input.c", "/* PLAN_BYTES */\nint max = PLAN_BYTES_MAX; char c[] = \"PLAN\";\n")
+        self.write("worker/io/input.c", "/* PLAN_BYTES */\nint max = PLAN_BYTES_MAX; char c[] = \"PLAN\";\n")
         self.write("tests/unit/jobs/test_plan.c", "int kind = PLAN_BYTES;\n")
         self.assertEqual(plan_kinds.check(self.root)[0], [])
 
     def test_nowhere_else(self):
-        for path in ("worker/input.c", "jobs/plan.h", "jobs/kinds.def", "jobs/plans/count.c"):
+        for path in ("worker/io/input.c", "jobs/plan.h", "jobs/kinds.def", "jobs/plans/count.c"):
             saved = tree.read(self.root, path) if path == "jobs/plans/count.c" else ""
             self.write(path, "/* a kind */\nint x = PLAN_BYTES;\n")
             self.one_problem(plan_kinds.check(self.root), f"{path}:2", "PLAN_BYTES", "jobs/plans/bytes.c")

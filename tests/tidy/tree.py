@@ -3,7 +3,8 @@ import os
 import re
 import sys
 
-SKIPPED_DIRS = {"build", "run", "subprojects", "__pycache__"}
+SKIPPED_DIRS = {"__pycache__"}
+SKIPPED_AT_ROOT = {"build", "run", "subprojects"}  # what is built, state directories, other projects
 DAEMONS = ("dispatcher", "worker", "scaler")
 SKIPPED_EXIT = 77  # meson's and automake's way to say: did not run
 
@@ -12,7 +13,8 @@ def files(root, *suffixes):
     """Paths relative to root that end so, sorted; hidden and built directories left out."""
     found = []
     for directory, names, entries in os.walk(root):
-        names[:] = sorted(n for n in names if n not in SKIPPED_DIRS and not n.startswith("."))
+        skipped = SKIPPED_DIRS | SKIPPED_AT_ROOT if directory == root else SKIPPED_DIRS
+        names[:] = sorted(n for n in names if n not in skipped and not n.startswith("."))
         for entry in entries:
             if entry.endswith(suffixes):
                 found.append(os.path.relpath(os.path.join(directory, entry), root))

@@ -1,4 +1,4 @@
-/* finance-var as a resident runner (worker/runner_protocol.h, msgpack): of a job of S shards and N
+/* finance-var as a resident runner (worker/run/runner_protocol.h, msgpack): of a job of S shards and N
  * scenarios, shard s is scenarios s * B to (s + 1) * B - 1, B = N / S rounded up. Shards may be as short as
  * one scenario, a microsecond: a run of them is answered with one tally of all. */
 #pragma once

@@ -1,4 +1,4 @@
-"""What runners in Python share: the protocol of worker/runner_protocol.h, as JSON lines."""
+"""What runners in Python share: the protocol of worker/run/runner_protocol.h, as JSON lines."""
 import json
 import sys
 

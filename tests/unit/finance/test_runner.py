@@ -1,4 +1,4 @@
-"""finance-var as a resident runner: the messages of worker/runner_protocol.h, spoken from the other side."""
+"""finance-var as a resident runner: the messages of worker/run/runner_protocol.h, spoken from the other side."""
 import finance_var
 from finance_var import Files, good, message, messages, run
 

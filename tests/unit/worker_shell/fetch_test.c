@@ -14,7 +14,7 @@
 #include "jobs/plan.h"
 #include "tests/unit/bounds/heap.h"
 #include "tests/unit/s3/server.h"
-#include "worker/fetch.h"
+#include "worker/io/fetch.h"
 
 #define RING ((size_t)65536)
 #define REFUSED "HTTP/1.1 412 X\r\nConnection: close\r\n\r\n<Error><Code>PreconditionFailed</Code></Error>"

@@ -16,7 +16,7 @@
 #include "base/limits.h"
 #include "tests/support/scratch.h"
 #include "tests/unit/worker_shell/slot_rig.h"
-#include "worker/groups.h"
+#include "worker/machine/groups.h"
 
 TestSuite(groups, .init = scratch_make, .fini = scratch_remove, .timeout = 60);
 

@@ -16,9 +16,9 @@
 #include "base/scratch_root.h"
 #include "jobs/output_index.h"
 #include "tests/support/scratch.h"
-#include "worker/home.h"
-#include "worker/process.h"
-#include "worker/tree.h"
+#include "worker/machine/home.h"
+#include "worker/run/process.h"
+#include "worker/machine/tree.h"
 
 TestSuite(home, .init = scratch_make, .fini = scratch_remove, .timeout = 60);
 

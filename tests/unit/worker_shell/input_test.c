@@ -11,7 +11,7 @@
 #include "jobs/file_tag.h"
 #include "jobs/kinds.h"
 #include "jobs/plan.h"
-#include "worker/input.h"
+#include "worker/io/input.h"
 
 static char dir[] = "/tmp/shardmill-input-XXXXXX";
 static char url[200];

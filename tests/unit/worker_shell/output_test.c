@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "jobs/slice.h"
-#include "worker/gather.h"
-#include "worker/output.h"
+#include "worker/io/gather.h"
+#include "worker/io/output.h"
 
 static char root[] = "/tmp/shardmill-output-XXXXXX";
 static struct output_dir dir;

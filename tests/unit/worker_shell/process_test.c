@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "worker/process.h"
+#include "worker/run/process.h"
 
 extern char **environ;
 

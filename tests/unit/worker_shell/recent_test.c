@@ -3,7 +3,7 @@
 
 #include "base/fs.h"
 #include "tests/support/scratch.h"
-#include "worker/recent.h"
+#include "worker/io/recent.h"
 
 static const struct token a = {1, 1};
 static struct recent recent;

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "jobs/kinds.h"
-#include "worker/runner_protocol.h"
-#include "worker/transcode.h"
+#include "worker/run/runner_protocol.h"
+#include "worker/run/transcode.h"
 
 static struct arena arena;
 

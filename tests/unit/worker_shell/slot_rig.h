@@ -7,11 +7,11 @@
 #pragma once
 
 #include "base/buf.h"
-#include "worker/groups.h"
-#include "worker/home.h"
-#include "worker/memory.h"
-#include "worker/nursery.h"
-#include "worker/slot.h"
+#include "worker/machine/groups.h"
+#include "worker/machine/home.h"
+#include "worker/machine/memory.h"
+#include "worker/run/nursery.h"
+#include "worker/run/slot.h"
 
 #define RIG_WAIT_US (30 * USEC_PER_SEC)
 #define RIG_ARGS_MAX 8

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "tests/support/scratch.h"
-#include "worker/stream.h"
+#include "worker/io/stream.h"
 
 static struct stream stream;
 static int dir_fd;

@@ -12,7 +12,7 @@
 #include "base/rng.h"
 #include "jobs/kinds.h"
 #include "tests/unit/worker_shell/slot_rig.h"
-#include "worker/syncer.h"
+#include "worker/io/syncer.h"
 
 #define SLOTS 3
 #define KINDS 7

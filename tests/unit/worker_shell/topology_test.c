@@ -7,7 +7,7 @@
 
 #include "jobs/kinds.h"
 #include "tests/unit/worker_shell/slot_rig.h"
-#include "worker/topology.h"
+#include "worker/machine/topology.h"
 
 TestSuite(topology);
 

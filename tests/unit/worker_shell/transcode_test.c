@@ -4,7 +4,7 @@
 
 #include "base/rng.h"
 #include "jobs/codec.h"
-#include "worker/transcode.h"
+#include "worker/run/transcode.h"
 
 static const struct {
 	const char *json, *back;

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "tests/support/scratch.h"
-#include "worker/home.h"
-#include "worker/scratch.h"
-#include "worker/tree.h"
+#include "worker/machine/home.h"
+#include "worker/machine/scratch.h"
+#include "worker/machine/tree.h"
 
 TestSuite(tree, .init = scratch_make, .fini = scratch_remove, .timeout = 60);
 

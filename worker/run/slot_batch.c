@@ -1,0 +1,146 @@
+/* What a slot keeps for the agent. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "worker/run/slot_impl.h"
+
+static void notify(const struct slot *s, uint64_t count)
+{
+	ssize_t done = write(s->shared->notify_fd, &count, sizeof count);
+
+	(void)done; /* full means raised already */
+}
+
+void slot_notify(struct slot *s)
+{
+	notify(s, 1);
+}
+
+/* Does the batch go on with what the verdict says? NULL: with the cell's release. segment 0: nothing was
+ * written, whichever it is. A batch's done are wholes, all of them, or none. */
+static bool goes_on(const struct slot_batch *b, uint32_t cell, struct token token, const struct verdict *v,
+		    uint32_t segment)
+{
+	return b != NULL && b->cell == cell && !b->released && b->token.epoch == token.epoch &&
+	       b->token.lease == token.lease && (segment == 0 || b->segment == 0 || b->segment == segment) &&
+	       (v == NULL || !v->done || b->done.count == 0 || b->whole == v->whole);
+}
+
+/* The last batch, or a new one. Under the lock. */
+static struct slot_batch *batch_for(struct slot *s, uint32_t cell, struct token token,
+				    const struct verdict *v, bool *was_empty)
+{
+	uint32_t segment = v != NULL ? v->segment : 0;
+	struct slot_batch *b = s->last;
+
+	*was_empty = s->first == NULL;
+	if (goes_on(b, cell, token, v, segment)) {
+		b->segment = segment != 0 ? segment : b->segment;
+		return b;
+	}
+	b = check_calloc(1, sizeof *b);
+	b->cell = cell;
+	b->token = token;
+	b->segment = segment;
+	arena_init(&b->texts, 0);
+	if (s->last == NULL)
+		s->first = b;
+	else
+		s->last->next = b;
+	s->last = b;
+	return b;
+}
+
+static void add_done(struct slot_batch *b, struct range r)
+{
+	struct range *last = b->done.count > 0 ? &b->done.items[b->done.count - 1] : NULL;
+
+	if (last != NULL && range_end(*last) == r.first) {
+		last->count += r.count;
+		return;
+	}
+	if (b->done.count == b->done_room) {
+		b->done_room = b->done_room == 0 ? 4 : b->done_room * 2;
+		b->done.items = check_realloc(b->done.items, b->done_room, sizeof *b->done.items);
+	}
+	b->done.items[b->done.count++] = r;
+}
+
+static void add_failed(struct slot_batch *b, struct range r, const struct verdict *v)
+{
+	if (b->failed.count == b->failed_room) {
+		b->failed_room = b->failed_room == 0 ? 4 : b->failed_room * 2;
+		b->failed.items = check_realloc(b->failed.items, b->failed_room, sizeof *b->failed.items);
+	}
+	b->failed.items[b->failed.count++] = (struct failure){.first = r.first,
+							      .count = r.count,
+							      .kind = v->kind,
+							      .code = v->code,
+							      .why = arena_copy(&b->texts, bytes_of(v->why)),
+							      .segment = v->segment};
+}
+
+static unsigned bucket_of(uint64_t us)
+{
+	unsigned k = us < 2 ? 0 : 63u - (unsigned)__builtin_clzll(us);
+
+	return k < RUN_BUCKETS ? k : RUN_BUCKETS - 1;
+}
+
+void slot_record(struct slot *s, uint32_t cell, struct token token, struct range shards,
+		 const struct verdict *v)
+{
+	struct slot_batch *b;
+	bool was_empty;
+
+	pthread_mutex_lock(&s->lock);
+	b = batch_for(s, cell, token, v, &was_empty);
+	if (v->done) {
+		b->whole = v->whole;
+		add_done(b, shards);
+	} else {
+		add_failed(b, shards, v);
+	}
+	totals_add(&b->totals, &v->totals);
+	b->run_counts[bucket_of(v->totals.run_us / shards.count)] += shards.count;
+	pthread_mutex_unlock(&s->lock);
+	if (was_empty && !v->last)
+		slot_notify(s);
+}
+
+bool slot_is_last(const struct slot *s, uint32_t cell)
+{
+	struct cell_view v = cell_peek(&s->cells[cell]);
+
+	return v.next == v.end;
+}
+
+void slot_record_release(struct slot *s, uint32_t cell, struct token token)
+{
+	bool was_empty;
+
+	pthread_mutex_lock(&s->lock);
+	batch_for(s, cell, token, NULL, &was_empty)->released = true;
+	pthread_mutex_unlock(&s->lock);
+	notify(s, SLOT_NOTIFY_RELEASED);
+}
+
+struct slot_batch *slot_fetch(struct slot *s)
+{
+	struct slot_batch *b;
+
+	pthread_mutex_lock(&s->lock);
+	b = s->first;
+	s->first = s->last = NULL;
+	pthread_mutex_unlock(&s->lock);
+	return b;
+}
+
+void slot_batch_free(struct slot_batch *b)
+{
+	free(b->done.items);
+	free(b->failed.items);
+	arena_fini(&b->texts);
+	free(b);
+}
