@@ -11,7 +11,7 @@
 #include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/reopen.h"
-#include "dispatcher/segments.h"
+#include "outputs/segments.h"
 
 #define STEPS_MAX 256u /* jobs in one turn */
 #define IN_FLIGHT_MAX 4096u
@@ -355,7 +355,7 @@ static void begin(struct request *r, int (*read)(struct many *m, struct error *r
 	r->state = m;
 	r->state_fini = many_destroy;
 	r->may_leave = read == read_wait;
-	m->segments = segments_create(r->services->output_dir);
+	m->segments = segments_create(r->services->output_dir, NULL);
 	m->body = request_object(r);
 	if (m->body == NULL)
 		return;

@@ -25,7 +25,7 @@ struct output_stream *output_stream_create(struct request *r, uint64_t job)
 	o->connection = r->connection;
 	o->fd = -1;
 	o->job = job;
-	o->segments = segments_create(r->services->output_dir);
+	o->segments = segments_create(r->services->output_dir, NULL);
 	o->pieces = check_calloc(PAGE_SHARDS, sizeof(*o->pieces));
 	o->block = check_calloc(1, OUTPUT_BLOCK_BYTES);
 	return o;

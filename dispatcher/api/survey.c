@@ -230,7 +230,7 @@ void survey_begin(struct survey *s)
 
 	CHECK(s->chunk == NULL && s->end <= SHARDS_MAX);
 	shard_set_init(&s->lost);
-	s->segments = s->shared != NULL ? s->shared : segments_create(s->services->output_dir);
+	s->segments = s->shared != NULL ? s->shared : segments_create(s->services->output_dir, NULL);
 	s->chunk = check_calloc(1, sizeof(*s->chunk));
 	s->chunk->begins = true;
 	s->chunk->fd = -1;

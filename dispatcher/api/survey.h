@@ -5,7 +5,7 @@
  * `sums`, also the checksum of all that was written to stdout, which reads every byte. */
 #pragma once
 
-#include "dispatcher/segments.h"
+#include "outputs/segments.h"
 #include "dispatcher/services.h"
 #include "dispatcher/readers.h"
 #include "dispatcher/store/history_reader.h"

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/readers.h"
-#include "dispatcher/segments.h"
+#include "outputs/segments.h"
 #include "dispatcher/store/history_reader.h"
 
 /* Bounds of one answer: other questions wait meanwhile. */
@@ -190,7 +190,7 @@ void api_written(struct request *r)
 	w->first = first;
 	w->count = count;
 	w->list = json_array();
-	w->segments = segments_create(r->services->output_dir);
+	w->segments = segments_create(r->services->output_dir, NULL);
 	w->entries = check_calloc(CHUNK_SHARDS, sizeof(*w->entries));
 	r->state = w;
 	r->state_fini = destroy;

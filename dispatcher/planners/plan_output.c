@@ -5,7 +5,7 @@
 
 #include "base/crc32c.h"
 #include "base/limits.h"
-#include "dispatcher/segments.h"
+#include "outputs/segments.h"
 #include "dispatcher/planners/plan_task.h"
 #include "dispatcher/store/history_reader.h"
 
@@ -40,7 +40,7 @@ static int take_winner(void *arg, const struct history_winner *w)
 
 int plan_output_find(struct history_reader *history, struct plan_task *t, struct error *reterr)
 {
-	struct finding f = {.segments = segments_create(t->output_dir), .task = t};
+	struct finding f = {.segments = segments_create(t->output_dir, NULL), .task = t};
 	int rc =
 	    history_winners(history, t->job, t->phase - 1, (struct range){0, 1}, take_winner, &f, reterr);
 

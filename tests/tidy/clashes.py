@@ -12,7 +12,7 @@ import sys
 
 import tree
 
-FOLDERS = ("base", "jobs", "dispatcher", "worker", "scaler", "cli", "bench", "demo")
+FOLDERS = ("base", "jobs", "outputs", "dispatcher", "worker", "scaler", "cli", "bench", "demo")
 LIBRARIES = ("libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1")
 # libc itself asks a program for the first two: its start, and --version. The third is libzmq's door (base/gate.h).
 ALLOWED = {"main", "argp_program_version", "accept4"}

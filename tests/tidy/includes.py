@@ -1,4 +1,4 @@
-"""The dependency law, as the includes tell it: base <- jobs <- */core <- shells <- tests, bench.
+"""The dependency law, as the includes tell it: base <- jobs <- */core, outputs <- shells <- tests, bench.
 
 Each file may include only what its component may know. Daemons never include one another; they
 meet at the messages in jobs/. Includes are written from the root of the tree.
@@ -17,6 +17,7 @@ LAW = {
     "base": {"base-pure"},
     "jobs": {"base-pure"},
     "jobs-library": {"base-pure", "base", "jobs"},
+    "outputs": SHELL,
     "cli": SHELL,
     "tests": None,
     "bench": None,
@@ -26,7 +27,8 @@ for daemon in tree.DAEMONS:
     LAW[daemon + "/core"] = {"base-pure", "jobs"}
     LAW[daemon] = SHELL | {daemon + "/core"}
 LAW["dispatcher/engine"] = {"base-pure", "jobs", "dispatcher/core"}
-LAW["dispatcher"] |= {"dispatcher/engine"}
+LAW["dispatcher"] |= {"dispatcher/engine", "outputs"}
+LAW["worker"] |= {"outputs"}
 
 # A daemon's parts, and which of the others each may know. The dispatcher's reach the engine by its port only; the
 # server alone knows them all.

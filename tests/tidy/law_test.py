@@ -252,7 +252,8 @@ class Includes(TreeCase):
                      "worker/core/core.h", "worker/agent.h", "cli/table.h", "tests/help.h",
                      "jobs/library/media/cut.h", "dispatcher/engine/port.h", "dispatcher/engine/engine.h",
                      "dispatcher/server/server.h", "dispatcher/api/api.h", "dispatcher/wire/peers.h",
-                     "worker/run/slot.h", "worker/run/nursery.h", "worker/io/input.h", "worker/machine/home.h"):
+                     "worker/run/slot.h", "worker/run/nursery.h", "worker/io/input.h", "worker/machine/home.h",
+                     "outputs/segments.h"):
             self.write(path, "#pragma once\n")
 
     def test_what_is_allowed(self):
@@ -269,6 +270,8 @@ class Includes(TreeCase):
                               ("dispatcher/api/x.c", "dispatcher/wire/peers.h"),
                               ("dispatcher/server/x.c", "dispatcher/engine/engine.h"),
                               ("dispatcher/server/x.c", "dispatcher/api/api.h"),
+                              ("dispatcher/api/x.c", "outputs/segments.h"), ("worker/io/x.c", "outputs/segments.h"),
+                              ("outputs/x.c", "base/log.h"), ("outputs/x.c", "jobs/job.h"),
                               ("worker/x.c", "worker/run/slot.h"), ("worker/run/x.c", "worker/io/input.h"),
                               ("worker/run/x.c", "worker/machine/home.h"), ("worker/io/x.c", "worker/core/core.h"),
                               ("worker/io/x.c", "worker/machine/home.h"),
@@ -294,6 +297,8 @@ class Includes(TreeCase):
                               ("dispatcher/api/x.c", "dispatcher/server/server.h"),
                               ("dispatcher/intake/x.c", "dispatcher/api/api.h"),
                               ("dispatcher/planners/x.c", "dispatcher/wire/peers.h"),
+                              ("jobs/x.c", "outputs/segments.h"), ("worker/core/x.c", "outputs/segments.h"),
+                              ("cli/x.c", "outputs/segments.h"), ("outputs/x.c", "worker/io/input.h"),
                               ("worker/run/x.c", "worker/agent.h"), ("worker/run/x.c", "dispatcher/server.h"),
                               ("worker/io/x.c", "worker/run/slot.h"), ("worker/io/x.c", "worker/run/nursery.h"),
                               ("worker/machine/x.c", "worker/run/slot.h"),

@@ -59,7 +59,7 @@ def component(root, path, stems):
     if top in DAEMONS:
         pure = len(parts) > 2 and (parts[1] == "core" or (top, parts[1]) == ("dispatcher", "engine"))
         return top + "/" + parts[1] if pure else top
-    if top in ("cli", "tests", "bench", "demo"):
+    if top in ("outputs", "cli", "tests", "bench", "demo"):
         return top
     return None
 

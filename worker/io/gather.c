@@ -5,17 +5,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "base/text.h"
-#include "worker/io/segment_indexes.h"
+#include "outputs/segments.h"
 
-#define WINDOW_SHARDS 4096u /* entries held at a time … */
-#define WINDOW_SPARSE 64u   /* … where few shards have one */
+#define WINDOW_SHARDS 4096u /* entries held at a time, at most */
 #define BLOCK_BYTES 65536u
+
+static const struct segments_options segments_options = {
+    .held_bytes_max = 4 * GIB,
+    .no_stderr = true,
+    .lost_help = "`shardmill retry` of the job runs what is lost again",
+    .gone_help =
+	"if output_dir is the same directory for all workers, `shardmill retry` of the job runs what is "
+	"lost again",
+};
 
 struct gather {
 	const char *root;
@@ -26,7 +33,7 @@ struct gather {
 	struct range window; /* shards whose entries are held */
 	uint32_t next;	     /* within the window */
 	struct output_entry *entries;
-	struct segment_indexes *indexes;
+	struct segments *segments;
 	char path[4096]; /* of the winner's segment */
 	/* feeding */
 	bool feeding;
@@ -50,7 +57,7 @@ struct gather *gather_open(const char *output_root, const struct slice *slice, s
 	g->root = output_root;
 	g->slice = slice;
 	g->inputs = inputs;
-	g->indexes = segment_indexes_create(output_root);
+	g->segments = segments_create(output_root, &segments_options);
 	g->entries = check_calloc(WINDOW_SHARDS, sizeof *g->entries);
 	g->block = check_calloc(1, BLOCK_BYTES);
 	g->piece = check_calloc(1, BLOCK_BYTES);
@@ -64,7 +71,7 @@ void gather_close(struct gather *g)
 		return;
 	if (g->fd >= 0)
 		close(g->fd);
-	segment_indexes_destroy(g->indexes);
+	segments_destroy(g->segments);
 	free(g->entries);
 	free(g->block);
 	free(g->piece);
@@ -88,58 +95,34 @@ uint64_t gather_missing(const struct gather *g)
 	return missing;
 }
 
-/* An output that is lost must not be taken for one that is empty. */
-static int check_window(const struct gather *g, const struct slice_winner *w, const struct segment_view *v,
-			struct error *reterr)
-{
-	for (uint32_t i = 0; i < g->window.count; i++) {
-		const struct output_entry *e = &g->entries[i];
-		const struct range one = {g->window.first + i, 1};
-
-		if (e->token.lease == 0 && v->damaged > 0)
-			return segment_indexes_lost(
-			    g->indexes, w, "idx", one,
-			    "entries of this index are damaged, and it has none for the shard", reterr);
-		if (e->out_length > 0 && !output_entry_fits(e, v->out_size, UINT64_MAX))
-			return segment_indexes_lost(
-			    g->indexes, w, "out", one,
-			    v->out_gone ? "its file is gone" : "its file ends before it should", reterr);
-	}
-	return 0;
-}
-
+/* Of the winner's shards of this node from `first` on: a window of those that may have written something. */
 static int load_window(struct gather *g, const struct slice_winner *w, uint32_t first, struct error *reterr)
 {
 	struct range all = range_intersect((struct range){w->first, w->count}, g->inputs);
-	struct segment_view v;
+	struct range window = range_between(first, range_end(all));
 	char relative[128];
-	uint32_t damaged, most = WINDOW_SHARDS;
-	int rc = segment_indexes_find(g->indexes, w, &v, reterr);
+	int rc =
+	    segments_look(g->segments, &w->worker, w->segment, (struct range){w->first, w->count}, reterr);
 
+	/* Of shards that are microseconds long, twenty thousand have one entry. */
+	if (rc == 0)
+		rc = segments_narrow(g->segments, &w->worker, w->segment, w->token, &window, reterr);
 	if (rc < 0)
 		return rc;
+	if (window.count > WINDOW_SHARDS)
+		window.count = WINDOW_SHARDS;
+	memset(g->entries, 0, window.count * sizeof *g->entries);
+	rc = segments_collect(g->segments, &w->worker, w->segment, w->token, window, g->entries, reterr);
+	for (uint32_t i = 0; i < window.count; i++)
+		g->found += g->entries[i].token.lease != 0;
+	if (rc == 0 && w->whole && g->found == 0 && all.count == w->count &&
+	    range_end(window) == range_end(all))
+		rc =
+		    segments_lost(g->segments, &w->worker, w->segment, "idx", all, SEGMENTS_NO_ENTRY, reterr);
 	output_path(&w->worker, w->segment, "out", relative, sizeof relative);
 	snprintf(g->path, sizeof g->path, "%s/%s", g->root, relative);
-	/* Of shards that are microseconds long, twenty thousand have one entry. */
-	if (v.damaged == 0)
-		first = output_index_next(v.entries, w->token, range_between(first, range_end(all)));
-	g->window = (struct range){first, (uint32_t)(range_end(all) - first)};
-	if (v.damaged == 0 && v.entries.size / OUTPUT_ENTRY_BYTES * WINDOW_SPARSE < all.count)
-		most = WINDOW_SPARSE;
-	if (g->window.count > most)
-		g->window.count = most;
-	memset(g->entries, 0, g->window.count * sizeof *g->entries);
-	output_index_collect(v.entries, w->token, g->window, g->entries, &damaged);
+	g->window = rc < 0 ? (struct range){0, 0} : window; /* it fails again */
 	g->next = 0;
-	for (uint32_t i = 0; i < g->window.count; i++)
-		g->found += g->entries[i].token.lease != 0;
-	rc = check_window(g, w, &v, reterr);
-	if (rc == 0 && w->whole && w->segment != 0 && g->found == 0 && all.count == w->count &&
-	    range_end(g->window) == range_end(all))
-		rc = segment_indexes_lost(g->indexes, w, "idx", all,
-					  "the segment's index has no entry for it", reterr);
-	if (rc < 0)
-		g->window = (struct range){0, 0}; /* it fails again */
 	return rc;
 }
 
@@ -164,7 +147,8 @@ int gather_next(struct gather *g, struct gather_extent *ret, struct error *reter
 		w = &g->slice->winners.items[g->winner];
 		all = range_intersect((struct range){w->first, w->count}, g->inputs);
 		first = g->window.count > 0 ? range_end(g->window) : all.first;
-		if (all.count == 0 || first >= range_end(all)) {
+		if (all.count == 0 || first >= range_end(all) ||
+		    w->segment == 0) { /* 0: none wrote anything */
 			g->winner++;
 			g->found = 0;
 			g->window = (struct range){0, 0};
@@ -210,9 +194,10 @@ int gather_write_manifest(struct gather *g, const char *path, struct error *rete
 
 static int damaged_output(const struct gather *g, const char *what, struct error *reterr)
 {
-	(void)segment_indexes_lost(g->indexes, &g->slice->winners.items[g->winner], "out",
-				   (struct range){g->current.shard, 1}, what, reterr);
-	return ERR_CORRUPT;
+	const struct slice_winner *w = &g->slice->winners.items[g->winner];
+
+	return segments_lost(g->segments, &w->worker, w->segment, "out", (struct range){g->current.shard, 1},
+			     what, reterr);
 }
 
 /* The next extent becomes current: 1, or 0 at the end. */

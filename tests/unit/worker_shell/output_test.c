@@ -107,6 +107,7 @@ static void gather_all(struct gather *g, char *ret, size_t size, int expected)
 	cr_assert_eq(pipe2(fds, O_NONBLOCK), 0);
 	rc = gather_feed(g, fds[1], &e);
 	cr_assert_eq(rc, expected, "%s", e.what);
+	cr_assert(rc != ERR_CORRUPT || strstr(e.help, "shardmill retry") != NULL, "%s", e.help);
 	close(fds[1]);
 	got = read(fds[0], ret, size - 1);
 	ret[got > 0 ? got : 0] = '\0';

@@ -7,7 +7,8 @@
 
 #include "base/check.h"
 #include "base/fs.h"
-#include "dispatcher/segments.h"
+#include "outputs/segments.h"
+#include "outputs/stretches.h"
 #include "tests/support/scratch.h"
 
 static const struct uuid worker = {.hi = 0x1122334455667788, .lo = 0x99aabbccddeeff00};
@@ -21,7 +22,7 @@ static void setup(void)
 	output_path(&worker, 1, "idx", path, sizeof(path));
 	*strrchr(path, '/') = '\0';
 	cr_assert_eq(fs_make_dirs(scratch_path(path), 0755, NULL), 0);
-	segments = segments_create(scratch_path(""));
+	segments = segments_create(scratch_path(""), NULL);
 }
 
 static void teardown(void)
@@ -230,4 +231,142 @@ Test(segments, a_missing_file_is_told_with_its_path, .init = setup, .fini = tear
 
 	cr_assert_eq(segments_open(segments, &worker, 3, "out", &fd, &e), ERR_CORRUPT);
 	cr_assert_not_null(strstr(e.where, "00000003.out"), "%s", e.where);
+}
+
+/* By turns, as slots write; each lease is found again, and no more room is taken than the leases need. */
+Test(segments, leases_that_alternate_are_told_apart, .init = setup, .fini = teardown)
+{
+	struct stretches stretches = {0};
+	struct output_entry found[10];
+	struct buf index = {0};
+
+	for (uint32_t shard = 0; shard < 10; shard++)
+		for (uint64_t lease = 500; lease > 0; lease--)
+			add(&index, lease * 3, shard, lease * 1000 + shard);
+	for (size_t at = 0; at < index.size; at += OUTPUT_ENTRY_BYTES) {
+		struct output_entry e;
+
+		cr_assert_eq(output_entry_decode(index.data + at, &e), 0);
+		stretches_add(&stretches, e.token, at);
+		cr_assert_leq(stretches.room, 1024);
+	}
+	stretches_settle(&stretches);
+	cr_assert_eq(stretches.count, 500);
+	cr_assert_eq(stretches_find(&stretches, (struct token){1, 3})->end, index.size);
+	cr_assert_null(stretches_find(&stretches, (struct token){2, 3}));
+	stretches_fini(&stretches);
+	write_index(1, &index);
+	write_out(1, 600000);
+	for (uint64_t lease = 1; lease <= 500; lease++) {
+		cr_assert_eq(collect(1, lease * 3, 0, found), 0);
+		for (uint32_t shard = 0; shard < 10; shard++)
+			cr_assert_eq(found[shard].out_offset, lease * 1000 + shard);
+		cr_assert_eq(collect(1, lease * 3 - 1, 0, found), 0);
+		cr_assert_eq(found[0].token.lease, 0);
+	}
+}
+
+Test(segments, who_reads_no_stderr_misses_none, .init = setup, .fini = teardown)
+{
+	const struct segments_options options = {.no_stderr = true, .lost_help = "run it again"};
+	const struct range one = {4, 1};
+	const struct output_entry e = {.token = {1, 7}, .shard = 4, .out_length = 5, .err_length = 6};
+	struct output_entry found = {0};
+	struct buf index = {0};
+	uint8_t raw[OUTPUT_ENTRY_BYTES];
+	struct error why = {0};
+
+	output_entry_encode(&e, raw);
+	buf_append(&index, raw, sizeof(raw));
+	write_index(1, &index);
+	write_out(1, 5);
+	cr_assert_eq(segments_collect(segments, &worker, 1, e.token, one, &found, &why), ERR_CORRUPT);
+	cr_assert_str_eq(why.what, "the output of shard 4 is lost: its file is gone");
+	cr_assert_not_null(strstr(why.where, "00000001.err"));
+	cr_assert_str_eq(why.help, "", "who asks knows the job");
+	segments_destroy(segments);
+	segments = segments_create(scratch_path(""), &options);
+	cr_assert_eq(segments_collect(segments, &worker, 1, e.token, one, &found, &why), 0);
+	cr_assert_eq(found.out_length, 5);
+	write_out(1, 4);
+	segments_look_again(segments);
+	cr_assert_eq(segments_collect(segments, &worker, 1, e.token, one, &found, &why), ERR_CORRUPT);
+	cr_assert_str_eq(why.what, "the output of shard 4 is lost: its file ends before it should");
+	cr_assert_str_eq(why.help, "run it again");
+}
+
+Test(segments, an_index_is_looked_at_before_its_shards_are, .init = setup, .fini = teardown)
+{
+	const struct segments_options options = {.held_bytes_max = 2 * OUTPUT_ENTRY_BYTES,
+						 .lost_help = "run it again",
+						 .gone_help = "look there first"};
+	static const struct {
+		uint32_t segment;
+		int expected;
+		const char *what, *help;
+	} cases[] = {
+	    {0, 0, "", ""}, /* nothing was written */
+	    {1, 0, "", ""},
+	    {2, ERR_CORRUPT, "the outputs of shards 3 to 6 are lost: the segment's index is empty",
+	     "run it again"},
+	    {3, ERR_LIMIT, "expected an index of at most 112 bytes, found 168", ""},
+	    {4, ERR_CORRUPT, "the outputs of shards 3 to 6 are lost: the segment's index is gone",
+	     "look there first"},
+	};
+
+	for (uint32_t segment = 1; segment <= 3; segment++) {
+		struct buf index = {0};
+
+		for (uint32_t shard = 0; segment != 2 && shard < segment; shard++)
+			add(&index, 7, shard, shard);
+		write_index(segment, &index);
+		write_out(segment, 10);
+	}
+	segments_destroy(segments);
+	segments = segments_create(scratch_path(""), &options);
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct error e = {0};
+
+		cr_assert_eq(segments_look(segments, &worker, cases[i].segment, (struct range){3, 4}, &e),
+			     cases[i].expected);
+		if (cases[i].expected == 0)
+			continue;
+		cr_assert_str_eq(e.what, cases[i].what);
+		cr_assert_str_eq(e.help, cases[i].help);
+		cr_assert_not_null(strstr(e.where, ".idx"));
+	}
+}
+
+/* Held in memory or read again: the same is found, also of what was added, and where zeros had been. */
+Test(segments, an_index_that_is_held_is_not_opened_again, .init = setup, .fini = teardown)
+{
+	const struct segments_options options = {.held_bytes_max = MIB, .no_stderr = true};
+	struct range range = {0, 1000};
+	struct output_entry found[10];
+	struct buf index = {0}, more = {0};
+	char path[128];
+
+	for (uint32_t shard = 0; shard < 3; shard++) {
+		add(&index, 7, shard, shard * 10);
+		add(&more, 7, shard, shard * 10);
+	}
+	buf_append(&index, (const uint8_t[OUTPUT_ENTRY_BYTES]){0}, OUTPUT_ENTRY_BYTES);
+	add(&more, 8, 5, 40);
+	write_index(1, &index);
+	write_out(1, 100);
+	segments_destroy(segments);
+	segments = segments_create(scratch_path(""), &options);
+	cr_assert_eq(collect(1, 7, 0, found), 0);
+	write_index(1, &more);
+	segments_look_again(segments);
+	cr_assert_eq(collect(1, 8, 0, found), 0);
+	cr_assert_eq(found[5].out_offset, 40);
+	output_path(&worker, 1, "idx", path, sizeof(path));
+	cr_assert_eq(unlink(scratch_path(path)), 0);
+	cr_assert_eq(collect(1, 7, 0, found), 0);
+	cr_assert_eq(found[2].out_offset, 20);
+	cr_assert_eq(segments_narrow(segments, &worker, 1, (struct token){1, 8}, &range, NULL), 0);
+	cr_assert_eq(range.first, 5);
+	segments_look_again(segments);
+	cr_assert_eq(collect(1, 7, 0, found), ERR_CORRUPT, "now it is missed");
 }

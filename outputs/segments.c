@@ -1,4 +1,4 @@
-#include "dispatcher/segments.h"
+#include "outputs/segments.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,21 +7,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "base/check.h"
+#include "outputs/stretches.h"
 
 #define SEGMENTS_KEPT 8
 #define BLOCK_ENTRIES 1024u
 /* A lease with fewer entries than one for so many shards is looked at in short pieces. */
 #define SPARSE_SHARDS 64u
-
-/* Where the entries of a lease lie: [first, end) bytes, others may stand between. */
-struct stretch {
-	struct token token;
-	uint64_t first, end;
-	UT_hash_handle hh;
-};
 
 struct segment {
 	struct uuid worker;
@@ -33,19 +26,23 @@ struct segment {
 	bool index_empty; /* yet a segment is named only for what has an entry */
 	uint64_t out_size, err_size;
 	uint64_t index_size; /* bytes that were looked through, without zeros at the end */
-	struct stretch *stretches;
+	struct buf held;     /* these bytes, or none */
+	struct stretches stretches;
 };
 
 struct segments {
 	char *dir;
+	const struct segments_options *options;
 	uint64_t clock;
 	struct segment kept[SEGMENTS_KEPT];
 };
 
-struct segments *segments_create(const char *output_dir)
+struct segments *segments_create(const char *output_dir, const struct segments_options *options)
 {
+	static const struct segments_options none;
 	struct segments *s = check_calloc(1, sizeof(*s));
 
+	s->options = options != NULL ? options : &none;
 	s->dir = strdup(output_dir);
 	CHECK(s->dir != NULL);
 	return s;
@@ -53,12 +50,8 @@ struct segments *segments_create(const char *output_dir)
 
 static void segment_close(struct segment *g)
 {
-	struct stretch *t, *next;
-
-	HASH_ITER (hh, g->stretches, t, next) {
-		HASH_DELETE(hh, g->stretches, t);
-		free(t);
-	}
+	stretches_fini(&g->stretches);
+	buf_fini(&g->held);
 	*g = (struct segment){0};
 }
 
@@ -97,7 +90,20 @@ int segments_lost(const struct segments *s, const struct uuid *worker, uint32_t 
 	else
 		error_set(reterr, ERR_CORRUPT, "the outputs of shards %u to %u are lost: %s", shards.first,
 			  shards.first + (shards.count - 1), why);
+	if (s->options->lost_help != NULL)
+		error_help(reterr, "%s", s->options->lost_help);
 	place(s, worker, segment, kind, reterr);
+	return ERR_CORRUPT;
+}
+
+/* The index is gone, or else has nothing in it. */
+static int index_lost(const struct segments *s, const struct uuid *worker, uint32_t segment, bool is_empty,
+		      struct range shards, struct error *reterr)
+{
+	segments_lost(s, worker, segment, "idx", shards,
+		      is_empty ? "the segment's index is empty" : "the segment's index is gone", reterr);
+	if (!is_empty && s->options->gone_help != NULL)
+		error_help(reterr, "%s", s->options->gone_help);
 	return ERR_CORRUPT;
 }
 
@@ -111,7 +117,8 @@ int segments_open(struct segments *s, const struct uuid *worker, uint32_t segmen
 	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
-		int code = errno == ENOENT || errno == ENOTDIR ? ERR_CORRUPT : ERR_IO;
+		bool is_gone = errno == ENOENT || errno == ENOTDIR;
+		int code = is_gone ? ERR_CORRUPT : error_code_of_errno(errno);
 
 		error_set(reterr, code, "an output cannot be read: %s", strerror(errno));
 		error_where(reterr, "%s", path);
@@ -162,33 +169,12 @@ static int read_index(int fd, uint64_t at, uint8_t *block, size_t size, size_t *
 
 /* ---- a segment ---- */
 
-static void note_stretch(struct segment *g, const struct output_entry *e, uint64_t at, struct stretch **last)
-{
-	struct stretch *t = *last;
-	struct token key = {0}; /* with its padding */
-
-	key.epoch = e->token.epoch;
-	key.lease = e->token.lease;
-	if (t == NULL || t->token.lease != key.lease || t->token.epoch != key.epoch)
-		HASH_FIND(hh, g->stretches, &key, sizeof(key), t);
-	if (t == NULL) {
-		t = check_calloc(1, sizeof(*t));
-		t->token.epoch = key.epoch;
-		t->token.lease = key.lease;
-		t->first = at;
-		HASH_ADD(hh, g->stretches, token, sizeof(t->token), t);
-	}
-	t->end = at + OUTPUT_ENTRY_BYTES;
-	*last = t;
-}
-
 /* From where it ended last time on: entries are added, and never changed. Zeros at its end are room that a
  * crash left; zeros before an entry are damage. */
-static int note_stretches(struct segment *g, int fd, struct error *reterr)
+static int note_stretches(struct segment *g, int fd, bool hold, struct error *reterr)
 {
 	static const uint8_t none[OUTPUT_ENTRY_BYTES];
 	uint8_t *block = check_calloc(BLOCK_ENTRIES, OUTPUT_ENTRY_BYTES);
-	struct stretch *last = NULL;
 	uint32_t zeros = 0;
 	size_t size = 0;
 	int rc;
@@ -197,6 +183,8 @@ static int note_stretches(struct segment *g, int fd, struct error *reterr)
 		rc = read_index(fd, at, block, BLOCK_ENTRIES * OUTPUT_ENTRY_BYTES, &size, reterr);
 		if (rc < 0 || size == 0)
 			break;
+		if (hold)
+			buf_append(&g->held, block, size);
 		for (size_t i = 0; i < size; i += OUTPUT_ENTRY_BYTES) {
 			struct output_entry e;
 
@@ -210,12 +198,28 @@ static int note_stretches(struct segment *g, int fd, struct error *reterr)
 			if (output_entry_decode(block + i, &e) < 0)
 				g->damaged++;
 			else
-				note_stretch(g, &e, at + i, &last);
+				stretches_add(&g->stretches, e.token, at + i);
 		}
 	}
 	free(block);
-	g->index_empty = g->stretches == NULL && g->damaged == 0;
+	if (hold)
+		g->held.size = (size_t)g->index_size;
+	stretches_settle(&g->stretches);
+	g->index_empty = g->stretches.count == 0 && g->damaged == 0;
 	return rc;
+}
+
+static int check_index_size(const struct segments *s, const struct segment *g, int fd, struct error *reterr)
+{
+	uint64_t max = s->options->held_bytes_max;
+	struct stat st;
+
+	if (max == 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size <= max)
+		return 0;
+	error_set(reterr, ERR_LIMIT, "expected an index of at most %llu bytes, found %llu",
+		  (unsigned long long)max, (unsigned long long)st.st_size);
+	place(s, &g->worker, g->number, "idx", reterr);
+	return ERR_LIMIT;
 }
 
 /* What was added to it since it was loaded, too. The index is read before its files are measured: what it
@@ -229,7 +233,9 @@ static int segment_load(struct segments *s, struct segment *g, const struct uuid
 	g->number = number;
 	g->index_gone = g->stale = false;
 	if (rc == 0) {
-		rc = note_stretches(g, fd, reterr);
+		rc = check_index_size(s, g, fd, reterr);
+		if (rc == 0)
+			rc = note_stretches(g, fd, s->options->held_bytes_max > 0, reterr);
 		close(fd);
 	}
 	if (rc == ERR_CORRUPT) { /* told for each range of shards */
@@ -238,7 +244,7 @@ static int segment_load(struct segments *s, struct segment *g, const struct uuid
 	}
 	if (rc == 0)
 		rc = file_size(s, g, "out", &g->out_size, &g->out_gone, reterr);
-	if (rc == 0)
+	if (rc == 0 && !s->options->no_stderr)
 		rc = file_size(s, g, "err", &g->err_size, &g->err_gone, reterr);
 	if (rc < 0)
 		segment_close(g);
@@ -269,15 +275,18 @@ static int segment_find(struct segments *s, const struct uuid *worker, uint32_t 
 	return is_kept && !g->stale ? 0 : segment_load(s, g, worker, number, reterr);
 }
 
-static const struct stretch *stretch_find(const struct segment *g, struct token token)
+int segments_look(struct segments *s, const struct uuid *worker, uint32_t segment, struct range shards,
+		  struct error *reterr)
 {
-	struct token key = {0};
-	struct stretch *t = NULL;
+	struct segment *g;
+	int rc;
 
-	key.epoch = token.epoch;
-	key.lease = token.lease;
-	HASH_FIND(hh, g->stretches, &key, sizeof(key), t);
-	return t;
+	if (segment == 0)
+		return 0;
+	rc = segment_find(s, worker, segment, &g, reterr);
+	if (rc == 0 && (g->index_gone || g->index_empty))
+		rc = index_lost(s, worker, segment, g->index_empty, shards, reterr);
+	return rc;
 }
 
 /* ---- lost outputs ---- */
@@ -288,7 +297,8 @@ static bool is_lost(const struct segments *s, const struct segment *g, uint32_t 
 {
 	const struct range one = {shard, 1};
 	bool out = e->out_length > 0 && !output_entry_fits(e, g->out_size, UINT64_MAX);
-	bool err = e->err_length > 0 && !output_entry_fits(e, UINT64_MAX, g->err_size);
+	bool err =
+	    !s->options->no_stderr && e->err_length > 0 && !output_entry_fits(e, UINT64_MAX, g->err_size);
 
 	if (e->token.lease == 0 && g->damaged == 0)
 		return false;
@@ -324,7 +334,7 @@ static void find_next(struct bytes entries, struct token token, struct range ran
 static int read_stretch(struct segments *s, const struct segment *g, struct token token, struct range range,
 			block_fn *take, void *arg, bool *gone_ret, struct error *reterr)
 {
-	const struct stretch *t = stretch_find(g, token);
+	const struct stretch *t = stretches_find(&g->stretches, token);
 	uint8_t *block;
 	size_t size = 0;
 	int fd, rc;
@@ -332,6 +342,10 @@ static int read_stretch(struct segments *s, const struct segment *g, struct toke
 	*gone_ret = false;
 	if (t == NULL)
 		return 0;
+	if (g->held.size > 0) {
+		take(BYTES(g->held.data + t->first, t->end - t->first), token, range, arg);
+		return 0;
+	}
 	rc = segments_open(s, &g->worker, g->number, "idx", &fd, reterr);
 	*gone_ret = rc == ERR_CORRUPT;
 	if (rc < 0)
@@ -372,9 +386,7 @@ int segments_collect_found(struct segments *s, const struct uuid *worker, uint32
 	if (rc < 0)
 		return rc;
 	if (gone) {
-		segments_lost(s, worker, segment, "idx", range,
-			      g->index_empty ? "the segment's index is empty" : "the segment's index is gone",
-			      &why);
+		index_lost(s, worker, segment, g->index_empty, range, &why);
 		return lost(arg, range, &why);
 	}
 	for (uint32_t i = 0; i < range.count && rc == 0; i++)
@@ -404,11 +416,14 @@ int segments_narrow(struct segments *s, const struct uuid *worker, uint32_t segm
 	const struct stretch *t;
 	struct segment *g;
 	bool gone;
-	int rc = segment_find(s, worker, segment, &g, reterr);
+	int rc;
 
+	if (segment == 0)
+		return 0;
+	rc = segment_find(s, worker, segment, &g, reterr);
 	if (rc < 0 || g->index_gone || g->index_empty || g->damaged > 0)
 		return rc;
-	t = stretch_find(g, token);
+	t = stretches_find(&g->stretches, token);
 	rc = read_stretch(s, g, token, *range, find_next, &next, &gone, reterr);
 	if (rc < 0 || gone)
 		return rc;
