@@ -8,6 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/clock.h"
 
@@ -175,10 +176,7 @@ void loop_timer_set(struct loop *loop, struct loop_timer *t, usec_t deadline_us)
 	loop_timer_unset(loop, t);
 	if (deadline_us == USEC_NEVER)
 		return;
-	if (loop->heap_count + 2 > loop->heap_capacity) {
-		loop->heap_capacity = loop->heap_capacity == 0 ? 16 : loop->heap_capacity * 2;
-		loop->heap = check_realloc(loop->heap, loop->heap_capacity, sizeof(void *));
-	}
+	ARRAY_RESERVE(loop->heap, loop->heap_capacity, loop->heap_count + 2); /* from place 1 on */
 	t->deadline_us = deadline_us;
 	t->order = loop->next_order++;
 	heap_up(loop, t, ++loop->heap_count);

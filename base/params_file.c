@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/params.h"
 #include "base/text.h"
@@ -118,10 +119,7 @@ static int read_value(struct file *f, struct bytes line, size_t i, struct settin
 
 static struct setting *setting_add(struct file *f, enum param_id id)
 {
-	if (f->count == f->capacity) {
-		f->capacity = f->capacity == 0 ? 16 : f->capacity * 2;
-		f->settings = check_realloc(f->settings, f->capacity, sizeof *f->settings);
-	}
+	ARRAY_GROW(f->settings, f->capacity, f->count);
 	f->settings[f->count] = (struct setting){.id = id};
 	return &f->settings[f->count++];
 }

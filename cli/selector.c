@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/array.h"
 #include "base/text.h"
 #include "cli/job_list.h"
 #include "cli/many.h"
@@ -100,9 +100,7 @@ int selector_parse(const char *text, struct selector *ret, struct error *reterr)
 
 static void add(struct job_ids *ids, uint64_t job)
 {
-	if ((ids->count & (ids->count - 1)) == 0) /* 0, 1, 2, 4, … */
-		ids->items =
-		    check_realloc(ids->items, ids->count > 0 ? 2 * ids->count : 1, sizeof(*ids->items));
+	ARRAY_GROW(ids->items, ids->room, ids->count);
 	ids->items[ids->count++] = job;
 }
 
@@ -331,6 +329,7 @@ int each_job(struct cli *cli, const struct each_job *each, void *options, struct
 {
 	struct job_ids ids = {0};
 	const char **by = NULL;
+	size_t by_room = 0;
 	int r = cli_expect_arguments(cli, 1, INT32_MAX, each->expected, reterr);
 
 	for (int i = 0; r == 0 && i < cli->argc; i++) {
@@ -342,7 +341,7 @@ int each_job(struct cli *cli, const struct each_job *each, void *options, struct
 				strcmp(cli->argv[i], "all") != 0 ? cli->argv[i]
 				: each->live_only		 ? "live"
 								 : "there");
-		by = check_realloc(by, ids.count + 1, sizeof(*by));
+		ARRAY_RESERVE(by, by_room, ids.count);
 		for (; before < ids.count; before++)
 			by[before] = cli->argv[i];
 	}

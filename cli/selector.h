@@ -39,7 +39,7 @@ int selector_parse(const char *text, struct selector *ret, struct error *reterr)
 
 struct job_ids {
 	uint64_t *items;
-	size_t count;
+	size_t count, room;
 };
 
 /* Appends the jobs that text selects. live_only: sets and ranges leave out what has ended; a single job is

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "cli/human.h"
 
@@ -35,10 +36,7 @@ static void add_cell(struct table *t, enum style style, const char *text, bool l
 {
 	struct table_cell *cell;
 
-	if (t->cell_count == t->cell_capacity) {
-		t->cell_capacity = t->cell_capacity > 0 ? 2 * t->cell_capacity : 64;
-		t->cells = check_realloc(t->cells, t->cell_capacity, sizeof(*t->cells));
-	}
+	ARRAY_GROW(t->cells, t->cell_capacity, t->cell_count);
 	cell = &t->cells[t->cell_count++];
 	*cell = (struct table_cell){.style = style};
 	if (line)

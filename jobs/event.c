@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -210,10 +211,7 @@ void event_write(const struct event *e, struct buf *out)
 
 void event_list_add(struct event_list *list, struct event *e)
 {
-	if (list->count == list->capacity) {
-		list->capacity = list->capacity == 0 ? 4 : list->capacity * 2;
-		list->items = check_realloc(list->items, list->capacity, sizeof *list->items);
-	}
+	ARRAY_GROW(list->items, list->capacity, list->count);
 	list->items[list->count++] = *e;
 	*e = (struct event){0};
 }

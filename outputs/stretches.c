@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/array.h"
 
 void stretches_fini(struct stretches *s)
 {
@@ -49,10 +49,8 @@ void stretches_add(struct stretches *s, struct token token, uint64_t at)
 	}
 	if (s->count == s->room) {
 		stretches_settle(s);
-		if (s->count >= s->room / 2) {
-			s->room = s->room == 0 ? 64 : 2 * s->room;
-			s->items = check_realloc(s->items, s->room, sizeof(*s->items));
-		}
+		if (s->count >= s->room / 2)
+			ARRAY_GROW(s->items, s->room, s->room);
 	}
 	s->items[s->count++] = t;
 }

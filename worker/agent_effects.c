@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "jobs/kinds.h"
@@ -13,10 +14,7 @@ static struct worker_input *put(struct agent *a, enum worker_input_kind kind, co
 	struct agent_inputs *p = &a->next;
 	struct agent_input *i;
 
-	if (p->count == p->room) {
-		p->room = p->room == 0 ? 64 : p->room * 2;
-		p->items = check_realloc(p->items, p->room, sizeof *p->items);
-	}
+	ARRAY_GROW(p->items, p->room, p->count);
 	i = &p->items[p->count++];
 	i->in = (struct worker_input){.kind = kind};
 	snprintf(i->why, sizeof i->why, "%s", why);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/job_waits.h"
@@ -26,7 +27,7 @@ struct job_events {
 	struct job_wait history;
 	json_t *answer;
 	struct item *items; /* those that have an event */
-	size_t count;
+	size_t count, room;
 	bool all_found; /* or read badly: asking again does not help */
 	bool last;	/* they are not asked for again */
 };
@@ -143,8 +144,7 @@ void job_events_add(struct job_events *e, json_t *job, struct dedup_key event)
 		json_object_set_new(job, "event", json_null());
 		return;
 	}
-	if ((e->count & (e->count - 1)) == 0) /* 0, 1, 2, 4, ... */
-		e->items = check_realloc(e->items, e->count > 0 ? 2 * e->count : 1, sizeof(*e->items));
+	ARRAY_GROW(e->items, e->room, e->count);
 	e->items[e->count++] = (struct item){.job = job, .key = event};
 }
 

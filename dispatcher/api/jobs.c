@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "dispatcher/api/job_event.h"
 #include "dispatcher/api/job_json.h"
@@ -30,11 +31,12 @@ struct listing {
 	bool ids;		 /* nothing else of a job is asked */
 	json_t *jobs;
 	struct dedup_key *keys; /* of their events */
-	uint64_t live_last;	/* the core was read down to this id; 0 = to its end */
-	uint64_t rows_last;	/* the same of history */
-	uint64_t looked;	/* rows of it */
+	size_t key_room;
+	uint64_t live_last; /* the core was read down to this id; 0 = to its end */
+	uint64_t rows_last; /* the same of history */
+	uint64_t looked;    /* rows of it */
 	struct history_job *rows;
-	size_t row_count;
+	size_t row_count, row_room;
 	struct arena arena;
 	struct job_events *events; /* of the answer */
 	struct job_wait history;
@@ -111,8 +113,7 @@ static void add_live(struct listing *l, const struct view_job *v)
 
 	if (!wanted(l, v->state, v->word, v->name))
 		return;
-	if ((count & (count - 1)) == 0)
-		l->keys = check_realloc(l->keys, count > 0 ? 2 * count : 1, sizeof(*l->keys));
+	ARRAY_GROW(l->keys, l->key_room, count);
 	l->keys[count] = (struct dedup_key){v->event_id_hi, v->event_id_lo};
 	json_array_append_new(l->jobs, l->ids ? id_json(v->job) : job_json_live(l->request->services, v));
 }
@@ -150,8 +151,7 @@ static int take_row(void *arg, const struct history_job *row)
 	l->looked++;
 	if (l->event.size == 0 && (!job_state_is_ended(row->state) || !wanted(l, row->state, 0, row->name)))
 		return 0;
-	if ((l->row_count & (l->row_count - 1)) == 0) /* 0, 1, 2, 4, ... */
-		l->rows = check_realloc(l->rows, l->row_count > 0 ? 2 * l->row_count : 1, sizeof(*l->rows));
+	ARRAY_GROW(l->rows, l->row_room, l->row_count);
 	l->rows[l->row_count++] = *row;
 	return 0;
 }

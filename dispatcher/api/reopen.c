@@ -5,6 +5,7 @@
  * reason then. */
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
@@ -106,10 +107,7 @@ static int take_winner(void *arg, const struct history_winner *w)
 	}
 	if (o->done_count == DONE_RANGES_MAX)
 		return refuse_many(o, &o->query.error);
-	if (o->done_count == o->done_room) {
-		o->done_room = 2 * o->done_room + 16;
-		o->done = check_realloc(o->done, o->done_room, sizeof(*o->done));
-	}
+	ARRAY_GROW(o->done, o->done_room, o->done_count);
 	o->done[o->done_count++] = w->shards;
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "jobs/plan.h"
@@ -62,18 +63,11 @@ static int take_winner(void *arg, const struct slice_source_winner *w)
 	if (winners->count + missing->count >= g->count_max)
 		return ERR_LIMIT;
 	if (w->is_missing) {
-		if (missing->count == g->missing_room) {
-			g->missing_room = g->missing_room * 2 + 16;
-			missing->items =
-			    check_realloc(missing->items, g->missing_room, sizeof(*missing->items));
-		}
+		ARRAY_GROW(missing->items, g->missing_room, missing->count);
 		missing->items[missing->count++] = w->shards;
 		return 0;
 	}
-	if (winners->count == g->winner_room) {
-		g->winner_room = g->winner_room * 2 + 16;
-		winners->items = check_realloc(winners->items, g->winner_room, sizeof(*winners->items));
-	}
+	ARRAY_GROW(winners->items, g->winner_room, winners->count);
 	winners->items[winners->count++] = (struct slice_winner){.first = w->shards.first,
 								 .count = w->shards.count,
 								 .worker = w->worker,

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/array.h"
 #include "dispatcher/store/journal_private.h"
 
 #define RETRY_SEC 1
@@ -51,10 +51,7 @@ int segment_prepare(struct journal *j, uint64_t number, int *ret_fd, struct erro
 
 void segment_add(struct journal *j, const struct segment_ref *ref)
 {
-	if (j->segment_count == j->segment_capacity) {
-		j->segment_capacity = j->segment_capacity ? 2 * j->segment_capacity : 8;
-		j->segments = check_realloc(j->segments, j->segment_capacity, sizeof *j->segments);
-	}
+	ARRAY_GROW(j->segments, j->segment_capacity, j->segment_count);
 	j->segments[j->segment_count++] = *ref;
 }
 

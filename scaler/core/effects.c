@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "scaler/core/state.h"
 
 void scaler_effects_init(struct scaler_effects *e)
@@ -28,10 +29,7 @@ struct scaler_effect *scaler_effect_push(struct scaler_core *c, const struct poo
 {
 	struct scaler_effects *e = c->out;
 
-	if (e->count == e->capacity) {
-		e->capacity = e->capacity ? e->capacity * 2 : 16;
-		e->items = check_realloc(e->items, e->capacity, sizeof(*e->items));
-	}
+	ARRAY_GROW(e->items, e->capacity, e->count);
 	e->items[e->count] = (struct scaler_effect){.kind = kind, .pool = (uint32_t)(p - c->pools)};
 	return &e->items[e->count++];
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "scaler/core/state.h"
 
 static struct bytes keep(struct bytes b)
@@ -95,10 +96,7 @@ static bool registered(const struct pool *p, struct bytes provider_id)
 
 struct start *scaler_starts_add(struct scaler_core *c, struct pool *p, struct bytes provider_id)
 {
-	if (p->start_count == p->start_capacity) {
-		p->start_capacity = p->start_capacity ? p->start_capacity * 2 : 8;
-		p->starts = check_realloc(p->starts, p->start_capacity, sizeof(*p->starts));
-	}
+	ARRAY_GROW(p->starts, p->start_capacity, p->start_count);
 	p->starts[p->start_count++] = (struct start){.id = ++c->next_start,
 						     .at_us = c->now_us,
 						     .provider_id = keep(provider_id),

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 
 #define QUEUE_MAX 1000
@@ -211,10 +212,7 @@ bool net_connect(struct net *n, const struct sim_event *e)
 		connect_later(n, e->host, 50 * USEC_PER_MSEC, 300 * USEC_PER_MSEC);
 		return false;
 	}
-	if (n->conn_count == n->conn_capacity) {
-		n->conn_capacity = n->conn_capacity ? 2 * n->conn_capacity : 16;
-		n->conns = check_realloc(n->conns, n->conn_capacity, sizeof *n->conns);
-	}
+	ARRAY_GROW(n->conns, n->conn_capacity, n->conn_count);
 	n->conns[n->conn_count] = (struct conn){
 	    .peer = n->conn_count + 1,
 	    .host = e->host,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "jobs/kinds.h"
 
@@ -100,10 +101,7 @@ void oracle_granted(struct oracle *o, const struct lease *l)
 	if (l->slice.size == 0 && shard_set_contains_any(&j->phases[l->phase].done, r))
 		world_fail(o->world, "shards %u+%u of job %llu are leased, but some are durably done",
 			   r.first, r.count, (unsigned long long)l->job);
-	if (o->lease_count == o->lease_capacity) {
-		o->lease_capacity = o->lease_capacity ? 2 * o->lease_capacity : 64;
-		o->leases = check_realloc(o->leases, o->lease_capacity, sizeof *o->leases);
-	}
+	ARRAY_GROW(o->leases, o->lease_capacity, o->lease_count);
 	ol = &o->leases[o->lease_count++];
 	*ol = (struct oracle_lease){
 	    .token = l->token, .job = (size_t)(j - o->jobs), .phase = l->phase, .range = r};
@@ -161,10 +159,7 @@ void oracle_whole(struct oracle *o, struct token t, struct range r)
 {
 	struct oracle_lease *l = oracle_lease(o, t);
 
-	if (l->whole_count == l->whole_capacity) {
-		l->whole_capacity = l->whole_capacity ? 2 * l->whole_capacity : 4;
-		l->wholes = check_realloc(l->wholes, l->whole_capacity, sizeof *l->wholes);
-	}
+	ARRAY_GROW(l->wholes, l->whole_capacity, l->whole_count);
 	l->wholes[l->whole_count++] = r;
 }
 

@@ -1,15 +1,12 @@
 /* What a worker was told is safe: it forgets the outcome, so nobody else may lose it. */
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/array.h"
 #include "tests/sim/oracle.h"
 
 static void remember(struct oracle *o, const struct oracle_reported *r)
 {
-	if (o->reported_count == o->reported_capacity) {
-		o->reported_capacity = o->reported_capacity ? 2 * o->reported_capacity : 64;
-		o->reported = check_realloc(o->reported, o->reported_capacity, sizeof *o->reported);
-	}
+	ARRAY_GROW(o->reported, o->reported_capacity, o->reported_count);
 	o->reported[o->reported_count++] = *r;
 }
 

@@ -1,7 +1,7 @@
 /* What the durable records say, held against what really happened. */
 #include <string.h>
 
-#include "base/check.h"
+#include "base/array.h"
 #include "jobs/kinds.h"
 #include "tests/sim/oracle.h"
 
@@ -39,10 +39,7 @@ static void add_job(struct oracle *o, const struct accepted *a, const struct new
 	if (n->values.count != 1 || n->values.items[0].text.size != sizeof v)
 		world_fail(o->world, "job %llu lost its values", (unsigned long long)n->job);
 	memcpy(&v, n->values.items[0].text.data, sizeof v);
-	if (o->job_count == o->job_capacity) {
-		o->job_capacity = o->job_capacity ? 2 * o->job_capacity : 16;
-		o->jobs = check_realloc(o->jobs, o->job_capacity, sizeof *o->jobs);
-	}
+	ARRAY_GROW(o->jobs, o->job_capacity, o->job_count);
 	j = &o->jobs[o->job_count++];
 	memset(j, 0, sizeof *j);
 	j->id = n->job;

@@ -1,5 +1,7 @@
 #include "tests/sim/sim.h"
 
+#include "base/array.h"
+
 #define SHORT_SLICES_PPM 20000
 #define UNREAD_PPM 10000
 #define READ_US_MAX (5 * USEC_PER_MSEC)
@@ -20,10 +22,7 @@ static uint64_t op_submit(void *arg, uint32_t epoch, struct bytes records, uint3
 
 	(void)alone;
 	buf_append_bytes(&d->records, records);
-	if (d->batch_count == d->batch_capacity) {
-		d->batch_capacity = d->batch_capacity ? 2 * d->batch_capacity : 16;
-		d->batches = check_realloc(d->batches, d->batch_capacity, sizeof *d->batches);
-	}
+	ARRAY_GROW(d->batches, d->batch_capacity, d->batch_count);
 	d->batches[d->batch_count++] = (struct sim_batch){.size_bytes = records.size, .record_count = count};
 	d->epoch = epoch;
 	d->submitted_lsn += count;

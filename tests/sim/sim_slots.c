@@ -1,4 +1,5 @@
 /* A worker's slots: what its slot threads and processes would do, in virtual time. */
+#include "base/array.h"
 #include "tests/sim/sim_slots.h"
 
 #include <string.h>
@@ -160,10 +161,7 @@ bool sim_slots_begin(struct sim_worker *w)
 static void remember_outputs(struct sim_worker *w, const struct sim_slot *s, struct token t)
 {
 	for (uint32_t i = 0; i < s->done_count; i++) {
-		if (w->output_count == w->output_capacity) {
-			w->output_capacity = w->output_capacity ? 2 * w->output_capacity : 32;
-			w->outputs = check_realloc(w->outputs, w->output_capacity, sizeof *w->outputs);
-		}
+		ARRAY_GROW(w->outputs, w->output_capacity, w->output_count);
 		w->outputs[w->output_count++] =
 		    (struct sim_output){.token = t, .range = s->done[i], .segment = (uint32_t)(s - w->slots)};
 	}
@@ -171,10 +169,7 @@ static void remember_outputs(struct sim_worker *w, const struct sim_slot *s, str
 
 static void remember_failed(struct sim_worker *w, const struct failure *f, struct token t)
 {
-	if (w->output_count == w->output_capacity) {
-		w->output_capacity = w->output_capacity ? 2 * w->output_capacity : 32;
-		w->outputs = check_realloc(w->outputs, w->output_capacity, sizeof *w->outputs);
-	}
+	ARRAY_GROW(w->outputs, w->output_capacity, w->output_count);
 	w->outputs[w->output_count++] = (struct sim_output){
 	    .token = t, .range = {f->first, f->count}, .segment = f->segment, .failed = true};
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 
 #define WALL_START_US ((usec_t)1750000000 * USEC_PER_SEC)
@@ -68,10 +69,7 @@ static struct sim_event pop(struct world *w)
 /* seq stays: what was sent first arrives first, also at one and the same time. */
 static void push(struct world *w, struct sim_event e)
 {
-	if (w->heap_size == w->heap_capacity) {
-		w->heap_capacity = w->heap_capacity ? 2 * w->heap_capacity : 256;
-		w->heap = check_realloc(w->heap, w->heap_capacity, sizeof *w->heap);
-	}
+	ARRAY_GROW(w->heap, w->heap_capacity, w->heap_size);
 	sift_up(w, e);
 }
 

@@ -1,4 +1,5 @@
 /* The list of effects that a step fills. */
+#include "base/array.h"
 #include "worker/core/state.h"
 
 void worker_effects_init(struct worker_effects *e)
@@ -24,10 +25,7 @@ struct worker_effect *worker_effect_push(struct worker_core *c, enum worker_effe
 {
 	struct worker_effects *e = c->out;
 
-	if (e->count == e->capacity) {
-		e->capacity = e->capacity ? e->capacity * 2 : 16;
-		e->items = check_realloc(e->items, e->capacity, sizeof(*e->items));
-	}
+	ARRAY_GROW(e->items, e->capacity, e->count);
 	e->items[e->count] = (struct worker_effect){.kind = kind};
 	return &e->items[e->count++];
 }

@@ -1,4 +1,5 @@
 /* What became of shards, gathered for reports: coalesced per lease, split to fit into a frame. */
+#include "base/array.h"
 #include "worker/core/state.h"
 
 /* What the parts of an outcome take in a frame, at most. */
@@ -108,10 +109,7 @@ static void fail_add(struct tally *t, struct fail f)
 		free((void *)f.why.data);
 		return;
 	}
-	if (t->fail_count == t->fail_capacity) {
-		t->fail_capacity = t->fail_capacity ? t->fail_capacity * 2 : 4;
-		t->failed = check_realloc(t->failed, t->fail_capacity, sizeof(*t->failed));
-	}
+	ARRAY_GROW(t->failed, t->fail_capacity, t->fail_count);
 	t->failed[t->fail_count++] = f;
 	t->why_bytes += f.why.size;
 }

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/check.h"
 
 static void *syncer_main(void *arg)
@@ -76,10 +77,7 @@ void syncer_request(struct syncer *s, uint64_t generation, const uint32_t *segme
 {
 	pthread_mutex_lock(&s->lock);
 	CHECK(s->wanted == s->done);
-	if (count > s->segment_room) {
-		s->segments = check_realloc(s->segments, count, sizeof *s->segments);
-		s->segment_room = count;
-	}
+	ARRAY_RESERVE(s->segments, s->segment_room, count);
 	for (uint32_t i = 0; i < count; i++)
 		s->segments[i] = segments[i];
 	s->segment_count = count;

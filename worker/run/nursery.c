@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "worker/machine/groups.h"
@@ -94,7 +96,8 @@ static void make_reaper(struct reapers *reapers, int fd)
 	if (pid < 0)
 		return;
 	if (reapers->count == reapers->room) {
-		reapers->room = reapers->room * 2 + 16;
+		reapers->room =
+		    (unsigned)array_room(reapers->room, reapers->count + 1u, UINT_MAX, sizeof *reapers->pids);
 		reapers->pids = check_realloc(reapers->pids, reapers->room, sizeof *reapers->pids);
 		reapers->numbers = check_realloc(reapers->numbers, reapers->room, sizeof *reapers->numbers);
 	}

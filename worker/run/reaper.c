@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -63,10 +64,7 @@ static bool split(struct reaper *r, size_t bytes, size_t count)
 {
 	char *at = r->text, *end = r->text + bytes;
 
-	if (count + 2 > r->list_room) {
-		r->list_room = count + 64;
-		r->list = check_realloc(r->list, r->list_room, sizeof *r->list);
-	}
+	ARRAY_RESERVE(r->list, r->list_room, count + 2);
 	for (size_t i = 0; i < count; i++) {
 		char *nul = memchr(at, '\0', (size_t)(end - at));
 
@@ -80,10 +78,7 @@ static bool split(struct reaper *r, size_t bytes, size_t count)
 
 static bool receive_text(struct reaper *r, size_t bytes)
 {
-	if (bytes > r->text_room) {
-		r->text_room = bytes + 4096;
-		r->text = check_realloc(r->text, r->text_room, 1);
-	}
+	ARRAY_RESERVE(r->text, r->text_room, bytes);
 	return recv(r->fd, r->text, bytes, MSG_WAITALL) == (ssize_t)bytes;
 }
 

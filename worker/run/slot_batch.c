@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "worker/run/slot_impl.h"
 
 static void notify(const struct slot *s, uint64_t count)
@@ -60,19 +61,13 @@ static void add_done(struct slot_batch *b, struct range r)
 		last->count += r.count;
 		return;
 	}
-	if (b->done.count == b->done_room) {
-		b->done_room = b->done_room == 0 ? 4 : b->done_room * 2;
-		b->done.items = check_realloc(b->done.items, b->done_room, sizeof *b->done.items);
-	}
+	ARRAY_GROW(b->done.items, b->done_room, b->done.count);
 	b->done.items[b->done.count++] = r;
 }
 
 static void add_failed(struct slot_batch *b, struct range r, const struct verdict *v)
 {
-	if (b->failed.count == b->failed_room) {
-		b->failed_room = b->failed_room == 0 ? 4 : b->failed_room * 2;
-		b->failed.items = check_realloc(b->failed.items, b->failed_room, sizeof *b->failed.items);
-	}
+	ARRAY_GROW(b->failed.items, b->failed_room, b->failed.count);
 	b->failed.items[b->failed.count++] = (struct failure){.first = r.first,
 							      .count = r.count,
 							      .kind = v->kind,

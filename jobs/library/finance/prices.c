@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "jobs/library/finance/csv.h"
 
@@ -179,7 +180,7 @@ static int read_day(struct reading *r, struct error *reterr)
 		return ERR_LIMIT;
 	}
 	if (t->day_count == r->capacity) {
-		r->capacity = r->capacity == 0 ? 1024 : 2 * r->capacity;
+		r->capacity = (uint32_t)array_room(r->capacity, r->capacity + 1, PRICE_DAYS_MAX, DATE_SIZE);
 		t->dates = check_realloc(t->dates, r->capacity, sizeof *t->dates);
 		t->prices = check_realloc(t->prices, r->capacity, t->asset_count * sizeof *t->prices);
 	}

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 
 struct tally *tally_create(void)
@@ -135,10 +136,7 @@ int tally_add_range(struct tally *t, struct scenario_range r, struct error *rete
 	}
 	if (t->range_count == TALLY_RANGES_MAX)
 		return error_set(reterr, ERR_LIMIT, "more than %u holes between scenarios", TALLY_RANGES_MAX);
-	if (t->range_count == t->range_capacity) {
-		t->range_capacity = t->range_capacity == 0 ? 16 : 2 * t->range_capacity;
-		t->ranges = check_realloc(t->ranges, t->range_capacity, sizeof *t->ranges);
-	}
+	ARRAY_GROW(t->ranges, t->range_capacity, t->range_count);
 	memmove(&t->ranges[at + 1], &t->ranges[at], (t->range_count - at) * sizeof *t->ranges);
 	t->ranges[at] = r;
 	t->range_count++;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "jobs/library/media/av.h"
 
@@ -15,10 +16,7 @@
 
 void stretches_add(struct stretches *s, const char *path, int64_t offset, int64_t length)
 {
-	if (s->count == s->capacity) {
-		s->capacity = s->capacity == 0 ? 64 : 2 * s->capacity;
-		s->items = check_realloc(s->items, s->capacity, sizeof *s->items);
-	}
+	ARRAY_GROW(s->items, s->capacity, s->count);
 	s->items[s->count] = (struct stretch){strdup(path), offset, length};
 	CHECK(s->items[s->count].path != NULL);
 	s->count++;

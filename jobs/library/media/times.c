@@ -3,14 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/array.h"
 
 void times_add(struct times *t, int64_t value)
 {
-	if (t->count == t->capacity) {
-		t->capacity = t->capacity == 0 ? 1024 : 2 * t->capacity;
-		t->items = check_realloc(t->items, t->capacity, sizeof *t->items);
-	}
+	ARRAY_GROW(t->items, t->capacity, t->count);
 	t->items[t->count++] = value;
 }
 
