@@ -176,8 +176,7 @@ static int create(struct statedir *sd, struct error *reterr)
 	/* Up to 256 bytes come whole once the kernel is seeded (random(7)). */
 	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
 		return error_set(reterr, ERR_IO, "the system gives no random bytes: %s", strerror(errno));
-	for (size_t i = 0; i < sizeof random; i++)
-		snprintf(sd->cluster_id + 2 * i, 3, "%02x", random[i]);
+	text_hex(sd->cluster_id, sizeof sd->cluster_id, BYTES(random, sizeof random));
 	r = make_subdirs(sd, reterr);
 	if (r != 0)
 		return r;

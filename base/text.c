@@ -260,3 +260,24 @@ const char *text_joint(struct bytes words, const char *one_line)
 	/* Else they begin with a sentence of their own. */
 	return newline != NULL && (newline == words.data || newline[-1] != ':') ? ":\n" : one_line;
 }
+
+const char *text_hex(char *buf, size_t size, struct bytes b)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t used = 0;
+
+	for (size_t i = 0; i < b.size && used + 2 < size; i++) {
+		buf[used++] = digits[b.data[i] >> 4];
+		buf[used++] = digits[b.data[i] & 15];
+	}
+	buf[used] = '\0';
+	return buf;
+}
+
+int text_hex_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}

@@ -37,3 +37,8 @@ void text_last_lines(char *buf, size_t size, struct bytes written, unsigned line
 /* What stands between a sentence and such lines behind it: nothing when there are none, ":\n" before several,
  * so that they stand by themselves; else one_line. */
 const char *text_joint(struct bytes words, const char *one_line);
+
+/* Two lower-case digits a byte and a NUL; as many bytes as fit. Returns buf. */
+const char *text_hex(char *buf, size_t size, struct bytes b);
+/* 0 to 15, of a digit in either case; else -1. */
+int text_hex_digit(uint8_t c);

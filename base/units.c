@@ -1,5 +1,6 @@
 #include "base/units.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -303,4 +304,60 @@ const char *units_format_cpus(uint32_t milli, char *buf, size_t size)
 const char *units_format_percent(uint32_t ppm, char *buf, size_t size)
 {
 	return format_decimal(ppm, UNITS_PERCENT_PPM, 4, "%", buf, size);
+}
+
+bool units_take_number(const char **at, uint64_t max, uint64_t *ret)
+{
+	const char *p = *at;
+	uint64_t value = 0;
+
+	for (; is_digit((uint8_t)*p); p++) {
+		uint64_t digit = (uint64_t)(*p - '0');
+
+		if (digit > max || value > (max - digit) / 10)
+			return false;
+		value = value * 10 + digit;
+	}
+	if (p == *at)
+		return false;
+	*at = p;
+	*ret = value;
+	return true;
+}
+
+int units_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret, struct error *reterr)
+{
+	const char *at = text;
+	uint64_t value = 0;
+	char found[80];
+
+	if (units_take_number(&at, max, &value) && *at == '\0' && value >= min) {
+		*ret = value;
+		return 0;
+	}
+	text_quote(found, sizeof(found), bytes_of(text));
+	if (min == 0 && max == UINT64_MAX)
+		return error_set(reterr, ERR_INVALID, "expected a whole number, found %s", found);
+	return error_set(reterr, ERR_INVALID, "expected a number from %" PRIu64 " to %" PRIu64 ", found %s",
+			 min, max, found);
+}
+
+bool units_take_range(const char *text, uint64_t max, uint64_t *ret_first, uint64_t *ret_last)
+{
+	const char *at = text;
+	uint64_t first, last;
+
+	if (!units_take_number(&at, max, &first))
+		return false;
+	last = first;
+	if (*at == '-') {
+		at++;
+		if (!units_take_number(&at, max, &last))
+			return false;
+	}
+	if (*at != '\0')
+		return false;
+	*ret_first = first;
+	*ret_last = last;
+	return true;
 }

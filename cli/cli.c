@@ -261,17 +261,7 @@ int cli_set_duration(void *arg, const char *value, struct error *reterr)
 
 int cli_set_number(void *arg, const char *value, struct error *reterr)
 {
-	unsigned long long number;
-	char found[80];
-	char *end;
-
-	errno = 0;
-	number = strtoull(value, &end, 10);
-	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0)
-		return error_set(reterr, ERR_INVALID, "expected a whole number, found %s",
-				 text_quote(found, sizeof(found), bytes_of(value)));
-	*(uint64_t *)arg = number;
-	return 0;
+	return units_parse_number(value, 0, UINT64_MAX, arg, reterr);
 }
 
 /* ---- answers ---- */

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/statedir.h"
+#include "base/text.h"
 #include "base/url.h"
 
 #define CALL_TIMEOUT_US (90 * USEC_PER_SEC) /* longer than the API's longest wait */
@@ -369,11 +370,10 @@ void client_escape(struct buf *out, const char *text)
 	}
 }
 
-void client_random_id(char id[static 33])
+void client_random_id(char id[static CLIENT_ID_BYTES])
 {
 	uint8_t random[16];
 
 	CHECK(getrandom(random, sizeof(random), 0) == (ssize_t)sizeof(random));
-	for (size_t i = 0; i < sizeof(random); i++)
-		snprintf(id + 2 * i, 3, "%02x", random[i]);
+	text_hex(id, CLIENT_ID_BYTES, BYTES(random, sizeof(random)));
 }

@@ -76,5 +76,6 @@ void client_answer_fini(struct client_answer *a);
 enum error_code client_error_code(const struct api_error *said);
 /* Appends text as it may stand in a query. */
 void client_escape(struct buf *out, const char *text);
-/* 32 random hex digits, for ids and keys. */
-void client_random_id(char id[static 33]);
+/* 32 random hex digits and a NUL, for ids and keys. */
+#define CLIENT_ID_BYTES 33
+void client_random_id(char id[static CLIENT_ID_BYTES]);

@@ -1,12 +1,12 @@
 #include "cli/selector.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
 #include "base/text.h"
+#include "base/units.h"
 #include "cli/job_list.h"
 #include "cli/many.h"
 
@@ -32,32 +32,11 @@ static const struct {
 
 /* ---- reading ---- */
 
-/* Digits at *at; moves behind them. */
-static bool take_number(const char **at, uint64_t *ret)
-{
-	char *end;
-
-	if (**at < '0' || **at > '9')
-		return false;
-	errno = 0;
-	*ret = strtoull(*at, &end, 10);
-	*at = end;
-	return errno == 0 && *ret > 0 && *ret <= INT64_MAX;
-}
-
 /* A number or a range; false: something else. */
 static bool parse_numbers(const char *text, struct selector *ret)
 {
-	const char *at = text;
-
-	ret->kind = SELECT_NUMBER;
-	if (!take_number(&at, &ret->first))
-		return false;
-	ret->last = ret->first;
-	if (*at == '\0')
-		return true;
-	ret->kind = SELECT_RANGE;
-	return *at++ == '-' && take_number(&at, &ret->last) && *at == '\0';
+	ret->kind = strchr(text, '-') == NULL ? SELECT_NUMBER : SELECT_RANGE;
+	return units_take_range(text, INT64_MAX, &ret->first, &ret->last) && ret->first > 0 && ret->last > 0;
 }
 
 int selector_parse(const char *text, struct selector *ret, struct error *reterr)

@@ -49,7 +49,7 @@ struct work {
 static int post(struct cli *cli, const char *path, const struct submission *s, json_t *body,
 		struct client_answer *ret, struct error *reterr)
 {
-	char key[33], *text = json_dumps(body, JSON_COMPACT);
+	char key[CLIENT_ID_BYTES], *text = json_dumps(body, JSON_COMPACT);
 	struct client_request q = {
 	    .method = "POST", .path = path, .repeatable = true, .key = s->id == NULL ? key : NULL};
 	int r;

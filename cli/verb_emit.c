@@ -33,7 +33,7 @@ static int make_event(const struct emit_options *o, struct buf *ret, struct erro
 	json_error_t where;
 	json_t *detail = json_loads(o->detail != NULL ? o->detail : "{}", JSON_REJECT_DUPLICATES, &where);
 	json_t *event = json_object();
-	char id[33], *text;
+	char id[CLIENT_ID_BYTES], *text;
 	int r = 0;
 
 	client_random_id(id);

@@ -1,8 +1,8 @@
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "base/units.h"
 #include "cli/logs.h"
 #include "cli/selector.h"
 
@@ -12,16 +12,13 @@ static int set_shards(void *arg, const char *value, struct error *reterr)
 	struct logs_options *o = arg;
 	uint64_t first = 0, last = 0;
 	char found[80];
-	int end = 0, fields = 0;
 
-	if (strspn(value, "0123456789-") == strlen(value) && strlen(value) < 20)
-		fields = sscanf(value, "%" SCNu64 "%n-%" SCNu64 "%n", &first, &end, &last, &end);
-	if (fields < 1 || value[end] != '\0' || value[0] == '-' || (fields == 2 && last < first))
+	if (!units_take_range(value, INT64_MAX, &first, &last) || last < first)
 		return error_set(reterr, ERR_INVALID,
 				 "expected a shard's number, or a range as 3-7, found %s",
 				 text_quote(found, sizeof(found), bytes_of(value)));
 	o->first = first;
-	o->last = fields == 2 ? last : first;
+	o->last = last;
 	return 0;
 }
 

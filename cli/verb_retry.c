@@ -101,7 +101,7 @@ static int retry_shards(struct cli *cli, uint64_t job, struct error *reterr)
 /* A new job does what it was to do. */
 static int start_again(struct cli *cli, uint64_t job, struct error *reterr)
 {
-	char path[CLI_PATH_BYTES_MAX], key[33];
+	char path[CLI_PATH_BYTES_MAX], key[CLIENT_ID_BYTES];
 	struct client_request q = {.method = "POST",
 				   .path = cli_job_path(job, "/again", path, sizeof(path)),
 				   .repeatable = true,

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "jobs/event_parts.h"
 #include "jobs/file_tag.h"
+#include "jobs/ids.h"
 #include "jobs/kinds.h"
 #include "jobs/json.h"
 
@@ -20,9 +21,9 @@ static void set_file_id(json_t *envelope, const struct bucket_file *f, const cha
 	static const uint8_t no_secret[DEDUP_SECRET_BYTES];
 	struct bytes parts[] = {bytes_of(f->bucket), f->key, bytes_of(tag)};
 	struct dedup_key key = dedup_key_of("file", parts, ARRAY_LENGTH(parts), no_secret);
-	char id[40];
+	char id[UUID_TEXT_BYTES];
 
-	snprintf(id, sizeof id, "%016llx%016llx", (unsigned long long)key.hi, (unsigned long long)key.lo);
+	uuid_halves_text(key.hi, key.lo, id);
 	event_set_text(envelope, "id", id);
 }
 

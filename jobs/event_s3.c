@@ -58,14 +58,6 @@ static const char *text_of(const json_t *object, const char *name)
 	return text == NULL ? "" : text;
 }
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* As in a form: '+' is a space. A '%' without two digits behind it stands for itself. */
 static void decode_key(struct bytes key, struct buf *out)
 {
@@ -74,9 +66,9 @@ static void decode_key(struct bytes key, struct buf *out)
 
 		if (c == '+')
 			c = ' ';
-		if (c == '%' && i + 2 < key.size && hex_digit(key.data[i + 1]) >= 0 &&
-		    hex_digit(key.data[i + 2]) >= 0) {
-			c = (uint8_t)(hex_digit(key.data[i + 1]) << 4 | hex_digit(key.data[i + 2]));
+		if (c == '%' && i + 2 < key.size && text_hex_digit(key.data[i + 1]) >= 0 &&
+		    text_hex_digit(key.data[i + 2]) >= 0) {
+			c = (uint8_t)(text_hex_digit(key.data[i + 1]) << 4 | text_hex_digit(key.data[i + 2]));
 			i += 2;
 		}
 		buf_append(out, &c, 1);

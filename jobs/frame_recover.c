@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "jobs/frame_layout.h"
+#include "jobs/ids.h"
 
 static const uint8_t zero_block[4096];
 
@@ -116,10 +117,12 @@ int frame_recover(struct frame_cursor *c, struct bytes bytes, const struct frame
 	if (rc < 0)
 		return rc;
 	if (s.cluster_hi != expect->cluster_hi || s.cluster_lo != expect->cluster_lo) {
-		error_set(reterr, ERR_DENIED,
-			  "the segment belongs to cluster %016llx%016llx, this is cluster %016llx%016llx",
-			  (unsigned long long)s.cluster_hi, (unsigned long long)s.cluster_lo,
-			  (unsigned long long)expect->cluster_hi, (unsigned long long)expect->cluster_lo);
+		char found[UUID_TEXT_BYTES], expected[UUID_TEXT_BYTES];
+
+		uuid_halves_text(s.cluster_hi, s.cluster_lo, found);
+		uuid_halves_text(expect->cluster_hi, expect->cluster_lo, expected);
+		error_set(reterr, ERR_DENIED, "the segment belongs to cluster %s, this is cluster %s", found,
+			  expected);
 		error_help(reterr, "a state directory's files are not to be mixed with another's");
 		return ERR_DENIED;
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "jobs/ids.h"
 
 #define CHECKED_BYTES (OUTPUT_ENTRY_BYTES - 4)
 
@@ -69,69 +70,9 @@ int output_entry_decode(const uint8_t in[OUTPUT_ENTRY_BYTES], struct output_entr
 	return 0;
 }
 
-void uuid_text(const struct uuid *u, char ret[33])
-{
-	snprintf(ret, 33, "%016llx%016llx", (unsigned long long)u->hi, (unsigned long long)u->lo);
-}
-
-int uuid_parse(struct bytes text, struct uuid *ret)
-{
-	uint64_t half[2] = {0, 0};
-
-	if (text.size != 32)
-		return ERR_INVALID;
-	for (size_t i = 0; i < 32; i++) {
-		uint8_t c = text.data[i];
-		uint8_t digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
-
-		if (digit == 16)
-			return ERR_INVALID;
-		half[i / 16] = half[i / 16] << 4 | digit;
-	}
-	*ret = (struct uuid){half[0], half[1]};
-	return 0;
-}
-
-void attempt_id_text(struct token token, uint32_t shard, char ret[ATTEMPT_ID_BYTES])
-{
-	snprintf(ret, ATTEMPT_ID_BYTES, "%u-%llu-%u", token.epoch, (unsigned long long)token.lease, shard);
-}
-
-static bool parse_field(const char **at, uint64_t max, uint64_t *ret)
-{
-	uint64_t value = 0;
-	const char *p = *at;
-
-	for (; *p >= '0' && *p <= '9'; p++) {
-		uint64_t digit = (uint64_t)(*p - '0');
-
-		if (value > (max - digit) / 10)
-			return false;
-		value = value * 10 + digit;
-	}
-	if (p == *at)
-		return false;
-	*at = p;
-	*ret = value;
-	return true;
-}
-
-int attempt_id_parse(const char *text, struct token *ret, uint32_t *shard_ret)
-{
-	uint64_t epoch, lease, shard;
-
-	if (!parse_field(&text, UINT32_MAX, &epoch) || *text++ != '-' ||
-	    !parse_field(&text, UINT64_MAX, &lease) || *text++ != '-' ||
-	    !parse_field(&text, UINT32_MAX, &shard) || *text != '\0')
-		return ERR_INVALID;
-	*ret = (struct token){.epoch = (uint32_t)epoch, .lease = lease};
-	*shard_ret = (uint32_t)shard;
-	return 0;
-}
-
 void output_path(const struct uuid *worker, uint32_t segment, const char *kind, char *ret, size_t size)
 {
-	char id[33];
+	char id[UUID_TEXT_BYTES];
 
 	uuid_text(worker, id);
 	snprintf(ret, size, "%s/%08u.%s", id, segment, kind);

@@ -31,14 +31,6 @@ bool output_entry_fits(const struct output_entry *e, uint64_t out_size, uint64_t
 
 /* "out", "err" or "idx" of a segment, below the output directory: "<worker>/00000001.out". */
 void output_path(const struct uuid *worker, uint32_t segment, const char *kind, char *ret, size_t size);
-/* 32 hex digits and a NUL. */
-void uuid_text(const struct uuid *u, char ret[33]);
-int uuid_parse(struct bytes text, struct uuid *ret) MUST_CHECK;
-
-/* An attempt as people and commands know it (SHARDMILL_ATTEMPT_ID): "epoch-lease-shard". */
-#define ATTEMPT_ID_BYTES 64
-void attempt_id_text(struct token token, uint32_t shard, char ret[ATTEMPT_ID_BYTES]);
-int attempt_id_parse(const char *text, struct token *ret, uint32_t *shard_ret) MUST_CHECK;
 
 /* The size of an index without what a crash may leave behind its last entry: half an entry, or zeros.
  * Whatever was reported had been synced before, so it does not lie there. */

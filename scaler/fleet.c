@@ -7,7 +7,7 @@
 
 #include "jobs/api/objects.h"
 #include "jobs/json.h"
-#include "jobs/output_index.h"
+#include "jobs/ids.h"
 
 #define CALL_US (2 * USEC_PER_SEC)
 #define ANSWER_DEPTH 16
@@ -87,7 +87,7 @@ static void take_worker(struct fleet *f, const struct api_worker *said, usec_t n
 	struct fleet_worker *w;
 	struct uuid id;
 
-	if (uuid_parse(said->id, &id) < 0)
+	if (uuid_parse(said->id, &id, NULL) < 0)
 		return;
 	w = by_id(f, api_text(said->id));
 	if (w == NULL)
@@ -123,7 +123,7 @@ void fleet_miss(struct fleet *f, const struct provider_worker *p, usec_t now_us)
 	struct fleet_worker *w = fleet_find(f, p->id);
 	struct uuid id;
 
-	if (w == NULL && uuid_parse(bytes_of(p->worker), &id) == 0) {
+	if (w == NULL && uuid_parse(bytes_of(p->worker), &id, NULL) == 0) {
 		w = add(f, &id, p->id, now_us);
 		w->missing_since_us = now_us;
 		w->busy = true; /* for all we know */

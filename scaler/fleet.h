@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/http_client.h"
+#include "jobs/ids.h"
 #include "scaler/core/core.h"
 #include "scaler/providers/provider.h"
 
@@ -12,7 +13,7 @@
 
 struct fleet_worker {
 	struct uuid id;
-	char id_text[33];
+	char id_text[UUID_TEXT_BYTES];
 	char provider_id[PROVIDER_ID_BYTES];
 	bool ours; /* the provider lists it, and it has not ended */
 	bool draining;

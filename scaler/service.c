@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "jobs/output_index.h"
+#include "jobs/ids.h"
 #include "scaler/service_impl.h"
 
 /* How often the dispatcher is asked: seldom while nothing changes. With no worker at all somebody may be
@@ -94,7 +94,7 @@ static bool post(struct service *s, const char *worker, const char *verb)
 
 static void carry_out(struct service *s, const struct scaler_effect *e)
 {
-	char worker[33];
+	char worker[UUID_TEXT_BYTES];
 
 	switch (e->kind) {
 	case SCALER_START:

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/s3/settings.h"
 #include "base/scratch_root.h"
+#include "jobs/ids.h"
 #include "worker/agent_impl.h"
 #include "worker/run/offspring.h"
 
@@ -401,7 +402,7 @@ static void close_all(struct agent *a)
 static void tell_start(const struct agent *a)
 {
 	uint64_t slots = descriptors_slots(&a->descriptors), cpus = capacity_of(a).cpu_milli / 1000;
-	char id[33], bound[4200];
+	char id[UUID_TEXT_BYTES], bound[4200];
 
 	uuid_text(&a->home.worker, id);
 	log_info("worker started", log_text("worker", id),

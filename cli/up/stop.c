@@ -1,6 +1,7 @@
 /* The end, in order: the scaler, so that it starts no more workers; the workers, by draining: what they
  * run is finished; the dispatcher, which has then all their reports. A second signal makes workers end
  * what they run, a third one kills all that is left. */
+#include "jobs/ids.h"
 #include "cli/up/up.h"
 
 #include <dirent.h>
@@ -18,7 +19,7 @@ struct leaver {
 	struct child child;
 	struct loop_watch watch;
 	char record[UP_PATH_BYTES];
-	char worker[33]; /* its id; "" when nobody noted it */
+	char worker[UUID_TEXT_BYTES]; /* its id; "" when nobody noted it */
 	struct leaver *next;
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "jobs/ids.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/seen.h"
@@ -29,13 +30,8 @@ static int read_query(struct request *r, struct tail *t, struct error *reterr)
 	const char *id = request_query(r, "attempt_id");
 	int rc;
 
-	if (attempt_id_parse(id, &t->token, &t->shard) < 0) {
-		error_set(reterr, ERR_INVALID,
-			  "expected an attempt as SHARDMILL_ATTEMPT_ID says it, epoch-lease-shard, "
-			  "found \"%.40s\"",
-			  id);
+	if (attempt_id_parse(id, &t->token, &t->shard, reterr) < 0)
 		return error_where(reterr, "?attempt_id=");
-	}
 	rc = request_stream(r, &t->err, reterr);
 	return rc < 0 ? rc : request_number(r, "from", &t->from, reterr);
 }

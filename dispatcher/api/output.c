@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "jobs/ids.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/output_stream.h"
@@ -29,10 +30,8 @@ static int read_had(struct output_stream *o, struct error *reterr)
 
 	if (!o->single || id[0] == '\0')
 		return 0;
-	if (attempt_id_parse(id, &o->had, &shard) < 0) {
-		error_set(reterr, ERR_INVALID, "expected epoch-lease-shard, found \"%.40s\"", id);
+	if (attempt_id_parse(id, &o->had, &shard, reterr) < 0)
 		return error_where(reterr, "?attempt_id=");
-	}
 	return request_number(o->request, "from", &o->from, reterr);
 }
 

@@ -1,16 +1,15 @@
 #include "dispatcher/api/request.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/text.h"
+#include "base/units.h"
 #include "dispatcher/api/listener.h"
 #include "jobs/json.h"
-#include "jobs/output_index.h"
+#include "jobs/ids.h"
 
 #define RETRY_AFTER "1"
 
@@ -174,36 +173,19 @@ const char *request_header(struct request *r, const char *name)
 	return value != NULL ? value : "";
 }
 
-static int parse_number(const char *text, uint64_t min, uint64_t max, const char *where, uint64_t *ret,
-			struct error *reterr)
-{
-	char *end = NULL;
-	unsigned long long value;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < min || value > max) {
-		error_set(reterr, ERR_INVALID,
-			  "expected a number from %" PRIu64 " to %" PRIu64 ", found \"%.40s\"", min, max,
-			  text);
-		return error_where(reterr, "%s", where);
-	}
-	*ret = value;
-	return 0;
-}
-
 int request_query_number(struct request *r, const char *name, uint64_t min, uint64_t max, uint64_t fallback,
 			 uint64_t *ret, struct error *reterr)
 {
 	const char *text = request_query(r, name);
-	char where[64];
 
 	if (text[0] == '\0') {
 		*ret = fallback;
 		return 0;
 	}
-	snprintf(where, sizeof(where), "?%s=", name);
-	return parse_number(text, min, max, where, ret, reterr);
+	if (units_parse_number(text, min, max, ret, reterr) == 0)
+		return 0;
+	error_where(reterr, "?%s=", name);
+	return ERR_INVALID;
 }
 
 int request_number(struct request *r, const char *name, uint64_t *ret, struct error *reterr)
@@ -230,8 +212,9 @@ bool request_job(struct request *r, uint64_t *ret)
 {
 	struct error e = {0};
 
-	if (parse_number(r->argument, 1, INT64_MAX, "the job in the path", ret, &e) == 0)
+	if (job_id_parse(r->argument, ret, &e) == 0)
 		return true;
+	error_where(&e, "the job in the path");
 	request_fail(r, &e);
 	return false;
 }

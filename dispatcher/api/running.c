@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "jobs/ids.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/seen.h"
@@ -56,7 +57,7 @@ static bool same_uuid(const struct uuid *a, const struct uuid *b)
 
 static json_t *attempt_json(const struct shown *a)
 {
-	char id[ATTEMPT_ID_BYTES], worker[33];
+	char id[ATTEMPT_ID_BYTES], worker[UUID_TEXT_BYTES];
 	struct api_running_attempt attempt = {
 	    .phase = a->lease.phase,
 	    .shard = a->attempt.shard,

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "dispatcher/api/listener.h"
 
 bool token_is_right(const struct api *api, const char *authorization)
@@ -34,7 +35,7 @@ static int token_create(struct api *api, const char *path, struct error *reterr)
 static bool is_hex(struct bytes text)
 {
 	for (size_t i = 0; i < text.size; i++)
-		if (strchr("0123456789abcdefABCDEF", text.data[i]) == NULL || text.data[i] == '\0')
+		if (text_hex_digit(text.data[i]) < 0)
 			return false;
 	return true;
 }

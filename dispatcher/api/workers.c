@@ -1,7 +1,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "dispatcher/api/asker.h"
-#include "jobs/output_index.h"
+#include "jobs/ids.h"
 #include "jobs/principal.h"
 
 static const char *state_of(const struct view_worker *w)
@@ -17,7 +17,7 @@ static const char *state_of(const struct view_worker *w)
 
 static json_t *worker_json(const struct view_worker *w)
 {
-	char id[33];
+	char id[UUID_TEXT_BYTES];
 	struct api_worker worker = {
 	    .host = w->host,
 	    .pid = w->pid,
@@ -80,9 +80,8 @@ static bool request_worker(struct request *r, struct uuid *ret)
 {
 	struct error e = {0};
 
-	if (uuid_parse(bytes_of(r->argument), ret) == 0)
+	if (uuid_parse(bytes_of(r->argument), ret, &e) == 0)
 		return true;
-	error_set(&e, ERR_INVALID, "expected a worker's id of 32 hex digits, found \"%.40s\"", r->argument);
 	error_where(&e, "the worker in the path");
 	request_fail(r, &e);
 	return false;

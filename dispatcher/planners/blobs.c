@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/units.h"
+#include "jobs/ids.h"
 #include "jobs/plan_blob.h"
 
 #define BLOBS_OPEN_MAX 8
@@ -39,11 +41,10 @@ const char *blob_name(uint64_t job, uint32_t phase, char buf[BLOB_NAME_BYTES])
 
 uint64_t blob_job(const char *name)
 {
-	unsigned long long job;
-	unsigned phase;
-	int end = 0;
+	uint64_t job, phase;
 
-	if (sscanf(name, "%llu-%u.items%n", &job, &phase, &end) != 2 || end == 0 || name[end] != '\0')
+	if (!units_take_number(&name, JOB_ID_MAX, &job) || *name++ != '-' ||
+	    !units_take_number(&name, UINT32_MAX, &phase) || strcmp(name, ".items") != 0)
 		return 0;
 	return job;
 }

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/fs.h"
+#include "jobs/ids.h"
 
 #define SECRET "keys/dedup"
 #define HISTORY "history.db"
@@ -138,7 +139,10 @@ static const char *fingerprint(const struct server *s, char buf[static 40])
 {
 	struct dedup_key key = dedup_key_of("secret", NULL, 0, s->services.dedup_secret);
 
-	snprintf(buf, 40, "1 %016" PRIx64 "%016" PRIx64, key.hi, key.lo);
+	char text[UUID_TEXT_BYTES];
+
+	uuid_halves_text(key.hi, key.lo, text);
+	snprintf(buf, 40, "1 %s", text);
 	return buf;
 }
 

@@ -8,7 +8,7 @@
 #include "dispatcher/readers.h"
 #include "dispatcher/server/losses.h"
 #include "dispatcher/store/history_reader.h"
-#include "jobs/output_index.h"
+#include "jobs/ids.h"
 
 #define READER_THREADS 6 /* more than one lane may take */
 
@@ -47,7 +47,7 @@ static struct dispatcher_config config_of(const struct server *s)
 	struct dispatcher_config c;
 
 	dispatcher_config_init(&c, s->services.params);
-	CHECK(uuid_parse(bytes_of(s->services.state.cluster_id), &c.cluster) == 0);
+	CHECK(uuid_parse(bytes_of(s->services.state.cluster_id), &c.cluster, NULL) == 0);
 	return c;
 }
 

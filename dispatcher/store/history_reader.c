@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "jobs/ids.h"
 #include "dispatcher/store/history_tables.h"
 #include "dispatcher/store/sql.h"
 #include "jobs/kinds.h"
@@ -332,9 +333,12 @@ int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct are
 	if (rc == 1)
 		*ret = arena_copy(arena, sql_bytes(&r->db, READ_EVENT, 0));
 	sql_end(&r->db, READ_EVENT);
-	if (rc == 0)
-		return error_set(reterr, ERR_NOT_FOUND, "there is no event %016llx%016llx",
-				 (unsigned long long)hi, (unsigned long long)lo);
+	if (rc == 0) {
+		char text[UUID_TEXT_BYTES];
+
+		uuid_halves_text(hi, lo, text);
+		return error_set(reterr, ERR_NOT_FOUND, "there is no event %s", text);
+	}
 	return rc < 0 ? rc : 0;
 }
 

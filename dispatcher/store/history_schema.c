@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "jobs/ids.h"
 #include "dispatcher/store/history_private.h"
 #include "jobs/kinds.h"
 
@@ -292,11 +293,11 @@ static int check_owner(struct history *h, const char *cluster, int64_t format, s
 
 int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo, struct error *reterr)
 {
-	char cluster[40];
+	char cluster[UUID_TEXT_BYTES];
 	int64_t format, table_count, lsn;
 	int rc;
 
-	snprintf(cluster, sizeof cluster, "%016" PRIx64 "%016" PRIx64, cluster_hi, cluster_lo);
+	uuid_halves_text(cluster_hi, cluster_lo, cluster);
 	rc = sql_script(&h->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", reterr);
 	if (rc == 0)
 		rc = ask(h, "PRAGMA user_version", &format, NULL, 0, reterr);

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "jobs/ids.h"
 #include "dispatcher/part.h"
 #include "dispatcher/wire/peers.h"
 
@@ -56,8 +57,10 @@ static void on_timer(struct loop *loop, void *arg)
 
 static int refuse(const struct uuid *worker, const char *why, struct error *reterr)
 {
-	return error_set(reterr, ERR_NOT_FOUND, "worker %016llx%016llx %s", (unsigned long long)worker->hi,
-			 (unsigned long long)worker->lo, why);
+	char id[UUID_TEXT_BYTES];
+
+	uuid_text(worker, id);
+	return error_set(reterr, ERR_NOT_FOUND, "worker %s %s", id, why);
 }
 
 /* For so many heartbeats that it would not answer either. */

@@ -28,15 +28,7 @@ json_t *json_of_time(usec_t wall_us)
 
 struct bytes hex_of(struct bytes bytes, char buf[HEX_BYTES_MAX])
 {
-	static const char digits[] = "0123456789abcdef";
-	size_t used = 0;
-
-	for (size_t i = 0; i < bytes.size && used + 2 < HEX_BYTES_MAX; i++) {
-		buf[used++] = digits[bytes.data[i] >> 4];
-		buf[used++] = digits[bytes.data[i] & 15];
-	}
-	buf[used] = '\0';
-	return BYTES(buf, used);
+	return bytes_of(text_hex(buf, HEX_BYTES_MAX, bytes));
 }
 
 struct api_error api_error_of(const struct error *e)

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "jobs/ids.h"
 
 #define PROVIDER_ID_BYTES 64
 
@@ -14,10 +15,10 @@ struct provider;
 
 /* A worker as its provider knows it. */
 struct provider_worker {
-	char id[PROVIDER_ID_BYTES]; /* what its REGISTER carries as provider_id */
-	char worker[33];	    /* its own id in 32 hex digits; "" until it was noted */
-	bool ended;		    /* its end was seen; listed until it is forgotten */
-	char how[240];		    /* of an end: "exit code 2", and what it said last when it is known */
+	char id[PROVIDER_ID_BYTES];   /* what its REGISTER carries as provider_id */
+	char worker[UUID_TEXT_BYTES]; /* its own id in 32 hex digits; "" until it was noted */
+	bool ended;		      /* its end was seen; listed until it is forgotten */
+	char how[240];		      /* of an end: "exit code 2", and what it said last when it is known */
 };
 
 struct provider_ops {

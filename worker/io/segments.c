@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/fs.h"
+#include "jobs/ids.h"
 #include "worker/io/segments_impl.h"
 #include "worker/io/stream.h"
 
@@ -63,7 +64,7 @@ static int ensure_dir(struct output_dir *d, struct error *reterr)
 int output_dir_open(struct output_dir *d, const char *root, const struct uuid *worker, uint64_t roll_bytes,
 		    struct error *reterr)
 {
-	char path[4096], id[33];
+	char path[4096], id[UUID_TEXT_BYTES];
 
 	uuid_text(worker, id);
 	snprintf(path, sizeof path, "%s/%s", root, id);

@@ -9,13 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "jobs/output_index.h"
+#include "jobs/ids.h"
 
 int cgroup_root_make(const char *parent, const char *prefix, const struct uuid *worker,
 		     struct cgroup_root *ret)
 {
 	struct stat at, held;
-	char id[33];
+	char id[UUID_TEXT_BYTES];
 	int code;
 
 	uuid_text(worker, id);
@@ -83,7 +83,7 @@ static void sweep_one(const char *path, void *arg)
 	int fd;
 
 	if (strncmp(name, s->prefix, strlen(s->prefix)) != 0 ||
-	    uuid_parse(bytes_of(name + strlen(s->prefix)), &id) < 0)
+	    uuid_parse(bytes_of(name + strlen(s->prefix)), &id, NULL) < 0)
 		return;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {

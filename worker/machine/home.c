@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "jobs/output_index.h"
+#include "jobs/ids.h"
 #include "worker/run/nursery.h"
 #include "worker/machine/tree.h"
 
@@ -49,7 +49,7 @@ static void sweep(struct home *h, const char *scratch)
 	for (struct dirent *d; dir != NULL && (d = readdir(dir)) != NULL;) {
 		struct uuid id;
 
-		if (uuid_parse(bytes_of(d->d_name), &id) == 0 &&
+		if (uuid_parse(bytes_of(d->d_name), &id, NULL) == 0 &&
 		    (id.hi != h->worker.hi || id.lo != h->worker.lo))
 			sweep_one(h, scratch, d->d_name, &id);
 	}
@@ -107,7 +107,7 @@ static int make(const char *path, int *ret_fd, int *ret_lock_fd, struct error *r
 int home_open(struct home *h, const char *scratch, struct error *reterr)
 {
 	struct home home = {.fd = -1, .lock_fd = -1};
-	char id[33];
+	char id[UUID_TEXT_BYTES];
 	int turn_fd, rc;
 
 	if (getrandom(&home.worker, sizeof home.worker, 0) != (ssize_t)sizeof home.worker)

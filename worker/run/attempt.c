@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "jobs/ids.h"
 #include "jobs/plan.h"
 #include "worker/run/attempt.h"
 #include "worker/run/blame.h"

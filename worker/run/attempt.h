@@ -1,6 +1,7 @@
 /* One attempt in work: what the files that run it share. Thread: the slot's. */
 #pragma once
 
+#include "jobs/ids.h"
 #include "worker/run/slot_impl.h"
 
 #define ATTEMPT_NO_INPUT ((struct input){.stdin_fd = -1, .feed_fd = -1, .file_fd = -1})

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "jobs/ids.h"
 #include "jobs/plan.h"
 #include "worker/run/blame.h"
 #include "worker/run/runner_impl.h"
@@ -438,12 +439,12 @@ static void blame(struct flight *f, int rc)
 /* A runner for this work that was told nothing yet. */
 static int ready(struct flight *f)
 {
-	char id[ATTEMPT_ID_BYTES];
+	char token[TOKEN_TEXT_BYTES], id[ATTEMPT_ID_BYTES];
 
 	if (f->sent > 0 || runner_serves(f->slot, f->work))
 		return 0;
-	snprintf(id, sizeof id, "%u-%llu-runner", f->work->arm.token.epoch,
-		 (unsigned long long)f->work->arm.token.lease);
+	token_text(f->work->arm.token, token);
+	snprintf(id, sizeof id, "%s-runner", token);
 	return runner_start(f->slot, f->work, id, &f->why);
 }
 

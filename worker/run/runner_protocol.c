@@ -5,7 +5,7 @@
 
 #include "base/limits.h"
 #include "jobs/kinds.h"
-#include "jobs/output_index.h"
+#include "jobs/ids.h"
 #include "jobs/plan.h"
 #include "worker/run/transcode.h"
 
@@ -50,7 +50,7 @@ void runner_encode_hello(const struct uuid *worker, uint32_t slot, uint8_t forma
 {
 	struct buf m = {0};
 	msgpack_packer pk;
-	char id[33];
+	char id[UUID_TEXT_BYTES];
 
 	uuid_text(worker, id);
 	msgpack_packer_init(&pk, &m, buf_msgpack_write);
@@ -132,14 +132,15 @@ void runner_encode_run(const struct worker_arm *arm, const struct slice *slice, 
 		       uint8_t format, struct buf *out)
 {
 	bool items = plan_row(arm->parameters->plan.kind)->input == PLAN_INPUT_ITEM;
-	struct buf m = {0}, token = {0};
+	char token[TOKEN_TEXT_BYTES];
+	struct buf m = {0};
 	msgpack_packer pk;
 
-	buf_printf(&token, "%u-%llu", arm->token.epoch, (unsigned long long)arm->token.lease);
+	token_text(arm->token, token);
 	msgpack_packer_init(&pk, &m, buf_msgpack_write);
 	msgpack_pack_map(&pk, items ? 5 : 4);
 	text(&pk, "type", bytes_of("run"));
-	text(&pk, "token", buf_bytes(&token));
+	text(&pk, "token", bytes_of(token));
 	number(&pk, "first", run.first);
 	number(&pk, "count", run.count);
 	if (items) {
@@ -152,7 +153,6 @@ void runner_encode_run(const struct worker_arm *arm, const struct slice *slice, 
 			msgpack_pack_str_body(&pk, item.data, item.size);
 		}
 	}
-	buf_fini(&token);
 	frame(&m, format, out);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/text.h"
 
 struct reader {
 	struct bytes in;
@@ -44,11 +45,7 @@ static int hex4(struct reader *r, uint32_t *ret)
 	uint32_t u = 0;
 
 	for (int i = 0; i < 4; i++, r->at++) {
-		int c = r->at < r->in.size ? r->in.data[r->at] : -1;
-		int digit = c >= '0' && c <= '9'   ? c - '0'
-			    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-			    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-						   : -1;
+		int digit = r->at < r->in.size ? text_hex_digit(r->in.data[r->at]) : -1;
 
 		if (digit < 0)
 			return refuse(r, "four hex digits");

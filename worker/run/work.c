@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/limits.h"
+#include "jobs/ids.h"
 #include "jobs/kinds.h"
 #include "worker/run/blame.h"
 #include "worker/run/runner_impl.h"
@@ -115,7 +116,7 @@ static int fixed_environment(struct work *w, const struct slot *s)
 	struct bytes name = is_runner ? w->arm.definition->name : w->arm.parameters->name;
 	struct bytes phase = w->arm.run->name;
 	struct buf line = {0};
-	char id[33];
+	char id[UUID_TEXT_BYTES];
 	size_t inherited = 0;
 	int rc;
 

@@ -196,3 +196,19 @@ Test(text, the_last_lines_are_those_that_fit)
 	cr_expect_str_eq(text_joint(bytes_of("a\nb"), ", "), ":\n");
 	cr_expect_str_eq(text_joint(bytes_of("exit code 3:\na\nb"), ": "), ": ");
 }
+
+Test(text, hex_digits)
+{
+	char text[5];
+
+	cr_assert_str_eq(text_hex(text, sizeof(text), BYTES_LIT("\x00\xaf")), "00af");
+	cr_assert_str_eq(text_hex(text, sizeof(text), BYTES_LIT("\x01\x23\x45")), "0123", "as many as fit");
+	cr_assert_str_eq(text_hex(text, sizeof(text), (struct bytes){0}), "");
+	for (int c = 0; c < 256; c++) {
+		const char *digits = "0123456789abcdef", *at = c != 0 ? strchr(digits, c) : NULL;
+
+		if (c >= 'A' && c <= 'F')
+			at = strchr(digits, c + 'a' - 'A');
+		cr_assert_eq(text_hex_digit((uint8_t)c), at != NULL ? (int)(at - digits) : -1, "%d", c);
+	}
+}

@@ -287,3 +287,62 @@ Test(units, random_bytes_never_break_the_parsers)
 		cr_assert(strchr(e.what, '\n') == NULL, "a message stays one line");
 	}
 }
+
+Test(units, numbers)
+{
+	static const struct {
+		const char *text;
+		uint64_t min, max, expected;
+		const char *refusal;
+	} cases[] = {
+	    {"0", 0, 9, 0, NULL},
+	    {"9", 0, 9, 9, NULL},
+	    {"18446744073709551615", 0, UINT64_MAX, UINT64_MAX, NULL},
+	    {"007", 5, 9, 7, NULL},
+	    {"10", 0, 9, 0, "expected a number from 0 to 9, found \"10\""},
+	    {"7", 0, 5, 0, "expected a number from 0 to 5, found \"7\""},
+	    {"4", 5, 9, 0, "expected a number from 5 to 9, found \"4\""},
+	    {"18446744073709551616", 0, UINT64_MAX, 0,
+	     "expected a whole number, found \"18446744073709551616\""},
+	    {"", 0, 9, 0, "expected a number from 0 to 9, found \"\""},
+	    {"-1", 0, 9, 0, "found \"-1\""},
+	    {"+1", 0, 9, 0, "found \"+1\""},
+	    {" 1", 0, 9, 0, "found \" 1\""},
+	    {"1 ", 0, 9, 0, "found \"1 \""},
+	    {"1.5", 0, 9, 0, "found \"1.5\""},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		uint64_t number = 0;
+		struct error e = {0};
+		int rc = units_parse_number(cases[i].text, cases[i].min, cases[i].max, &number, &e);
+
+		cr_assert_eq(rc, cases[i].refusal != NULL ? ERR_INVALID : 0, "%s", cases[i].text);
+		cr_assert_eq(number, cases[i].expected);
+		if (cases[i].refusal != NULL)
+			cr_assert_not_null(strstr(e.what, cases[i].refusal), "%s", e.what);
+	}
+}
+
+Test(units, ranges_of_numbers)
+{
+	static const struct {
+		const char *text;
+		bool good;
+		uint64_t first, last;
+	} cases[] = {
+	    {"7", true, 7, 7},	    {"3-7", true, 3, 7},    {"7-3", true, 7, 3},     {"0-0", true, 0, 0},
+	    {"", false, 0, 0},	    {"-", false, 0, 0},	    {"3-", false, 0, 0},     {"-7", false, 0, 0},
+	    {"3-7-9", false, 0, 0}, {"3--7", false, 0, 0},  {"100", true, 100, 100}, {"101", false, 0, 0},
+	    {"3-101", false, 0, 0}, {"3 - 7", false, 0, 0}, {"3..7", false, 0, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		uint64_t first = 0, last = 0;
+
+		cr_assert_eq(units_take_range(cases[i].text, 100, &first, &last), cases[i].good, "%s",
+			     cases[i].text);
+		cr_assert_eq(first, cases[i].first);
+		cr_assert_eq(last, cases[i].last);
+	}
+}

@@ -1,4 +1,4 @@
-/* Entries of an index, and the names of attempts, survive their writing; what is bent is refused. */
+/* Entries of an index survive their writing; what is bent is refused. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -59,44 +59,5 @@ Test(output_index, an_entry_lies_within_its_files_or_is_refused)
 					       .err_length = cases[i].err_length};
 
 		cr_assert_eq(output_entry_fits(&e, 100, 50), cases[i].fits, "case %zu", i);
-	}
-}
-
-Test(output_index, attempts_have_names)
-{
-	static const struct {
-		const char *text;
-		int expected;
-		struct token token;
-		uint32_t shard;
-	} cases[] = {
-	    {"1-2-3", 0, {1, 2}, 3},
-	    {"4294967295-18446744073709551615-4294967295", 0, {UINT32_MAX, UINT64_MAX}, UINT32_MAX},
-	    {"4294967296-1-1", ERR_INVALID, {0, 0}, 0},
-	    {"1-18446744073709551616-1", ERR_INVALID, {0, 0}, 0},
-	    {"", ERR_INVALID, {0, 0}, 0},
-	    {"1-2", ERR_INVALID, {0, 0}, 0},
-	    {"1-2-", ERR_INVALID, {0, 0}, 0},
-	    {"1--3", ERR_INVALID, {0, 0}, 0},
-	    {"1-2-3-4", ERR_INVALID, {0, 0}, 0},
-	    {" 1-2-3", ERR_INVALID, {0, 0}, 0},
-	    {"+1-2-3", ERR_INVALID, {0, 0}, 0},
-	    {"1-2-3/../x", ERR_INVALID, {0, 0}, 0},
-	};
-
-	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		struct token token = {0, 0};
-		uint32_t shard = 0;
-		char text[ATTEMPT_ID_BYTES];
-
-		cr_assert_eq(attempt_id_parse(cases[i].text, &token, &shard), cases[i].expected, "%s",
-			     cases[i].text);
-		if (cases[i].expected != 0)
-			continue;
-		cr_assert_eq(token.epoch, cases[i].token.epoch);
-		cr_assert_eq(token.lease, cases[i].token.lease);
-		cr_assert_eq(shard, cases[i].shard);
-		attempt_id_text(token, shard, text);
-		cr_assert_str_eq(text, cases[i].text);
 	}
 }

@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/scratch_root.h"
-#include "jobs/output_index.h"
+#include "jobs/ids.h"
 #include "tests/support/scratch.h"
 #include "worker/machine/home.h"
 #include "worker/run/process.h"
@@ -140,7 +140,7 @@ static void await_end(pid_t pid)
 
 static bool has_directory(const char *scratch, const struct other *o)
 {
-	char path[400], id[33];
+	char path[400], id[UUID_TEXT_BYTES];
 
 	uuid_text(&o->id, id);
 	snprintf(path, sizeof path, "%s/%s", scratch, id);

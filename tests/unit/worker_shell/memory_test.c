@@ -17,7 +17,6 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "jobs/kinds.h"
-#include "jobs/output_index.h"
 #include "tests/unit/worker_shell/slot_rig.h"
 
 #define BOUND (32 * MIB)
