@@ -1,87 +1,17 @@
-/* Resource vectors in the order of the worker's capacity, and the shapes that slots are cut for. */
+/* The shapes that slots are cut for, and what the dispatcher may count on. */
 #include "worker/core/state.h"
 
 #include <stdio.h>
 
-enum { CPU, MEMORY, GPUS, NAMED };
-
-static const char *const amount_names[] = {"thousandths of a core", "bytes of memory",
-					   "thousandths of a gpu"};
-
-void worker_amounts_of_capacity(struct amounts *a, const struct resources *r)
-{
-	memset(a, 0, sizeof(*a));
-	CHECK(r->named.count <= NAMED_RESOURCES_MAX);
-	a->v[CPU] = r->cpu_milli;
-	a->v[MEMORY] = r->memory_bytes ? r->memory_bytes : UINT64_MAX; /* not said: no bound */
-	a->v[GPUS] = r->gpu_milli;
-	for (uint32_t i = 0; i < r->named.count; i++)
-		a->v[NAMED + i] = r->named.items[i].amount;
-}
-
-bool worker_amounts_fit(const struct amounts *need, const struct amounts *used,
-			const struct amounts *capacity)
-{
-	for (size_t i = 0; i < AMOUNTS; i++)
-		if (need->v[i] > capacity->v[i] - used->v[i])
-			return false;
-	return true;
-}
-
-void worker_amounts_add(struct amounts *a, const struct amounts *b)
-{
-	for (size_t i = 0; i < AMOUNTS; i++)
-		a->v[i] += b->v[i];
-}
-
-void worker_amounts_subtract(struct amounts *a, const struct amounts *b)
-{
-	for (size_t i = 0; i < AMOUNTS; i++)
-		a->v[i] -= b->v[i];
-}
-
-/* False and words when the capacity has no such name. */
-static bool of_shape(const struct worker_core *c, const struct resources *shape, struct amounts *a, char *why,
-		     size_t why_size)
-{
-	const struct named_amount_list *have = &c->config.capacity.named;
-
-	memset(a, 0, sizeof(*a));
-	a->v[CPU] = shape->cpu_milli;
-	a->v[MEMORY] = shape->memory_bytes;
-	a->v[GPUS] = shape->gpu_milli;
-	for (uint32_t i = 0; i < shape->named.count; i++) {
-		const struct named_amount *n = &shape->named.items[i];
-		uint32_t at = 0;
-
-		while (at < have->count && !bytes_equal(have->items[at].name, n->name))
-			at++;
-		if (at == have->count && n->amount > 0) {
-			snprintf(why, why_size, "the shape needs %.*s, which this worker does not have",
-				 (int)(n->name.size < NAME_BYTES_MAX ? n->name.size : NAME_BYTES_MAX),
-				 (const char *)n->name.data);
-			return false;
-		}
-		if (at < have->count)
-			a->v[NAMED + at] += n->amount;
-	}
-	return true;
-}
+static const char *const units[AMOUNT_NAMED] = {"thousandths of a core", "bytes of memory",
+						"thousandths of a gpu"};
 
 static struct shape_class *class_create(struct worker_core *c, const struct amounts *a)
 {
-	const struct named_amount_list *have = &c->config.capacity.named;
 	struct shape_class *k = check_calloc(1, sizeof(*k));
 
 	k->amounts = *a;
-	k->shape.cpu_milli = a->v[CPU];
-	k->shape.memory_bytes = a->v[MEMORY];
-	k->shape.gpu_milli = (uint32_t)a->v[GPUS];
-	k->shape.named.items = k->named;
-	for (uint32_t i = 0; i < have->count; i++)
-		if (a->v[NAMED + i] > 0)
-			k->named[k->shape.named.count++] =
-			    (struct named_amount){.name = have->items[i].name, .amount = a->v[NAMED + i]};
+	amounts_write(a, &c->names, &k->shape, k->named);
 	DL_APPEND(c->classes, k);
 	return k;
 }
@@ -91,18 +21,23 @@ struct shape_class *worker_class_of(struct worker_core *c, const struct resource
 {
 	static const struct amounts nothing;
 	struct shape_class *k;
+	struct bytes unknown;
 	struct amounts a;
 
-	if (!of_shape(c, shape, &a, why, why_size))
+	if (!amounts_needed(shape, &c->names, &a, &unknown)) {
+		snprintf(why, why_size, "the shape needs %.*s, which this worker does not have",
+			 (int)(unknown.size < NAME_BYTES_MAX ? unknown.size : NAME_BYTES_MAX),
+			 (const char *)unknown.data);
 		return NULL;
+	}
 	if (memory_bytes > 0)
-		a.v[MEMORY] = memory_bytes;
-	if (!worker_amounts_fit(&a, &nothing, &c->capacity)) {
+		a.v[AMOUNT_MEMORY] = memory_bytes;
+	if (!amounts_fit(&nothing, &a, &c->capacity)) {
 		for (size_t i = 0; i < AMOUNTS; i++)
 			if (a.v[i] > c->capacity.v[i])
 				snprintf(why, why_size, "the shape needs %llu %s, this worker has %llu",
 					 (unsigned long long)a.v[i],
-					 i < NAMED ? amount_names[i] : "of a named resource",
+					 i < AMOUNT_NAMED ? units[i] : "of a named resource",
 					 (unsigned long long)c->capacity.v[i]);
 		return NULL;
 	}
@@ -129,10 +64,8 @@ void worker_classes_drop_unused(struct worker_core *c)
 /* What the dispatcher may count on: all, but for what runs on without being in its sums. */
 void worker_credit_fill(struct worker_core *c, struct resources *ret)
 {
-	struct amounts credit = c->capacity, *a = &credit;
-	const struct resources *all = &c->config.capacity;
+	struct amounts credit = c->capacity;
 
-	memset(ret, 0, sizeof(*ret));
 	for (uint32_t id = 0; id < c->slot_capacity; id++) {
 		const struct slot *s = c->slots[id];
 		bool unknown = false;
@@ -141,16 +74,14 @@ void worker_credit_fill(struct worker_core *c, struct resources *ret)
 			unknown |=
 			    s->cells[i] != NULL && (s->cells[i]->lease->killed || s->cells[i]->lease->finish);
 		if (unknown)
-			worker_amounts_subtract(a, &s->class->amounts);
+			amounts_subtract(&credit, s->class->amounts);
 	}
 	if (c->draining || worker_is_resting(c))
-		memset(a, 0, sizeof(*a));
-	ret->cpu_milli = a->v[CPU];
-	ret->memory_bytes = all->memory_bytes ? a->v[MEMORY] : 0;
-	ret->gpu_milli = (uint32_t)a->v[GPUS];
-	ret->named.count = all->named.count;
-	ret->named.items = worker_effect_alloc(c, all->named.count * sizeof(struct named_amount));
-	for (uint32_t i = 0; i < all->named.count; i++)
-		ret->named.items[i] = (struct named_amount){
-		    .name = worker_effect_bytes(c, all->named.items[i].name), .amount = a->v[NAMED + i]};
+		memset(&credit, 0, sizeof(credit));
+	amounts_write(&credit, &c->names, ret,
+		      worker_effect_alloc(c, NAMED_RESOURCES_MAX * sizeof(struct named_amount)));
+	if (c->config.capacity.memory_bytes == 0) /* not said, not bounded */
+		ret->memory_bytes = 0;
+	for (uint32_t i = 0; i < ret->named.count; i++)
+		ret->named.items[i].name = worker_effect_bytes(c, ret->named.items[i].name);
 }

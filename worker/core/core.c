@@ -33,7 +33,12 @@ struct worker_core *worker_core_create(const struct worker_config *config)
 	arena_init(&c->arena, 0);
 	config_copy(c, config);
 	rng_seed(&c->rng, config->seed);
-	worker_amounts_of_capacity(&c->capacity, &c->config.capacity);
+	CHECK(c->config.capacity.named.count <= NAMED_RESOURCES_MAX);
+	while (c->names.count < c->config.capacity.named.count) {
+		c->names.items[c->names.count] = c->config.capacity.named.items[c->names.count].name;
+		c->names.count++;
+	}
+	amounts_offered(&c->config.capacity, &c->names, &c->capacity);
 	c->heartbeat_us = c->config.heartbeat_us;
 	c->timeout_us = c->config.timeout_us;
 	c->cut_off = true; /* nothing to start before the first REGISTERED */

@@ -44,7 +44,7 @@ static struct slot *slot_open(struct worker_core *c, struct shape_class *k)
 	relist(s);
 	k->slots_open++;
 	c->slots_open++;
-	worker_amounts_add(&c->used, &k->amounts);
+	amounts_add(&c->used, k->amounts);
 	worker_effect_push(c, WORKER_OPEN_SLOT)->open =
 	    (struct worker_slot_ref){.slot = id, .shape = k->shape};
 	return s;
@@ -58,7 +58,7 @@ void worker_slot_remove(struct worker_core *c, struct slot *s)
 	s->open = false;
 	s->class->slots_open--;
 	c->slots_open--;
-	worker_amounts_subtract(&c->used, &s->class->amounts);
+	amounts_subtract(&c->used, s->class->amounts);
 	c->place_wanted = true;
 }
 
@@ -76,17 +76,16 @@ static bool make_room(struct worker_core *c, const struct shape_class *k)
 	struct shape_class *other;
 	struct slot *s;
 
-	if (worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
+	if (amounts_fit(&c->used, &k->amounts, &c->capacity))
 		return true;
 	DL_FOREACH (c->classes, other)
 		if (other != k)
 			DL_FOREACH (other->idle, s)
-				worker_amounts_subtract(&least, &other->amounts);
-	if (!worker_amounts_fit(&k->amounts, &least, &c->capacity))
+				amounts_subtract(&least, other->amounts);
+	if (!amounts_fit(&least, &k->amounts, &c->capacity))
 		return false;
 	DL_FOREACH (c->classes, other)
-		while (other != k && other->idle != NULL &&
-		       !worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
+		while (other != k && other->idle != NULL && !amounts_fit(&c->used, &k->amounts, &c->capacity))
 			slot_close(c, other->idle->prev);
 	return true;
 }
@@ -99,7 +98,7 @@ enum slots_lack worker_slots_lack(const struct worker_core *c)
 	DL_FOREACH (c->classes, k) {
 		if (k->line.count > 0)
 			return SLOTS_LACK_NOTHING;
-		if (k->idle != NULL || worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
+		if (k->idle != NULL || amounts_fit(&c->used, &k->amounts, &c->capacity))
 			lack = SLOTS_LACK_WORK;
 		else if (k->half != NULL && lack == SLOTS_LACK_NOTHING)
 			lack = SLOTS_LACK_NEXT;
@@ -209,7 +208,7 @@ static void steal(struct worker_core *c, struct shape_class *k)
 
 	DL_FOREACH (k->idle, s)
 		hungry++;
-	if (worker_amounts_fit(&k->amounts, &c->used, &c->capacity))
+	if (amounts_fit(&c->used, &k->amounts, &c->capacity))
 		hungry++;
 	DL_FOREACH (k->full, s) {
 		struct part *p = s->cells[s->turn ^ 1]; /* the newer; NULL when it was emptied and released */

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/plant.h"
 #include "base/rng.h"
+#include "jobs/amounts.h"
 #include "jobs/kinds.h"
 #include "jobs/shard_set.h"
 #include "worker/core/core.h"
@@ -28,7 +29,6 @@
 #define NEED_DEFINITIONS_MAX 4096
 #define LEASES_REMEMBERED (1u << 20) /* ids of a session by which a repeat is told */
 #define LEASE_ID_MODULUS (1u << 31)
-#define AMOUNTS (3 + NAMED_RESOURCES_MAX)
 #define LINE_ORDERS 2 /* by turn, by rank in the queue */
 
 /* ---- parameters.c: definitions and jobs that leases name ---- */
@@ -66,11 +66,6 @@ struct params_entry {
 };
 
 /* ---- slots.c: slots cut by shape ---- */
-
-/* cpu_milli, memory_bytes, gpu_milli, then named amounts in the order of the capacity's names. */
-struct amounts {
-	uint64_t v[AMOUNTS];
-};
 
 struct slot {
 	bool open;
@@ -244,6 +239,7 @@ struct worker_core {
 
 	/* slots.c */
 	struct amounts capacity, used;
+	struct amount_names names; /* in the order of the capacity's */
 	uint32_t slot_capacity;
 	struct slot **slots; /* by id */
 	uint32_t slots_open;
@@ -309,12 +305,7 @@ bool worker_held_starts(const struct worker_core *c, const struct held *l);
  * are all run as the definition's last phase says. */
 const struct phase_run *worker_held_run(const struct held *l, const struct run_definition *d);
 
-/* amounts.c */
-void worker_amounts_of_capacity(struct amounts *a, const struct resources *r);
-bool worker_amounts_fit(const struct amounts *need, const struct amounts *used,
-			const struct amounts *capacity);
-void worker_amounts_add(struct amounts *a, const struct amounts *b);
-void worker_amounts_subtract(struct amounts *a, const struct amounts *b);
+/* classes.c */
 /* The class of a shape; NULL and words when it does not fit into the whole capacity. */
 struct shape_class *worker_class_of(struct worker_core *c, const struct resources *shape,
 				    uint64_t memory_bytes, char *why, size_t why_size);
