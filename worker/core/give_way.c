@@ -70,12 +70,12 @@ static void make_others_give_way(struct worker_core *c, const struct shape_class
 		     i++) /* idle, or ends soon: nothing of it is left to begin */
 			comes &= o->cells[i] == NULL || (outranks_all(o, first) && !has_unbegun(o->cells[i]));
 		if (comes)
-			worker_amounts_subtract(&left, &o->class->amounts);
+			amounts_subtract(&left, o->class->amounts);
 	}
-	while (!worker_amounts_fit(&k->amounts, &left, &c->capacity) &&
+	while (!amounts_fit(&left, &k->amounts, &c->capacity) &&
 	       (s = last_slot(c, NULL, first)) != NULL) {
 		lower_outranked(c, s, first);
-		worker_amounts_subtract(&left, &s->class->amounts);
+		amounts_subtract(&left, s->class->amounts);
 	}
 }
 
