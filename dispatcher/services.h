@@ -14,7 +14,6 @@ struct api;
 struct blobs;
 struct buckets;
 struct history;
-struct history_reader;
 struct journal;
 struct looks;
 struct peers;
@@ -40,8 +39,7 @@ struct services {
 	uint8_t dedup_secret[DEDUP_SECRET_BYTES];
 	struct journal *journal; /* for its figures; nobody else writes */
 	struct history *history;
-	struct history_reader *reader; /* for questions of a few rows */
-	struct readers *readers;       /* for what may take longer */
+	struct readers *readers; /* for whatever may block */
 	char *history_path;
 	struct port *port;
 	struct loop_task *turn; /* deferred: the turn has to end */

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "dispatcher/api/asker.h"
+#include "dispatcher/api/job_answer.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/reopen.h"
 
@@ -24,7 +25,6 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 	struct request *r = arg;
 	struct error e = {0};
 	uint64_t job = (uint64_t)(uintptr_t)r->state;
-	json_t *value;
 
 	r->state = NULL;
 	if (reply->code != ERR_OK) {
@@ -35,11 +35,7 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 	}
 	if (!reply->duplicate && reply->job_count > 0)
 		log_done(r, job);
-	value = job_json(r->services, job, NULL, &e);
-	if (value != NULL)
-		request_answer(r, MHD_HTTP_OK, value);
-	else
-		request_fail(r, &e);
+	job_answer(r, job, 0, NULL);
 }
 
 /* ---- a retry of a job that has ended ---- */
@@ -59,30 +55,36 @@ static void one_destroy(void *state)
 	free(one);
 }
 
+static json_t *reopened_json(const struct reopen_counts *counts)
+{
+	const struct api_reopened reopened = {
+	    .shards = counts->shards,
+	    .kept = counts->kept,
+	    .to_do = counts->shards - counts->kept,
+	    .lost = counts->lost,
+	    .lost_gather = counts->lost_gather,
+	};
+
+	return object_write(object_reopened(), &reopened);
+}
+
 static void answer_one(void *arg, const struct error *e, const struct reopen_counts *counts)
 {
 	struct one *one = arg;
-	struct error unknown = {0};
-	json_t *value = e == NULL ? job_json(one->request->services, one->job, NULL, &unknown) : NULL;
+	struct request *r = one->request;
+	json_t *reopened = counts != NULL ? reopened_json(counts) : NULL;
+	uint64_t job = one->job;
 
-	if (value == NULL) {
-		request_fail(one->request, e != NULL ? e : &unknown);
+	if (e != NULL) {
+		request_fail(r, e);
 		return;
 	}
 	if (counts != NULL)
-		log_change(&one->by, "a job that had ended goes on", one->job, 0);
-	if (counts != NULL) {
-		const struct api_reopened reopened = {
-		    .shards = counts->shards,
-		    .kept = counts->kept,
-		    .to_do = counts->shards - counts->kept,
-		    .lost = counts->lost,
-		    .lost_gather = counts->lost_gather,
-		};
-
-		json_object_set_new(value, "reopened", object_write(object_reopened(), &reopened));
-	}
-	request_answer(one->request, MHD_HTTP_OK, value);
+		log_change(&one->by, "a job that had ended goes on", job, 0);
+	r->state = NULL;
+	r->state_fini = NULL;
+	one_destroy(one);
+	job_answer(r, job, 0, reopened);
 }
 
 static void reopen(struct request *r, uint64_t job)
@@ -101,8 +103,8 @@ static void reopen(struct request *r, uint64_t job)
 /* ---- of one that lives ---- */
 
 /* A job that has ended is told so in words, also when only history knows it. To be cancelled twice is
- * fine; to be retried lets it live again. False: seen to. */
-static bool check_live(struct request *r, uint64_t job)
+ * fine; to be retried lets it live again. */
+static void see_to_ended(struct request *r, const struct view_job *v)
 {
 	static const char *const nothings[ROUTE_COUNT] = {
 	    [ROUTE_cancel] = "nothing was cancelled",
@@ -110,104 +112,93 @@ static bool check_live(struct request *r, uint64_t job)
 	    [ROUTE_resume] = "there is nothing to resume",
 	};
 	struct error e = {0};
-	uint8_t state = 0;
-	json_t *value = NULL;
 
-	if (job_state_now(r->services, job, &state, &e) == 0) {
-		if (!job_state_is_ended(state))
-			return true;
-		if (r->route->id == ROUTE_retry) {
-			reopen(r, job);
-			return false;
-		}
-		if (r->route->id == ROUTE_cancel && state == JOB_CANCELLED)
-			value = job_json(r->services, job, NULL, &e);
-		else
-			error_set(&e, ERR_EXISTS, "job %llu has %s%s already; %s", (unsigned long long)job,
-				  state == JOB_CANCELLED ? "been " : "", job_state_name(state),
-				  nothings[r->route->id]);
+	if (r->route->id == ROUTE_retry) {
+		reopen(r, v->job);
+		return;
 	}
-	if (value != NULL)
-		request_answer(r, MHD_HTTP_OK, value);
-	else
-		request_fail(r, &e);
-	return false;
+	if (r->route->id == ROUTE_cancel && v->state == JOB_CANCELLED) {
+		job_answer(r, v->job, 0, NULL);
+		return;
+	}
+	error_set(&e, ERR_EXISTS, "job %llu has %s%s already; %s", (unsigned long long)v->job,
+		  v->state == JOB_CANCELLED ? "been " : "", job_state_name(v->state), nothings[r->route->id]);
+	request_fail(r, &e);
 }
 
-/* The job, and `why` of the body; false: answered. why lives as long as *ret_body. */
-static bool open_change(struct request *r, uint64_t *ret_job, json_t **ret_body, struct bytes *ret_why)
+static void submit(struct request *r, uint64_t job, struct bytes why)
+{
+	struct port *p = r->services->port;
+	struct ticket ticket = {on_reply, r};
+	struct input_cancel cancel = {.job = job, .why = why, .by = request_by(r)};
+	struct input_retry retry = {.job = job, .by = cancel.by};
+	struct input_pause pause = {
+	    .job = job, .why = why, .by = cancel.by, .resume = r->route->id == ROUTE_resume};
+
+	if (why.size > 400)
+		cancel.why.size = pause.why.size = 400;
+	r->state = (void *)(uintptr_t)job;
+	if (r->route->id == ROUTE_cancel)
+		port_submit(p, INPUT_CANCEL, &cancel, &ticket);
+	else if (r->route->id == ROUTE_retry)
+		port_submit(p, INPUT_RETRY, &retry, &ticket);
+	else
+		port_submit(p, INPUT_PAUSE, &pause, &ticket);
+}
+
+static void change(struct request *r, uint64_t job, const struct past *past)
 {
 	struct api_reason reason;
 	struct error e = {0};
+	struct arena arena;
+	struct view_job v;
+	json_t *body = request_object(r);
 	int rc;
 
-	if (!request_job(r, ret_job))
-		return false;
-	*ret_body = request_object(r);
-	if (*ret_body == NULL)
-		return false;
-	rc = object_read_request(object_reason(), *ret_body, &reason, &e);
-	if (rc == 0 && port_has_room(r->services->port, &e) < 0) {
-		json_decref(*ret_body);
+	if (body == NULL)
+		return;
+	arena_init(&arena, 0);
+	rc = object_read_request(object_reason(), body, &reason, &e);
+	if (rc == 0)
+		rc = job_view(r->services, past, job, &arena, &v, &e);
+	if (rc == 0 && job_is_lost(&v))
+		rc = job_refuse_lost(&v, &e);
+	if (rc < 0)
+		request_fail(r, &e);
+	else if (port_has_room(r->services->port, &e) < 0)
 		request_fail_room(r, &e);
-		return false;
-	}
-	if (rc == 0 && !check_live(r, *ret_job)) {
-		json_decref(*ret_body);
-		return false;
-	}
-	if (rc == 0) {
-		*ret_why = reason.why;
-		if (ret_why->size > 400)
-			ret_why->size = 400;
-		r->state = (void *)(uintptr_t)*ret_job;
-		return true;
-	}
-	json_decref(*ret_body);
-	request_fail(r, &e);
-	return false;
+	else if (job_state_is_ended(v.state))
+		see_to_ended(r, &v);
+	else
+		submit(r, job, reason.why);
+	arena_fini(&arena);
+	json_decref(body);
+}
+
+static void begin(struct request *r)
+{
+	uint64_t job;
+
+	if (request_job(r, &job))
+		request_with_job(r, job, change);
 }
 
 void api_cancel(struct request *r)
 {
-	struct input_cancel in = {.by = request_by(r)};
-	json_t *body;
-
-	if (!open_change(r, &in.job, &body, &in.why))
-		return;
-	port_submit(r->services->port, INPUT_CANCEL, &in, &(struct ticket){on_reply, r});
-	json_decref(body);
-}
-
-static void change_pause(struct request *r, bool resume)
-{
-	struct input_pause in = {.resume = resume, .by = request_by(r)};
-	json_t *body;
-
-	if (!open_change(r, &in.job, &body, &in.why))
-		return;
-	port_submit(r->services->port, INPUT_PAUSE, &in, &(struct ticket){on_reply, r});
-	json_decref(body);
+	begin(r);
 }
 
 void api_pause(struct request *r)
 {
-	change_pause(r, false);
+	begin(r);
 }
 
 void api_resume(struct request *r)
 {
-	change_pause(r, true);
+	begin(r);
 }
 
 void api_retry(struct request *r)
 {
-	struct input_retry in = {.by = request_by(r)};
-	struct bytes why;
-	json_t *body;
-
-	if (!open_change(r, &in.job, &body, &why))
-		return;
-	port_submit(r->services->port, INPUT_RETRY, &in, &(struct ticket){on_reply, r});
-	json_decref(body);
+	begin(r);
 }

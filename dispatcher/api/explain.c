@@ -1,16 +1,30 @@
 /* GET /v1/jobs/{id}/explain: sentences for people (dispatcher/explain.h), of a live or an ended job. */
 #include "dispatcher/explain.h"
 
+#include <stdlib.h>
+
+#include "base/check.h"
 #include "dispatcher/api/job_json.h"
-#include "dispatcher/store/history_reader.h"
 
 struct explaining {
-	struct services *services;
-	struct arena arena;
+	struct request *request;
+	uint64_t job;
+	struct past *past;
 	struct explain explain;
+	uint32_t phase, shards_phase;
+	bool phase_known; /* of the core: history may be behind */
 	struct view_dead dead[EXPLAIN_DEAD_MAX];
 	json_t *sentences;
 };
+
+static void destroy(void *state)
+{
+	struct explaining *x = state;
+
+	past_drop(x->past);
+	json_decref(x->sentences);
+	free(x);
+}
 
 static void add(void *arg, struct bytes sentence)
 {
@@ -26,64 +40,110 @@ static int add_row(void *arg, const struct history_failure *f)
 	return 0;
 }
 
-static int find_dead(struct explaining *x, const struct view_job *v, struct error *reterr)
+/* In a reader's thread: the first dead shards of a job that has ended. */
+static int read_dead(void *arg, struct history_reader *history, const struct history_job *row,
+		     struct arena *arena, struct error *reterr)
 {
-	uint64_t cursor = 0;
+	struct explaining *x = arg;
+	uint32_t last = x->phase_known ? x->phase : row->phase;
+	uint32_t shards = x->phase_known ? x->shards_phase : row->shards_phase;
 	int rc = 0;
 
-	x->explain.dead = x->dead;
-	if (!job_state_is_ended(v->state)) {
-		x->explain.dead_count = dispatcher_view_dead(services_core(x->services), v->job, &cursor,
-							     x->dead, EXPLAIN_DEAD_MAX);
-		return 0;
-	}
-	for (uint32_t phase = v->phase < v->shards_phase ? v->phase : v->shards_phase;
-	     rc == 0 && phase <= v->phase && x->explain.dead_count < EXPLAIN_DEAD_MAX; phase++)
-		rc = history_failures(x->services->reader, v->job, phase, 0,
-				      (uint32_t)(EXPLAIN_DEAD_MAX - x->explain.dead_count), &x->arena,
-				      add_row, x, reterr);
+	x->explain.dead_count = 0;
+	for (uint32_t phase = last < shards ? last : shards;
+	     rc == 0 && phase <= last && x->explain.dead_count < EXPLAIN_DEAD_MAX; phase++)
+		rc = history_failures(history, x->job, phase, 0,
+				      (uint32_t)(EXPLAIN_DEAD_MAX - x->explain.dead_count), arena, add_row, x,
+				      reterr);
 	return rc;
 }
 
 static void use(void *arg, const struct why_facts *f)
 {
 	struct explaining *x = arg;
-	const struct definition_body *body =
-	    dispatcher_view_definition(services_core(x->services), f->job->definition);
+	struct services *s = x->request->services;
+	const struct definition_body *body = dispatcher_view_definition(services_core(s), f->job->definition);
+	uint64_t cursor = 0;
 
 	x->explain.facts = f;
+	x->explain.dead = x->dead;
+	if (!job_state_is_ended(f->job->state))
+		x->explain.dead_count =
+		    dispatcher_view_dead(services_core(s), x->job, &cursor, x->dead, EXPLAIN_DEAD_MAX);
 	x->explain.gathers = body != NULL && body->phases.count > f->job->shards_phase + 1;
 	explain_job(&x->explain);
 }
 
-void api_explain(struct request *r)
+static void answer(struct explaining *x)
 {
-	struct explaining x = {.services = r->services, .sentences = json_array()};
-	struct error e = {0};
+	struct services *s = x->request->services;
 	struct api_explanation answer;
+	struct error e = {0};
+	struct arena arena;
 	struct view_job v;
-	uint64_t job;
 	int rc;
 
-	if (!request_job(r, &job)) {
-		json_decref(x.sentences);
+	arena_init(&arena, 0);
+	rc = job_view(s, x->past, x->job, &arena, &v, &e);
+	if (rc == 0 && job_is_lost(&v))
+		rc = job_refuse_lost(&v, &e);
+	if (rc == 0) {
+		job_with_facts(s, &v, use, x);
+		answer = (struct api_explanation){.id = x->job,
+						  .word = bytes_of(job_word_name(v.word)),
+						  .sentences = json_incref(x->sentences)};
+		request_answer(x->request, MHD_HTTP_OK, object_write(object_explanation(), &answer));
+	} else {
+		request_fail(x->request, &e);
+	}
+	arena_fini(&arena);
+}
+
+static void on_past(void *arg, struct past *past, int rc, const struct error *e)
+{
+	struct explaining *x = arg;
+
+	(void)past;
+	if (rc < 0)
+		request_fail(x->request, e);
+	else
+		answer(x);
+}
+
+static void begin(struct explaining *x)
+{
+	struct services *s = x->request->services;
+	struct arena arena;
+	struct view_job v;
+
+	arena_init(&arena, 0);
+	x->phase_known = dispatcher_view_job(services_core(s), x->job, &arena, &v);
+	x->phase = x->phase_known ? v.phase : 0;
+	x->shards_phase = x->phase_known ? v.shards_phase : 0;
+	arena_fini(&arena);
+	if (job_is_live(s, x->job)) {
+		answer(x);
 		return;
 	}
-	x.explain.add = add;
-	x.explain.arg = x.sentences;
-	arena_init(&x.arena, 0);
-	rc = job_view(r->services, job, &x.arena, &v, &e);
-	if (rc == 0)
-		rc = find_dead(&x, &v, &e);
-	if (rc == 0) {
-		job_with_facts(r->services, &v, use, &x);
-		answer = (struct api_explanation){.id = job,
-						  .word = bytes_of(job_word_name(v.word)),
-						  .sentences = json_incref(x.sentences)};
-		request_answer(r, MHD_HTTP_OK, object_write(object_explanation(), &answer));
-	} else {
-		request_fail(r, &e);
-	}
-	json_decref(x.sentences);
-	arena_fini(&x.arena);
+	x->past = past_create(s, read_dead, on_past, x);
+	past_add(x->past, x->job);
+	past_ask(x->past);
+}
+
+void api_explain(struct request *r)
+{
+	struct explaining *x;
+	uint64_t job;
+
+	if (!request_job(r, &job))
+		return;
+	x = check_calloc(1, sizeof(*x));
+	x->request = r;
+	x->job = job;
+	x->sentences = json_array();
+	x->explain.add = add;
+	x->explain.arg = x->sentences;
+	r->state = x;
+	r->state_fini = destroy;
+	begin(x);
 }

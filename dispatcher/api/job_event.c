@@ -5,7 +5,7 @@
 
 #include "base/array.h"
 #include "base/check.h"
-#include "dispatcher/api/job_json.h"
+#include "dispatcher/api/job_output.h"
 #include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/readers.h"
@@ -21,6 +21,16 @@ struct item {
 	json_t *event; /* found */
 };
 
+/* A job that has ended and gets its "output". */
+struct ended {
+	json_t *job; /* NULL: there is none */
+	struct job_output output;
+	struct bytes definition;
+	struct dedup_key key;
+	struct past_texts texts;
+	struct arena arena; /* of all these */
+};
+
 struct job_events {
 	struct reading query;
 	struct request *request;
@@ -28,6 +38,7 @@ struct job_events {
 	json_t *answer;
 	struct item *items; /* those that have an event */
 	size_t count, room;
+	struct ended ended;
 	bool all_found; /* or read badly: asking again does not help */
 	bool last;	/* they are not asked for again */
 };
@@ -48,6 +59,14 @@ static json_t *event_json(const json_t *event)
 	return object_write(object_job_event(), &value);
 }
 
+static void read_ended(struct history_reader *reader, struct ended *ended)
+{
+	if (ended->job != NULL && ended->texts.definition.size == 0 &&
+	    past_read_texts(reader, ended->definition, ended->key.hi, ended->key.lo, &ended->arena,
+			    &ended->texts, NULL) < 0)
+		ended->texts = (struct past_texts){0}; /* its answer tells no output */
+}
+
 /* In a reader's thread. */
 static void run(struct history_reader *reader, struct reading *q)
 {
@@ -55,6 +74,7 @@ static void run(struct history_reader *reader, struct reading *q)
 	struct arena arena;
 
 	e->all_found = true;
+	read_ended(reader, &e->ended);
 	arena_init(&arena, 0);
 	for (size_t i = 0; i < e->count && q->rc == 0; i++) {
 		struct item *item = &e->items[i];
@@ -85,6 +105,8 @@ static void answer(struct job_events *e, bool none_else)
 		if (e->items[i].event != NULL || none_else)
 			json_object_set(e->items[i].job, "event",
 					e->items[i].event != NULL ? e->items[i].event : json_null());
+	if (e->ended.job != NULL)
+		job_add_output(&e->ended.output, &e->ended.texts, e->ended.job);
 	e->answer = NULL;
 	request_answer(e->request, MHD_HTTP_OK, value);
 }
@@ -123,6 +145,7 @@ struct job_events *job_events_create(struct request *r)
 	e->request = r;
 	e->query.run = run;
 	e->query.done = done;
+	arena_init(&e->ended.arena, 0);
 	return e;
 }
 
@@ -135,6 +158,7 @@ void job_events_destroy(struct job_events *e)
 		json_decref(e->items[i].event);
 	json_decref(e->answer);
 	free(e->items);
+	arena_fini(&e->ended.arena);
 	free(e);
 }
 
@@ -148,34 +172,25 @@ void job_events_add(struct job_events *e, json_t *job, struct dedup_key event)
 	e->items[e->count++] = (struct item){.job = job, .key = event};
 }
 
+void job_events_add_output(struct job_events *e, json_t *job, const struct view_job *v)
+{
+	struct ended *ended = &e->ended;
+
+	if (job_add_output_live(e->request->services, v, job))
+		return;
+	ended->job = job;
+	ended->definition = arena_copy(&ended->arena, v->definition);
+	ended->key = (struct dedup_key){v->event_id_hi, v->event_id_lo};
+	ended->output = (struct job_output){.job = v->job,
+					    .name = arena_copy(&ended->arena, v->name),
+					    .accepted_wall_us = v->accepted_wall_us};
+}
+
 void job_events_answer(struct job_events *e, json_t *value)
 {
 	e->answer = value;
-	if (e->count == 0)
+	if (e->count == 0 && e->ended.job == NULL)
 		answer(e, true);
 	else
 		readers_ask(e->request->services->readers, &e->query);
-}
-
-static void destroy(void *events)
-{
-	job_events_destroy(events);
-}
-
-void job_answer(struct request *r, uint64_t job)
-{
-	struct error e = {0};
-	struct dedup_key event;
-	json_t *value = job_json(r->services, job, &event, &e);
-	struct job_events *events;
-
-	if (value == NULL) {
-		request_fail(r, &e);
-		return;
-	}
-	events = job_events_create(r);
-	r->state = events;
-	r->state_fini = destroy;
-	job_events_add(events, value, event);
-	job_events_answer(events, value);
 }

@@ -1,5 +1,8 @@
 #include "dispatcher/api/job_json.h"
 
+#include <stdlib.h>
+
+#include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/trouble.h"
 #include "dispatcher/store/history.h"
@@ -116,15 +119,19 @@ json_t *job_json_live(struct services *s, const struct view_job *v)
 	return write_job(v, dispatcher_view_definition(services_core(s), v->definition));
 }
 
+#define LOST "how it ended is not known: history was restored from a copy that ends before it did"
+
 static void view_row(const struct history_job *row, struct view_job *ret)
 {
+	bool ended = job_state_is_ended(row->state);
+
 	*ret = (struct view_job){
 	    .job = row->job,
 	    .state = row->state,
-	    .word = JOB_WORD_SUCCEEDED + (row->state - JOB_SUCCEEDED),
+	    .word = ended ? JOB_WORD_SUCCEEDED + (row->state - JOB_SUCCEEDED) : 0,
 	    .paused = row->paused,
 	    .name = row->name,
-	    .why = row->why,
+	    .why = ended ? row->why : BYTES_LIT(LOST),
 	    .definition = row->definition,
 	    .phase = row->phase,
 	    .shards_phase = row->shards_phase,
@@ -172,23 +179,11 @@ int job_refuse_unknown(struct services *s, uint64_t job, struct error *reterr)
 	return error_help(reterr, "`shardmill jobs` (GET /v1/jobs) lists them");
 }
 
-static json_t *read_row(struct services *s, uint64_t job, struct dedup_key *ret_event, struct error *reterr)
+int job_refuse_lost(const struct view_job *v, struct error *reterr)
 {
-	struct history_job row;
-	struct arena arena;
-	json_t *value = NULL;
-	int r;
-
-	arena_init(&arena, 0);
-	r = history_job(s->reader, job, &arena, &row, reterr);
-	if (r == 0) {
-		value = job_json_row(&row);
-		*ret_event = (struct dedup_key){row.event_id_hi, row.event_id_lo};
-	} else if (r == ERR_NOT_FOUND) {
-		job_refuse_unknown(s, job, reterr);
-	}
-	arena_fini(&arena);
-	return value;
+	error_set(reterr, ERR_NOT_FOUND, "job %llu: %s", (unsigned long long)v->job, LOST);
+	return error_help(reterr, "`shardmill retry --all %llu` does all of it again, as a new job",
+			  (unsigned long long)v->job);
 }
 
 void job_with_facts(struct services *s, const struct view_job *v,
@@ -223,43 +218,40 @@ static void set_why(void *arg, const struct why_facts *f)
 	buf_fini(&why);
 }
 
-int job_view(struct services *s, uint64_t job, struct arena *arena, struct view_job *ret,
-	     struct error *reterr)
+bool job_is_of_core(struct services *s, uint64_t job)
 {
-	struct history_job row;
-	int rc;
+	struct arena arena;
+	struct view_job v;
+	bool there;
+
+	arena_init(&arena, 0);
+	there = dispatcher_view_job(services_core(s), job, &arena, &v);
+	arena_fini(&arena);
+	return there;
+}
+
+int job_view(struct services *s, const struct past *past, uint64_t job, struct arena *arena,
+	     struct view_job *ret, struct error *reterr)
+{
+	const struct history_job *row;
 
 	if (dispatcher_view_job(services_core(s), job, arena, ret))
 		return 0;
-	rc = history_job(s->reader, job, arena, &row, reterr);
-	if (rc == ERR_NOT_FOUND)
+	row = past != NULL ? past_row(past, job) : NULL;
+	if (row == NULL)
 		return job_refuse_unknown(s, job, reterr);
-	if (rc == 0)
-		view_row(&row, ret);
-	return rc;
+	view_row(row, ret);
+	return 0;
 }
 
-json_t *job_json(struct services *s, uint64_t job, struct dedup_key *ret_event, struct error *reterr)
+json_t *job_json(struct services *s, const struct view_job *v)
 {
-	struct dedup_key event = {0};
-	struct arena arena;
-	struct view_job v;
-	json_t *value = NULL;
+	json_t *value;
 
-	arena_init(&arena, 0);
-	if (dispatcher_view_job(services_core(s), job, &arena, &v)) {
-		value = job_json_live(s, &v);
-		event = (struct dedup_key){v.event_id_hi, v.event_id_lo};
-		if (!job_state_is_ended(v.state))
-			job_with_facts(s, &v, set_why, value);
-	}
-	arena_fini(&arena);
-	if (value == NULL)
-		value = read_row(s, job, &event, reterr);
-	if (value != NULL)
-		job_add_output(s, job, value);
-	if (ret_event != NULL)
-		*ret_event = event;
+	if (!job_is_live(s, v->job))
+		return write_job(v, NULL);
+	value = job_json_live(s, v);
+	job_with_facts(s, v, set_why, value);
 	return value;
 }
 
@@ -275,38 +267,46 @@ bool job_is_live(struct services *s, uint64_t job)
 	return live;
 }
 
-int job_state_now(struct services *s, uint64_t job, uint8_t *ret, struct error *reterr)
-{
-	struct history_job row;
-	struct view_job v;
-	struct arena arena;
-	int r = 0;
+struct with_job {
+	struct request *request;
+	uint64_t job;
+	request_job_fn *fn;
+};
 
-	arena_init(&arena, 0);
-	if (dispatcher_view_job(services_core(s), job, &arena, &v)) {
-		*ret = v.state;
-	} else {
-		r = history_job(s->reader, job, &arena, &row, reterr);
-		if (r == 0)
-			*ret = row.state;
-		else if (r == ERR_NOT_FOUND)
-			r = job_refuse_unknown(s, job, reterr);
-	}
-	arena_fini(&arena);
-	return r;
+static void with_past(void *arg, struct past *past, int rc, const struct error *why)
+{
+	struct with_job *w = arg;
+	struct request *r = w->request;
+	uint64_t job = w->job;
+	request_job_fn *fn = w->fn;
+	struct error e = *why;
+
+	free(w);
+	r->state = NULL;
+	r->state_fini = NULL;
+	if (rc == 0 && past_row(past, job) == NULL && !job_is_of_core(r->services, job))
+		rc = job_refuse_unknown(r->services, job, &e);
+	if (rc < 0)
+		request_fail(r, &e);
+	else
+		fn(r, job, past);
+	past_drop(past);
 }
 
-bool request_known_job(struct request *r, uint64_t *ret)
+void request_with_job(struct request *r, uint64_t job, request_job_fn *fn)
 {
-	struct error e = {0};
-	uint8_t state;
+	struct with_job *w;
+	struct past *past;
 
-	if (!request_job(r, ret))
-		return false;
-	if (job_state_now(r->services, *ret, &state, &e) == 0)
-		return true;
-	request_fail(r, &e);
-	return false;
+	if (job_is_of_core(r->services, job)) {
+		fn(r, job, NULL);
+		return;
+	}
+	w = check_calloc(1, sizeof(*w));
+	*w = (struct with_job){r, job, fn};
+	past = past_create(r->services, NULL, with_past, w);
+	past_add(past, job);
+	past_ask(past);
 }
 
 bool job_history_lags(struct services *s, uint64_t job)

@@ -1,32 +1,38 @@
-/* A job as the API shows it: from the core while it is there, else from history. */
+/* A job as the API shows it: from the core while it is there, else from history (past.h). */
 #pragma once
 
+#include "dispatcher/api/past.h"
 #include "dispatcher/api/request.h"
-#include "dispatcher/store/history_reader.h"
 #include "dispatcher/why.h"
 
-/* Also why nothing of it runs. NULL: there is no such job. reterr is set when history cannot be read, too.
- * ret_event (may be NULL): whose row in history its event is; 0, 0 = none. */
-json_t *job_json(struct services *s, uint64_t job, struct dedup_key *ret_event,
-		 struct error *reterr) MUST_CHECK;
-/* api/job_output.c: adds "output", where its results stand, when its definition says. */
-void job_add_output(struct services *s, uint64_t job, json_t *value);
-/* Of the core alone, as lists show it: "why" is only that of a pause or an end. */
+/* past: where its row is when the core does not have it; NULL: nowhere. In the arena, and the past's.
+ * ERR_NOT_FOUND, in words. */
+int job_view(struct services *s, const struct past *past, uint64_t job, struct arena *arena,
+	     struct view_job *ret, struct error *reterr) MUST_CHECK;
+/* History was restored from a copy that ends before the job did: how it ended, nobody knows. */
+static inline bool job_is_lost(const struct view_job *v)
+{
+	return v->word == 0;
+}
+/* ERR_NOT_FOUND, in words. */
+int job_refuse_lost(const struct view_job *v, struct error *reterr);
+/* Also why nothing of it runs. */
+json_t *job_json(struct services *s, const struct view_job *v) MUST_CHECK;
+/* "why" is only that of a pause or an end, as lists show it. */
 json_t *job_json_live(struct services *s, const struct view_job *v) MUST_CHECK;
-/* Of a job that history says has ended. */
+/* Of a job that the core does not have. */
 json_t *job_json_row(const struct history_job *row) MUST_CHECK;
-/* enum job_state, of the core or of history; errors as job_json. */
-int job_state_now(struct services *s, uint64_t job, uint8_t *ret, struct error *reterr) MUST_CHECK;
-/* The job that the path names, when there is one; false: it was answered with the error. */
-bool request_known_job(struct request *r, uint64_t *ret) MUST_CHECK;
 /* ERR_NOT_FOUND, in words. */
 int job_refuse_unknown(struct services *s, uint64_t job, struct error *reterr);
-/* Of the core, or of history when it has ended; in the arena. Errors as job_json. */
-int job_view(struct services *s, uint64_t job, struct arena *arena, struct view_job *ret,
-	     struct error *reterr) MUST_CHECK;
 /* Calls use with what why.h wants to know of a live job. */
 void job_with_facts(struct services *s, const struct view_job *v,
 		    void (*use)(void *arg, const struct why_facts *f), void *arg);
+
+/* Goes on with a job that there is, perhaps before this returns: past is for job_view. Else the request is
+ * answered with the error. Until then the request has no state of its own. */
+typedef void request_job_fn(struct request *r, uint64_t job, const struct past *past);
+void request_with_job(struct request *r, uint64_t job, request_job_fn *fn);
+
 /* api/pools.c: a list. */
 json_t *pools_json(struct services *s) MUST_CHECK;
 /* api/rules.c: their number, and what is wrong with them; the words are reterr's. */
@@ -36,3 +42,4 @@ bool job_history_lags(struct services *s, uint64_t job);
 /* Has it ended, as far as anybody may know? False also when there is no such job. */
 bool job_has_ended(struct services *s, uint64_t job);
 bool job_is_live(struct services *s, uint64_t job);
+bool job_is_of_core(struct services *s, uint64_t job);

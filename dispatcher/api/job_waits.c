@@ -128,8 +128,9 @@ static void add(struct job_waits *w, struct job_wait *wait, uint64_t job, usec_t
 		void *arg)
 {
 	CHECK(wait->waits == NULL);
-	*wait = (struct job_wait){
-	    .waits = w, .job = job, .until_us = clock_mono_us() + patience_us, .fn = fn, .arg = arg};
+	*wait = (struct job_wait){.waits = w, .job = job, .until_us = USEC_NEVER, .fn = fn, .arg = arg};
+	if (patience_us != USEC_NEVER)
+		wait->until_us = clock_mono_us() + patience_us;
 	insert_by_time(w, wait);
 	set_timer(w);
 }

@@ -28,7 +28,7 @@ struct job_waits *job_waits_create(struct services *s) MUST_CHECK;
 /* Nobody waits any more. NULL is fine. */
 void job_waits_destroy(struct job_waits *w);
 
-/* Until something of the job changes. */
+/* Until something of the job changes. patience_us: USEC_NEVER is fine. */
 void job_wait_change(struct job_waits *w, struct job_wait *wait, uint64_t job, usec_t patience_us,
 		     job_wait_fn *fn, void *arg);
 /* Until history has passed lsn; at the end of the turn if it has. */

@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/check.h"
+#include "dispatcher/api/job_answer.h"
 #include "dispatcher/api/job_event.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/job_waits.h"
@@ -63,7 +64,7 @@ void api_job(struct request *r)
 	uint64_t job;
 
 	if (request_job(r, &job))
-		job_answer(r, job);
+		job_answer(r, job, JOB_ANSWER_EVENT, NULL);
 }
 
 /* "running,failed" */

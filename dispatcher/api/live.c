@@ -104,15 +104,13 @@ static void ask(struct live *l)
 		fail(l, e.what);
 }
 
-void api_live(struct request *r)
+static void begin(struct request *r, uint64_t job, const struct past *past)
 {
 	struct tail wanted = {.credit = TAIL_BYTES_MAX};
 	struct error e = {0};
 	struct live *l;
-	uint64_t job;
 
-	if (!request_known_job(r, &job))
-		return;
+	(void)past;
 	if (read_query(r, &wanted, &e) < 0) {
 		request_fail(r, &e);
 		return;
@@ -122,4 +120,12 @@ void api_live(struct request *r)
 	r->state = l;
 	r->state_fini = live_destroy;
 	ask(l);
+}
+
+void api_live(struct request *r)
+{
+	uint64_t job;
+
+	if (request_job(r, &job))
+		request_with_job(r, job, begin);
 }

@@ -46,8 +46,9 @@ struct many {
 	usec_t until_us;
 	struct job_range *ranges;
 	size_t count, at;
-	uint64_t job; /* the next of ranges[at] */
-	bool stopped; /* too many errors, or the time is over */
+	uint64_t job;	   /* the next of ranges[at] */
+	struct past *past; /* rows of the next ones; NULL: not asked yet */
+	bool stopped;	   /* too many errors, or the time is over */
 	size_t in_flight;
 	struct many_reopening reopenings[REOPENINGS_MAX];
 	struct segments *segments; /* the outputs of many jobs lie in few files */
@@ -62,6 +63,7 @@ static void many_destroy(void *state)
 
 	loop_timer_unset(m->request->services->loop, &m->timer);
 	job_wait_cancel(&m->change);
+	past_drop(m->past);
 	for (size_t i = 0; i < REOPENINGS_MAX; i++)
 		reopening_destroy(m->reopenings[i].reopening);
 	segments_destroy(m->segments);
@@ -221,9 +223,13 @@ static bool see_to(struct many *m, uint64_t job)
 	struct view_job v;
 	struct error e = {0};
 	bool fine = true;
+	int rc;
 
 	arena_init(&arena, 0);
-	if (job_view(s, job, &arena, &v, &e) < 0)
+	rc = job_view(s, m->past, job, &arena, &v, &e);
+	if (rc == 0 && job_is_lost(&v))
+		rc = job_refuse_lost(&v, &e);
+	if (rc < 0)
 		add_error(m, job, &e);
 	else if (m->what == MANY_WAIT)
 		fine = wait_for(m, &v);
@@ -237,31 +243,94 @@ static bool see_to(struct many *m, uint64_t job)
 	return fine;
 }
 
+/* ---- what history knows ---- */
+
+static void next_turn(struct many *m)
+{
+	loop_timer_set(m->request->services->loop, &m->timer, clock_mono_us() + TURN_US);
+}
+
+static void advance(const struct many *m, size_t *at, uint64_t *job)
+{
+	if ((*job)++ == m->ranges[*at].last && ++*at < m->count)
+		*job = m->ranges[*at].first;
+}
+
+static void forget_past(struct many *m)
+{
+	past_drop(m->past);
+	m->past = NULL;
+}
+
+static void on_past(void *arg, struct past *past, int rc, const struct error *e)
+{
+	struct many *m = arg;
+
+	(void)past;
+	if (rc < 0) {
+		add_error(m, m->job, e);
+		advance(m, &m->at, &m->job);
+		forget_past(m);
+	}
+	next_turn(m);
+}
+
+/* Of the job whose turn it is, and of those behind it. */
+static void ask_past(struct many *m)
+{
+	struct services *s = m->request->services;
+	uint64_t job = m->job;
+	size_t at = m->at;
+
+	forget_past(m);
+	m->past = past_create(s, NULL, on_past, m);
+	for (size_t n = 0; n < PAST_JOBS_MAX && at < m->count; n++) {
+		if (!job_is_of_core(s, job))
+			past_add(m->past, job);
+		advance(m, &at, &job);
+	}
+	past_ask(m->past);
+}
+
+static bool is_known(const struct many *m)
+{
+	return job_is_of_core(m->request->services, m->job) ||
+	       (m->past != NULL && past_asked(m->past, m->job));
+}
+
 /* ---- turns ---- */
 
 static void on_change(void *arg, bool late);
 
+static void wait_for_change(struct many *m)
+{
+	forget_past(m); /* what was read is old by then */
+	job_wait_change(m->request->api->waits, &m->change, m->job, m->until_us - clock_mono_us(), on_change,
+			m);
+}
+
 static void on_turn(struct loop *loop, void *arg)
 {
 	struct many *m = arg;
-	bool blocked = false;
+	bool blocked = false, unknown = false;
 
 	m->stopped = m->stopped || loop_now_us(loop) >= m->until_us || m->request->services->stopping;
 	for (size_t n = 0; n < STEPS_MAX && m->at < m->count && !m->stopped && m->in_flight < IN_FLIGHT_MAX;
 	     n++) {
-		blocked = !see_to(m, m->job);
+		unknown = !is_known(m);
+		blocked = unknown || !see_to(m, m->job);
 		if (blocked)
 			break;
-		if (m->job++ == m->ranges[m->at].last && ++m->at < m->count)
-			m->job = m->ranges[m->at].first;
+		advance(m, &m->at, &m->job);
 	}
 	if (m->in_flight == 0 && (m->at == m->count || m->stopped))
 		answer(m);
+	else if (unknown)
+		ask_past(m);
 	else if (blocked && m->what == MANY_WAIT)
-		job_wait_change(m->request->api->waits, &m->change, m->job, m->until_us - loop_now_us(loop),
-				on_change, m);
+		wait_for_change(m);
 	else
-		loop_timer_set(loop, &m->timer, loop_now_us(loop) + TURN_US);
+		next_turn(m);
 }
 
 static void on_change(void *arg, bool late)

@@ -15,7 +15,6 @@
 #include "dispatcher/api/submission.h"
 #include "dispatcher/api/survey.h"
 #include "dispatcher/planners/blobs.h"
-#include "dispatcher/store/history.h"
 #include "jobs/phases.h"
 
 #define PATIENCE_US (10 * USEC_PER_SEC) /* with history and the rules */
@@ -23,23 +22,28 @@
 #define DONE_RANGES_MAX ((uint32_t)(FRAME_BYTES_MAX / 3))
 
 struct reopening {
-	struct reading query;
 	struct services *services;
 	reopen_fn *fn;
 	void *arg;
 	struct job_waits *waits;
 	struct job_wait wait;
+	struct job_wait change; /* since it was looked at */
+	bool changed;
 	const char *waits_for;
 	usec_t until_us;
 	uint64_t job;
 	struct principal by;
 	bool reopened; /* the core was asked to, else to retry the dead of one that lives */
-	/* Of history. */
-	struct arena arena;
+	/* Of history; what is borrowed lives as long as the past. */
+	struct past *past;
 	struct history_job row;
+	struct past_texts texts;
 	struct plan plan; /* kind 0: none was sealed */
+	bool blob_there;  /* the one that it names */
+	uint64_t gather_shards;
 	struct range *done;
 	uint32_t done_count, done_room;
+	struct error *reterr; /* the thread's, while it reads */
 	uint64_t done_shards;
 	struct submission submission; /* body NULL: not read yet */
 	struct segments *segments;    /* NULL: of its own */
@@ -64,10 +68,11 @@ void reopening_destroy(void *state)
 	if (o == NULL)
 		return;
 	job_wait_cancel(&o->wait);
+	job_wait_cancel(&o->change);
 	survey_fini(&o->survey);
 	forget_submission(o);
 	free(o->done);
-	arena_fini(&o->arena);
+	past_drop(o->past);
 	free(o);
 }
 
@@ -106,25 +111,45 @@ static int take_winner(void *arg, const struct history_winner *w)
 		return 0;
 	}
 	if (o->done_count == DONE_RANGES_MAX)
-		return refuse_many(o, &o->query.error);
+		return refuse_many(o, o->reterr);
 	ARRAY_GROW(o->done, o->done_room, o->done_count);
 	o->done[o->done_count++] = w->shards;
 	return 0;
 }
 
-/* In a reader's thread. */
-static void run(struct history_reader *reader, struct reading *q)
+static void forget_read(struct reopening *o)
 {
-	struct reopening *o = (struct reopening *)q;
-	const struct history_job *row = &o->row;
+	forget_submission(o); /* it borrows from the texts */
+	o->plan = (struct plan){0};
+	o->blob_there = false;
+	o->done_count = 0;
+	o->done_shards = o->lost = o->gather_shards = 0;
+	o->lost_gather = false;
+}
 
-	q->rc = history_job(reader, o->job, &o->arena, &o->row, &q->error);
-	if (q->rc < 0 || row->shards == 0 || row->shards > SHARDS_MAX)
-		return;
-	if (history_plan(reader, o->job, &o->arena, &o->plan, &q->error) < 0)
+/* In a reader's thread. */
+static int read_more(void *arg, struct history_reader *history, const struct history_job *row,
+		     struct arena *arena, struct error *reterr)
+{
+	struct reopening *o = arg;
+	int rc;
+
+	forget_read(o);
+	o->reterr = reterr;
+	rc = past_read_texts(history, row->definition, row->event_id_hi, row->event_id_lo, arena, &o->texts,
+			     reterr);
+	if (rc < 0 || row->shards == 0 || row->shards > SHARDS_MAX)
+		return rc;
+	if (history_plan(history, o->job, arena, &o->plan, reterr) < 0)
 		o->plan = (struct plan){0};
-	q->rc = history_winners(reader, o->job, row->shards_phase, (struct range){0, (uint32_t)row->shards},
-				take_winner, o, &q->error);
+	if (o->plan.blob.size > 0)
+		o->blob_there = blobs_have(o->services->blobs, o->plan.blob);
+	if (row->phase > row->shards_phase)
+		rc = history_phase_shards(history, o->job, row->phase, &o->gather_shards, reterr);
+	if (rc < 0 && rc != ERR_NOT_FOUND)
+		return rc;
+	return history_winners(history, o->job, row->shards_phase, (struct range){0, (uint32_t)row->shards},
+			       take_winner, o, reterr);
 }
 
 /* ---- what goes on ---- */
@@ -147,7 +172,7 @@ static int find_plan(struct reopening *o, const struct submission *u, struct pla
 	*ret = o->plan;
 	if (phases_shards(body) == 0 && u->job.planner == PLANNER_PURE)
 		*ret = u->job.plan;
-	if (ret->kind == 0 || (ret->blob.size > 0 && !blobs_have(o->services->blobs, ret->blob)))
+	if (ret->kind == 0 || (ret->blob.size > 0 && !o->blob_there))
 		return refuse_unplanned(o, reterr);
 	if (ret->shard_count == o->row.shards)
 		return 0;
@@ -231,9 +256,9 @@ static int read_submission(struct reopening *o, struct error *reterr)
 
 	if (o->submission.body != NULL)
 		return 0;
-	body = again_body(o->services, &o->row, &o->arena, reterr);
+	body = again_body(&o->row, &o->texts, reterr);
 	if (body == NULL)
-		return reterr->code == ERR_NOT_FOUND ? refuse_unplanned(o, reterr) : reterr->code;
+		return refuse_unplanned(o, reterr);
 	rc = submission_read(&o->submission, body, reterr);
 	if (rc < 0) { /* it could not be run the first time, either, or its event is gone */
 		forget_submission(o);
@@ -308,28 +333,14 @@ static bool settle(struct reopening *o)
 	return fine;
 }
 
-/* What was read is still so? Else it lived in between, and is looked at anew. */
-static bool is_current(struct reopening *o)
-{
-	struct history_job row;
-	struct arena arena;
-	int rc;
-
-	arena_init(&arena, 0);
-	rc = history_job(o->services->reader, o->job, &arena, &row, NULL);
-	arena_fini(&arena);
-	return rc == 0 && job_state_is_ended(row.state) && row.state == o->row.state &&
-	       row.reopens == o->row.reopens;
-}
-
 /* True: history can be believed, and is what was read. Else it is seen to, or was answered. */
 static bool stands(struct reopening *o)
 {
 	if (!settle(o))
 		return false;
-	if (is_current(o))
+	if (!o->changed && job_state_is_ended(o->row.state))
 		return true;
-	await_history(o, port_view(o->services->port).last_lsn);
+	await_history(o, port_view(o->services->port).last_lsn); /* it lived in between */
 	return false;
 }
 
@@ -380,7 +391,6 @@ static void on_survey(struct survey *s)
 {
 	struct reopening *o = (struct reopening *)((char *)s - offsetof(struct reopening, survey));
 	bool shards = s->phase == o->row.shards_phase;
-	uint64_t count;
 	struct error e = s->error;
 	int rc = s->rc;
 
@@ -391,11 +401,8 @@ static void on_survey(struct survey *s)
 	survey_fini(s);
 	if (rc == 0 && shards && o->lost == 0 && !has_something_to_do(o) &&
 	    o->row.phase > o->row.shards_phase) {
-		rc = history_phase_shards(o->services->reader, o->job, o->row.phase, &count, &e);
-		if (rc == 0) {
-			survey_phase(o, o->row.phase, count, true);
-			return;
-		}
+		survey_phase(o, o->row.phase, o->gather_shards, true);
+		return;
 	}
 	if (rc < 0)
 		o->fn(o->arg, &e, NULL);
@@ -429,34 +436,43 @@ static void survey_phase(struct reopening *o, uint32_t phase, uint64_t shards, b
 	survey_begin(&o->survey);
 }
 
-static void done(struct reading *q)
+static void on_past(void *arg, struct past *past, int rc, const struct error *why)
 {
-	struct reopening *o = (struct reopening *)q;
-	struct error e = q->error;
-	int rc = q->rc;
+	struct reopening *o = arg;
+	const struct history_job *row = past_row(past, o->job);
+	struct error e = *why;
 
-	if (rc == 0 && o->services->stopping) /* nothing is read or recorded any more */
-		rc = error_set(&e, ERR_CLOSED, "the dispatcher stops");
-	if (rc == ERR_NOT_FOUND)
-		job_refuse_unknown(o->services, o->job, &e);
-	if (rc < 0)
+	if (rc == 0 && row == NULL)
+		rc = job_refuse_unknown(o->services, o->job, &e);
+	if (rc < 0) {
 		o->fn(o->arg, &e, NULL);
-	else if (stands(o))
+		return;
+	}
+	o->row = *row;
+	if (stands(o))
 		survey_phase(o, o->row.shards_phase, o->row.shards, false);
+}
+
+static void on_change(void *arg, bool late)
+{
+	struct reopening *o = arg;
+
+	(void)late;
+	o->changed = true;
 }
 
 static void look(struct reopening *o)
 {
 	if (!settle(o))
 		return;
-	forget_submission(o); /* it borrows from the arena */
-	arena_reset(&o->arena);
-	o->plan = (struct plan){0};
-	o->done_count = 0;
-	o->done_shards = o->lost = 0;
-	o->lost_gather = false;
-	o->query = (struct reading){.run = run, .done = done};
-	readers_ask(o->services->readers, &o->query);
+	forget_read(o);
+	job_wait_cancel(&o->change);
+	o->changed = false;
+	job_wait_change(o->waits, &o->change, o->job, USEC_NEVER, on_change, o);
+	past_drop(o->past);
+	o->past = past_create(o->services, read_more, on_past, o);
+	past_add(o->past, o->job);
+	past_ask(o->past);
 }
 
 struct reopening *reopening_create(struct api *api, uint64_t job, const struct principal *by,
@@ -472,7 +488,6 @@ struct reopening *reopening_create(struct api *api, uint64_t job, const struct p
 	o->by = *by;
 	o->segments = segments;
 	o->until_us = clock_mono_us() + PATIENCE_US;
-	arena_init(&o->arena, 0);
 	return o;
 }
 

@@ -13,13 +13,14 @@ struct reopen_counts {
 	bool lost_gather;      /* the gathered output is */
 };
 
-/* Called once, perhaps before reopening_start returns. e: NULL when the job goes on, and that is durable;
- * counts: NULL when the job had not ended after all, and its dead shards run again. */
+/* Called once, never before reopening_start has returned; it may destroy the reopening. e: NULL when the job
+ * goes on, and that is durable; counts: NULL when the job had not ended after all, and its dead shards run
+ * again. */
 typedef void reopen_fn(void *arg, const struct error *e, const struct reopen_counts *counts);
 
 /* segments: NULL, or shared with others of the same request; it outlives them. */
 struct reopening *reopening_create(struct api *api, uint64_t job, const struct principal *by,
 				   struct segments *segments, reopen_fn *fn, void *arg) MUST_CHECK;
 void reopening_start(struct reopening *o);
-/* After fn was called, and not by it; or when the server stops. NULL is fine. */
+/* When fn is called or was, or when the server stops. NULL is fine. */
 void reopening_destroy(void *reopening);

@@ -149,16 +149,14 @@ static int ask_workers(struct listing *l, struct error *reterr)
 	return rc == ERR_BUSY ? rc : 0;
 }
 
-void api_running(struct request *r)
+static void list(struct request *r, uint64_t job, const struct past *past)
 {
-	uint64_t job, limit, first;
+	uint64_t limit, first;
 	struct error e = {0};
 	struct listing *l;
-	int rc;
+	int rc = request_number(r, "limit", &limit, &e);
 
-	if (!request_known_job(r, &job))
-		return;
-	rc = request_number(r, "limit", &limit, &e);
+	(void)past;
 	if (rc == 0)
 		rc = request_number(r, "cursor", &first, &e);
 	if (rc < 0) {
@@ -179,4 +177,12 @@ void api_running(struct request *r)
 		request_fail(r, &e);
 	else if (l->asked == 0)
 		answer(l);
+}
+
+void api_running(struct request *r)
+{
+	uint64_t job;
+
+	if (request_job(r, &job))
+		request_with_job(r, job, list);
 }

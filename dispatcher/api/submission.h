@@ -2,8 +2,8 @@
  * that it would be. */
 #pragma once
 
+#include "dispatcher/api/past.h"
 #include "dispatcher/api/request.h"
-#include "dispatcher/store/history_reader.h"
 #include "jobs/instantiate.h"
 
 struct submission {
@@ -23,5 +23,5 @@ int submission_read(struct submission *u, json_t *body, struct error *reterr) MU
 int submission_start(struct request *r, struct submission *u, struct error *reterr) MUST_CHECK;
 void submission_fini(struct submission *u);
 /* again.c: the body of POST /v1/jobs that would have made the job; NULL: reterr. */
-json_t *again_body(struct services *s, const struct history_job *row, struct arena *arena,
+json_t *again_body(const struct history_job *row, const struct past_texts *texts,
 		   struct error *reterr) MUST_CHECK;

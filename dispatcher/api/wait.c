@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/units.h"
-#include "dispatcher/api/job_event.h"
+#include "dispatcher/api/job_answer.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/listener.h"
@@ -40,7 +40,7 @@ static void on_change(void *arg, bool late)
 	r->state = NULL;
 	r->may_leave = false;
 	wait_destroy(w);
-	job_answer(r, job);
+	job_answer(r, job, JOB_ANSWER_EVENT | JOB_ANSWER_ENDED, NULL);
 }
 
 void api_wait(struct request *r)
@@ -61,7 +61,7 @@ void api_wait(struct request *r)
 	if (timeout_us > WAIT_MAX_US)
 		timeout_us = WAIT_MAX_US;
 	if (!job_is_live(r->services, job)) {
-		job_answer(r, job);
+		job_answer(r, job, JOB_ANSWER_EVENT | JOB_ANSWER_ENDED, NULL);
 		return;
 	}
 	w = check_calloc(1, sizeof(*w));

@@ -1,6 +1,5 @@
 #include "dispatcher/planners/planners.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,20 +12,16 @@
 #include <utlist.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/s3/settings.h"
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/planners/plan_task.h"
+#include "dispatcher/planners/sweep.h"
 #include "dispatcher/readers.h"
 #include "dispatcher/part.h"
-#include "dispatcher/store/history_reader.h"
 
 #define PATIENCE_US (10 * USEC_PER_SEC) /* with an object store */
 #define THREADS 8
 #define LANE_MAX 2 /* of them for one bucket, or one directory of files */
-#define SWEEP_US (600 * USEC_PER_SEC)
-#define SWEEP_FILES 200 /* looked at in one turn of the loop */
-#define SWEEP_PAUSE_US (20 * USEC_PER_MSEC)
 
 struct planners {
 	struct services *services;
@@ -38,13 +33,10 @@ struct planners {
 	struct buf told;	  /* inputs, encoded */
 	int fd;
 	struct loop_watch watch;
-	struct loop_timer timer;
 	int dir_fd;
-	DIR *swept; /* a sweep that goes on; NULL: none */
+	struct sweep *sweep;
 	struct s3_client *s3;
 };
-
-static loop_fn on_sweep;
 
 static struct plan_task *task_create(struct planners *p)
 {
@@ -230,28 +222,12 @@ static void on_told(struct loop *loop, uint32_t events, void *arg)
 	buf_fini(&told);
 }
 
-/* May it be reopened? Then its items are needed. */
-static bool may_go_on(uint8_t state, uint64_t dead)
-{
-	return state != JOB_SUCCEEDED || dead > 0;
-}
-
 static void on_ended(void *arg, const struct stream_item *item)
 {
-	struct services *s = ((struct planners *)arg)->services;
-	const struct job_ended *job = item->ended;
+	struct planners *p = arg;
 
-	planners_forget(s->planners, job->job);
-	if (may_go_on(job->state, job->dead))
-		return;
-	if (job->reopens == 0 && !dispatcher_view_may_have_items(services_core(s), job->job))
-		return; /* one that was reopened has those of its life before */
-	for (uint32_t phase = 0; phase < 2; phase++) { /* of the shards, which a plan phase may precede */
-		char name[BLOB_NAME_BYTES];
-
-		blobs_forget(s->blobs, bytes_of(blob_name(job->job, phase, name)));
-		(void)unlinkat(s->planners->dir_fd, name, 0);
-	}
+	planners_forget(p, item->ended->job);
+	sweep_on_ended(p->sweep, item->ended);
 }
 
 static int planners_open(struct services *s, struct error *reterr)
@@ -269,6 +245,7 @@ static int planners_open(struct services *s, struct error *reterr)
 		s->planners = NULL;
 		return ERR_IO;
 	}
+	p->sweep = sweep_create(s, p->dir_fd);
 	pthread_mutex_init(&p->lock, NULL);
 	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->fd < 0)
@@ -286,10 +263,8 @@ static int planners_open(struct services *s, struct error *reterr)
 	    reterr);
 	if (r < 0)
 		return r;
-	p->timer = (struct loop_timer){.fn = on_sweep, .arg = p};
 	p->subscriber = (struct subscriber){.fn = on_ended, .arg = p, .kinds = 1u << STREAM_JOB_ENDED};
 	port_subscribe(s->port, &p->subscriber);
-	loop_timer_set(s->loop, &p->timer, clock_mono_us() + SWEEP_US);
 	return 0;
 }
 
@@ -319,9 +294,7 @@ static void planners_close(struct services *s)
 		DL_DELETE(p->tasks, t);
 		task_destroy(t);
 	}
-	if (p->swept != NULL)
-		closedir(p->swept);
-	loop_timer_unset(p->services->loop, &p->timer);
+	sweep_destroy(p->sweep);
 	if (p->subscriber.fn != NULL)
 		port_unsubscribe(p->services->port, &p->subscriber);
 	close(p->dir_fd);
@@ -421,58 +394,7 @@ void planners_forget(struct planners *p, uint64_t job)
 	readers_cancel(p->threads, &t->reading);
 }
 
-/* Live, or it may live again. What history cannot say now is kept. */
-static bool is_wanted(struct services *s, uint64_t job, struct arena *arena)
-{
-	struct view_job view;
-	struct history_job row;
-	struct plan plan;
-	int r;
-
-	if (dispatcher_view_job(services_core(s), job, arena, &view))
-		return true; /* if it has ended: until history says how */
-	r = history_job(s->reader, job, arena, &row, NULL);
-	if (r == 0 && job_state_is_ended(row.state) && !may_go_on(row.state, row.dead))
-		return false;
-	if (r == 0)
-		r = history_plan(s->reader, job, arena, &plan, NULL);
-	return r != ERR_NOT_FOUND;
-}
-
-static void on_sweep(struct loop *loop, void *arg)
-{
-	struct planners *p = arg;
-
-	(void)loop;
-	planners_sweep(p->services);
-}
-
 void planners_sweep(struct services *s)
 {
-	struct planners *p = s->planners;
-	struct dirent *entry = NULL;
-	struct arena arena;
-
-	if (p->swept == NULL)
-		p->swept = opendir(s->plans_dir);
-	loop_timer_set(s->loop, &p->timer, clock_mono_us() + SWEEP_US);
-	if (p->swept == NULL)
-		return;
-	arena_init(&arena, 0);
-	for (int n = 0; n < SWEEP_FILES && (entry = readdir(p->swept)) != NULL; n++) {
-		uint64_t job = blob_job(entry->d_name);
-
-		arena_reset(&arena);
-		if (job == 0 || is_wanted(s, job, &arena))
-			continue;
-		blobs_forget(s->blobs, bytes_of(entry->d_name));
-		(void)unlinkat(dirfd(p->swept), entry->d_name, 0);
-	}
-	arena_fini(&arena);
-	if (entry != NULL) { /* others have their turn */
-		loop_timer_set(s->loop, &p->timer, clock_mono_us() + SWEEP_PAUSE_US);
-		return;
-	}
-	closedir(p->swept);
-	p->swept = NULL;
+	sweep_begin(s->planners->sweep);
 }

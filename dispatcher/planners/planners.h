@@ -39,6 +39,5 @@ void planners_stop(struct planners *p);
 /* The job ended: stop planning it. */
 void planners_forget(struct planners *p, uint64_t job);
 
-/* Removes the blobs of jobs that are over for good: that no shard needs that is not done and may still be
- * asked for. A job's end brings it about, and what that missed is looked for every ten minutes. */
+/* Looks for blobs that no job needs any more (sweep.h). */
 void planners_sweep(struct services *s);

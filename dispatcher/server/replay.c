@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "dispatcher/readers.h"
 #include "dispatcher/server/losses.h"
-#include "dispatcher/store/history_reader.h"
 #include "jobs/ids.h"
 
 #define READER_THREADS 6 /* more than one lane may take */
@@ -126,8 +125,6 @@ int replay_open(struct server *s, struct error *reterr)
 		r = statedir_set_ready(&s->services.state, reterr);
 	if (r == 0)
 		r = history_start(s->services.history, s->services.journal, NULL, reterr);
-	if (r == 0)
-		r = history_reader_open(&s->services.reader, path, reterr);
 	if (r == 0)
 		r = readers_open(
 		    &s->services.readers, s->services.loop,

@@ -20,7 +20,6 @@
 #include "dispatcher/server/losses.h"
 #include "dispatcher/server/replay.h"
 #include "dispatcher/server/server.h"
-#include "dispatcher/store/history_reader.h"
 #include "dispatcher/wire/peers.h"
 
 #define STOP_WAIT_MS 10000
@@ -282,7 +281,6 @@ void server_close(struct server *s)
 	planners_stop(sv->planners);
 	if (sv->port != NULL)
 		parts_close(sv);
-	history_reader_close(sv->reader);
 	if (sv->journal != NULL)
 		loop_remove(sv->loop, &s->journal_watch);
 	journal_close(sv->journal);

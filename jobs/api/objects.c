@@ -12,7 +12,7 @@
 #define JOB_RANGES                                                                                           \
 	"{\"type\":\"array\",\"minItems\":1,\"items\":{\"anyOf\":[{\"type\":\"integer\",\"minimum\":1},"     \
 	"{\"type\":\"array\",\"minItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":1}}]}}"
-#define WORDS_OF_JOBS "held planning queued running gathering paused succeeded failed cancelled"
+#define WORDS_OF_JOBS "held planning queued running gathering paused succeeded failed cancelled unknown"
 
 /* ---- rows ---- */
 

@@ -50,6 +50,10 @@ PORT = "dispatcher/engine/port.h"
 WRITER = "dispatcher/core/durable/writer.h"
 WRITERS = ("dispatcher/core/durable/", "tests/")
 DURABLE = re.compile(r"^\s*#\s*(define|undef)\s+DURABLE\b", re.M)
+# Reading history may block: its readers are given to the threads of dispatcher/readers.c, and nobody else in the
+# dispatcher opens one.
+READER = "history_reader_open"
+READERS = ("dispatcher/readers.c", "dispatcher/store/")
 
 # Pure code calls no clock by an instruction either; nm would not see that.
 ASSEMBLY = re.compile(r"\b(asm|__asm__|__asm|_?_rdtscp?|__builtin_ia32_rdtscp?)\b")
@@ -84,6 +88,12 @@ def check_part(path, where, target):
     return None
 
 
+def check_reader(path, number, line):
+    if READER not in line or not path.startswith("dispatcher/") or path.startswith(READERS):
+        return None
+    return f"{path}:{number}: only {READERS[0]} opens a reader of history: ask by dispatcher/readers.h"
+
+
 def check(root):
     """Returns (problems, number of files)."""
     stems = tree.pure_stems(root)
@@ -103,6 +113,8 @@ def check(root):
             problem = None
             if found:
                 problem = check_include(root, path, number, found.group(1), component, stems)
+            elif READER in line:
+                problem = check_reader(path, number, line)
             elif component in PURE and ASSEMBLY.search(line):
                 problem = f"{path}:{number}: {component} is pure and must hold no assembly"
             if problem:

@@ -326,6 +326,14 @@ class Includes(TreeCase):
     def test_a_folder_that_nobody_owns(self):
         self.one_problem(self.case("helpers/x.c", "base/error.h"), "no component owns")
 
+    def test_a_reader_of_history_that_is_opened_outside_the_threads(self):
+        text = "int f(void)\n{\n\treturn history_reader_open(0, 0, 0);\n}\n"
+        for path in ("dispatcher/readers.c", "dispatcher/store/x.c", "tests/x.c"):
+            self.write(path, text)
+        self.assertEqual(includes.check(self.root)[0], [])
+        self.write("dispatcher/api/x.c", text)
+        self.one_problem(includes.check(self.root), "dispatcher/api/x.c:3", "only dispatcher/readers.c")
+
     def test_a_clock_as_an_instruction(self):
         self.write("worker/core/x.c", "/* asm */\nlong t(void)\n{\n\treturn __rdtsc();\n}\n")
         self.one_problem(includes.check(self.root), "worker/core/x.c:4", "no assembly")
