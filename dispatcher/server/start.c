@@ -273,6 +273,8 @@ void server_close(struct server *s)
 		settle(s);
 	}
 	trouble_close(&s->trouble);
+	if (sv->journal != NULL)
+		journal_stop(sv->journal); /* its thread gives history what it commits, however late */
 	if (sv->history != NULL)
 		loop_remove(sv->loop, &s->history_watch);
 	history_close(sv->history);

@@ -7,10 +7,20 @@ import re
 import socket
 import stat
 import subprocess
+import threading
+import time
 import unittest
 
+import case
 from case import ECHO, ApiError, MillCase, main, until
 from mill import UnixConnection, free_port
+
+SYS_FUTEX = 202
+
+
+def read(path):
+    with open(path) as f:
+        return f.read()
 
 
 class Metrics(MillCase):
@@ -210,6 +220,71 @@ class Process(MillCase):
         self.assertFalse(os.path.exists(self.mill.socket))
         self.mill.start_dispatcher()
         self.assertEqual(len(self.jobs()), 1)
+
+    def stop_while_the_journal_hangs(self):
+        """The journal's thread is in its sync when SIGTERM comes, and beyond the 10 s that the end waits for it.
+        False: the loop's thread committed by itself, and heard of no signal."""
+        armed = self.path("armed")
+        env = dict(os.environ, LD_PRELOAD=os.path.join(os.path.abspath(case.BUILD), "tests", "fault", "fault-shim.so"),
+                   SHARDMILL_FAULT="shardmill-dispatcher:fdatasync:0:1:1", SHARDMILL_FAULT_ARMED=armed,
+                   MALLOC_PERTURB_="165")
+        p = self.mill.start_dispatcher(env=env, rules_dir=self.path("rules"), journal_segment="16MiB")
+        until(lambda: self.lsn("history_lsn") == self.lsn("last_lsn"))
+        until(lambda: len(os.listdir(os.path.join(self.mill.state, "journal"))) > 1)
+        until(lambda: all(self.all_sleep(p) for _ in range(10)))  # also the thread that prepares segments
+        os.rename(self.write("armed.new", bytes(8)), armed)
+        # More than the loop puts into one commit: the journal's thread gets the first.
+        events = [{"id": "e-%d-%d" % (p.pid, n), "source": "test", "detail-type": "Thing",
+                   "time": "2026-01-01T00:00:00Z", "resources": [], "detail": {"x": "x" * 700000}} for n in range(4)]
+        threading.Thread(target=self.send_in_vain, args=(events,), daemon=True).start()
+        until(lambda: read(armed) != "\0" * 8)
+        p.terminate()
+        try:
+            until(lambda: "stopping" in read(p.log), 5)
+            # It waits for the journal's thread now, by a lock, and not by poll.
+            until(lambda: all(self.waits_for_a_lock(p) for _ in range(10)), 30)
+            return True
+        except AssertionError:
+            return False
+        finally:
+            os.unlink(armed)
+            self.assertEqual(p.wait(60), 0)
+
+    @staticmethod
+    def all_sleep(p):
+        time.sleep(0.01)
+        return all(read("/proc/%d/task/%s/stat" % (p.pid, task)).rpartition(")")[2].split()[0] == "S"
+                   for task in os.listdir("/proc/%d/task" % p.pid))
+
+    @staticmethod
+    def waits_for_a_lock(p):
+        time.sleep(0.01)
+        return read("/proc/%d/syscall" % p.pid).split()[0] == str(SYS_FUTEX)
+
+    def send_in_vain(self, events):
+        try:
+            self.mill.api("POST", "/v1/events", events)
+        except (ApiError, OSError, http.client.HTTPException):
+            pass
+
+    def lsn(self, which):
+        return self.mill.api("GET", "/v1/status")["journal"][which]
+
+    @unittest.skipIf(os.uname().machine != "x86_64", "the numbers of system calls")
+    def test_sigterm_while_the_disk_of_the_journal_hangs(self):
+        if os.environ.get("MILL_BUILD") == "asan":
+            self.skip("a disk that hangs: a preloaded library must come before the sanitizer's")
+        self.make_dir("rules")
+        self.write("rules/thing.yaml", "version: 1\nname: thing\non: [{pattern: {source: [test]}}]\n"
+                                       "run: {exec: ['true']}\n")
+        for _ in range(5):
+            if self.stop_while_the_journal_hangs():
+                break
+        else:
+            self.fail("the journal's thread never committed by itself")
+        self.mill.start_dispatcher(rules_dir=self.path("rules"))
+        until(lambda: self.lsn("history_lsn") == self.lsn("last_lsn"))
+        self.assertGreaterEqual(len(self.jobs("?name=thing")), 4, "what the thread committed last is kept")
 
     def test_the_socket_is_for_its_owner_alone_and_replaced_when_stale(self):
         self.mill.start_dispatcher()

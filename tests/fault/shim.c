@@ -3,6 +3,7 @@
  * SHARDMILL_FAULT=PROGRAM:CALL:ERRNO:FIRST:COUNT makes the calls number FIRST to FIRST+COUNT-1 of that name
  * fail with that errno, in processes that run PROGRAM only. The calls are counted from when the file
  * SHARDMILL_FAULT_ARMED is there, in the eight bytes of that file, which all processes of the program share.
+ * ERRNO 0: the call waits until that file is gone, as on a disk that hangs, and is made then.
  */
 /* Each name as it is: no open that is open64. */
 #undef _FILE_OFFSET_BITS
@@ -58,6 +59,14 @@ __attribute__((constructor)) static void read_fault(void)
 		call[0] = '\0';
 }
 
+static void wait_until_disarmed(void)
+{
+	const char *path = getenv("SHARDMILL_FAULT_ARMED");
+
+	while (syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0)
+		usleep(10000);
+}
+
 static bool fails(const char *name)
 {
 	uint64_t n;
@@ -71,6 +80,10 @@ static bool fails(const char *name)
 	n = atomic_fetch_add(counter, 1) + 1;
 	if (n < first || n >= first + count)
 		return false;
+	if (error_number == 0) {
+		wait_until_disarmed();
+		return false;
+	}
 	errno = error_number;
 	return true;
 }
