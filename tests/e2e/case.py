@@ -1,5 +1,6 @@
 """What the end-to-end tests of the dispatcher share: a mill for each test, and YAML."""
 import os
+import subprocess
 import sys
 import unittest
 
@@ -53,6 +54,37 @@ class MillCase(unittest.TestCase):
 
     def jobs(self, query=""):
         return self.mill.api("GET", "/v1/jobs" + query)["jobs"]
+
+    def small_disk(self, path, size):
+        """A disk of its own, of this size, is there; the test is left out where none may be mounted."""
+        os.makedirs(path, exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700,size=" + size, "tmpfs", path], capture_output=True)
+        if done.returncode != 0:
+            self.skip("a full disk: no file system may be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", path], check=True)
+        return path
+
+    @staticmethod
+    def fill_disk(path):
+        """To its last page, with one file: removing that makes room."""
+        name = os.path.join(path, "fill")
+        try:
+            with open(name, "wb", 0) as f:
+                while True:
+                    f.write(bytes(1 << 16))
+        except OSError:
+            return name
+
+    def submit_until_full(self):
+        """The journal of the dispatcher has no room: (the jobs that were accepted, the refusal)"""
+        ids = []
+        for n in range(1000):
+            try:
+                ids.append(self.mill.submit(ECHO + "# %d " % n + "x" * 100000, name="x" * 100))
+                self.mill.submit(command={"argv": ["echo", "%d" % n + "x" * 100000]})
+            except ApiError as e:
+                return ids, e
+        self.fail("the disk does not become full")
 
     def skip(self, why):
         """Told in the closing table."""

@@ -345,34 +345,12 @@ class FullDisk(MillCase):
 
     def setUp(self):
         super().setUp()
-        os.mkdir(self.mill.state)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", self.mill.state], capture_output=True)
-        if done.returncode != 0:
-            self.skipTest("no file system may be mounted here")
-        self.addCleanup(subprocess.run, ["umount", "--lazy", self.mill.state], check=True)
+        self.small_disk(self.mill.state, "80m")
         self.params = {"journal_segment": "16MiB"}
-
-    def fill(self):
-        try:
-            with open(os.path.join(self.mill.state, "fill"), "wb", 0) as f:
-                while True:
-                    f.write(bytes(1 << 16))
-        except OSError:
-            pass
-
-    def submit_until_full(self):
-        ids = []
-        for n in range(1000):
-            try:
-                ids.append(self.mill.submit(ECHO + "# %d " % n + "x" * 100000, name="x" * 100))
-                self.mill.submit(command={"argv": ["echo", "%d" % n + "x" * 100000]})
-            except ApiError as e:
-                return ids, e
-        self.fail("the disk does not become full")
 
     def test_what_has_no_room_is_refused_and_what_was_accepted_is_kept(self):
         self.mill.start_dispatcher(**self.params)
-        self.fill()
+        fill = self.fill_disk(self.mill.state)
         ids, e = self.submit_until_full()
         self.assertEqual((e.status, e.headers["Retry-After"].isdigit()), (503, True), e)
         self.assertIn("No space left on device", e.error["message"])
@@ -380,7 +358,7 @@ class FullDisk(MillCase):
             self.mill.api("POST", "/v1/events", [])
         self.assertEqual((event.exception.status, event.exception.headers["Retry-After"].isdigit()), (503, True))
         self.assertTrue(self.mill.answers(), "it lives on")
-        os.unlink(os.path.join(self.mill.state, "fill"))
+        os.unlink(fill)
         until(self.has_room, 20)
         self.mill.kill(self.mill.dispatcher)
         self.mill.start_dispatcher(**self.params)

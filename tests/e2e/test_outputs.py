@@ -121,13 +121,7 @@ class FullDisk(Outputs):
                "2>/dev/null; exit 0")
 
     def mount(self, name):
-        path = self.make_dir(name)
-        os.chmod(path, 0o700)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", path], capture_output=True)
-        if done.returncode != 0:
-            self.skip("outputs on a full disk: no file system may be mounted here")
-        self.addCleanup(subprocess.run, ["umount", "--lazy", path], check=True)
-        return path
+        return self.small_disk(self.path(name), "1m")
 
     def recovers(self, small, **worker):
         """Half an output is no success; when there is room, the shard succeeds with all of it."""

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
+import unittest
 
 from case import FAST, MillCase, main
 from mill import until
@@ -204,6 +205,40 @@ class Why(MillCase):
         until(lambda: not metric())
         self.assertNotIn(text, self.why(job))
         self.assertIsNone(self.mill.api("GET", "/v1/status")["history_error"])
+
+    @unittest.skipIf(os.geteuid() != 0, "only root may mount a file system")
+    def test_a_full_disk_of_the_journal_is_told_everywhere(self):
+        self.small_disk(self.mill.state, "80m")
+        self.mill.start_dispatcher(journal_segment="16MiB", history=self.path("history.db"), output_dir=self.path("output"))
+        job = self.mill.submit(SMALL)
+        text = "the journal has no room on its disk"
+
+        def metric():
+            return b"\nshardmill_journal_failing 1" in self.mill.api("GET", "/metrics", raw=True)
+
+        fill = self.fill_disk(self.mill.state)
+        self.submit_until_full()
+        until(metric)
+        self.assertIn(text, self.why(job))
+        self.assertIn(text, self.cli("show", str(job))[0])
+        self.assertIn(text, self.cli("explain", str(job))[0].lower())
+        self.assertIn(text, self.cli("wait", "--timeout=100ms", "--output=json", str(job), code=124)[0])
+        self.assertRegex(self.cli("status")[0], "NOTHING MORE IS TAKEN ON.*No space left on device")
+        status = self.mill.api("GET", "/v1/status")
+        self.assertIn("No space left on device", status["journal_error"]["message"])
+        self.assertIsNone(status["history_error"], "its disk is another one")
+        with open(self.mill.dispatcher.log) as f:
+            until(lambda: text in f.read())
+        self.mill.start_worker(output_dir=self.path("output"))
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded", "what was taken on goes to its end")
+        os.unlink(fill)
+        until(lambda: not metric())
+        with open(self.mill.dispatcher.log) as f:
+            until(lambda: "the journal has room again" in f.read())
+        self.assertNotIn(text, self.cli("status")[0])
+        self.assertNotIn("NOTHING MORE", self.cli("status")[0])
+        self.assertIsNone(self.mill.api("GET", "/v1/status")["journal_error"])
+        self.assertEqual(self.mill.wait(self.mill.submit(SMALL, name="later"))["state"], "succeeded")
 
     def test_what_is_wrong_is_refused(self):
         self.mill.start_dispatcher()
