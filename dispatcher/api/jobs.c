@@ -76,7 +76,7 @@ static int read_states(struct listing *l, const char *text, struct error *reterr
 		uint8_t state = job_state_of(word);
 		bool known = state != 0;
 
-		for (uint32_t w = JOB_WORD_HELD; w <= JOB_WORD_CANCELLED; w++) {
+		for (uint32_t w = 0; w <= JOB_WORD_CANCELLED; w++) {
 			if (!bytes_equal(bytes_of(job_word_name(w)), word))
 				continue;
 			l->words |= 1u << w;
@@ -88,7 +88,7 @@ static int read_states(struct listing *l, const char *text, struct error *reterr
 			error_set(reterr, ERR_INVALID, "expected states or words of jobs, found \"%.*s\"",
 				  (int)(length < 40 ? length : 40), text);
 			error_help(reterr, "held, planning, queued, running, gathering, paused, active, "
-					   "succeeded, failed, cancelled");
+					   "succeeded, failed, cancelled, unknown");
 			return error_where(reterr, "?state=");
 		}
 		text += length + (text[length] == ',');
@@ -144,13 +144,21 @@ static uint64_t id_of(const json_t *job)
 	return (uint64_t)json_integer_value(json_object_get(job, "id"));
 }
 
+static bool row_is_wanted(const struct listing *l, const struct history_job *row)
+{
+	uint32_t word =
+	    job_state_is_ended(row->state) ? JOB_WORD_SUCCEEDED + (row->state - JOB_SUCCEEDED) : 0;
+
+	return wanted(l, row->state, word, row->name);
+}
+
 static int take_row(void *arg, const struct history_job *row)
 {
 	struct listing *l = arg;
 
 	l->rows_last = row->job;
 	l->looked++;
-	if (l->event.size == 0 && (!job_state_is_ended(row->state) || !wanted(l, row->state, 0, row->name)))
+	if (l->event.size == 0 && (!job_state_is_ended(row->state) || !row_is_wanted(l, row)))
 		return 0;
 	ARRAY_GROW(l->rows, l->row_room, l->row_count);
 	l->rows[l->row_count++] = *row;
@@ -192,8 +200,9 @@ static bool is_of_core(const struct listing *l, uint64_t job)
 }
 
 /* Of the rows of an event: what the core has is the core's. Returns how many are not so any more: such a job
- * has ended since it was read, and history has to be read again. */
-static size_t take_live(struct listing *l)
+ * has ended since it was read, and history has to be read again. last: it was read often enough; then its end
+ * is lost (job_is_lost). */
+static size_t take_live(struct listing *l, bool last)
 {
 	size_t kept = 0, stale = 0;
 
@@ -205,9 +214,9 @@ static size_t take_live(struct listing *l)
 		arena_init(&arena, 0);
 		if (dispatcher_view_job(services_core(l->request->services), row->job, &arena, &v))
 			add_live(l, &v);
-		else if (!job_state_is_ended(row->state))
+		else if (!job_state_is_ended(row->state) && !last)
 			stale++;
-		else if (wanted(l, row->state, 0, row->name))
+		else if (row_is_wanted(l, row))
 			l->rows[kept++] = *row;
 		arena_fini(&arena);
 	}
@@ -281,7 +290,8 @@ static void done(struct reading *q)
 		request_fail(l->request, &q->error);
 		return;
 	}
-	if (l->event.size > 0 && take_live(l) > 0 && l->reads++ < READS_MAX) {
+	if (l->event.size > 0 && take_live(l, l->reads == READS_MAX) > 0) {
+		l->reads++;
 		forget_rows(l);
 		await_history(l);
 		return;

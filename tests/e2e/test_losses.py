@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 
 import case
 from case import ROOT, ApiError, MillCase, main, until
@@ -313,6 +314,43 @@ def each(how):
             with self.subTest(row=row, how=how):
                 self.try_one(row, how)
     return test
+
+
+class Restored(MillCase):
+    """History was restored from a copy that is older than a job's end, and the loss was accepted."""
+
+    def forget_the_end(self, job):
+        """As in the copy."""
+        db = sqlite3.connect(os.path.join(self.mill.state, "history.db"))
+        with db:
+            self.assertEqual(db.execute("UPDATE jobs SET state = 2 WHERE id = ?", (job,)).rowcount, 1)
+        db.close()
+
+    def test_a_job_of_which_nobody_knows_how_it_ended(self):
+        self.mill.start_dispatcher()
+        self.mill.start_worker()
+        lost, whole = [self.mill.api("POST", "/v1/jobs", {"definition": case.ECHO, "event": dict(EVENT, id="one")})["id"]
+                       for _ in range(2)]
+        for job in (lost, whole):
+            self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        until(lambda: not self.mill.api("GET", "/v1/status")["jobs"]["ended"])  # the core has forgotten them
+        self.mill.dispatcher.terminate()
+        self.assertEqual(self.mill.dispatcher.wait(20), 0)
+        self.forget_the_end(lost)
+        self.mill.start_dispatcher()
+        shown = self.mill.job(lost)
+        self.assertEqual((shown["state"], shown["word"], shown["event"]["id"]), ("active", "unknown", "one"))
+        self.assertIn("how it ended is not known", shown["why"])
+        self.assertEqual([(j["id"], j["word"]) for j in self.jobs("?event=one")], [(whole, "succeeded"), (lost, "unknown")])
+        self.assertEqual([j["id"] for j in self.jobs("?event=one&state=unknown")], [lost])
+        self.assertEqual([j["id"] for j in self.jobs("?event=one&state=succeeded")], [whole])
+        for method, path in (("GET", "wait"), ("GET", "explain"), ("POST", "cancel"), ("POST", "pause"), ("POST", "retry")):
+            error = self.expect_error(404, "not_found", method, "/v1/jobs/%d/%s" % (lost, path))
+            self.assertIn("retry --all", error["help"])
+        waited = self.mill.api("POST", "/v1/wait", {"jobs": [lost, whole]})
+        self.assertEqual((waited["succeeded"], [e["id"] for e in waited["errors"]], waited["next"]), (1, [lost], None))
+        again = self.mill.api("POST", "/v1/jobs/%d/again" % lost)["id"]
+        self.assertEqual(self.mill.wait(again)["state"], "succeeded")
 
 
 for how in ("lost", "changed"):
