@@ -428,3 +428,13 @@ void sim_settle(struct sim_dispatcher *d, uint64_t job, uint32_t end)
 		accept(d->sim, j->sim_job, job, end, 0);
 	sim_dispatcher_submit(d, INPUT_SETTLED, &(struct input_settled){.job = job}, 0);
 }
+
+void sim_rules_on_end(void *arg, const struct stream_item *item)
+{
+	struct sim_dispatcher *d = arg;
+	struct world *w = &d->sim->world;
+
+	oracle_told_ended(&d->sim->oracle, item->ended->job);
+	world_push(w, w->now_us + world_between(w, 1, 200 * USEC_PER_MSEC), SIM_SETTLE, HOST_DISPATCHER,
+		   d->life, item->ended->job | (uint64_t)item->ended->reopens << 32, NULL);
+}

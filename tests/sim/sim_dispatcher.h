@@ -67,24 +67,39 @@ void sim_dispatcher_start(struct sim_dispatcher *d);
 void sim_dispatcher_crash(struct sim_dispatcher *d, const char *why);
 void sim_dispatcher_tick(struct sim_dispatcher *d);
 void sim_dispatcher_frame(struct sim_dispatcher *d, uint64_t peer, struct bytes frame);
-void sim_dispatcher_synced(struct sim_dispatcher *d);
 void sim_dispatcher_history(struct sim_dispatcher *d, uint64_t lsn);
 void sim_dispatcher_gone(struct sim_dispatcher *d, struct uuid worker);
 /* One input, with all that follows at once. The ticket is of the action's client; 0: nobody waits. */
 #define SIM_TICKET_OF(action) ((action) + 1)
 void sim_dispatcher_submit(struct sim_dispatcher *d, enum input_type type, void *body, uint64_t ticket);
 void sim_dispatcher_turn(struct sim_dispatcher *d);
-/* The end of what the engine asked to be read. */
-void sim_dispatcher_read(struct sim_dispatcher *d, uint64_t number);
-/* A core made of the journal as it now stands, with what is not yet written, equals the live one. */
-void sim_dispatcher_verify(struct sim_dispatcher *d);
-/* What was submitted goes to the disk, as much as one commit takes. */
-void sim_dispatcher_commit(struct sim_dispatcher *d);
 
-/* sim_effects.c: what the engine needs of the world, and what is seen of it on the way. */
+/* sim_effects.c: what the engine needs of the world. */
 extern const struct engine_ops sim_engine_ops;
 
+/* sim_journal.c: operations of the engine, whose arg is the dispatcher, and the end of a commit. */
+uint64_t sim_journal_submit(void *arg, uint32_t epoch, struct bytes records, uint32_t count, bool alone);
+void sim_journal_facts(void *arg, struct engine_journal *ret);
+int sim_journal_trim(void *arg, uint64_t lsn, struct error *reterr);
+void sim_dispatcher_synced(struct sim_dispatcher *d);
+
+/* sim_slices.c: the engine asks for a slice; the end of that. */
+void sim_slice_ask(void *arg, uint64_t read, const struct slice_request *rq);
+void sim_dispatcher_read(struct sim_dispatcher *d, uint64_t number);
+
+/* sim_replay.c */
+/* What the journal says after a crash; the oracle reads it, too. */
+struct dispatcher_core *sim_replay_recovered(struct sim_dispatcher *d);
+/* A core made of the journal as it now stands, with what is not yet written, equals the live one. */
+void sim_dispatcher_verify(struct sim_dispatcher *d);
+
+/* sim_observe.c: context and arg are the dispatcher. */
+void sim_observe_durable(void *context, const struct frame *f);
+void sim_observe_frame(struct sim_dispatcher *d, uint64_t peer, enum message_type type, struct bytes frame);
+void sim_observe_step(void *arg, const struct dispatcher_input *in, const struct dispatcher_effects *out);
+
 /* sim_clients.c: who asks, plans and settles. */
+stream_fn sim_rules_on_end;
 void sim_client_act(struct sim *s, uint64_t action);
 void sim_client_replied(struct sim *s, uint64_t action, const struct dispatcher_reply *r);
 void sim_planner_begin(struct sim_dispatcher *d, const struct dispatcher_plan *plan);
