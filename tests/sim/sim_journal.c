@@ -4,6 +4,8 @@
 
 #include "tests/sim/sim.h"
 
+#include "base/array.h"
+
 static void commit(struct sim_dispatcher *d)
 {
 	struct disk *disk = &d->sim->disk;
@@ -33,10 +35,7 @@ uint64_t sim_journal_submit(void *arg, uint32_t epoch, struct bytes records, uin
 
 	(void)alone;
 	buf_append_bytes(&d->records, records);
-	if (d->batch_count == d->batch_capacity) {
-		d->batch_capacity = d->batch_capacity ? 2 * d->batch_capacity : 16;
-		d->batches = check_realloc(d->batches, d->batch_capacity, sizeof *d->batches);
-	}
+	ARRAY_GROW(d->batches, d->batch_capacity, d->batch_count);
 	d->batches[d->batch_count++] = (struct sim_batch){.size_bytes = records.size, .record_count = count};
 	d->epoch = epoch;
 	d->submitted_lsn += count;
