@@ -2,9 +2,8 @@
  * disk (disk.h), as they do for the real one. */
 #include <string.h>
 
-#include "tests/sim/sim.h"
-
 #include "base/array.h"
+#include "tests/sim/sim.h"
 
 static void commit(struct sim_dispatcher *d)
 {

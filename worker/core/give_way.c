@@ -72,8 +72,7 @@ static void make_others_give_way(struct worker_core *c, const struct shape_class
 		if (comes)
 			amounts_subtract(&left, o->class->amounts);
 	}
-	while (!amounts_fit(&left, &k->amounts, &c->capacity) &&
-	       (s = last_slot(c, NULL, first)) != NULL) {
+	while (!amounts_fit(&left, &k->amounts, &c->capacity) && (s = last_slot(c, NULL, first)) != NULL) {
 		lower_outranked(c, s, first);
 		amounts_subtract(&left, s->class->amounts);
 	}
