@@ -9,10 +9,12 @@
 /* The dispatcher */
 #define STEAL_WAIT_US (20 * USEC_PER_MSEC)  /* between two revokes for the benefit of idle workers */
 #define STEAL_ABOVE_US (10 * USEC_PER_MSEC) /* so much work left in a lease is worth a revoke */
-#define UNKNOWN_SHARD_US USEC_PER_SEC	    /* what a shard of unknown run time counts in the demand */
-#define PLAN_TRIES_MAX 8		    /* of what the dispatcher itself could not do for a plan */
-#define QUARANTINE_AFTER 20		    /* failures in a row, of two jobs or more, while others succeed */
-#define TROUBLE_LOOK_US USEC_PER_SEC	    /* till it looks again whether its disks can be written */
+#define FAIR_QUANTUM_LEAST_US (10 * USEC_PER_MSEC)
+#define FAIR_QUANTUM_PER_CORE_US 20   /* so that a pool of any size gets at most 50,000 leases a second */
+#define UNKNOWN_SHARD_US USEC_PER_SEC /* what a shard of unknown run time counts in the demand */
+#define PLAN_TRIES_MAX 8	      /* of what the dispatcher itself could not do for a plan */
+#define QUARANTINE_AFTER 20	      /* failures in a row, of two jobs or more, while others succeed */
+#define TROUBLE_LOOK_US USEC_PER_SEC  /* till it looks again whether its disks can be written */
 
 /* The dispatcher's HTTP API: how long a connection may take for … */
 #define HTTP_HEAD_US (10 * USEC_PER_SEC) /* its first head */

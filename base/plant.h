@@ -31,7 +31,10 @@
 	PLANT_ROW(reopened_forgets_done)      /* dispatcher: a reopened job begins with nothing done */      \
 	PLANT_ROW(reopened_is_forgotten)      /* dispatcher: history passes an earlier end, and it goes */   \
 	PLANT_ROW(earlier_gather_counts) /* dispatcher: an earlier life's gather is taken for this one */    \
-	PLANT_ROW(ends_alike)		 /* dispatcher: a reopened job's end is told as its first */
+	PLANT_ROW(ends_alike)		 /* dispatcher: a reopened job's end is told as its first */         \
+	PLANT_ROW(lower_priority_first)	 /* dispatcher: priorities are compared the wrong way */             \
+	PLANT_ROW(service_not_charged)	 /* dispatcher: what a key was served is not carried over */         \
+	PLANT_ROW(prefetch_before_rank)	 /* worker: what was held first goes first, whatever its rank */
 
 #define PLANT_ROW_ENUM(name) PLANT_##name,
 enum plant { PLANT_none, PLANTS(PLANT_ROW_ENUM) };

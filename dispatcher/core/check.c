@@ -1,4 +1,5 @@
 /* What always holds. A failure here is a bug of ours: CHECK ends the process before it is written. */
+#include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/volatile/amounts.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
@@ -180,29 +181,10 @@ static void check_workers(const struct dispatcher_core *core)
 	}
 }
 
-static uint64_t check_bucket(const struct dispatcher_core *core, const struct bucket *b)
-{
-	uint64_t n = 0, previous = 0;
-
-	for (uint64_t job = b->head; job != 0; n++) {
-		const struct job_row *row = job_get(core, job);
-
-		CHECK(row != NULL && (row->live_flags & JOB_RUNNABLE) && row->previous == previous);
-		CHECK(row->priority == b->priority && job_shape(core, row)->index == b->shape);
-		previous = job;
-		job = row->next;
-	}
-	CHECK(n == b->count && n > 0 && previous == b->tail);
-	return n;
-}
-
 static void check_index(const struct dispatcher_core *core, const struct counted *t)
 {
-	uint64_t n = 0, jobs = 0;
+	uint64_t n = turns_check(core), jobs = 0;
 
-	for (uint32_t i = 0; i < core->queue_count; i++)
-		for (uint32_t k = 0; core->queues[i] != NULL && k < core->queues[i]->bucket_count; k++)
-			n += check_bucket(core, core->queues[i]->buckets[k]);
 	CHECK(n == t->runnable && n == core->runnable_jobs && t->hard == core->hard_count);
 	for (uint32_t i = 0; i < core->shape_count; i++)
 		if (core->shapes[i] != NULL)

@@ -6,6 +6,7 @@
 
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/volatile/turns.h"
 
 void dispatcher_effects_init(struct dispatcher_effects *out)
 {
@@ -210,6 +211,7 @@ static void take_time(struct dispatcher_core *core, const struct dispatcher_inpu
 	if (!core->open || in->mono_us > core->mono_us)
 		core->mono_us = in->mono_us;
 	core->wall_us = in->wall_us;
+	turns_set_time(core);
 }
 
 int dispatcher_core_step(struct dispatcher_core *core, const struct dispatcher_input *in,

@@ -23,6 +23,8 @@ static bool ranks_before(const struct part *a, const struct part *b)
 {
 	const struct rank *x = &a->lease->rank, *y = &b->lease->rank;
 
+	if (PLANTED(prefetch_before_rank))
+		return a->number < b->number;
 	if (x->priority != y->priority)
 		return x->priority > y->priority;
 	if (x->key_turn != y->key_turn)

@@ -1,6 +1,6 @@
-/* Leases: which shards of which job for which worker. A grant costs O(shapes + queues): it looks at the
- * first job of each bucket only, and takes the first shards of it. It never waits: the lease leaves NOW,
- * its record goes with the next commit. */
+/* Leases: which shards of which job for which worker. A grant asks whose turn it is (volatile/turns.h) and
+ * takes the first shards of that job. It never waits: the lease leaves NOW, its record goes with the next
+ * commit. */
 #include "dispatcher/core/decide/grant.h"
 
 #include "dispatcher/core/volatile/amounts.h"
@@ -12,6 +12,7 @@
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/trouble.h"
+#include "dispatcher/core/volatile/turns.h"
 
 /* The first shards that may be leased with others: suspects first (they are short), then what is due for
  * another attempt, what came back, and the frontier. count 0 when there is none. */
@@ -72,12 +73,23 @@ static void grow(struct grant_round *g)
 	g->leases.items = leases;
 }
 
-void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct candidate c)
+/* What a lease is charged until it is known what it took. One of unknown run time counts as much as a
+ * quantum: if it counted for more, others would run ahead of it until its first report. */
+static double expected_us(const struct dispatcher_core *core, const struct job_row *row, uint32_t shards)
+{
+	if (estimate_shard_ns(core, row) == 0)
+		return (double)turns_quantum_us(core);
+	return (double)estimate_work_us(core, row, shards);
+}
+
+void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct candidate c,
+	       const struct turn_entry *e)
 {
 	struct dispatcher_core *core = g->core;
 	struct amounts need = amounts_doubled(&job_shape(core, row)->need, c.traits.doublings);
 	struct token token = {core->d.epoch, ++core->next_lease};
 	struct grant_hint *hint;
+	struct lease_entry *entry;
 	struct error err = {0};
 	uint64_t end = range_end(c.shards);
 	uint32_t times = 0;
@@ -107,7 +119,11 @@ void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct 
 	    .memory_bytes = c.traits.doublings > 0 ? need.v[AMOUNT_MEMORY] : 0};
 	rc = apply_hint(&core->d, g->session->worker->id, hint, core->wall_us, &err);
 	CHECK(rc == 0);
-	session_bind(core, lease_find(&core->d, token), job_shape(core, row));
+	entry = lease_find(&core->d, token);
+	session_bind(core, entry, job_shape(core, row));
+	if (e != NULL)
+		turns_charge(core, e, expected_us(core, row, c.shards.count), &entry->charge,
+			     &g->leases.items[g->leases.count - 1].rank);
 	runnable_refresh(core, job, row);
 }
 
@@ -138,54 +154,53 @@ static bool takes_shape(const struct session *s, const struct shape *shape, enum
 	return amounts_fit(pass == GRANT_NOW ? &s->used : &nothing, &shape->need, &s->offered);
 }
 
-/* The bucket that goes first for this session: of the queue that was served least, the highest priority
- * with something that the session can run. */
-static struct bucket *pick(struct dispatcher_core *core, const struct session *s, enum grant_pass pass)
+struct taker {
+	const struct session *session;
+	enum grant_pass pass;
+};
+
+static bool taker_takes(const void *ctx, const struct shape *shape)
 {
-	struct bucket *best = NULL;
-	uint64_t best_served = 0;
+	const struct taker *t = ctx;
 
-	for (uint32_t i = 0; i < core->queue_count; i++) {
-		struct queue *q = core->queues[i];
-
-		if (q == NULL || q->bucket_count == 0 || (best != NULL && q->served_us >= best_served))
-			continue;
-		for (uint32_t k = 0; k < q->bucket_count; k++) {
-			struct bucket *b = q->buckets[k];
-
-			if (!takes_shape(s, core->shapes[b->shape], pass))
-				continue;
-			best = b;
-			best_served = q->served_us;
-			break;
-		}
-	}
-	return best;
+	return takes_shape(t->session, shape, t->pass);
 }
 
-/* May the session hold a lease of this bucket's first job behind those that it has? What goes first is never
+/* May the session hold a lease of this entry's first job behind those that it has? What goes first is never
  * passed over: while it has to wait for a free slot, nothing of lower rank is sent ahead, or no slot would
  * ever be free. */
 static bool may_wait_there(const struct dispatcher_core *core, const struct session *s,
-			   const struct bucket *b)
+			   const struct turn_entry *e)
 {
-	uint64_t slots = amounts_slots(&s->offered, &core->shapes[b->shape]->need);
+	uint64_t slots = amounts_slots(&s->offered, &e->level->lane->shape->need);
 
 	return session_may_hold_more(core, s) && s->worker->lease_count / LEASES_PER_SLOT_MAX < slots &&
-	       estimate_allows_prefetch(core, job_get(core, b->head));
+	       estimate_allows_prefetch(core, job_get(core, e->head));
 }
 
-static void grant_from(struct grant_round *g, const struct bucket *b)
+/* Nobody runs ahead of others that wait by more than a quantum, or one shard. */
+static uint32_t no_more_than_its_turn(const struct dispatcher_core *core, const struct turn_entry *e,
+				      const struct job_row *row, uint32_t size)
+{
+	uint64_t ns = estimate_shard_ns(core, row), most;
+
+	if (ns == 0 || !turns_contended(core, e))
+		return size;
+	most = (uint64_t)turns_quantum_us(core) * 1000 / ns;
+	return most < 1 ? 1 : most < size ? (uint32_t)most : size;
+}
+
+static void grant_from(struct grant_round *g, const struct turn_entry *e)
 {
 	struct dispatcher_core *core = g->core;
-	uint64_t job = b->head, hard;
+	uint64_t job = e->head, hard;
 	struct job_row *row = job_get(core, job);
 	uint64_t pending = runnable_shards(core, row, &hard);
-	struct candidate c = first_shards(core, row, estimate_lease_size(core, row, pending));
+	uint32_t size = no_more_than_its_turn(core, e, row, estimate_lease_size(core, row, pending));
+	struct candidate c = first_shards(core, row, size);
 
 	CHECK(c.shards.count > 0);
-	core->queues[b->queue]->served_us += 1 + estimate_work_us(core, row, c.shards.count);
-	grant_add(g, job, row, c);
+	grant_add(g, job, row, c, e);
 }
 
 /* False when there is work, but the session can take none of it: it is full. */
@@ -196,12 +211,12 @@ static bool grant_session(struct dispatcher_core *core, struct session *s, enum 
 
 	grant_open(core, &g, s);
 	while (core->runnable_jobs > 0 && s->worker->lease_count < TOKENS_PER_WORKER_MAX) {
-		struct bucket *b = pick(core, s, pass);
+		const struct turn_entry *e = turns_next(core, taker_takes, &(struct taker){s, pass});
 
-		takes = b != NULL && (pass == GRANT_NOW || may_wait_there(core, s, b));
+		takes = e != NULL && (pass == GRANT_NOW || may_wait_there(core, s, e));
 		if (!takes)
 			break;
-		grant_from(&g, b);
+		grant_from(&g, e);
 	}
 	grant_close(&g);
 	return takes;

@@ -9,6 +9,8 @@ struct candidate {
 	struct traits traits;
 };
 
+struct turn_entry;
+
 struct grant_round {
 	struct dispatcher_core *core;
 	struct session *session;
@@ -18,7 +20,9 @@ struct grant_round {
 };
 
 void grant_open(struct dispatcher_core *core, struct grant_round *g, struct session *s);
-/* Leases the candidate's shards, or the first of them that are at the same attempt; applied at once. */
-void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct candidate c);
+/* Leases the candidate's shards, or the first of them that are at the same attempt; applied at once. e:
+ * whose turn it is, and who is charged; NULL: nobody's, it goes before all. */
+void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct candidate c,
+	       const struct turn_entry *e);
 /* Writes the record and the message, if anything was added. */
 void grant_close(struct grant_round *g);

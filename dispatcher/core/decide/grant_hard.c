@@ -106,7 +106,7 @@ static bool grant_one(struct dispatcher_core *core, uint64_t job, bool alone)
 	if (s == NULL)
 		return false;
 	grant_open(core, &g, s);
-	grant_add(&g, job, row, c);
+	grant_add(&g, job, row, c, NULL);
 	grant_close(&g);
 	s->alone = alone;
 	s->reserved = false;

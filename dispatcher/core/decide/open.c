@@ -10,6 +10,7 @@
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/timers.h"
+#include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/decide/verdict.h"
 #include "dispatcher/core/durable/windows.h"
 
@@ -20,6 +21,7 @@ struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *c
 	dispatcher_config_check(config);
 	core->config = *config;
 	durable_init(&core->d);
+	turns_init(core);
 	core->steal_us = core->adopt_until_us = USEC_NEVER;
 	return core;
 }
@@ -32,10 +34,10 @@ void dispatcher_core_destroy(struct dispatcher_core *core)
 		return;
 	while (core->sessions != NULL)
 		session_destroy(core, core->sessions);
-	runnable_fini(core);
 	HASH_ITER (hh, core->d.definitions.by_hash, def, next)
 		def->queue = NULL;
-	durable_fini(&core->d);
+	durable_fini(&core->d); /* leases name fairness keys */
+	runnable_fini(core);
 	for (uint32_t i = 0; i < core->shape_count; i++)
 		if (core->shapes[i] != NULL) {
 			arena_fini(&core->shapes[i]->arena);

@@ -9,6 +9,7 @@
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/timers.h"
 #include "dispatcher/core/volatile/trouble.h"
+#include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/decide/verdict.h"
 
 enum token_age token_age_of(const struct dispatcher_core *core, const struct worker *worker,
@@ -314,6 +315,19 @@ static void decide(struct decision *d, const struct outcome *o)
 	d->taken->closed = d->lease != NULL && shard_set_is_empty(&d->left);
 }
 
+/* What ended is charged as it was, what came back not at all. */
+static void serve(struct dispatcher_core *core, const struct decision *d, double run_us)
+{
+	uint32_t held = shard_set_count(&d->lease->held);
+	uint32_t returned = (uint32_t)count_ranges(&d->taken->returned);
+	uint32_t ended = held - shard_set_count(&d->left) - returned;
+
+	if (ended > 0)
+		turns_correct(core, &d->lease->charge, d->lease->shape, ended, held, run_us);
+	if (returned > 0)
+		turns_refund(&d->lease->charge, returned, held - ended);
+}
+
 void outcome_take(struct dispatcher_core *core, struct session *s, const struct outcome *o,
 		  struct outcome_taken_list *list)
 {
@@ -343,6 +357,8 @@ void outcome_take(struct dispatcher_core *core, struct session *s, const struct 
 	if (d.lease != NULL)
 		d.lease->revoked_us = taken.returned.count > 0 ? 0 : d.lease->revoked_us;
 	estimate_take(core, d.row, o->totals.run_us, done + failed, d.lease != NULL ? d.lease->count : 1);
+	if (d.lease != NULL)
+		serve(core, &d, (double)o->totals.run_us);
 	shard_set_fini(&d.left);
 	shard_set_fini(&d.fresh);
 	if (done + failed + taken.returned.count > 0 || taken.closed) {

@@ -3,6 +3,7 @@
 #include "dispatcher/core/durable/lease_table.h"
 
 #include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/turns.h"
 
 bool uuid_equal(struct uuid a, struct uuid b)
 {
@@ -82,6 +83,7 @@ void lease_load_set(struct lease_entry *lease, uint64_t shard_ns, uint64_t load_
 static void unbind(struct lease_entry *lease)
 {
 	lease_load_set(lease, 0, 0, 0);
+	turns_close(&lease->charge);
 	if (lease->shape == NULL)
 		return;
 	lease->shape->leases--;

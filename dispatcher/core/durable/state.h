@@ -62,6 +62,12 @@ struct estimate {
 	uint32_t largest;  /* lease that was reported: what the next ones grow from (estimate.c) */
 };
 
+/* Volatile: what a lease cost its queue and fairness key, by the estimate (volatile/turns.h). */
+struct turn_charge {
+	struct fair_key *key; /* NULL: nothing, or it is closed */
+	double used;	      /* for the shards that it still holds; at the clock's scale, before weights */
+};
+
 struct definition {
 	DURABLE uint8_t sha256[32];
 	DURABLE bool known; /* false: named by a job, its record has not come (replay of a trimmed journal) */
@@ -96,7 +102,7 @@ enum job_flag {
 enum job_live_flag {
 	JOB_READY = 1,	  /* its commit is durable (jobs with a run: see ready_count) */
 	JOB_QUEUED = 2,	  /* waits for that */
-	JOB_RUNNABLE = 4, /* is in a bucket */
+	JOB_RUNNABLE = 4, /* is in line */
 	JOB_HARD = 8,	  /* is in the list of those with shards that need a worker to themselves */
 	JOB_TOUCHED = 16,
 	JOB_PLAIN = 32,	   /* its demand is counted as that of a job without a run */
@@ -108,7 +114,8 @@ struct job_row {
 	DURABLE uint64_t lsn; /* of its newest full copy; once ended, of END */
 	DURABLE usec_t accepted_wall_us;
 	DURABLE usec_t due_wall_us; /* held */
-	uint64_t next, previous;    /* volatile: in its bucket */
+	uint64_t next, previous;    /* volatile: in its entry: */
+	struct turn_entry *entry;   /* in line, or NULL (volatile/turns.h) */
 	struct run *DURABLE run;    /* NULL: nothing but queued */
 	DURABLE uint8_t *DURABLE
 	    body; /* new_job, encoded, without job and definition; once ended: job_ended */
@@ -234,6 +241,7 @@ struct lease_entry {
 	uint64_t load_ns_max; /* what it counts for at most, before it is divided by slots */
 	uint32_t slots;	      /* attempts of its shape that the session runs at a time; 0: load_ns is 0 */
 	uint64_t load_ns;     /* its part of worker->load_ns */
+	struct turn_charge charge;
 };
 
 /* A worker that holds leases or has a session; what it holds outlives its sessions. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
@@ -43,6 +44,7 @@ static void shape_release(struct dispatcher_core *core, struct shape *s)
 	if (--s->references > 0)
 		return;
 	core->shapes[s->index] = NULL;
+	share_line_fini(&s->queues);
 	arena_fini(&s->arena);
 	free(s);
 }
@@ -67,6 +69,7 @@ static struct queue *queue_intern(struct dispatcher_core *core, struct bytes nam
 	q->index = free_at;
 	blob_set(&q->name, name);
 	core->queues[free_at] = q;
+	turns_queue_init(core, q);
 	return q;
 }
 
@@ -74,9 +77,8 @@ static void queue_release(struct dispatcher_core *core, struct queue *q)
 {
 	if (--q->references > 0)
 		return;
-	CHECK(q->bucket_count == 0);
+	turns_queue_fini(core, q);
 	core->queues[q->index] = NULL;
-	free(q->buckets);
 	blob_fini(&q->name);
 	free(q);
 }

@@ -9,6 +9,7 @@
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/trouble.h"
+#include "dispatcher/core/volatile/turns.h"
 
 bool runnable_is_hard(struct range shards, struct traits traits)
 {
@@ -53,92 +54,6 @@ uint64_t runnable_shards(const struct dispatcher_core *core, const struct job_ro
 			n += shard_set_count(&run->delayed[i].shards);
 	}
 	return n;
-}
-
-/* Buckets of a queue: highest priority first, then by shape. */
-static struct bucket *bucket_intern(struct dispatcher_core *core, const struct job_row *row)
-{
-	struct queue *q = job_definition(core, row)->queue;
-	uint32_t shape = job_shape(core, row)->index, at = 0;
-	struct bucket *b;
-
-	while (at < q->bucket_count &&
-	       (q->buckets[at]->priority > row->priority ||
-		(q->buckets[at]->priority == row->priority && q->buckets[at]->shape < shape)))
-		at++;
-	if (at < q->bucket_count && q->buckets[at]->priority == row->priority &&
-	    q->buckets[at]->shape == shape)
-		return q->buckets[at];
-	if (q->bucket_count == q->bucket_capacity) {
-		q->bucket_capacity = q->bucket_capacity == 0 ? 4 : 2 * q->bucket_capacity;
-		q->buckets = check_realloc(q->buckets, q->bucket_capacity, sizeof(struct bucket *));
-	}
-	if (q->bucket_count == 0) { /* it does not catch up for the time it had nothing */
-		uint64_t least = UINT64_MAX;
-
-		for (uint32_t i = 0; i < core->queue_count; i++)
-			if (core->queues[i] != NULL && core->queues[i]->bucket_count > 0 &&
-			    core->queues[i]->served_us < least)
-				least = core->queues[i]->served_us;
-		if (least != UINT64_MAX && q->served_us < least)
-			q->served_us = least;
-	}
-	b = check_calloc(1, sizeof *b);
-	*b = (struct bucket){.shape = shape, .queue = q->index, .priority = row->priority};
-	memmove(&q->buckets[at + 1], &q->buckets[at], (q->bucket_count - at) * sizeof(struct bucket *));
-	q->buckets[at] = b;
-	q->bucket_count++;
-	sessions_are_hungry(core);
-	return b;
-}
-
-static void bucket_remove(struct dispatcher_core *core, struct bucket *b)
-{
-	struct queue *q = core->queues[b->queue];
-	uint32_t at = 0;
-
-	while (q->buckets[at] != b)
-		at++;
-	q->bucket_count--;
-	memmove(&q->buckets[at], &q->buckets[at + 1], (q->bucket_count - at) * sizeof(struct bucket *));
-	free(b);
-}
-
-static struct job_row *row_at(struct dispatcher_core *core, uint64_t job)
-{
-	return job_table_get(&core->d.jobs, job);
-}
-
-/* Older jobs go first; one that comes back before the first one is the first again. */
-static void list_insert(struct dispatcher_core *core, struct bucket *b, uint64_t job, struct job_row *row)
-{
-	if (b->head == 0) {
-		b->head = b->tail = job;
-	} else if (job < b->head) {
-		row->next = b->head;
-		row_at(core, b->head)->previous = job;
-		b->head = job;
-	} else {
-		row->previous = b->tail;
-		row_at(core, b->tail)->next = job;
-		b->tail = job;
-	}
-	b->count++;
-}
-
-static void list_remove(struct dispatcher_core *core, struct bucket *b, uint64_t job, struct job_row *row)
-{
-	if (row->previous != 0)
-		row_at(core, row->previous)->next = row->next;
-	else
-		b->head = row->next;
-	if (row->next != 0)
-		row_at(core, row->next)->previous = row->previous;
-	else
-		b->tail = row->previous;
-	row->next = row->previous = 0;
-	b->count--;
-	(void)job;
 }
 
 static void demand_remove(struct dispatcher_core *core, struct job_row *row)
@@ -212,13 +127,9 @@ void runnable_remove(struct dispatcher_core *core, uint64_t job, struct job_row 
 {
 	hard_refresh(core, job, row, false);
 	if (row->live_flags & JOB_RUNNABLE) {
-		struct bucket *b = bucket_intern(core, row);
-
-		list_remove(core, b, job, row);
+		turns_remove(core, row);
 		row->live_flags &= (uint8_t)~JOB_RUNNABLE;
 		core->runnable_jobs--;
-		if (b->count == 0)
-			bucket_remove(core, b);
 	}
 	if (row->live_flags & JOB_DEMANDED) {
 		demand_remove(core, row);
@@ -241,9 +152,7 @@ void runnable_refresh(struct dispatcher_core *core, uint64_t job, struct job_row
 		row->live_flags |= JOB_DEMANDED;
 	}
 	if (n > 0 && !(row->live_flags & JOB_RUNNABLE)) {
-		struct bucket *b = bucket_intern(core, row);
-
-		list_insert(core, b, job, row);
+		turns_add(core, job, row);
 		row->live_flags |= JOB_RUNNABLE;
 		core->runnable_jobs++;
 	}
@@ -251,16 +160,12 @@ void runnable_refresh(struct dispatcher_core *core, uint64_t job, struct job_row
 
 void runnable_fini(struct dispatcher_core *core)
 {
+	turns_fini(core);
 	for (uint32_t i = 0; i < core->queue_count; i++) {
-		struct queue *q = core->queues[i];
-
-		if (q == NULL)
+		if (core->queues[i] == NULL)
 			continue;
-		for (uint32_t k = 0; k < q->bucket_count; k++)
-			free(q->buckets[k]);
-		free(q->buckets);
-		blob_fini(&q->name);
-		free(q);
+		blob_fini(&core->queues[i]->name);
+		free(core->queues[i]);
 	}
 	free(core->queues);
 	free(core->hard);

@@ -45,7 +45,7 @@ double share_cost(const struct share_clock *c, const struct share *s, double us)
 
 /* ---- lines ---- */
 
-static bool is_before(const struct share_place *a, const struct share_place *b)
+bool share_place_is_before(const struct share_place *a, const struct share_place *b)
 {
 	if (a->share->used < b->share->used)
 		return true;
@@ -63,14 +63,14 @@ static void sift(struct share_line *l, struct share_place *p)
 {
 	uint32_t at = p->at;
 
-	for (; at > 0 && is_before(p, l->items[(at - 1) / 2]); at = (at - 1) / 2)
+	for (; at > 0 && share_place_is_before(p, l->items[(at - 1) / 2]); at = (at - 1) / 2)
 		put(l, l->items[(at - 1) / 2], at);
 	for (;;) {
 		uint32_t child = 2 * at + 1;
 
-		if (child + 1 < l->count && is_before(l->items[child + 1], l->items[child]))
+		if (child + 1 < l->count && share_place_is_before(l->items[child + 1], l->items[child]))
 			child++;
-		if (child >= l->count || !is_before(l->items[child], p))
+		if (child >= l->count || !share_place_is_before(l->items[child], p))
 			break;
 		put(l, l->items[child], at);
 		at = child;
@@ -125,7 +125,7 @@ void share_line_check(const struct share_line *l)
 {
 	for (uint32_t i = 0; i < l->count; i++) {
 		CHECK(l->items[i]->at == i && l->items[i]->line == l);
-		CHECK(i == 0 || !is_before(l->items[i], l->items[(i - 1) / 2]));
+		CHECK(i == 0 || !share_place_is_before(l->items[i], l->items[(i - 1) / 2]));
 	}
 }
 

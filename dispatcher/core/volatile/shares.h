@@ -65,6 +65,7 @@ int64_t share_turn(const struct share_clock *c, const struct share *s);
 
 void share_line_add(struct share_line *l, struct share_place *p);
 void share_line_remove(struct share_place *p);
+bool share_place_is_before(const struct share_place *a, const struct share_place *b);
 struct share_place *share_line_first(const struct share_line *l); /* NULL when empty */
 void share_line_fini(struct share_line *l);			  /* empty */
 /* CHECKs its order. */

@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "dispatcher/core/durable/state.h"
+#include "dispatcher/core/volatile/shares.h"
 
 #define AMOUNTS (3 + NAMED_RESOURCES_MAX)
 #define ALONE_CRASHES 2 /* a single shard that took this many workers is leased alone on one */
@@ -30,15 +31,21 @@ struct shape {
 	uint64_t demand_jobs;
 	uint64_t leases;
 	struct estimate estimate;
+	struct share_line queues; /* lanes of queues with runnable jobs (turns.h) */
 };
 
 struct queue {
 	struct blob name;
 	uint32_t index;
 	uint32_t references;
-	uint64_t served_us;	 /* of work leased; the queue with the least goes first */
-	struct bucket **buckets; /* with runnable jobs, highest priority first */
-	uint32_t bucket_count, bucket_capacity;
+	/* turns.h */
+	struct share share;	    /* of the cluster */
+	struct share_place waiting; /* in core->turns.queues, while it has runnable jobs */
+	struct share_line keys;	    /* fairness keys with runnable jobs */
+	double least;		  /* what the least served of them was served when last one began or ceased */
+	int64_t turn;		  /* the last that a lease was given */
+	struct turn_lane **lanes; /* of shapes with runnable jobs; few */
+	uint32_t lane_count;
 };
 
 /* ---- sessions ---- */
@@ -87,11 +94,15 @@ struct session {
 
 /* ---- indexes ---- */
 
-struct bucket {
-	uint32_t shape, queue;
-	int32_t priority;
-	uint64_t head, tail; /* job ids, 0 = none */
-	uint64_t count;
+/* Whose turn it is among runnable jobs: turns.h */
+struct turns {
+	struct share_clock clock;
+	struct share_line queues; /* with runnable jobs */
+	double least;		  /* as in struct queue */
+	struct fair_key *keys;	  /* of all queues, by queue and name */
+	uint32_t sweep_at;
+	bool crowded; /* it was told that there are too many keys */
+	uint64_t serial;
 };
 
 struct timer {
@@ -151,6 +162,7 @@ struct dispatcher_core {
 	uint32_t shape_count;
 	struct queue **queues;
 	uint32_t queue_count;
+	struct turns turns;
 	uint64_t runnable_jobs;
 	uint64_t *hard; /* job ids, ascending */
 	uint32_t hard_count, hard_capacity;

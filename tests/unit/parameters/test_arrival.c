@@ -31,6 +31,8 @@ static const struct place {
     AT(ADOPT_WAIT, dispatcher.adopt_wait_us),
     AT(LEASE_TIME, dispatcher.lease_time_us),
     AT(LEASE_AHEAD, dispatcher.lease_ahead_us),
+    AT(FAIR_HALF_LIFE, dispatcher.fair_half_life_us),
+    AT(FAIR_QUANTUM, dispatcher.fair_quantum_us),
     AT(PREFETCH_BELOW, dispatcher.prefetch_below_us),
     AT(DEDUP_WINDOW, dispatcher.dedup_window_us),
     AT(DEDUP_MAX, dispatcher.dedup_max),

@@ -1,0 +1,126 @@
+#include "dispatcher/core/volatile/keys.h"
+
+#include <string.h>
+
+#include "base/limits.h"
+#include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/durable/job_table.h"
+#include "jobs/principal.h"
+
+#define SWEEP_FIRST 1024 /* keys, before those are looked for that nobody names */
+
+/* What they are found by: the queue's number, then the name. */
+struct key_bytes {
+	uint32_t queue;
+	char name[KEY_BYTES_MAX];
+};
+
+static void drop(struct dispatcher_core *core, struct fair_key *key)
+{
+	HASH_DEL(core->turns.keys, key);
+	blob_fini(&key->name);
+	free(key);
+}
+
+static bool is_named(const struct fair_key *key)
+{
+	return key->jobs > 0 || key->leases > 0;
+}
+
+/* So seldom that a key costs the same however many there are. */
+static void sweep(struct dispatcher_core *core)
+{
+	struct fair_key *key, *next;
+
+	if (HASH_COUNT(core->turns.keys) < core->turns.sweep_at)
+		return;
+	HASH_ITER (hh, core->turns.keys, key, next)
+		if (!is_named(key))
+			drop(core, key);
+	core->turns.sweep_at = 2 * HASH_COUNT(core->turns.keys);
+	if (core->turns.sweep_at < SWEEP_FIRST)
+		core->turns.sweep_at = SWEEP_FIRST;
+}
+
+static struct fair_key *find(struct dispatcher_core *core, const struct key_bytes *bytes, size_t size)
+{
+	struct fair_key *key;
+
+	HASH_FIND(hh, core->turns.keys, bytes, offsetof(struct key_bytes, name) + size, key);
+	return key;
+}
+
+static struct fair_key *intern(struct dispatcher_core *core, struct queue *q, struct bytes name)
+{
+	struct key_bytes bytes = {.queue = q->index};
+	struct fair_key *key;
+
+	if (name.size > sizeof bytes.name)
+		name.size = sizeof bytes.name;
+	if (name.size > 0)
+		memcpy(bytes.name, name.data, name.size);
+	key = find(core, &bytes, name.size);
+	if (key != NULL)
+		return key;
+	sweep(core);
+	if (HASH_COUNT(core->turns.keys) >= FAIR_KEYS_MAX && name.size > 0) {
+		if (!core->turns.crowded)
+			tell(
+			    core, true, 0,
+			    step_text(core,
+				      "more than %d fairness keys have jobs: those of further keys share one",
+				      FAIR_KEYS_MAX));
+		core->turns.crowded = true;
+		return intern(core, q, BYTES(NULL, 0));
+	}
+	key = check_calloc(1, sizeof *key);
+	key->queue = q;
+	blob_set(&key->name, BYTES((const uint8_t *)&bytes, offsetof(struct key_bytes, name) + name.size));
+	key->share.weight = 1;
+	key->waiting = (struct share_place){.share = &key->share, .serial = ++core->turns.serial};
+	HASH_ADD_KEYPTR(hh, core->turns.keys, key->name.data, key->name.size, key);
+	return key;
+}
+
+struct fair_key *keys_of_job(struct dispatcher_core *core, struct queue *q, const struct job_row *row)
+{
+	struct new_job body;
+	struct buf words = {0};
+	struct fair_key *key;
+	struct bytes name;
+
+	job_row_body(row, codec_new_job(), &body, &core->out->arena);
+	name = body.fair_key.size > 0 ? body.fair_key : body.owner;
+	if (name.size == 0) {
+		principal_words(&body.by, &words);
+		name = buf_bytes(&words);
+	}
+	key = intern(core, q, name);
+	buf_fini(&words);
+	return key;
+}
+
+void keys_drop_of(struct dispatcher_core *core, const struct queue *q)
+{
+	struct fair_key *key, *next;
+
+	HASH_ITER (hh, core->turns.keys, key, next)
+		if (key->queue == q) {
+			CHECK(!is_named(key));
+			drop(core, key);
+		}
+}
+
+void keys_shrink(struct dispatcher_core *core, uint32_t halvings)
+{
+	for (struct fair_key *key = core->turns.keys; key != NULL; key = key->hh.next)
+		share_shrink(&key->share, halvings);
+}
+
+void keys_fini(struct dispatcher_core *core)
+{
+	struct fair_key *key, *next;
+
+	HASH_ITER (hh, core->turns.keys, key, next)
+		drop(core, key);
+}

@@ -1,0 +1,138 @@
+/* Whose turn it is, and what that costs. */
+#include "base/constants.h"
+#include "base/plant.h"
+#include "dispatcher/core/volatile/turns.h"
+
+#define USE_LEAST_US 1	     /* so that shards of no length have their turn, and no more */
+#define CPU_MILLI_LEAST 1000 /* what a slot counts for that asks for less, or for none */
+
+/* ---- whose turn ---- */
+
+static struct turn_level *top(const struct turn_lane *lane)
+{
+	return lane->levels[lane->count - 1];
+}
+
+static struct turn_entry *first_of(const struct turn_level *level)
+{
+	return (struct turn_entry *)share_line_first(&level->keys); /* its place is its first member */
+}
+
+static struct turn_entry *better(struct turn_entry *a, struct turn_entry *b)
+{
+	if (a == NULL || (a->level->priority != b->level->priority && !PLANTED(lower_priority_first)))
+		return a == NULL || b->level->priority > a->level->priority ? b : a;
+	if (a->level->priority != b->level->priority)
+		return b->level->priority < a->level->priority ? b : a;
+	if (a->key != b->key)
+		return share_place_is_before(&b->place, &a->place) ? b : a;
+	return b->head < a->head ? b : a;
+}
+
+struct turn_entry *turns_next(const struct dispatcher_core *core, turns_takes_fn *takes, const void *ctx)
+{
+	const struct queue *queue = NULL;
+	struct turn_entry *best = NULL;
+
+	for (uint32_t i = 0; i < core->shape_count; i++) {
+		const struct turn_lane *lane;
+
+		if (core->shapes[i] == NULL || core->shapes[i]->queues.count == 0 ||
+		    !takes(ctx, core->shapes[i]))
+			continue;
+		lane = (const struct turn_lane *)share_line_first(&core->shapes[i]->queues);
+		if (queue == NULL || share_place_is_before(&lane->queue->waiting, &queue->waiting))
+			queue = lane->queue;
+	}
+	for (uint32_t i = 0; queue != NULL && i < queue->lane_count; i++)
+		if (takes(ctx, queue->lanes[i]->shape))
+			best = better(best, first_of(top(queue->lanes[i])));
+	return best;
+}
+
+bool turns_contended(const struct dispatcher_core *core, const struct turn_entry *e)
+{
+	return core->turns.queues.count > 1 || e->key->queue->keys.count > 1;
+}
+
+usec_t turns_quantum_us(const struct dispatcher_core *core)
+{
+	usec_t by_cores = (usec_t)(core->offered_cpu_milli / 1000) * FAIR_QUANTUM_PER_CORE_US;
+
+	if (core->config.fair_quantum_us > 0)
+		return core->config.fair_quantum_us;
+	return by_cores > FAIR_QUANTUM_LEAST_US ? by_cores : FAIR_QUANTUM_LEAST_US;
+}
+
+/* ---- what it costs ---- */
+
+/* Of a slot for so long: as many cores as it takes. */
+static double use_of(const struct dispatcher_core *core, const struct shape *shape, double us)
+{
+	uint64_t milli = shape->need.v[0];
+
+	return us * core->turns.clock.factor * (double)(milli > CPU_MILLI_LEAST ? milli : CPU_MILLI_LEAST) /
+	       1000;
+}
+
+static void charge(struct fair_key *key, double used)
+{
+	struct queue *q = key->queue;
+
+	if (PLANTED(service_not_charged))
+		return;
+	share_charge(&key->share, used / key->share.weight);
+	share_charge(&q->share, used / q->share.weight);
+}
+
+static int64_t no_earlier(int64_t *last, int64_t turn)
+{
+	*last = turn > *last ? turn : *last;
+	return *last;
+}
+
+void turns_charge(struct dispatcher_core *core, const struct turn_entry *e, double us,
+		  struct turn_charge *ret, struct rank *rank)
+{
+	const struct share_clock *clock = &core->turns.clock;
+	struct fair_key *key = e->key;
+	struct queue *q = key->queue;
+
+	*rank = (struct rank){.queue = q->index + 1,
+			      .queue_turn = no_earlier(&q->turn, share_turn(clock, &q->share)),
+			      .priority = e->level->priority,
+			      .key_turn = no_earlier(&key->turn, share_turn(clock, &key->share))};
+	*ret = (struct turn_charge){.key = key, .used = use_of(core, e->level->lane->shape, us)};
+	key->leases++;
+	charge(key, ret->used);
+}
+
+void turns_correct(struct dispatcher_core *core, struct turn_charge *c, const struct shape *shape,
+		   uint32_t ended, uint32_t held, double us)
+{
+	double used = c->used * ended / held;
+
+	if (c->key == NULL)
+		return;
+	c->used -= used;
+	charge(c->key, use_of(core, shape, us > USE_LEAST_US ? us : USE_LEAST_US) - used);
+}
+
+void turns_refund(struct turn_charge *c, uint32_t returned, uint32_t held)
+{
+	double used = c->used * returned / held;
+
+	if (c->key == NULL)
+		return;
+	c->used -= used;
+	charge(c->key, -used);
+}
+
+void turns_close(struct turn_charge *c)
+{
+	if (c->key == NULL)
+		return;
+	turns_refund(c, 1, 1);
+	c->key->leases--;
+	c->key = NULL;
+}

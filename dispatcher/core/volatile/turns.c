@@ -1,0 +1,345 @@
+#include "dispatcher/core/volatile/turns.h"
+
+#include <string.h>
+
+#include "base/plant.h"
+#include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/keys.h"
+#include "dispatcher/core/volatile/sessions.h"
+
+#define LEVELS_FIRST 2
+
+void turns_init(struct dispatcher_core *core)
+{
+	share_clock_init(&core->turns.clock, core->config.fair_half_life_us, 0);
+}
+
+void turns_set_time(struct dispatcher_core *core)
+{
+	uint32_t halvings = share_clock_set(&core->turns.clock, core->mono_us);
+
+	if (halvings == 0)
+		return;
+	for (uint32_t i = 0; i < core->queue_count; i++)
+		if (core->queues[i] != NULL)
+			share_shrink(&core->queues[i]->share, halvings);
+	keys_shrink(core, halvings);
+}
+
+void turns_queue_init(struct dispatcher_core *core, struct queue *q)
+{
+	q->share.weight = 1;
+	q->waiting = (struct share_place){.share = &q->share, .serial = ++core->turns.serial};
+}
+
+void turns_queue_fini(struct dispatcher_core *core, struct queue *q)
+{
+	CHECK(q->lane_count == 0 && q->waiting.line == NULL);
+	keys_drop_of(core, q);
+	share_line_fini(&q->keys);
+	free(q->lanes);
+}
+
+/* ---- lanes, levels, entries ---- */
+
+static struct turn_lane *lane_intern(struct dispatcher_core *core, struct queue *q, struct shape *shape)
+{
+	struct turn_lane *lane;
+
+	for (uint32_t i = 0; i < q->lane_count; i++)
+		if (q->lanes[i]->shape == shape)
+			return q->lanes[i];
+	q->lanes = check_realloc(q->lanes, q->lane_count + 1ul, sizeof lane);
+	lane = check_calloc(1, sizeof *lane);
+	lane->queue = q;
+	lane->shape = shape;
+	lane->place = (struct share_place){.share = &q->share, .serial = ++core->turns.serial};
+	share_line_add(&shape->queues, &lane->place);
+	q->lanes[q->lane_count++] = lane;
+	return lane;
+}
+
+static void lane_drop(struct turn_lane *lane)
+{
+	struct queue *q = lane->queue;
+	uint32_t at = 0;
+
+	while (q->lanes[at] != lane)
+		at++;
+	q->lanes[at] = q->lanes[--q->lane_count];
+	share_line_remove(&lane->place);
+	free(lane->levels);
+	free(lane);
+}
+
+/* The place of the first level whose priority is not below. */
+static uint32_t level_place(const struct turn_lane *lane, int32_t priority)
+{
+	uint32_t low = 0, high = lane->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (lane->levels[middle]->priority < priority)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct turn_level *level_intern(struct turn_lane *lane, int32_t priority)
+{
+	uint32_t at = level_place(lane, priority);
+	struct turn_level *level;
+
+	if (at < lane->count && lane->levels[at]->priority == priority)
+		return lane->levels[at];
+	if (lane->count == lane->capacity) {
+		lane->capacity = lane->capacity == 0 ? LEVELS_FIRST : 2 * lane->capacity;
+		lane->levels = check_realloc(lane->levels, lane->capacity, sizeof level);
+	}
+	memmove(&lane->levels[at + 1], &lane->levels[at], (lane->count - at) * sizeof level);
+	level = check_calloc(1, sizeof *level);
+	*level = (struct turn_level){.priority = priority, .lane = lane};
+	lane->levels[at] = level;
+	lane->count++;
+	return level;
+}
+
+static void level_drop(struct turn_level *level)
+{
+	struct turn_lane *lane = level->lane;
+	uint32_t at = level_place(lane, level->priority);
+
+	CHECK(lane->levels[at] == level);
+	lane->count--;
+	memmove(&lane->levels[at], &lane->levels[at + 1], (lane->count - at) * sizeof level);
+	share_line_fini(&level->keys);
+	free(level);
+	if (lane->count == 0)
+		lane_drop(lane);
+}
+
+static struct turn_entry *entry_intern(struct dispatcher_core *core, struct turn_level *level,
+				       struct fair_key *key)
+{
+	struct turn_entry *e;
+
+	for (e = key->entries; e != NULL; e = e->of_key)
+		if (e->level == level)
+			return e;
+	e = check_calloc(1, sizeof *e);
+	*e = (struct turn_entry){.key = key, .level = level, .of_key = key->entries};
+	e->place = (struct share_place){.share = &key->share, .serial = ++core->turns.serial};
+	key->entries = e;
+	share_line_add(&level->keys, &e->place);
+	return e;
+}
+
+static void entry_drop(struct turn_entry *e)
+{
+	struct turn_level *level = e->level;
+	struct turn_entry **link = &e->key->entries;
+
+	while (*link != e)
+		link = &(*link)->of_key;
+	*link = e->of_key;
+	share_line_remove(&e->place);
+	free(e);
+	if (level->keys.count == 0)
+		level_drop(level);
+}
+
+/* ---- beginning and ceasing to wait ---- */
+
+static double least_of(const struct share_line *l, double before)
+{
+	const struct share_place *first = share_line_first(l);
+
+	return first != NULL && first->share->used > before ? first->share->used : before;
+}
+
+static void begin(struct dispatcher_core *core, struct fair_key *key)
+{
+	struct queue *q = key->queue;
+	struct turns *t = &core->turns;
+
+	if (key->jobs++ > 0)
+		return;
+	q->least = least_of(&q->keys, q->least);
+	share_begin(&t->clock, &key->share, q->least, (double)turns_quantum_us(core));
+	share_line_add(&q->keys, &key->waiting);
+	if (q->keys.count > 1)
+		return;
+	t->least = least_of(&t->queues, t->least);
+	share_begin(&t->clock, &q->share, t->least, (double)turns_quantum_us(core));
+	share_line_add(&t->queues, &q->waiting);
+}
+
+static void cease(struct dispatcher_core *core, struct fair_key *key)
+{
+	struct queue *q = key->queue;
+
+	if (--key->jobs > 0)
+		return;
+	q->least = least_of(&q->keys, q->least);
+	share_line_remove(&key->waiting);
+	if (q->keys.count > 0)
+		return;
+	core->turns.least = least_of(&core->turns.queues, core->turns.least);
+	share_line_remove(&q->waiting);
+}
+
+/* ---- jobs ---- */
+
+/* Older jobs go first; one that comes back before the first one is the first again. */
+static void list_insert(struct dispatcher_core *core, struct turn_entry *e, uint64_t job, struct job_row *row)
+{
+	if (e->head == 0) {
+		e->head = e->tail = job;
+	} else if (job < e->head) {
+		row->next = e->head;
+		job_get(core, e->head)->previous = job;
+		e->head = job;
+	} else {
+		row->previous = e->tail;
+		job_get(core, e->tail)->next = job;
+		e->tail = job;
+	}
+	e->count++;
+}
+
+static void list_remove(struct dispatcher_core *core, struct turn_entry *e, struct job_row *row)
+{
+	if (row->previous != 0)
+		job_table_get(&core->d.jobs, row->previous)->next = row->next;
+	else
+		e->head = row->next;
+	if (row->next != 0)
+		job_table_get(&core->d.jobs, row->next)->previous = row->previous;
+	else
+		e->tail = row->previous;
+	row->next = row->previous = 0;
+	e->count--;
+}
+
+void turns_add(struct dispatcher_core *core, uint64_t job, struct job_row *row)
+{
+	struct queue *q = job_definition(core, row)->queue;
+	struct fair_key *key = keys_of_job(core, q, row);
+	struct shape *shape = job_shape(core, row);
+	struct turn_entry *e;
+
+	begin(core, key);
+	e = row->entry = entry_intern(core, level_intern(lane_intern(core, q, shape), row->priority), key);
+	list_insert(core, e, job, row);
+	/* Sessions that had no room for whoever was first may have some for this one. */
+	if (e->count == 1 && share_line_first(&e->level->keys) == &e->place)
+		sessions_are_hungry(core);
+}
+
+void turns_remove(struct dispatcher_core *core, struct job_row *row)
+{
+	struct turn_entry *e = row->entry;
+	struct fair_key *key = e->key;
+
+	list_remove(core, e, row);
+	row->entry = NULL;
+	if (e->count == 0)
+		entry_drop(e);
+	cease(core, key);
+}
+
+/* ---- the end ---- */
+
+static void lane_free(struct turn_lane *lane)
+{
+	for (uint32_t i = 0; i < lane->count; i++) {
+		struct share_line *keys = &lane->levels[i]->keys;
+
+		for (uint32_t k = 0; k < keys->count; k++)
+			free(keys->items[k]); /* entries, of which these are the first members */
+		free(keys->items);
+		free(lane->levels[i]);
+	}
+	free(lane->levels);
+	free(lane);
+}
+
+/* All at once, whoever waits. */
+void turns_fini(struct dispatcher_core *core)
+{
+	for (uint32_t i = 0; i < core->queue_count; i++) {
+		struct queue *q = core->queues[i];
+
+		for (uint32_t k = 0; q != NULL && k < q->lane_count; k++)
+			lane_free(q->lanes[k]);
+		if (q == NULL)
+			continue;
+		free(q->lanes);
+		free(q->keys.items);
+	}
+	for (uint32_t i = 0; i < core->shape_count; i++)
+		if (core->shapes[i] != NULL)
+			free(core->shapes[i]->queues.items);
+	free(core->turns.queues.items);
+	keys_fini(core);
+}
+
+/* ---- what holds ---- */
+
+static uint64_t entry_check(const struct dispatcher_core *core, const struct turn_entry *e)
+{
+	uint64_t n = 0, previous = 0;
+
+	for (uint64_t job = e->head; job != 0; n++) {
+		const struct job_row *row = job_get(core, job);
+
+		CHECK(row != NULL && (row->live_flags & JOB_RUNNABLE) && row->previous == previous);
+		CHECK(row->entry == e && row->priority == e->level->priority);
+		CHECK(job_shape(core, row) == e->level->lane->shape);
+		previous = job;
+		job = row->next;
+	}
+	CHECK(n == e->count && n > 0 && previous == e->tail);
+	return n;
+}
+
+static uint64_t queue_check(const struct dispatcher_core *core, const struct queue *q)
+{
+	uint64_t n = 0, of_keys = 0;
+
+	share_line_check(&q->keys);
+	for (uint32_t i = 0; i < q->lane_count; i++) {
+		const struct turn_lane *lane = q->lanes[i];
+
+		CHECK(lane->count > 0 && lane->queue == q && lane->place.line == &lane->shape->queues);
+		for (uint32_t k = 0; k < lane->count; k++) {
+			CHECK(k == 0 || lane->levels[k]->priority > lane->levels[k - 1]->priority);
+			CHECK(lane->levels[k]->keys.count > 0);
+			share_line_check(&lane->levels[k]->keys);
+			for (uint32_t e = 0; e < lane->levels[k]->keys.count; e++)
+				n += entry_check(core,
+						 (const struct turn_entry *)lane->levels[k]->keys.items[e]);
+		}
+	}
+	for (uint32_t i = 0; i < q->keys.count; i++)
+		of_keys += ((const struct fair_key *)q->keys.items[i])->jobs;
+	CHECK(n == of_keys && (n > 0) == (q->waiting.line != NULL));
+	return n;
+}
+
+uint64_t turns_check(const struct dispatcher_core *core)
+{
+	uint64_t n = 0;
+
+	share_line_check(&core->turns.queues);
+	for (uint32_t i = 0; i < core->queue_count; i++)
+		n += core->queues[i] != NULL ? queue_check(core, core->queues[i]) : 0;
+	for (uint32_t i = 0; i < core->shape_count; i++)
+		if (core->shapes[i] != NULL)
+			share_line_check(&core->shapes[i]->queues);
+	return n;
+}
