@@ -22,6 +22,7 @@
 #define WIRE_VERSION_MIN 1
 #define WIRE_VERSION_WORKER_MIN 2
 #define WIRE_VERSION_TAIL 3
+#define WIRE_VERSION_RANK 5
 
 #define STRUCT(name, doc)                                                                                    \
 	struct name;                                                                                         \

@@ -1,6 +1,6 @@
 /* What always holds. A failure here is a bug of ours: CHECK ends the process before it is written. */
 #include "dispatcher/core/volatile/turns.h"
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"

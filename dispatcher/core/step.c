@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/turns.h"
+#include "jobs/ids.h"
 
 void dispatcher_effects_init(struct dispatcher_effects *out)
 {
@@ -73,16 +75,21 @@ void emit(struct dispatcher_core *core, uint32_t type, const void *record)
 	CHECK(rc == 0);
 }
 
+const char *step_uuid(struct dispatcher_core *core, const struct uuid *id)
+{
+	char *text = step_alloc(core, UUID_TEXT_BYTES);
+
+	uuid_text(id, text);
+	return text;
+}
+
 struct dispatcher_effect *effect_add(struct dispatcher_core *core, enum dispatcher_effect_kind kind,
 				     uint64_t after_lsn)
 {
 	struct dispatcher_effects *out = core->out;
 	struct dispatcher_effect *e;
 
-	if (out->count == out->capacity) {
-		out->capacity = out->capacity == 0 ? 32 : 2 * out->capacity;
-		out->items = check_realloc(out->items, out->capacity, sizeof *e);
-	}
+	ARRAY_GROW(out->items, out->capacity, out->count);
 	e = &out->items[out->count++];
 	/* Nobody may hear of an epoch that a crash would give to the next start as well. */
 	if (core->durable_lsn < core->epoch_lsn && after_lsn < core->epoch_lsn)

@@ -1,5 +1,5 @@
 /* Views that walk: jobs, dead and done shards, workers, demand, counters. */
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/durable/shards.h"

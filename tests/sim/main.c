@@ -3,12 +3,13 @@
  * Runs the real cores under virtual time, one world a seed. Without --seeds MILL_TEST says how many:
  * quick 2,000, normal (the default) 10,000, long an hour of random seeds; MILL_BUILD=asan: 200. Built with
  * -DPLANT_CHOSEN it also knows `--plant NAME`, and `--plants`: each bug planted in the cores is found by the
- * standard seeds. */
+ * standard seeds. `--fair` prints the figures of a large pool (fair.h). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "tests/sim/fair.h"
 #include "tests/sim/plants.h"
 #include "tests/sim/sim.h"
 
@@ -23,7 +24,7 @@ struct options {
 	uint64_t first, last;
 	double seconds; /* > 0: random seeds for so long */
 	bool is_asan;
-	bool trace, table, digest, stop, plants;
+	bool trace, table, digest, stop, plants, fair;
 };
 
 struct tally {
@@ -93,6 +94,8 @@ static int parse(int argc, char **argv, struct options *o)
 				return usage("no such planted bug in this build");
 		} else if (strcmp(argv[i], "--plants") == 0) {
 			o->plants = true;
+		} else if (strcmp(argv[i], "--fair") == 0) {
+			o->fair = true;
 		} else if (strcmp(argv[i], "--trace") == 0) {
 			o->trace = true;
 		} else if (strcmp(argv[i], "--table") == 0) {
@@ -122,6 +125,13 @@ static void run_seed(const struct options *o, uint64_t seed, struct coverage *c,
 	struct coverage ignored = {0};
 	struct sim_result r, again;
 
+	if (seed % FAIR_EVERY == 0) {
+		t->runs++;
+		if (!fair_run(seed, r.failure)) {
+			fail(t, seed, self, r.failure);
+			return;
+		}
+	}
 	sim_run(seed, o->trace, c, &r);
 	t->runs++;
 	t->events += r.event_count;
@@ -178,6 +188,12 @@ int main(int argc, char **argv)
 		puts("sim-planted: the planted bugs are found in the plain build");
 		return 77;
 	}
+	if (o.fair)
+		return !fair_measure(&(struct fair_measure){.workers = 16,
+							    .cores = 1024,
+							    .keys = 10000,
+							    .shard_us = 10 * USEC_PER_MSEC,
+							    .us = 3 * USEC_PER_SEC});
 	if (o.plants)
 		return plants_find_all(SEEDS_QUICK);
 	run_all(&o, &coverage, &t, argv[0]);

@@ -4,6 +4,9 @@
  * Both are heaps. */
 #include "worker/core/state.h"
 
+#include "base/array.h"
+#include "jobs/rank.h"
+
 enum line_order {
 	BY_TURN,
 	BY_RANK,
@@ -21,15 +24,11 @@ struct line_queue {
 
 static bool ranks_before(const struct part *a, const struct part *b)
 {
-	const struct rank *x = &a->lease->rank, *y = &b->lease->rank;
+	int order = rank_compare_in_queue(&a->lease->rank, &b->lease->rank);
 
-	if (PLANTED(prefetch_before_rank))
+	if (order == 0 || PLANTED(prefetch_before_rank))
 		return a->number < b->number;
-	if (x->priority != y->priority)
-		return x->priority > y->priority;
-	if (x->key_turn != y->key_turn)
-		return x->key_turn < y->key_turn;
-	return a->number < b->number;
+	return order < 0;
 }
 
 static bool is_before(enum line_order order, const struct part *a, const struct part *b)
@@ -73,10 +72,7 @@ static void sift(struct heap *h, enum line_order order, struct part *p)
 
 static void heap_add(struct heap *h, enum line_order order, struct part *p)
 {
-	if (h->count == h->capacity) {
-		h->capacity = h->capacity == 0 ? 8 : 2 * h->capacity;
-		h->items = check_realloc(h->items, h->capacity, sizeof p);
-	}
+	ARRAY_GROW(h->items, h->capacity, h->count);
 	put(h, order, p, h->count++);
 	sift(h, order, p);
 }
@@ -101,10 +97,7 @@ static struct line_queue *queue_intern(struct line *l, uint32_t number)
 	for (uint32_t i = 0; i < l->count; i++)
 		if (l->queues[i]->queue == number)
 			return l->queues[i];
-	if (l->count == l->capacity) {
-		l->capacity = l->capacity == 0 ? 4 : 2 * l->capacity;
-		l->queues = check_realloc(l->queues, l->capacity, sizeof q);
-	}
+	ARRAY_GROW(l->queues, l->capacity, l->count);
 	q = check_calloc(1, sizeof *q);
 	q->queue = number;
 	l->queues[l->count++] = q;

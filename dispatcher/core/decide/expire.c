@@ -11,8 +11,8 @@ static void expire_sessions(struct dispatcher_core *core)
 		struct session *s = core->heard;
 
 		tell(core, true, 0,
-		     step_text(core, "worker %016llx%016llx was silent for %lld ms: its %u leases go back",
-			       (unsigned long long)s->worker->id.hi, (unsigned long long)s->worker->id.lo,
+		     step_text(core, "worker %s was silent for %lld ms: its %u leases go back",
+			       step_uuid(core, &s->worker->id),
 			       (long long)((core->live_us - s->heard_us) / USEC_PER_MSEC),
 			       s->worker->lease_count));
 		session_end(core, s, true);

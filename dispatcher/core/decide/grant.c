@@ -3,7 +3,7 @@
  * commit. */
 #include "dispatcher/core/decide/grant.h"
 
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/durable/lease_table.h"
@@ -13,6 +13,7 @@
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/trouble.h"
 #include "dispatcher/core/volatile/turns.h"
+#include "jobs/rank.h"
 
 /* The first shards that may be leased with others: suspects first (they are short), then what is due for
  * another attempt, what came back, and the frontier. count 0 when there is none. */
@@ -28,7 +29,8 @@ static struct candidate first_shards(const struct dispatcher_core *core, const s
 	}
 	for (uint32_t i = 0; i < run->special_count; i++)
 		if (!runnable_is_hard(run->special[i].shards, run->special[i].traits))
-			return (struct candidate){run->special[i].shards, run->special[i].traits};
+			return (struct candidate){.shards = run->special[i].shards,
+						  .traits = run->special[i].traits};
 	for (uint32_t i = 0; i < run->delayed_count && run->delayed[i].due_wall_us <= steady_us(core); i++)
 		if (run->delayed[i].traits.doublings == 0) {
 			shard_set_next_range(&run->delayed[i].shards, 0, &c.shards);
@@ -120,10 +122,12 @@ void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct 
 	rc = apply_hint(&core->d, g->session->worker->id, hint, core->wall_us, &err);
 	CHECK(rc == 0);
 	entry = lease_find(&core->d, token);
+	if (e != NULL) {
+		turns_charge(core, e, expected_us(core, row, c.shards.count), &entry->charge, &entry->rank);
+		entry->charge.is_whole = c.is_whole;
+		g->session->last = g->leases.items[g->leases.count - 1].rank = entry->rank;
+	}
 	session_bind(core, entry, job_shape(core, row));
-	if (e != NULL)
-		turns_charge(core, e, expected_us(core, row, c.shards.count), &entry->charge,
-			     &g->leases.items[g->leases.count - 1].rank);
 	runnable_refresh(core, job, row);
 }
 
@@ -139,6 +143,8 @@ void grant_close(struct grant_round *g)
 	effect_send(g->core, g->session->peer, MESSAGE_LEASES, m, 0);
 	g->session->slot_idle = false;
 }
+
+#define AHEAD_AT_A_TIME 16 /* leases of one worker, before it is the next one's turn */
 
 /* What a session is given: leases for slots that are free, or also leases that wait behind others. */
 enum grant_pass {
@@ -166,77 +172,146 @@ static bool taker_takes(const void *ctx, const struct shape *shape)
 	return takes_shape(t->session, shape, t->pass);
 }
 
+static bool may_be_held_there(const struct dispatcher_core *core, const struct session *s,
+			      const struct turn_entry *e)
+{
+	uint64_t slots = amounts_slots(&s->offered, &e->level->lane->shape->need);
+
+	return s->worker->lease_count < TOKENS_PER_WORKER_MAX &&
+	       s->worker->lease_count / LEASES_PER_SLOT_MAX < slots &&
+	       estimate_allows_prefetch(core, job_get(core, e->head));
+}
+
+/* Waiting until the worker holds less would be for nothing, when it is run first. But the time that is held
+ * ahead is not exceeded by more than as much again. */
+bool grant_may_be_sent_before(const struct dispatcher_core *core, const struct session *s,
+			      const struct turn_entry *e)
+{
+	return may_be_held_there(core, s, e) &&
+	       s->worker->load_ns < 2000 * (uint64_t)core->config.lease_ahead_us;
+}
+
 /* May the session hold a lease of this entry's first job behind those that it has? What goes first is never
  * passed over: while it has to wait for a free slot, nothing of lower rank is sent ahead, or no slot would
  * ever be free. */
 static bool may_wait_there(const struct dispatcher_core *core, const struct session *s,
 			   const struct turn_entry *e)
 {
-	uint64_t slots = amounts_slots(&s->offered, &e->level->lane->shape->need);
+	struct rank rank;
 
-	return session_may_hold_more(core, s) && s->worker->lease_count / LEASES_PER_SLOT_MAX < slots &&
-	       estimate_allows_prefetch(core, job_get(core, e->head));
+	if (session_may_hold_more(core, s))
+		return may_be_held_there(core, s, e);
+	rank = turns_rank(core, e);
+	return s->wire >= WIRE_VERSION_RANK && rank_compare(&rank, &s->last) < 0 &&
+	       grant_may_be_sent_before(core, s, e);
 }
 
 /* Nobody runs ahead of others that wait by more than a quantum, or one shard. */
-static uint32_t no_more_than_its_turn(const struct dispatcher_core *core, const struct turn_entry *e,
-				      const struct job_row *row, uint32_t size)
+static uint64_t no_more_than_its_turn(const struct dispatcher_core *core, const struct turn_entry *e,
+				      const struct job_row *row)
 {
 	uint64_t ns = estimate_shard_ns(core, row), most;
 
 	if (ns == 0 || !turns_contended(core, e))
-		return size;
+		return UINT64_MAX;
 	most = (uint64_t)turns_quantum_us(core) * 1000 / ns;
-	return most < 1 ? 1 : most < size ? (uint32_t)most : size;
+	return most > 1 ? most : 1;
 }
 
-static void grant_from(struct grant_round *g, const struct turn_entry *e)
+void grant_from(struct grant_round *g, const struct turn_entry *e)
 {
 	struct dispatcher_core *core = g->core;
 	uint64_t job = e->head, hard;
 	struct job_row *row = job_get(core, job);
 	uint64_t pending = runnable_shards(core, row, &hard);
-	uint32_t size = no_more_than_its_turn(core, e, row, estimate_lease_size(core, row, pending));
-	struct candidate c = first_shards(core, row, size);
+	uint64_t most = no_more_than_its_turn(core, e, row);
+	uint32_t size = estimate_lease_size(core, row, pending);
+	struct candidate c = first_shards(core, row, size < most ? size : (uint32_t)most);
 
 	CHECK(c.shards.count > 0);
+	c.is_whole = size >= most;
 	grant_add(g, job, row, c, e);
 }
 
-/* False when there is work, but the session can take none of it: it is full. */
-static bool grant_session(struct dispatcher_core *core, struct session *s, enum grant_pass pass)
+/* What one step grants, a round a session. */
+struct granting {
+	struct dispatcher_core *core;
+	struct grant_round *rounds;
+};
+
+static struct grant_round *round_of(struct granting *all, struct session *s)
 {
-	struct grant_round g;
+	if (s->round != NULL)
+		return s->round;
+	s->round = step_alloc(all->core, sizeof *s->round);
+	grant_open(all->core, s->round, s);
+	s->round->next = all->rounds;
+	all->rounds = s->round;
+	return s->round;
+}
+
+static void close_rounds(struct granting *all)
+{
+	for (struct grant_round *g = all->rounds; g != NULL; g = g->next) {
+		grant_close(g);
+		g->session->round = NULL;
+	}
+}
+
+/* At most `most` leases. False when there is work, but the session can take none of it: it is full. */
+static bool grant_session(struct granting *all, struct session *s, enum grant_pass pass, uint32_t most)
+{
+	struct dispatcher_core *core = all->core;
+	struct grant_round *g = round_of(all, s);
 	bool takes = s->worker->lease_count < TOKENS_PER_WORKER_MAX;
 
-	grant_open(core, &g, s);
-	while (core->runnable_jobs > 0 && s->worker->lease_count < TOKENS_PER_WORKER_MAX) {
+	for (; most > 0 && core->runnable_jobs > 0 && s->worker->lease_count < TOKENS_PER_WORKER_MAX;
+	     most--) {
 		const struct turn_entry *e = turns_next(core, taker_takes, &(struct taker){s, pass});
 
 		takes = e != NULL && (pass == GRANT_NOW || may_wait_there(core, s, e));
 		if (!takes)
 			break;
-		grant_from(&g, e);
+		grant_from(g, e);
 	}
-	grant_close(&g);
+	if (pass == GRANT_AHEAD && !takes)
+		grant_overtaking(g);
 	return takes;
 }
 
-/* First each worker what it can begin now, then what it may hold ahead. */
+/* Each session in turn. True: some may take more. */
+static bool grant_pass(struct granting *all, enum grant_pass pass)
+{
+	struct dispatcher_core *core = all->core;
+	struct session *s, *next;
+	bool more = false;
+
+	DL_FOREACH_SAFE2(core->hungry, s, next, list_next)
+	{
+		uint32_t most = pass == GRANT_NOW ? UINT32_MAX : AHEAD_AT_A_TIME;
+
+		if (core->runnable_jobs == 0)
+			return false;
+		if (!session_takes_leases(s) || s->alone || s->reserved ||
+		    (!grant_session(all, s, pass, most) && pass == GRANT_AHEAD))
+			session_is_full(core, s);
+		else
+			more = true;
+	}
+	return more;
+}
+
+/* First each worker what it can begin now, then what it may hold ahead: a little each, again and again, so
+ * that nobody's shards are all in one place. */
 void step_grant(struct dispatcher_core *core)
 {
-	struct session *s, *next;
+	struct granting all = {.core = core};
 
 	if (core->quarantine && (core->runnable_jobs > 0 || core->hard_count > 0))
 		quarantine_review(core);
 	grant_hard(core);
-	for (enum grant_pass pass = GRANT_NOW; pass <= GRANT_AHEAD; pass++)
-		DL_FOREACH_SAFE2(core->hungry, s, next, list_next)
-		{
-			if (core->runnable_jobs == 0)
-				return;
-			if (!session_takes_leases(s) || s->alone || s->reserved ||
-			    (!grant_session(core, s, pass) && pass == GRANT_AHEAD))
-				session_is_full(core, s);
-		}
+	(void)grant_pass(&all, GRANT_NOW);
+	while (grant_pass(&all, GRANT_AHEAD))
+		;
+	close_rounds(&all);
 }

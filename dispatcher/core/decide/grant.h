@@ -7,6 +7,7 @@
 struct candidate {
 	struct range shards; /* count 0: none */
 	struct traits traits;
+	bool is_whole; /* more would not be its turn */
 };
 
 struct turn_entry;
@@ -17,6 +18,7 @@ struct grant_round {
 	struct granted record;
 	struct lease_list leases;
 	uint32_t capacity;
+	struct grant_round *next; /* of the step */
 };
 
 void grant_open(struct dispatcher_core *core, struct grant_round *g, struct session *s);
@@ -24,5 +26,12 @@ void grant_open(struct dispatcher_core *core, struct grant_round *g, struct sess
  * whose turn it is, and who is charged; NULL: nobody's, it goes before all. */
 void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct candidate c,
 	       const struct turn_entry *e);
+/* The first shards of the entry's first job, as many as one lease may hold. */
+void grant_from(struct grant_round *g, const struct turn_entry *e);
+/* May it be sent before what the session holds, though that lasts long enough? */
+bool grant_may_be_sent_before(const struct dispatcher_core *core, const struct session *s,
+			      const struct turn_entry *e);
+/* grant_overtake.c */
+void grant_overtaking(struct grant_round *g);
 /* Writes the record and the message, if anything was added. */
 void grant_close(struct grant_round *g);

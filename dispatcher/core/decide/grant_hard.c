@@ -1,7 +1,7 @@
 /* Shards that are leased by themselves: those that took workers with them, or met trouble on each, run alone
  * on one, so that it is known who caused it; those that ran out of memory get more. Few, and looked at only
  * when something changed for them. */
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/decide/grant.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
@@ -23,7 +23,8 @@ static struct candidate first_hard(const struct dispatcher_core *core, const str
 	for (uint32_t i = 0; i < run->special_count; i++)
 		if (runnable_is_hard(run->special[i].shards, run->special[i].traits) &&
 		    is_alone(run->special[i].traits) == alone) {
-			c = (struct candidate){run->special[i].shards, run->special[i].traits};
+			c = (struct candidate){.shards = run->special[i].shards,
+					       .traits = run->special[i].traits};
 			c.shards.count = 1;
 			return c;
 		}

@@ -2,10 +2,12 @@
  * done again: plans that are not whole, ends whose events were not offered. */
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/plant.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/decide/steps.h"
@@ -44,8 +46,7 @@ void dispatcher_core_destroy(struct dispatcher_core *core)
 			free(core->shapes[i]);
 		}
 	free(core->shapes);
-	for (uint32_t i = 0; i < NAMED_RESOURCES_MAX; i++)
-		free(core->resource_names[i]);
+	resource_names_fini(core);
 	free(core->held.items);
 	free(core->retries.items);
 	free(core->durable_waits.items);
@@ -111,10 +112,7 @@ struct waits {
 
 static void collect(struct waits *w, uint64_t lsn, uint64_t job)
 {
-	if (w->count == w->capacity) {
-		w->capacity = w->capacity == 0 ? 64 : 2 * w->capacity;
-		w->items = check_realloc(w->items, w->capacity, sizeof(struct waiting));
-	}
+	ARRAY_GROW(w->items, w->capacity, w->count);
 	w->items[w->count++] = (struct waiting){.lsn = lsn, .job = job};
 }
 

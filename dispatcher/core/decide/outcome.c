@@ -276,10 +276,9 @@ static void judge_worker(struct dispatcher_core *core, struct session *s, uint64
 	s->quarantined = core->quarantine = true;
 	tell(core, true, job,
 	     step_text(core,
-		       "worker %016llx%016llx gets no more work: its last %u shards failed, of %u jobs, "
+		       "worker %s gets no more work: its last %u shards failed, of %u jobs, "
 		       "while other workers succeeded",
-		       (unsigned long long)s->worker->id.hi, (unsigned long long)s->worker->id.lo, s->streak,
-		       s->streak_jobs));
+		       step_uuid(core, &s->worker->id), s->streak, s->streak_jobs));
 }
 
 static void count_late(struct dispatcher_core *core, const struct outcome *o)

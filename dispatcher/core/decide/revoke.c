@@ -1,6 +1,6 @@
 /* When a worker has nothing to do and nothing is pending, a lease's tail is asked back from a worker that
  * has much left. REVOKE is a request: what comes back comes in a report. */
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/decide/steps.h"

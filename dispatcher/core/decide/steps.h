@@ -8,6 +8,7 @@ void emit(struct dispatcher_core *core, uint32_t type, const void *record);
 /* As emit, for a record whose parts were applied one by one. */
 void emit_applied(struct dispatcher_core *core, uint32_t type, const void *record);
 void *step_alloc(struct dispatcher_core *core, size_t size); /* zeroed, lives as long as the effects */
+const char *step_uuid(struct dispatcher_core *core, const struct uuid *id);
 const char *step_text(struct dispatcher_core *core, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void effect_send(struct dispatcher_core *core, uint64_t peer, enum message_type type, const void *body,
 		 uint64_t after_lsn);

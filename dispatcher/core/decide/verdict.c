@@ -1,7 +1,7 @@
 #include "dispatcher/core/decide/verdict.h"
 
 #include "base/rng.h"
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/decide/steps.h"
 
 #define QUANTUM_MIN_US (16 * USEC_PER_MSEC)

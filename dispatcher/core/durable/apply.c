@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/plant.h"
 #include "dispatcher/core/durable/dedup.h"
 #include "dispatcher/core/durable/definition_table.h"
@@ -44,10 +45,7 @@ static void touch(struct durable *d, struct job_row *row, uint64_t job)
 {
 	if (!d->live || (row->live_flags & JOB_TOUCHED))
 		return;
-	if (d->touched_count == d->touched_capacity) {
-		d->touched_capacity = d->touched_capacity == 0 ? 64 : 2 * d->touched_capacity;
-		d->touched = check_realloc(d->touched, d->touched_capacity, sizeof(uint64_t));
-	}
+	ARRAY_GROW(d->touched, d->touched_capacity, d->touched_count);
 	d->touched[d->touched_count++] = job;
 	row->live_flags |= JOB_TOUCHED;
 }

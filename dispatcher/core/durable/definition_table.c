@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/array.h"
+
 struct definition *definition_find(const struct definition_table *t, struct bytes sha256)
 {
 	struct definition *d = NULL;
@@ -24,8 +26,7 @@ struct definition *definition_intern(struct definition_table *t, struct bytes sh
 		return d;
 	if (HASH_COUNT(t->by_hash) == t->capacity) {
 		index = t->capacity;
-		t->capacity = t->capacity == 0 ? 16 : 2 * t->capacity;
-		t->items = check_realloc(t->items, t->capacity, sizeof(struct definition *));
+		ARRAY_GROW(t->items, t->capacity, index);
 		memset(&t->items[index], 0, (t->capacity - index) * sizeof(struct definition *));
 	}
 	for (uint32_t i = 0; t->items[index] != NULL; i++)

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "dispatcher/core/durable/shards.h"
 
 static bool row_is_there(const struct job_row *row)
@@ -56,10 +57,7 @@ static struct job_block *add_block(struct job_table *t, uint64_t number)
 	size_t at = lower_bound(t, number);
 	struct job_block *b = check_calloc(1, sizeof *b);
 
-	if (t->block_count == t->block_capacity) {
-		t->block_capacity = t->block_capacity == 0 ? 16 : 2 * t->block_capacity;
-		t->blocks = check_realloc(t->blocks, t->block_capacity, sizeof(struct job_block *));
-	}
+	ARRAY_GROW(t->blocks, t->block_capacity, t->block_count);
 	memmove(&t->blocks[at + 1], &t->blocks[at], (t->block_count - at) * sizeof(struct job_block *));
 	t->blocks[at] = b;
 	t->block_count++;

@@ -2,7 +2,7 @@
 
 #include "dispatcher/core/durable/lease_table.h"
 
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/turns.h"
 
 bool uuid_equal(struct uuid a, struct uuid b)

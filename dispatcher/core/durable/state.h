@@ -66,6 +66,7 @@ struct estimate {
 struct turn_charge {
 	struct fair_key *key; /* NULL: nothing, or it is closed */
 	double used;	      /* for the shards that it still holds; at the clock's scale, before weights */
+	bool is_whole;	      /* no longer lease would have been its turn */
 };
 
 struct definition {
@@ -242,6 +243,7 @@ struct lease_entry {
 	uint32_t slots;	      /* attempts of its shape that the session runs at a time; 0: load_ns is 0 */
 	uint64_t load_ns;     /* its part of worker->load_ns */
 	struct turn_charge charge;
+	struct rank rank; /* of one that is charged */
 };
 
 /* A worker that holds leases or has a session; what it holds outlives its sessions. */

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/limits.h"
 #include "dispatcher/core/durable/digest.h"
 #include "dispatcher/core/durable/job_table.h"
@@ -80,10 +81,7 @@ static int check(const struct window *r, struct error *reterr)
 
 static void take_events(struct window_row *w, const struct window_member_list *members)
 {
-	if (w->capacity < w->count + members->count) {
-		w->capacity = w->count + members->count + w->count / 2;
-		w->events = check_realloc(w->events, w->capacity, sizeof *w->events);
-	}
+	ARRAY_RESERVE(w->events, w->capacity, (size_t)w->count + members->count);
 	for (uint32_t i = 0; i < members->count; i++) {
 		const struct window_member *m = &members->items[i];
 		struct window_event *e = &w->events[w->count++];

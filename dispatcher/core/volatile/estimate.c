@@ -1,6 +1,6 @@
 #include "dispatcher/core/volatile/estimate.h"
 
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/decide/steps.h"
 

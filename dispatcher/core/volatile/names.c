@@ -1,7 +1,7 @@
 /* Definitions come to life in the core: their shapes and queues are interned, once each. */
 #include <string.h>
 
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/definition_table.h"

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/plant.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/durable/job_table.h"
@@ -108,10 +109,7 @@ static void hard_refresh(struct dispatcher_core *core, uint64_t job, struct job_
 		return;
 	at = hard_place(core, job);
 	if (wanted) {
-		if (core->hard_count == core->hard_capacity) {
-			core->hard_capacity = core->hard_capacity == 0 ? 16 : 2 * core->hard_capacity;
-			core->hard = check_realloc(core->hard, core->hard_capacity, sizeof(uint64_t));
-		}
+		ARRAY_GROW(core->hard, core->hard_capacity, core->hard_count);
 		memmove(&core->hard[at + 1], &core->hard[at], (core->hard_count - at) * sizeof(uint64_t));
 		core->hard[at] = job;
 		core->hard_count++;

@@ -3,6 +3,7 @@
 #include "base/plant.h"
 #include "dispatcher/core/volatile/turns.h"
 
+#define OVERTAKE_TIMES 4     /* as long as what is held ahead lasts, while another queue has its turns too */
 #define USE_LEAST_US 1	     /* so that shards of no length have their turn, and no more */
 #define CPU_MILLI_LEAST 1000 /* what a slot counts for that asks for less, or for none */
 
@@ -10,7 +11,7 @@
 
 static struct turn_level *top(const struct turn_lane *lane)
 {
-	return lane->levels[lane->count - 1];
+	return lane->levels[PLANTED(lower_priority_first) ? 0 : lane->count - 1];
 }
 
 static struct turn_entry *first_of(const struct turn_level *level)
@@ -20,19 +21,28 @@ static struct turn_entry *first_of(const struct turn_level *level)
 
 static struct turn_entry *better(struct turn_entry *a, struct turn_entry *b)
 {
-	if (a == NULL || (a->level->priority != b->level->priority && !PLANTED(lower_priority_first)))
-		return a == NULL || b->level->priority > a->level->priority ? b : a;
+	if (a == NULL)
+		return b;
 	if (a->level->priority != b->level->priority)
-		return b->level->priority < a->level->priority ? b : a;
+		return (b->level->priority > a->level->priority) != PLANTED(lower_priority_first) ? b : a;
 	if (a->key != b->key)
 		return share_place_is_before(&b->place, &a->place) ? b : a;
 	return b->head < a->head ? b : a;
 }
 
+struct turn_entry *turns_next_of(const struct queue *q, turns_takes_fn *takes, const void *ctx)
+{
+	struct turn_entry *best = NULL;
+
+	for (uint32_t i = 0; i < q->lane_count; i++)
+		if (takes(ctx, q->lanes[i]->shape))
+			best = better(best, first_of(top(q->lanes[i])));
+	return best;
+}
+
 struct turn_entry *turns_next(const struct dispatcher_core *core, turns_takes_fn *takes, const void *ctx)
 {
 	const struct queue *queue = NULL;
-	struct turn_entry *best = NULL;
 
 	for (uint32_t i = 0; i < core->shape_count; i++) {
 		const struct turn_lane *lane;
@@ -44,10 +54,14 @@ struct turn_entry *turns_next(const struct dispatcher_core *core, turns_takes_fn
 		if (queue == NULL || share_place_is_before(&lane->queue->waiting, &queue->waiting))
 			queue = lane->queue;
 	}
-	for (uint32_t i = 0; queue != NULL && i < queue->lane_count; i++)
-		if (takes(ctx, queue->lanes[i]->shape))
-			best = better(best, first_of(top(queue->lanes[i])));
-	return best;
+	return queue != NULL ? turns_next_of(queue, takes, ctx) : NULL;
+}
+
+void turns_overtake(struct dispatcher_core *core, struct queue *q)
+{
+	q->overtake_until_us = core->mono_us + OVERTAKE_TIMES * core->config.lease_ahead_us;
+	if (q->overtake_until_us > core->turns.overtake_until_us)
+		core->turns.overtake_until_us = q->overtake_until_us;
 }
 
 bool turns_contended(const struct dispatcher_core *core, const struct turn_entry *e)
@@ -75,36 +89,45 @@ static double use_of(const struct dispatcher_core *core, const struct shape *sha
 	       1000;
 }
 
-static void charge(struct fair_key *key, double used)
+/* expected: what was charged for it when it was granted. */
+static void charge(struct fair_key *key, double expected, double used)
 {
-	struct queue *q = key->queue;
+	struct share *shares[] = {&key->share, &key->queue->share};
 
-	if (PLANTED(service_not_charged))
-		return;
-	share_charge(&key->share, used / key->share.weight);
-	share_charge(&q->share, used / q->share.weight);
+	for (size_t i = 0; i < ARRAY_LENGTH(shares) && !PLANTED(service_not_charged); i++)
+		share_charge_late(shares[i], expected / shares[i]->weight, used / shares[i]->weight);
 }
 
-static int64_t no_earlier(int64_t *last, int64_t turn)
+static void charge_ahead(struct fair_key *key, double used)
 {
-	*last = turn > *last ? turn : *last;
-	return *last;
+	struct share *shares[] = {&key->share, &key->queue->share};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(shares) && !PLANTED(service_not_charged); i++)
+		share_charge_ahead(shares[i], used / shares[i]->weight);
+}
+
+/* Of leases of one key that are out at a time the later one has no earlier turn. */
+struct rank turns_rank(const struct dispatcher_core *core, const struct turn_entry *e)
+{
+	const struct fair_key *key = e->key;
+	int64_t turn = share_turn(&core->turns.clock, &key->share);
+
+	return (struct rank){.queue = key->queue->index + 1,
+			     .queue_turn = share_turn(&core->turns.clock, &key->queue->share),
+			     .priority = e->level->priority,
+			     .key_turn = key->leases > 0 && key->turn > turn ? key->turn : turn};
 }
 
 void turns_charge(struct dispatcher_core *core, const struct turn_entry *e, double us,
 		  struct turn_charge *ret, struct rank *rank)
 {
-	const struct share_clock *clock = &core->turns.clock;
 	struct fair_key *key = e->key;
-	struct queue *q = key->queue;
 
-	*rank = (struct rank){.queue = q->index + 1,
-			      .queue_turn = no_earlier(&q->turn, share_turn(clock, &q->share)),
-			      .priority = e->level->priority,
-			      .key_turn = no_earlier(&key->turn, share_turn(clock, &key->share))};
+	*rank = turns_rank(core, e);
+	key->turn = rank->key_turn;
 	*ret = (struct turn_charge){.key = key, .used = use_of(core, e->level->lane->shape, us)};
 	key->leases++;
-	charge(key, ret->used);
+	charge_ahead(key, ret->used);
 }
 
 void turns_correct(struct dispatcher_core *core, struct turn_charge *c, const struct shape *shape,
@@ -115,7 +138,7 @@ void turns_correct(struct dispatcher_core *core, struct turn_charge *c, const st
 	if (c->key == NULL)
 		return;
 	c->used -= used;
-	charge(c->key, use_of(core, shape, us > USE_LEAST_US ? us : USE_LEAST_US) - used);
+	charge(c->key, used, use_of(core, shape, us > USE_LEAST_US ? us : USE_LEAST_US));
 }
 
 void turns_refund(struct turn_charge *c, uint32_t returned, uint32_t held)
@@ -125,7 +148,7 @@ void turns_refund(struct turn_charge *c, uint32_t returned, uint32_t held)
 	if (c->key == NULL)
 		return;
 	c->used -= used;
-	charge(c->key, -used);
+	charge(c->key, used, 0);
 }
 
 void turns_close(struct turn_charge *c)

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
@@ -51,7 +51,7 @@ static void set_load(struct dispatcher_core *core, const struct session *s, stru
 
 	if (estimate_allows_prefetch(core, row))
 		max /= 2;
-	if (lease->count * ns < 1000 * (uint64_t)core->config.lease_time_us &&
+	if (!lease->charge.is_whole && lease->count * ns < 1000 * (uint64_t)core->config.lease_time_us &&
 	    runnable_shards(core, row, &hard) > 0)
 		ns = 0;
 	lease_load_set(lease, ns > 0 ? ns : max, max, slots > 1 ? (uint32_t)slots : 1);
@@ -164,8 +164,8 @@ void quarantine_review(struct dispatcher_core *core)
 		s->streak = s->streak_jobs = 0;
 		session_is_hungry(core, s);
 		tell(core, true, 0,
-		     step_text(core, "worker %016llx%016llx gets work again: there is no other left",
-			       (unsigned long long)s->worker->id.hi, (unsigned long long)s->worker->id.lo));
+		     step_text(core, "worker %s gets work again: there is no other left",
+			       step_uuid(core, &s->worker->id)));
 	}
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/check.h"
 
 #define TURN_BITS 40	 /* of a turn behind the point: 64 slots for a year differ by a microsecond */
@@ -35,7 +36,10 @@ uint32_t share_clock_set(struct share_clock *c, usec_t now_us)
 
 void share_shrink(struct share *s, uint32_t halvings)
 {
-	s->used = ldexp(s->used, halvings < INT32_MAX ? -(int)halvings : INT32_MIN + 1);
+	int down = halvings < INT32_MAX ? -(int)halvings : INT32_MIN + 1;
+
+	s->used = ldexp(s->used, down);
+	s->ahead = ldexp(s->ahead, down);
 }
 
 double share_cost(const struct share_clock *c, const struct share *s, double us)
@@ -81,10 +85,7 @@ static void sift(struct share_line *l, struct share_place *p)
 void share_line_add(struct share_line *l, struct share_place *p)
 {
 	CHECK(p->line == NULL);
-	if (l->count == l->capacity) {
-		l->capacity = l->capacity == 0 ? 8 : 2 * l->capacity;
-		l->items = check_realloc(l->items, l->capacity, sizeof p);
-	}
+	ARRAY_GROW(l->items, l->capacity, l->count);
 	p->line = l;
 	p->other = p->share->places;
 	p->share->places = p;
@@ -136,6 +137,23 @@ void share_charge(struct share *s, double cost)
 	s->used = s->used + cost > 0 ? s->used + cost : 0;
 	for (struct share_place *p = s->places; p != NULL; p = p->other)
 		sift(p->line, p);
+}
+
+void share_charge_ahead(struct share *s, double cost)
+{
+	s->ahead += cost;
+	share_charge(s, cost);
+}
+
+void share_charge_late(struct share *s, double expected, double cost)
+{
+	s->ahead = s->ahead > expected ? s->ahead - expected : 0;
+	share_charge(s, cost - expected);
+}
+
+double share_served(const struct share *s)
+{
+	return s->used > s->ahead ? s->used - s->ahead : 0;
 }
 
 void share_begin(const struct share_clock *c, struct share *s, double least, double quantum_us)

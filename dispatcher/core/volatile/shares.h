@@ -22,6 +22,7 @@ struct share_clock {
 };
 
 struct share {
+	double ahead;	 /* of used: what is charged and not reported yet */
 	double used;	 /* us of served time, over the weight, at the clock's scale */
 	uint32_t weight; /* > 0 */
 	bool given;	 /* a quantum, at given_us */
@@ -57,8 +58,14 @@ void share_shrink(struct share *s, uint32_t halvings);
 double share_cost(const struct share_clock *c, const struct share *s, double us);
 /* Its places in lines follow. Never below 0. */
 void share_charge(struct share *s, double cost);
-/* It begins to wait, in none of the lines yet. least: what the least served of those that wait was served,
- * or was when last anybody waited. */
+/* The same of something that has not happened yet: to be charged again as it was, less what it was expected
+ * to be (share_charge_late). */
+void share_charge_ahead(struct share *s, double cost);
+void share_charge_late(struct share *s, double expected, double cost);
+/* What it has really had. */
+double share_served(const struct share *s);
+/* It begins to wait, in none of the lines yet. least: what the least served of those that wait has had
+ * (share_served), or had when last anybody waited. */
 void share_begin(const struct share_clock *c, struct share *s, double least, double quantum_us);
 /* Comparable between all shares and times: of two the lower goes first. */
 int64_t share_turn(const struct share_clock *c, const struct share *s);

@@ -6,16 +6,11 @@
 #include "base/rng.h"
 #include "dispatcher/core/durable/state.h"
 #include "dispatcher/core/volatile/shares.h"
+#include "jobs/amounts.h"
 
-#define AMOUNTS (3 + NAMED_RESOURCES_MAX)
 #define ALONE_CRASHES 2 /* a single shard that took this many workers is leased alone on one */
 
 /* ---- resources, shapes, queues ---- */
-
-/* cpu_milli, memory_bytes, gpu_milli, then named ones by their number in the core's table. */
-struct amounts {
-	uint64_t v[AMOUNTS];
-};
 
 /* Room for one attempt; interned, counted by the definitions that name it. */
 struct shape {
@@ -43,7 +38,7 @@ struct queue {
 	struct share_place waiting; /* in core->turns.queues, while it has runnable jobs */
 	struct share_line keys;	    /* fairness keys with runnable jobs */
 	double least;		  /* what the least served of them was served when last one began or ceased */
-	int64_t turn;		  /* the last that a lease was given */
+	usec_t overtake_until_us; /* mono: grant_overtake.c */
 	struct turn_lane **lanes; /* of shapes with runnable jobs; few */
 	uint32_t lane_count;
 };
@@ -63,6 +58,7 @@ struct session {
 	struct blob registered; /* its register_worker, encoded, without tokens and gone */
 	struct amounts offered; /* of credit */
 	struct amounts used;	/* by its leases */
+	struct rank last;	/* of the last lease that it was given */
 	uint64_t credit_bytes;
 	uint64_t seq; /* of the last report taken */
 	uint64_t acked_seq;
@@ -86,6 +82,7 @@ struct session {
 	uint64_t done_shards, failed_shards;
 	struct kill *kill;			 /* within a step: the message that takes more tokens */
 	struct revoke *revoke;			 /* likewise */
+	struct grant_round *round;		 /* likewise: what it is granted */
 	struct session *list_next, *list_prev;	 /* hungry or full */
 	struct session *heard_next, *heard_prev; /* longest silent first */
 	UT_hash_handle hh;
@@ -100,6 +97,7 @@ struct turns {
 	struct share_line queues; /* with runnable jobs */
 	double least;		  /* as in struct queue */
 	struct fair_key *keys;	  /* of all queues, by queue and name */
+	usec_t overtake_until_us; /* the latest of all queues */
 	uint32_t sweep_at;
 	bool crowded; /* it was told that there are too many keys */
 	uint64_t serial;
@@ -156,9 +154,9 @@ struct dispatcher_core {
 	struct session *peers;	  /* by peer */
 	struct session *hungry, *full;
 	struct session *heard;
-	uint64_t offered_cpu_milli; /* by all sessions */
-	char *resource_names[NAMED_RESOURCES_MAX];
-	struct shape **shapes; /* by index; NULL = free */
+	uint64_t offered_cpu_milli;	    /* by all sessions */
+	struct amount_names resource_names; /* their bytes are the core's */
+	struct shape **shapes;		    /* by index; NULL = free */
 	uint32_t shape_count;
 	struct queue **queues;
 	uint32_t queue_count;

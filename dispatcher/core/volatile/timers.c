@@ -1,5 +1,7 @@
 #include "dispatcher/core/volatile/timers.h"
 
+#include "base/array.h"
+
 static bool is_before(struct timer a, struct timer b)
 {
 	return a.due_us != b.due_us ? a.due_us < b.due_us : a.job < b.job;
@@ -17,10 +19,7 @@ void timer_add(struct timer_heap *h, usec_t due_us, uint64_t job)
 {
 	uint32_t at = h->count;
 
-	if (h->count == h->capacity) {
-		h->capacity = h->capacity == 0 ? 64 : 2 * h->capacity;
-		h->items = check_realloc(h->items, h->capacity, sizeof(struct timer));
-	}
+	ARRAY_GROW(h->items, h->capacity, h->count);
 	h->items[h->count++] = (struct timer){due_us, job};
 	for (; at > 0 && is_before(h->items[at], h->items[(at - 1) / 2]); at = (at - 1) / 2)
 		swap(h, at, (at - 1) / 2);

@@ -1,6 +1,6 @@
 #include "dispatcher/core/volatile/trouble.h"
 
-#include "dispatcher/core/volatile/amounts.h"
+#include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/decide/steps.h"
 
@@ -45,9 +45,9 @@ void trouble_met(struct dispatcher_core *core, struct session *s, uint64_t job, 
 	blob_set(&s->trouble.why, why);
 	worker_changed(core, s);
 	tell(core, true, job,
-	     step_text(core, "worker %016llx%016llx has trouble (%s) and gets no work for a while: %.*s",
-		       (unsigned long long)s->worker->id.hi, (unsigned long long)s->worker->id.lo,
-		       failure_kind_name(f->kind), (int)why.size, (const char *)why.data));
+	     step_text(core, "worker %s has trouble (%s) and gets no work for a while: %.*s",
+		       step_uuid(core, &s->worker->id), failure_kind_name(f->kind), (int)why.size,
+		       (const char *)why.data));
 }
 
 void trouble_is_over(struct session *s)

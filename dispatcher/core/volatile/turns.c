@@ -158,7 +158,7 @@ static double least_of(const struct share_line *l, double before)
 {
 	const struct share_place *first = share_line_first(l);
 
-	return first != NULL && first->share->used > before ? first->share->used : before;
+	return first != NULL && share_served(first->share) > before ? share_served(first->share) : before;
 }
 
 static void begin(struct dispatcher_core *core, struct fair_key *key)
@@ -236,8 +236,11 @@ void turns_add(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 	e = row->entry = entry_intern(core, level_intern(lane_intern(core, q, shape), row->priority), key);
 	list_insert(core, e, job, row);
 	/* Sessions that had no room for whoever was first may have some for this one. */
-	if (e->count == 1 && share_line_first(&e->level->keys) == &e->place)
+	if (e->count == 1 && share_line_first(&e->level->keys) == &e->place) {
 		sessions_are_hungry(core);
+		if (q->share.ahead > 0)
+			turns_overtake(core, q);
+	}
 }
 
 void turns_remove(struct dispatcher_core *core, struct job_row *row)

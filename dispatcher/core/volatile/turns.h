@@ -67,11 +67,17 @@ void turns_remove(struct dispatcher_core *core, struct job_row *row);
 /* Whose turn it is, of the shapes for which `takes` is true; NULL: nobody's. */
 typedef bool turns_takes_fn(const void *ctx, const struct shape *shape);
 struct turn_entry *turns_next(const struct dispatcher_core *core, turns_takes_fn *takes, const void *ctx);
+/* The same inside a queue. */
+struct turn_entry *turns_next_of(const struct queue *q, turns_takes_fn *takes, const void *ctx);
+/* Somebody in the queue ranks before what it holds ahead, or may: it is looked at for a while. */
+void turns_overtake(struct dispatcher_core *core, struct queue *q);
 /* Does another key or queue wait too? Then this one may not run ahead. */
 bool turns_contended(const struct dispatcher_core *core, const struct turn_entry *e);
 /* How far it may run ahead: of a slot's time. */
 usec_t turns_quantum_us(const struct dispatcher_core *core);
 
+/* What a lease of this entry would have. */
+struct rank turns_rank(const struct dispatcher_core *core, const struct turn_entry *e);
 /* A lease of this entry is granted that is expected to take its slot for `us`. */
 void turns_charge(struct dispatcher_core *core, const struct turn_entry *e, double us,
 		  struct turn_charge *ret, struct rank *rank);

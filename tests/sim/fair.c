@@ -1,0 +1,188 @@
+#include "tests/sim/fair.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "tests/sim/pool.h"
+
+#define JOBS_MAX 64
+#define RUN_US (6 * USEC_PER_SEC)
+#define REPORT_US (100 * USEC_PER_MSEC) /* report_delay_fed */
+#define SLACK_US (50 * USEC_PER_MSEC)
+
+struct fair_job {
+	struct pool_job job;
+	char queue[16], key[16];
+	usec_t submitted_us, last_us; /* last: of a start; 0 = none */
+	uint64_t id, started;
+	usec_t served_us;
+	usec_t passed_us; /* of lower priorities, since it has waited for too long */
+};
+
+struct fair {
+	struct rng rng;
+	struct pool *pool;
+	struct pool_config config;
+	struct fair_job jobs[JOBS_MAX];
+	uint32_t count;
+	usec_t longest_us; /* of all shards */
+	char *failure;
+};
+
+static usec_t between(struct rng *r, usec_t least, usec_t most)
+{
+	return least + (usec_t)rng_below(r, (uint64_t)(most - least) + 1);
+}
+
+static void submit(struct fair *f, struct pool_job job, uint32_t queue, uint32_t key)
+{
+	struct fair_job *j = &f->jobs[f->count++];
+
+	CHECK(f->count <= JOBS_MAX);
+	snprintf(j->queue, sizeof j->queue, "q%u", queue);
+	snprintf(j->key, sizeof j->key, "k%u", key);
+	job.queue = j->queue;
+	job.fair_key = j->key;
+	job.arg = j;
+	j->job = job;
+	j->submitted_us = pool_now(f->pool);
+	j->id = pool_submit(f->pool, &job);
+	if (job.shard_us > f->longest_us)
+		f->longest_us = job.shard_us;
+}
+
+static bool waits(const struct fair_job *j)
+{
+	return j->started < j->job.shards;
+}
+
+static usec_t waits_since(const struct fair_job *j)
+{
+	return j->last_us > 0 ? j->last_us : j->submitted_us;
+}
+
+/* A shard of `lower` starts, though somebody of its queue with a higher priority, for whom the same slot
+ * would do, has waited for longer than it takes until some slot is free and that is reported. A worker that
+ * has run all that it was sent of the higher one, and has not got more yet, runs what it has: little. */
+static void check_priority(struct fair *f, const struct fair_job *lower, usec_t now_us)
+{
+	usec_t slots = (usec_t)f->config.workers * f->config.cores;
+	usec_t bound = 3 * (f->longest_us + REPORT_US + 2 * f->config.latency_us) + SLACK_US;
+
+	for (uint32_t i = 0; i < f->count && f->failure[0] == '\0'; i++) {
+		struct fair_job *j = &f->jobs[i];
+		usec_t late = now_us - waits_since(j) - bound - j->job.shard_us;
+
+		if (!waits(j) || j->job.priority <= lower->job.priority ||
+		    strcmp(j->queue, lower->queue) != 0 || j->job.cpu_milli > lower->job.cpu_milli ||
+		    late <= 0)
+			continue;
+		j->passed_us += lower->job.shard_us;
+		if (j->passed_us <= slots * (late / 5 + f->longest_us))
+			continue;
+		snprintf(f->failure, 512,
+			 "job %llu (priority %lld) waits for %lld us, %lld of them too long; shards of lower "
+			 "priority ran for %lld us meanwhile, at last of job %llu",
+			 (unsigned long long)j->id, (long long)j->job.priority,
+			 (long long)(now_us - waits_since(j)), (long long)late, (long long)j->passed_us,
+			 (unsigned long long)lower->id);
+	}
+}
+
+static void on_start(void *arg, usec_t now_us, const struct pool_job *job, uint64_t id, uint32_t shard)
+{
+	struct fair *f = arg;
+	struct fair_job *j = job->arg;
+
+	(void)id;
+	(void)shard;
+	j->started++;
+	j->last_us = now_us;
+	j->passed_us = 0;
+	j->served_us += job->shard_us;
+	check_priority(f, j, now_us);
+}
+
+/* ---- strict priorities: some jobs at random ---- */
+
+static void run_priorities(struct fair *f)
+{
+	static const usec_t times[] = {USEC_PER_MSEC, 5 * USEC_PER_MSEC, 20 * USEC_PER_MSEC,
+				       80 * USEC_PER_MSEC};
+	usec_t end = pool_now(f->pool) + RUN_US;
+
+	while (pool_now(f->pool) < end && f->count < JOBS_MAX && f->failure[0] == '\0') {
+		submit(f,
+		       (struct pool_job){
+			   .priority = (int64_t)rng_below(&f->rng, 3),
+			   .shards = rng_below(&f->rng, 3) == 0 ? 1000000 : (uint32_t)between(&f->rng, 1, 50),
+			   .cpu_milli = 1000,
+			   .shard_us = times[rng_below(&f->rng, ARRAY_LENGTH(times))]},
+		       (uint32_t)rng_below(&f->rng, 2), (uint32_t)rng_below(&f->rng, 3));
+		pool_run(f->pool, pool_now(f->pool) + between(&f->rng, 0, 600 * USEC_PER_MSEC));
+	}
+	pool_run(f->pool, end);
+}
+
+/* ---- keys that all have more than can be run ---- */
+
+static void check_shares(struct fair *f, usec_t us)
+{
+	usec_t slots = (usec_t)f->config.workers * f->config.cores;
+	usec_t fair = us * slots / f->count, bound = fair / 10 + 2 * slots * f->longest_us;
+
+	for (uint32_t i = 0; i < f->count; i++) {
+		usec_t apart = f->jobs[i].served_us - fair;
+
+		if (apart <= bound && apart >= -bound)
+			continue;
+		snprintf(
+		    f->failure, 512,
+		    "key %s of %u was served %lld us: its share is %lld, and at most %lld more or less are "
+		    "allowed",
+		    f->jobs[i].key, f->count, (long long)f->jobs[i].served_us, (long long)fair,
+		    (long long)bound);
+		return;
+	}
+}
+
+static void run_shares(struct fair *f)
+{
+	uint32_t keys = (uint32_t)between(&f->rng, 2, 12);
+
+	for (uint32_t k = 0; k < keys; k++)
+		submit(f,
+		       (struct pool_job){.shards = 100000000,
+					 .cpu_milli = 1000,
+					 .shard_us = between(&f->rng, 1, 40) * USEC_PER_MSEC},
+		       0, k);
+	pool_run(f->pool, pool_now(f->pool) + RUN_US);
+	check_shares(f, RUN_US);
+}
+
+bool fair_run(uint64_t seed, char failure[static 512])
+{
+	struct fair f = {.failure = failure};
+	bool shares;
+
+	failure[0] = '\0';
+	rng_seed(&f.rng, seed);
+	f.config = (struct pool_config){.workers = (uint32_t)between(&f.rng, 1, 3),
+					.cores = (uint32_t)between(&f.rng, 1, 6),
+					.latency_us = between(&f.rng, 0, 2000),
+					.lease_ahead_us = (usec_t)rng_below(&f.rng, 2) * 2 * USEC_PER_SEC,
+					.depth = seed % (10 * FAIR_EVERY) == 0 ? CHECK_FULL : CHECK_TOUCHED,
+					.on_start = on_start,
+					.arg = &f};
+	shares = rng_below(&f.rng, 2) == 0;
+	f.pool = pool_create(&f.config);
+	pool_connect(f.pool);
+	if (shares)
+		run_shares(&f);
+	else
+		run_priorities(&f);
+	pool_destroy(f.pool);
+	return failure[0] == '\0';
+}
