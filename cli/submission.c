@@ -11,9 +11,10 @@
 #include "cli/cli.h"
 #include "cli/each_line.h"
 #include "cli/human.h"
-#include "cli/words.h"
 #include "jobs/definition.h"
 #include "jobs/template.h"
+
+#define OPTION_BYTES 40 /* of an option's name */
 
 void submission_init(struct submission *s)
 {
@@ -39,52 +40,6 @@ static json_t **scalar_of(const struct api_command *c, const struct object_field
 	return (json_t **)(uintptr_t)((const char *)c + f->offset);
 }
 
-int submission_add_env(void *arg, const char *value, struct error *reterr)
-{
-	struct submission *s = arg;
-	const char *equals = strchr(value, '=');
-	char found[80], *name;
-	int failed;
-
-	if (equals == NULL || equals == value)
-		return error_set(reterr, ERR_INVALID, "expected NAME=VALUE, found %s",
-				 text_quote(found, sizeof(found), bytes_of(value)));
-	name = strndup(value, (size_t)(equals - value));
-	CHECK(name != NULL);
-	if (s->command.env == NULL)
-		s->command.env = json_object();
-	failed = json_object_set_new(s->command.env, name, json_string(equals + 1));
-	free(name);
-	return failed ? error_set(reterr, ERR_INVALID, "expected UTF-8") : 0;
-}
-
-static json_t *argv_json(char **argv, size_t count)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < count; i++) {
-		if (json_array_append_new(list, json_string(argv[i])) != 0) {
-			json_decref(list);
-			return NULL;
-		}
-	}
-	return list;
-}
-
-int submission_set_gather(void *arg, const char *value, struct error *reterr)
-{
-	struct submission *s = arg;
-	struct words w;
-	int r = words_split(value, &w, reterr);
-
-	if (r != 0)
-		return r;
-	json_decref(s->command.gather);
-	s->command.gather = argv_json(w.items, w.count);
-	words_fini(&w);
-	return s->command.gather == NULL ? error_set(reterr, ERR_INVALID, "expected UTF-8") : 0;
-}
-
 int submission_take_command(struct submission *s, int *argc, char **argv, struct error *reterr)
 {
 	int i = 1;
@@ -95,7 +50,7 @@ int submission_take_command(struct submission *s, int *argc, char **argv, struct
 		return 0;
 	if (i + 1 == *argc)
 		return error_set(reterr, ERR_INVALID, "expected a command behind --, found none");
-	s->command.argv = argv_json(argv + i + 1, (size_t)(*argc - i - 1));
+	s->command.argv = submission_argv(argv + i + 1, (size_t)(*argc - i - 1));
 	if (s->command.argv == NULL) {
 		error_set(reterr, ERR_INVALID, "expected UTF-8");
 		error_help(reterr, "an argument of other bytes can come from a file that the command reads");
@@ -275,25 +230,38 @@ static int check_command(const struct submission *s, struct error *reterr)
 	return 0;
 }
 
+/* The option that fills a member: max_failures is --max-failures. */
+static const char *option_of(const char *member, char name[static OPTION_BYTES])
+{
+	snprintf(name, OPTION_BYTES, "%.*s", OPTION_BYTES - 1, member);
+	for (char *c = name; *c != '\0'; c++)
+		*c = *c == '_' ? '-' : *c;
+	return name;
+}
+
+/* Is anything in it? */
+static bool is_given(const struct api_command *c, const struct object_field *f)
+{
+	const void *at = (const char *)c + f->offset;
+
+	return f->kind == OBJECT_BOOL ? *(const bool *)at : *(json_t *const *)at != NULL;
+}
+
 /* None of a command's options stands beside a definition. */
 static int check_definition(const struct submission *s, struct error *reterr)
 {
 	const struct object_type *type = object_command();
 	const struct api_command *c = &s->command;
-	const char *name = c->gather != NULL ? "gather"
-			   : c->literal	     ? "literal"
-			   : c->env != NULL  ? "env"
-					     : NULL,
-		   *value = NULL;
+	const char *name = NULL, *value = NULL;
+	char option[OPTION_BYTES];
 
-	for (size_t i = 0; i < type->field_count; i++) {
+	for (size_t i = 0; i < type->field_count && name == NULL; i++) {
 		json_t **member = scalar_of(c, &type->fields[i]);
 
-		if (member != NULL && *member != NULL) {
-			name = type->fields[i].name;
-			value = json_string_value(*member);
-			break;
-		}
+		if (!is_given(c, &type->fields[i]))
+			continue;
+		name = option_of(type->fields[i].name, option);
+		value = member != NULL ? json_string_value(*member) : NULL;
 	}
 	if (s->each_line != NULL) {
 		name = "each-line";
@@ -355,10 +323,12 @@ static void name_member(const struct submission *s, const char *member, struct e
 	json_t **scalar = scalar_of(&s->command, object_field_of(object_command(), member));
 	const char *value = scalar != NULL ? json_string_value(*scalar) : NULL;
 	unsigned long index = 0;
-	char quoted[80];
+	char quoted[80], option[OPTION_BYTES];
 
 	if (strncmp(member, "env.", 4) == 0) {
 		options_where("env", member + 4, e);
+	} else if (strncmp(member, "exit.", 5) == 0) {
+		options_where("exit", member + 5, e);
 	} else if (strncmp(member, "items", 5) == 0 || strncmp(member, "lines", 5) == 0) {
 		options_where("each-line", s->each_line, e);
 	} else if (strncmp(member, "gather", 6) == 0) {
@@ -374,7 +344,9 @@ static void name_member(const struct submission *s, const char *member, struct e
 				   "--literal passes the command as it is, without placeholders; else {{{{ "
 				   "stands for {{ itself");
 	} else if (value != NULL) {
-		options_where(member, value, e);
+		options_where(option_of(member, option), value, e);
+	} else if (strcmp(member, "keep_going") == 0) {
+		error_where(e, "--keep-going");
 	}
 }
 

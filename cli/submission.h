@@ -19,7 +19,9 @@ void submission_init(struct submission *s);
 void submission_fini(struct submission *s);
 /* For options_extra.set; arg is the submission. */
 int submission_add_env(void *arg, const char *value, struct error *reterr);
+int submission_add_exit(void *arg, const char *value, struct error *reterr);
 int submission_set_gather(void *arg, const char *value, struct error *reterr);
+json_t *submission_argv(char **argv, size_t count); /* NULL: a word is no UTF-8 */
 /* Everything behind `--` is the command: cuts it off argv, *argc is what is before. ERR_INVALID. */
 int submission_take_command(struct submission *s, int *argc, char **argv, struct error *reterr) MUST_CHECK;
 /* An error of the API about a member of the body becomes one about the option that it came from. */

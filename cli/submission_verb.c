@@ -16,8 +16,8 @@
 	X(gpus, "N", "GPUs of a shard: 1, 0.5.")                                                             \
 	X(pin, "WHERE", "What a shard is bound to: core, pu, l3, numa, none.")                               \
 	X(timeout, "TIME", "How long an attempt of a shard may take: 90s, 1h30m.")                           \
-	X(attempts, "N", "How often a shard is tried.")                                                      \
-	X(tolerate, "N|N%", "How many shards may be dead in a job that succeeds.")                           \
+	X(attempts, "N", "How often a shard is tried before it is dead. Default: 3.")                        \
+	X(tolerate, "N|N%", "How many shards may be dead in a job that succeeds. Default: 0.")               \
 	X(of, "FILE", "A file to be cut into shards: a path or s3://bucket/key; with --bytes.")              \
 	X(bytes, "SIZE", "The size of a shard of --of.")                                                     \
 	X(align, "KIND", "Where it is cut: none, line, fastq.")                                              \
@@ -124,6 +124,17 @@ int submission_run(const struct submission_verb *verb, int argc, char **argv)
 	    COMMAND_TEXTS(TEXT_EXTRA) /**/
 	    {'e', "env", "NAME=VALUE", "A variable for the command; may be given more than once.",
 	     submission_add_env, &s},
+	    {0, "keep-going", NULL,
+	     "Run all shards, also when some are dead: then the job fails at its end. Default: it fails, and "
+	     "its other shards are stopped, when one more is dead than --tolerate says.",
+	     cli_set_flag, &s.command.keep_going},
+	    {0, "max-failures", "N",
+	     "The same, until more than N shards are dead: then the others are stopped.", set_text,
+	     &s.command.max_failures},
+	    {0, "exit", "CODE=VERDICT",
+	     "What an exit code, or a range as 75-78, means: retry, fail (dead at once) or success; may be "
+	     "given more than once. Default: 0 is success, others are tried again.",
+	     submission_add_exit, &s},
 	    {0, "gather", "COMMAND", "A command that gets all shards' outputs in their order.",
 	     submission_set_gather, &s},
 	    {0, "name", "NAME", "What the job is called.", cli_set_text, &s.name},

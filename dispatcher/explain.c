@@ -114,6 +114,8 @@ static void say_waits(const struct explain *e, struct buf *out)
 	if (v->counts.delayed > 0 && v->counts.leased + v->counts.pending > 0)
 		why_delayed(v, e->facts->wall_us, out);
 	end(e, out);
+	why_outlook(e->facts, out);
+	end(e, out);
 	if (v->planner_failures > 0 && v->counts.pending > 0)
 		why_planner(v, e->facts->wall_us, out);
 	else if (!v->sealed)

@@ -260,3 +260,36 @@ void why_not(const struct why_facts *f, struct buf *out)
 		why_delayed(v, f->wall_us, out);
 	}
 }
+
+void why_outlook(const struct why_facts *f, struct buf *out)
+{
+	const struct view_job *v = f->job;
+	char share[UNITS_TEXT_MAX];
+
+	if (f->policy == NULL || job_state_is_ended(v->state) || v->phase != v->shards_phase ||
+	    v->counts.dead == 0)
+		return;
+	why_count(out, v->counts.dead, "shard");
+	buf_printf(out, v->counts.dead == 1 ? " is dead: " : " are dead: ");
+	switch (f->policy->tolerate_kind) {
+	case TOLERATE_TO_THE_END:
+		buf_printf(out, "the job fails when all others have ended (keep_going)");
+		break;
+	case TOLERATE_FAILURES:
+		buf_printf(out,
+			   "the job fails when all others have ended, or when more than %" PRIu64
+			   " are dead (max_failures)",
+			   f->policy->tolerate);
+		break;
+	case TOLERATE_COUNT:
+		buf_printf(out, "the job fails when more than %" PRIu64 " are (tolerate)",
+			   f->policy->tolerate);
+		break;
+	case TOLERATE_PPM:
+		buf_printf(out, "the job fails when more than %s are (tolerate)",
+			   units_format_percent((uint32_t)f->policy->tolerate, share, sizeof(share)));
+		break;
+	default:
+		buf_printf(out, "the job fails");
+	}
+}

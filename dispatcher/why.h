@@ -14,7 +14,8 @@ struct why_facts {
 	const struct view_job *job;
 	const struct view_supply *supply; /* NULL: the job is not live */
 	const struct pools *pools;
-	const char *trouble; /* a disk that cannot be written; "" or NULL: none */
+	const struct policy *policy; /* of its shards phase; NULL: not known */
+	const char *trouble;	     /* a disk that cannot be written; "" or NULL: none */
 	usec_t mono_us, wall_us;
 };
 
@@ -22,6 +23,8 @@ struct why_facts {
 bool why_asks_supply(const struct view_job *job);
 /* Appends why nothing of it runs; nothing when something does, when it is about to, or when it has ended. */
 void why_not(const struct why_facts *f, struct buf *out);
+/* Appends what its dead shards mean for a job that goes on; nothing when none is dead. */
+void why_outlook(const struct why_facts *f, struct buf *out);
 /* Appends how its planner fails; nothing when it does not. */
 void why_planner(const struct view_job *v, usec_t wall_us, struct buf *out);
 /* Appends which shards wait for another attempt, and how long; some do. */

@@ -80,6 +80,18 @@ static bool read_tolerate_section(struct definition_reader *r, const struct node
 	return read_tolerate(r, n, &r->shards.policy);
 }
 
+static bool read_keep_going_section(struct definition_reader *r, const struct node *n, void *target)
+{
+	(void)target;
+	return read_keep_going(r, n, &r->shards.policy);
+}
+
+static bool read_max_failures_section(struct definition_reader *r, const struct node *n, void *target)
+{
+	(void)target;
+	return read_max_failures(r, n, &r->shards.policy);
+}
+
 static bool read_output(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct definition *d = target;
@@ -129,6 +141,8 @@ static const struct definition_key sections[] = {
     {"run", true, read_run_section},
     {"retry", false, read_retry_section},
     {"tolerate", false, read_tolerate_section},
+    {"keep_going", false, read_keep_going_section},
+    {"max_failures", false, read_max_failures_section},
     {"gather", false, read_gather_section},
     {"output", false, read_output},
     {"queue", false, read_queue},

@@ -59,7 +59,11 @@ struct definition_command {
 	struct bytes gpus;
 	struct bytes pin;
 	struct bytes attempts;
-	struct bytes tolerate;
+	struct bytes tolerate; /* one at most of these three */
+	struct bytes max_failures;
+	bool keep_going;
+	const struct pair *exits; /* "2" or "75-78", and the verdict */
+	size_t exit_count;
 	struct bytes queue;
 	struct bytes priority;
 	struct bytes output;

@@ -141,25 +141,36 @@ static int fill_argv(const struct definition_command *c, bool gather, json_t *ru
 	return gather || c->bytes.size == 0 ? 0 : fill_input_file(c, braces, run, reterr);
 }
 
-static int fill_env(const struct definition_command *c, json_t *run, struct error *reterr)
+/* literal: the values are texts of templates. */
+static int fill_pairs(const struct pair pairs[], size_t count, bool literal, json_t *map,
+		      struct error *reterr)
 {
-	json_t *env = json_object();
 	int rc = 0;
 
-	set(run, "env", env);
-	for (size_t i = 0; i < c->env_count && rc == 0; i++) {
+	for (size_t i = 0; i < count && rc == 0; i++) {
 		struct buf name = {0}, value = {0};
 
-		buf_append_bytes(&name, c->env[i].name);
-		template_escape(&value, c->env[i].value);
-		if (value.size == 0)
-			set(env, buf_text(&name), json_string(""));
+		buf_append_bytes(&name, pairs[i].name);
+		if (literal)
+			template_escape(&value, pairs[i].value);
 		else
-			rc = set_text(env, buf_text(&name), buf_bytes(&value), reterr);
+			buf_append_bytes(&value, pairs[i].value);
+		if (value.size == 0)
+			set(map, buf_text(&name), json_string(""));
+		else
+			rc = set_text(map, buf_text(&name), buf_bytes(&value), reterr);
 		buf_fini(&name);
 		buf_fini(&value);
 	}
 	return rc;
+}
+
+static int fill_env(const struct definition_command *c, json_t *run, struct error *reterr)
+{
+	json_t *env = json_object();
+
+	set(run, "env", env);
+	return fill_pairs(c->env, c->env_count, true, env, reterr);
 }
 
 static int fill_run(const struct definition_command *c, json_t *run, struct error *reterr)
@@ -298,9 +309,29 @@ static void name_of_program(struct bytes program, struct buf *out)
 		buf_append(out, "command", 7);
 }
 
+static int fill_exits(const struct definition_command *c, json_t *retry, struct error *reterr)
+{
+	json_t *exits;
+
+	if (c->exit_count == 0)
+		return 0;
+	exits = json_object();
+	set(retry, "exit", exits);
+	return fill_pairs(c->exits, c->exit_count, false, exits, reterr);
+}
+
 static int fill(const struct definition_command *c, json_t *map, struct error *reterr)
 {
 	json_t *run = json_object(), *retry = json_object();
+	const struct {
+		json_t *to;
+		const char *name;
+		struct bytes text;
+	} texts[] = {
+	    {retry, "attempts", c->attempts},	    {map, "tolerate", c->tolerate},
+	    {map, "max_failures", c->max_failures}, {map, "queue", c->queue},
+	    {map, "priority", c->priority},	    {map, "output", c->output},
+	};
 	struct buf name = {0};
 	int rc;
 
@@ -320,15 +351,11 @@ static int fill(const struct definition_command *c, json_t *map, struct error *r
 	if (rc == 0)
 		rc = fill_gather(c, map, reterr);
 	if (rc == 0)
-		rc = set_text(retry, "attempts", c->attempts, reterr);
-	if (rc == 0)
-		rc = set_text(map, "tolerate", c->tolerate, reterr);
-	if (rc == 0)
-		rc = set_text(map, "queue", c->queue, reterr);
-	if (rc == 0)
-		rc = set_text(map, "priority", c->priority, reterr);
-	if (rc == 0)
-		rc = set_text(map, "output", c->output, reterr);
+		rc = fill_exits(c, retry, reterr);
+	if (c->keep_going)
+		set(map, "keep_going", json_true());
+	for (size_t i = 0; i < ARRAY_LENGTH(texts) && rc == 0; i++)
+		rc = set_text(texts[i].to, texts[i].name, texts[i].text, reterr);
 	return rc;
 }
 
@@ -348,13 +375,13 @@ static void end_line(struct lines *l, const char *label)
 /* What the member of `parent` is called in a command. */
 static const char *label_of(const char *parent, const char *key, char buf[static 200])
 {
-	bool env = strcmp(parent, "env") == 0;
+	bool named = strcmp(parent, "env") == 0 || strcmp(parent, "exit") == 0;
 
 	if (strcmp(key, "exec") == 0)
 		key = strcmp(parent, "gather") == 0 ? "gather" : "argv";
 	else if (strcmp(key, "count") == 0 || strcmp(key, "numbers") == 0)
 		key = "array";
-	snprintf(buf, 200, "%s%s", env ? "env." : "", key);
+	snprintf(buf, 200, "%s%s%s", named ? parent : "", named ? "." : "", key);
 	return buf;
 }
 

@@ -79,8 +79,10 @@ bool read_gather(struct definition_reader *r, const struct node *n, void *target
 /* The command whose output lines are the items. */
 bool read_plan_run(struct definition_reader *r, const struct node *n, void *target); /* struct phase_def */
 bool read_resources(struct definition_reader *r, const struct node *n, struct run_spec *ret);
-bool read_retry(struct definition_reader *r, const struct node *n, void *target);    /* struct policy */
-bool read_tolerate(struct definition_reader *r, const struct node *n, void *target); /* struct policy */
+bool read_retry(struct definition_reader *r, const struct node *n, void *target);	 /* struct policy */
+bool read_tolerate(struct definition_reader *r, const struct node *n, void *target);	 /* struct policy */
+bool read_keep_going(struct definition_reader *r, const struct node *n, void *target);	 /* struct policy */
+bool read_max_failures(struct definition_reader *r, const struct node *n, void *target); /* struct policy */
 void run_defaults(struct run_spec *run);
 void policy_defaults(struct policy *p);
 

@@ -1,4 +1,5 @@
-/* retry and tolerate: how often a shard is tried, and how many may stay dead. */
+/* retry, tolerate, keep_going and max_failures: how often a shard is tried, how many may stay dead, and when
+ * those that are dead end the job. */
 #include <stdio.h>
 #include <string.h>
 
@@ -171,5 +172,47 @@ bool read_tolerate(struct definition_reader *r, const struct node *n, void *targ
 	}
 	if (p->tolerate == 0)
 		p->tolerate_kind = TOLERATE_NONE;
+	return true;
+}
+
+/* Each of the three says what becomes of a job whose shards die: none goes with another. */
+static bool refuse_both(struct definition_reader *r, const struct node *n)
+{
+	(void)problems_add(
+	    r->problems, n->key_at, ERR_INVALID,
+	    "tolerate: so many dead shards, and it still succeeds; keep_going: all shards are run, "
+	    "and it fails if one died; max_failures: others are run until more have died",
+	    "a definition has one of `tolerate`, `keep_going` and `max_failures`");
+	return false;
+}
+
+bool read_keep_going(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct policy *p = target;
+	bool going;
+
+	if (!read_bool(r, n, &going))
+		return false;
+	if (!going)
+		return true;
+	if (p->tolerate_kind != TOLERATE_NONE)
+		return refuse_both(r, n);
+	p->tolerate_kind = TOLERATE_TO_THE_END;
+	return true;
+}
+
+bool read_max_failures(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct policy *p = target;
+	int64_t count;
+
+	if (!read_integer(r, n, 0, SHARDS_MAX, &count))
+		return false;
+	if (count == 0)
+		return true;
+	if (p->tolerate_kind != TOLERATE_NONE)
+		return refuse_both(r, n);
+	p->tolerate = (uint64_t)count;
+	p->tolerate_kind = TOLERATE_FAILURES;
 	return true;
 }

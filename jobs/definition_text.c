@@ -216,6 +216,10 @@ static void set_tolerate(json_t *to, const struct policy *p)
 	else if (p->tolerate_kind == TOLERATE_PPM)
 		set(to, "tolerate",
 		    json_string(units_format_percent((uint32_t)p->tolerate, text, sizeof text)));
+	else if (p->tolerate_kind == TOLERATE_TO_THE_END)
+		set(to, "keep_going", json_true());
+	else if (p->tolerate_kind == TOLERATE_FAILURES)
+		set(to, "max_failures", json_integer((json_int_t)p->tolerate));
 }
 
 void definition_write(const struct definition *d, const json_t *on, struct buf *out)

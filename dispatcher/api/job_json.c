@@ -189,6 +189,7 @@ int job_refuse_lost(const struct view_job *v, struct error *reterr)
 void job_with_facts(struct services *s, const struct view_job *v,
 		    void (*use)(void *arg, const struct why_facts *f), void *arg)
 {
+	const struct definition_body *body = dispatcher_view_definition(services_core(s), v->definition);
 	struct why_facts f = {
 	    .job = v, .pools = s->pools, .mono_us = clock_mono_us(), .wall_us = clock_wall_us()};
 	struct view_supply supply;
@@ -196,6 +197,8 @@ void job_with_facts(struct services *s, const struct view_job *v,
 	struct arena arena;
 
 	arena_init(&arena, 0);
+	if (body != NULL)
+		f.policy = &body->phases.items[v->shards_phase].policy;
 	trouble_words(s, &trouble);
 	f.trouble = buf_text(&trouble);
 	pools_forget(s->pools, f.mono_us);
@@ -208,13 +211,17 @@ void job_with_facts(struct services *s, const struct view_job *v,
 
 static void set_why(void *arg, const struct why_facts *f)
 {
-	struct buf why = {0}, rest = {0};
+	struct buf why = {0}, rest = {0}, outlook = {0};
 
 	why_not(f, &rest);
 	buf_printf(&why, "%s%s", f->trouble, f->trouble[0] != '\0' && rest.size > 0 ? "; " : "");
 	buf_append_bytes(&why, buf_bytes(&rest));
 	buf_fini(&rest);
 	json_object_set_new(arg, "why", json_of_bytes(buf_bytes(&why)));
+	why_outlook(f, &outlook);
+	if (outlook.size > 0)
+		json_object_set_new(arg, "outlook", json_of_bytes(buf_bytes(&outlook)));
+	buf_fini(&outlook);
 	buf_fini(&why);
 }
 

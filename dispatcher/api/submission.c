@@ -25,11 +25,11 @@ static const struct {
 	{                                                                                                    \
 #member, offsetof(struct definition_command, member)                                         \
 	}
-    TEXT_MEMBER(name),	 TEXT_MEMBER(array),	TEXT_MEMBER(bytes),    TEXT_MEMBER(of),
-    TEXT_MEMBER(align),	 TEXT_MEMBER(input),	TEXT_MEMBER(timeout),  TEXT_MEMBER(cpus),
-    TEXT_MEMBER(memory), TEXT_MEMBER(gpus),	TEXT_MEMBER(attempts), TEXT_MEMBER(tolerate),
-    TEXT_MEMBER(queue),	 TEXT_MEMBER(priority), TEXT_MEMBER(output),   TEXT_MEMBER(directory),
-    TEXT_MEMBER(pin),	 TEXT_MEMBER(lines),
+    TEXT_MEMBER(name),	 TEXT_MEMBER(array),	TEXT_MEMBER(bytes),	   TEXT_MEMBER(of),
+    TEXT_MEMBER(align),	 TEXT_MEMBER(input),	TEXT_MEMBER(timeout),	   TEXT_MEMBER(cpus),
+    TEXT_MEMBER(memory), TEXT_MEMBER(gpus),	TEXT_MEMBER(attempts),	   TEXT_MEMBER(tolerate),
+    TEXT_MEMBER(queue),	 TEXT_MEMBER(priority), TEXT_MEMBER(output),	   TEXT_MEMBER(directory),
+    TEXT_MEMBER(pin),	 TEXT_MEMBER(lines),	TEXT_MEMBER(max_failures),
 #undef TEXT_MEMBER
 };
 
@@ -130,26 +130,29 @@ static int read_items(struct submission *u, json_t *value, struct definition_com
 	return 0;
 }
 
-static int read_env(struct submission *u, json_t *value, struct definition_command *c, struct error *reterr)
+/* member: env or exit. */
+static int read_pairs(struct submission *u, const char *member, json_t *value, const struct pair **ret,
+		      size_t *ret_count, struct error *reterr)
 {
+	struct pair *pairs;
 	const char *name;
 	json_t *text;
 
 	if (!json_is_object(value) || json_object_size(value) > ENV_COUNT_MAX) {
 		error_set(reterr, ERR_INVALID, "expected an object of at most %d names with their values",
 			  ENV_COUNT_MAX);
-		return error_where(reterr, "command.env");
+		return error_where(reterr, "command.%s", member);
 	}
-	u->env = arena_alloc(&u->arena, sizeof(*u->env) * (json_object_size(value) + 1));
+	pairs = arena_alloc(&u->arena, sizeof(*pairs) * (json_object_size(value) + 1));
+	*ret = pairs;
 	json_object_foreach(value, name, text)
 	{
 		if (!json_is_string(text)) {
 			error_set(reterr, ERR_INVALID, "expected text, found %s", json_kind_name(text));
-			return error_where(reterr, "command.env.%.100s", name);
+			return error_where(reterr, "command.%s.%.100s", member, name);
 		}
-		u->env[c->env_count++] = (struct pair){.name = bytes_of(name), .value = json_bytes(text)};
+		pairs[(*ret_count)++] = (struct pair){.name = bytes_of(name), .value = json_bytes(text)};
 	}
-	c->env = u->env;
 	return 0;
 }
 
@@ -182,9 +185,13 @@ static int read_command(struct submission *u, json_t *command, struct error *ret
 		else if (strcmp(key, "items") == 0)
 			r = read_items(u, value, &c, reterr);
 		else if (strcmp(key, "env") == 0)
-			r = read_env(u, value, &c, reterr);
+			r = read_pairs(u, key, value, &c.env, &c.env_count, reterr);
+		else if (strcmp(key, "exit") == 0)
+			r = read_pairs(u, key, value, &c.exits, &c.exit_count, reterr);
 		else if (strcmp(key, "literal") == 0)
 			r = read_flag(key, value, &c.literal, reterr);
+		else if (strcmp(key, "keep_going") == 0)
+			r = read_flag(key, value, &c.keep_going, reterr);
 		else
 			r = read_text(u, key, value, &c, reterr);
 		if (r < 0)

@@ -14,7 +14,6 @@ struct submission {
 	bool has_event;
 	struct new_job job; /* in the arena; borrows the definition */
 	struct arena arena;
-	struct pair *env;
 };
 
 /* body is taken over; submission_fini is due in any case. */

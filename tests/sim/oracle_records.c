@@ -264,14 +264,19 @@ static void on_retried(struct oracle *o, const struct retried *r)
 uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j)
 {
 	const struct sim_job *s = &o->scenario->jobs[j->sim_job];
+	const struct oracle_phase *p = &j->phases[j->shards_phase];
+	bool through =
+	    p->sealed && (uint64_t)shard_set_count(&p->done) + shard_set_count(&p->dead) == p->shard_count;
 
 	switch (s->tolerate_kind) {
 	case TOLERATE_COUNT:
 		return s->tolerate;
 	case TOLERATE_PPM:
-		return j->phases[j->shards_phase].sealed
-			   ? s->tolerate * j->phases[j->shards_phase].shard_count / 1000000
-			   : UINT64_MAX;
+		return p->sealed ? s->tolerate * p->shard_count / 1000000 : UINT64_MAX;
+	case TOLERATE_TO_THE_END:
+		return through ? 0 : UINT64_MAX;
+	case TOLERATE_FAILURES:
+		return through ? 0 : s->tolerate;
 	default:
 		return 0;
 	}

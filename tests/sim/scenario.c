@@ -65,6 +65,10 @@ static void draw_tolerance(struct sim_job *j, struct world *w)
 		j->tolerate_kind = TOLERATE_PPM;
 		j->tolerate = pick(w, 0, 200000);
 		break;
+	case 2:
+		j->tolerate_kind = j->shard_count % 2 == 0 ? TOLERATE_TO_THE_END : TOLERATE_FAILURES;
+		j->tolerate = j->shard_count % 2 == 0 ? 0 : j->shard_count % 5;
+		break;
 	default:
 		j->tolerate_kind = TOLERATE_NONE;
 	}

@@ -16,21 +16,25 @@
 #include "dispatcher/core/volatile/timers.h"
 #include "jobs/plan.h"
 
-/* Dead shards that the phase may have and the job still succeed; UINT64_MAX: not decided before the plan is
- * whole. */
-uint64_t tolerated(const struct policy *policy, bool is_shards, bool sealed, uint64_t shard_count)
+uint64_t tolerated(const struct tolerance *t)
 {
-	if (!is_shards)
+	const struct policy *policy = t->policy;
+
+	if (!t->is_shards)
 		return 0;
 	switch (policy->tolerate_kind) {
 	case TOLERATE_COUNT:
 		return policy->tolerate;
 	case TOLERATE_PPM:
-		if (!sealed)
+		if (!t->sealed)
 			return UINT64_MAX;
 		if (policy->tolerate >= 1000000)
-			return shard_count;
-		return shard_count * policy->tolerate / 1000000;
+			return t->shard_count;
+		return t->shard_count * policy->tolerate / 1000000;
+	case TOLERATE_TO_THE_END:
+		return t->through ? 0 : UINT64_MAX;
+	case TOLERATE_FAILURES:
+		return t->through ? 0 : policy->tolerate;
 	default:
 		return 0;
 	}
@@ -227,21 +231,26 @@ static void pause_if_large(struct dispatcher_core *core, uint64_t job, const str
 static bool advance_once(struct dispatcher_core *core, uint64_t job)
 {
 	struct job_row *row = job_get_live(core, job);
-	uint64_t dead, allowed;
-	bool sealed;
+	struct tolerance t;
+	uint64_t dead = 0, done = 0, allowed;
 
 	if (row == NULL || row->state != JOB_ACTIVE)
 		return false;
-	sealed = (row->flags & JOB_SEALED) != 0;
-	dead = row->run != NULL ? shards_dead_count(row->run) : 0;
-	allowed =
-	    tolerated(job_policy(core, row), row->phase == phases_shards(&job_definition(core, row)->body),
-		      sealed, row->shard_count);
+	if (row->run != NULL) {
+		dead = shards_dead_count(row->run);
+		done = shard_set_count(&row->run->done);
+	}
+	t.policy = job_policy(core, row);
+	t.is_shards = row->phase == phases_shards(&job_definition(core, row)->body);
+	t.sealed = (row->flags & JOB_SEALED) != 0;
+	t.shard_count = row->shard_count;
+	t.through = t.sealed && row->shard_count == dead + done;
+	allowed = tolerated(&t);
 	if (dead > allowed) {
 		job_end(core, job, JOB_FAILED, end_why(core, row, dead, allowed), NULL);
 		return true;
 	}
-	if (sealed && row->shard_count == dead + (row->run != NULL ? shard_set_count(&row->run->done) : 0)) {
+	if (t.through) {
 		next_phase(core, job, row);
 		return true;
 	}

@@ -3,5 +3,13 @@
 
 #include "dispatcher/core/volatile/state.h"
 
-/* Dead shards that a job may have and still succeed. UINT64_MAX: not decided before the plan is whole. */
-uint64_t tolerated(const struct policy *policy, bool is_shards, bool sealed, uint64_t shard_count);
+struct tolerance {
+	const struct policy *policy;
+	bool is_shards; /* the phase in work is */
+	bool sealed;
+	bool through; /* each of its shards is done or dead */
+	uint64_t shard_count;
+};
+
+/* More dead shards than these, and the job fails now. UINT64_MAX: however many, others are run first. */
+uint64_t tolerated(const struct tolerance *t);

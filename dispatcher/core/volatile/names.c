@@ -132,7 +132,7 @@ static int check_phase(const struct phase_def *p, struct error *reterr)
 				 y->attempts_max);
 	if (y->backoff_us < 0 || y->backoff_max_us < 0)
 		return error_set(reterr, ERR_INVALID, "expected a backoff that is not negative");
-	if (y->tolerate_kind > TOLERATE_PPM)
+	if (y->tolerate_kind > TOLERATE_FAILURES)
 		return error_set(reterr, ERR_INVALID, "expected tolerate %s", tolerate_kind_names());
 	if (p->fanin == 1)
 		return error_set(reterr, ERR_INVALID, "a gather of one input a node never comes to an end");

@@ -229,27 +229,39 @@ Test(rules, tolerance_is_rounded_down_and_judged_when_sealed)
 		uint8_t kind;
 		uint64_t tolerate;
 		bool is_shards, sealed;
-		uint64_t shards, want;
+		uint64_t shards;
+		bool through;
+		uint64_t want;
 	} cases[] = {
-	    {TOLERATE_NONE, 7, true, true, 100, 0},
-	    {0, 7, true, true, 100, 0},
-	    {TOLERATE_COUNT, 7, true, false, 100, 7},
-	    {TOLERATE_COUNT, 7, false, true, 100, 0},
-	    {TOLERATE_PPM, 20000, true, false, 100, UINT64_MAX},
-	    {TOLERATE_PPM, 20000, true, true, 100, 2},
-	    {TOLERATE_PPM, 20000, true, true, 149, 2},
-	    {TOLERATE_PPM, 20000, true, true, 49, 0},
-	    {TOLERATE_PPM, 1000000, true, true, SHARDS_MAX, SHARDS_MAX},
-	    {TOLERATE_PPM, UINT64_MAX, true, true, SHARDS_MAX, SHARDS_MAX},
-	    {TOLERATE_PPM, 999999, true, true, SHARDS_MAX, 4294963000},
-	    {TOLERATE_PPM, 20000, false, true, 100, 0},
+	    {TOLERATE_NONE, 7, true, true, 100, false, 0},
+	    {0, 7, true, true, 100, false, 0},
+	    {TOLERATE_COUNT, 7, true, false, 100, false, 7},
+	    {TOLERATE_COUNT, 7, false, true, 100, false, 0},
+	    {TOLERATE_PPM, 20000, true, false, 100, false, UINT64_MAX},
+	    {TOLERATE_PPM, 20000, true, true, 100, false, 2},
+	    {TOLERATE_PPM, 20000, true, true, 149, false, 2},
+	    {TOLERATE_PPM, 20000, true, true, 49, false, 0},
+	    {TOLERATE_PPM, 1000000, true, true, SHARDS_MAX, false, SHARDS_MAX},
+	    {TOLERATE_PPM, UINT64_MAX, true, true, SHARDS_MAX, false, SHARDS_MAX},
+	    {TOLERATE_PPM, 999999, true, true, SHARDS_MAX, false, 4294963000},
+	    {TOLERATE_PPM, 20000, false, true, 100, false, 0},
+	    {TOLERATE_TO_THE_END, 0, true, true, 100, false, UINT64_MAX},
+	    {TOLERATE_TO_THE_END, 0, true, false, 100, false, UINT64_MAX},
+	    {TOLERATE_TO_THE_END, 0, true, true, 100, true, 0},
+	    {TOLERATE_TO_THE_END, 0, false, true, 100, false, 0},
+	    {TOLERATE_FAILURES, 7, true, false, 100, false, 7},
+	    {TOLERATE_FAILURES, 7, true, true, 100, false, 7},
+	    {TOLERATE_FAILURES, 7, true, true, 100, true, 0},
+	    {TOLERATE_FAILURES, 7, false, true, 100, false, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		struct policy p = {.tolerate_kind = cases[i].kind, .tolerate = cases[i].tolerate};
 
-		cr_assert_eq(tolerated(&p, cases[i].is_shards, cases[i].sealed, cases[i].shards),
-			     cases[i].want, "case %zu", i);
+		struct tolerance t = {&p, cases[i].is_shards, cases[i].sealed, cases[i].through,
+				      cases[i].shards};
+
+		cr_assert_eq(tolerated(&t), cases[i].want, "case %zu", i);
 	}
 }
 

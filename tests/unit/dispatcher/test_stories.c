@@ -175,6 +175,49 @@ Test(story, a_tolerated_number_of_dead_shards_lets_a_job_succeed)
 	}
 }
 
+/* Of ten shards, one after the other, the first ones die. */
+Test(story, a_job_may_go_on_with_dead_shards_and_fails_at_its_end)
+{
+	static const struct {
+		uint8_t kind;
+		uint64_t tolerate;
+		uint32_t dead;
+		uint8_t state;
+		uint32_t done;
+	} cases[] = {
+	    {TOLERATE_NONE, 0, 1, JOB_FAILED, 0},	  {TOLERATE_TO_THE_END, 0, 0, JOB_SUCCEEDED, 10},
+	    {TOLERATE_TO_THE_END, 0, 1, JOB_FAILED, 9},	  {TOLERATE_TO_THE_END, 0, 10, JOB_FAILED, 0},
+	    {TOLERATE_FAILURES, 3, 0, JOB_SUCCEEDED, 10}, {TOLERATE_FAILURES, 3, 3, JOB_FAILED, 7},
+	    {TOLERATE_FAILURES, 3, 4, JOB_FAILED, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		kit_prepare(&k);
+		k.config.lease_time_us = 1; /* one shard a lease */
+		kit_start(&k);
+		kit_register(&k, 0, 1000);
+		kit_submit(&k, (struct kit_job){.shards = 10,
+						.attempts = 1,
+						.gather = cases[i].dead > 0,
+						.tolerate_kind = cases[i].kind,
+						.tolerate = cases[i].tolerate});
+		for (uint32_t n = 0; n < k.workers[0].lease_count; n++) {
+			struct kit_lease *l = &k.workers[0].leases[n];
+
+			if (l->killed)
+				continue;
+			cr_assert_eq(l->phase, 0, "case %zu: nothing is gathered", i);
+			if (l->first < cases[i].dead)
+				kit_failed(&k, 0, l, FAILURE_EXIT, 1);
+			else
+				kit_done(&k, 0, l);
+		}
+		cr_assert_eq(k.ended.state, cases[i].state, "case %zu", i);
+		cr_assert_eq(k.ended.done, cases[i].done, "case %zu", i);
+		kit_close(&k);
+	}
+}
+
 Test(story, gather_waits_for_history_and_ends_the_job)
 {
 	uint64_t job;

@@ -49,6 +49,58 @@ Test(definition_command, a_command_line_is_a_definition)
 	definition_destroy(d);
 }
 
+Test(definition_command, what_becomes_of_dead_shards)
+{
+	static const struct pair exits[] = {{BYTES_LIT("75-78"), BYTES_LIT("retry")},
+					    {BYTES_LIT("2"), BYTES_LIT("fail")}};
+	const struct bytes argv[] = {BYTES_LIT("true")};
+	struct definition_command c = {
+	    .argv = argv, .argc = 1, .keep_going = true, .exits = exits, .exit_count = 2};
+	const struct policy *p;
+	struct definition *d;
+
+	cr_assert_eq(definition_from_command(&c, &d, NULL), 0);
+	p = &d->body.phases.items[0].policy;
+	cr_expect_eq(p->tolerate_kind, TOLERATE_TO_THE_END);
+	cr_assert_eq(p->exit_rules.count, 2);
+	cr_expect_eq(p->exit_rules.items[0].first, 2);
+	cr_expect_eq(p->exit_rules.items[0].verdict, VERDICT_FAIL);
+	definition_destroy(d);
+	c.keep_going = false;
+	c.max_failures = BYTES_LIT("12");
+	cr_assert_eq(definition_from_command(&c, &d, NULL), 0);
+	cr_expect_eq(d->body.phases.items[0].policy.tolerate_kind, TOLERATE_FAILURES);
+	cr_expect_eq(d->body.phases.items[0].policy.tolerate, 12);
+	definition_destroy(d);
+}
+
+Test(definition_command, a_wrong_word_about_dead_shards_is_told)
+{
+	static const struct bytes argv[] = {BYTES_LIT("true")};
+	static const struct pair two_dies = {BYTES_LIT("2"), BYTES_LIT("dies")};
+	static const struct {
+		struct definition_command c;
+		const char *where, *what;
+	} cases[] = {
+	    {{.tolerate = BYTES_LIT("101%")}, "tolerate", "expected"},
+	    {{.max_failures = BYTES_LIT("few")}, "max_failures", "expected a number"},
+	    {{.max_failures = BYTES_LIT("1"), .keep_going = true}, "max_failures", "one of"},
+	    {{.exits = &two_dies, .exit_count = 1}, "exit.2", "expected retry, fail or success"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct definition_command c = cases[i].c;
+		struct definition *d = NULL;
+		struct error e = {0};
+
+		c.argv = argv;
+		c.argc = 1;
+		cr_expect_lt(definition_from_command(&c, &d, &e), 0, "%zu", i);
+		cr_expect_str_eq(e.where, cases[i].where, "%zu: %s: %s", i, e.where, e.what);
+		cr_expect_not_null(strstr(e.what, cases[i].what), "%zu: %s: %s", i, e.where, e.what);
+	}
+}
+
 /* What the words of a command become: {} stands for something where an option gives it a meaning, and only
  * there. */
 Test(definition_command, braces_of_a_command_line)
@@ -161,7 +213,6 @@ Test(definition_command, a_wrong_command_line_is_told)
 	    {{PLAIN, .memory = BYTES_LIT("much")}, "memory", "expected a size"},
 	    {{PLAIN, .gpus = BYTES_LIT("-1")}, "gpus", "expected a number"},
 	    {{PLAIN, .attempts = BYTES_LIT("0")}, "attempts", "expected a number"},
-	    {{PLAIN, .tolerate = BYTES_LIT("101%")}, "tolerate", "expected"},
 	    {{PLAIN, .queue = BYTES_LIT("a b")}, "queue", "expected a name"},
 	    {{PLAIN, .priority = BYTES_LIT("x")}, "priority", "expected a number"},
 	    {{PLAIN, .output = BYTES_LIT("here")}, "output", "expected s3://"},

@@ -207,7 +207,9 @@ Test(why, explain_says_where_each_shard_stands)
 	     .why = BYTES_LIT("no program")}};
 	struct pool_told p = pool();
 	const struct pools pools = {.items = &p, .count = 1};
-	const struct why_facts f = {.job = &v, .pools = &pools, .mono_us = NOW, .wall_us = NOW};
+	const struct policy policy = {.tolerate_kind = TOLERATE_TO_THE_END};
+	const struct why_facts f = {
+	    .job = &v, .pools = &pools, .policy = &policy, .mono_us = NOW, .wall_us = NOW};
 	const struct explain e = {
 	    .facts = &f, .dead = dead, .dead_count = 3, .gathers = true, .add = add_sentence, .arg = &out};
 
@@ -227,6 +229,7 @@ Test(why, explain_says_where_each_shard_stands)
 	    "job 1 night is running: 4 of 10 shards are done, 2 leased to workers, 1 waiting for "
 	    "another attempt, 3 dead\n"
 	    "1 shard failed and waits for the next attempt, due in 1s\n"
+	    "3 shards are dead: the job fails when all others have ended (keep_going)\n"
 	    "1 attempt failed and was made again\n"
 	    "a shard takes about 2s\n"
 	    "its gather begins when all shards are done\n"
@@ -248,6 +251,45 @@ Test(why, explain_says_where_each_shard_stands)
 					 "shard 8 is dead: no_program, no program\n"
 					 "it ended 30s ago, 30s after it was accepted\n");
 	buf_fini(&out);
+}
+
+Test(why, dead_shards_have_an_outlook)
+{
+	static const struct {
+		struct policy policy;
+		uint64_t dead;
+		const char *sentence;
+	} cases[] = {
+	    {{.tolerate_kind = TOLERATE_TO_THE_END}, 0, ""},
+	    {{.tolerate_kind = TOLERATE_TO_THE_END},
+	     1,
+	     "1 shard is dead: the job fails when all others have ended (keep_going)"},
+	    {{.tolerate_kind = TOLERATE_FAILURES, .tolerate = 3},
+	     2,
+	     "2 shards are dead: the job fails when all others have ended, or when more than 3 are dead "
+	     "(max_failures)"},
+	    {{.tolerate_kind = TOLERATE_COUNT, .tolerate = 3},
+	     2,
+	     "2 shards are dead: the job fails when more than 3 are (tolerate)"},
+	    {{.tolerate_kind = TOLERATE_PPM, .tolerate = 25000},
+	     2,
+	     "2 shards are dead: the job fails when more than 2.5% are (tolerate)"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct view_job v = queued();
+		const struct why_facts f = {.job = &v, .policy = &cases[i].policy};
+		struct buf out = {0};
+
+		v.counts.dead = cases[i].dead;
+		why_outlook(&f, &out);
+		cr_expect_str_eq(buf_text(&out), cases[i].sentence);
+		buf_clear(&out);
+		v.state = JOB_FAILED;
+		why_outlook(&f, &out);
+		cr_expect_eq(out.size, 0);
+		buf_fini(&out);
+	}
 }
 
 static void expect_explained(const struct view_job *v, const struct pool_told *p, const char *expected)
