@@ -70,6 +70,9 @@ static int show_streams(struct logs *logs, struct watched *w, bool *ret_shown, s
 				*reterr = e;
 			return r;
 		}
+		if (r != 0 && w->phase == 0 && numbers_differ(&logs->numbers))
+			error_where(&e, "number %" PRId64 " of the array, its shard %" PRIu64,
+				    numbers_of(&logs->numbers, w->shard), w->shard);
 		if (r != 0)
 			told = cli_tell_error(logs->cli, &e);
 		if (r == ERR_CORRUPT) { /* of both streams */
@@ -124,13 +127,16 @@ static int pass_silent(struct logs *logs, uint32_t phase, uint64_t first, uint64
 /* The reason was told for the first of them. Returns the shard behind them. */
 static uint64_t pass_lost(struct logs *logs, uint32_t phase, uint64_t first, uint64_t end)
 {
+	struct buf words = {0};
+
 	if (end <= first)
 		return first;
-	fprintf(stderr, "%s: the output%s of shard%s %" PRIu64, logs->cli->program,
-		end - first > 1 ? "s" : "", end - first > 1 ? "s" : "", first);
-	if (end - first > 1)
-		fprintf(stderr, " to %" PRIu64, end - 1);
-	fprintf(stderr, " %s lost, too\n", end - first > 1 ? "are" : "is");
+	numbers_words(phase == 0 ? &logs->numbers : &(struct numbers){.from = NULL}, first, end - first,
+		      &words);
+	fprintf(stderr, "%s: the output%s of shard%s %s %s lost, too\n", logs->cli->program,
+		end - first > 1 ? "s" : "", end - first > 1 ? "s" : "", buf_text(&words),
+		end - first > 1 ? "are" : "is");
+	buf_fini(&words);
 	runs_add(&logs->shown[phase], first, end);
 	return end;
 }
@@ -283,12 +289,38 @@ static int look(struct logs *logs, const char *how, struct error *reterr)
 				 object_job(), &logs->job, &logs->answer, reterr);
 }
 
-int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struct error *reterr)
+/* The numbers that were asked for become shards: all from the one to the other, in their order. */
+static int name_shards(struct logs *logs, struct logs_options *o, struct error *reterr)
 {
-	struct logs logs = {.cli = cli, .options = o, .id = job, .err_terminal = terminal_of(stderr)};
+	int r = 0;
+
+	numbers_init(&logs->numbers, logs->job.array);
+	if (!numbers_differ(&logs->numbers) || o->last == UINT64_MAX)
+		return 0;
+	r = numbers_find(&logs->numbers, o->first, &o->first, reterr);
+	if (r == 0)
+		r = numbers_find(&logs->numbers, o->last, &o->last, reterr);
+	if (r != 0)
+		return error_where(reterr, "--shard");
+	if (o->first > o->last) { /* 9,5,1 is in no order */
+		uint64_t first = o->first;
+
+		o->first = o->last;
+		o->last = first;
+	}
+	return 0;
+}
+
+int logs_show(struct cli *cli, uint64_t job, const struct logs_options *options, struct error *reterr)
+{
+	struct logs_options o = *options;
+	struct logs logs = {.cli = cli, .options = &o, .id = job, .err_terminal = terminal_of(stderr)};
 	usec_t late_us = USEC_NEVER;
 	bool missing = true, goes_on = true;
 	int r = look(&logs, "", reterr);
+
+	if (r == 0)
+		r = name_shards(&logs, &o, reterr);
 
 	while (r == 0 && goes_on) {
 		bool ended = logs.job.ended_wall_us > 0;
@@ -296,15 +328,16 @@ int logs_show(struct cli *cli, uint64_t job, const struct logs_options *o, struc
 		r = show_ended(&logs, &missing, reterr);
 		if (r == 0 && !ended)
 			r = watch_running(&logs, reterr);
-		if (r == 0 && !ended && !o->follow) /* what has ended between the two looks */
+		if (r == 0 && !ended && !o.follow) /* what has ended between the two looks */
 			r = show_ended(&logs, &missing, reterr);
 		if (ended && late_us == USEC_NEVER)
 			late_us = clock_mono_us() + LATE_US;
-		goes_on = ended ? missing && clock_mono_us() < late_us : o->follow;
+		goes_on = ended ? missing && clock_mono_us() < late_us : o.follow;
 		if (r == 0 && goes_on)
 			r = look(&logs, "/wait?timeout=300ms", reterr);
 	}
 	watch_end(&logs);
+	numbers_fini(&logs.numbers);
 	client_answer_fini(&logs.answer);
 	for (size_t i = 0; i < PHASES_MAX; i++)
 		runs_fini(&logs.shown[i]);

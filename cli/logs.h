@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 
 struct logs_options {
-	uint64_t first, last; /* shards; all: 0 to UINT64_MAX */
+	uint64_t first, last; /* shards; all: 0 to UINT64_MAX. Of an array the numbers that those have */
 	bool follow;	      /* until the job has ended */
 	bool out, err;	      /* which streams */
 };

@@ -6,7 +6,7 @@
 #include "cli/logs.h"
 #include "cli/selector.h"
 
-/* "7" or "3-7", from 0; arg is the options. */
+/* "7" or "3-7"; arg is the options. */
 static int set_shards(void *arg, const char *value, struct error *reterr)
 {
 	struct logs_options *o = arg;
@@ -40,7 +40,8 @@ int verb_logs(int argc, char **argv)
 	struct logs_options o = {.last = UINT64_MAX};
 	const struct options_extra extras[] = {
 	    {'f', "follow", NULL, "Go on until the job has ended.", cli_set_flag, &o.follow},
-	    {0, "shard", "N|N-M", "Only of this shard, or of these.", set_shards, &o},
+	    {0, "shard", "N|N-M",
+	     "Only of this shard, or of these. A shard of an array has the array's number.", set_shards, &o},
 	    {0, "stdout", NULL, "Only what was written to stdout.", cli_set_flag, &o.out},
 	    {0, "stderr", NULL, "Only what was written to stderr.", cli_set_flag, &o.err},
 	};

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/options.h"
+#include "cli/numbers.h"
 #include "cli/selector.h"
 
 struct output_options {
@@ -72,6 +74,37 @@ static void add_query(struct buf *path, const char *name, const char *value)
 	client_escape(path, value);
 }
 
+/* A shard of an array is asked for by the array's number; what is no number the dispatcher refuses. name: the
+ * shard as the API calls it. */
+static int find_shard(struct cli *cli, uint64_t job, const char *asked, char name[static 24],
+		      bool *ret_differs, struct error *reterr)
+{
+	char path[CLI_PATH_BYTES_MAX];
+	struct client_answer answer;
+	struct numbers numbers;
+	struct api_job facts;
+	uint64_t shard;
+	int r;
+
+	if (cli_set_number(&shard, asked, NULL) != 0) {
+		snprintf(name, 24, "%.23s", asked);
+		return 0;
+	}
+	r = client_get_object(&cli->client, cli_job_path(job, "", path, sizeof(path)), object_job(), &facts,
+			      &answer, reterr);
+	if (r != 0)
+		return r;
+	numbers_init(&numbers, facts.array);
+	*ret_differs = numbers_differ(&numbers);
+	r = numbers_find(&numbers, shard, &shard, reterr);
+	if (r != 0)
+		options_where("shard", asked, reterr);
+	snprintf(name, 24, "%" PRIu64, shard);
+	numbers_fini(&numbers);
+	client_answer_fini(&answer);
+	return r;
+}
+
 static int get_output(struct cli *cli, void *options, struct error *reterr)
 {
 	const struct output_options *o = options;
@@ -79,16 +112,20 @@ static int get_output(struct cli *cli, void *options, struct error *reterr)
 	char job_path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer = {0};
 	struct buf path = {0};
+	bool of_array = o->shard != NULL && (o->phase == NULL || strcmp(o->phase, "0") == 0), differs = false;
+	char shard[24] = "";
 	struct sink sink;
 	uint64_t job;
 	int r = cli_expect_arguments(cli, 1, 1, "expected one job", reterr);
 
 	if (r == 0)
 		r = select_job(cli, cli->argv[0], &job, reterr);
+	if (r == 0 && of_array)
+		r = find_shard(cli, job, o->shard, shard, &differs, reterr);
 	if (r != 0)
 		return r;
 	buf_printf(&path, "%s", cli_job_path(job, "/output", job_path, sizeof(job_path)));
-	add_query(&path, "shard", o->shard);
+	add_query(&path, "shard", of_array ? shard : o->shard);
 	add_query(&path, "phase", o->phase);
 	add_query(&path, "stream", o->stderr_stream ? "err" : NULL);
 	q.path = buf_text(&path);
@@ -96,6 +133,8 @@ static int get_output(struct cli *cli, void *options, struct error *reterr)
 	r = sink_open(&sink, o->file, reterr);
 	if (r == 0)
 		r = client_call(&cli->client, &q, &answer, reterr);
+	if (r != 0 && differs)
+		error_where(reterr, "number %s of the array, its shard %s", o->shard, shard);
 	r = sink_close(&sink, o->file, r, reterr);
 	client_answer_fini(&answer);
 	buf_fini(&sink.temporary);
@@ -107,8 +146,11 @@ int verb_output(int argc, char **argv)
 {
 	struct output_options o = {0};
 	const struct options_extra extras[] = {
-	    {0, "shard", "N", "Only of this shard; of a dead one what its last attempt wrote.", cli_set_text,
-	     &o.shard},
+	    {0, "shard", "N",
+	     "Only of this shard; of a dead one what its last attempt wrote. A shard of an array has the "
+	     "array's "
+	     "number.",
+	     cli_set_text, &o.shard},
 	    {0, "phase", "N", "Of this phase: 0 is the shards, 1 the (first) gather.", cli_set_text,
 	     &o.phase},
 	    {0, "stderr", NULL, "What was written to stderr.", cli_set_flag, &o.stderr_stream},

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/human.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/selector.h"
 #include "cli/table.h"
@@ -190,6 +191,7 @@ static void add_job(const struct cli *cli, struct buf *out, const struct api_job
 	add_head(cli, out, job);
 	json_array_foreach(job->phases, i, phase) add_phase(cli, out, phase);
 	add_text_field(out, "outlook", job->outlook);
+	add_text_field(out, "numbers", job->array);
 	add_time_field(cli, out, "accepted", job->accepted_wall_us);
 	add_time_field(cli, out, "started", job->started_wall_us);
 	add_time_field(cli, out, "ended", job->ended_wall_us);
@@ -210,15 +212,15 @@ static void add_job(const struct cli *cli, struct buf *out, const struct api_job
 	buf_printf(out, "%.12s\n", api_text(job->definition));
 }
 
-static void add_dead_row(struct table *t, const json_t *json)
+static void add_dead_row(struct table *t, const struct numbers *numbers, const json_t *json)
 {
 	struct api_dead_shards run;
+	struct buf which = {0};
 
 	object_read(object_dead_shards(), json, &run);
-	if (run.count > 1)
-		table_add(t, STYLE_NONE, "%" PRIu64 "-%" PRIu64, run.first, run.first + run.count - 1);
-	else
-		table_add(t, STYLE_NONE, "%" PRIu64, run.first);
+	numbers_add(numbers, run.first, run.count, &which);
+	table_add_text(t, STYLE_NONE, buf_text(&which));
+	buf_fini(&which);
 	table_add_text(t, STYLE_BAD, api_text(run.kind));
 	/* Else it is said again, and better, by why. */
 	if (run.has_code && failure_code_tells(failure_kind_of(run.kind)))
@@ -229,12 +231,14 @@ static void add_dead_row(struct table *t, const json_t *json)
 }
 
 /* Dead shards of an ended job may have left the dispatcher's memory: then nothing is listed. */
-static int add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phase, uint64_t limit,
-		    struct error *reterr)
+static int add_dead(struct cli *cli, struct buf *out, const struct api_job *facts, size_t phase,
+		    uint64_t limit, struct error *reterr)
 {
 	char suffix[80], path[CLI_PATH_BYTES_MAX];
 	struct client_answer answer;
+	struct numbers numbers;
 	struct api_shards shards;
+	uint64_t job = facts->id;
 	struct table t;
 	json_t *run;
 	size_t i;
@@ -249,7 +253,9 @@ static int add_dead(struct cli *cli, struct buf *out, uint64_t job, size_t phase
 		return r;
 	}
 	table_init(&t, dead_columns, ARRAY_LENGTH(dead_columns));
-	json_array_foreach(shards.shards, i, run) add_dead_row(&t, run);
+	numbers_init(&numbers, phase == 0 ? facts->array : BYTES_LIT(""));
+	json_array_foreach(shards.shards, i, run) add_dead_row(&t, &numbers, run);
+	numbers_fini(&numbers);
 	if (table_row_count(&t) > 0) {
 		buf_printf(out, "\nDead shards");
 		if (phase > 0)
@@ -276,7 +282,7 @@ static int add_all_dead(struct cli *cli, struct buf *out, const struct api_job *
 	for (size_t i = 0; r == 0 && limit > 0 && i < json_array_size(job->phases); i++) {
 		object_read(object_phase(), json_array_get(job->phases, i), &phase);
 		if (phase.dead > 0)
-			r = add_dead(cli, out, job->id, i, limit, reterr);
+			r = add_dead(cli, out, job, i, limit, reterr);
 	}
 	return r;
 }

@@ -23,7 +23,8 @@ static void set_prefix(const struct logs *logs, const struct watched *w, struct 
 	if (phases && strcmp(name, "shards") != 0)
 		snprintf(l->prefix, sizeof(l->prefix), "%.40s %" PRIu64 " | ", name, w->shard);
 	else if (phases || p.shards > 1)
-		snprintf(l->prefix, sizeof(l->prefix), "%" PRIu64 " | ", w->shard);
+		snprintf(l->prefix, sizeof(l->prefix), "%" PRId64 " | ",
+			 numbers_of(&logs->numbers, w->shard));
 }
 
 void watch_init(const struct logs *logs, struct watched *w, uint32_t phase, uint64_t shard)

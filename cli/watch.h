@@ -5,6 +5,7 @@
 
 #include "cli/lines.h"
 #include "cli/logs.h"
+#include "cli/numbers.h"
 #include "cli/runs.h"
 
 #define WATCHED_MAX 256u
@@ -31,6 +32,7 @@ struct logs {
 	struct client_answer answer; /* job is read from it */
 	struct api_job job;
 	struct runs shown[PHASES_MAX]; /* shards that are through */
+	struct numbers numbers;	       /* of the shards phase */
 	struct terminal err_terminal;
 	struct watched *watched; /* WATCHED_MAX */
 	size_t watched_count;

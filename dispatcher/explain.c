@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "jobs/kinds.h"
+#include "jobs/plan.h"
 #include "jobs/principal.h"
 
 /* Hands the sentence on, if there is one, and empties out for the next. */
@@ -138,14 +139,15 @@ static void say_waits(const struct explain *e, struct buf *out)
 
 static void say_dead(const struct explain *e, struct buf *out)
 {
+	const struct plan plain = plan_by_number(SHARDS_MAX);
+
 	for (size_t i = 0; i < e->dead_count; i++) {
 		const struct view_dead *d = &e->dead[i];
 
-		if (d->shards.count == 1)
-			buf_printf(out, "shard %u is dead: ", d->shards.first);
-		else
-			buf_printf(out, "shards %u to %u are dead: ", d->shards.first,
-				   (uint32_t)(range_end(d->shards) - 1));
+		buf_printf(out, d->shards.count == 1 ? "shard " : "shards ");
+		plan_numbers_words(e->plan != NULL && i < e->dead_in_shards ? e->plan : &plain, d->shards,
+				   out);
+		buf_printf(out, d->shards.count == 1 ? " is dead: " : " are dead: ");
 		buf_printf(out, "%s", failure_kind_name(d->kind));
 		if (d->noted && failure_code_tells(d->kind))
 			buf_printf(out, " %" PRId64, d->code);

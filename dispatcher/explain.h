@@ -8,9 +8,10 @@
 
 struct explain {
 	const struct why_facts *facts;
-	const struct view_dead *dead; /* the first ones */
-	size_t dead_count;
-	bool gathers; /* the definition has a gather phase */
+	const struct view_dead *dead;	   /* the first ones */
+	size_t dead_count, dead_in_shards; /* those of the shards phase come first */
+	const struct plan *plan;	   /* of the shards phase, where people call them otherwise; NULL */
+	bool gathers;			   /* the definition has a gather phase */
 	void (*add)(void *arg, struct bytes sentence);
 	void *arg;
 };

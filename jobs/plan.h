@@ -18,6 +18,18 @@ bool plan_gathers(const struct plan *p);
 /* May a definition ask for it? */
 bool plan_may_be_first(const struct plan *p);
 
+/* ---- what people call shards ---- */
+
+/* Has it other numbers than 0, 1, …? */
+bool plan_is_numbered(const struct plan *p);
+int64_t plan_number(const struct plan *p, uint32_t shard);
+/* The shard of that number; false: there is none. */
+bool plan_find(const struct plan *p, int64_t number, uint32_t *ret) MUST_CHECK;
+/* Appends the numbers of a run of shards as --array takes them: "5", "5-9", "1-9:2", "1,5,9". */
+void plan_numbers(const struct plan *p, struct range shards, struct buf *out);
+/* The same in a few words: "5", "3 to 7", "1,5,9", "1 … 9000". */
+void plan_numbers_words(const struct plan *p, struct range shards, struct buf *out);
+
 /* ---- plans that the program makes by itself ---- */
 
 /* Shards that differ by nothing but their number (jobs/plans/count.c). */

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "jobs/kinds.h"
+#include "jobs/range.h"
 #include "jobs/schema.h"
 
 /* ---- facts: names and values that a kind tells, each reader in a form of its own ---- */
@@ -126,6 +127,12 @@ struct plan_row {
 	void (*sentence)(const struct plan *p, bool at_least, struct buf *out);
 	void (*describe)(const struct plan *p, struct plan_facts *ret);
 	void (*preview)(const struct plan_shard *s, struct plan_facts *ret);
+
+	/* Numbers of its own that people call its shards by; all NULL: shard n is called n. numbers: of a run
+	 * of shards, as --array takes them. find: the way back; false: none has it. */
+	int64_t (*number)(const struct plan *p, uint32_t shard);
+	bool (*find)(const struct plan *p, int64_t number, uint32_t *ret_shard);
+	void (*numbers)(const struct plan *p, struct range shards, struct buf *out);
 
 	/* For the shard: {{shard.NAME}}, of which expand tells all that `names` has; variables of its
 	 * environment; what a runner is told of the plan. */

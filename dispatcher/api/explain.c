@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/api/job_output.h"
 
 struct explaining {
 	struct request *request;
@@ -13,6 +14,8 @@ struct explaining {
 	struct explain explain;
 	uint32_t phase, shards_phase;
 	bool phase_known; /* of the core: history may be behind */
+	struct plan plan;
+	struct bytes definition; /* its text, in the past's arena, of a job that has ended */
 	struct view_dead dead[EXPLAIN_DEAD_MAX];
 	json_t *sentences;
 };
@@ -47,14 +50,20 @@ static int read_dead(void *arg, struct history_reader *history, const struct his
 	struct explaining *x = arg;
 	uint32_t last = x->phase_known ? x->phase : row->phase;
 	uint32_t shards = x->phase_known ? x->shards_phase : row->shards_phase;
+	struct bytes name;
 	int rc = 0;
 
+	if (history_definition(history, row->definition, arena, &name, &x->definition, NULL) < 0)
+		x->definition = BYTES(NULL, 0);
 	x->explain.dead_count = 0;
 	for (uint32_t phase = last < shards ? last : shards;
-	     rc == 0 && phase <= last && x->explain.dead_count < EXPLAIN_DEAD_MAX; phase++)
+	     rc == 0 && phase <= last && x->explain.dead_count < EXPLAIN_DEAD_MAX; phase++) {
 		rc = history_failures(history, x->job, phase, 0,
 				      (uint32_t)(EXPLAIN_DEAD_MAX - x->explain.dead_count), arena, add_row, x,
 				      reterr);
+		if (phase == shards)
+			x->explain.dead_in_shards = x->explain.dead_count;
+	}
 	return rc;
 }
 
@@ -63,15 +72,24 @@ static void use(void *arg, const struct why_facts *f)
 	struct explaining *x = arg;
 	struct services *s = x->request->services;
 	const struct definition_body *body = dispatcher_view_definition(services_core(s), f->job->definition);
+	bool lives = !job_state_is_ended(f->job->state);
+	struct arena arena;
 	uint64_t cursor = 0;
 
+	arena_init(&arena, 0);
 	x->explain.facts = f;
 	x->explain.dead = x->dead;
-	if (!job_state_is_ended(f->job->state))
+	if (lives) {
 		x->explain.dead_count =
 		    dispatcher_view_dead(services_core(s), x->job, &cursor, x->dead, EXPLAIN_DEAD_MAX);
+		x->explain.dead_in_shards = f->job->phase == f->job->shards_phase ? x->explain.dead_count : 0;
+	}
+	if (x->explain.dead_count > 0 && (lives ? job_array_live(s, f->job, &arena, &x->plan)
+						: job_array_of_text(x->definition, &arena, &x->plan)))
+		x->explain.plan = &x->plan;
 	x->explain.gathers = body != NULL && body->phases.count > f->job->shards_phase + 1;
 	explain_job(&x->explain);
+	arena_fini(&arena);
 }
 
 static void answer(struct explaining *x)

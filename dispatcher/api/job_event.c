@@ -106,7 +106,7 @@ static void answer(struct job_events *e, bool none_else)
 			json_object_set(e->items[i].job, "event",
 					e->items[i].event != NULL ? e->items[i].event : json_null());
 	if (e->ended.job != NULL)
-		job_add_output(&e->ended.output, &e->ended.texts, e->ended.job);
+		job_add_definition(&e->ended.output, &e->ended.texts, e->ended.job);
 	e->answer = NULL;
 	request_answer(e->request, MHD_HTTP_OK, value);
 }
@@ -176,7 +176,7 @@ void job_events_add_output(struct job_events *e, json_t *job, const struct view_
 {
 	struct ended *ended = &e->ended;
 
-	if (job_add_output_live(e->request->services, v, job))
+	if (job_add_definition_live(e->request->services, v, job))
 		return;
 	ended->job = job;
 	ended->definition = arena_copy(&ended->arena, v->definition);

@@ -150,6 +150,25 @@ static void runner(const struct plan *p, struct plan_facts *ret)
 	fact_number(ret, "step", p->step);
 }
 
+static bool find(const struct plan *p, int64_t number, uint32_t *ret_shard)
+{
+	__int128 apart = (__int128)number - p->start;
+
+	if (p->step == 0 || apart % p->step != 0 || apart / p->step < 0 || apart / p->step >= p->shard_count)
+		return false;
+	*ret_shard = (uint32_t)(apart / p->step);
+	return true;
+}
+
+static void numbers(const struct plan *p, struct range shards, struct buf *out)
+{
+	buf_printf(out, "%lld", (long long)plan_count_value(p, shards.first));
+	if (shards.count > 1)
+		buf_printf(out, "-%lld", (long long)plan_count_value(p, (uint32_t)(range_end(shards) - 1)));
+	if (shards.count > 1 && p->step != 1)
+		buf_printf(out, ":%lld", (long long)p->step);
+}
+
 const struct plan_row plan_row_count = {
     .kind = PLAN_COUNT,
     .input = PLAN_INPUT_NONE,
@@ -165,6 +184,9 @@ const struct plan_row plan_row_count = {
     .validate = validate,
     .sentence = sentence,
     .preview = preview,
+    .number = plan_count_value,
+    .find = find,
+    .numbers = numbers,
     .names = {"shard.value"},
     .expand = expand,
     .environment = environment,

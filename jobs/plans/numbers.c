@@ -227,6 +227,47 @@ static int64_t value_of(const struct plan *p, uint32_t shard)
 	return 0; /* validate refuses such a plan */
 }
 
+static bool find(const struct plan *p, int64_t number, uint32_t *ret_shard)
+{
+	struct bytes text = text_of(p);
+	uint64_t before = 0;
+	struct part part;
+
+	for (size_t at = 0; at < text.size && part_read(next_text(text, &at), &part);) {
+		if (number >= part.first && number <= part.last && (number - part.first) % part.step == 0) {
+			*ret_shard =
+			    (uint32_t)(before + (uint64_t)(number - part.first) / (uint64_t)part.step);
+			return true;
+		}
+		before += part_count(&part);
+	}
+	return false;
+}
+
+static void numbers(const struct plan *p, struct range shards, struct buf *out)
+{
+	uint64_t before = 0, end = range_end(shards);
+	struct bytes text = text_of(p);
+	struct buf all = {0};
+	struct part part;
+
+	for (size_t at = 0; at < text.size && part_read(next_text(text, &at), &part);) {
+		uint64_t count = part_count(&part), from = shards.first > before ? shards.first - before : 0,
+			 to = end > before ? end - before : 0;
+
+		before += count;
+		if (to > count)
+			to = count;
+		if (from >= to)
+			continue;
+		part.last = part.first + (int64_t)(to - 1) * part.step;
+		part.first += (int64_t)from * part.step;
+		part_write(&part, &all);
+	}
+	buf_append_bytes(out, buf_bytes(&all));
+	buf_fini(&all);
+}
+
 static void sentence(const struct plan *p, bool at_least, struct buf *out)
 {
 	struct bytes text = text_of(p);
@@ -277,6 +318,9 @@ const struct plan_row plan_row_numbers = {
     .validate = validate,
     .sentence = sentence,
     .preview = preview,
+    .number = value_of,
+    .find = find,
+    .numbers = numbers,
     .names = {"shard.value"},
     .expand = expand,
     .environment = environment,

@@ -44,5 +44,48 @@ class Failure(CliCase):
         self.assertEqual((1, 1), tuple(ended["phases"][0][n] for n in ("done", "dead")))
 
 
+class Numbers(CliCase):
+    """people call a shard by the number that --array gave it"""
+
+    def test_logs_show_and_output_name_shards_by_the_arrays_numbers(self):
+        self.start()
+        job = self.submit("--array=5-9", "--attempts=1", "--tolerate=1", "--", "sh", "-c", "echo out {}; test {} != 8")
+        self.run_cli("wait", job)
+        self.assertEqual(["%d | out %d" % (n, n) for n in (5, 6, 7, 9, 8)], self.run_cli("logs", job)[0].splitlines(),
+                         "the dead come last")
+        self.assertEqual("6 | out 6\n7 | out 7\n", self.run_cli("logs", "--shard=6-7", job)[0])
+        self.assertEqual("out 9\n", self.run_cli("output", "--shard=9", job)[0])
+        out, _ = self.run_cli("show", job)
+        self.assertRegex(out, r"\n  numbers +5-9\n")
+        self.assertRegex(out, r"\n8 +exit +1")
+        self.assertIn("Shard 8 is dead: exit 1", self.run_cli("explain", job)[0])
+        for verb in ("logs", "output"):
+            _, err = self.run_cli(verb, "--shard=3", job, code=2)
+            self.assertIn("--shard", err)
+            self.assertIn("the job has no shard 3: its numbers are 5 to 9", err)
+        self.assertEqual([3], [r["first"] for r in self.mill.api("GET", "/v1/jobs/%s/shards" % job)["shards"]],
+                         "the API counts from 0")
+
+    def test_a_row_of_numbers_while_it_runs_and_when_it_fails(self):
+        self.start()
+        job = self.submit("--array=20,4,9-11:2", "--attempts=1", "--", "sh", "-c",
+                          "echo out {}; until [ -e gate ]; do sleep 0.02; done; test {} != 4; exit $?")
+        until(lambda: "4 | out 4" in self.run_cli("logs", "--shard=4", job)[0])
+        self.write("gate", "")
+        self.run_cli("wait", job, code=1)
+        self.assertIn("shard 4: exit 1", self.mill.job(int(job))["why"])
+        self.assertRegex(self.run_cli("show", job)[0], r"\n4 +exit +1")
+        self.assertEqual("20,4,9-11:2", self.mill.job(int(job))["array"])
+
+    def test_shards_without_numbers_of_their_own_count_from_0(self):
+        self.start()
+        self.write("list", "a\nb\n")
+        for args in (("--each-line=list",), ("--array=2",)):
+            job = self.submit(*args, "--", "echo", "{}")
+            self.run_cli("wait", job)
+            self.assertNotIn("array", self.mill.job(int(job)))
+            self.assertEqual("1", self.run_cli("logs", "--shard=1", job)[0].split()[0])
+
+
 if __name__ == "__main__":
     main()

@@ -18,7 +18,7 @@ class Submit(CliCase):
         self.run_cli("wait", job)
         here = os.path.realpath(self.mill.dir)
         self.assertEqual(self.run_cli("output", job)[0], "".join("%d you\n%s\n" % (n, here) for n in (1, 4, 7, 10)))
-        self.assertEqual(self.run_cli("output", "--shard=2", "last")[0], "7 you\n%s\n" % here)
+        self.assertEqual(self.run_cli("output", "--shard=7", "last")[0], "7 you\n%s\n" % here)
 
     def test_gather_adds_it_up(self):
         self.start()

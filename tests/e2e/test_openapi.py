@@ -106,6 +106,7 @@ class OpenApi(MillCase):
         self.mill.start_worker(pool="day", provider_id="n1", heartbeat="100ms")
         self.watch_one_run()
         self.let_fail_and_go_on()
+        self.go_on_with_a_dead_shard()
         self.lose_an_output()
         self.ask_for_many()
         self.keep_results()
@@ -185,6 +186,14 @@ class OpenApi(MillCase):
         open(good, "w").close()
         self.assertEqual(self.retry(job)["kept"], 1)
         self.mill.wait(job)
+
+    def go_on_with_a_dead_shard(self):
+        gate = self.path("gate-of-five")
+        job = self.command("sh", "-c", "[ $1 = 5 ] && exit 2; until [ -e %s ]; do sleep 0.02; done" % gate, "-", "{}", array="5-6",
+                           keep_going=True, exit={"2": "fail"})
+        until(lambda: "outlook" in self.call("GET", "/v1/jobs/%d" % job))
+        open(gate, "w").close()
+        self.assertEqual(("failed", "5-6"), tuple(self.mill.wait(job)[n] for n in ("state", "array")))
 
     def later(self, method, path):
         """history has the end of the job"""

@@ -46,6 +46,7 @@ static const char *end_why(struct dispatcher_core *core, const struct job_row *r
 	const struct run *run = row->run;
 	const struct definition *def = job_definition(core, row);
 	const char *phase = (const char *)def->body.phases.items[definition_phase(def, row->phase)].name.data;
+	struct plan plan;
 
 	if (run->note_count > 0) {
 		const struct dead_note *n = &run->notes[0];
@@ -53,10 +54,12 @@ static const char *end_why(struct dispatcher_core *core, const struct job_row *r
 
 		if (failure_code_tells(n->kind))
 			snprintf(code, sizeof(code), " %lld", (long long)n->code);
-		return step_text(core, "%s: %llu dead, %llu allowed; shard %u: %s%s%s%.*s", phase,
-				 (unsigned long long)dead, (unsigned long long)allowed, n->shards.first,
-				 failure_kind_name(n->kind), code, text_joint(blob_bytes(&n->why), ", "),
-				 (int)n->why.size, (const char *)n->why.data);
+		job_plan(core, row, &plan, &core->out->arena);
+		return step_text(core, "%s: %llu dead, %llu allowed; shard %lld: %s%s%s%.*s", phase,
+				 (unsigned long long)dead, (unsigned long long)allowed,
+				 (long long)plan_number(&plan, n->shards.first), failure_kind_name(n->kind),
+				 code, text_joint(blob_bytes(&n->why), ", "), (int)n->why.size,
+				 (const char *)n->why.data);
 	}
 	return step_text(core, "%s: %llu dead, %llu allowed", phase, (unsigned long long)dead,
 			 (unsigned long long)allowed);

@@ -134,3 +134,88 @@ Test(numbers, a_plan_from_outside_keeps_the_rules)
 	p.items.count = 0;
 	cr_expect_eq(plan_validate(&p, NULL), ERR_INVALID);
 }
+
+/* ---- what people call shards ---- */
+
+static const struct plan *array(const char *text)
+{
+	static const struct bytes argv[] = {BYTES_LIT("true")};
+	static struct new_job job;
+	struct definition_command c = {.argv = argv, .argc = 1, .array = bytes_of(text)};
+
+	definition_destroy(d);
+	d = NULL;
+	cr_assert_eq(definition_from_command(&c, &d, NULL), 0, "%s", text);
+	cr_assert_eq(definition_instantiate(d, NULL, BYTES(NULL, 0), &arena, &job, NULL), 0);
+	return &job.plan;
+}
+
+Test(numbers, each_number_finds_the_shard_that_has_it)
+{
+	static const char *const arrays[] = {"3", "5-9", "1-1000:2", "9,5,1", "7-9,1-5:2,1000", "0,1,3,2,4"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(arrays); i++) {
+		const struct plan *p = array(arrays[i]);
+		uint32_t found = 0, shards = 0;
+
+		for (uint32_t shard = 0; shard < p->shard_count; shard++) {
+			cr_assert(plan_find(p, plan_number(p, shard), &found), "%s", arrays[i]);
+			cr_assert_eq(found, shard, "%s", arrays[i]);
+		}
+		for (int64_t number = -5; number < 2000; number++)
+			shards += plan_find(p, number, &found);
+		cr_expect_eq(shards, p->shard_count, "%s: no others", arrays[i]);
+		cr_expect(!plan_find(p, INT64_MAX, &found) && !plan_find(p, INT64_MIN, &found));
+	}
+}
+
+Test(numbers, runs_of_shards_are_told_as_arrays)
+{
+	static const struct {
+		const char *array;
+		struct range shards;
+		const char *numbers, *words;
+	} cases[] = {
+	    {"10", {3, 1}, "3", "3"},
+	    {"10", {3, 2}, "3-4", "3 to 4"},
+	    {"5-9", {0, 5}, "5-9", "5 to 9"},
+	    {"5-9", {4, 1}, "9", "9"},
+	    {"1-99:7", {1, 3}, "8-22:7", "8-22:7"},
+	    {"1,5,9-20:2", {1, 3}, "5,9-11:2", "5,9-11:2"},
+	    {"1,5,9-20:2", {3, 2}, "11-13:2", "11-13:2"},
+	    {"9,5,1", {1, 1}, "5", "5"},
+	    {"1000000000,2000000000,3000000000,4000000000,5000000000,6000000000,7000000000",
+	     {0, 7},
+	     "1000000000,2000000000,3000000000,4000000000,5000000000,6000000000,7000000000",
+	     "1000000000 … 7000000000"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		const struct plan *p = array(cases[i].array);
+		struct buf out = {0};
+
+		plan_numbers(p, cases[i].shards, &out);
+		cr_expect_str_eq(buf_text(&out), cases[i].numbers);
+		buf_clear(&out);
+		plan_numbers_words(p, cases[i].shards, &out);
+		cr_expect_str_eq(buf_text(&out), cases[i].words);
+		buf_fini(&out);
+	}
+}
+
+Test(numbers, arrays_from_0_on_have_the_shards_own)
+{
+	static const char *const plain[] = {"10", "0-9", "1"}, *const numbered[] = {"1-10", "0-9:3", "0,2,1",
+										    "0,1,3,2,4"};
+	const struct plan of_items = {.kind = PLAN_ITEMS, .shard_count = 9};
+	uint32_t shard = 0;
+
+	for (size_t i = 0; i < 3; i++)
+		cr_expect(!plan_is_numbered(array(plain[i])), "%s", plain[i]);
+	for (size_t i = 0; i < 4; i++)
+		cr_expect(plan_is_numbered(array(numbered[i])), "%s", numbered[i]);
+	cr_expect(!plan_is_numbered(&of_items));
+	cr_expect_eq(plan_number(&of_items, 4), 4);
+	cr_expect(plan_find(&of_items, 8, &shard) && shard == 8);
+	cr_expect(!plan_find(&of_items, 9, &shard) && !plan_find(&of_items, -1, &shard));
+}

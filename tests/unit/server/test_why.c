@@ -292,6 +292,32 @@ Test(why, dead_shards_have_an_outlook)
 	}
 }
 
+Test(why, dead_shards_have_the_numbers_of_their_array)
+{
+	struct view_job v = queued();
+	const struct view_dead dead[] = {{.shards = {0, 1}, .kind = FAILURE_EXIT, .noted = true, .code = 2},
+					 {.shards = {2, 2}, .kind = FAILURE_EXIT},
+					 {.shards = {0, 1}, .kind = FAILURE_TIMEOUT}};
+	struct pool_told p = pool();
+	const struct pools pools = {.items = &p, .count = 0};
+	const struct plan plan = {.kind = PLAN_COUNT, .start = 5, .step = 1, .shard_count = 10};
+	const struct why_facts f = {.job = &v, .pools = &pools, .mono_us = NOW, .wall_us = NOW};
+	struct buf out = {0};
+	const struct explain e = {.facts = &f,
+				  .dead = dead,
+				  .dead_count = 3,
+				  .dead_in_shards = 2,
+				  .plan = &plan,
+				  .add = add_sentence,
+				  .arg = &out};
+
+	explain_job(&e);
+	cr_expect_not_null(strstr(buf_text(&out), "shard 5 is dead: exit 2\n"));
+	cr_expect_not_null(strstr(buf_text(&out), "shards 7 to 8 are dead: exit\n"));
+	cr_expect_not_null(strstr(buf_text(&out), "shard 0 is dead: timeout\n"), "of the gather");
+	buf_fini(&out);
+}
+
 static void expect_explained(const struct view_job *v, const struct pool_told *p, const char *expected)
 {
 	const struct pools pools = {.items = (struct pool_told *)(uintptr_t)p, .count = 1};
