@@ -221,9 +221,9 @@ static int check_command(const struct submission *s, struct error *reterr)
 		options_where("bytes", json_string_value(c->bytes), reterr);
 		return ERR_INVALID;
 	}
-	if (s->each_line != NULL && (c->array != NULL || c->bytes != NULL)) {
+	if (s->each_line != NULL && (c->array != NULL || c->bytes != NULL || c->grid != NULL)) {
 		error_set(reterr, ERR_INVALID,
-			  "a job is cut by --array, --bytes or --each-line: by one of them");
+			  "a job is cut by --array, --bytes, --grid or --each-line: by one of them");
 		options_where("each-line", s->each_line, reterr);
 		return ERR_INVALID;
 	}
@@ -331,6 +331,10 @@ static void name_member(const struct submission *s, const char *member, struct e
 		options_where("exit", member + 5, e);
 	} else if (strncmp(member, "items", 5) == 0 || strncmp(member, "lines", 5) == 0) {
 		options_where("each-line", s->each_line, e);
+	} else if (sscanf(member, "grid[%lu]", &index) == 1) {
+		options_where("grid", json_string_value(json_array_get(s->command.grid, index)), e);
+	} else if (strncmp(member, "grid", 4) == 0) {
+		options_where("grid", json_string_value(json_array_get(s->command.grid, 0)), e);
 	} else if (strncmp(member, "gather", 6) == 0) {
 		options_where("gather", NULL, e);
 	} else if (strcmp(member, "argv") == 0) {

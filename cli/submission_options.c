@@ -73,3 +73,16 @@ int submission_set_gather(void *arg, const char *value, struct error *reterr)
 	words_fini(&w);
 	return s->command.gather == NULL ? error_set(reterr, ERR_INVALID, "expected UTF-8") : 0;
 }
+
+int submission_add_grid(void *arg, const char *value, struct error *reterr)
+{
+	struct submission *s = arg;
+	json_t *text = json_string(value);
+
+	if (text == NULL)
+		return error_set(reterr, ERR_INVALID, "expected UTF-8");
+	if (s->command.grid == NULL)
+		s->command.grid = json_array();
+	json_array_append_new(s->command.grid, text);
+	return 0;
+}

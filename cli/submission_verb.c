@@ -107,8 +107,9 @@ static const char command_details[] =
     "write\n"
     "sh -c '...' for one.\n\n"
     "In a word of COMMAND, {} stands for the shard's number with --array, for its line with --each-line, "
-    "and\n"
-    "for a file that holds its bytes with --of. Write {{}} for a literal {} there. Without these options {}\n"
+    "for\n"
+    "its values with --grid, and for a file that holds its bytes with --of. Write {{}} for a literal {} "
+    "there. Without these options {}\n"
     "stands for itself, as in `-- find . -exec wc -l {} +`. {{job.id}}, {{shard.index}} and other "
     "placeholders\n"
     "of a definition work as well; {{{{ is a literal {{. With --literal no brace means anything.";
@@ -124,6 +125,12 @@ int submission_run(const struct submission_verb *verb, int argc, char **argv)
 	    COMMAND_TEXTS(TEXT_EXTRA) /**/
 	    {'e', "env", "NAME=VALUE", "A variable for the command; may be given more than once.",
 	     submission_add_env, &s},
+	    {0, "grid", "NAME=VALUES",
+	     "A shard for each value of NAME, such as seed=1-100 or lr=0.1,0.01; given more than once, for "
+	     "each "
+	     "value with each of the others, the last changing first. {{shard.NAME}} is the value, also "
+	     "$SHARDMILL_GRID_NAME in capitals; {} is seed=1,lr=0.1.",
+	     submission_add_grid, &s},
 	    {0, "keep-going", NULL,
 	     "Run all shards, also when some are dead: then the job fails at its end. Default: it fails, and "
 	     "its other shards are stopped, when one more is dead than --tolerate says.",

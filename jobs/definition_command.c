@@ -38,7 +38,9 @@ static const char *braces_stand_for(const struct definition_command *c)
 {
 	if (c->bytes.size > 0)
 		return "{{shard.input_file}}";
-	return c->array.size > 0 || c->item_count > 0 || c->lines.size > 0 ? "{{shard.value}}" : NULL;
+	return c->array.size > 0 || c->grid_count > 0 || c->item_count > 0 || c->lines.size > 0
+		   ? "{{shard.value}}"
+		   : NULL;
 }
 
 /* The next piece of a word: {} alone, {{}} (an escaped {}), {{{{ or {{name}} (a template's), or one byte. */
@@ -223,6 +225,7 @@ static int check_cut(const struct definition_command *c, struct error *reterr)
 		const char *name;
 		bool given;
 	} cuts[] = {{"array", c->array.size > 0},
+		    {"grid", c->grid_count > 0},
 		    {"items", c->item_count > 0},
 		    {"lines", c->lines.size > 0},
 		    {"bytes", c->bytes.size > 0}};
@@ -243,21 +246,21 @@ static int check_cut(const struct definition_command *c, struct error *reterr)
 	return error_where(reterr, c->of.size > 0 ? "of" : "align");
 }
 
-static int fill_items(const struct definition_command *c, json_t *shard, struct error *reterr)
+static int fill_list(json_t *shard, const char *name, const struct bytes texts[], size_t count,
+		     struct error *reterr)
 {
-	json_t *items = json_array();
+	json_t *list = json_array();
 
-	set(shard, "items", items);
-	for (size_t i = 0; i < c->item_count; i++) {
-		json_t *item = text_is_utf8(c->items[i])
-				   ? json_stringn((const char *)c->items[i].data, c->items[i].size)
-				   : NULL;
+	set(shard, name, list);
+	for (size_t i = 0; i < count; i++) {
+		json_t *text =
+		    text_is_utf8(texts[i]) ? json_stringn((const char *)texts[i].data, texts[i].size) : NULL;
 
-		if (item == NULL) {
+		if (text == NULL) {
 			error_set(reterr, ERR_INVALID, "expected UTF-8 text");
-			return error_where(reterr, "items[%zu]", i);
+			return error_where(reterr, "%s[%zu]", name, i);
 		}
-		CHECK(json_array_append_new(items, item) == 0);
+		CHECK(json_array_append_new(list, text) == 0);
 	}
 	return 0;
 }
@@ -269,7 +272,9 @@ static int fill_shard(const struct definition_command *c, json_t *map, struct er
 
 	set(map, "shard", shard);
 	if (rc == 0 && c->item_count > 0)
-		return fill_items(c, shard, reterr);
+		return fill_list(shard, "items", c->items, c->item_count, reterr);
+	if (rc == 0 && c->grid_count > 0)
+		return fill_list(shard, "grid", c->grid, c->grid_count, reterr);
 	if (rc == 0 && c->lines.size > 0) {
 		json_t *items = json_object();
 

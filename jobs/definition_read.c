@@ -252,6 +252,25 @@ static struct place place_in(const struct node *n, size_t offset)
 	return at;
 }
 
+/* Names of the plan: those that its definition chose must be among them. */
+static bool check_plan_names(struct definition_reader *r, const struct node *n, const struct template *t)
+{
+	const struct plan_row *row = plan_row(r->d->shard.kind);
+	char found[80];
+
+	for (uint32_t i = 0; i < t->part_count; i++) {
+		struct bytes name = t->parts[i].text;
+
+		if (t->parts[i].kind != PART_SHARD_PLAN || row->names_also == NULL ||
+		    !template_is_choosable(name) || row->names_also(&r->d->shard, name))
+			continue;
+		(void)problems_add(r->problems, n->at, ERR_INVALID, NULL, "`%s` has no value %s",
+				   row->keys[0].name, text_quote(found, sizeof found, name));
+		return false;
+	}
+	return true;
+}
+
 /* Does it name what is one shard's, by a placeholder or by a variable that a shell would read? */
 static bool names_part(struct bytes text, const struct template *t)
 {
@@ -280,7 +299,7 @@ bool read_template(struct definition_reader *r, const struct node *n, unsigned s
 	}
 	if (template_compile(text, scope, r->arena, &t, &offset, &e) < 0)
 		return read_refuse_error(r, place_in(n, offset), &e);
-	if (keep_values && !note_values(r, n, &t))
+	if (!check_plan_names(r, n, &t) || (keep_values && !note_values(r, n, &t)))
 		return false;
 	r->names_part = r->names_part || names_part(text, &t);
 	*ret = text;

@@ -155,6 +155,68 @@ static bool read_parsed(struct definition_reader *r, const struct node *n, const
 				: read_refuse_error(r, n->at, &e);
 }
 
+/* ---- names with their values ---- */
+
+static bool add_axis(struct definition_reader *r, const struct node *n, const struct shard_axis *axis,
+		     const struct shard_key *key, struct shard_section *s)
+{
+	struct error e = {0};
+
+	if (key->add(axis, r->arena, s, &e) == 0)
+		return true;
+	return e.code == ERR_OK ? read_refuse(r, n, key->help, key->expected)
+				: read_refuse_error(r, n->at, &e);
+}
+
+static bool read_axis(struct definition_reader *r, const struct node *n, const struct shard_key *key,
+		      struct shard_section *s)
+{
+	struct shard_axis axis = {.name = n->key};
+	struct bytes *values;
+
+	if (is_text(n)) {
+		axis.text = n->text;
+		return add_axis(r, n, &axis, key, s);
+	}
+	if (n->kind != NODE_LIST || n->child_count == 0)
+		return read_refuse(r, n, key->help, key->expected);
+	values = read_alloc(r, n->child_count, sizeof *values);
+	for (const struct node *child = n->children; child != NULL; child = child->next) {
+		if (!is_text(child))
+			return read_refuse(r, child, NULL, "a text");
+		values[axis.value_count++] = child->text;
+	}
+	axis.values = values;
+	return add_axis(r, n, &axis, key, s);
+}
+
+/* NAME=TEXT */
+static bool read_named(struct definition_reader *r, const struct node *n, const struct shard_key *key,
+		       struct shard_section *s)
+{
+	const uint8_t *equals = is_text(n) ? memchr(n->text.data, '=', n->text.size) : NULL;
+	struct shard_axis axis;
+
+	if (equals == NULL)
+		return read_refuse(r, n, key->help, "NAME=VALUES");
+	axis = (struct shard_axis){.name = BYTES(n->text.data, (size_t)(equals - n->text.data))};
+	axis.text = BYTES(equals + 1, n->text.size - axis.name.size - 1);
+	return add_axis(r, n, &axis, key, s);
+}
+
+static bool read_axes(struct definition_reader *r, const struct node *n, const struct shard_key *key,
+		      struct shard_section *s)
+{
+	bool fine = true;
+
+	if ((n->kind != NODE_MAP && n->kind != NODE_LIST) || n->child_count == 0)
+		return read_refuse(r, n, key->help, key->expected);
+	for (const struct node *child = n->children; child != NULL; child = child->next)
+		fine = (n->kind == NODE_MAP ? read_axis(r, child, key, s) : read_named(r, child, key, s)) &&
+		       fine;
+	return fine;
+}
+
 /* ---- any key ---- */
 
 /* The kind whose row has a key of that name. */
@@ -183,6 +245,8 @@ static bool read_key(struct definition_reader *r, const struct node *n, void *ta
 	switch (key->form) {
 	case SHARD_TEXT:
 		return read_parsed(r, n, key, s);
+	case SHARD_AXES:
+		return read_axes(r, n, key, s);
 	case SHARD_SIZE:
 		return read_size(r, n, &s->step_bytes);
 	case SHARD_ALIGN:

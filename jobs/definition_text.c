@@ -129,6 +129,9 @@ static json_t *shard_of(const struct definition *d)
 		case SHARD_URL:
 			set(map, key->name, text_of(s->of));
 			break;
+		case SHARD_AXES:
+			set(map, key->name, list_of(&s->items));
+			break;
 		case SHARD_ITEMS:
 			set(map, key->name, items_of(d));
 			break;

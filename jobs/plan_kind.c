@@ -55,19 +55,35 @@ void fact_text(struct plan_facts *f, const char *name, struct bytes text)
 	add(f, name, FACT_TEXT)->text = text;
 }
 
-void fact_printf(struct plan_facts *f, const char *name, const char *fmt, ...)
+static struct bytes keep(struct plan_facts *f, const char *fmt, va_list args)
 {
 	char *text = f->room + f->used;
 	size_t left = sizeof f->room - f->used;
-	va_list args;
-	int size;
+	int size = vsnprintf(text, left, fmt, args);
 
-	va_start(args, fmt);
-	size = vsnprintf(text, left, fmt, args);
-	va_end(args);
 	CHECK(size >= 0 && (size_t)size < left);
 	f->used += (size_t)size + 1;
-	fact_text(f, name, BYTES(text, (size_t)size));
+	return BYTES(text, (size_t)size);
+}
+
+const char *facts_keep(struct plan_facts *f, const char *fmt, ...)
+{
+	struct bytes kept;
+	va_list args;
+
+	va_start(args, fmt);
+	kept = keep(f, fmt, args);
+	va_end(args);
+	return (const char *)kept.data;
+}
+
+void fact_printf(struct plan_facts *f, const char *name, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	fact_text(f, name, keep(f, fmt, args));
+	va_end(args);
 }
 
 struct bytes fact_as_text(const struct plan_fact *fact, char digits[PLAN_FACT_DIGITS])

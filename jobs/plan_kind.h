@@ -11,7 +11,8 @@
 
 /* ---- facts: names and values that a kind tells, each reader in a form of its own ---- */
 
-#define PLAN_FACTS_MAX 6
+#define PLAN_FACTS_MAX 9
+#define PLAN_FACTS_ROOM 3000
 
 enum plan_fact_form { FACT_NUMBER, FACT_SIZE, FACT_TEXT };
 
@@ -26,13 +27,15 @@ struct plan_fact {
 struct plan_facts {
 	struct plan_fact items[PLAN_FACTS_MAX];
 	uint32_t count;
-	char room[120]; /* texts that are made for it; not copied with the struct */
+	char room[PLAN_FACTS_ROOM]; /* texts that are made for it; not copied with the struct */
 	size_t used;
 };
 
 void fact_number(struct plan_facts *f, const char *name, int64_t value);
 void fact_size(struct plan_facts *f, const char *name, uint64_t value);
 void fact_text(struct plan_facts *f, const char *name, struct bytes text);
+/* A text that lives as long as the facts: a name that is made for them. */
+const char *facts_keep(struct plan_facts *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void fact_printf(struct plan_facts *f, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #define PLAN_FACT_DIGITS 24
@@ -61,8 +64,17 @@ enum shard_form {
 	SHARD_SIZE,  /* step_bytes */
 	SHARD_ALIGN, /* align */
 	SHARD_URL,   /* of */
+	SHARD_AXES,  /* items: a map of names, each with a text or a list of texts; or a list of NAME=TEXT */
 	SHARD_ITEMS, /* items; or a URL or a command whose lines are the items, and the planner that reads
 			them */
+};
+
+/* A name and its values: in one text, or each in its own. */
+struct shard_axis {
+	struct bytes name;
+	struct bytes text;	    /* values NULL */
+	const struct bytes *values; /* NULL: text */
+	size_t value_count;
 };
 
 #define SHARD_KEYS_MAX 3
@@ -80,6 +92,9 @@ struct shard_key {
 	int (*parse)(const struct bytes texts[], struct arena *arena, struct shard_section *s,
 		     struct error *reterr);
 	void (*write)(const struct shard_section *s, struct plan_facts *ret);
+	/* Of SHARD_AXES, for each in the file's order; errors as of parse. */
+	int (*add)(const struct shard_axis *axis, struct arena *arena, struct shard_section *s,
+		   struct error *reterr);
 };
 
 /* ---- the row ---- */
@@ -137,6 +152,8 @@ struct plan_row {
 	/* For the shard: {{shard.NAME}}, of which expand tells all that `names` has; variables of its
 	 * environment; what a runner is told of the plan. */
 	const char *names[PLAN_NAMES_MAX + 1];
+	/* The definition chooses names beside those: is this one of them? */
+	bool (*names_also)(const struct shard_section *s, struct bytes name);
 	void (*expand)(const struct plan_shard *s, struct plan_facts *ret);
 	void (*environment)(const struct plan_shard *s, struct plan_facts *ret);
 	void (*runner)(const struct plan *p, struct plan_facts *ret);

@@ -47,6 +47,25 @@ static bool name_at(size_t n, struct name *ret)
 	return n == 0;
 }
 
+static bool has_prefix(struct bytes b, const char *prefix)
+{
+	size_t size = strlen(prefix);
+
+	return b.size >= size && memcmp(b.data, prefix, size) == 0;
+}
+
+bool template_is_choosable(struct bytes name)
+{
+	struct name known;
+
+	if (!has_prefix(name, "shard.") || name.size == strlen("shard."))
+		return false;
+	for (size_t i = 0; name_at(i, &known); i++)
+		if (bytes_equal(bytes_of(known.name), name))
+			return false;
+	return true;
+}
+
 static const struct {
 	const char *name;
 	bool deep; /* a path may go on below it */
@@ -80,13 +99,6 @@ static size_t count_open(struct bytes text, size_t at)
 	return n;
 }
 
-static bool has_prefix(struct bytes b, const char *prefix)
-{
-	size_t size = strlen(prefix);
-
-	return b.size >= size && memcmp(b.data, prefix, size) == 0;
-}
-
 /* A dotted path of non-empty steps below a member that an event can have. */
 static int check_event_path(struct bytes name, struct error *reterr)
 {
@@ -111,6 +123,17 @@ static int check_event_path(struct bytes name, struct error *reterr)
 	return ERR_INVALID;
 }
 
+/* A name as a definition may choose it: who knows the definition says whether it did. */
+static bool is_chosen(struct bytes name, unsigned scope)
+{
+	const struct plan_row *row;
+
+	for (size_t i = 0; (row = plan_row_at(i)) != NULL; i++)
+		if (row->names_also != NULL && (scope & TEMPLATE_PLAN(row->kind)))
+			return template_is_choosable(name);
+	return false;
+}
+
 static int find_name(struct bytes name, unsigned scope, struct template_part *ret, struct error *reterr)
 {
 	char quoted[NAME_SHOWN], allowed[200];
@@ -126,6 +149,10 @@ static int find_name(struct bytes name, unsigned scope, struct template_part *re
 			ret->kind = known.kind;
 			return 0;
 		}
+	if (is_chosen(name, scope)) {
+		ret->kind = PART_SHARD_PLAN;
+		return 0;
+	}
 	error_set(reterr, ERR_INVALID, "expected one of %s, found %s",
 		  template_names(scope, allowed, sizeof allowed), text_quote(quoted, sizeof quoted, name));
 	for (size_t i = 0; name_at(i, &known); i++)

@@ -61,6 +61,8 @@ int template_resolve(struct template *t, const struct text_item_list *value_name
 bool template_is_literal(const struct template *t);
 /* Appends text such that template_compile gives it back as a literal. */
 void template_escape(struct buf *out, struct bytes literal);
+/* May a plan give its shards a value of this name? shard.NAME that nothing else is called. */
+bool template_is_choosable(struct bytes name);
 /* "event.PATH, job.id, …" for errors. */
 const char *template_names(unsigned scope, char *buf, size_t size);
 

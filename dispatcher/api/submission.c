@@ -106,27 +106,29 @@ static int read_argv(struct submission *u, const char *name, json_t *value, stru
 	return 0;
 }
 
-static int read_items(struct submission *u, json_t *value, struct definition_command *c, struct error *reterr)
+/* name: items or grid. */
+static int read_texts(struct submission *u, const char *name, json_t *value, const struct bytes **ret,
+		      size_t *ret_count, struct error *reterr)
 {
 	size_t count = json_array_size(value), i;
-	struct bytes *items;
-	json_t *item;
+	struct bytes *list;
+	json_t *text;
 
 	if (count == 0 || count > DEFINITION_ITEMS_MAX) {
 		error_set(reterr, ERR_INVALID, "expected a list of 1 to %d texts", DEFINITION_ITEMS_MAX);
-		return error_where(reterr, "command.items");
+		return error_where(reterr, "command.%s", name);
 	}
-	items = arena_alloc(&u->arena, sizeof(*items) * count);
-	json_array_foreach(value, i, item)
+	list = arena_alloc(&u->arena, sizeof(*list) * count);
+	json_array_foreach(value, i, text)
 	{
-		if (!json_is_string(item)) {
-			error_set(reterr, ERR_INVALID, "expected text, found %s", json_kind_name(item));
-			return error_where(reterr, "command.items[%zu]", i);
+		if (!json_is_string(text)) {
+			error_set(reterr, ERR_INVALID, "expected text, found %s", json_kind_name(text));
+			return error_where(reterr, "command.%s[%zu]", name, i);
 		}
-		items[i] = json_bytes(item);
+		list[i] = json_bytes(text);
 	}
-	c->items = items;
-	c->item_count = count;
+	*ret = list;
+	*ret_count = count;
 	return 0;
 }
 
@@ -183,7 +185,9 @@ static int read_command(struct submission *u, json_t *command, struct error *ret
 		if (strcmp(key, "argv") == 0 || strcmp(key, "gather") == 0)
 			r = read_argv(u, key, value, &c, reterr);
 		else if (strcmp(key, "items") == 0)
-			r = read_items(u, value, &c, reterr);
+			r = read_texts(u, key, value, &c.items, &c.item_count, reterr);
+		else if (strcmp(key, "grid") == 0)
+			r = read_texts(u, key, value, &c.grid, &c.grid_count, reterr);
 		else if (strcmp(key, "env") == 0)
 			r = read_pairs(u, key, value, &c.env, &c.env_count, reterr);
 		else if (strcmp(key, "exit") == 0)

@@ -7,65 +7,18 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "jobs/number_range.h"
 #include "jobs/plan.h"
 #include "jobs/plan_kind.h"
 
 #define PARTS_MAX 1024 /* numbers and ranges of one plan */
 #define TOLD_PARTS 5
 
-/* first, first + step, … last */
-struct part {
-	int64_t first, last, step;
-};
-
-/* ---- a part as text: "7", "9-20", "9-20:2" ---- */
-
-static bool take_digits(struct bytes text, size_t *at, int64_t *ret)
+static void part_write(const struct number_range *p, struct buf *out)
 {
-	size_t first = *at;
-	int64_t value = 0;
-
-	while (*at < text.size && text.data[*at] >= '0' && text.data[*at] <= '9') {
-		if (value > (INT64_MAX - 9) / 10)
-			return false;
-		value = value * 10 + (text.data[(*at)++] - '0');
-	}
-	*ret = value;
-	return *at > first;
-}
-
-static bool part_read(struct bytes text, struct part *p)
-{
-	size_t at = 0;
-
-	p->step = 1;
-	if (!take_digits(text, &at, &p->first))
-		return false;
-	p->last = p->first;
-	if (at < text.size && (text.data[at++] != '-' || !take_digits(text, &at, &p->last)))
-		return false;
-	if (at < text.size && (text.data[at++] != ':' || !take_digits(text, &at, &p->step)))
-		return false;
-	if (at != text.size || p->step == 0 || p->last < p->first)
-		return false;
-	p->last -= (p->last - p->first) % p->step;
-	return true;
-}
-
-static uint64_t part_count(const struct part *p)
-{
-	return (uint64_t)(p->last - p->first) / (uint64_t)p->step + 1;
-}
-
-/* One spelling for each. */
-static void part_write(const struct part *p, struct buf *out)
-{
-	buf_printf(out, "%s%lld", out->size > 0 ? "," : "", (long long)p->first);
-	if (p->first == p->last)
-		return;
-	buf_printf(out, "-%lld", (long long)p->last);
-	if (p->step > 1)
-		buf_printf(out, ":%lld", (long long)p->step);
+	if (out->size > 0)
+		buf_append(out, ",", 1);
+	number_range_write(p, out);
 }
 
 /* The text up to the next comma; at moves behind it, and behind the text's size at the end. */
@@ -99,9 +52,9 @@ static __int128 divisor(__int128 a, __int128 b, __int128 *x)
 }
 
 /* The least number that both have: two congruences (the Chinese remainder theorem), and the ends. */
-static bool both_have(const struct part *a, const struct part *b, int64_t *ret)
+static bool both_have(const struct number_range *a, const struct number_range *b, int64_t *ret)
 {
-	const struct part *later = a->first > b->first ? a : b, *other = later == a ? b : a;
+	const struct number_range *later = a->first > b->first ? a : b, *other = later == a ? b : a;
 	__int128 inverse, common = divisor(later->step, other->step, &inverse), apart, steps, period, n;
 
 	apart = (__int128)other->first - later->first;
@@ -118,7 +71,7 @@ static bool both_have(const struct part *a, const struct part *b, int64_t *ret)
 	return true;
 }
 
-static int check_twice(const struct part parts[], uint32_t count, struct error *reterr)
+static int check_twice(const struct number_range parts[], uint32_t count, struct error *reterr)
 {
 	int64_t n;
 
@@ -134,7 +87,7 @@ static int check_twice(const struct part parts[], uint32_t count, struct error *
 /* All parts of the text, which is written again to `out` unless that is NULL; how many shards they are. */
 static int read_parts(struct bytes text, uint64_t *shards, struct buf *out, struct error *reterr)
 {
-	struct part parts[PARTS_MAX];
+	struct number_range parts[PARTS_MAX];
 	uint32_t count = 0;
 	char found[60];
 
@@ -145,13 +98,13 @@ static int read_parts(struct bytes text, uint64_t *shards, struct buf *out, stru
 
 		if (count == PARTS_MAX)
 			return error_set(reterr, ERR_LIMIT, "more than %d numbers and ranges", PARTS_MAX);
-		if (!part_read(part, &parts[count]))
+		if (!number_range_read(part, &parts[count]))
 			return error_set(
 			    reterr, ERR_INVALID,
 			    "expected numbers and ranges such as 5, 9-20 or 9-20:2 between commas, "
 			    "found %s",
 			    text_quote(found, sizeof found, part));
-		*shards += part_count(&parts[count]);
+		*shards += number_range_count(&parts[count]);
 		if (*shards > SHARDS_MAX)
 			return error_set(reterr, ERR_LIMIT, "%llu shards; at most %llu are allowed",
 					 (unsigned long long)*shards, SHARDS_MAX);
@@ -217,12 +170,12 @@ static int64_t value_of(const struct plan *p, uint32_t shard)
 {
 	struct bytes text = text_of(p);
 	uint64_t left = shard;
-	struct part part;
+	struct number_range part;
 
-	for (size_t at = 0; at < text.size && part_read(next_text(text, &at), &part);) {
-		if (left < part_count(&part))
+	for (size_t at = 0; at < text.size && number_range_read(next_text(text, &at), &part);) {
+		if (left < number_range_count(&part))
 			return part.first + (int64_t)left * part.step;
-		left -= part_count(&part);
+		left -= number_range_count(&part);
 	}
 	return 0; /* validate refuses such a plan */
 }
@@ -231,15 +184,15 @@ static bool find(const struct plan *p, int64_t number, uint32_t *ret_shard)
 {
 	struct bytes text = text_of(p);
 	uint64_t before = 0;
-	struct part part;
+	struct number_range part;
 
-	for (size_t at = 0; at < text.size && part_read(next_text(text, &at), &part);) {
+	for (size_t at = 0; at < text.size && number_range_read(next_text(text, &at), &part);) {
 		if (number >= part.first && number <= part.last && (number - part.first) % part.step == 0) {
 			*ret_shard =
 			    (uint32_t)(before + (uint64_t)(number - part.first) / (uint64_t)part.step);
 			return true;
 		}
-		before += part_count(&part);
+		before += number_range_count(&part);
 	}
 	return false;
 }
@@ -249,10 +202,11 @@ static void numbers(const struct plan *p, struct range shards, struct buf *out)
 	uint64_t before = 0, end = range_end(shards);
 	struct bytes text = text_of(p);
 	struct buf all = {0};
-	struct part part;
+	struct number_range part;
 
-	for (size_t at = 0; at < text.size && part_read(next_text(text, &at), &part);) {
-		uint64_t count = part_count(&part), from = shards.first > before ? shards.first - before : 0,
+	for (size_t at = 0; at < text.size && number_range_read(next_text(text, &at), &part);) {
+		uint64_t count = number_range_count(&part),
+			 from = shards.first > before ? shards.first - before : 0,
 			 to = end > before ? end - before : 0;
 
 		before += count;

@@ -87,5 +87,26 @@ class Numbers(CliCase):
             self.assertEqual("1", self.run_cli("logs", "--shard=1", job)[0].split()[0])
 
 
+class Grid(CliCase):
+    def test_a_shard_for_each_value_with_each_of_the_others(self):
+        self.start()
+        job = self.submit("--grid", "seed=1-2", "--grid", "lr=0.1,0.01", "--", "sh", "-c",
+                          "echo {} $SHARDMILL_GRID_SEED {{shard.lr}} $SHARDMILL_GRID_LR")
+        self.run_cli("wait", job)
+        self.assertEqual("seed=1,lr=0.1 1 0.1 0.1\nseed=1,lr=0.01 1 0.01 0.01\nseed=2,lr=0.1 2 0.1 0.1\n"
+                         "seed=2,lr=0.01 2 0.01 0.01\n", self.run_cli("output", job)[0])
+        self.write("grid.yaml", "version: 1\nname: grid\nshard: {grid: {seed: 1-2, lr: [0.1, 0.01]}}\n"
+                                "run: {exec: [echo, '{{shard.seed}}/{{shard.lr}}']}\ngather: {exec: [cat]}\n")
+        job = self.submit("grid.yaml")
+        self.run_cli("wait", job)
+        self.assertEqual("1/0.1\n1/0.01\n2/0.1\n2/0.01\n", self.run_cli("output", job)[0])
+
+    def test_plan_shows_its_shards(self):
+        self.mill.start_dispatcher()
+        out, _ = self.run_cli("plan", "--grid=a=1-3", "--grid=b=x,y", "--", "true")
+        self.assertIn("6 shards, with 3 values of a times 2 values of b", out)
+        self.assertRegex(out, r"\n +5  a=3,b=y")
+
+
 if __name__ == "__main__":
     main()

@@ -104,7 +104,7 @@ Test(plan_new, what_is_wrong_is_told_where_it_is)
 	     "expected one of event.PATH, job.id, job.name, shard.index, shard.count, "
 	     "shard.value, shard.date, found \"shard.item\""},
 	    {"{dates: {from: 2028-03-03, to: 2028-03-04, every: 1d}, count: 3}", "y",
-	     "`shard` needs one of count, bytes, items, numbers and dates, found 2"},
+	     "`shard` needs one of count, bytes, items, numbers, grid and dates, found 2"},
 	    {"{dates: {from: 2028-03-03, to: 2028-03-04, every: 1d}, align: line}", "y",
 	     "align and of go with bytes"},
 	};
