@@ -30,6 +30,8 @@ static void command_fini(struct api_command *c)
 void submission_fini(struct submission *s)
 {
 	command_fini(&s->command);
+	json_decref(s->kept);
+	s->kept = NULL;
 }
 
 /* A member that is a text or a number: array, cpus, …; NULL: there is none of that name. */
@@ -82,8 +84,7 @@ static int add_definition(struct api_submission *body, struct buf *text, const c
 	return 0;
 }
 
-/* path, made absolute below directory; "" is the directory itself. */
-static int add_path(struct buf *out, const char *path, const char *directory, struct error *reterr)
+int submission_add_path(struct buf *out, const char *path, const char *directory, struct error *reterr)
 {
 	char found[200];
 
@@ -114,7 +115,7 @@ int submission_add_url(struct buf *out, const char *path, const char *directory,
 	if (directory != NULL)
 		template_escape(&escaped, bytes_of(directory));
 	buf_printf(out, "file://");
-	r = add_path(out, path, directory != NULL ? buf_text(&escaped) : NULL, reterr);
+	r = submission_add_path(out, path, directory != NULL ? buf_text(&escaped) : NULL, reterr);
 	buf_fini(&escaped);
 	return r;
 }
@@ -130,7 +131,7 @@ static int complete_path(json_t **member, bool url, const char *directory, struc
 	if (value == NULL || strncmp(value, "{{", 2) == 0 || strstr(value, "://") != NULL)
 		return 0;
 	r = url ? submission_add_url(&path, value, directory, reterr)
-		: add_path(&path, value, directory, reterr);
+		: submission_add_path(&path, value, directory, reterr);
 	if (r == 0) {
 		json_decref(*member);
 		*member = json_string(buf_text(&path));

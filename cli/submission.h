@@ -12,6 +12,7 @@ struct submission {
 	const char *each_line; /* file whose lines are shards; NULL: none */
 	const char *id, *name, *priority;
 	struct api_command command; /* argv NULL: a definition */
+	json_t *kept;		    /* texts that members borrow; NULL: none */
 	bool wait;
 };
 
@@ -32,6 +33,9 @@ void submission_name_options(const struct submission *s, struct error *e);
 void submission_explain(const json_t *body, struct buf *out);
 /* definition: a file, "-" for stdin; NULL with a command. directory: where the command runs unless the
  * options say; NULL when nobody knows (a directory that was removed): then what needs it is refused. */
+/* Appends the path, made absolute below directory; "" is the directory itself. */
+int submission_add_path(struct buf *out, const char *path, const char *directory,
+			struct error *reterr) MUST_CHECK;
 /* Appends the URL of a file; a path that is not absolute is one below directory. ERR_INVALID: there is no
  * directory, or its name cannot stand in JSON. */
 int submission_add_url(struct buf *out, const char *path, const char *directory,

@@ -1,9 +1,11 @@
 #include "cli/submission_verb.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "cli/script.h"
 
 #define START_OPTIONS 2u /* the last of the table */
 
@@ -42,7 +44,7 @@ static int set_text(void *arg, const char *value, struct error *reterr)
 
 struct work {
 	const struct submission_verb *verb;
-	struct submission *submission;
+	struct submission *submission, *said; /* said: by a script */
 };
 
 /* A key of our own makes it safe to send it again when the connection breaks. */
@@ -75,18 +77,85 @@ static bool explain(json_t *body)
 	return any;
 }
 
+#define EXTRAS_MAX 32
+
+/* All options; what they say goes into s. */
+static size_t list_extras(struct submission *s, bool starts, struct options_extra out[static EXTRAS_MAX])
+{
+#define TEXT_EXTRA(name, placeholder, doc) {0, #name, placeholder, doc, set_text, &s->command.name},
+	const struct options_extra extras[] = {
+	    COMMAND_TEXTS(TEXT_EXTRA) /**/
+	    {'e', "env", "NAME=VALUE", "A variable for the command; may be given more than once.",
+	     submission_add_env, s},
+	    {0, "grid", "NAME=VALUES",
+	     "A shard for each value of NAME, such as seed=1-100 or lr=0.1,0.01; given more than once, for "
+	     "each "
+	     "value with each of the others, the last changing first. {{shard.NAME}} is the value, also "
+	     "$SHARDMILL_GRID_NAME in capitals; {} is seed=1,lr=0.1.",
+	     submission_add_grid, s},
+	    {0, "keep-going", NULL,
+	     "Run all shards, also when some are dead: then the job fails at its end. Default: it fails, and "
+	     "its other shards are stopped, when one more is dead than --tolerate says.",
+	     cli_set_flag, &s->command.keep_going},
+	    {0, "max-failures", "N",
+	     "The same, until more than N shards are dead: then the others are stopped.", set_text,
+	     &s->command.max_failures},
+	    {0, "exit", "CODE=VERDICT",
+	     "What an exit code, or a range as 75-78, means: retry, fail (dead at once) or success; may be "
+	     "given more than once. Default: 0 is success, others are tried again.",
+	     submission_add_exit, s},
+	    {0, "gather", "COMMAND", "A command that gets all shards' outputs in their order.",
+	     submission_set_gather, s},
+	    {0, "name", "NAME", "What the job is called.", cli_set_text, &s->name},
+	    {0, "each-line", "FILE",
+	     "A shard for each line of FILE that is not empty, {} being the line; - for stdin.", cli_set_text,
+	     &s->each_line},
+	    {0, "literal", NULL, "Pass the command as it is: {} and {{...}} in it stand for nothing.",
+	     cli_set_flag, &s->command.literal},
+	    {0, "event", "FILE", "An event for the definition's templates, as JSON; - for stdin.",
+	     cli_set_text, &s->event},
+	    {0, "priority", "N", "Jobs of a greater one come first in their queue.", cli_set_text,
+	     &s->priority},
+	    {0, "id", "ID", "The same id is the same job: the second time, the first one is told.",
+	     cli_set_text, &s->id},
+	    {'w', "wait", NULL, "Wait until it has ended.", cli_set_flag, &s->wait},
+	};
+#undef TEXT_EXTRA
+
+	_Static_assert(ARRAY_LENGTH(extras) <= EXTRAS_MAX, "room for the options");
+	memcpy(out, extras, sizeof(extras));
+	return ARRAY_LENGTH(extras) - (starts ? 0 : START_OPTIONS);
+}
+
+/* A script is a command that brings options of its own. */
+static int take_script(const struct work *w, const char *path, const char *directory, struct error *reterr)
+{
+	struct options_extra extras[EXTRAS_MAX];
+	const struct script_options o = {.program = w->verb->program,
+					 .extras = extras,
+					 .extra_count = list_extras(w->said, w->verb->starts, extras),
+					 .said = w->said};
+
+	return script_take(w->submission, &o, path, directory, reterr);
+}
+
 static int work(struct cli *cli, void *options, struct error *reterr)
 {
 	const struct work *w = options;
 	const struct submission *s = w->submission;
+	const char *definition = cli->argc > 0 ? cli->argv[0] : NULL;
 	char *here = getcwd(NULL, 0);
 	struct client_answer answer;
 	json_t *body = NULL;
 	bool explained = false;
 	int r = cli_expect_arguments(cli, 0, 1, "expected one definition", reterr);
 
+	if (r == 0 && definition != NULL && script_is(definition)) {
+		r = take_script(w, definition, here, reterr);
+		definition = NULL;
+	}
 	if (r == 0)
-		r = submission_body(s, cli->argc > 0 ? cli->argv[0] : NULL, here, &body, reterr);
+		r = submission_body(s, definition, here, &body, reterr);
 	free(here);
 	if (r == 0)
 		r = post(cli, w->verb->path, s, body, &answer, reterr);
@@ -103,83 +172,49 @@ static int work(struct cli *cli, void *options, struct error *reterr)
 }
 
 static const char command_details[] =
-    "DEFINITION is a YAML file, or - for stdin. A COMMAND behind -- is made into one. No shell is run: "
-    "write\n"
+    "DEFINITION is a YAML file, or - for stdin. A COMMAND behind -- is made into one. No shell is run: write "
     "sh -c '...' for one.\n\n"
-    "In a word of COMMAND, {} stands for the shard's number with --array, for its line with --each-line, "
-    "for\n"
+    "A SCRIPT is a file that begins with #!, and is run by what stands there; the shards find their numbers "
+    "in $SHARDMILL_VALUE. Lines such as `#shardmill --array 1-10` before its first command are options, too; "
+    "those of the command line come first. The words behind -- are its arguments.\n\n"
+    "In a word of COMMAND, {} stands for the shard's number with --array, for its line with --each-line, for "
     "its values with --grid, and for a file that holds its bytes with --of. Write {{}} for a literal {} "
-    "there. Without these options {}\n"
-    "stands for itself, as in `-- find . -exec wc -l {} +`. {{job.id}}, {{shard.index}} and other "
-    "placeholders\n"
-    "of a definition work as well; {{{{ is a literal {{. With --literal no brace means anything.";
+    "there. Without these options {} stands for itself, as in `-- find . -exec wc -l {} +`. {{job.id}}, "
+    "{{shard.index}} and other placeholders of a definition work as well; {{{{ is a literal {{. With "
+    "--literal no brace means anything.";
 
 int submission_run(const struct submission_verb *verb, int argc, char **argv)
 {
-	struct submission s;
-	struct work w = {verb, &s};
+	struct submission s, said;
+	struct work w = {verb, &s, &said};
 	struct buf details = {0};
-	char synopsis[160];
-#define TEXT_EXTRA(name, placeholder, doc) {0, #name, placeholder, doc, set_text, &s.command.name},
-	const struct options_extra extras[] = {
-	    COMMAND_TEXTS(TEXT_EXTRA) /**/
-	    {'e', "env", "NAME=VALUE", "A variable for the command; may be given more than once.",
-	     submission_add_env, &s},
-	    {0, "grid", "NAME=VALUES",
-	     "A shard for each value of NAME, such as seed=1-100 or lr=0.1,0.01; given more than once, for "
-	     "each "
-	     "value with each of the others, the last changing first. {{shard.NAME}} is the value, also "
-	     "$SHARDMILL_GRID_NAME in capitals; {} is seed=1,lr=0.1.",
-	     submission_add_grid, &s},
-	    {0, "keep-going", NULL,
-	     "Run all shards, also when some are dead: then the job fails at its end. Default: it fails, and "
-	     "its other shards are stopped, when one more is dead than --tolerate says.",
-	     cli_set_flag, &s.command.keep_going},
-	    {0, "max-failures", "N",
-	     "The same, until more than N shards are dead: then the others are stopped.", set_text,
-	     &s.command.max_failures},
-	    {0, "exit", "CODE=VERDICT",
-	     "What an exit code, or a range as 75-78, means: retry, fail (dead at once) or success; may be "
-	     "given more than once. Default: 0 is success, others are tried again.",
-	     submission_add_exit, &s},
-	    {0, "gather", "COMMAND", "A command that gets all shards' outputs in their order.",
-	     submission_set_gather, &s},
-	    {0, "name", "NAME", "What the job is called.", cli_set_text, &s.name},
-	    {0, "each-line", "FILE",
-	     "A shard for each line of FILE that is not empty, {} being the line; - for stdin.", cli_set_text,
-	     &s.each_line},
-	    {0, "literal", NULL, "Pass the command as it is: {} and {{...}} in it stand for nothing.",
-	     cli_set_flag, &s.command.literal},
-	    {0, "event", "FILE", "An event for the definition's templates, as JSON; - for stdin.",
-	     cli_set_text, &s.event},
-	    {0, "priority", "N", "Jobs of a greater one come first in their queue.", cli_set_text,
-	     &s.priority},
-	    {0, "id", "ID", "The same id is the same job: the second time, the first one is told.",
-	     cli_set_text, &s.id},
-	    {'w', "wait", NULL, "Wait until it has ended.", cli_set_flag, &s.wait},
-	};
-#undef TEXT_EXTRA
+	char synopsis[240];
+	struct options_extra extras[EXTRAS_MAX];
 	struct options_spec spec = {
 	    .program = verb->program,
 	    .synopsis = synopsis,
 	    .summary = verb->summary,
 	    .extras = extras,
-	    .extra_count = ARRAY_LENGTH(extras) - (verb->starts ? 0 : START_OPTIONS),
+	    .extra_count = list_extras(&s, verb->starts, extras),
 	};
 	const struct cli early = {.program = verb->program};
 	struct error e = {0};
 	int code;
 
 	snprintf(synopsis, sizeof(synopsis),
-		 "[OPTION]... DEFINITION\n   or: %s [OPTION]... -- COMMAND [ARGUMENT]...", verb->program);
+		 "[OPTION]... DEFINITION\n   or: %s [OPTION]... SCRIPT [-- ARGUMENT...]\n   or: %s "
+		 "[OPTION]... -- COMMAND [ARGUMENT]...",
+		 verb->program, verb->program);
 	buf_printf(&details, "%s\n\n%s", command_details, verb->details);
 	spec.details = buf_text(&details);
 	submission_init(&s);
+	submission_init(&said);
 	if (submission_take_command(&s, &argc, argv, &e) != 0)
 		code = cli_tell_error(&early, &e);
 	else
 		code = cli_run(&spec, argc, argv, work, &w);
 	submission_fini(&s);
+	submission_fini(&said);
 	buf_fini(&details);
 	return code;
 }

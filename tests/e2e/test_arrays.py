@@ -108,5 +108,49 @@ class Grid(CliCase):
         self.assertRegex(out, r"\n +5  a=3,b=y")
 
 
+class Script(CliCase):
+    """a script brings its own options, as with sbatch and hq"""
+
+    def script(self, lines, body="echo $SHARDMILL_VALUE $A $1"):
+        self.write("job.sh", "#!/bin/sh\n%s\n%s\n" % (lines, body))
+        return "job.sh"
+
+    def test_lines_before_the_first_command_are_options(self):
+        self.start()
+        path = self.script("# what it does\n\n#shardmill --array 3-4 --env 'A=a b'\n#shardmill\n#shardmillion --nonsense",
+                           "echo $SHARDMILL_VALUE $A $1\n#shardmill --nonsense")
+        job = self.submit(path, "--", "-x")
+        self.run_cli("wait", job)
+        self.assertEqual("3 a b -x\n4 a b -x\n", self.run_cli("output", job)[0])
+        self.assertEqual("job.sh", self.mill.job(int(job))["name"])
+
+    def test_the_command_line_comes_first(self):
+        self.start()
+        path = self.script("#shardmill --grid a=1-3 --env A=script --env B=b --max-failures 3\n#shardmill --name theirs --priority 4",
+                           "echo $SHARDMILL_VALUE $A $B")
+        job = self.submit("--array=2", "--env=A=mine", "--name=mine", "--keep-going", path)
+        self.run_cli("wait", job)
+        self.assertEqual("0 mine b\n1 mine b\n", self.run_cli("output", job)[0])
+        self.assertEqual(("mine", 4), tuple(self.mill.job(int(job))[n] for n in ("name", "priority")))
+
+    def test_what_is_wrong_is_told_with_its_line(self):
+        self.mill.start_dispatcher()
+        for line, part in (("--nonsense", "job.sh:2: --nonsense"), ("--env A", "job.sh:2: --env A: expected NAME=VALUE"),
+                           ("3", "job.sh:2"), ("--array '1", "a quote is not closed"), ("--help", "expected options of a job")):
+            _, err = self.run_cli("submit", self.script("#shardmill " + line), code=2)
+            self.assertIn(part, err)
+        _, err = self.run_cli("submit", self.script("#shardmill --array 9-1"), code=2)
+        self.assertIn("--array 9-1: ", err)
+        self.assertEqual([], self.mill.api("GET", "/v1/jobs")["jobs"])
+
+    def test_any_interpreter_runs_it_also_a_file_that_is_not_executable(self):
+        self.start()
+        self.write("job.py", "#! /usr/bin/env python3 \nprint('out')\n")
+        self.assertIn("1 shard", self.run_cli("plan", "job.py")[0].replace("one shard", "1 shard").replace("One shard", "1 shard"))
+        job = self.submit("job.py")
+        self.run_cli("wait", job)
+        self.assertEqual("out\n", self.run_cli("output", job)[0])
+
+
 if __name__ == "__main__":
     main()
