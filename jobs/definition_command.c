@@ -246,6 +246,21 @@ static int check_cut(const struct definition_command *c, struct error *reterr)
 	return error_where(reterr, c->of.size > 0 ? "of" : "align");
 }
 
+/* As Slurm writes it: 1-1000%50. */
+static int check_array(const struct definition_command *c, struct error *reterr)
+{
+	const uint8_t *bound = c->array.size > 0 ? memchr(c->array.data, '%', c->array.size) : NULL;
+	size_t size = bound != NULL ? (size_t)(bound - c->array.data) : 0;
+
+	if (bound == NULL)
+		return 0;
+	error_set(reterr, ERR_INVALID, "%.*s, how many shards run at a time, cannot be bound here",
+		  (int)(c->array.size - size), (const char *)bound);
+	error_help(reterr, "write %.*s; what --cpus asks for bounds how many run on a worker", (int)size,
+		   (const char *)c->array.data);
+	return error_where(reterr, "array");
+}
+
 static int fill_list(json_t *shard, const char *name, const struct bytes texts[], size_t count,
 		     struct error *reterr)
 {
@@ -270,6 +285,8 @@ static int fill_shard(const struct definition_command *c, json_t *map, struct er
 	json_t *shard = json_object();
 	int rc = check_cut(c, reterr);
 
+	if (rc == 0)
+		rc = check_array(c, reterr);
 	set(map, "shard", shard);
 	if (rc == 0 && c->item_count > 0)
 		return fill_list(shard, "items", c->items, c->item_count, reterr);

@@ -74,6 +74,18 @@ Test(definition_command, what_becomes_of_dead_shards)
 	definition_destroy(d);
 }
 
+Test(definition_command, how_many_shards_run_at_a_time_cannot_be_bound)
+{
+	const struct bytes argv[] = {BYTES_LIT("true")};
+	struct definition_command c = {.argv = argv, .argc = 1, .array = BYTES_LIT("1,5-9%3")};
+	struct definition *d;
+	struct error e = {0};
+
+	cr_assert_eq(definition_from_command(&c, &d, &e), ERR_INVALID);
+	cr_expect_str_eq(e.what, "%3, how many shards run at a time, cannot be bound here");
+	cr_expect_str_eq(e.help, "write 1,5-9; what --cpus asks for bounds how many run on a worker");
+}
+
 Test(definition_command, a_wrong_word_about_dead_shards_is_told)
 {
 	static const struct bytes argv[] = {BYTES_LIT("true")};
