@@ -120,18 +120,25 @@ int submission_add_url(struct buf *out, const char *path, const char *directory,
 	return r;
 }
 
+enum path_form {
+	PATH_DIRECTORY,
+	PATH_URL,
+	PATH_OF_SHARD, /* a URL: a file that is named by the shard, maybe from its first byte on */
+};
+
 /* The daemons know no working directory: a path is made absolute here, and one of an object a URL. What has a
- * scheme, or begins with a placeholder, is left. */
-static int complete_path(json_t **member, bool url, const char *directory, struct error *reterr)
+ * scheme, or begins with a placeholder that may be a path, is left. */
+static int complete_path(json_t **member, enum path_form form, const char *directory, struct error *reterr)
 {
 	const char *value = json_string_value(*member);
 	struct buf path = {0};
 	int r;
 
-	if (value == NULL || strncmp(value, "{{", 2) == 0 || strstr(value, "://") != NULL)
+	if (value == NULL || strstr(value, "://") != NULL ||
+	    (form != PATH_OF_SHARD && strncmp(value, "{{", 2) == 0))
 		return 0;
-	r = url ? submission_add_url(&path, value, directory, reterr)
-		: submission_add_path(&path, value, directory, reterr);
+	r = form != PATH_DIRECTORY ? submission_add_url(&path, value, directory, reterr)
+				   : submission_add_path(&path, value, directory, reterr);
 	if (r == 0) {
 		json_decref(*member);
 		*member = json_string(buf_text(&path));
@@ -153,9 +160,13 @@ static int add_command(const struct submission *s, struct api_submission *body, 
 			json_incref(*(json_t **)(void *)((char *)&c + type->fields[i].offset));
 	if (c.directory == NULL)
 		c.directory = json_string(""); /* here */
-	r = complete_path(&c.directory, false, directory, reterr);
+	r = complete_path(&c.directory, PATH_DIRECTORY, directory, reterr);
 	if (r == 0)
-		r = complete_path(&c.of, true, directory, reterr);
+		r = complete_path(&c.of, PATH_URL, directory, reterr);
+	if (r == 0)
+		r = complete_path(&c.out, PATH_OF_SHARD, directory, reterr);
+	if (r == 0)
+		r = complete_path(&c.err, PATH_OF_SHARD, directory, reterr);
 	if (r == 0 && s->each_line != NULL)
 		r = each_line(s->each_line, directory, &c, reterr);
 	if (r == 0)

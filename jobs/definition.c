@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "base/limits.h"
-#include "base/url.h"
 #include "jobs/definition_read.h"
 #include "jobs/phases.h"
 #include "jobs/plan.h"
@@ -92,25 +91,6 @@ static bool read_max_failures_section(struct definition_reader *r, const struct 
 	return read_max_failures(r, n, &r->shards.policy);
 }
 
-static bool read_output(struct definition_reader *r, const struct node *n, void *target)
-{
-	struct definition *d = target;
-	struct bytes text;
-
-	if (!read_template(r, n, TEMPLATE_EVENT | TEMPLATE_JOB, true, &text))
-		return false;
-	if (text.size > URL_BYTES_MAX || (url_scheme(text) != URL_S3 && url_scheme(text) != URL_FILE))
-		return read_refuse(r, n, NULL, "s3://bucket/… or file:///…");
-	if (r->shards.run.kind == RUN_RUNNER && !r->has_gather) {
-		(void)problems_add(r->problems, n->at, ERR_INVALID,
-				   "add `gather`, whose result is one object",
-				   "a runner's shards are too short to be an object each");
-		return false;
-	}
-	d->body.output = text;
-	return true;
-}
-
 static bool read_queue(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct definition *d = target;
@@ -145,6 +125,8 @@ static const struct definition_key sections[] = {
     {"max_failures", false, read_max_failures_section},
     {"gather", false, read_gather_section},
     {"output", false, read_output},
+    {"out", false, read_out},
+    {"err", false, read_err},
     {"queue", false, read_queue},
     {"priority", false, read_priority},
     {"fair_by", false, read_fair_by},
@@ -196,6 +178,18 @@ static void set_phases(struct definition_reader *r)
 		add_phase(r, r->gather);
 }
 
+static void set_streams(struct definition_reader *r)
+{
+	struct buf text = {0};
+
+	if (r->streams.out.size + r->streams.err.size == 0)
+		return;
+	result_streams_write(&r->streams, &text);
+	r->d->body.output = arena_copy(r->arena, buf_bytes(&text));
+	CHECK(r->d->body.output.data != NULL);
+	buf_fini(&text);
+}
+
 static void set_text(struct definition_reader *r)
 {
 	struct definition *d = r->d;
@@ -223,6 +217,7 @@ static int read_all(struct definition_reader *r, struct bytes text)
 	CHECK(r->problems->count == 0);
 	r->d->body.value_names = (struct text_item_list){r->values, r->value_count};
 	set_phases(r);
+	set_streams(r);
 	set_text(r);
 	if (r->d->body.text.size > DEFINITION_BYTES_MAX)
 		return problems_add(r->problems, (struct place){0, 0}, ERR_LIMIT, NULL,

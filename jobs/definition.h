@@ -69,6 +69,7 @@ struct definition_command {
 	struct bytes queue;
 	struct bytes priority;
 	struct bytes output;
+	struct bytes out, err; /* URLs of files a shard; {} as in a word of the command */
 	struct bytes directory;
 	const struct pair *env; /* values are taken literally */
 	size_t env_count;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "jobs/definition_read.h"
+#include "jobs/definition_word.h"
 #include "jobs/json.h"
 #include "jobs/template.h"
 
@@ -43,62 +44,6 @@ static const char *braces_stand_for(const struct definition_command *c)
 		   : NULL;
 }
 
-/* The next piece of a word: {} alone, {{}} (an escaped {}), {{{{ or {{name}} (a template's), or one byte. */
-enum piece { PIECE_BYTE, PIECE_BRACES, PIECE_ESCAPED_BRACES, PIECE_TEMPLATE };
-
-static enum piece next_piece(struct bytes text, size_t *ret_size)
-{
-	static const struct {
-		const char *begins;
-		enum piece piece;
-	} pieces[] = {{"{{{{", PIECE_TEMPLATE}, {"{{}}", PIECE_ESCAPED_BRACES}, {"{}", PIECE_BRACES}};
-	const uint8_t *close;
-
-	for (size_t i = 0; i < ARRAY_LENGTH(pieces); i++) {
-		*ret_size = strlen(pieces[i].begins);
-		if (text.size >= *ret_size && memcmp(text.data, pieces[i].begins, *ret_size) == 0)
-			return pieces[i].piece;
-	}
-	*ret_size = 1;
-	if (text.size < 3 || memcmp(text.data, "{{", 2) != 0 || text.data[2] == '{')
-		return PIECE_BYTE; /* of {{{ the first is ordinary */
-	close = memmem(text.data, text.size, "}}", 2);
-	*ret_size = close != NULL ? (size_t)(close - text.data) + 2 : text.size;
-	return PIECE_TEMPLATE;
-}
-
-/* Appends the template that a word of the command is. Returns whether it has a {} that stands for something.
- */
-static bool word_template(struct bytes word, const char *stands_for, struct buf *out)
-{
-	struct buf literal = {0};
-	bool found = false;
-
-	for (size_t at = 0, size; at < word.size; at += size) {
-		struct bytes rest = BYTES(word.data + at, word.size - at);
-		enum piece piece = next_piece(rest, &size);
-
-		if (piece == PIECE_BRACES && stands_for == NULL)
-			piece = PIECE_BYTE;
-		if (piece == PIECE_BYTE) {
-			buf_append(&literal, rest.data, size);
-		} else if (piece == PIECE_ESCAPED_BRACES) {
-			buf_append(&literal, "{}", 2);
-		} else {
-			template_escape(out, buf_bytes(&literal));
-			buf_clear(&literal);
-			if (piece == PIECE_TEMPLATE)
-				buf_append(out, rest.data, size);
-			else
-				buf_append(out, stands_for, strlen(stands_for));
-			found = found || piece == PIECE_BRACES;
-		}
-	}
-	template_escape(out, buf_bytes(&literal));
-	buf_fini(&literal);
-	return found;
-}
-
 /* Of a job that is cut by bytes, {} is a file: a command that has one need not say so. */
 static int fill_input_file(const struct definition_command *c, bool braces, json_t *run, struct error *reterr)
 {
@@ -131,7 +76,7 @@ static int fill_argv(const struct definition_command *c, bool gather, json_t *ru
 		else if (gather)
 			buf_append_bytes(&text, c->gather[i]);
 		else
-			braces = word_template(c->argv[i], stands_for, &text) || braces;
+			braces = definition_word(c->argv[i], stands_for, &text) || braces;
 		value = text_is_utf8(buf_bytes(&text)) ? json_stringn(buf_text(&text), text.size) : NULL;
 		buf_fini(&text);
 		if (value == NULL) {
@@ -331,6 +276,23 @@ static void name_of_program(struct bytes program, struct buf *out)
 		buf_append(out, "command", 7);
 }
 
+/* The name of a file a shard: of a part of an object {} is the number, since its bytes make no name. */
+static int fill_stream(const struct definition_command *c, struct bytes stream, json_t *map, const char *name,
+		       struct error *reterr)
+{
+	const char *stands_for = c->bytes.size > 0 ? "{{shard.index}}" : braces_stand_for(c);
+	struct buf text = {0};
+	int rc;
+
+	if (c->literal)
+		buf_append_bytes(&text, stream);
+	else
+		(void)definition_word(stream, stands_for, &text);
+	rc = set_text(map, name, buf_bytes(&text), reterr);
+	buf_fini(&text);
+	return rc;
+}
+
 static int fill_exits(const struct definition_command *c, json_t *retry, struct error *reterr)
 {
 	json_t *exits;
@@ -374,6 +336,10 @@ static int fill(const struct definition_command *c, json_t *map, struct error *r
 		rc = fill_gather(c, map, reterr);
 	if (rc == 0)
 		rc = fill_exits(c, retry, reterr);
+	if (rc == 0)
+		rc = fill_stream(c, c->out, map, "out", reterr);
+	if (rc == 0)
+		rc = fill_stream(c, c->err, map, "err", reterr);
 	if (c->keep_going)
 		set(map, "keep_going", json_true());
 	for (size_t i = 0; i < ARRAY_LENGTH(texts) && rc == 0; i++)

@@ -7,6 +7,7 @@
 #include "jobs/definition.h"
 #include "jobs/kinds.h"
 #include "jobs/node.h"
+#include "jobs/result.h"
 #include "jobs/template.h"
 
 #define DEFINITION_VALUES_MAX 256 /* event.PATH that one definition names */
@@ -21,7 +22,8 @@ struct definition_reader {
 	json_t *on;		  /* the patterns, for the canonical text; owned */
 	struct text_item *values; /* DEFINITION_VALUES_MAX of room */
 	uint32_t value_count;
-	uint32_t fanin; /* gather's */
+	uint32_t fanin;		       /* gather's */
+	struct result_streams streams; /* out and err */
 	/* By name while they are read; d->body.phases holds those that there are in the end. */
 	struct phase_def plan, shards, gather;
 	bool has_gather;
@@ -83,6 +85,9 @@ bool read_retry(struct definition_reader *r, const struct node *n, void *target)
 bool read_tolerate(struct definition_reader *r, const struct node *n, void *target);	 /* struct policy */
 bool read_keep_going(struct definition_reader *r, const struct node *n, void *target);	 /* struct policy */
 bool read_max_failures(struct definition_reader *r, const struct node *n, void *target); /* struct policy */
+bool read_output(struct definition_reader *r, const struct node *n, void *target); /* struct definition */
+bool read_out(struct definition_reader *r, const struct node *n, void *target);
+bool read_err(struct definition_reader *r, const struct node *n, void *target);
 void run_defaults(struct run_spec *run);
 void policy_defaults(struct policy *p);
 

@@ -229,6 +229,7 @@ void definition_write(const struct definition *d, const json_t *on, struct buf *
 {
 	const struct phase_def *shards = &d->body.phases.items[phases_shards(&d->body)];
 	json_t *map = json_object(), *gather;
+	struct result_streams streams;
 
 	set(map, "version", json_integer(1));
 	set(map, "name", text_of(d->body.name));
@@ -244,7 +245,12 @@ void definition_write(const struct definition *d, const json_t *on, struct buf *
 		    shards[1].fanin == 0 ? json_string("all") : json_integer(shards[1].fanin));
 		set(map, "gather", gather);
 	}
-	set_text(map, "output", d->body.output);
+	if (result_streams_read(d->body.output, &streams)) {
+		set_text(map, "out", streams.out);
+		set_text(map, "err", streams.err);
+	} else {
+		set_text(map, "output", d->body.output);
+	}
 	set(map, "queue", text_of(d->body.queue));
 	set(map, "priority", json_integer(d->body.priority));
 	set_text(map, "fair_by", d->fair_by);

@@ -152,5 +152,36 @@ class Script(CliCase):
         self.assertEqual("out\n", self.run_cli("output", job)[0])
 
 
+class Files(CliCase):
+    """--out and --err: a file a shard"""
+
+    def read(self, name):
+        with open(self.path(name)) as f:
+            return f.read()
+
+    def test_each_shard_has_its_files_where_it_was_submitted(self):
+        self.start()
+        job = self.submit("--array=5-6", "--out={}.out", "--err", "logs/{{job.id}}-{}", "--", "sh", "-c", "echo out {}; echo err {} >&2")
+        self.run_cli("wait", job)
+        self.assertEqual(["out 5\n", "out 6\n"], [self.read("%d.out" % n) for n in (5, 6)])
+        self.assertEqual(["err 5\n", "err 6\n"], [self.read("logs/%s-%d" % (job, n)) for n in (5, 6)])
+        self.assertEqual([], [n for d in ("", "logs") for n in os.listdir(self.path(d)) if ".part-" in n])
+        self.assertEqual("out 5\nout 6\n", self.run_cli("output", job)[0], "it is kept as well")
+        self.assertIn("{{shard.value}}.out", self.mill.job(int(job))["output"])
+
+    def test_what_a_failed_attempt_wrote_stands_there(self):
+        self.start()
+        job = self.submit("--attempts=1", "--out=only.out", "--err=only.err", "--", "sh", "-c", "echo before; echo why >&2; exit 3")
+        self.run_cli("wait", job, code=1)
+        self.assertEqual(("before\n", "why\n"), (self.read("only.out"), self.read("only.err")))
+        self.assertIn("exit 3", self.mill.job(int(job))["why"])
+
+    def test_a_place_that_cannot_be_written_fails_the_shard(self):
+        self.start()
+        job = self.submit("--attempts=1", "--out=/proc/nowhere/{}", "--array=2", "--", "echo", "x")
+        self.run_cli("wait", job, code=1)
+        self.assertIn("/proc/nowhere", self.mill.job(int(job))["why"])
+
+
 if __name__ == "__main__":
     main()

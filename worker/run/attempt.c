@@ -295,6 +295,7 @@ static void fail_memory(struct attempt *a, struct verdict *v, enum memory_verdic
 		fail(v, FAILURE_OOM, (int64_t)a->slot->memory_bytes, why);
 	else
 		fail(v, FAILURE_SIGNAL, SIGKILL, why);
+	attempt_publish_failed(a);
 	keep_failed(a, v);
 }
 
@@ -327,6 +328,7 @@ static void judge(struct attempt *a, struct verdict *v)
 		keep_done(a, v);
 		return;
 	}
+	attempt_publish_failed(a);
 	keep_failed(a, v);
 	if (a->ended_for == FAILURE_INPUT)
 		fail_error(v, blame_error(FAILURE_INPUT, &a->why), attempt_input_code(a), &a->why);

@@ -37,6 +37,8 @@ void attempt_read_ahead(struct attempt *a);
 /* Puts its result to where the definition says, if it is one: what it has written, or nothing. 0, or an error
  * in a->why; a->stopped is set when it was given up meanwhile. */
 int attempt_publish(struct attempt *a, bool nothing) MUST_CHECK;
+/* The files that `out` and `err` name, of an attempt that has failed: another one writes them anew. */
+void attempt_publish_failed(struct attempt *a);
 /* What the templates of its definition may name. */
 struct template_values attempt_values(const struct attempt *a);
 

@@ -1,6 +1,7 @@
 /* The result of an attempt, put to where its definition says. */
 #include <stdatomic.h>
 
+#include "base/log.h"
 #include "jobs/result.h"
 #include "jobs/plan.h"
 #include "worker/run/attempt.h"
@@ -17,14 +18,14 @@ static bool is_given_up(void *arg)
 	return a->stopped;
 }
 
-static int put(struct attempt *a, struct buf *url, bool nothing)
+/* out: the stream; NULL: nothing. */
+static int put(struct attempt *a, struct buf *url, const struct stream *out)
 {
 	const struct slot_shared *shared = a->slot->shared;
-	const struct stream *out = &a->slot->output.out;
 	struct publication p = {
 	    .url = buf_text(url),
-	    .fd = nothing ? -1 : out->fd,
-	    .size = nothing ? 0 : out->size,
+	    .fd = out == NULL ? -1 : out->fd,
+	    .size = out == NULL ? 0 : out->size,
 	    .attempt = a->id,
 	    .s3 = shared->s3,
 	    .cancel = {is_given_up, a},
@@ -33,20 +34,68 @@ static int put(struct attempt *a, struct buf *url, bool nothing)
 	return publish(&p, &a->why);
 }
 
-int attempt_publish(struct attempt *a, bool nothing)
+static int publish_result(struct attempt *a, const struct stream *out)
 {
 	const struct worker_arm *arm = &a->work->arm;
 	const struct plan *plan = &arm->parameters->plan;
 	struct template_values values = attempt_values(a);
 	struct buf url = {0};
-	int rc;
+	int rc = result_url(arm->definition->output, &arm->definition->value_names, &values,
+			    plan_gathers(plan), a->shard, &url, &a->why);
 
-	if (arm->definition == NULL || !result_is_made(arm->definition, arm->run, plan))
-		return 0;
-	rc = result_url(arm->definition->output, &arm->definition->value_names, &values, plan_gathers(plan),
-			a->shard, &url, &a->why);
 	if (rc == 0)
-		rc = put(a, &url, nothing);
+		rc = put(a, &url, out);
 	buf_fini(&url);
 	return rc;
+}
+
+/* A file for what it has written to one of its streams. */
+static int publish_stream(struct attempt *a, struct bytes place, const struct stream *from)
+{
+	struct template_values values = attempt_values(a);
+	struct buf url = {0};
+	int rc;
+
+	if (place.size == 0)
+		return 0;
+	rc = result_stream_url(place, &a->work->arm.definition->value_names, &values, &url, &a->why);
+	if (rc == 0)
+		rc = put(a, &url, from);
+	buf_fini(&url);
+	return rc;
+}
+
+static int publish_streams(struct attempt *a, const struct result_streams *streams, bool nothing)
+{
+	const struct output *o = &a->slot->output;
+	int rc = publish_stream(a, streams->out, nothing ? NULL : &o->out);
+
+	return rc < 0 ? rc : publish_stream(a, streams->err, nothing ? NULL : &o->err);
+}
+
+int attempt_publish(struct attempt *a, bool nothing)
+{
+	const struct worker_arm *arm = &a->work->arm;
+	struct result_streams streams;
+
+	if (arm->definition == NULL || !result_is_made(arm->definition, arm->run, &arm->parameters->plan))
+		return 0;
+	if (result_streams_read(arm->definition->output, &streams))
+		return publish_streams(a, &streams, nothing);
+	return publish_result(a, nothing ? NULL : &a->slot->output.out);
+}
+
+void attempt_publish_failed(struct attempt *a)
+{
+	const struct worker_arm *arm = &a->work->arm;
+	struct error why = a->why; /* of the failure, which counts */
+	struct result_streams streams;
+
+	if (arm->definition == NULL || !result_streams_read(arm->definition->output, &streams) ||
+	    !result_is_made(arm->definition, arm->run, &arm->parameters->plan))
+		return;
+	if (publish_streams(a, &streams, false) < 0)
+		log_warn("cannot write the files of an attempt that has failed", log_text("attempt", a->id),
+			 log_text("why", a->why.what));
+	a->why = why;
 }

@@ -223,59 +223,6 @@ Test(definition, every_key_lands_in_its_field)
 	definition_destroy(d);
 }
 
-Test(definition, dead_shards_end_a_job_at_once_or_later)
-{
-	static const struct {
-		const char *text;
-		uint8_t kind;
-		uint64_t tolerate;
-		const char *canonical, *problem;
-	} cases[] = {
-	    {"keep_going: true", TOLERATE_TO_THE_END, 0, "\"keep_going\":true,", NULL},
-	    {"keep_going: false", TOLERATE_NONE, 0, NULL, NULL},
-	    {"keep_going: false\ntolerate: 2", TOLERATE_COUNT, 2, "\"tolerate\":2,", NULL},
-	    {"tolerate: 0\nkeep_going: true", TOLERATE_TO_THE_END, 0, "\"keep_going\":true,", NULL},
-	    {"max_failures: 7", TOLERATE_FAILURES, 7, "\"max_failures\":7,", NULL},
-	    {"max_failures: 0", TOLERATE_NONE, 0, NULL, NULL},
-	    {"max_failures: 3\nkeep_going: true", 0, 0, NULL, "a definition has one of `tolerate`"},
-	    {"max_failures: 3\ntolerate: 1%", 0, 0, NULL, "a definition has one of `tolerate`"},
-	    {"max_failures: 2%", 0, 0, NULL, "expected a number from 0"},
-	    {"keep_going: yes", 0, 0, NULL, "expected true or false"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		struct buf yaml = {0};
-		struct definition *d = NULL, *again = NULL;
-		struct error e = {0};
-		int rc;
-
-		buf_printf(&yaml,
-			   "version: 1\nname: a\nshard: {count: 9}\nrun: {exec: [x]}\n"
-			   "gather: {exec: [y]}\n%s\n",
-			   cases[i].text);
-		rc = definition_parse(buf_bytes(&yaml), "a.yaml", NULL, &d, &e);
-		buf_fini(&yaml);
-		if (cases[i].problem != NULL) {
-			cr_assert_lt(rc, 0, "%s", cases[i].text);
-			cr_expect(strstr(e.what, cases[i].problem) != NULL, "%s", e.what);
-			continue;
-		}
-		cr_assert_eq(rc, 0, "%s: %s", cases[i].text, e.what);
-		cr_expect_eq(d->body.phases.items[0].policy.tolerate_kind, cases[i].kind, "%s",
-			     cases[i].text);
-		cr_expect_eq(d->body.phases.items[0].policy.tolerate, cases[i].tolerate);
-		cr_expect_eq(d->body.phases.items[1].policy.tolerate_kind, TOLERATE_NONE);
-		cr_expect_eq(d->body.phases.items[1].policy.tolerate, 0);
-		cr_expect(cases[i].canonical == NULL ||
-			      strstr((const char *)d->body.text.data, cases[i].canonical) != NULL,
-			  "%s", d->body.text.data);
-		again = parse(d->body.text);
-		cr_expect(bytes_equal(again->body.sha256, d->body.sha256), "canonical text is its own");
-		definition_destroy(again);
-		definition_destroy(d);
-	}
-}
-
 Test(definition, items_of_a_command_make_a_plan_phase)
 {
 	static const char text[] =

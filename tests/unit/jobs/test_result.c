@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "jobs/kinds.h"
+#include "jobs/plan.h"
 #include "jobs/result.h"
 
 static struct text_item names[] = {{BYTES_LIT("event.detail.object.key")}};
@@ -77,4 +78,62 @@ Test(result, gather_makes_the_only_one)
 	cr_assert_not(result_is_made(&d, &phases[0], &count), "what a planner's command writes is no result");
 	d.output.size = 0;
 	cr_assert_not(result_is_made(&d, &phases[1], &count));
+}
+
+Test(result, streams_stand_in_place_of_an_output)
+{
+	static const struct {
+		const char *text, *out, *err;
+	} cases[] = {
+	    {"out file:///a\nerr s3://b/c", "file:///a", "s3://b/c"},
+	    {"out file:///a", "file:///a", ""},
+	    {"err file:///a", "", "file:///a"},
+	};
+	static const char *const outputs[] = {"file:///out ", "s3://b/k", "", "out ",
+					      "err file:///a\nout file:///b"};
+	struct result_streams s;
+	struct buf again = {0};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		cr_assert(result_streams_read(bytes_of(cases[i].text), &s), "%s", cases[i].text);
+		cr_expect(bytes_equal(s.out, bytes_of(cases[i].out)));
+		cr_expect(bytes_equal(s.err, bytes_of(cases[i].err)));
+		buf_clear(&again);
+		result_streams_write(&s, &again);
+		cr_expect_str_eq(buf_text(&again), cases[i].text);
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(outputs); i++)
+		cr_expect_not(result_streams_read(bytes_of(outputs[i]), &s), "%s", outputs[i]);
+	buf_fini(&again);
+}
+
+/* What a worker that knows of no streams would do with them. */
+Test(result, an_output_that_is_none_is_no_place)
+{
+	const struct plan plan = plan_by_number(3);
+	const struct template_values v = {.plan = &plan, .values = &(struct text_item_list){NULL, 0}};
+	struct buf url = {0};
+
+	cr_expect_eq(
+	    result_url(BYTES_LIT("out file:///a/{{shard.index}}"), v.values, &v, false, 1, &url, NULL),
+	    ERR_INVALID, "output has no placeholders of shards");
+	buf_fini(&url);
+}
+
+Test(result, a_stream_is_a_file_of_its_shard)
+{
+	const struct plan plan = {.kind = PLAN_COUNT, .start = 5, .step = 1, .shard_count = 3};
+	const struct template_values v = {
+	    .job = 7, .plan = &plan, .shard = 2, .values = &(struct text_item_list){NULL, 0}};
+	struct buf url = {0};
+
+	cr_assert_eq(result_stream_url(BYTES_LIT("file:///a/{{job.id}}-{{shard.value}}.txt"), v.values, &v,
+				       &url, NULL),
+		     0);
+	cr_expect_str_eq(buf_text(&url), "file:///a/7-7.txt");
+	buf_clear(&url);
+	cr_expect_eq(result_stream_url(BYTES_LIT("file:///a/../b"), v.values, &v, &url, NULL), ERR_INVALID);
+	buf_clear(&url);
+	cr_expect_eq(result_stream_url(BYTES_LIT("file:///a/"), v.values, &v, &url, NULL), ERR_INVALID);
+	buf_fini(&url);
 }
