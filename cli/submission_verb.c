@@ -104,6 +104,8 @@ static size_t list_extras(struct submission *s, bool starts, struct options_extr
 	    {0, "max-failures", "N",
 	     "The same, until more than N shards are dead: then the others are stopped.", set_text,
 	     &s->command.max_failures},
+	    {0, "max-running", "N", "At most N shards run at a time; so does --array 1-1000%N.", set_text,
+	     &s->command.max_running},
 	    {0, "exit", "CODE=VERDICT",
 	     "What an exit code, or a range as 75-78, means: retry, fail (dead at once) or success; may be "
 	     "given more than once. Default: 0 is success, others are tried again.",

@@ -112,6 +112,12 @@ static void say_waits(const struct explain *e, struct buf *out)
 	end(e, out);
 	if (job_state_is_ended(v->state))
 		return;
+	if (v->max_running > 0 && v->counts.pending > 0 && v->counts.leased >= v->max_running) {
+		why_count(out, v->counts.pending, "shard");
+		buf_printf(out, " wait%s, as at most %u may run at a time (max_running)",
+			   v->counts.pending == 1 ? "s" : "", v->max_running);
+	}
+	end(e, out);
 	if (v->counts.delayed > 0 && v->counts.leased + v->counts.pending > 0)
 		why_delayed(v, e->facts->wall_us, out);
 	end(e, out);

@@ -105,6 +105,13 @@ static bool read_priority(struct definition_reader *r, const struct node *n, voi
 	return read_integer(r, n, -DEFINITION_PRIORITY_MAX, DEFINITION_PRIORITY_MAX, &d->body.priority);
 }
 
+static bool read_max_running(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+
+	return read_integer(r, n, 1, UINT32_MAX, &d->max_running);
+}
+
 static bool read_fair_by(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct definition *d = target;
@@ -130,6 +137,7 @@ static const struct definition_key sections[] = {
     {"queue", false, read_queue},
     {"priority", false, read_priority},
     {"fair_by", false, read_fair_by},
+    {"max_running", false, read_max_running},
 };
 
 static void set_defaults(struct definition_reader *r)

@@ -22,6 +22,7 @@ struct definition {
 	struct definition_body body; /* see phases.h */
 	struct pattern_list on;
 	struct shard_section shard;
+	int64_t max_running;  /* of a job's shards at a time; 0 = no bound */
 	struct bytes fair_by; /* template: whose share of its queue a job is; empty = its owner's */
 	struct arena arena;   /* holds all of it */
 };
@@ -45,7 +46,7 @@ struct definition_command {
 	const struct bytes *gather; /* argv of the gather phase; `{}` is nothing special there */
 	size_t gather_count;
 	bool literal;		  /* argv and gather are passed as they are, braces and all */
-	struct bytes array;	  /* "100", "1-1000:2" or "1,5,9-20:2"; one at most of these five cuts */
+	struct bytes array;	  /* "100", "1-1000:2" or "1,5,9-20:2", each also with "%50": max_running; one at most of these five cuts */
 	const struct bytes *grid; /* "seed=1-100", "lr=0.1,0.01" */
 	size_t grid_count;
 	struct bytes bytes; /* shard size */
@@ -63,6 +64,7 @@ struct definition_command {
 	struct bytes attempts;
 	struct bytes tolerate; /* one at most of these three */
 	struct bytes max_failures;
+	struct bytes max_running;
 	bool keep_going;
 	const struct pair *exits; /* "2" or "75-78", and the verdict */
 	size_t exit_count;

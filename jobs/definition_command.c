@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "base/units.h"
 #include "jobs/definition_read.h"
 #include "jobs/definition_word.h"
 #include "jobs/json.h"
@@ -191,19 +192,36 @@ static int check_cut(const struct definition_command *c, struct error *reterr)
 	return error_where(reterr, c->of.size > 0 ? "of" : "align");
 }
 
-/* As Slurm writes it: 1-1000%50. */
-static int check_array(const struct definition_command *c, struct error *reterr)
+/* As Slurm writes it: 1-1000%50. Where there is no %, all of it is the array. */
+static struct bytes array_without_bound(const struct definition_command *c)
 {
 	const uint8_t *bound = c->array.size > 0 ? memchr(c->array.data, '%', c->array.size) : NULL;
-	size_t size = bound != NULL ? (size_t)(bound - c->array.data) : 0;
 
-	if (bound == NULL)
-		return 0;
-	error_set(reterr, ERR_INVALID, "%.*s, how many shards run at a time, cannot be bound here",
-		  (int)(c->array.size - size), (const char *)bound);
-	error_help(reterr, "write %.*s; what --cpus asks for bounds how many run on a worker", (int)size,
-		   (const char *)c->array.data);
-	return error_where(reterr, "array");
+	return bound != NULL ? BYTES(c->array.data, (size_t)(bound - c->array.data)) : c->array;
+}
+
+static int fill_max_running(const struct definition_command *c, json_t *map, struct error *reterr)
+{
+	size_t size = array_without_bound(c).size;
+	char text[16] = "";
+	uint64_t n;
+
+	if (size == c->array.size)
+		return set_text(map, "max_running", c->max_running, reterr);
+	if (c->max_running.size > 0) {
+		error_set(reterr, ERR_INVALID, "max_running stands behind the %% of the array, too");
+		return error_where(reterr, "max_running");
+	}
+	if (c->array.size - size <= sizeof text)
+		memcpy(text, c->array.data + size + 1, c->array.size - size - 1);
+	if (units_parse_number(text, 1, UINT32_MAX, &n, NULL) < 0) {
+		error_set(reterr, ERR_INVALID,
+			  "expected how many shards may run at a time behind %%, found %.*s",
+			  (int)(c->array.size - size), (const char *)c->array.data + size);
+		return error_where(reterr, "array");
+	}
+	set(map, "max_running", json_integer((json_int_t)n));
+	return 0;
 }
 
 static int fill_list(json_t *shard, const char *name, const struct bytes texts[], size_t count,
@@ -227,11 +245,10 @@ static int fill_list(json_t *shard, const char *name, const struct bytes texts[]
 
 static int fill_shard(const struct definition_command *c, json_t *map, struct error *reterr)
 {
+	struct bytes array = array_without_bound(c);
 	json_t *shard = json_object();
 	int rc = check_cut(c, reterr);
 
-	if (rc == 0)
-		rc = check_array(c, reterr);
 	set(map, "shard", shard);
 	if (rc == 0 && c->item_count > 0)
 		return fill_list(shard, "items", c->items, c->item_count, reterr);
@@ -244,8 +261,8 @@ static int fill_shard(const struct definition_command *c, json_t *map, struct er
 		return set_text(items, "lines", c->lines, reterr);
 	}
 	if (rc == 0)
-		rc = set_text(shard, memchr(c->array.data, ',', c->array.size) != NULL ? "numbers" : "count",
-			      c->array, reterr);
+		rc = set_text(shard, memchr(array.data, ',', array.size) != NULL ? "numbers" : "count", array,
+			      reterr);
 	if (rc == 0)
 		rc = set_text(shard, "bytes", c->bytes, reterr);
 	if (rc == 0)
@@ -334,6 +351,8 @@ static int fill(const struct definition_command *c, json_t *map, struct error *r
 		rc = fill_run(c, run, reterr);
 	if (rc == 0)
 		rc = fill_gather(c, map, reterr);
+	if (rc == 0)
+		rc = fill_max_running(c, map, reterr);
 	if (rc == 0)
 		rc = fill_exits(c, retry, reterr);
 	if (rc == 0)

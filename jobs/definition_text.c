@@ -254,6 +254,8 @@ void definition_write(const struct definition *d, const json_t *on, struct buf *
 	set(map, "queue", text_of(d->body.queue));
 	set(map, "priority", json_integer(d->body.priority));
 	set_text(map, "fair_by", d->fair_by);
+	if (d->max_running > 0)
+		set(map, "max_running", json_integer(d->max_running));
 	json_write(out, map);
 	json_decref(map);
 }

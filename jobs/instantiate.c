@@ -253,6 +253,7 @@ int definition_instantiate(const struct definition *d, const struct event *event
 	struct new_job job = {.definition = d->body.sha256,
 			      .name = job_name,
 			      .priority = d->body.priority,
+			      .max_running = (uint32_t)d->max_running,
 			      .depth = event == NULL ? 0 : event->depth};
 	struct builder b = {.d = d, .event = event, .arena = arena, .job = &job};
 	int rc = check_depth(event, reterr);

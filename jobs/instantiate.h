@@ -4,7 +4,7 @@
 #include "jobs/definition.h"
 
 /* Fills *ret (in the arena; it borrows the definition's texts): definition, name, priority, depth,
- * fair_key, planner, plan and values. event may be NULL: then nothing may name it. job_name empty = the
+ * fair_key, max_running, planner, plan and values. event may be NULL: then nothing may name it. job_name empty = the
  * definition's name with the event's values. job, due_wall_us and event_id are the caller's.
  * The plan is whole (PLANNER_PURE) when the definition says all of it, and of an object to cut when `of` is
  * exactly {{event.object}} and the event knows size and eTag; else shard_count is 0 and `planner` says who

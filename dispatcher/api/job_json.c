@@ -89,6 +89,7 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 	    .why = v->why,
 	    .paused = v->paused,
 	    .priority = v->priority,
+	    .max_running = v->max_running,
 	    .queue = body != NULL ? body->queue : (struct bytes){0},
 	    .has_queue = body != NULL,
 	    .phase = v->phase,

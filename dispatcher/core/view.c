@@ -156,7 +156,8 @@ bool dispatcher_view_job(const struct dispatcher_core *core, uint64_t job, struc
 				 .sealed = (row->flags & JOB_SEALED) != 0,
 				 .phase = row->phase,
 				 .depth = row->depth,
-				 .priority = row->priority};
+				 .priority = row->priority,
+				 .max_running = row->max_running};
 	if (job_state_is_ended(row->state))
 		view_ended(row, arena, ret);
 	else

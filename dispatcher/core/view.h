@@ -40,6 +40,7 @@ struct view_job {
 	uint32_t phase;
 	uint32_t depth;
 	int64_t priority;
+	uint32_t max_running; /* of its shards at a time; 0 = no bound */
 	usec_t accepted_wall_us, started_wall_us, ended_wall_us, due_wall_us; /* 0 = not (yet) */
 	uint64_t retries;
 	struct totals totals;

@@ -13,7 +13,7 @@
 #include "jobs/totals.h"
 
 /* Counts on with each member and route that comes. */
-#define API_REVISION 1
+#define API_REVISION 2
 
 enum object_kind {
 	OBJECT_BOOL,

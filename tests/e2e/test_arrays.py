@@ -44,6 +44,26 @@ class Failure(CliCase):
         self.assertEqual((1, 1), tuple(ended["phases"][0][n] for n in ("done", "dead")))
 
 
+class Bounds(CliCase):
+    def test_no_more_shards_run_at_a_time_than_may(self):
+        self.mill.start_dispatcher()
+        self.mill.start_worker(cpus="3")
+        job = self.submit("--array", "1-12%2", "--", "sh", "-c",
+                          "echo + >> runs; until [ -e gate ]; do sleep 0.02; done; echo - >> runs")
+        until(lambda: self.mill.job(int(job))["phases"][0]["leased"] == 2)
+        said = self.run_cli("explain", job)[0]
+        self.assertIn("10 shards wait, as at most 2 may run at a time (max_running)", said)
+        self.assertEqual(2, self.mill.job(int(job))["max_running"])
+        self.write("gate", "")
+        self.run_cli("wait", job)
+        running = most = 0
+        with open(os.path.join(self.mill.dir, "runs"), encoding="ascii") as lines:
+            for line in lines:
+                running += 1 if line[0] == "+" else -1
+                most = max(most, running)
+        self.assertEqual(2, most)
+
+
 class Numbers(CliCase):
     """people call a shard by the number that --array gave it"""
 

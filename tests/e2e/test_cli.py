@@ -82,7 +82,7 @@ class Submit(CliCase):
         refused = (  # (option, wrong value, part of the sentence, options beside it)
             ("array", "5-1", "write 1-5"),
             ("array", "", "expected a value"),
-            ("array", "1-9%3", "how many shards run at a time"),
+            ("array", "1-9%x", "how many shards may run at a time"),
             ("cpus", "none", "expected a number of cpus"),
             ("memory", "1X", "expected a size"),
             ("gpus", "-1", "expected a number from 0"),

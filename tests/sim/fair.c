@@ -18,6 +18,7 @@ struct fair_job {
 	usec_t submitted_us, last_us; /* last: of a start; 0 = none */
 	uint64_t id, started;
 	usec_t served_us;
+	uint32_t running, most_running;
 	usec_t passed_us; /* of lower priorities, since it has waited for too long */
 };
 
@@ -91,6 +92,8 @@ static void check_priority(struct fair *f, const struct fair_job *lower, usec_t 
 	}
 }
 
+static void check_running(struct fair *f, struct fair_job *j);
+
 static void on_start(void *arg, usec_t now_us, const struct pool_job *job, uint64_t id, uint32_t shard)
 {
 	struct fair *f = arg;
@@ -103,6 +106,7 @@ static void on_start(void *arg, usec_t now_us, const struct pool_job *job, uint6
 	j->passed_us = 0;
 	j->served_us += job->shard_us;
 	check_priority(f, j, now_us);
+	check_running(f, j);
 }
 
 /* ---- strict priorities: some jobs at random ---- */
@@ -124,6 +128,41 @@ static void run_priorities(struct fair *f)
 		pool_run(f->pool, pool_now(f->pool) + between(&f->rng, 0, 600 * USEC_PER_MSEC));
 	}
 	pool_run(f->pool, end);
+}
+
+/* ---- bounds of running shards ---- */
+
+static void on_stop(void *arg, usec_t now_us, const struct pool_job *job, uint64_t id, uint32_t shard)
+{
+	(void)arg, (void)now_us, (void)id, (void)shard;
+	((struct fair_job *)job->arg)->running--;
+}
+
+static void check_running(struct fair *f, struct fair_job *j)
+{
+	j->running++;
+	j->most_running = j->running > j->most_running ? j->running : j->most_running;
+	if (j->job.max_running > 0 && j->running > j->job.max_running && f->failure[0] == '\0')
+		snprintf(f->failure, 512, "job %llu runs %u shards at a time; at most %u may",
+			 (unsigned long long)j->id, j->running, j->job.max_running);
+}
+
+static void run_bounds(struct fair *f)
+{
+	for (uint32_t i = 0; i < 6; i++)
+		submit(f,
+		       (struct pool_job){.shards = (uint32_t)between(&f->rng, 1, 2000),
+					 .max_running = (uint32_t)between(&f->rng, 0, 4),
+					 .cpu_milli = 1000,
+					 .shard_us = between(&f->rng, 1, 30) * USEC_PER_MSEC},
+		       (uint32_t)rng_below(&f->rng, 2), i);
+	submit(f,
+	       (struct pool_job){
+		   .shards = 1000000, .max_running = 2, .cpu_milli = 1000, .shard_us = USEC_PER_MSEC},
+	       0, 7);
+	pool_run(f->pool, pool_now(f->pool) + RUN_US);
+	if (f->failure[0] == '\0' && f->jobs[6].most_running == 0)
+		snprintf(f->failure, 512, "a job that may run 2 shards at a time ran none");
 }
 
 /* ---- keys that all have more than can be run ---- */
@@ -165,7 +204,7 @@ static void run_shares(struct fair *f)
 bool fair_run(uint64_t seed, char failure[static 512])
 {
 	struct fair f = {.failure = failure};
-	bool shares;
+	uint64_t which;
 
 	failure[0] = '\0';
 	rng_seed(&f.rng, seed);
@@ -175,14 +214,17 @@ bool fair_run(uint64_t seed, char failure[static 512])
 					.lease_ahead_us = (usec_t)rng_below(&f.rng, 2) * 2 * USEC_PER_SEC,
 					.depth = seed % (10 * FAIR_EVERY) == 0 ? CHECK_FULL : CHECK_TOUCHED,
 					.on_start = on_start,
+					.on_stop = on_stop,
 					.arg = &f};
-	shares = rng_below(&f.rng, 2) == 0;
+	which = rng_below(&f.rng, 3);
 	f.pool = pool_create(&f.config);
 	pool_connect(f.pool);
-	if (shares)
+	if (which == 0)
 		run_shares(&f);
-	else
+	else if (which == 1)
 		run_priorities(&f);
+	else
+		run_bounds(&f);
 	pool_destroy(f.pool);
 	return failure[0] == '\0';
 }

@@ -175,6 +175,7 @@ uint64_t pool_submit(struct pool *p, const struct pool_job *job)
 				      .phases = {&phase, 1}};
 	struct new_job j = {.definition = def.sha256,
 			    .priority = job->priority,
+			    .max_running = job->max_running,
 			    .fair_key = bytes_of(job->fair_key),
 			    .planner = PLANNER_PURE,
 			    .plan = {.kind = PLAN_COUNT, .shard_count = job->shards, .step = 1}};

@@ -11,6 +11,7 @@ struct pool;
 struct pool_job {
 	const char *queue, *fair_key;
 	int64_t priority;
+	uint32_t max_running;
 	uint32_t shards;
 	uint32_t cpu_milli;
 	usec_t shard_us;
@@ -25,6 +26,8 @@ struct pool_config {
 	enum check_depth depth;
 	/* A slot begins a shard. */
 	void (*on_start)(void *arg, usec_t now_us, const struct pool_job *job, uint64_t id, uint32_t shard);
+	/* It has ended. */
+	void (*on_stop)(void *arg, usec_t now_us, const struct pool_job *job, uint64_t id, uint32_t shard);
 	/* All of a job's shards have ended. */
 	void (*on_end)(void *arg, usec_t now_us, const struct pool_job *job, uint64_t id);
 	void *arg;

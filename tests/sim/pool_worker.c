@@ -74,6 +74,9 @@ void pool_shard_ends(struct pool *p, uint32_t w, uint32_t slot)
 
 	CHECK(s->busy);
 	s->busy = false;
+	if (p->config.on_stop != NULL)
+		p->config.on_stop(p->config.arg, p->now_us, pool_job_at(p, s->cells[s->in_cell].arm.job),
+				  s->cells[s->in_cell].arm.job, s->shard);
 	p->ran++;
 	tell(p, w, slot, s->in_cell, (struct range_list){&done, 1}, run_us);
 	begin(p, w, slot);

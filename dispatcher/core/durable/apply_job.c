@@ -33,6 +33,7 @@ void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job
 	row->accepted_wall_us = wall_us;
 	row->due_wall_us = j->due_wall_us;
 	row->priority = (int32_t)j->priority;
+	row->max_running = j->max_running;
 	row->depth = (uint16_t)j->depth;
 	row->planner = j->planner;
 	row->shard_count = j->plan.shard_count;

@@ -124,6 +124,7 @@ struct job_row {
 	DURABLE uint32_t definition;  /* index */
 	DURABLE uint32_t shard_count; /* N of the phase in work */
 	DURABLE int32_t priority;
+	DURABLE uint32_t max_running; /* of its shards at a time; 0 = no bound */
 	DURABLE uint16_t phase;
 	DURABLE uint16_t depth;
 	DURABLE uint8_t flags;	 /* enum job_flag */

@@ -98,5 +98,8 @@ uint32_t estimate_lease_size(const struct dispatcher_core *core, const struct jo
 		size = share > least ? share : least;
 	if (size > pending)
 		size = pending;
+	/* What may run at a time is not to wait for one another in one slot. */
+	if (row->max_running > 0 && size > row->max_running / (slots > 0 ? slots : 1))
+		size = row->max_running / (slots > 0 ? slots : 1);
 	return size > 0 ? (uint32_t)size : 1;
 }

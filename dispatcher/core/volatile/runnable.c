@@ -26,7 +26,22 @@ static uint32_t ready_shards(const struct job_row *row)
 	return row->live_flags & JOB_READY ? row->shard_count : 0;
 }
 
-uint64_t runnable_shards(const struct dispatcher_core *core, const struct job_row *row, uint64_t *hard)
+/* How many more may be leased of a job that may only run so many at a time. Leased is running: of a lease
+ * that was given back in part two slots may work on shards. A range under suspicion is leased as a whole. */
+static uint64_t room_to_run(const struct job_row *row)
+{
+	const struct run *run = row->run;
+	uint64_t leased = run != NULL ? run->leased_shards : 0;
+	uint64_t room = row->max_running > leased ? row->max_running - leased : 0;
+
+	for (uint32_t i = 0; run != NULL && i < run->special_count; i++)
+		if (!runnable_is_hard(run->special[i].shards, run->special[i].traits) && leased > 0 &&
+		    run->special[i].shards.count > room)
+			return 0;
+	return room;
+}
+
+static uint64_t count_runnable(const struct dispatcher_core *core, const struct job_row *row, uint64_t *hard)
 {
 	uint32_t ready = ready_shards(row);
 	const struct run *run = row->run;
@@ -57,12 +72,30 @@ uint64_t runnable_shards(const struct dispatcher_core *core, const struct job_ro
 	return n;
 }
 
+uint64_t runnable_shards(const struct dispatcher_core *core, const struct job_row *row, uint64_t *hard)
+{
+	uint64_t n = count_runnable(core, row, hard), room;
+
+	if (row->max_running == 0 || n + *hard == 0)
+		return n;
+	room = room_to_run(row);
+	*hard = *hard < room ? *hard : room;
+	return n < room ? n : room;
+}
+
+/* Of a job without a run: what it may run at a time, all of which are ready. */
+static uint64_t plain_shards(const struct job_row *row)
+{
+	return row->max_running > 0 && row->max_running < row->shard_count ? row->max_running
+									   : row->shard_count;
+}
+
 static void demand_remove(struct dispatcher_core *core, struct job_row *row)
 {
 	struct shape *shape = job_shape(core, row);
 
 	if (row->live_flags & JOB_PLAIN) {
-		shape->plain_shards -= row->shard_count;
+		shape->plain_shards -= plain_shards(row);
 		shape->plain_jobs--;
 		row->live_flags &= (uint8_t)~JOB_PLAIN;
 		return;
@@ -78,7 +111,7 @@ static void demand_add(struct dispatcher_core *core, struct job_row *row, uint64
 	struct shape *shape = job_shape(core, row);
 
 	if (row->run == NULL) {
-		shape->plain_shards += shards;
+		shape->plain_shards += plain_shards(row);
 		shape->plain_jobs++;
 		row->live_flags |= JOB_PLAIN;
 		return;

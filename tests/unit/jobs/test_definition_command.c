@@ -74,16 +74,29 @@ Test(definition_command, what_becomes_of_dead_shards)
 	definition_destroy(d);
 }
 
-Test(definition_command, how_many_shards_run_at_a_time_cannot_be_bound)
+Test(definition_command, how_many_shards_run_at_a_time_stands_behind_the_array_or_by_itself)
 {
 	const struct bytes argv[] = {BYTES_LIT("true")};
 	struct definition_command c = {.argv = argv, .argc = 1, .array = BYTES_LIT("1,5-9%3")};
 	struct definition *d;
 	struct error e = {0};
 
+	cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s", e.what);
+	cr_expect_eq(d->max_running, 3);
+	cr_expect_eq(d->shard.count, 6);
+	definition_destroy(d);
+	c.array = BYTES_LIT("5");
+	c.max_running = BYTES_LIT("2");
+	cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s", e.what);
+	cr_expect_eq(d->max_running, 2);
+	definition_destroy(d);
+	c.array = BYTES_LIT("5%2");
 	cr_assert_eq(definition_from_command(&c, &d, &e), ERR_INVALID);
-	cr_expect_str_eq(e.what, "%3, how many shards run at a time, cannot be bound here");
-	cr_expect_str_eq(e.help, "write 1,5-9; what --cpus asks for bounds how many run on a worker");
+	cr_expect_str_eq(e.what, "max_running stands behind the % of the array, too");
+	c.max_running = BYTES(NULL, 0);
+	c.array = BYTES_LIT("5%0");
+	cr_assert_eq(definition_from_command(&c, &d, &e), ERR_INVALID);
+	cr_expect_str_eq(e.what, "expected how many shards may run at a time behind %, found %0");
 }
 
 Test(definition_command, a_wrong_word_about_dead_shards_is_told)
