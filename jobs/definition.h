@@ -45,8 +45,9 @@ struct definition_command {
 	size_t argc;
 	const struct bytes *gather; /* argv of the gather phase; `{}` is nothing special there */
 	size_t gather_count;
-	bool literal;		  /* argv and gather are passed as they are, braces and all */
-	struct bytes array;	  /* "100", "1-1000:2" or "1,5,9-20:2", each also with "%50": max_running; one at most of these five cuts */
+	bool literal;	    /* argv and gather are passed as they are, braces and all */
+	struct bytes array; /* "100", "1-1000:2" or "1,5,9-20:2", each also with "%50": max_running; one at
+			       most of these five cuts */
 	const struct bytes *grid; /* "seed=1-100", "lr=0.1,0.01" */
 	size_t grid_count;
 	struct bytes bytes; /* shard size */
