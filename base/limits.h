@@ -50,3 +50,8 @@
 #define POOL_LABELS_MAX 16	 /* that one job asks for */
 #define TRACE_BYTES_MAX 512	 /* of tracestate (W3C Trace Context, section 3.3.1.5) */
 #define RANGES_PER_REPORT_MAX 65536
+#define EFFORTS_APART_MAX 10000	    /* the first shards of a phase, whose attempts are told one by one */
+#define EFFORTS_PER_OUTCOME_MAX 256 /* beyond that they are added up, too */
+#define EFFORTS_ADDED_MAX 1000	    /* ranges of a job that history keeps sums of; beyond that they grow */
+#define EFFORTS_KEPT_MAX                                                                                     \
+	2000000 /* rows of efforts in history, of all jobs; beyond that the oldest jobs' go */

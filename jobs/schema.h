@@ -16,7 +16,8 @@
  * would accept part of such a range, so it must not see one. Version 3 adds LOOK, RUNNING, TAIL and
  * TAIL_BYTES: a dispatcher sends LOOK and TAIL only to workers that speak it. Version 4 adds
  * resources.gpu_milli (an older peer sees whole gpus, rounded up) and job_parameters.traceparent. Version 5
- * adds lease.rank: an older worker runs leases in the order in which they came. A dispatcher speaks with
+ * adds lease.rank: an older worker runs leases in the order in which they came; and outcome.efforts, which an
+ * older dispatcher does not look at. A dispatcher speaks with
  * workers of WIRE_VERSION_MIN and later, a worker with dispatchers of WIRE_VERSION_WORKER_MIN and later. */
 #define WIRE_VERSION 5
 #define WIRE_VERSION_MIN 1

@@ -18,6 +18,25 @@ void totals_add(struct totals *to, const struct totals *from)
 #undef TOTAL
 }
 
+static uint64_t share_SUM(uint64_t sum, uint64_t part, uint64_t whole)
+{
+	return sum / whole * part + sum % whole * part / whole;
+}
+
+static uint64_t share_MAX(uint64_t max, uint64_t part, uint64_t whole)
+{
+	(void)part;
+	(void)whole;
+	return max;
+}
+
+void totals_share(struct totals *t, uint64_t part, uint64_t whole)
+{
+#define TOTAL(name, add, json, form, doc) t->name = share_##add(t->name, part, whole);
+	TOTALS_ALL(TOTAL)
+#undef TOTAL
+}
+
 static uint64_t since_SUM(uint64_t now, uint64_t before)
 {
 	return now > before ? now - before : 0;

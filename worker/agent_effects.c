@@ -170,6 +170,7 @@ static void tell_batch(struct agent *a, uint32_t slot, const struct slot_batch *
 	    .whole = b->whole,
 	    .failed = b->failed,
 	    .totals = b->totals,
+	    .efforts = b->efforts,
 	    .segment = b->segment,
 	    .run_counts = b->run_counts,
 	    .next = v.next,

@@ -72,6 +72,7 @@ struct worker_slot_progress {
 	struct failure_list
 	    failed; /* kinds that are the shard's own or the worker's (kinds.h); segment as above, or 0 */
 	struct totals totals;	    /* of done and failed */
+	struct effort_list efforts; /* of them, in the order in which they ended; may be left out */
 	uint32_t segment;	    /* that holds the done */
 	const uint32_t *run_counts; /* RUN_BUCKETS counts; NULL = none */
 	uint32_t next;		    /* first not begun */

@@ -35,8 +35,10 @@ static void take_outcomes(struct worker_core *c, struct part *p, const struct wo
 			worker_tally_failed(c, l, &in->failed.items[i],
 					    durable && in->failed.items[i].segment > 0);
 	}
-	if (!l->killed && in->done.count + in->failed.count > 0)
+	if (!l->killed && in->done.count + in->failed.count > 0) {
 		worker_tally_costs(c, l, in);
+		worker_tally_efforts(c, l, in, d.unsynced, durable);
+	}
 	for (int i = 0; in->run_counts != NULL && i < RUN_BUCKETS; i++)
 		c->run_counts[i] += in->run_counts[i];
 }

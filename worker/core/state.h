@@ -179,6 +179,8 @@ struct tally {
 	uint32_t segment; /* of done */
 	bool whole;	  /* each run of done stands or falls as one */
 	struct totals totals;
+	struct effort *efforts;
+	uint32_t effort_count, effort_capacity;
 	struct tally *prev, *next;
 	struct tally *lease_prev, *lease_next;
 };
@@ -358,6 +360,9 @@ void worker_tally_failed(struct worker_core *c, struct held *l, const struct fai
 void worker_tally_returned(struct worker_core *c, struct held *l, uint64_t first, uint64_t end, uint8_t why);
 /* Of what was taken in just before. */
 void worker_tally_costs(struct worker_core *c, struct held *l, const struct worker_slot_progress *in);
+/* After done and failed. done_unsynced, durable: where those went. */
+void worker_tally_efforts(struct worker_core *c, struct held *l, const struct worker_slot_progress *in,
+			  bool done_unsynced, bool durable);
 /* To the end of a list; but into the lease's own ready one, when that can take it. */
 void worker_tally_move(struct worker_core *c, struct tally *t, struct tally **list);
 void worker_tally_destroy(struct tally *t);

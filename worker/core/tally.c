@@ -2,8 +2,11 @@
 #include "base/array.h"
 #include "worker/core/state.h"
 
+#include "jobs/effort.h"
+
 /* What the parts of an outcome take in a frame, at most. */
-#define OUTCOME_BYTES (92 + 9 * sizeof(struct totals) / sizeof(uint64_t))
+#define OUTCOME_BYTES (102 + 9 * sizeof(struct totals) / sizeof(uint64_t))
+#define EFFORT_BYTES (36 + 9 * sizeof(struct totals) / sizeof(uint64_t))
 #define RANGE_BYTES 12
 #define FAILURE_BYTES 40
 
@@ -40,6 +43,7 @@ void worker_tally_destroy(struct tally *t)
 	for (uint32_t i = 0; i < t->fail_count; i++)
 		free((void *)t->failed[i].why.data);
 	free(t->failed);
+	free(t->efforts);
 	shard_set_fini(&t->done);
 	shard_set_fini(&t->returned);
 	free(t);
@@ -163,6 +167,40 @@ void worker_tally_costs(struct worker_core *c, struct held *l, const struct work
 	totals_add(&t->totals, &in->totals);
 }
 
+/* Those that are too many are added up; what cannot be is left out. */
+static void effort_add(struct tally *t, const struct effort *e)
+{
+	struct effort *last = t->effort_count > 0 ? &t->efforts[t->effort_count - 1] : NULL;
+
+	if (last != NULL && effort_join(last, e))
+		return;
+	if (t->effort_count == EFFORTS_PER_OUTCOME_MAX) {
+		(void)effort_press(last, e);
+		return;
+	}
+	ARRAY_GROW(t->efforts, t->effort_capacity, t->effort_count);
+	t->efforts[t->effort_count++] = *e;
+}
+
+/* Each goes where its shards went. Failures of a progress are in the order of their efforts. */
+void worker_tally_efforts(struct worker_core *c, struct held *l, const struct worker_slot_progress *in,
+			  bool done_unsynced, bool durable)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < in->efforts.count; i++) {
+		const struct effort *e = &in->efforts.items[i];
+		bool unsynced = done_unsynced;
+
+		if (e->kind != 0) {
+			while (at + 1 < in->failed.count && in->failed.items[at].first < e->first)
+				at++;
+			unsynced = durable && at < in->failed.count && in->failed.items[at].segment > 0;
+		}
+		effort_add(unsynced && l->fresh != NULL ? l->fresh : ready_of(c, l), e);
+	}
+}
+
 /* ---- moving ---- */
 
 static bool merge(struct tally *into, struct tally *t)
@@ -184,6 +222,8 @@ static bool merge(struct tally *into, struct tally *t)
 	for (uint32_t i = 0; i < t->fail_count; i++)
 		fail_add(into, t->failed[i]);
 	t->fail_count = 0;
+	for (uint32_t i = 0; i < t->effort_count; i++)
+		effort_add(into, &t->efforts[i]);
 	totals_add(&into->totals, &t->totals);
 	return true;
 }
@@ -216,6 +256,7 @@ void worker_tally_spoil(struct worker_core *c, struct tally *t, uint8_t kind, in
 	shard_set_clear(&t->done);
 	t->totals.output_bytes = 0;
 	t->segment = 0;
+	t->effort_count = 0;
 }
 
 /* ---- sizes and pieces ---- */
@@ -228,7 +269,8 @@ uint32_t worker_tally_ranges(const struct tally *t)
 uint64_t worker_tally_bytes(const struct tally *t)
 {
 	return OUTCOME_BYTES + (uint64_t)worker_tally_ranges(t) * RANGE_BYTES +
-	       (uint64_t)t->fail_count * FAILURE_BYTES + t->why_bytes;
+	       (uint64_t)t->fail_count * FAILURE_BYTES + t->why_bytes +
+	       (uint64_t)t->effort_count * EFFORT_BYTES;
 }
 
 uint64_t worker_tally_shards(const struct tally *t)
@@ -249,10 +291,32 @@ static uint32_t split_set(struct shard_set *from, struct shard_set *to, uint32_t
 	return moved;
 }
 
+static bool has(const struct tally *t, const struct effort *e)
+{
+	for (uint32_t i = 0; e->kind != 0 && i < t->fail_count; i++)
+		if (range_contains(t->failed[i].range, e->first))
+			return true;
+	return e->kind == 0 && shard_set_contains(&t->done, e->first);
+}
+
+/* They go with their shards. */
+static void split_efforts(struct tally *from, struct tally *to)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < from->effort_count; i++)
+		if (has(to, &from->efforts[i]))
+			effort_add(to, &from->efforts[i]);
+		else
+			from->efforts[kept++] = from->efforts[i];
+	from->effort_count = kept;
+}
+
 struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t bytes)
 {
 	struct tally *piece = create(t->lease);
-	uint64_t fit = bytes / RANGE_BYTES;
+	uint64_t efforts = (uint64_t)t->effort_count * EFFORT_BYTES;
+	uint64_t fit = bytes > efforts ? (bytes - efforts) / RANGE_BYTES : 0;
 	uint32_t room = fit < 1 ? 1 : fit < ranges ? (uint32_t)fit : ranges;
 	uint32_t moved, fails = 0;
 
@@ -272,6 +336,7 @@ struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t byte
 	t->fail_count -= fails;
 	if (t->fail_count > 0)
 		memmove(t->failed, t->failed + fails, t->fail_count * sizeof(*t->failed));
+	split_efforts(t, piece);
 	if (worker_tally_ranges(t) == 0)
 		worker_tally_destroy(t);
 	return piece;
@@ -299,7 +364,8 @@ void worker_tally_fill(struct worker_core *c, const struct tally *t, struct outc
 				.returned_why = t->returned_why,
 				.totals = t->totals,
 				.segment = t->segment,
-				.whole = t->whole && !shard_set_is_empty(&t->done)};
+				.whole = t->whole && !shard_set_is_empty(&t->done),
+				.attempt = l->attempt};
 	ret->failed.count = t->fail_count;
 	ret->failed.items = worker_effect_alloc(c, t->fail_count * sizeof(struct failure));
 	for (uint32_t i = 0; i < t->fail_count; i++)
@@ -309,4 +375,8 @@ void worker_tally_fill(struct worker_core *c, const struct tally *t, struct outc
 							.code = t->failed[i].code,
 							.why = worker_effect_bytes(c, t->failed[i].why),
 							.segment = t->failed[i].segment};
+	ret->efforts.count = t->effort_count;
+	ret->efforts.items = worker_effect_alloc(c, t->effort_count * sizeof(struct effort));
+	if (t->effort_count > 0)
+		memcpy(ret->efforts.items, t->efforts, t->effort_count * sizeof(struct effort));
 }

@@ -325,6 +325,7 @@ static void judge(struct attempt *a, struct verdict *v)
 		return;
 	}
 	if (good) {
+		v->code = a->end.code;
 		keep_done(a, v);
 		return;
 	}

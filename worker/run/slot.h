@@ -50,6 +50,8 @@ struct slot_batch {
 	uint32_t failed_room;
 	struct arena texts;
 	struct totals totals;
+	struct effort_list efforts;
+	uint32_t effort_room;
 	uint32_t segment;
 	uint32_t run_counts[RUN_BUCKETS];
 	bool released;

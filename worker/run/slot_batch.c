@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/clock.h"
+#include "jobs/effort.h"
 #include "worker/run/slot_impl.h"
 
 static void notify(const struct slot *s, uint64_t count)
@@ -76,6 +78,28 @@ static void add_failed(struct slot_batch *b, struct range r, const struct verdic
 							      .segment = v->segment};
 }
 
+static void add_effort(struct slot_batch *b, const struct effort *e)
+{
+	if (b->efforts.count > 0 && effort_join(&b->efforts.items[b->efforts.count - 1], e))
+		return;
+	ARRAY_GROW(b->efforts.items, b->effort_room, b->efforts.count);
+	b->efforts.items[b->efforts.count++] = *e;
+}
+
+static struct effort effort_of(const struct slot *s, uint32_t cell, struct range shards,
+			       const struct verdict *v)
+{
+	return (struct effort){
+	    .first = shards.first,
+	    .count = shards.count,
+	    .sum = s->arms[cell].run->run.kind == RUN_RUNNER || shards.first >= EFFORTS_APART_MAX,
+	    .kind = v->done ? 0 : v->kind,
+	    .code = v->code,
+	    .start_wall_us = clock_wall_us() - (usec_t)v->totals.run_us,
+	    .totals = v->totals,
+	};
+}
+
 static unsigned bucket_of(uint64_t us)
 {
 	unsigned k = us < 2 ? 0 : 63u - (unsigned)__builtin_clzll(us);
@@ -86,11 +110,13 @@ static unsigned bucket_of(uint64_t us)
 void slot_record(struct slot *s, uint32_t cell, struct token token, struct range shards,
 		 const struct verdict *v)
 {
+	const struct effort effort = effort_of(s, cell, shards, v);
 	struct slot_batch *b;
 	bool was_empty;
 
 	pthread_mutex_lock(&s->lock);
 	b = batch_for(s, cell, token, v, &was_empty);
+	add_effort(b, &effort);
 	if (v->done) {
 		b->whole = v->whole;
 		add_done(b, shards);
@@ -136,6 +162,7 @@ void slot_batch_free(struct slot_batch *b)
 {
 	free(b->done.items);
 	free(b->failed.items);
+	free(b->efforts.items);
 	arena_fini(&b->texts);
 	free(b);
 }

@@ -36,7 +36,7 @@ struct verdict {
 	bool stopped; /* by STOP: it is nobody's outcome */
 	bool last;    /* the cell's release follows at once, and tells the agent */
 	uint8_t kind; /* enum failure_kind */
-	int64_t code;
+	int64_t code; /* of a success its exit code */
 	char why[400];
 	uint32_t segment;     /* whose index names its output, also of a failure; 0: there is none */
 	struct totals totals; /* output_bytes: of a success */
