@@ -100,6 +100,22 @@ size_t dispatcher_view_dead(const struct dispatcher_core *core, uint64_t job, ui
 size_t dispatcher_view_done(const struct dispatcher_core *core, uint64_t job, uint64_t *cursor,
 			    struct range out[], size_t max);
 
+/* Shards of the phase in work that follow each other and stand alike. */
+struct view_shards {
+	struct range shards;
+	uint8_t state; /* enum shard_state */
+	/* Of leased ones: */
+	uint32_t attempt;
+	struct uuid worker;
+};
+/* Those at or after *cursor that are in one of `states` (bit 1 << state), at most max; their number. *cursor
+ * moves behind the last one, to the end of the phase when there are no more. O(leases of the job + max). */
+size_t dispatcher_view_shards(const struct dispatcher_core *core, uint64_t job, uint32_t states,
+			      uint64_t *cursor, struct view_shards out[], size_t max);
+/* In the arena; size 0 when the worker is not registered now. */
+struct bytes dispatcher_view_host(const struct dispatcher_core *core, const struct uuid *worker,
+				  struct arena *arena);
+
 /* A lease of a live job, and who has it. */
 struct view_lease {
 	struct token token;

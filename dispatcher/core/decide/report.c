@@ -1,6 +1,7 @@
 /* Reports: outcomes in a session's sequence, each taken once, acknowledged when durable. */
 #include "base/plant.h"
 #include "dispatcher/core/decide/lease.h"
+#include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/decide/steps.h"
 
@@ -22,14 +23,29 @@ static uint64_t range_count(const struct report *m)
 	return n;
 }
 
+/* History learns it once a session. Lives as long as the effects. */
+static struct bytes host_of(struct dispatcher_core *core, const struct session *s)
+{
+	struct register_worker *m = step_alloc(core, sizeof *m);
+	int rc =
+	    codec_decode(codec_register_worker(), blob_bytes(&s->registered), m, &core->out->arena, NULL);
+
+	CHECK(rc == 0);
+	return m->host;
+}
+
 static void take_outcomes(struct dispatcher_core *core, struct session *s, const struct report *m)
 {
 	struct outcomes_taken r = {.worker = s->worker->id, .wall_us = core->wall_us};
 
 	for (uint32_t i = 0; i < m->outcomes.count; i++)
 		outcome_take(core, s, &m->outcomes.items[i], &r.outcomes);
-	if (r.outcomes.count > 0)
-		emit_applied(core, RECORD_OUTCOMES, &r);
+	if (r.outcomes.count == 0)
+		return;
+	if (!s->host_told)
+		r.host = host_of(core, s);
+	s->host_told = true;
+	emit_applied(core, RECORD_OUTCOMES, &r);
 }
 
 static void take_credit(struct dispatcher_core *core, struct session *s, const struct report *m)

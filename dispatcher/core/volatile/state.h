@@ -72,6 +72,7 @@ struct session {
 		usec_t since_wall_us;
 		struct blob why;
 	} trouble;
+	bool host_told;	 /* a record has its host */
 	bool alone;	 /* a suspect has this worker to itself */
 	bool reserved;	 /* is to become empty for one */
 	bool hungry;	 /* stands in the list of sessions that may take more */
