@@ -215,7 +215,7 @@ static int apply_outcome(struct history *h, const struct maker *m, struct error 
 		if (f->dead)
 			rc = history_dead_put(h, &d, reterr);
 	}
-	return rc;
+	return rc < 0 ? rc : history_efforts_put(h, o, m->worker, reterr);
 }
 
 static int apply_outcomes(struct history *h, const struct outcomes_taken *r, struct error *reterr)
@@ -223,6 +223,8 @@ static int apply_outcomes(struct history *h, const struct outcomes_taken *r, str
 	struct maker m = {.wall_us = r->wall_us};
 	int rc = worker_number(h, &r->worker, &m.worker, reterr);
 
+	if (rc == 0 && r->host.size > 0)
+		rc = sql_run(&h->db, WRITE_WORKER_HOST, reterr, "ti", r->host, m.worker);
 	for (uint32_t i = 0; rc == 0 && i < r->outcomes.count; i++) {
 		m.o = &r->outcomes.items[i];
 		rc = apply_outcome(h, &m, reterr);

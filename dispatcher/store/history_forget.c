@@ -12,7 +12,10 @@ static int forget_rest(struct history *h, uint64_t job, uint32_t phase, struct e
 	if (rc == 0)
 		rc = sql_run(&h->db, WRITE_RANGES_DELETE, reterr, "ii", I64(job), I64(phase));
 	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_EFFORTS_DELETE, reterr, "ii", I64(job), I64(phase));
+	if (rc == 0)
 		rc = sql_run(&h->db, WRITE_PHASES_DELETE, reterr, "ii", I64(job), I64(phase));
+	history_efforts_changed(h);
 	if (h->failure_rows[job % FAILURE_ROWS_CACHED].job == job)
 		h->failure_rows[job % FAILURE_ROWS_CACHED].job = 0;
 	return rc;
@@ -54,9 +57,9 @@ int history_forget(struct history *h, const struct reopened *r, struct error *re
 
 static int forget_jobs(struct history *h, const struct job_ids *jobs, struct error *reterr)
 {
-	static const enum history_write statements[] = {WRITE_FORGET_EVENTS, WRITE_FORGET_RANGES,
-							WRITE_FORGET_FAILURES, WRITE_FORGET_PHASES,
-							WRITE_FORGET_JOBS};
+	static const enum history_write statements[] = {WRITE_FORGET_EVENTS,   WRITE_FORGET_RANGES,
+							WRITE_FORGET_FAILURES, WRITE_FORGET_EFFORTS,
+							WRITE_FORGET_PHASES,   WRITE_FORGET_JOBS};
 	uint64_t last = jobs->first + jobs->count - 1;
 	int rc = 0;
 
@@ -65,6 +68,7 @@ static int forget_jobs(struct history *h, const struct job_ids *jobs, struct err
 	for (size_t i = 0; i < ARRAY_LENGTH(h->failure_rows); i++)
 		if (h->failure_rows[i].job >= jobs->first && h->failure_rows[i].job <= last)
 			h->failure_rows[i].job = 0;
+	history_efforts_changed(h);
 	return rc;
 }
 

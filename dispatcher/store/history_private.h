@@ -48,6 +48,13 @@ enum history_write {
 	WRITE_RANGE_BEFORE,
 	WRITE_RANGE_LONGER,
 	WRITE_RANGE,
+	WRITE_WORKER_HOST,
+	WRITE_EFFORT,
+	WRITE_EFFORT_BEFORE,
+	WRITE_EFFORT_SUMS,
+	WRITE_EFFORT_COUNT,
+	WRITE_EFFORTS_OLDEST_DELETE,
+	WRITE_EFFORTS_DELETE,
 	WRITE_FAILURE_COUNT,
 	WRITE_FAILURE_BEFORE,
 	WRITE_FAILURE_LONGER,
@@ -57,6 +64,7 @@ enum history_write {
 	WRITE_FORGET_EVENTS,
 	WRITE_FORGET_RANGES,
 	WRITE_FORGET_FAILURES,
+	WRITE_FORGET_EFFORTS,
 	WRITE_FORGET_PHASES,
 	WRITE_FORGET_JOBS,
 	WRITE_COUNT,
@@ -74,7 +82,8 @@ struct history_batch {
 /* In memory, of a batch with so much payload: what the queue's bound counts. */
 size_t history_batch_cost(size_t payload_size);
 
-/* How many rows of failures a job has: asking for it each time would cost what is counted. */
+/* How many rows of failures, or of sums of efforts, a job has: asking for it each time would cost what is
+ * counted. */
 #define FAILURE_ROWS_CACHED 64
 struct failure_rows {
 	uint64_t job; /* 0 = unused */
@@ -86,6 +95,9 @@ struct history {
 	uint64_t applied_lsn; /* of the transaction that is open, or of the last one */
 	struct arena arena;   /* of one record */
 	struct failure_rows failure_rows[FAILURE_ROWS_CACHED]; /* by job, modulo; cleared by a rollback */
+	struct failure_rows effort_sums[FAILURE_ROWS_CACHED];  /* likewise */
+	int64_t efforts_max; /* rows; 0: EFFORTS_KEPT_MAX, which tests lower */
+	int64_t effort_rows; /* at most so many; -1: not counted yet */
 	struct journal *journal;
 	int event_fd;
 
@@ -119,6 +131,11 @@ int history_dead_put(struct history *h, struct history_dead *d, struct error *re
 /* These shards are not dead (any more). */
 int history_dead_remove(struct history *h, uint64_t job, uint32_t phase, struct range r,
 			struct error *reterr) MUST_CHECK;
+/* What the last attempts of shards of an outcome took; of sums a job has a bounded number of rows. */
+int history_efforts_put(struct history *h, const struct outcome_taken *o, int64_t worker,
+			struct error *reterr) MUST_CHECK;
+/* Counts of a job's rows that were kept at hand are not true any more. */
+void history_efforts_changed(struct history *h);
 bool history_same_place(const struct history_place *a, const struct history_place *b);
 void *history_writer_main(void *history);
 /* Wakes whoever polls history_fd. */

@@ -31,6 +31,9 @@ enum history_read {
 	READ_RANGE_AT,
 	READ_RANGES,
 	READ_FAILURES,
+	READ_EFFORT_AT,
+	READ_EFFORTS,
+	READ_HOST,
 	READ_EVENT,
 	READ_DEFINITION,
 	READ_PLAN,
@@ -73,6 +76,15 @@ static const struct sql_statement statements[READ_COUNT] = {
 		       .use = FAILURE_GET_MAKER,
 		       .text = "FROM failures f LEFT JOIN workers w ON w.id = f.worker"
 			       " WHERE job = ? AND phase = ? AND first + count > ? ORDER BY first LIMIT ?"},
+    [READ_EFFORT_AT] = {.text = "SELECT first FROM efforts WHERE job = ? AND phase = ? AND first <= ?"
+				" ORDER BY first DESC LIMIT 1"},
+    [READ_EFFORTS] =
+	{.verb = SQL_SELECT,
+	 .table = &history_efforts_table,
+	 .use = EFFORT_GET_MAKER,
+	 .text = "FROM efforts e LEFT JOIN workers w ON w.id = e.worker"
+		 " WHERE e.job = ? AND e.phase = ? AND e.first >= ? AND e.first < ? ORDER BY e.first"},
+    [READ_HOST] = {.text = "SELECT host FROM workers WHERE worker = ?"},
     [READ_EVENT] = {.text = "SELECT json FROM events WHERE event = ?"},
     [READ_DEFINITION] = {.text = "SELECT name, text FROM definitions WHERE sha256 = ? AND text IS NOT NULL"},
     [READ_PLAN] = {.text = "SELECT plan FROM jobs WHERE id = ? AND plan IS NOT NULL"},
@@ -262,14 +274,13 @@ static int walk_row(struct walk *w, const struct sql *db)
 }
 
 /* Where the row begins that may hold shard `first`. */
-static int row_before(struct history_reader *r, uint64_t job, uint32_t phase, uint32_t first, int64_t *ret,
-		      struct error *reterr)
+static int row_before(struct history_reader *r, int s, uint64_t job, uint32_t phase, uint32_t first,
+		      int64_t *ret, struct error *reterr)
 {
-	int rc =
-	    sql_begin(&r->db, READ_RANGE_AT, reterr, "iii", (int64_t)job, (int64_t)phase, (int64_t)first);
+	int rc = sql_begin(&r->db, s, reterr, "iii", (int64_t)job, (int64_t)phase, (int64_t)first);
 
-	*ret = rc == 1 ? sql_int(&r->db, READ_RANGE_AT, 0) : (int64_t)first;
-	sql_end(&r->db, READ_RANGE_AT);
+	*ret = rc == 1 ? sql_int(&r->db, s, 0) : (int64_t)first;
+	sql_end(&r->db, s);
 	return rc < 0 ? rc : 0;
 }
 
@@ -278,7 +289,7 @@ int history_winners(struct history_reader *r, uint64_t job, uint32_t phase, stru
 {
 	struct walk w = {.at = shards.first, .end = range_end(shards), .fn = fn, .arg = arg};
 	int64_t from;
-	int rc = row_before(r, job, phase, shards.first, &from, reterr);
+	int rc = row_before(r, READ_RANGE_AT, job, phase, shards.first, &from, reterr);
 
 	if (rc < 0)
 		return rc;
@@ -291,6 +302,43 @@ int history_winners(struct history_reader *r, uint64_t job, uint32_t phase, stru
 	}
 	sql_end(&r->db, READ_RANGES);
 	return rc < 0 ? rc : walk_missing(&w, w.end);
+}
+
+/* ---- efforts ---- */
+
+int history_efforts(struct history_reader *r, uint64_t job, uint32_t phase, struct range shards,
+		    history_effort_fn *fn, void *arg, struct error *reterr)
+{
+	int64_t from;
+	int rc = row_before(r, READ_EFFORT_AT, job, phase, shards.first, &from, reterr);
+
+	if (rc < 0)
+		return rc;
+	rc = sql_begin(&r->db, READ_EFFORTS, reterr, "iiii", (int64_t)job, (int64_t)phase, from,
+		       (int64_t)range_end(shards));
+	while (rc == 1) {
+		struct history_effort e = {.job = job, .phase = phase};
+
+		sql_get(&r->db, READ_EFFORTS, &e, NULL);
+		rc = (uint64_t)e.effort.first + e.effort.count > shards.first ? fn(arg, &e) : 0;
+		if (rc >= 0)
+			rc = sql_next(&r->db, READ_EFFORTS, reterr);
+	}
+	sql_end(&r->db, READ_EFFORTS);
+	return rc;
+}
+
+int history_host(struct history_reader *r, const struct uuid *worker, struct arena *arena, struct bytes *ret,
+		 struct error *reterr)
+{
+	uint8_t id[16];
+	int rc;
+
+	sql_id_write(worker->hi, worker->lo, id);
+	rc = sql_begin(&r->db, READ_HOST, reterr, "b", BYTES(id, sizeof id));
+	*ret = rc == 1 ? arena_copy(arena, sql_bytes(&r->db, READ_HOST, 0)) : (struct bytes){0};
+	sql_end(&r->db, READ_HOST);
+	return rc < 0 ? rc : 0;
 }
 
 /* ---- the rest ---- */

@@ -91,6 +91,16 @@ typedef int history_failure_fn(void *arg, const struct history_failure *f);
 int history_failures(struct history_reader *r, uint64_t job, uint32_t phase, uint32_t first, uint32_t limit,
 		     struct arena *arena, history_failure_fn *fn, void *arg, struct error *reterr) MUST_CHECK;
 
+struct history_effort;
+typedef int history_effort_fn(void *arg, const struct history_effort *e);
+/* What the last attempts of shards in the range took, in the order of shards; rows may reach beyond it, and
+ * one of sums over others that came later (history_tables.h). */
+int history_efforts(struct history_reader *r, uint64_t job, uint32_t phase, struct range shards,
+		    history_effort_fn *fn, void *arg, struct error *reterr) MUST_CHECK;
+/* The host of a worker, as it last said; size 0 when it is not known. */
+int history_host(struct history_reader *r, const struct uuid *worker, struct arena *arena, struct bytes *ret,
+		 struct error *reterr) MUST_CHECK;
+
 /* Canonical JSON. ERR_NOT_FOUND. */
 int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct arena *arena, struct bytes *ret,
 		  struct error *reterr) MUST_CHECK;

@@ -20,7 +20,6 @@ static const char tables[] =
     "CREATE TABLE starts(epoch INTEGER PRIMARY KEY, wall_us INTEGER);"
     /* text is NULL when only a job names the version. */
     "CREATE TABLE definitions(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, name TEXT, text TEXT);"
-    "CREATE TABLE workers(id INTEGER PRIMARY KEY, worker BLOB NOT NULL UNIQUE);"
     "CREATE TABLE events(event BLOB NOT NULL UNIQUE, wall_us INTEGER, json TEXT);";
 
 /* By what people call an event: its id, or the key of its object (exact, where it is not UTF-8). They are
@@ -50,8 +49,15 @@ static const char principals[] =
 #define VIEW_NUMBER(name, json) " j." #name " AS " #json ","
 #define VIEW_KNOWN VIEW_NUMBER
 
+#define EFFORT_COLUMN(name, add, json, form, doc) EFFORT_##form(name, json)
+#define EFFORT_SECONDS(name, json) ", e." #name " / 1e6 AS " #json
+#define EFFORT_NUMBER(name, json) ", e." #name " AS " #json
+#define EFFORT_KNOWN EFFORT_NUMBER
+
 static const char views[] =
+    "CREATE INDEX IF NOT EXISTS efforts_added ON efforts(job) WHERE added;"
     "DROP VIEW IF EXISTS job_list; DROP VIEW IF EXISTS done_ranges; DROP VIEW IF EXISTS dead_shards;"
+    "DROP VIEW IF EXISTS attempts;"
     "CREATE VIEW job_list AS SELECT j.id AS job, j.name, s.name AS state, j.why, j.shards, j.done, j.dead,"
     " j.retries, datetime(j.accepted_us / 1000000, 'unixepoch') AS accepted,"
     " datetime(nullif(j.started_us, 0) / 1000000, 'unixepoch') AS started,"
@@ -72,7 +78,13 @@ static const char views[] =
 		     "CREATE VIEW dead_shards AS SELECT f.job, f.phase, f.first, f.first + f.count - 1 AS "
 		     "last, f.count,"
 		     " k.name AS kind, f.code, f.why, datetime(f.wall_us / 1000000, 'unixepoch') AS time"
-		     " FROM failures f LEFT JOIN failure_kinds k USING(kind);";
+		     " FROM failures f LEFT JOIN failure_kinds k USING(kind);"
+		     "CREATE VIEW attempts AS SELECT e.job, e.phase, e.first, e.first + e.count - 1 AS "
+		     "last, e.count,"
+		     " e.attempt, lower(hex(w.worker)) AS worker, w.host, k.name AS failed, e.code,"
+		     " datetime(e.start_us / 1000000, 'unixepoch') AS start" TOTALS_ALL(
+			 EFFORT_COLUMN) " FROM efforts e LEFT JOIN workers w ON w.id = e.worker"
+					" LEFT JOIN failure_kinds k USING(kind);";
 
 static const struct sql_statement statements[WRITE_COUNT] = {
     [WRITE_BEGIN] = {.text = "BEGIN IMMEDIATE"},
@@ -133,6 +145,17 @@ static const struct sql_statement statements[WRITE_COUNT] = {
     [WRITE_RANGE_LONGER] = {.text = "UPDATE ranges SET count = count + ?, wall_us = ?"
 				    " WHERE job = ? AND phase = ? AND first = ?"},
     [WRITE_RANGE] = {NULL, SQL_INSERT_OR_REPLACE, &history_ranges_table, RANGE_PUT, 0},
+    [WRITE_WORKER_HOST] = {.text = "UPDATE workers SET host = ? WHERE id = ?"},
+    [WRITE_EFFORT] = {NULL, SQL_INSERT_OR_REPLACE, &history_efforts_table, EFFORT_PUT, 0},
+    [WRITE_EFFORT_BEFORE] =
+	{"FROM efforts e WHERE job = ? AND phase = ? AND first <= ? ORDER BY first DESC LIMIT 1", SQL_SELECT,
+	 &history_efforts_table, EFFORT_GET, 0},
+    [WRITE_EFFORT_SUMS] = {.text = "SELECT count(*) FROM efforts WHERE job = ? AND added"},
+    [WRITE_EFFORT_COUNT] = {.text = "SELECT count(*) FROM efforts"},
+    [WRITE_EFFORTS_OLDEST_DELETE] =
+	{.text = "DELETE FROM efforts WHERE job <= (SELECT job FROM efforts ORDER BY job LIMIT 1 OFFSET ?)"},
+    [WRITE_EFFORTS_DELETE] = {.text = "DELETE FROM efforts WHERE job = ? AND phase > ?"},
+    [WRITE_FORGET_EFFORTS] = {.text = "DELETE FROM efforts WHERE job BETWEEN ? AND ?"},
     [WRITE_FAILURE_COUNT] = {.text = "SELECT count(*) FROM failures WHERE job = ?"},
     /* Rows do not overlap: of those that begin before the range's end, only the last can meet it. */
     [WRITE_FAILURE_BEFORE] =
@@ -225,13 +248,17 @@ static const char from_format_2[] =
 /* Statements that add the columns that the table lacks in this database. */
 static int add_columns(struct history *h, const struct sql_table *t, struct buf *out, struct error *reterr)
 {
-	char question[100], there[COLUMN_NAMES_MAX], name[80];
+	char question[128], there[COLUMN_NAMES_MAX], name[80];
 	int64_t n;
 	int rc;
 
 	snprintf(question, sizeof question,
-		 "SELECT ',' || group_concat(name) || ',' FROM pragma_table_info('%s')", t->name);
+		 "SELECT ',' || ifnull(group_concat(name), '') || ',' FROM pragma_table_info('%s')", t->name);
 	rc = ask(h, question, &n, there, sizeof there, reterr);
+	if (rc == 0 && strcmp(there, ",,") == 0) { /* it came later */
+		sql_table_create(t, out);
+		return 0;
+	}
 	for (size_t i = 0; rc == 0 && i < t->column_count; i++) {
 		const struct sql_column *c = &t->columns[i];
 

@@ -156,5 +156,58 @@ const struct sql_table history_failures_table = {.name = "failures",
 						 .rest_end = " WITHOUT ROWID",
 						 TABLE_COLUMNS(failures)};
 
-const struct sql_table *const history_tables[] = {&history_jobs_table, &history_phases_table,
-						  &history_ranges_table, &history_failures_table, NULL};
+/* ---- what the last attempts of shards first..first+count-1 took: of one shard, or sums of a range, in which
+ * gaps may be ---- */
+
+#define EFFORT(...) COLUMN(struct history_effort, __VA_ARGS__)
+#define EFFORT_TOTAL(name_, add, json, form, doc)                                                            \
+	{.name = #name_,                                                                                     \
+	 .type = "INTEGER NOT NULL DEFAULT 0",                                                               \
+	 .kind = SQL_U64,                                                                                    \
+	 .offset = offsetof(struct history_effort, effort.totals.name_),                                     \
+	 .uses = EFFORT_PUT | EFFORT_GETS},
+
+enum { EFFORT_GETS = EFFORT_GET | EFFORT_GET_MAKER };
+
+static const struct sql_column efforts[] = {
+    EFFORT("job", "INTEGER", SQL_U64, job, EFFORT_PUT),
+    EFFORT("phase", "INTEGER", SQL_U32, phase, EFFORT_PUT),
+    EFFORT("first", "INTEGER", SQL_U32, effort.first, EFFORT_PUT | EFFORT_GETS),
+    EFFORT("count", "INTEGER NOT NULL", SQL_U32, effort.count, EFFORT_PUT | EFFORT_GETS),
+    EFFORT("added", "INTEGER NOT NULL", SQL_BOOL, effort.sum, EFFORT_PUT | EFFORT_GETS),
+    EFFORT("attempt", "INTEGER NOT NULL", SQL_U32, attempt, EFFORT_PUT | EFFORT_GETS),
+    /* 0: several. */
+    EFFORT("worker", "INTEGER NOT NULL", SQL_I64, worker, EFFORT_PUT | EFFORT_GET),
+    {.get = "w.worker",
+     .kind = SQL_ID,
+     .offset = offsetof(struct history_effort, worker_id),
+     .uses = EFFORT_GET_MAKER},
+    /* 0: they are done. */
+    EFFORT("kind", "INTEGER NOT NULL", SQL_U8, effort.kind, EFFORT_PUT | EFFORT_GETS),
+    EFFORT("code", "INTEGER NOT NULL", SQL_I64, effort.code, EFFORT_PUT | EFFORT_GETS),
+    EFFORT("start_us", "INTEGER NOT NULL", SQL_I64, effort.start_wall_us, EFFORT_PUT | EFFORT_GETS),
+    TOTALS_ALL(EFFORT_TOTAL)};
+
+const struct sql_table history_efforts_table = {.name = "efforts",
+						.alias = "e",
+						.rest = ", PRIMARY KEY(job, phase, first)",
+						.rest_end = " WITHOUT ROWID",
+						TABLE_COLUMNS(efforts)};
+
+/* ---- workers, by a number ---- */
+
+static const struct sql_column workers[] = {
+    {.name = "id", .type = "INTEGER PRIMARY KEY"},
+    {.name = "worker", .type = "BLOB NOT NULL UNIQUE"},
+    {.name = "host", .type = "TEXT"}, /* as it last registered */
+};
+
+static const struct sql_table workers_table = {.name = "workers", .alias = "w", TABLE_COLUMNS(workers)};
+
+const struct sql_table *const history_tables[] = {&workers_table,
+						  &history_jobs_table,
+						  &history_phases_table,
+						  &history_ranges_table,
+						  &history_failures_table,
+						  &history_efforts_table,
+						  NULL};

@@ -18,6 +18,7 @@ enum job_use { /* the row is struct history_job */
 };
 enum phase_use { PHASE_NEW = 1, PHASE_ENDED = 2, PHASE_GET = 4 };
 enum range_use { RANGE_PUT = 1, RANGE_GET = 2, RANGE_GET_MAKER = 4 };
+enum effort_use { EFFORT_PUT = 1, EFFORT_GET = 2, EFFORT_GET_MAKER = 4 };
 enum failure_use { FAILURE_PUT = 1, FAILURE_GET = 2, FAILURE_GET_MAKER = 4 };
 
 struct history_phase {
@@ -42,6 +43,15 @@ struct history_range {
 	usec_t wall_us;
 };
 
+struct history_effort {
+	uint64_t job;
+	uint32_t phase;
+	struct effort effort;
+	uint32_t attempt;      /* the last one of them; 0 = not said */
+	int64_t worker;	       /* its number; 0 = several, or not known */
+	struct uuid worker_id; /* of EFFORT_GET_MAKER; 0,0 likewise */
+};
+
 struct history_dead {
 	uint64_t job;
 	uint32_t phase;
@@ -55,6 +65,6 @@ struct history_dead {
 };
 
 extern const struct sql_table history_jobs_table, history_phases_table, history_ranges_table,
-    history_failures_table;
-/* These four; NULL ends them. */
+    history_failures_table, history_efforts_table;
+/* These, and others; NULL ends them. */
 extern const struct sql_table *const history_tables[];

@@ -80,6 +80,8 @@ static void rollback(struct history *h)
 		(void)!sql_run(&h->db, WRITE_ROLLBACK, NULL, "");
 	h->applied_lsn = h->durable_lsn;
 	memset(h->failure_rows, 0, sizeof h->failure_rows);
+	history_efforts_changed(h);
+	h->effort_rows = -1;
 }
 
 struct catch_up {
