@@ -363,7 +363,7 @@ void outcome_take(struct dispatcher_core *core, struct session *s, const struct 
 	if (d.lease != NULL)
 		shard_set_copy(&d.left, &d.lease->held);
 	if (says_what_the_job_says(core, d.row, o))
-		taken.efforts = (struct effort_list){0};
+		taken.efforts = (struct effort_list){.count = taken.attempt = 0};
 	decide(&d, o);
 	foreign = d.lease == NULL || shard_set_count(&d.lease->held) - shard_set_count(&d.left) <
 					 count_ranges(&taken.done) + count_failures(&taken.failed) +
