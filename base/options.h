@@ -30,6 +30,7 @@ struct options_spec {
 	unsigned scopes;      /* enum param_scope */
 	const struct options_extra *extras;
 	size_t extra_count;
+	bool has_csv;	       /* --output=csv is one of its forms */
 	bool options_only;     /* what is no option is refused */
 	bool stop_at_argument; /* options behind the first argument belong to that */
 };

@@ -50,8 +50,14 @@ static bool cli_open(struct cli *cli, const struct options_spec *spec, int argc,
 	cli->json = params_choice(&cli->params, PARAM_OUTPUT) == 1;
 	cli->argc = argc - first;
 	cli->argv = argv + first;
-	if (client_open(&cli->client, &cli->params, &e) == 0)
+	cli->csv = params_choice(&cli->params, PARAM_OUTPUT) == 2;
+	if (cli->csv && !spec->has_csv) {
+		error_set(&e, ERR_INVALID, "%s does not write CSV", cli->program);
+		error_help(&e, "`shardmill shards` does; every verb has --output=json");
+		error_where(&e, "--output=csv");
+	} else if (client_open(&cli->client, &cli->params, &e) == 0) {
 		return true;
+	}
 	*ret_exit = cli_close(cli, e.code, &e);
 	return false;
 }

@@ -53,7 +53,8 @@ enum style style_of_word(const char *word)
 	    {"succeeded", STYLE_GOOD},	{"running", STYLE_BOLD},   {"gathering", STYLE_BOLD},
 	    {"failed", STYLE_BAD},	{"cancelled", STYLE_WARN}, {"paused", STYLE_WARN},
 	    {"quarantined", STYLE_BAD}, {"draining", STYLE_WARN},  {"resting", STYLE_BAD},
-	    {"busy", STYLE_BOLD},
+	    {"busy", STYLE_BOLD},	{"leased", STYLE_BOLD},	   {"dead", STYLE_BAD},
+	    {"delayed", STYLE_WARN},	{"done", STYLE_GOOD},
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(styles); i++)
