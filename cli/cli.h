@@ -24,8 +24,8 @@ struct cli {
 	struct params params;
 	struct client client;
 	struct terminal terminal; /* stdout's */
-	bool json, csv; /* csv: of verbs that have it */
-	int argc; /* what is left of the command line */
+	bool json, csv;		  /* csv: of verbs that have it */
+	int argc;		  /* what is left of the command line */
 	char **argv;
 };
 

@@ -29,7 +29,8 @@ static void put_in_order(struct page *p)
 	if (p->count <= p->max)
 		return;
 	p->count = p->max;
-	p->known = range_end(p->items[p->max - 1].shards);
+	if (range_end(p->items[p->max - 1].shards) < p->known)
+		p->known = range_end(p->items[p->max - 1].shards);
 }
 
 static void add_set(struct page *p, const struct shard_set *set, uint64_t from, struct view_shards as)

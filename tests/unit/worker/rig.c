@@ -328,6 +328,7 @@ void rig_end(struct rig *r, uint32_t slot, uint8_t kind, uint64_t output_bytes)
 	uint32_t counts[RUN_BUCKETS] = {0};
 	struct range ranges[64];
 	struct failure failures[64];
+	struct effort efforts[1024];
 	struct worker_slot_progress p = {.run_counts = counts,
 					 .totals.output_bytes = kind == 0 ? output_bytes : 0,
 					 .totals.max_rss_bytes = 1000 + slot};
@@ -345,10 +346,17 @@ void rig_end(struct rig *r, uint32_t slot, uint8_t kind, uint64_t output_bytes)
 					       .code = 1,
 					       .why = BYTES_LIT("exit 1"),
 					       .segment = output_bytes > 0 ? slot + 1 : 0};
+		for (uint32_t j = 0; j < ranges[i].count && p.efforts.count < 1024; j++)
+			efforts[p.efforts.count++] = (struct effort){.first = ranges[i].first + j,
+								     .count = 1,
+								     .kind = kind,
+								     .code = kind == 0 ? 0 : 1,
+								     .totals.run_us = 1024};
 		counts[10] += ranges[i].count;
 		p.totals.run_us += 1024ull * ranges[i].count;
 		p.totals.cpu_us += 512ull * ranges[i].count;
 	}
+	p.efforts.items = efforts;
 	if (kind == 0)
 		p.done = (struct range_list){ranges, n};
 	else
