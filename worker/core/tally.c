@@ -6,7 +6,6 @@
 
 /* What the parts of an outcome take in a frame, at most. */
 #define OUTCOME_BYTES (102 + 9 * sizeof(struct totals) / sizeof(uint64_t))
-#define EFFORT_BYTES (36 + 9 * sizeof(struct totals) / sizeof(uint64_t))
 #define RANGE_BYTES 12
 #define FAILURE_BYTES 40
 
@@ -266,11 +265,42 @@ uint32_t worker_tally_ranges(const struct tally *t)
 	return shard_set_run_count(&t->done) + shard_set_run_count(&t->returned) + t->fail_count;
 }
 
+/* Of a msgpack integer (https://github.com/msgpack/msgpack/blob/master/spec.md). */
+static uint64_t number_bytes(uint64_t n)
+{
+	return n < 128 ? 1 : n < 256 ? 2 : n < 65536 ? 3 : n <= UINT32_MAX ? 5 : 9;
+}
+
+/* Codes and times are taken for long ones. */
+static uint64_t effort_bytes(const struct effort *e)
+{
+	uint64_t bytes = 5 + 9 + 9 + number_bytes(e->first) + number_bytes(e->count);
+
+#define TOTAL(name, add, json, form, doc) bytes += number_bytes(e->totals.name);
+	TOTALS_ALL(TOTAL)
+#undef TOTAL
+	return bytes;
+}
+
+/* Of those that r has: of the done, or the failed. */
+static uint64_t efforts_bytes(const struct tally *t, struct range r, bool failed)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < t->effort_count; i++)
+		if ((t->efforts[i].kind != 0) == failed && range_contains(r, t->efforts[i].first))
+			bytes += effort_bytes(&t->efforts[i]);
+	return bytes;
+}
+
 uint64_t worker_tally_bytes(const struct tally *t)
 {
+	uint64_t efforts = 0;
+
+	for (uint32_t i = 0; i < t->effort_count; i++)
+		efforts += effort_bytes(&t->efforts[i]);
 	return OUTCOME_BYTES + (uint64_t)worker_tally_ranges(t) * RANGE_BYTES +
-	       (uint64_t)t->fail_count * FAILURE_BYTES + t->why_bytes +
-	       (uint64_t)t->effort_count * EFFORT_BYTES;
+	       (uint64_t)t->fail_count * FAILURE_BYTES + t->why_bytes + efforts;
 }
 
 uint64_t worker_tally_shards(const struct tally *t)
@@ -278,17 +308,47 @@ uint64_t worker_tally_shards(const struct tally *t)
 	return (uint64_t)shard_set_count(&t->done) + shard_set_count(&t->returned) + t->fail_shards;
 }
 
-/* Moves up to `ranges` runs; how many. */
-static uint32_t split_set(struct shard_set *from, struct shard_set *to, uint32_t ranges)
+/* What a piece may still take. */
+struct room {
+	uint32_t ranges;
+	uint64_t bytes;
+	bool any; /* it has something: the first range goes in, however large */
+};
+
+static bool take(struct room *room, uint64_t bytes)
 {
-	uint32_t moved = 0;
+	if (room->any && (room->ranges == 0 || bytes > room->bytes))
+		return false;
+	room->any = true;
+	room->ranges -= room->ranges > 0;
+	room->bytes -= bytes < room->bytes ? bytes : room->bytes;
+	return true;
+}
 
-	for (; moved < ranges && !shard_set_is_empty(from); moved++) {
-		struct range r = shard_set_take_first(from, UINT32_MAX);
+/* A run is never cut. */
+static void split_set(const struct tally *t, struct shard_set *from, struct shard_set *to, struct room *room)
+{
+	struct range r;
 
+	while (shard_set_next_range(from, 0, &r) &&
+	       take(room, RANGE_BYTES + (from == &t->done ? efforts_bytes(t, r, false) : 0))) {
+		shard_set_remove(from, r.first, r.count);
 		shard_set_add(to, r.first, r.count);
 	}
-	return moved;
+}
+
+/* How many of the failures go. */
+static uint32_t split_failed(struct tally *t, struct tally *piece, struct room *room)
+{
+	uint32_t n = 0;
+
+	while (n < t->fail_count && take(room, RANGE_BYTES + FAILURE_BYTES + t->failed[n].why.size +
+						   efforts_bytes(t, t->failed[n].range, true))) {
+		t->fail_shards -= t->failed[n].range.count;
+		t->why_bytes -= t->failed[n].why.size;
+		fail_add(piece, t->failed[n++]);
+	}
+	return n;
 }
 
 static bool has(const struct tally *t, const struct effort *e)
@@ -315,24 +375,17 @@ static void split_efforts(struct tally *from, struct tally *to)
 struct tally *worker_tally_split(struct tally *t, uint32_t ranges, uint64_t bytes)
 {
 	struct tally *piece = create(t->lease);
-	uint64_t efforts = (uint64_t)t->effort_count * EFFORT_BYTES;
-	uint64_t fit = bytes > efforts ? (bytes - efforts) / RANGE_BYTES : 0;
-	uint32_t room = fit < 1 ? 1 : fit < ranges ? (uint32_t)fit : ranges;
-	uint32_t moved, fails = 0;
+	struct room room = {.ranges = ranges, .bytes = bytes > OUTCOME_BYTES ? bytes - OUTCOME_BYTES : 0};
+	uint32_t fails;
 
 	piece->segment = t->segment;
-	piece->whole = t->whole; /* a run is never cut */
+	piece->whole = t->whole;
 	piece->returned_why = t->returned_why;
 	piece->totals = t->totals;
 	t->totals = (struct totals){0};
-	moved = split_set(&t->done, &piece->done, room);
-	moved += split_set(&t->returned, &piece->returned, room - moved);
-	while (fails < t->fail_count && moved + fails < room &&
-	       (moved + fails == 0 || worker_tally_bytes(piece) + WHY_BYTES_MAX <= bytes)) {
-		t->fail_shards -= t->failed[fails].range.count;
-		t->why_bytes -= t->failed[fails].why.size;
-		fail_add(piece, t->failed[fails++]);
-	}
+	split_set(t, &t->done, &piece->done, &room);
+	split_set(t, &t->returned, &piece->returned, &room);
+	fails = split_failed(t, piece, &room);
 	t->fail_count -= fails;
 	if (t->fail_count > 0)
 		memmove(t->failed, t->failed + fails, t->fail_count * sizeof(*t->failed));

@@ -351,7 +351,10 @@ void rig_end(struct rig *r, uint32_t slot, uint8_t kind, uint64_t output_bytes)
 								     .count = 1,
 								     .kind = kind,
 								     .code = kind == 0 ? 0 : 1,
-								     .totals.run_us = 1024};
+								     .start_wall_us = 1ll << 50,
+								     .totals.run_us = 1024,
+								     .totals.cpu_us = 512,
+								     .totals.max_rss_bytes = 1ull << 33};
 		counts[10] += ranges[i].count;
 		p.totals.run_us += 1024ull * ranges[i].count;
 		p.totals.cpu_us += 512ull * ranges[i].count;
