@@ -166,6 +166,11 @@ class OpenApi(MillCase):
         self.assertEqual(self.mill.wait(job)["state"], "succeeded")
         self.call("GET", path)
         self.call("GET", path + "/shards?state=done")
+        self.assertEqual(self.call("GET", path + "/attempts?limit=2")["next"], 2)
+        self.call("GET", path + "/attempts?state=done,dead&cursor=1&phase=0")
+        large = self.command("true", array="1-9", cpus="1000")
+        self.assertEqual([r["last_value"] for r in self.call("GET", "/v1/jobs/%d/attempts" % large)["shards"]], ["9"])
+        self.call("POST", "/v1/jobs/%d/cancel" % large)
         self.written(job)
         self.assertEqual(self.call("GET", path + "/output", raw=True), b"out\n" * 3)
         self.call("POST", path + "/again", headers={"Idempotency-Key": "again"})
@@ -178,10 +183,11 @@ class OpenApi(MillCase):
 
     def let_fail_and_go_on(self):
         good = self.path("good")
-        job = self.command("sh", "-c", "echo line; [ $1 = 1 ] || [ -e %s ] || exit 3" % good, "-", "{}", array="3", attempts="1",
+        job = self.command("sh", "-c", "echo line; [ $1 = 1 ] || [ -e %s ] || { echo bad >&2; exit 3; }" % good, "-", "{}", array="3", attempts="1",
                            tolerate="3")
         self.mill.wait(job)
         self.assertEqual(until(lambda: self.call("GET", "/v1/jobs/%d/shards?limit=1" % job)["next"]), 1)
+        self.assertEqual({r["failed"] for r in self.call("GET", "/v1/jobs/%d/attempts" % job)["shards"]}, {None, "exit"})
         self.call("GET", "/v1/jobs/%d/explain" % job)
         open(good, "w").close()
         self.assertEqual(self.retry(job)["kept"], 1)
