@@ -3,7 +3,8 @@
  * version, also over restarts: each good version is copied to rules-good/ in the state directory. One that is
  * removed is a rule no more. While there is a file of which no good version is known, nobody can say what
  * events would start: they are to be sent again later (rules_are_ready). Jobs keep the version that they were
- * made of. The directory itself may be replaced by another: it is looked at each second.
+ * made of. The directory itself may be replaced by another: it is looked at each second. After the start all
+ * of this is read in a thread (rules_dir.h): while the directory does not answer, the rules stay.
  * Bound: RULES_MAX files. Thread: the loop's. */
 #pragma once
 
@@ -17,7 +18,10 @@ struct rules;
 int rules_open(struct loop *loop, const char *dir, const char *copies, struct rules **ret,
 	       struct error *reterr) MUST_CHECK;
 void rules_close(struct rules *r); /* NULL is fine */
+/* They are read again soon; the log says when they have been. */
 void rules_reload(struct rules *r);
+/* False: what rules_reload asked for is done. */
+bool rules_are_being_read(const struct rules *r);
 
 size_t rules_count(const struct rules *r);
 /* Is there one of this name that can be matched? */

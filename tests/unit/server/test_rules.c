@@ -49,6 +49,13 @@ static void open_rules(void)
 	cr_assert_eq(rules_open(loop, scratch_path("rules"), copies, &rules, &e), 0, "%s", e.what);
 }
 
+static void reload(void)
+{
+	rules_reload(rules);
+	while (rules_are_being_read(rules))
+		loop_turn(loop, true);
+}
+
 static struct rule_view view(const char *file)
 {
 	struct rule_view v = {0};
@@ -127,12 +134,12 @@ Test(rules, a_broken_change_keeps_the_last_good_version, .init = setup, .fini = 
 	write_rule("a.yaml", GOOD("a", ".fastq"));
 	open_rules();
 	write_rule("a.yaml", "version: 1\nname: [\n");
-	rules_reload(rules);
+	reload();
 	cr_assert_neq(view("a.yaml").error->code, ERR_OK);
 	cr_assert_eq(matches("x.fastq"), 1);
 
 	write_rule("a.yaml", GOOD("a", ".bam"));
-	rules_reload(rules);
+	reload();
 	cr_assert_eq(view("a.yaml").error->code, ERR_OK);
 	cr_assert_eq(matches("x.fastq"), 0);
 	cr_assert_eq(matches("x.bam"), 1);
@@ -152,12 +159,12 @@ Test(rules, the_last_good_version_outlives_a_restart, .init = setup, .fini = tea
 	cr_assert_eq(rules_are_ready(rules, NULL), 0);
 
 	write_rule("a.yaml", GOOD("a", ".bam"));
-	rules_reload(rules);
+	reload();
 	cr_assert_eq(view("a.yaml").error->code, ERR_OK);
 	cr_assert_eq(matches("x.bam"), 1);
 
 	cr_assert_eq(unlink(scratch_path("rules/a.yaml")), 0);
-	rules_reload(rules);
+	reload();
 	rules_close(rules);
 	write_rule("a.yaml", "version: 1\nname: [\n");
 	open_rules();
@@ -175,11 +182,11 @@ Test(rules, while_one_cannot_be_read_nothing_is_ready, .init = setup, .fini = te
 	cr_assert_eq(rules_are_ready(rules, &e), ERR_CLOSED);
 	cr_assert_str_eq(e.where, "b.yaml");
 	cr_assert_eq(unlink(scratch_path("rules/b.yaml")), 0);
-	rules_reload(rules);
+	reload();
 	cr_assert_eq(rules_are_ready(rules, NULL), 0);
 
 	cr_assert_eq(symlink("/nowhere/at/all", scratch_path("rules/c.yaml")), 0);
-	rules_reload(rules);
+	reload();
 	cr_assert_eq(rules_are_ready(rules, &e), ERR_CLOSED, "a link that leads nowhere is no rule less");
 	cr_assert_str_eq(e.where, "c.yaml");
 }
@@ -196,6 +203,35 @@ Test(rules, a_directory_that_is_replaced_is_read, .init = setup, .fini = teardow
 	cr_assert_eq(matches("x.bam"), 2);
 	write_rule("d.yaml", GOOD("d", ".bam"));
 	turn_until_count(3);
+}
+
+/* Whoever changes a file while a look is under way gets another look. */
+Test(rules, a_change_during_a_look_is_read, .init = setup, .fini = teardown)
+{
+	write_rule("a.yaml", GOOD("a", ".fastq"));
+	open_rules();
+	rules_reload(rules);
+	write_rule("a.yaml", GOOD("a", ".bam"));
+	write_rule("b.yaml", GOOD("b", ".bam"));
+	cr_assert_eq(matches("x.fastq"), 1, "what is there goes on until the look has ended");
+	reload();
+	cr_assert_eq(rules_count(rules), 2);
+	cr_assert_eq(matches("x.bam"), 2);
+	rules_reload(rules);
+	rules_close(rules); /* it ends the look, and keeps what is good */
+	write_rule("b.yaml", "version: 1\nname: [\n");
+	open_rules();
+	cr_assert_eq(matches("x.bam"), 2);
+}
+
+Test(rules, a_file_that_is_renamed_keeps_its_name_as_a_rule, .init = setup, .fini = teardown)
+{
+	write_rule("b.yaml", GOOD("a", ".fastq"));
+	open_rules();
+	cr_assert_eq(rename(scratch_path("rules/b.yaml"), scratch_path("rules/a.yaml")), 0);
+	reload();
+	cr_assert_eq(view("a.yaml").error->code, ERR_OK);
+	cr_assert_eq(matches("x.fastq"), 1);
 }
 
 Test(rules, come_and_go_with_their_files, .init = setup, .fini = teardown)

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""A directory whose file system hangs delays nothing but what comes from it."""
+import os
+import time
+
+import case
+from case import ECHO, MillCase, main, until
+
+RULE = """version: 1
+name: %s
+on:
+  - pattern:
+      source: [shardmill.bucket]
+      detail: {object: {key: [{suffix: "%s"}]}}
+run: {exec: [echo, hello]}
+"""
+SOON = 1  # s, for an answer beside a hang
+
+
+class Hang(MillCase):
+    def start(self, name, **params):
+        """The calls that reach this directory hang from hang() to go_on()."""
+        if os.environ.get("MILL_BUILD") == "asan":
+            self.skip("a file system that hangs: a preloaded library must come before the sanitizer's")
+        self.armed = self.path("armed")
+        env = dict(os.environ, SHARDMILL_HANG=os.path.realpath(self.path(name)), SHARDMILL_HANG_ARMED=self.armed,
+                   LD_PRELOAD=os.path.join(os.path.abspath(case.BUILD), "tests", "fault", "hang-shim.so"))
+        self.mill.start_dispatcher(env=env, **params)
+        self.addCleanup(self.go_on)
+
+    def hang(self):
+        self.write("armed", "")
+        until(lambda: os.path.exists(self.armed + ".met"), 20)
+
+    def go_on(self):
+        for name in (self.armed, self.armed + ".met"):
+            if os.path.exists(name):
+                os.unlink(name)
+
+    def log(self):
+        with open(self.mill.dispatcher.log) as f:
+            return f.read()
+
+    def count(self, name):
+        return len(self.jobs("?limit=1000&name=" + name))
+
+    def answers_soon(self):
+        for _ in range(3):
+            began = time.monotonic()
+            self.mill.api("GET", "/v1/status")
+            self.mill.submit(ECHO)
+            self.mill.api("GET", "/v1/rules")
+            self.assertLess(time.monotonic() - began, SOON)
+            time.sleep(0.5)
+
+    def test_rules(self):
+        self.write("rules/one.yaml", RULE % ("one", ".txt"))
+        self.make_dir("bucket")
+        self.start("rules", rules_dir=self.path("rules"), bucket=self.path("bucket"))
+        self.hang()
+        self.answers_soon()
+        self.write("rules/two.yaml", RULE % ("two", ".csv"))
+        self.write("bucket/a.txt", "1")
+        until(lambda: self.count("one") == 1, 20)
+        until(lambda: "the directory of rules does not answer" in self.log(), 30)
+        self.assertEqual(len(self.mill.api("GET", "/v1/rules")["rules"]), 1)
+        self.go_on()
+        until(lambda: len(self.mill.api("GET", "/v1/rules")["rules"]) == 2, 20)
+        self.assertIn("the directory of rules answers again", self.log())
+        self.mill.dispatcher.terminate()
+        self.assertEqual(self.mill.dispatcher.wait(20), 0)
+
+
+if __name__ == "__main__":
+    main()
