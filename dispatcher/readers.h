@@ -2,7 +2,15 @@
  * of their own, so that the loop waits for nothing but its commit. Each thread has a connection to history.
  *
  * Readings of one lane never exceed the lane's bound, so that a store that hangs keeps no more threads than
- * that. Thread: the loop's, but for what says otherwise. */
+ * that. A directory that is watched, and that of the rules, has readers of its own with one thread: it may
+ * hang, and what is done with it is done in order.
+ *
+ * What still may block in the loop: the commit of the turn, and before a trim of the journal a note of it in
+ * the state directory; lines of the log; SIGHUP, which opens the log and reads the keys again; and all that
+ * comes before the doors are open, such as the first read of the rules and the opening of the watched
+ * directories. The end of the dispatcher waits for readings that run.
+ *
+ * Thread: the loop's, but for what says otherwise. */
 #pragma once
 
 #include <stdatomic.h>

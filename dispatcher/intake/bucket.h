@@ -1,15 +1,25 @@
-/* What the files of a watched directory's intake share. */
+/* What the files of a watched directory's intake share.
+ *
+ * All calls that may wait for the directory's file system are made by one thread of the directory's own, in
+ * the order in which the loop asks for them (bucket_ask). The loop knows which files were taken, and offers.
+ * What a directory lent to the thread (its descriptors, its path, its list) is closed by that thread, behind
+ * all that uses it; what comes of an earlier directory is dropped (bucket_work_counts). */
 #pragma once
 
 #include <dirent.h>
 #include <sys/stat.h>
 #include <uthash.h>
 
+#include "base/buf.h"
 #include "dispatcher/intake/bucket_taken.h"
 #include "dispatcher/intake/buckets.h"
+#include "dispatcher/readers.h"
 #include "dispatcher/services.h"
 
-#define BUCKET_OFFERS_MAX 1024 /* files in the core's hands; a scan pauses above */
+#define BUCKET_OFFERS_MAX 1024 /* files in the core's hands; a scan asks for no more above */
+#define BUCKET_TOLD_MAX 4096   /* files that inotify told of and that were not looked at yet */
+#define BUCKET_LIST_MAX 256    /* names that the thread lists at a time */
+#define BUCKET_LOOK_MAX 64     /* files that it looks at */
 #define BUCKET_MARGIN_US (300 * USEC_PER_SEC)
 #define BUCKET_PATH_MAX 8192
 
@@ -25,6 +35,46 @@ struct bucket_dir {
 	struct bucket_dir *next;
 	DIR *dir; /* NULL: not yet */
 	char path[];
+};
+
+/* A name in the directory, and what the thread saw of it. */
+struct bucket_entry {
+	char *path;    /* below the bucket; owned */
+	uint32_t mask; /* of inotify; 0: a scan found it */
+	struct stat st;
+	int number; /* errno; 0: st is what it is */
+	bool is_written;
+};
+
+struct bucket_entries {
+	struct bucket_entry *items;
+	size_t count, capacity;
+};
+
+/* Something that the thread does. Memory of its own, which `done` frees. */
+struct bucket_work {
+	struct reading reading;
+	struct bucket *bucket;
+	uint32_t attached; /* as the bucket was */
+	bool ran;
+	void (*run)(struct bucket_work *w);  /* in the thread */
+	void (*done)(struct bucket_work *w); /* in the loop, also when it never ran */
+};
+
+/* A folder's next names. */
+struct bucket_list {
+	struct bucket_work work;
+	struct bucket_dir *dir;
+	int dir_fd, notify_fd;
+	const char *root;
+	bool watches;  /* before it is read: what comes meanwhile is told */
+	int wd;	       /* -1: it could not be watched, */
+	int wd_number; /* for this errno */
+	bool opened;   /* now */
+	bool over;     /* all of it was listed, or no more of it can be */
+	int number;    /* why not; 0: all of it was */
+	struct bucket_entries entries;
+	void *arg; /* of who asked */
 };
 
 /* A file in the core's hands. */
@@ -66,19 +116,34 @@ struct bucket {
 	bool inodes_last;  /* over mounts: they may say which file it is */
 	uint32_t attached; /* how often */
 	struct loop_timer root_timer;
+	bool looking; /* whether it is still this one, or another is being opened */
+	bool doubted; /* meanwhile */
+
+	struct readers *readers; /* one thread */
+	size_t works;		 /* asked of it */
+	bool slow;		 /* it does not answer; told */
+	struct loop_timer slow_timer;
 
 	int notify_fd;
 	struct loop_watch watch;
 	struct bucket_watch *watches;
 	bool watches_full; /* the system has no more: scans have to do */
+	size_t watching;   /* folders of which the thread is about to tell the number */
+	struct buf early;  /* what inotify told of numbers that are not known yet */
+	struct bucket_entries told;
+	bool told_is_looked_at, notify_stopped;
 
 	struct taken *taken;
 	usec_t
 	    taken_before_us; /* the list of these is not whole: what changed before counts as taken; 0 = no */
 	struct loop_task flush_task;
 	bool flush_told;
+	bool writing;
 
-	struct bucket_dir *dirs; /* of the scan, a stack */
+	struct bucket_dir *dirs;	  /* of the scan, a stack */
+	bool stepping;			  /* the thread lists a folder, or looks at candidates */
+	struct bucket_entries candidates; /* files that were not taken yet, as it seems */
+	int finishing;			  /* writes until the list is on the disk: then the scan is over */
 	struct loop_task scan_task;
 	struct loop_timer timer; /* next scan, or a paused one goes on */
 	bool paused;		 /* nothing is offered */
@@ -107,15 +172,35 @@ struct buckets {
 };
 
 /* buckets.c */
+/* The thread has looked: r is 0, ERR_NOT_FOUND when nothing can be watched there, or ERR_EXISTS when another
+ * directory stands there. */
+void bucket_looked(struct bucket *b, int r, const struct error *e);
+/* And it was opened, or not. */
+void bucket_attached(struct bucket *b, int r, const struct error *e);
 /* It may have been replaced: look soon. */
 void bucket_doubt_root(struct bucket *b);
 
+/* bucket_work.c */
+int bucket_work_open(struct bucket *b, struct error *reterr) MUST_CHECK;
+/* Ends what runs; all that was asked is done. */
+void bucket_work_close(struct bucket *b);
+void bucket_ask(struct bucket *b, struct bucket_work *w);
+/* It ran, and the directory that it was asked of is still the one that is watched. */
+bool bucket_work_counts(const struct bucket_work *w);
+struct bucket_entry *bucket_entries_add(struct bucket_entries *e, const char *path);
+/* The first `count` go. */
+void bucket_entries_drop(struct bucket_entries *e, size_t count);
+void bucket_entries_fini(struct bucket_entries *e);
+/* Stat of each, and whether it is being written; in the thread. always: not only of those that were created.
+ */
+void bucket_look_at(int dir_fd, struct bucket_entry *e, bool always);
+
 /* bucket_root.c */
-/* Opens what stands at b->given; on failure b is as it was. */
+/* Opens what stands at b->given, in the loop; on failure b is as it was. */
 int bucket_attach(struct bucket *b, struct error *reterr) MUST_CHECK;
 void bucket_detach(struct bucket *b);
-/* Is it still what is watched? ERR_NOT_FOUND: nothing can be watched there; ERR_EXISTS: another one. */
-int bucket_look(const struct bucket *b, struct error *reterr) MUST_CHECK;
+/* Asks the thread whether it is still what is watched, and takes up what stands there. */
+void bucket_look(struct bucket *b);
 /* The position of its watermark, as text. */
 void bucket_position(const struct bucket *b, char *buf, size_t size);
 
@@ -124,12 +209,10 @@ enum bucket_left bucket_leaves_name(const char *name);
 /* Counts it, and tells the first of its kind. path is below the bucket. */
 void bucket_leave_out(struct bucket *b, enum bucket_left why, const char *path);
 usec_t bucket_changed_us(const struct stat *st);
-/* Which file it is (buckets.h). */
 /* Who brings its events. */
 struct principal bucket_principal(const struct bucket *b);
+/* Which file it is (buckets.h). */
 uint64_t bucket_key(const struct bucket *b, const char *path, const struct stat *st);
-/* Does somebody have it open for writing? If not, *st is what the file is now. */
-bool bucket_is_being_written(const struct bucket *b, const char *path, struct stat *st);
 /* Is there room for an event, and can all rules be read? */
 bool bucket_may_offer(const struct bucket *b);
 /* A file that is whole, as far as we know, and that was not taken yet. false: nothing can be taken now. */
@@ -142,11 +225,14 @@ int bucket_event(const struct bucket *b, const char *path, const struct stat *st
 void bucket_keep_below(struct bucket *b, usec_t changed_us);
 void bucket_offers_fini(struct bucket *b);
 loop_fn bucket_on_flush; /* of flush_task: writes which files were taken */
+/* As that; false: there is nothing to write. */
+bool bucket_flush(struct bucket *b);
 
 /* bucket_notify.c */
 int bucket_notify_open(struct bucket *b, struct error *reterr) MUST_CHECK;
 void bucket_notify_close(struct bucket *b);
-void bucket_watch_dir(struct bucket *b, const char *path);
+/* What the thread told of a folder's watch. */
+void bucket_note_watch(struct bucket *b, const struct bucket_list *l);
 
 /* bucket_scan.c */
 void bucket_scan_init(struct bucket *b);
@@ -160,15 +246,22 @@ void bucket_go_on(struct bucket *b);
 void bucket_scan_below(struct bucket *b, const char *path);
 /* An offer was answered: what waits for that may go on. */
 void bucket_scan_go_on(struct bucket *b);
+/* The list of files that were taken was written, or could not be. */
+void bucket_scan_note_written(struct bucket *b, bool whole);
 void bucket_scan_fini(struct bucket *b);
 
 /* bucket_walk.c: a stack of folders, for scans and applies */
 /* false: it lies too deep. */
 bool bucket_dirs_push(struct bucket_dir **dirs, const char *path);
-void bucket_dirs_pop(struct bucket_dir **dirs);
-/* Opens the topmost; false: it cannot be read, errno says why. */
-bool bucket_dirs_open(const struct bucket *b, struct bucket_dir *d);
-void bucket_dirs_join(const struct bucket_dir *d, const char *name, char path[static BUCKET_PATH_MAX]);
+void bucket_dirs_pop(struct bucket_dir **dirs); /* for the thread, unless it was never opened */
+/* In the thread: closing may wait, too. */
+void bucket_dirs_close(struct bucket *b, struct bucket_dir **dirs);
+/* Takes the topmost off the stack; to be asked for its next names. */
+struct bucket_list *bucket_list_create(struct bucket *b, struct bucket_dir **dirs);
+/* There is more of it: it is the topmost again. */
+void bucket_list_put_back(struct bucket_list *l, struct bucket_dir **dirs);
+/* Frees it, and the folder that was not put back. */
+void bucket_list_end(struct bucket_list *l);
 
 /* bucket_apply.c */
 /* The file was offered to all rules just now. */

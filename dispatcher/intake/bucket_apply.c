@@ -3,7 +3,6 @@
  * Each file starts the rule once: left out are files of which history knows a job of the rule, files that the
  * watch offers to all rules meanwhile, and files that it has yet to offer. So it begins when a scan was
  * finished and history knows all jobs of that moment. After a restart of the dispatcher it may begin anew. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,11 +39,13 @@ struct bucket_apply {
 	struct buf keys;      /* of events that history knows, in its thread */
 	struct taken *events; /* of which the rule has made jobs */
 	struct bucket_dir *dirs;
+	struct bucket_entries listed; /* files that are looked through, */
+	size_t at;		      /* from here */
 	struct loop_task task;
 	struct loop_timer timer;
 	uint32_t open;	/* offers in the core's hands */
-	bool asking;	/* history will answer */
-	bool abandoned; /* the dispatcher stops: history's answer frees it */
+	bool asking;	/* history or the thread will answer */
+	bool abandoned; /* the dispatcher stops: that answer frees it */
 	usec_t ended_us;
 	uint64_t files, started, already, unmatched, failed;
 	char error[256];
@@ -57,8 +58,8 @@ static void end(struct bucket_apply *a, const char *why)
 	snprintf(a->error, sizeof(a->error), "%s", why);
 	a->state = APPLY_ENDED;
 	a->ended_us = clock_mono_us();
-	while (a->dirs != NULL)
-		bucket_dirs_pop(&a->dirs);
+	bucket_dirs_close(a->bucket, &a->dirs);
+	bucket_entries_fini(&a->listed);
 	log_info("a rule was applied to a watched directory", log_text("rule", a->rule),
 		 log_text("bucket", a->bucket->given), log_u64("files", a->files),
 		 log_u64("started", a->started), log_u64("already", a->already), log_text("error", why));
@@ -76,8 +77,6 @@ static void apply_destroy(struct bucket_apply *a)
 	loop_defer_cancel(loop, &a->task);
 	loop_timer_unset(loop, &a->timer);
 	port_wait_cancel(&a->history);
-	while (a->dirs != NULL)
-		bucket_dirs_pop(&a->dirs);
 	taken_close(a->events);
 	buf_fini(&a->keys);
 	free(a);
@@ -179,49 +178,72 @@ static void offer(struct bucket_apply *a, const char *path, const struct stat *s
 	event_fini(&event);
 }
 
-static void visit(struct bucket_apply *a, struct bucket_dir *d, const char *name)
+static void visit(struct bucket_apply *a, const struct bucket_entry *e)
 {
 	struct bucket *b = a->bucket;
-	char path[BUCKET_PATH_MAX];
-	struct stat st;
+	const char *slash = strrchr(e->path, '/');
 
-	if (bucket_leaves_name(name) != LEFT_NOTHING ||
-	    fstatat(dirfd(d->dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (bucket_leaves_name(slash != NULL ? slash + 1 : e->path) != LEFT_NOTHING || e->number != 0)
 		return;
-	bucket_dirs_join(d, name, path);
-	if (S_ISDIR(st.st_mode)) {
-		(void)bucket_dirs_push(&a->dirs, path);
+	if (S_ISDIR(e->st.st_mode)) {
+		(void)bucket_dirs_push(&a->dirs, e->path);
 		return;
 	}
 	/* What the watch did not take yet, it will offer to all rules. */
-	if (!S_ISREG(st.st_mode) || bucket_changed_us(&st) < a->since_us ||
-	    !(taken_has(b->taken, bucket_key(b, path, &st)) || taken_is_full(b->taken)))
+	if (!S_ISREG(e->st.st_mode) || bucket_changed_us(&e->st) < a->since_us ||
+	    !(taken_has(b->taken, bucket_key(b, e->path, &e->st)) || taken_is_full(b->taken)))
 		return;
 	a->files++;
-	offer(a, path, &st);
+	offer(a, e->path, &e->st);
+}
+
+static void on_listed(struct bucket_work *w)
+{
+	struct bucket_list *l = (struct bucket_list *)w;
+	struct bucket_apply *a = l->arg;
+
+	a->asking = false;
+	if (a->state == APPLY_WALKS && bucket_work_counts(w)) {
+		bucket_list_put_back(l, &a->dirs);
+		a->listed = l->entries;
+		a->at = 0;
+		l->entries = (struct bucket_entries){0};
+		loop_defer(a->services->loop, &a->task);
+	}
+	bucket_list_end(l);
+	if (a->abandoned)
+		apply_destroy(a);
+}
+
+static void list(struct bucket_apply *a)
+{
+	struct bucket_list *l = bucket_list_create(a->bucket, &a->dirs);
+
+	bucket_entries_fini(&a->listed);
+	a->at = 0;
+	l->arg = a;
+	l->work.done = on_listed;
+	a->asking = true;
+	bucket_ask(a->bucket, &l->work);
 }
 
 static void walk(struct bucket_apply *a)
 {
-	for (int i = 0; a->dirs != NULL && i < ENTRIES_PER_TURN; i++) {
-		struct bucket_dir *d = a->dirs;
-		struct dirent *entry = NULL;
-
+	for (int i = 0; a->at < a->listed.count && i < ENTRIES_PER_TURN; i++) {
 		if (a->open >= OFFERS_MAX) /* goes on when they are answered */
 			return;
 		if (!bucket_may_offer(a->bucket)) {
 			pause_for(a, PAUSE_US);
 			return;
 		}
-		if (d->dir != NULL || bucket_dirs_open(a->bucket, d))
-			entry = readdir(d->dir);
-		if (entry == NULL)
-			bucket_dirs_pop(&a->dirs);
-		else
-			visit(a, d, entry->d_name);
+		visit(a, &a->listed.items[a->at++]);
 	}
-	if (a->dirs != NULL)
+	if (a->asking)
+		return;
+	if (a->at < a->listed.count)
 		loop_defer(a->services->loop, &a->task);
+	else if (a->dirs != NULL)
+		list(a);
 	else if (a->open == 0)
 		end(a, "");
 }

@@ -1,9 +1,7 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #include "base/check.h"
@@ -15,9 +13,6 @@
 #include "jobs/event_bucket.h"
 #include "jobs/file_tag.h"
 #include "jobs/kinds.h"
-
-/* When a file cannot be asked whether it is open, it has to be this old. */
-#define SETTLED_US (2 * USEC_PER_SEC)
 
 static bool ends_with(const char *name, const char *suffix)
 {
@@ -89,27 +84,6 @@ uint64_t bucket_key(const struct bucket *b, const char *path, const struct stat 
 	return dedup_key_of("taken", parts, 2, no_secret).lo;
 }
 
-/* A read lease is granted only while nobody has the file open for writing. What was seen of the file before
- * that may be older than its last byte, so it is looked at again under the lease. */
-bool bucket_is_being_written(const struct bucket *b, const char *path, struct stat *st)
-{
-	int fd = openat(b->dir_fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	bool granted, held;
-
-	if (fd >= 0) {
-		granted = fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
-		held = !granted && errno == EAGAIN;
-		if (granted && fstat(fd, st) < 0)
-			held = true;
-		if (granted)
-			(void)fcntl(fd, F_SETLEASE, F_UNLCK);
-		close(fd);
-		if (granted || held)
-			return held;
-	}
-	return clock_wall_us() - bucket_changed_us(st) < SETTLED_US;
-}
-
 void bucket_keep_below(struct bucket *b, usec_t changed_us)
 {
 	if (changed_us < b->low_us)
@@ -124,18 +98,59 @@ static void put_back(struct bucket *b, uint64_t key, usec_t changed_us)
 	bucket_scan_soon(b);
 }
 
-void bucket_on_flush(struct loop *loop, void *arg)
+/* ---- the list of files that were taken: one write at a time ---- */
+
+struct write {
+	struct bucket_work work;
+	struct taken *taken;
+};
+
+static void run_write(struct bucket_work *w)
 {
-	struct bucket *b = arg;
+	taken_write_make(((struct write *)w)->taken);
+}
+
+/* A list that is not this directory's any more is with the thread: taken_close ends its write. */
+static void on_written(struct bucket_work *w)
+{
+	struct bucket *b = w->bucket;
 	struct error e = {0};
 	char line[ERROR_LINE_MAX];
+	bool whole = false, counts = bucket_work_counts(w);
+	int r = counts ? taken_write_end(b->taken, &whole, &e) : 0;
 
-	(void)loop;
-	if (taken_flush(b->taken, &e) == 0 || b->flush_told)
+	free(w);
+	if (!counts)
 		return;
-	b->flush_told = true;
-	log_warn("the list of files that were taken cannot be written: it is tried again",
-		 log_text("bucket", b->path), log_error_field(&e, line, sizeof(line)));
+	b->writing = false;
+	if (r < 0 && !b->flush_told)
+		log_warn("the list of files that were taken cannot be written: it is tried again",
+			 log_text("bucket", b->path), log_error_field(&e, line, sizeof(line)));
+	b->flush_told = r < 0;
+	if (r == 0)
+		(void)bucket_flush(b);
+	bucket_scan_note_written(b, whole);
+}
+
+bool bucket_flush(struct bucket *b)
+{
+	struct write *w;
+
+	if (b->writing || !taken_write_begin(b->taken))
+		return b->writing;
+	w = check_calloc(1, sizeof(*w));
+	w->taken = b->taken;
+	w->work.run = run_write;
+	w->work.done = on_written;
+	b->writing = true;
+	bucket_ask(b, &w->work);
+	return true;
+}
+
+void bucket_on_flush(struct loop *loop, void *arg)
+{
+	(void)loop;
+	(void)bucket_flush(arg);
 }
 
 /* From now on it was taken, whatever happens to us. */

@@ -48,25 +48,23 @@ static int root_of(int dir_fd, const char *path, struct bucket_root *ret)
 	return 0;
 }
 
+/* A directory as it was opened, until the bucket takes it. */
+struct opened {
+	int dir_fd;
+	char *path, *intake;
+	struct bucket_root root;
+	bool inodes_last;
+	struct taken *taken;
+	enum taken_state state;
+	char list[64];
+	int rc;
+	struct error error;
+};
+
 static int cannot(int number, struct error *reterr)
 {
 	return error_set(reterr, number == ENOENT ? ERR_NOT_FOUND : ERR_INVALID,
 			 "the directory to watch cannot be read: %s", strerror(number));
-}
-
-int bucket_look(const struct bucket *b, struct error *reterr)
-{
-	struct bucket_root now;
-	int r = root_of(AT_FDCWD, b->given, &now);
-
-	if (r < 0) {
-		(void)cannot(-r, reterr);
-		return ERR_NOT_FOUND;
-	}
-	if (b->path != NULL && now.device == b->root.device && now.inode == b->root.inode &&
-	    now.born_us == b->root.born_us)
-		return 0;
-	return error_set(reterr, ERR_EXISTS, "another directory stands there");
 }
 
 void bucket_position(const struct bucket *b, char *buf, size_t size)
@@ -135,17 +133,18 @@ static void remove_old_lists(const char *folder, const char *prefix)
 }
 
 /* "<path>-<directory>.files", both as hashes. */
-static void list_name(const struct bucket *b, char prefix[static 24], char name[static 64])
+static void list_name(struct opened *o, char prefix[static 24])
 {
 	static const uint8_t no_secret[DEDUP_SECRET_BYTES];
 	char root[64] = "";
-	struct bytes path = bytes_of(b->intake), which;
+	struct bytes path = bytes_of(o->intake), which;
 
-	if (b->inodes_last)
-		snprintf(root, sizeof(root), "%" PRIu64 " %" PRId64, b->root.inode, b->root.born_us);
+	if (o->inodes_last)
+		snprintf(root, sizeof(root), "%" PRIu64 " %" PRId64, o->root.inode, o->root.born_us);
 	which = bytes_of(root);
 	snprintf(prefix, 24, "%016" PRIx64 "-", dedup_key_of("bucket", &path, 1, no_secret).lo);
-	snprintf(name, 64, "%s%016" PRIx64 ".files", prefix, dedup_key_of("root", &which, 1, no_secret).lo);
+	snprintf(o->list, sizeof(o->list), "%s%016" PRIx64 ".files", prefix,
+		 dedup_key_of("root", &which, 1, no_secret).lo);
 }
 
 static void tell_list(struct bucket *b, enum taken_state state, const char *name, usec_t any_us)
@@ -170,76 +169,228 @@ static void tell_list(struct bucket *b, enum taken_state state, const char *name
 			 log_text("bucket", b->path), log_text("list", name));
 }
 
-static int open_list(struct bucket *b, struct error *reterr)
+static int open_list(struct opened *o, const char *folder)
 {
-	char *folder = statedir_path(&b->services->state, "taken");
-	char prefix[24], name[64];
-	enum taken_state state;
+	char prefix[24];
 	struct buf path = {0};
-	usec_t any_us;
-	int r = fs_make_dirs(folder, 0750, reterr);
+	int r = fs_make_dirs(folder, 0750, &o->error);
 
-	list_name(b, prefix, name);
-	buf_printf(&path, "%s/%s", folder, name);
+	list_name(o, prefix);
+	buf_printf(&path, "%s/%s", folder, o->list);
 	if (r == 0)
-		r = taken_open(buf_text(&path), &b->taken, &state, reterr);
-	if (r == 0) {
-		read_watermark(b, &any_us);
-		tell_list(b, state, name, any_us);
+		r = taken_open(buf_text(&path), &o->taken, &o->state, &o->error);
+	if (r == 0)
 		remove_old_lists(folder, prefix);
-	}
 	buf_fini(&path);
-	free(folder);
 	return r;
 }
 
-static int open_dir(struct bucket *b, struct error *reterr)
+static int open_dir(struct opened *o, const char *given)
 {
 	struct buf intake = {0};
 	int r;
 
-	b->dir_fd = open(b->given, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	b->path = b->dir_fd >= 0 ? realpath(b->given, NULL) : NULL;
-	if (b->path == NULL)
-		return cannot(errno, reterr);
-	r = root_of(b->dir_fd, "", &b->root);
+	o->dir_fd = open(given, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	o->path = o->dir_fd >= 0 ? realpath(given, NULL) : NULL;
+	if (o->path == NULL)
+		return cannot(errno, &o->error);
+	r = root_of(o->dir_fd, "", &o->root);
 	if (r < 0)
-		return cannot(-r, reterr);
-	b->inodes_last = inodes_last(b->dir_fd);
-	b->name = strrchr(b->path, '/') + 1;
-	buf_printf(&intake, "bucket:%s", b->path);
+		return cannot(-r, &o->error);
+	o->inodes_last = inodes_last(o->dir_fd);
+	buf_printf(&intake, "bucket:%s", o->path);
 	buf_text(&intake);
-	b->intake = (char *)intake.data;
+	o->intake = (char *)intake.data;
 	return 0;
 }
 
-int bucket_attach(struct bucket *b, struct error *reterr)
+static void open_all(struct opened *o, const char *given, const char *folder)
 {
-	int r = open_dir(b, reterr);
+	o->rc = open_dir(o, given);
+	if (o->rc == 0)
+		o->rc = open_list(o, folder);
+}
+
+static void opened_fini(struct opened *o)
+{
+	taken_close(o->taken);
+	if (o->dir_fd >= 0)
+		close(o->dir_fd);
+	free(o->path);
+	free(o->intake);
+	*o = (struct opened){.dir_fd = -1};
+}
+
+/* Takes what was opened. */
+static int take(struct bucket *b, struct opened *o, struct error *reterr)
+{
+	usec_t any_us;
+	int r;
 
 	b->attached++;
-	if (r == 0)
-		r = open_list(b, reterr);
-	if (r == 0)
-		r = bucket_notify_open(b, reterr);
+	if (o->rc < 0) {
+		*reterr = o->error;
+		return o->rc;
+	}
+	b->dir_fd = o->dir_fd;
+	b->path = o->path;
+	b->intake = o->intake;
+	b->root = o->root;
+	b->inodes_last = o->inodes_last;
+	b->taken = o->taken;
+	b->name = strrchr(b->path, '/') + 1;
+	read_watermark(b, &any_us);
+	tell_list(b, o->state, o->list, any_us);
+	*o = (struct opened){.dir_fd = -1};
+	r = bucket_notify_open(b, reterr);
 	if (r < 0)
 		bucket_detach(b);
 	return r;
 }
 
+int bucket_attach(struct bucket *b, struct error *reterr)
+{
+	char *folder = statedir_path(&b->services->state, "taken");
+	struct opened o = {.dir_fd = -1};
+	int r;
+
+	open_all(&o, b->given, folder);
+	r = take(b, &o, reterr);
+	opened_fini(&o);
+	free(folder);
+	return r;
+}
+
+/* ---- what is left to the thread ---- */
+
+struct leaving {
+	struct bucket_work work;
+	struct opened opened;
+	int notify_fd;
+};
+
+static void run_leave(struct bucket_work *w)
+{
+	struct leaving *l = (struct leaving *)w;
+
+	opened_fini(&l->opened);
+	if (l->notify_fd >= 0)
+		close(l->notify_fd);
+	l->notify_fd = -1;
+}
+
+static void on_left(struct bucket_work *w)
+{
+	run_leave(w);
+	free(w);
+}
+
+/* What the thread does with it now ends first; what comes of that counts no more. */
 void bucket_detach(struct bucket *b)
 {
+	struct leaving *l = check_calloc(1, sizeof(*l));
+
 	bucket_applies_stop(b, "the watched directory is gone, or another one");
 	bucket_scan_fini(b);
 	bucket_notify_close(b);
 	loop_defer_cancel(b->services->loop, &b->flush_task);
-	taken_close(b->taken);
-	if (b->dir_fd >= 0)
-		close(b->dir_fd);
-	free(b->path);
-	free(b->intake);
+	b->attached++;
+	b->writing = false;
+	l->opened =
+	    (struct opened){.dir_fd = b->dir_fd, .path = b->path, .intake = b->intake, .taken = b->taken};
+	l->notify_fd = b->notify_fd;
 	b->taken = NULL;
 	b->path = b->intake = NULL;
 	b->name = NULL;
-	b->dir_fd = -1;
+	b->dir_fd = b->notify_fd = -1;
+	l->work.run = run_leave;
+	l->work.done = on_left;
+	bucket_ask(b, &l->work);
+}
+
+/* ---- is it still the one? ---- */
+
+struct looking {
+	struct bucket_work work;
+	const char *given;
+	bool is_watched;
+	struct bucket_root root;
+	int rc;
+	struct error error;
+	char *folder; /* of the lists */
+	struct opened opened;
+};
+
+static void run_look(struct bucket_work *w)
+{
+	struct looking *l = (struct looking *)w;
+	struct bucket_root now;
+	int r = root_of(AT_FDCWD, l->given, &now);
+
+	if (r < 0) {
+		(void)cannot(-r, &l->error);
+		l->rc = ERR_NOT_FOUND;
+	} else if (!l->is_watched || now.device != l->root.device || now.inode != l->root.inode ||
+		   now.born_us != l->root.born_us) {
+		l->rc = error_set(&l->error, ERR_EXISTS, "another directory stands there");
+	}
+}
+
+static void run_open(struct bucket_work *w)
+{
+	struct looking *l = (struct looking *)w;
+
+	open_all(&l->opened, l->given, l->folder);
+}
+
+static void end_look(struct looking *l)
+{
+	opened_fini(&l->opened);
+	free(l->folder);
+	free(l);
+}
+
+static void on_opened(struct bucket_work *w)
+{
+	struct looking *l = (struct looking *)w;
+	struct bucket *b = w->bucket;
+	struct error e = {0};
+
+	if (bucket_work_counts(w))
+		bucket_attached(b, take(b, &l->opened, &e), &e);
+	end_look(l);
+}
+
+/* What is watched no more is left behind first: both may have the same list. */
+static void on_look(struct bucket_work *w)
+{
+	struct looking *l = (struct looking *)w;
+	struct bucket *b = w->bucket;
+
+	if (!bucket_work_counts(w)) {
+		end_look(l);
+		return;
+	}
+	bucket_looked(b, l->rc, &l->error);
+	if (l->rc != ERR_EXISTS) {
+		end_look(l);
+		return;
+	}
+	w->run = run_open;
+	w->done = on_opened;
+	bucket_ask(b, w);
+}
+
+void bucket_look(struct bucket *b)
+{
+	struct looking *l = check_calloc(1, sizeof(*l));
+
+	l->given = b->given;
+	l->is_watched = b->path != NULL;
+	l->root = b->root;
+	l->folder = statedir_path(&b->services->state, "taken");
+	l->opened.dir_fd = -1;
+	l->work.run = run_look;
+	l->work.done = on_look;
+	bucket_ask(b, &l->work);
 }

@@ -31,6 +31,19 @@ struct frame_head {
 	uint32_t crc;
 };
 
+/* What is on its way to the file. */
+struct taken_write {
+	bool begun, made;
+	bool whole;    /* in the file's place, else behind what it holds */
+	bool replaced; /* it stands there */
+	struct buf out;
+	size_t key_count;   /* in it */
+	struct buf pending; /* of these */
+	int fd;		    /* of the new file, to append to */
+	int rc;
+	struct error error;
+};
+
 struct taken {
 	char *path; /* NULL: in memory only */
 	int fd;
@@ -40,6 +53,10 @@ struct taken {
 	uint64_t file_keys; /* that the file holds, also of no use */
 	bool file_lacks;    /* something could not be appended: the file has to be written anew */
 	struct buf pending; /* keys, as the file holds them */
+	struct buf image; /* the whole file as it is to be, without what became pending since; empty: none */
+	size_t image_keys;
+	struct buf image_pending; /* what was pending when it was made */
+	struct taken_write write;
 };
 
 /* ---- the table ---- */
@@ -158,41 +175,119 @@ static void put_frame(struct buf *out, const uint8_t *keys, size_t count)
 	buf_append(out, keys, size);
 }
 
-static int append_fd_open(struct taken *s, struct error *reterr)
+static int append_fd_open(const struct taken *s, int *ret, struct error *reterr)
 {
-	if (s->fd >= 0)
-		close(s->fd);
-	s->fd = open(s->path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	return s->fd < 0 ? fail(s, "the list of files that were taken cannot be written", reterr) : 0;
+	*ret = open(s->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	return *ret < 0 ? fail(s, "the list of files that were taken cannot be written", reterr) : 0;
+}
+
+static void move_buf(struct buf *to, struct buf *from)
+{
+	buf_fini(to);
+	*to = *from;
+	*from = (struct buf){0};
 }
 
 /* The whole file, of what is in the table. */
-static int rewrite(struct taken *s, struct error *reterr)
+static void make_image(struct taken *s)
 {
 	struct header header = {.version = htole32(VERSION)};
-	struct buf keys = {0}, out = {0};
-	int r;
+	struct buf keys = {0};
 
 	memcpy(header.magic, magic, sizeof(magic));
-	buf_append(&out, &header, sizeof(header));
+	buf_clear(&s->image);
+	buf_append(&s->image, &header, sizeof(header));
 	for (size_t i = 0; i < s->slot_count; i++) {
 		uint64_t key = htole64(s->slots[i] & ~MARK);
 
 		if (key != 0)
 			buf_append(&keys, &key, sizeof(key));
 	}
+	s->image_keys = keys.size / sizeof(uint64_t);
 	if (keys.size > 0)
-		put_frame(&out, keys.data, keys.size / sizeof(uint64_t));
-	r = fs_write_file(s->path, buf_bytes(&out), 0640, reterr);
-	if (r == 0)
-		r = append_fd_open(s, reterr);
-	if (r == 0) {
-		s->file_keys = s->count;
-		s->file_lacks = false;
-		buf_clear(&s->pending);
-	}
+		put_frame(&s->image, keys.data, s->image_keys);
 	buf_fini(&keys);
-	buf_fini(&out);
+	buf_append_bytes(&s->image_pending, buf_bytes(&s->pending));
+	buf_clear(&s->pending);
+}
+
+bool taken_write_begin(struct taken *s)
+{
+	struct taken_write *w = &s->write;
+
+	if (w->begun || s->path == NULL || (s->image.size == 0 && (s->pending.size == 0 || s->file_lacks)))
+		return false;
+	*w = (struct taken_write){.begun = true, .whole = s->image.size > 0, .fd = -1};
+	if (w->whole) {
+		w->key_count = s->image_keys;
+		move_buf(&w->out, &s->image);
+		move_buf(&w->pending, &s->image_pending);
+	} else {
+		w->key_count = s->pending.size / sizeof(uint64_t);
+		move_buf(&w->pending, &s->pending);
+		put_frame(&w->out, w->pending.data, w->key_count);
+	}
+	return true;
+}
+
+void taken_write_make(struct taken *s)
+{
+	struct taken_write *w = &s->write;
+	ssize_t n;
+
+	w->made = true;
+	if (w->whole) {
+		w->rc = fs_write_file(s->path, buf_bytes(&w->out), 0640, &w->error);
+		w->replaced = w->rc == 0;
+		if (w->replaced)
+			w->rc = append_fd_open(s, &w->fd, &w->error);
+		return;
+	}
+	n = write(s->fd, w->out.data, w->out.size);
+	if (n == (ssize_t)w->out.size)
+		return;
+	errno = n < 0 ? errno : ENOSPC;
+	w->rc = fail(s, "the list of files that were taken cannot be written", &w->error);
+}
+
+/* A frame that was written in part would hide all that is behind it. Then the keys wait for the whole new
+ * file of the next sweep's end. (Not now: the table also has keys that taken_keep was not called for.) */
+int taken_write_end(struct taken *s, bool *ret_whole, struct error *reterr)
+{
+	struct taken_write *w = &s->write;
+	int r = w->rc;
+
+	if (r == 0 && w->whole) {
+		if (s->fd >= 0)
+			close(s->fd);
+		s->fd = w->fd;
+		s->file_keys = w->key_count;
+		s->file_lacks = false;
+	} else if (r == 0) {
+		s->file_keys += w->key_count;
+	} else {
+		s->file_lacks = s->file_lacks || !w->whole || w->replaced;
+		buf_append_bytes(&w->pending, buf_bytes(&s->pending));
+		move_buf(&s->pending, &w->pending);
+		if (reterr != NULL)
+			*reterr = w->error;
+	}
+	*ret_whole = r == 0 && w->whole;
+	buf_fini(&w->out);
+	buf_fini(&w->pending);
+	*w = (struct taken_write){0};
+	return r;
+}
+
+int taken_flush(struct taken *s, struct error *reterr)
+{
+	bool whole;
+	int r = 0;
+
+	while (r == 0 && taken_write_begin(s)) {
+		taken_write_make(s);
+		r = taken_write_end(s, &whole, reterr);
+	}
 	return r;
 }
 
@@ -272,8 +367,11 @@ int taken_open(const char *path, struct taken **ret, enum taken_state *ret_state
 		s->path = strdup(path);
 		CHECK(s->path != NULL);
 		r = load(s, ret_state, reterr);
+		if (r == 0 && *ret_state != TAKEN_WHOLE)
+			make_image(s);
 		if (r == 0)
-			r = *ret_state == TAKEN_WHOLE ? append_fd_open(s, reterr) : rewrite(s, reterr);
+			r = *ret_state == TAKEN_WHOLE ? append_fd_open(s, &s->fd, reterr)
+						      : taken_flush(s, reterr);
 	}
 	if (r < 0)
 		taken_close(s);
@@ -284,15 +382,22 @@ int taken_open(const char *path, struct taken **ret, enum taken_state *ret_state
 
 void taken_close(struct taken *s)
 {
+	bool whole;
+
 	if (s == NULL)
 		return;
+	if (s->write.begun && !s->write.made)
+		taken_write_make(s);
+	if (s->write.begun)
+		(void)!taken_write_end(s, &whole,
+				       NULL); /* what is lost is offered again, and known by its key */
 	if (s->fd >= 0) {
-		int r = taken_flush(s, NULL);
-
-		(void)r; /* what is lost is offered again, and known by its key */
+		(void)!taken_flush(s, NULL);
 		close(s->fd);
 	}
 	buf_fini(&s->pending);
+	buf_fini(&s->image);
+	buf_fini(&s->image_pending);
 	free(s->slots);
 	free(s->path);
 	free(s);
@@ -311,36 +416,12 @@ bool taken_is_pending(const struct taken *s)
 	return s->pending.size > 0;
 }
 
-/* A frame that was written in part would hide all that is behind it. Then the keys wait for the whole new
- * file of the next sweep's end. (Not now: the table also has keys that taken_keep was not called for.) */
-int taken_flush(struct taken *s, struct error *reterr)
-{
-	struct buf out = {0};
-	ssize_t n;
-	int r = 0;
-
-	if (s->pending.size == 0 || s->file_lacks)
-		return 0;
-	put_frame(&out, s->pending.data, s->pending.size / sizeof(uint64_t));
-	n = write(s->fd, out.data, out.size);
-	if (n != (ssize_t)out.size) {
-		errno = n < 0 ? errno : ENOSPC;
-		s->file_lacks = true;
-		r = fail(s, "the list of files that were taken cannot be written", reterr);
-	} else {
-		s->file_keys += s->pending.size / sizeof(uint64_t);
-		buf_clear(&s->pending);
-	}
-	buf_fini(&out);
-	return r;
-}
-
 void taken_sweep_begin(struct taken *s)
 {
 	s->mark ^= MARK;
 }
 
-int taken_sweep_end(struct taken *s, bool anew, struct error *reterr)
+void taken_sweep_end(struct taken *s, bool anew)
 {
 	size_t kept = 0;
 
@@ -348,9 +429,6 @@ int taken_sweep_end(struct taken *s, bool anew, struct error *reterr)
 		kept += s->slots[i] != 0 && (s->slots[i] & MARK) == s->mark;
 	if (kept < s->count)
 		table_remake(s, kept, false);
-	if (s->path == NULL)
-		return 0;
-	if (anew || s->file_lacks || s->file_keys > 2 * s->count + REWRITE_MIN)
-		return rewrite(s, reterr);
-	return taken_flush(s, reterr);
+	if (s->path != NULL && (anew || s->file_lacks || s->file_keys > 2 * s->count + REWRITE_MIN))
+		make_image(s);
 }

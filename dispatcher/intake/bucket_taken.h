@@ -9,7 +9,9 @@
  * u32 crc32c of the keys, count keys of u64.
  *
  * A sweep forgets files that are gone: between taken_sweep_begin and taken_sweep_end each file that is there
- * is marked. Thread: the loop's. */
+ * is marked.
+ *
+ * Thread: the loop's, but for taken_open, taken_close and taken_write_make: any, one at a time. */
 #pragma once
 
 #include "base/error.h"
@@ -42,9 +44,17 @@ void taken_remove(struct taken *s, uint64_t key);
 /* The key, added before, is to be written by the next taken_flush. */
 void taken_keep(struct taken *s, uint64_t key);
 bool taken_is_pending(const struct taken *s);
+/* Writes all that is pending, or the whole file; none may be under way. */
 int taken_flush(struct taken *s, struct error *reterr) MUST_CHECK;
 
+/* The same in steps, of which taken_write_make alone waits for the disk. Between begin and end the list may
+ * be used, but not be flushed. False: there is nothing to write, or a write is under way. */
+bool taken_write_begin(struct taken *s);
+void taken_write_make(struct taken *s);
+/* *ret_whole: the file holds what the last sweep's end left, and no other. */
+int taken_write_end(struct taken *s, bool *ret_whole, struct error *reterr) MUST_CHECK;
+
 void taken_sweep_begin(struct taken *s);
-/* Forgets what was not marked since. Writes the file anew when most of it is of no use, or when `rewrite`
- * says so: with all keys that are in memory, so that no key may be waiting for taken_keep. */
-int taken_sweep_end(struct taken *s, bool rewrite, struct error *reterr) MUST_CHECK;
+/* Forgets what was not marked since. The next write is of the whole file when most of it is of no use, or
+ * when `anew` says so: with all keys that are in memory now, so that no key may be waiting for taken_keep. */
+void taken_sweep_end(struct taken *s, bool anew);

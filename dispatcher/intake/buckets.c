@@ -22,16 +22,23 @@ static void set_gone(struct bucket *b, const struct error *e)
 	snprintf(b->gone, sizeof(b->gone), "%s", error_text(e, line, sizeof(line)));
 }
 
-static void take_up(struct bucket *b)
+static void look_again(struct bucket *b)
 {
-	struct error e = {0};
+	b->looking = false;
+	loop_timer_set(b->services->loop, &b->root_timer, clock_mono_us() + (b->doubted ? 0 : LOOK_EVERY_US));
+	b->doubted = false;
+}
+
+void bucket_attached(struct bucket *b, int r, const struct error *e)
+{
 	char line[ERROR_LINE_MAX];
 
-	if (bucket_attach(b, &e) < 0) {
+	look_again(b);
+	if (r < 0) {
 		if (b->gone[0] == '\0')
 			log_warn("a watched directory cannot be taken up", log_text("bucket", b->given),
-				 log_error_field(&e, line, sizeof(line)));
-		set_gone(b, &e);
+				 log_error_field(e, line, sizeof(line)));
+		set_gone(b, e);
 		return;
 	}
 	b->gone[0] = '\0';
@@ -41,39 +48,49 @@ static void take_up(struct bucket *b)
 	bucket_scan(b);
 }
 
-static void on_root_timer(struct loop *loop, void *arg)
+void bucket_looked(struct bucket *b, int r, const struct error *e)
 {
-	struct bucket *b = arg;
-	struct error e = {0};
 	char line[ERROR_LINE_MAX];
-	int r = bucket_look(b, &e);
 
-	loop_timer_set(loop, &b->root_timer, clock_mono_us() + LOOK_EVERY_US);
-	if (r == 0)
-		return;
-	if (b->path != NULL) {
+	if (r != 0 && b->path != NULL) {
 		log_warn(r == ERR_EXISTS
 			     ? "a watched directory was replaced by another one, or a mount covers it"
 			     : "a watched directory is gone: it is watched again when it is back",
-			 log_text("bucket", b->given), log_error_field(&e, line, sizeof(line)));
+			 log_text("bucket", b->given), log_error_field(e, line, sizeof(line)));
 		bucket_detach(b);
 	}
 	if (r == ERR_EXISTS)
-		take_up(b);
-	else
-		set_gone(b, &e);
+		return; /* it is being opened */
+	if (r != 0)
+		set_gone(b, e);
+	look_again(b);
+}
+
+static void on_root_timer(struct loop *loop, void *arg)
+{
+	struct bucket *b = arg;
+
+	(void)loop;
+	b->looking = true;
+	bucket_look(b);
 }
 
 void bucket_doubt_root(struct bucket *b)
 {
-	loop_timer_set(b->services->loop, &b->root_timer, clock_mono_us());
+	if (b->looking)
+		b->doubted = true;
+	else
+		loop_timer_set(b->services->loop, &b->root_timer, clock_mono_us());
 }
 
 static void bucket_destroy(struct bucket *b)
 {
 	loop_timer_unset(b->services->loop, &b->root_timer);
-	bucket_detach(b);
-	bucket_applies_fini(b);
+	if (b->readers != NULL) {
+		bucket_detach(b);
+		bucket_applies_fini(b);
+		bucket_work_close(b);
+	}
 	bucket_offers_fini(b);
 	free(b->given);
 	free(b);
@@ -115,7 +132,9 @@ static int buckets_open(struct services *s, struct error *reterr)
 
 		b->next = all->first;
 		all->first = b;
-		r = bucket_attach(b, reterr);
+		r = bucket_work_open(b, reterr);
+		if (r == 0)
+			r = bucket_attach(b, reterr);
 		if (r < 0)
 			return error_where(reterr, "bucket %s", b->given);
 		log_info("watching", log_text("bucket", b->path),
@@ -166,7 +185,7 @@ static json_t *bucket_json(const struct bucket *b)
 {
 	const struct api_bucket bucket = {
 	    .path = bytes_of(b->given),
-	    .error = bytes_of(b->gone),
+	    .error = bytes_of(b->gone[0] == '\0' && b->slow ? "it does not answer" : b->gone),
 	    .files = b->taken != NULL ? taken_count(b->taken) : 0,
 	    .left_out = {.hidden = b->left[LEFT_HIDDEN],
 			 .unfinished = b->left[LEFT_UNFINISHED],

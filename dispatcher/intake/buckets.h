@@ -17,7 +17,10 @@
  *
  * The directory itself is looked at each second. When it is removed, replaced, or covered by a mount, this is
  * told, and what stands at its path is taken up: each directory has a list of its own, so that one that comes
- * back is known again. */
+ * back is known again.
+ *
+ * A thread of the directory's own makes all calls that its file system may keep: while it does not answer,
+ * nothing of it is taken, `status` tells so after 10 s, and nobody else waits. */
 #pragma once
 
 #include <jansson.h>

@@ -67,6 +67,71 @@ class Hang(MillCase):
         self.go_on()
         until(lambda: len(self.mill.api("GET", "/v1/rules")["rules"]) == 2, 20)
         self.assertIn("the directory of rules answers again", self.log())
+        self.stop()
+
+    def start_bucket(self, **params):
+        self.write("rules/take.yaml", RULE % ("take", ".txt"))
+        self.make_dir("bucket")
+        self.make_dir("other")
+        self.start("bucket", rules_dir=self.path("rules"), bucket=[self.path("bucket"), self.path("other")],
+                   bucket_rescan="200ms", **params)
+
+    def buckets(self):
+        return {os.path.basename(b["path"]): b for b in self.mill.api("GET", "/v1/status")["buckets"]}
+
+    def test_a_watched_directory(self):
+        """The other one goes on; what came meanwhile is taken later, once."""
+        self.start_bucket()
+        self.write("bucket/deep/first.txt", "1")
+        until(lambda: self.count("take") == 1, 20)
+        self.hang()
+        self.answers_soon()
+        for n in range(100):
+            self.write("bucket/deep/%d.txt" % n, "1")
+        self.write("other/a.txt", "1")
+        until(lambda: self.count("take") == 2, 20)
+        until(lambda: self.buckets()["bucket"]["error"], 30)
+        self.assertEqual(self.buckets()["bucket"]["error"], "it does not answer")
+        self.assertIsNone(self.buckets()["other"]["error"])
+        self.answers_soon()
+        self.go_on()
+        until(lambda: self.count("take") == 102, 30)
+        until(lambda: self.buckets()["bucket"]["error"] is None, 20)
+        self.assertIn("a watched directory answers again", self.log())
+        time.sleep(1)  # scans
+        self.assertEqual(self.count("take"), 102)
+        self.stop()
+
+    def test_a_watched_directory_that_is_replaced_while_it_hangs(self):
+        """What the thread saw of the one that was there is not taken for the one that is."""
+        self.start_bucket()
+        self.write("bucket/a.txt", "1")
+        until(lambda: self.count("take") == 1, 20)
+        self.hang()
+        for n in range(5):
+            self.write("bucket/%d.txt" % n, "1")
+            os.rename(self.path("bucket"), self.path("old-%d" % n))
+            self.write("bucket/new-%d.txt" % n, "1")
+        self.go_on()
+        until(lambda: self.count("take") >= 2, 20)
+        self.write("bucket/last.txt", "1")
+        until(lambda: self.count("take") >= 3, 20)
+        time.sleep(1)  # scans
+        self.assertLessEqual(self.count("take"), 4)  # and 0.txt, if it was listed before
+        self.stop()
+
+    def test_the_list_of_taken_files_is_whole_after_a_stop(self):
+        self.start_bucket()
+        for n in range(300):
+            self.write("bucket/%d.txt" % n, "1")
+        until(lambda: self.count("take") == 300, 30)
+        self.stop()
+        self.mill.start_dispatcher(rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms")
+        self.assertEqual(self.buckets()["bucket"]["files"], 300)
+        time.sleep(1)  # scans
+        self.assertEqual(self.count("take"), 300)
+
+    def stop(self):
         self.mill.dispatcher.terminate()
         self.assertEqual(self.mill.dispatcher.wait(20), 0)
 

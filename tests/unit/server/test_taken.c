@@ -45,6 +45,12 @@ static void take(uint64_t n)
 	taken_keep(taken, key_of(n));
 }
 
+static void end_sweep(bool anew)
+{
+	taken_sweep_end(taken, anew);
+	cr_assert_eq(taken_flush(taken, NULL), 0);
+}
+
 static struct buf read_list(void)
 {
 	struct buf text = {0};
@@ -93,7 +99,7 @@ Test(taken, a_sweep_forgets_what_is_gone, .init = setup, .fini = teardown)
 	for (uint64_t n = 1; n <= 100; n++)
 		cr_assert(taken_mark(taken, key_of(n)));
 	take(10001); /* came while it was swept */
-	cr_assert_eq(taken_sweep_end(taken, false, NULL), 0);
+	end_sweep(false);
 	cr_assert_eq(taken_count(taken), 101);
 	after = read_list();
 	cr_assert_lt(after.size, before.size / 50, "a list of files that are gone is written anew");
@@ -102,6 +108,53 @@ Test(taken, a_sweep_forgets_what_is_gone, .init = setup, .fini = teardown)
 	cr_assert_eq(taken_count(taken), 101);
 	buf_fini(&before);
 	buf_fini(&after);
+}
+
+/* The loop goes on with the list while a thread writes: what it keeps then is in the next write. */
+Test(taken, is_used_while_it_is_written, .init = setup, .fini = teardown)
+{
+	bool whole;
+
+	take(1);
+	cr_assert(taken_write_begin(taken));
+	cr_assert_not(taken_write_begin(taken), "one write at a time");
+	take(2);
+	taken_sweep_end(taken, true); /* its image has both, and comes behind the write under way */
+	take(3);
+	taken_write_make(taken);
+	cr_assert_eq(taken_write_end(taken, &whole, NULL), 0);
+	cr_assert_not(whole);
+	cr_assert(taken_write_begin(taken));
+	take(4);
+	taken_write_make(taken);
+	cr_assert_eq(taken_write_end(taken, &whole, NULL), 0);
+	cr_assert(whole);
+	cr_assert(taken_write_begin(taken));
+	take(5);
+	taken_close(taken); /* ends it, and writes the rest */
+	cr_assert_eq(open_list(), TAKEN_WHOLE);
+	cr_assert_eq(taken_count(taken), 5);
+}
+
+/* A whole file that cannot be written leaves the old one, and its keys are tried again. */
+Test(taken, a_write_that_fails_loses_no_key, .init = setup, .fini = teardown)
+{
+	take(1);
+	cr_assert_eq(taken_flush(taken, NULL), 0);
+	take(2);
+	taken_sweep_begin(taken);
+	cr_assert(taken_mark(taken, key_of(1)) && taken_mark(taken, key_of(2)));
+	taken_sweep_end(taken, true);
+	cr_assert_eq(rename(path, scratch_path("old")), 0);
+	cr_assert_eq(fs_make_dirs(path, 0755, NULL), 0);
+	cr_assert_neq(taken_flush(taken, NULL), 0);
+	cr_assert(taken_is_pending(taken));
+	cr_assert_eq(rmdir(path), 0);
+	cr_assert_eq(rename(scratch_path("old"), path), 0);
+	cr_assert_eq(taken_flush(taken, NULL), 0);
+	taken_close(taken);
+	cr_assert_eq(open_list(), TAKEN_WHOLE);
+	cr_assert_eq(taken_count(taken), 2);
 }
 
 /* Cut anywhere, or with a bit turned anywhere, it is known as damaged, or a frame less. */
