@@ -7,6 +7,7 @@
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/durable/windows.h"
 
 /* Each shard stands in exactly one place: by number. */
@@ -136,7 +137,7 @@ static void check_job(const struct dispatcher_core *core, uint64_t job, struct c
 		return;
 	}
 	t->live++;
-	t->held += row->state == JOB_HELD;
+	t->held += row->state == JOB_HELD || (row->live_flags & JOB_WAITED);
 	t->runnable += (row->live_flags & JOB_RUNNABLE) != 0;
 	t->hard += (row->live_flags & JOB_HARD) != 0;
 	if (row->run != NULL) {
@@ -221,6 +222,7 @@ void dispatcher_core_check(const struct dispatcher_core *core, enum check_depth 
 		check_job(core, job, &t);
 	CHECK(t.leases == HASH_COUNT(core->d.leases));
 	windows_check(&core->d);
+	waits_check(&core->d);
 	check_workers(core);
 	check_definitions(core);
 	if (!core->open)

@@ -5,6 +5,7 @@
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/decide/steps.h"
 
 const char *job_word_name(enum job_word word)
@@ -94,6 +95,21 @@ static void view_ended(const struct job_row *row, struct arena *arena, struct vi
 	ret->event_due = (row->flags & JOB_EVENT_DUE) != 0;
 }
 
+static void view_after(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+		       struct view_job *ret)
+{
+	const struct waiter *w = waiter_find(&core->d, job);
+
+	if (w == NULL)
+		return;
+	ret->after_count = w->left;
+	ret->after.items = arena_alloc(arena, VIEW_AFTER_MAX * sizeof *ret->after.items);
+	for (uint32_t i = 0; i < w->count && ret->after.count < VIEW_AFTER_MAX; i++)
+		if (w->waits[i].parent != 0)
+			ret->after.items[ret->after.count++] =
+			    (struct after_job){w->waits[i].parent, w->waits[i].condition};
+}
+
 static void view_live(const struct dispatcher_core *core, const struct job_row *row, struct arena *arena,
 		      struct view_job *ret)
 {
@@ -108,6 +124,9 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->definition = BYTES(job_definition(core, row)->sha256, 32);
 	ret->accepted_wall_us = row->accepted_wall_us;
 	ret->due_wall_us = row->due_wall_us;
+	ret->deadline_wall_us = body.deadline_wall_us;
+	ret->start_by_wall_us = body.start_by_wall_us;
+	view_after(core, ret->job, arena, ret);
 	ret->estimate_us = estimate_shard_ns(core, row) / 1000;
 	count_shards(core, row, &ret->counts);
 	ret->shards_phase = phases_shards(&job_definition(core, row)->body);

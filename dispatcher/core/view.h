@@ -29,6 +29,8 @@ struct view_counts {
 	uint64_t dead;
 };
 
+#define VIEW_AFTER_MAX 16 /* of the jobs that one waits for */
+
 struct view_job {
 	uint64_t job;
 	uint8_t state; /* enum job_state */
@@ -61,6 +63,9 @@ struct view_job {
 	struct principal again_by;   /* who retried or reopened it last */
 	uint64_t ended_lsn;	     /* once ended: history has its end when it is past this */
 	bool event_due;		     /* once ended: the rules have not seen it */
+	struct after_job_list after; /* that it still waits for, the first VIEW_AFTER_MAX; in the arena */
+	uint32_t after_count;	     /* all of them */
+	usec_t deadline_wall_us, start_by_wall_us; /* as in new_job; 0 = none, or it has ended */
 };
 
 /* False when there is no such job (any more: history has it). */

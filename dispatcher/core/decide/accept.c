@@ -133,6 +133,8 @@ static int check_accept(struct dispatcher_core *core, const struct input_accept 
 
 		f += failed; /* no shard of it is ever asked for */
 		rc = accept_check_job(core, find_body(in, j->definition), j, !failed, reterr);
+		if (rc == 0)
+			rc = wait_check(core, &in->ended, j, reterr);
 		if (rc < 0)
 			return rc;
 	}
@@ -183,7 +185,15 @@ static void drop_unused(struct dispatcher_core *core, const struct input_accept 
 	}
 }
 
-static void write_accepted(struct dispatcher_core *core, const struct input_accept *in)
+/* A time that came as a duration. */
+static void date(const struct dispatcher_core *core, int64_t *us)
+{
+	if (*us > 0)
+		*us += core->wall_us;
+}
+
+/* why: for each job the reason why it can never start, or NULL. */
+static void write_accepted(struct dispatcher_core *core, const struct input_accept *in, const char *why[])
 {
 	struct new_job *jobs = step_alloc(core, in->jobs.count * sizeof *jobs);
 	struct accepted r = {.key_hi = in->key_hi,
@@ -199,6 +209,9 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 		jobs[i].job = core->d.next_job + i;
 		if (jobs[i].due_wall_us <= core->wall_us)
 			jobs[i].due_wall_us = 0;
+		date(core, &jobs[i].deadline_wall_us);
+		date(core, &jobs[i].start_by_wall_us);
+		jobs[i].after = wait_left(core, &in->ended, &in->jobs.items[i], &why[i]);
 	}
 	for (uint32_t i = 0; i < in->failed.count; i++) {
 		struct new_job *j = &jobs[in->failed.items[i].index];
@@ -206,6 +219,8 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 		j->planner = PLANNER_PURE; /* nothing is left to plan */
 		j->plan = plan_by_number(0);
 		j->due_wall_us = 0;
+		j->after = (struct after_job_list){0};
+		why[in->failed.items[i].index] = NULL;
 	}
 	if (in->key_hi != 0 || in->key_lo != 0)
 		dedup_place(&core->d.dedup, steady_us(core), core->config.dedup_window_us,
@@ -226,6 +241,7 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 	bool keyed = in->key_hi != 0 || in->key_lo != 0;
 	const struct dedup_item *item = keyed ? dedup_find(&core->d.dedup, in->key_hi, in->key_lo) : NULL;
 	struct error err = {0};
+	const char **why;
 	int rc;
 
 	if (item != NULL) {
@@ -240,26 +256,26 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 			drop_unused(core, in);
 	}
 	if (rc < 0) {
-		const char *why = step_text(core, "%s", err.what);
+		const char *text = step_text(core, "%s", err.what);
 
-		reply_error(core, in->request, (enum error_code)rc, why);
-		tell(core, true, 0, why);
+		reply_error(core, in->request, (enum error_code)rc, text);
+		tell(core, true, 0, text);
 		return;
 	}
 	if (in->jobs.count == 0 && !keyed) {
 		reply_ok(core, in->request, 0, 0, false, 0);
 		return;
 	}
-	write_accepted(core, in);
+	why = step_alloc(core, in->jobs.count * sizeof *why);
+	write_accepted(core, in, why);
 	for (uint32_t i = 0; i < in->jobs.count; i++) {
 		uint64_t job = core->d.next_job - in->jobs.count + i;
 		struct job_row *row = job_get(core, job);
 
 		core->live_jobs++;
-		if (row->state == JOB_HELD) {
+		if (row->state == JOB_HELD)
 			core->held_jobs++;
-			timer_add(&core->held, row->due_wall_us, job);
-		}
+		expire_await(core, job, row);
 	}
 	/* In the same commit: nobody ever sees them live. */
 	for (uint32_t i = 0; i < in->failed.count; i++) {
@@ -269,4 +285,8 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 		job_end(core, core->d.next_job - in->jobs.count + f->index, JOB_FAILED,
 			step_text(core, "%.*s", size, (const char *)f->why.data), NULL);
 	}
+	for (uint32_t i = 0; i < in->jobs.count; i++)
+		if (why[i] != NULL)
+			job_end(core, core->d.next_job - in->jobs.count + i, JOB_CANCELLED, why[i],
+				&(struct principal){.kind = BY_DISPATCHER});
 }

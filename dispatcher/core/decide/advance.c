@@ -181,7 +181,7 @@ void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, c
 		effect_add(core, DISPATCHER_PLAN_STOP, lsn)->plan.job = job;
 	runnable_remove(core, job, row);
 	core->live_jobs--;
-	if (row->state == JOB_HELD)
+	if (row->state == JOB_HELD || (row->live_flags & JOB_WAITED))
 		core->held_jobs--;
 	core->ended_jobs++;
 	core->ended_by_state[state - JOB_SUCCEEDED]++;
@@ -213,6 +213,10 @@ static void next_phase(struct dispatcher_core *core, uint64_t job, struct job_ro
 	if (listed)
 		planner_await_history(core, job, row);
 }
+
+/* Of the end of jobs that others wait for, in one step: those are touched or ended. The rest follows in the
+ * next steps. */
+#define CONSEQUENCES_MAX 1000
 
 static void pause_if_large(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
 {
@@ -260,20 +264,32 @@ static bool advance_once(struct dispatcher_core *core, uint64_t job)
 	return false;
 }
 
+static void settle_job(struct dispatcher_core *core, uint64_t job)
+{
+	struct job_row *row;
+
+	while (advance_once(core, job))
+		;
+	row = job_get_live(core, job);
+	if (row == NULL)
+		return;
+	pause_if_large(core, job, row);
+	planner_start(core, job, row);
+	job_await_durable(core, job, row);
+	runnable_refresh(core, job, row);
+}
+
 void step_settle(struct dispatcher_core *core)
 {
-	for (uint32_t i = 0; i < core->d.touched_count; i++) {
-		uint64_t job = core->d.touched[i];
-		struct job_row *row;
+	uint32_t settled = 0;
+	uint64_t job = 0;
 
-		while (advance_once(core, job))
-			;
-		row = job_get_live(core, job);
-		if (row == NULL)
-			continue;
-		pause_if_large(core, job, row);
-		planner_start(core, job, row);
-		job_await_durable(core, job, row);
-		runnable_refresh(core, job, row);
+	for (uint32_t left = CONSEQUENCES_MAX;; left--) {
+		for (; settled < core->d.touched_count; settled++)
+			settle_job(core, core->d.touched[settled]);
+		job = left > 0 ? wait_settle_one(core) : 0;
+		if (job == 0)
+			return;
+		settle_job(core, job); /* it may have been touched before */
 	}
 }

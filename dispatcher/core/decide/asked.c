@@ -4,6 +4,9 @@
 #include "dispatcher/core/decide/steps.h"
 #include "jobs/principal.h"
 
+/* Of deadline and start_by, counted from when the job is accepted. */
+#define LATEST_US ((usec_t)USEC_PER_SEC * 86400 * 366 * 100)
+
 static int too_long(const char *what, size_t max, struct error *reterr)
 {
 	return error_set(reterr, ERR_INVALID, "expected at most %zu bytes for %s", max, what);
@@ -40,8 +43,9 @@ int accept_check_asked(const struct new_job *j, struct error *reterr)
 	if (j->rate.count > 0 && j->rate.per_us <= 0)
 		return error_set(reterr, ERR_INVALID, "expected a time in which %u shards may start",
 				 j->rate.count);
-	if (j->start_by_wall_us < 0 || j->deadline_wall_us < 0)
-		return error_set(reterr, ERR_INVALID, "expected times after 1970");
+	if (j->start_by_wall_us < 0 || j->deadline_wall_us < 0 || j->start_by_wall_us > LATEST_US ||
+	    j->deadline_wall_us > LATEST_US)
+		return error_set(reterr, ERR_INVALID, "expected times of at most 100 years");
 	if (j->concurrency.group.size > 0 &&
 	    (j->concurrency.limit == 0 || j->concurrency.mode < CONCURRENCY_QUEUE ||
 	     j->concurrency.mode > CONCURRENCY_CANCEL_RUNNING))

@@ -117,9 +117,11 @@ static void carry_next_job(struct dispatcher_core *core)
 	row = job_get(core, c->cursor);
 	if (row == NULL || row->lsn >= c->oldest_lsn)
 		return;
-	if (!job_state_is_ended(row->state))
-		carry_job(core, c->cursor, row);
-	else if (row->flags & JOB_EVENT_DUE)
+	if (!job_state_is_ended(row->state)) {
+		/* Else a broken condition would be lost with the end that broke it. */
+		if (!wait_end_broken(core, c->cursor))
+			carry_job(core, c->cursor, row);
+	} else if (row->flags & JOB_EVENT_DUE)
 		carry_ended(core, c->cursor, row);
 }
 

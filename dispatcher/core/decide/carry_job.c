@@ -4,6 +4,7 @@
 
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/decide/steps.h"
 
 #ifndef RUNS_PER_SLICE
@@ -205,6 +206,22 @@ void slice_window(struct dispatcher_core *core, const struct job_row *row, uint3
 	fill_leased(core, run, window, r);
 }
 
+/* What it still waits for: what is met is not asked again, though the ends that met it are trimmed. */
+static struct after_job_list after_left(struct dispatcher_core *core, uint64_t job)
+{
+	const struct waiter *w = waiter_find(&core->d, job);
+	struct after_job_list list = {0};
+
+	if (w == NULL)
+		return list;
+	list.items = step_alloc(core, w->left * sizeof *list.items);
+	for (uint32_t i = 0; i < w->count; i++)
+		if (w->waits[i].parent != 0)
+			list.items[list.count++] =
+			    (struct after_job){w->waits[i].parent, w->waits[i].condition};
+	return list;
+}
+
 static void fill_head(struct dispatcher_core *core, uint64_t job, const struct job_row *row,
 		      struct job_slice *r)
 {
@@ -217,6 +234,7 @@ static void fill_head(struct dispatcher_core *core, uint64_t job, const struct j
 	r->body.job = job;
 	r->body.definition = BYTES(job_definition(core, row)->sha256, 32);
 	r->body.due_wall_us = row->due_wall_us;
+	r->body.after = after_left(core, job);
 	r->state = row->state;
 	r->paused = (row->flags & JOB_PAUSED) != 0;
 	r->sealed = (row->flags & JOB_SEALED) != 0;

@@ -1,5 +1,9 @@
 /* What time does: workers that are silent too long, a wait for adoption that is over, shards, planners
- * and held jobs that are due. In ticks only: the shell drains its socket first. */
+ * and held jobs that are due, jobs that have not started or ended in time. In ticks only: the shell drains
+ * its socket first. */
+#include "base/units.h"
+#include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/decide/steps.h"
@@ -40,11 +44,70 @@ static void activate_held(struct dispatcher_core *core)
 		const struct job_row *row = job_get_live(core, job);
 		struct job_changed r = {.job = job, .change = CHANGE_ACTIVATED, .wall_us = core->wall_us};
 
-		if (row == NULL || row->state != JOB_HELD || row->due_wall_us > core->wall_us)
-			continue;
+		if (row == NULL || row->state != JOB_HELD || row->due_wall_us > core->wall_us ||
+		    waiter_find(&core->d, job) != NULL || (row->live_flags & JOB_WAITED))
+			continue; /* who waits for others too is looked at when these have ended */
 		core->held_jobs--;
 		emit(core, RECORD_JOB_CHANGED, &r);
 	}
+}
+
+/* Of the jobs that are too late, in one tick: the rest fails in the next. */
+#define LATE_MAX 500
+
+void expire_await(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
+{
+	struct arena arena;
+	struct new_job body;
+
+	if (row->state == JOB_HELD && waiter_find(&core->d, job) == NULL)
+		timer_add(&core->held, row->due_wall_us, job);
+	if (!(row->flags & JOB_TIMED))
+		return;
+	arena_init(&arena, 0);
+	job_row_body(row, codec_new_job(), &body, &arena);
+	if (body.deadline_wall_us > 0)
+		timer_add(&core->late, body.deadline_wall_us, job);
+	if (body.start_by_wall_us > 0)
+		timer_add(&core->late, body.start_by_wall_us, job);
+	arena_fini(&arena);
+}
+
+static bool is_late(const struct dispatcher_core *core, usec_t by_wall_us)
+{
+	return by_wall_us > 0 && by_wall_us <= core->wall_us;
+}
+
+static void fail_late_job(struct dispatcher_core *core, uint64_t job)
+{
+	const struct job_row *row = job_get_live(core, job);
+	struct new_job body;
+	char span[UNITS_TEXT_MAX];
+	const char *why = NULL;
+
+	if (row == NULL || !(row->flags & JOB_TIMED))
+		return;
+	job_row_body(row, codec_new_job(), &body, &core->out->arena);
+	if (is_late(core, body.deadline_wall_us))
+		why = step_text(
+		    core, "%s: it had not ended %s after it was accepted",
+		    failure_kind_name(FAILURE_DEADLINE),
+		    units_format_duration(body.deadline_wall_us - row->accepted_wall_us, span, sizeof span));
+	else if (is_late(core, body.start_by_wall_us) && (row->run == NULL || row->run->started_wall_us == 0))
+		why = step_text(
+		    core, "%s: no shard of it had started %s after it was accepted",
+		    failure_kind_name(FAILURE_START_BY),
+		    units_format_duration(body.start_by_wall_us - row->accepted_wall_us, span, sizeof span));
+	if (why != NULL)
+		job_end(core, job, JOB_FAILED, why, NULL);
+}
+
+static void fail_late(struct dispatcher_core *core)
+{
+	uint64_t job;
+
+	for (uint32_t i = 0; i < LATE_MAX && timer_take_due(&core->late, core->wall_us, &job); i++)
+		fail_late_job(core, job);
 }
 
 static void wake_due(struct dispatcher_core *core)
@@ -66,6 +129,7 @@ void step_tick(struct dispatcher_core *core)
 	expire_sessions(core);
 	expire_adoption(core);
 	activate_held(core);
+	fail_late(core);
 	wake_due(core);
 }
 
@@ -89,7 +153,10 @@ usec_t dispatcher_core_deadline(const struct dispatcher_core *core)
 	if (!core->open)
 		return USEC_NEVER;
 	at = earlier(at, on_mono(core, timer_next(&core->held), core->wall_us));
+	at = earlier(at, on_mono(core, timer_next(&core->late), core->wall_us));
 	at = earlier(at, on_mono(core, timer_next(&core->retries), steady_us(core)));
+	if (wait_is_due(core))
+		at = core->mono_us;
 	if (core->heard != NULL)
 		at = earlier(at,
 			     on_mono(core, core->heard->heard_us + core->config.timeout_us, core->live_us));

@@ -14,6 +14,7 @@
 #include "dispatcher/core/volatile/timers.h"
 #include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/decide/verdict.h"
+#include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/durable/windows.h"
 
 struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *config)
@@ -48,6 +49,7 @@ void dispatcher_core_destroy(struct dispatcher_core *core)
 	free(core->shapes);
 	resource_names_fini(core);
 	free(core->held.items);
+	free(core->late.items);
 	free(core->retries.items);
 	free(core->durable_waits.items);
 	free(core->history_waits.items);
@@ -82,7 +84,7 @@ int dispatcher_core_replay_end(struct dispatcher_core *core, struct error *reter
 		    !job_state_is_ended(row->state))
 			return apply_corrupt(job, "its definition is not there", reterr);
 	}
-	if (windows_check_known(&core->d, reterr) < 0)
+	if (windows_check_known(&core->d, reterr) < 0 || waits_check_known(&core->d, reterr) < 0)
 		return ERR_CORRUPT;
 	HASH_ITER (hh, core->d.definitions.by_hash, def, next) {
 		if (def->references == 0)
@@ -132,9 +134,9 @@ static void revive_live(struct dispatcher_core *core, uint64_t job, struct job_r
 	struct lease_entry *lease;
 
 	core->live_jobs++;
+	expire_await(core, job, row);
 	if (row->state == JOB_HELD) {
 		core->held_jobs++;
-		timer_add(&core->held, row->due_wall_us, job);
 		return;
 	}
 	if (run == NULL) {

@@ -98,8 +98,9 @@ void step_reopen(struct dispatcher_core *core, const struct input_reopen *in)
 	was_there = job_get(core, r.job) != NULL;
 	r.wall_us = core->wall_us;
 	r.earlier = (struct token){core->d.epoch, core->next_lease};
-	r.body.due_wall_us = 0;
-	r.body.plan = plan_by_number(0); /* plan is what it is */
+	r.body.due_wall_us = r.body.deadline_wall_us = r.body.start_by_wall_us = 0;
+	r.body.after = (struct after_job_list){0}; /* it may start, as somebody wants it so */
+	r.body.plan = plan_by_number(0);	   /* plan is what it is */
 	emit(core, RECORD_REOPENED, &r);
 	core->live_jobs++;
 	if (was_there)

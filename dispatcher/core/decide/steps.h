@@ -88,6 +88,28 @@ void ended_forget(struct dispatcher_core *core, uint64_t job);
 /* carry.c */
 void step_carry(struct dispatcher_core *core, const struct input_carry *in);
 
+/* waits.c: jobs that wait for others */
+/* Is each job that j waits for known? facts: of jobs that have ended. */
+int wait_check(const struct dispatcher_core *core, const struct ended_fact_list *facts,
+	       const struct new_job *j, struct error *reterr) MUST_CHECK;
+/* What of j's conditions is left to wait for; *why is set when one can no longer come true, or NULL. */
+struct after_job_list wait_left(struct dispatcher_core *core, const struct ended_fact_list *facts,
+				const struct new_job *j, const char **why);
+/* Cancels the job if it waits for what can no longer come true. False: it does not. */
+bool wait_end_broken(struct dispatcher_core *core, uint64_t job);
+/* What follows from the ends that jobs waited for, for one of them; 0: nothing is left to do. Else a job that
+ * may go on, touched, or that has ended. */
+uint64_t wait_settle_one(struct dispatcher_core *core);
+/* Are there more of them? */
+static inline bool wait_is_due(const struct dispatcher_core *core)
+{
+	return core->d.waited_head < core->d.waited_count;
+}
+
+/* expire.c */
+/* A new or revived job's due time, deadline and start_by are looked at when they come. */
+void expire_await(struct dispatcher_core *core, uint64_t job, const struct job_row *row);
+
 /* advance.c: what follows from what a step changed, until nothing does */
 void step_settle(struct dispatcher_core *core);
 /* by: who wants it; NULL: nobody, it follows. */

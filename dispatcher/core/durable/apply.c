@@ -28,6 +28,7 @@ void durable_init(struct durable *d)
 void durable_begin(struct durable *d)
 {
 	d->live = true;
+	waits_begin(d);
 }
 
 void durable_applied(struct durable *d)
@@ -269,6 +270,7 @@ void durable_fini(struct durable *d)
 	definition_table_fini(&d->definitions);
 	dedup_fini(&d->dedup);
 	windows_fini(d);
+	waits_fini(d);
 	for (uint32_t i = 0; i < d->mark_count; i++) {
 		blob_fini(&d->marks[i].intake);
 		blob_fini(&d->marks[i].position);

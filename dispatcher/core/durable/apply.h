@@ -29,6 +29,8 @@ void durable_begin(struct durable *d);
 void durable_applied(struct durable *d);
 /* What follows from the job's state is to be decided, as if a record had changed it. */
 void durable_touch(struct durable *d, uint64_t job);
+/* A job that waited for others and does so no more, or in vain; 0: there is none. Each comes once. */
+uint64_t durable_take_waited(struct durable *d);
 /* Its run, made when there is none: an empty one says no more. */
 struct run *durable_run(struct job_row *row, uint64_t job);
 /* Outcomes that counted for nothing. They are written with the next COUNTERS, and not before. */

@@ -8,6 +8,7 @@
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/durable/waits.h"
 #include "jobs/plan.h"
 
 struct job_row *apply_new_row(struct durable *d, uint64_t job)
@@ -29,7 +30,7 @@ void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job
 
 	def->references++;
 	row->definition = def->index;
-	row->state = j->due_wall_us > 0 ? JOB_HELD : JOB_ACTIVE;
+	row->state = j->due_wall_us > 0 || j->after.count > 0 ? JOB_HELD : JOB_ACTIVE;
 	row->accepted_wall_us = wall_us;
 	row->due_wall_us = j->due_wall_us;
 	row->priority = (int32_t)j->priority;
@@ -39,9 +40,13 @@ void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job
 	row->shard_count = j->plan.shard_count;
 	if (j->planner == PLANNER_PURE)
 		row->flags |= JOB_SEALED;
+	if (j->deadline_wall_us > 0 || j->start_by_wall_us > 0)
+		row->flags |= JOB_TIMED;
 	body.definition = BYTES(NULL, 0); /* the row names it */
 	body.job = 0;
+	body.after = (struct after_job_list){0}; /* waits.h: what is left of it */
 	job_row_set_body(row, codec_new_job(), &body);
+	waits_add(d, j->job, &j->after);
 }
 
 static int check_new(struct durable *d, const struct new_job *j, struct error *reterr)
@@ -176,6 +181,8 @@ int apply_changed(struct durable *d, const struct job_changed *r, struct error *
 		return apply_corrupt(r->job, "it changes after its end", reterr);
 	switch (r->change) {
 	case CHANGE_ACTIVATED:
+		if (waiter_find(d, r->job) != NULL)
+			return apply_corrupt(r->job, "it is activated while it waits for others", reterr);
 		row->state = JOB_ACTIVE;
 		row->due_wall_us = 0;
 		return 0;
@@ -277,12 +284,14 @@ int apply_ended(struct durable *d, const struct job_ended *r, uint64_t lsn, stru
 		lease_remove(d, row->run->leases);
 	run_destroy(row->run);
 	row->run = NULL;
+	waits_drop(d, r->job);
 	row->lsn = lsn;
 	row->phase = (uint16_t)r->phase;
 	row->live_flags &= JOB_TOUCHED | JOB_RUNNABLE | JOB_HARD;
 	if (r->event_due)
 		row->flags |= JOB_EVENT_DUE;
 	job_row_set_body(row, codec_job_ended(), r);
+	waits_ended(d, r->job, r->state);
 	return 0;
 }
 

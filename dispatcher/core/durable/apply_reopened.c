@@ -32,6 +32,7 @@ static int check(struct durable *d, const struct reopened *r, struct error *rete
 int apply_reopened(struct durable *d, const struct reopened *r, uint64_t lsn, struct error *reterr)
 {
 	struct job_row *row;
+	struct new_job body = r->body;
 	struct run *run;
 	int rc = check(d, r, reterr);
 
@@ -40,13 +41,14 @@ int apply_reopened(struct durable *d, const struct reopened *r, uint64_t lsn, st
 	if (known_row(d, r->job) != NULL)
 		durable_remove_job(d, r->job);
 	row = apply_new_row(d, r->job);
-	apply_fill_row(d, row, &r->body, r->accepted_wall_us);
+	body.after = (struct after_job_list){0}; /* it waits for nobody a second time */
+	apply_fill_row(d, row, &body, r->accepted_wall_us);
 	row->lsn = lsn;
 	row->state = JOB_ACTIVE;
 	row->due_wall_us = 0;
 	row->phase = (uint16_t)r->phase;
 	row->shard_count = r->plan.shard_count;
-	row->flags = JOB_SEALED;
+	row->flags = (uint8_t)((row->flags & JOB_TIMED) | JOB_SEALED);
 	if (r->job >= d->next_job)
 		d->next_job = r->job + 1;
 	apply_job(d, r->job);

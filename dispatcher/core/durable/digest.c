@@ -6,6 +6,7 @@
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/durable/windows.h"
 
 #define mix digest_mix
@@ -99,6 +100,7 @@ static uint64_t job_digest(const struct dispatcher_core *core, uint64_t h, uint6
 	arena_fini(&arena);
 	h = mix(mix(mix(h, row->shard_count), row->phase), row->flags & (JOB_PAUSED | JOB_SEALED));
 	h = mix(mix(h, (uint64_t)row->accepted_wall_us), (uint64_t)row->due_wall_us);
+	h = mix(h, waits_digest(&core->d, job));
 	return run_digest(h, row->run != NULL ? row->run : &nothing);
 }
 

@@ -8,13 +8,15 @@
  *
  *   state \ event | due       | all phases  | shard dead beyond | cancel    | history past END,
  *                 | (CHANGED) | done (ENDED)| tolerate, planner | (ENDED)   | event settled
- *                 |           |             | failed (ENDED)    |           |
+ *                 | and waits |             | failed, too late  |           |
+ *                 | met       |             | (ENDED)           |           |
  *   held          | active    | -           | failed            | cancelled | -
  *   active        | -         | succeeded   | failed            | cancelled | -
  *   succeeded, failed, cancelled: the row's removal, or active by REOPENED, in place: the shards phase
  *   begins where it stood, with what was done; all else is pending. So also a row that is removed.
  *
- *   `-` cannot happen: a held job has no leases, an ended one has no shards.
+ *   `-` cannot happen: a held job has no leases, an ended one has no shards. A job is held until its due time
+ *   and until the ends of other jobs that it waits for (waits.h), whichever comes last.
  *
  * A shard of the phase in work, and where it stands:
  *
@@ -98,6 +100,7 @@ enum job_flag {
 	JOB_NOTED = 4,	    /* replay: a record named it before it was known */
 	JOB_LOADING = 8,    /* replay: not all its slices have come */
 	JOB_EVENT_DUE = 16, /* ended: the rules have not seen it */
+	JOB_TIMED = 32,	    /* its body has a deadline, or a time by which it starts */
 };
 
 enum job_live_flag {
@@ -108,6 +111,7 @@ enum job_live_flag {
 	JOB_TOUCHED = 16,
 	JOB_PLAIN = 32,	   /* its demand is counted as that of a job without a run */
 	JOB_DEMANDED = 64, /* its demand is counted */
+	JOB_WAITED = 128,  /* stands in d->waited */
 };
 
 /* A queued one-shard job is this and its body. Ids are a counter, so that a row is found by its place. */
@@ -119,7 +123,7 @@ struct job_row {
 	struct turn_entry *entry;   /* in line, or NULL (volatile/turns.h) */
 	struct run *DURABLE run;    /* NULL: nothing but queued */
 	DURABLE uint8_t *DURABLE
-	    body; /* new_job, encoded, without job and definition; once ended: job_ended */
+	    body; /* new_job, encoded, without job, definition and after; once ended: job_ended */
 	DURABLE uint32_t body_size;
 	DURABLE uint32_t definition;  /* index */
 	DURABLE uint32_t shard_count; /* N of the phase in work */
@@ -311,10 +315,15 @@ struct durable {
 	DURABLE struct mark *DURABLE marks;
 	DURABLE uint32_t mark_count;
 	struct window_row *DURABLE windows; /* windows.h; by name */
+	struct waiter *DURABLE waiters;	    /* waits.h; by job */
+	struct awaited *DURABLE awaited;    /* by the job that is waited for */
 	DURABLE uint64_t carry_lsn;	    /* of part 0 of the job whose slices are being written */
 	DURABLE uint64_t noted_count;
 	DURABLE bool live; /* replay is over */
 	/* Volatile: jobs that the step touched, each once. */
 	uint64_t *touched;
 	uint32_t touched_count, touched_capacity;
+	/* Volatile: jobs whose waiting is over, and nothing followed from it yet. */
+	uint64_t *waited;
+	uint32_t waited_head, waited_count, waited_capacity;
 };

@@ -102,3 +102,14 @@ void dedup_fini(struct dedup *t);
 
 /* windows.c */
 void windows_fini(struct durable *d);
+
+/* waits.c */
+/* The job is held, and has no conditions yet. */
+void waits_add(struct durable *d, uint64_t job, const struct after_job_list *after);
+/* The job has ended: who waits for that. state: enum job_state */
+void waits_ended(struct durable *d, uint64_t job, uint8_t state);
+/* The job waits for nothing more: it has ended. */
+void waits_drop(struct durable *d, uint64_t job);
+/* The replay is over: those whose condition cannot come true are to be ended. */
+void waits_begin(struct durable *d);
+void waits_fini(struct durable *d);

@@ -169,6 +169,7 @@ struct dispatcher_core {
 	bool set_apart;		   /* a session is alone or reserved */
 	bool quarantine;	   /* some session may be in it */
 	struct timer_heap held;	   /* on the wall clock */
+	struct timer_heap late;	   /* likewise: deadlines, and times by which jobs start */
 	struct timer_heap retries; /* on the steady one: mono + offset */
 	struct waiting_queue durable_waits, history_waits, ended;
 	usec_t steal_us;      /* mono: when to look again for something to steal; USEC_NEVER: no need */

@@ -77,8 +77,11 @@ struct kit_job {
 	bool plan_phase; /* a command of one shard writes the items; planner says as what */
 	uint32_t depth;
 	bool retry_larger;
-	struct exit_rule rule; /* verdict 0: none */
-	uint64_t key;	       /* 0: none */
+	struct exit_rule rule;	    /* verdict 0: none */
+	uint64_t key;		    /* 0: none */
+	struct after_job after[2];  /* job 0: none */
+	struct ended_fact ended[2]; /* job 0: none */
+	usec_t deadline_us, start_by_us;
 };
 
 /* All parameters' defaults: what a core that a test makes by itself is created with. */

@@ -25,6 +25,8 @@ struct made {
 	struct definition_body def;
 	struct text_item value;
 	struct new_job job;
+	struct after_job after[2];
+	struct ended_fact ended[2];
 };
 
 static void make(struct made *m, const struct kit_job *job)
@@ -44,6 +46,14 @@ static void make(struct made *m, const struct kit_job *job)
 			      .planner = job->planner != 0 ? job->planner : PLANNER_PURE,
 			      .values = {&m->value, 1},
 			      .plan = {.kind = PLAN_COUNT, .shard_count = job->shards, .step = 1}};
+	j->deadline_wall_us = job->deadline_us;
+	j->start_by_wall_us = job->start_by_us;
+	j->after.items = m->after;
+	for (size_t i = 0; i < ARRAY_LENGTH(m->after); i++) {
+		m->after[i] = job->after[i];
+		m->ended[i] = job->ended[i];
+		j->after.count += job->after[i].job != 0;
+	}
 	if (job->plan_phase) {
 		fill_phase(&m->phases[def->phases.count++], job, "plan");
 		def->items_planner = job->planner;
@@ -75,6 +85,9 @@ uint64_t kit_submit(struct kit *k, struct kit_job job)
 				  .jobs = {&m.job, 1}};
 
 	make(&m, &job);
+	in.ended.items = m.ended;
+	for (size_t i = 0; i < ARRAY_LENGTH(m.ended); i++)
+		in.ended.count += m.ended[i].job != 0;
 	k->reply = (struct dispatcher_reply){0};
 	kit_step(k, INPUT_ACCEPT, &in);
 	return k->reply.request == in.request ? k->reply.job : 0;
