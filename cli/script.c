@@ -189,7 +189,9 @@ static void merge(struct submission *s, struct submission *said)
 		     {&s->each_line, said->each_line},
 		     {&s->id, said->id},
 		     {&s->name, said->name},
-		     {&s->priority, said->priority}};
+		     {&s->priority, said->priority},
+		     {&s->deadline, said->deadline},
+		     {&s->start_by, said->start_by}};
 
 	for (size_t i = 0; i < type->field_count; i++) {
 		const struct object_field *f = &type->fields[i];
@@ -209,6 +211,10 @@ static void merge(struct submission *s, struct submission *said)
 		if (*texts[i].to == NULL)
 			*texts[i].to = texts[i].from;
 	s->wait = s->wait || said->wait;
+	if (s->after == NULL) {
+		s->after = said->after;
+		said->after = NULL;
+	}
 }
 
 /* ---- the command ---- */

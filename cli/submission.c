@@ -32,6 +32,7 @@ void submission_fini(struct submission *s)
 	command_fini(&s->command);
 	json_decref(s->kept);
 	s->kept = NULL;
+	json_decref(s->after);
 }
 
 /* A member that is a text or a number: array, cpus, …; NULL: there is none of that name. */
@@ -319,7 +320,12 @@ int submission_body(const struct submission *s, const char *definition, const ch
 		r = add_text(&body.name, "name", s->name, reterr);
 	if (r == 0)
 		r = add_priority(&body, s->priority, reterr);
+	if (r == 0)
+		r = add_text(&body.deadline, "deadline", s->deadline, reterr);
+	if (r == 0)
+		r = add_text(&body.start_by, "start-by", s->start_by, reterr);
 	if (r == 0) {
+		body.after = json_incref(s->after);
 		*ret = object_write(object_submission(), &body);
 	} else {
 		json_decref(body.command);
@@ -369,20 +375,30 @@ static void name_member(const struct submission *s, const char *member, struct e
 void submission_name_options(const struct submission *s, struct error *e)
 {
 	const struct {
-		const char *name, *value;
-	} own[] = {{"id", s->id}, {"name", s->name}, {"priority", s->priority}, {"event", s->event}};
+		const char *name, *value, *option;
+	} own[] = {{"id", s->id, "id"},
+		   {"name", s->name, "name"},
+		   {"priority", s->priority, "priority"},
+		   {"event", s->event, "event"},
+		   {"deadline", s->deadline, "deadline"},
+		   {"start_by", s->start_by, "start-by"}};
 	char member[sizeof(e->where)];
+	unsigned long index = 0;
 
 	memcpy(member, e->where, sizeof(member));
 	if (strncmp(member, "command.", 8) == 0)
 		name_member(s, member + 8, e);
+	else if (sscanf(member, "after[%lu]", &index) == 1)
+		options_where("after", json_string_value(json_array_get(s->after, index)), e);
+	else if (strcmp(member, "after") == 0)
+		options_where("after", NULL, e);
 	for (size_t i = 0; i < ARRAY_LENGTH(own); i++) {
 		size_t length = strlen(own[i].name);
 
 		if (own[i].value == NULL || strncmp(member, own[i].name, length) != 0)
 			continue;
 		if (member[length] == '\0')
-			options_where(own[i].name, own[i].value, e);
+			options_where(own[i].option, own[i].value, e);
 		else if (member[length] == '.')
 			error_where(e, "--%s %.100s: %.100s", own[i].name, own[i].value, member + length + 1);
 	}

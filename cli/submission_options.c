@@ -86,3 +86,16 @@ int submission_add_grid(void *arg, const char *value, struct error *reterr)
 	json_array_append_new(s->command.grid, text);
 	return 0;
 }
+
+int submission_add_after(void *arg, const char *value, struct error *reterr)
+{
+	struct submission *s = arg;
+	json_t *text = json_string(value);
+
+	if (text == NULL)
+		return error_set(reterr, ERR_INVALID, "expected UTF-8");
+	if (s->after == NULL)
+		s->after = json_array();
+	json_array_append_new(s->after, text);
+	return 0;
+}

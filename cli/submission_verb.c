@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "cli/script.h"
 
-#define START_OPTIONS 2u /* the last of the table */
+#define START_OPTIONS 5u /* the last of the table */
 
 /* Options whose values go into "command" under their own names. */
 #define COMMAND_TEXTS(X)                                                                                     \
@@ -81,7 +81,7 @@ static bool explain(json_t *body)
 	return any;
 }
 
-#define EXTRAS_MAX 32
+#define EXTRAS_MAX 48
 
 /* All options; what they say goes into s. */
 static size_t list_extras(struct submission *s, bool starts, struct options_extra out[static EXTRAS_MAX])
@@ -122,6 +122,14 @@ static size_t list_extras(struct submission *s, bool starts, struct options_extr
 	     cli_set_text, &s->event},
 	    {0, "priority", "N", "Jobs of a greater one come first in their queue.", cli_set_text,
 	     &s->priority},
+	    {0, "after", "JOB[:ok|any|failed]",
+	     "Start when JOB has succeeded, or ended so; may be given more than once.", submission_add_after,
+	     s},
+	    {0, "deadline", "TIME", "Fail the job unless it has ended TIME after it was accepted: 2h.",
+	     cli_set_text, &s->deadline},
+	    {0, "start-by", "TIME",
+	     "Fail the job unless a shard has started TIME after it was accepted: 30m.", cli_set_text,
+	     &s->start_by},
 	    {0, "id", "ID", "The same id is the same job: the second time, the first one is told.",
 	     cli_set_text, &s->id},
 	    {'w', "wait", NULL, "Wait until it has ended.", cli_set_flag, &s->wait},

@@ -195,6 +195,8 @@ static void add_job(const struct cli *cli, struct buf *out, const struct api_job
 	add_time_field(cli, out, "accepted", job->accepted_wall_us);
 	add_time_field(cli, out, "started", job->started_wall_us);
 	add_time_field(cli, out, "ended", job->ended_wall_us);
+	add_time_field(cli, out, "start by", job->start_by_wall_us);
+	add_time_field(cli, out, "deadline", job->deadline_wall_us);
 	add_figures(out, job);
 	add_text_field(out, "result", job->output);
 	if (job->has_queue) {

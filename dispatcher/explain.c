@@ -91,6 +91,15 @@ static void say_times(const struct explain *e, struct buf *out)
 	end(e, out);
 }
 
+static void say_limit(const struct explain *e, usec_t at_wall_us, const char *what, struct buf *out)
+{
+	if (at_wall_us == 0 || job_state_is_ended(e->facts->job->state))
+		return;
+	buf_printf(out, "it fails unless %s within ", what);
+	why_span(out, at_wall_us - e->facts->wall_us);
+	end(e, out);
+}
+
 static void say_waits(const struct explain *e, struct buf *out)
 {
 	const struct view_job *v = e->facts->job;
@@ -128,6 +137,8 @@ static void say_waits(const struct explain *e, struct buf *out)
 	else if (!v->sealed)
 		buf_printf(out, "its plan is not whole yet: more shards may come");
 	end(e, out);
+	say_limit(e, v->started_wall_us == 0 ? v->start_by_wall_us : 0, "its first shard starts", out);
+	say_limit(e, v->deadline_wall_us, "it has ended", out);
 	if (v->retries > 0)
 		why_count(out, v->retries, "attempt");
 	if (v->retries > 0)

@@ -236,6 +236,37 @@ void why_delayed(const struct view_job *v, usec_t wall_us, struct buf *out)
 	why_span(out, v->next_attempt_wall_us - wall_us);
 }
 
+#define AFTER_SHOWN 3u
+
+void why_after(const struct view_job *v, struct buf *out)
+{
+	static const char *const verbs[] = {
+	    [AFTER_ANY] = "end", [AFTER_SUCCEEDED] = "succeed", [AFTER_FAILED] = "fail"};
+	uint32_t shown = v->after.count < AFTER_SHOWN ? v->after.count : AFTER_SHOWN;
+
+	for (uint32_t i = 0; i < shown; i++)
+		buf_printf(out, "%s job %" PRIu64 " to %s",
+			   i == 0		     ? "it waits for"
+			   : i + 1 == v->after_count ? " and"
+						     : ",",
+			   v->after.items[i].job, verbs[v->after.items[i].condition]);
+	if (v->after_count > shown)
+		buf_printf(out, " and for %u more", v->after_count - shown);
+}
+
+static void say_held(const struct why_facts *f, struct buf *out)
+{
+	const struct view_job *v = f->job;
+
+	why_after(v, out);
+	if (v->after_count > 0 && v->due_wall_us <= f->wall_us)
+		return;
+	buf_printf(out, v->after_count > 0 ? ", and starts not before " : "it is held and starts in ");
+	why_span(out, v->due_wall_us - f->wall_us);
+	if (v->after_count > 0)
+		buf_printf(out, " have passed");
+}
+
 void why_not(const struct why_facts *f, struct buf *out)
 {
 	const struct view_job *v = f->job;
@@ -248,8 +279,7 @@ void why_not(const struct why_facts *f, struct buf *out)
 		else
 			buf_printf(out, "it is paused until somebody resumes it");
 	} else if (v->state == JOB_HELD) {
-		buf_printf(out, "it is held and starts in ");
-		why_span(out, v->due_wall_us - f->wall_us);
+		say_held(f, out);
 	} else if (v->counts.leased > 0) {
 		return;
 	} else if (!v->sealed && v->counts.pending == 0 && v->planner_failures > 0) {

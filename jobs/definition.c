@@ -119,6 +119,25 @@ static bool read_fair_by(struct definition_reader *r, const struct node *n, void
 	return read_template(r, n, TEMPLATE_EVENT, false, &d->fair_by);
 }
 
+static bool read_limit(struct definition_reader *r, const struct node *n, int64_t *ret)
+{
+	if (!read_duration(r, n, ret))
+		return false;
+	if (*ret == 0)
+		return read_refuse(r, n, "leave it out for no limit", "a duration above 0");
+	return true;
+}
+
+static bool read_deadline(struct definition_reader *r, const struct node *n, void *target)
+{
+	return read_limit(r, n, &((struct definition *)target)->deadline_us);
+}
+
+static bool read_start_by(struct definition_reader *r, const struct node *n, void *target)
+{
+	return read_limit(r, n, &((struct definition *)target)->start_by_us);
+}
+
 /* shard stands before run: what its plan gives decides what templates may name. */
 static const struct definition_key sections[] = {
     {"version", true, read_version},
@@ -138,6 +157,8 @@ static const struct definition_key sections[] = {
     {"priority", false, read_priority},
     {"fair_by", false, read_fair_by},
     {"max_running", false, read_max_running},
+    {"deadline", false, read_deadline},
+    {"start_by", false, read_start_by},
 };
 
 static void set_defaults(struct definition_reader *r)

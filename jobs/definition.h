@@ -24,7 +24,8 @@ struct definition {
 	struct shard_section shard;
 	int64_t max_running;  /* of a job's shards at a time; 0 = no bound */
 	struct bytes fair_by; /* template: whose share of its queue a job is; empty = its owner's */
-	struct arena arena;   /* holds all of it */
+	int64_t deadline_us, start_by_us; /* from when a job is accepted; 0 = none */
+	struct arena arena;		  /* holds all of it */
 };
 
 /* file is what people call the text. report (may be NULL) gets all errors that were found, each with its

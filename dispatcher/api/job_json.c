@@ -63,6 +63,19 @@ static json_t *phases_json(const struct view_job *v)
 	return phases;
 }
 
+static json_t *after_json(const struct view_job *v)
+{
+	json_t *list = v->after.count > 0 ? json_array() : NULL;
+
+	for (uint32_t i = 0; i < v->after.count; i++)
+		json_array_append_new(
+		    list, object_write(object_after_job(),
+				       &(struct api_after_job){.job = v->after.items[i].job,
+							       .condition = bytes_of(after_condition_name(
+								   v->after.items[i].condition))}));
+	return list;
+}
+
 static struct api_principal principal_of(const struct principal *p, struct buf *words)
 {
 	if (p->kind != 0)
@@ -78,15 +91,18 @@ static struct api_principal principal_of(const struct principal *p, struct buf *
 static json_t *write_job(const struct view_job *v, const struct definition_body *body)
 {
 	char definition[HEX_BYTES_MAX];
-	struct buf words[3] = {{0}};
+	struct buf words[4] = {{0}};
 	json_t *value;
+
+	if (v->why.size == 0)
+		why_after(v, &words[3]);
 	const struct api_job job = {
 	    .id = v->job,
 	    .name = v->name,
 	    .definition = hex_of(v->definition, definition),
 	    .state = bytes_of(job_state_name(v->state)),
 	    .word = bytes_of(job_word_name(v->word)),
-	    .why = v->why,
+	    .why = v->why.size > 0 ? v->why : buf_bytes(&words[3]),
 	    .paused = v->paused,
 	    .priority = v->priority,
 	    .max_running = v->max_running,
@@ -101,6 +117,10 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 	    .accepted_wall_us = v->accepted_wall_us,
 	    .started_wall_us = v->started_wall_us,
 	    .ended_wall_us = v->ended_wall_us,
+	    .deadline_wall_us = v->deadline_wall_us,
+	    .start_by_wall_us = v->start_by_wall_us,
+	    .after = after_json(v),
+	    .after_count = v->after_count,
 	    .by = principal_of(&v->by, &words[0]),
 	    .has_by = v->by.kind != 0,
 	    .stopped_by = principal_of(&v->stopped_by, &words[1]),

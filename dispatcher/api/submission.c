@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/units.h"
+#include "dispatcher/api/after.h"
 #include "jobs/json.h"
 
 void submission_fini(struct submission *u)
@@ -248,6 +250,32 @@ static int read_event(struct submission *u, struct error *reterr)
 	return 0;
 }
 
+/* A duration of the body, in place of the definition's. */
+static int read_time(struct bytes text, const char *member, int64_t *ret_us, struct error *reterr)
+{
+	usec_t us;
+
+	if (text.size == 0)
+		return 0;
+	if (units_parse_duration(text, &us, reterr) < 0)
+		return error_where(reterr, "%s", member);
+	if (us == 0) {
+		error_set(reterr, ERR_INVALID, "expected a time above 0");
+		return error_where(reterr, "%s", member);
+	}
+	*ret_us = us;
+	return 0;
+}
+
+static int read_limits(struct submission *u, struct error *reterr)
+{
+	int rc = after_read(u, reterr);
+
+	if (rc == 0)
+		rc = read_time(u->asked.deadline, "deadline", &u->job.deadline_wall_us, reterr);
+	return rc == 0 ? read_time(u->asked.start_by, "start_by", &u->job.start_by_wall_us, reterr) : rc;
+}
+
 static int make_job(struct submission *u, struct error *reterr)
 {
 	struct bytes name = u->asked.name;
@@ -260,6 +288,8 @@ static int make_job(struct submission *u, struct error *reterr)
 	}
 	r = definition_instantiate(u->definition, u->has_event ? &u->event : NULL, name, &u->arena, &u->job,
 				   reterr);
+	if (r == 0)
+		r = read_limits(u, reterr);
 	if (r < 0 || !u->asked.has_priority)
 		return r;
 	if (priority < INT32_MIN || priority > INT32_MAX) {

@@ -12,7 +12,8 @@ struct submission {
 	struct definition *definition;
 	struct event event;
 	bool has_event;
-	struct new_job job; /* in the arena; borrows the definition */
+	struct new_job job;	      /* in the arena; borrows the definition */
+	struct ended_fact_list ended; /* of the jobs that it waits for: after.h; in the arena */
 	struct arena arena;
 };
 

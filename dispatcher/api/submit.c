@@ -1,7 +1,10 @@
 /* POST /v1/jobs: a definition, or a command line that is made into one. */
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+#include "dispatcher/api/after.h"
 #include "dispatcher/api/asker.h"
 #include "dispatcher/api/submission.h"
 
@@ -69,6 +72,7 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 	in.definitions = (struct definition_body_list){&u->definition->body, 1};
 	in.jobs = (struct new_job_list){&u->job, 1};
 	in.event = buf_bytes(&event);
+	in.ended = u->ended;
 	port_submit(r->services->port, INPUT_ACCEPT, &in, &(struct ticket){on_reply, r});
 	buf_fini(&event);
 	return 0;
@@ -76,7 +80,7 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 
 void api_submit(struct request *r)
 {
-	struct submission u;
+	struct submission *u;
 	struct error e = {0};
 	json_t *body;
 	int rc;
@@ -88,10 +92,16 @@ void api_submit(struct request *r)
 	body = request_object(r);
 	if (body == NULL)
 		return;
-	rc = submission_read(&u, body, &e);
+	u = check_calloc(1, sizeof(*u));
+	rc = submission_read(u, body, &e);
+	if (rc == 0 && u->job.after.count > 0) {
+		after_start(r, u);
+		return;
+	}
 	if (rc == 0)
-		rc = submission_start(r, &u, &e);
+		rc = submission_start(r, u, &e);
 	if (rc < 0)
 		request_fail(r, &e);
-	submission_fini(&u);
+	submission_fini(u);
+	free(u);
 }

@@ -145,6 +145,8 @@ Test(definition, a_change_of_meaning_makes_a_new_version)
 	    "version: 1\nname: a\nrun: {exec: [x], timeout: 1s}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nfair_by: x",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nfair_by: '{{event.id}}'",
+    "version: 1\nname: a\nrun: {exec: [x]}\ndeadline: 1h",
+    "version: 1\nname: a\nrun: {exec: [x]}\nstart_by: 1h",
 	    "version: 1\nname: a\nrun: {exec: [x], resources: {pin: none}}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 2}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 1-2}",
@@ -188,6 +190,8 @@ Test(definition, every_key_lands_in_its_field)
 	expect_text(d->body.queue, "night");
 	cr_expect_eq(d->body.priority, -5);
 	expect_text(d->fair_by, "{{event.detail.tenant}}");
+	cr_assert_eq(d->deadline_us, 5400 * USEC_PER_SEC);
+	cr_assert_eq(d->start_by_us, 90 * USEC_PER_SEC);
 	cr_expect_eq(d->on.count, 2);
 	cr_expect_eq(d->shard.items.count, 6);
 	expect_text(d->shard.items.items[3].text, "{\"a\":[1,\"b\"]}");
