@@ -88,6 +88,9 @@ void oracle_granted(struct oracle *o, const struct lease *l)
 	if (j->ended || l->phase != j->phase)
 		world_fail(o->world, "phase %u of job %llu is leased; durable is phase %u%s", l->phase,
 			   (unsigned long long)l->job, j->phase, j->ended ? ", and that it ended" : "");
+	if (j->after != 0 || j->after_broken)
+		world_fail(o->world, "job %llu is leased, but waits for another%s",
+			   (unsigned long long)l->job, j->after_broken ? " in vain" : "");
 	if (!range_is_valid(r, j->phases[l->phase].shard_count))
 		world_fail(o->world, "shards %u+%u of job %llu are leased; %u are durable", r.first, r.count,
 			   (unsigned long long)l->job, j->phases[l->phase].shard_count);

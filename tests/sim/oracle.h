@@ -17,6 +17,7 @@ struct sim_job_value {
 	uint32_t sim_job;
 	uint32_t second; /* the other job of an event with two */
 	uint64_t parent; /* the job whose end started it; 0 = none */
+	uint64_t after;	 /* the job that it waits for; 0 = none */
 };
 
 /* What really happened to one shard, and what the journal says of it. */
@@ -51,11 +52,14 @@ struct oracle_job {
 	uint8_t ended; /* enum job_state; 0 = not yet */
 	bool planner_failed, cancel_asked;
 	bool event_due, settled;
-	uint32_t reopens;     /* so far */
-	uint32_t due_ends;    /* ends of all its lives that were to be told to the rules */
-	struct token earlier; /* tokens up to this one are of an earlier life */
-	struct job_ended end; /* the numbers of its last one; nothing is borrowed */
-	struct totals totals; /* of the outcomes taken */
+	uint32_t reopens;	 /* so far */
+	uint32_t due_ends;	 /* ends of all its lives that were to be told to the rules */
+	uint64_t after;		 /* the job that it still waits for; 0 = none */
+	bool after_broken;	 /* that ended otherwise than it should have */
+	usec_t deadline_wall_us; /* 0 = none */
+	struct token earlier;	 /* tokens up to this one are of an earlier life */
+	struct job_ended end;	 /* the numbers of its last one; nothing is borrowed */
+	struct totals totals;	 /* of the outcomes taken */
 };
 
 /* A lease as it was sent. */
@@ -141,6 +145,9 @@ void oracle_acknowledged(struct oracle *o, uint64_t session, uint64_t seq);
 struct oracle_job *oracle_alive(struct oracle *o, uint64_t id, uint32_t phase, const char *what);
 /* oracle_crashes.c: a lease ended with its worker. */
 void oracle_lost(struct oracle *o, const struct crashed *c);
+/* oracle_after.c: a job is accepted that waits for another; one has ended, for which others may wait. */
+void oracle_awaits(struct oracle *o, struct oracle_job *j, uint64_t after);
+void oracle_awaited(struct oracle *o, const struct oracle_job *j);
 /* oracle_reopened.c: an ended job may live again by this record, and by no other. */
 void oracle_reopened(struct oracle *o, const struct reopened *r);
 /* Might a person let it go on? */

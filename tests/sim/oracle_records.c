@@ -52,6 +52,8 @@ static void add_job(struct oracle *o, const struct accepted *a, const struct new
 	j->shards_phase = scenario_shards_phase(&o->scenario->jobs[j->sim_job]);
 	j->phases[0].shard_count = n->plan.shard_count;
 	j->phases[0].sealed = n->planner == PLANNER_PURE;
+	j->deadline_wall_us = n->deadline_wall_us;
+	oracle_awaits(o, j, v.after);
 	if (n->due_wall_us != 0)
 		hit(o, ROW_HELD);
 	if (j->chained)
@@ -287,8 +289,12 @@ bool oracle_is_stillborn(const struct oracle *o, const struct oracle_job *j)
 	return j->second && o->scenario->jobs[j->sim_job].second_fails;
 }
 
-static bool has_right_to_fail(const struct oracle *o, const struct oracle_job *j)
+static bool has_right_to_fail(const struct oracle *o, const struct oracle_job *j, usec_t wall_us)
 {
+	if (j->deadline_wall_us > 0 && wall_us >= j->deadline_wall_us)
+		return true;
+	if (j->after != 0 || j->after_broken)
+		return false;
 	if (oracle_is_stillborn(o, j) || j->planner_failed ||
 	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
 		return true;
@@ -299,7 +305,8 @@ static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job
 {
 	const struct oracle_phase *last = &j->phases[j->phase];
 
-	if (oracle_is_stillborn(o, j) || !last->sealed || j->phase < j->shards_phase ||
+	if (oracle_is_stillborn(o, j) || j->after != 0 || j->after_broken || !last->sealed ||
+	    j->phase < j->shards_phase ||
 	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
 		return false;
 	if (j->phase == j->shards_phase)
@@ -342,8 +349,9 @@ static void check_end(struct oracle *o, const struct oracle_job *j, const struct
 	const struct oracle_phase *shards = &j->phases[j->shards_phase];
 	uint64_t done = shard_set_count(&shards->done), dead = shard_set_count(&shards->dead);
 	bool right = e->state == JOB_SUCCEEDED ? has_right_to_succeed(o, j)
-		     : e->state == JOB_FAILED  ? has_right_to_fail(o, j)
-					       : j->cancel_asked && !oracle_is_stillborn(o, j);
+		     : e->state == JOB_FAILED
+			 ? has_right_to_fail(o, j, e->wall_us)
+			 : (j->cancel_asked || j->after_broken) && !oracle_is_stillborn(o, j);
 
 	if (!right)
 		world_fail(o->world, "job %llu has no right to be %s (%.*s): %llu done, %llu dead of %u",
@@ -380,6 +388,9 @@ static void on_ended(struct oracle *o, const struct job_ended *e)
 	j->ended = e->state;
 	j->event_due = e->event_due;
 	j->due_ends += e->event_due;
+	oracle_awaited(o, j);
+	if (j->deadline_wall_us > 0 && e->state == JOB_FAILED && e->wall_us >= j->deadline_wall_us)
+		hit(o, ROW_OVERDUE);
 	j->end = (struct job_ended){.accepted_wall_us = e->accepted_wall_us,
 				    .started_wall_us = e->started_wall_us,
 				    .retries = e->retries};

@@ -68,6 +68,9 @@ void oracle_reopened(struct oracle *o, const struct reopened *r)
 		count_anew(&j->phases[p]);
 	}
 	j->ended = 0;
+	j->after = 0;
+	j->after_broken = false;
+	j->deadline_wall_us = 0;
 	j->event_due = j->settled = false;
 	j->phase = r->phase;
 	j->reopens++;

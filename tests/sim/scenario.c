@@ -115,6 +115,10 @@ static void draw_job(struct sim_job *j, uint32_t number, struct world *w)
 	j->second_fails =
 	    j->backoff_us % 2 == 0;	       /* not drawn: the worlds of known seeds stay what they are */
 	j->whole = j->backoff_us / 2 % 3 == 0; /* likewise */
+	if (j->backoff_us / 6 % 4 > 0)
+		j->after = (uint8_t)(1 + j->backoff_us / 24 % 3);
+	if (j->backoff_us / 72 % 4 == 0)
+		j->deadline_us = (1 + j->backoff_us % 30) * USEC_PER_SEC;
 	if (j->shard_count > 0)
 		draw_fates(j, w);
 }

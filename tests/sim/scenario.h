@@ -47,6 +47,8 @@ struct sim_job {
 	uint32_t fatal_ppm, excused_ppm, timeout_ppm, oom_ppm;
 	uint32_t crash_shard; /* this one kills its worker … */
 	uint32_t crash_times; /* … so often; 0 = never */
+	uint8_t after;	      /* enum after_condition: it waits so for the job before it; 0 = for none */
+	usec_t deadline_us;   /* 0 = none */
 	bool chains;	      /* its end starts another job */
 	bool event_has_two;   /* its event makes a second job as well … */
 	bool second_fails;    /* … that nothing can be run of: it has failed when it is accepted */

@@ -15,6 +15,8 @@ struct accept {
 	struct text_item values[2];
 	struct sim_job_value value[2];
 	struct stillborn failed;
+	struct after_job after;
+	struct ended_fact ended; /* job 0: none */
 	uint8_t sha256[32];
 };
 
@@ -84,6 +86,7 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 	    .priority = j->priority,
 	    .due_wall_us = j->due_after_us > 0 && parent == 0 ? now_wall_us + j->due_after_us : 0,
 	    .depth = parent != 0,
+	    .deadline_wall_us = parent == 0 ? j->deadline_us : 0,
 	    .planner = j->plan_phase ? PLANNER_PURE : j->planner,
 	    .values = {.items = &a->values[at], .count = 1},
 	};
@@ -92,6 +95,25 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 		    .kind = PLAN_COUNT, .shard_count = j->plan_phase ? 1 : j->shard_count, .step = 1};
 	else
 		n->plan = (struct plan){.kind = PLAN_ITEMS, .blob = BYTES_LIT("plan")};
+}
+
+/* The job of the event before, once its client knows it. A job that has ended is told as history would. */
+static void await_other(struct sim *s, struct accept *a, const struct sim_job *j, struct input_accept *in)
+{
+	uint64_t other = j->after != 0 && j->number > 0 ? s->oracle.events[j->number - 1].answered_job : 0;
+	const struct oracle_job *known = oracle_job(&s->oracle, other);
+
+	if (other == 0)
+		return;
+	a->after = (struct after_job){other, j->after};
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		a->value[i].after = other;
+		a->jobs[i].after = (struct after_job_list){&a->after, 1};
+	}
+	if (known == NULL || !known->ended)
+		return;
+	a->ended = (struct ended_fact){other, known->ended};
+	in->ended = (struct ended_fact_list){&a->ended, 1};
 }
 
 /* end: of which of the parent's lives. */
@@ -115,6 +137,8 @@ static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint32_t en
 		a.failed = (struct stillborn){.index = 1, .why = BYTES_LIT("as the scenario wants it")};
 		in.failed = (struct stillborn_list){&a.failed, 1};
 	}
+	if (parent == 0)
+		await_other(s, &a, j, &in);
 	in.event = BYTES_LIT("{}");
 	sim_dispatcher_submit(&s->dispatcher, INPUT_ACCEPT, &in, ticket);
 	arena_fini(&a.arena);
