@@ -11,7 +11,7 @@ struct submission {
 	const char *event;     /* file; NULL: none */
 	const char *each_line; /* file whose lines are shards; NULL: none */
 	const char *id, *name, *priority, *deadline, *start_by;
-	json_t *after; /* texts; NULL: it waits for no job */
+	json_t *after;		    /* texts; NULL: it waits for no job */
 	struct api_command command; /* argv NULL: a definition */
 	json_t *kept;		    /* texts that members borrow; NULL: none */
 	bool wait;
