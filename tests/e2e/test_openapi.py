@@ -109,6 +109,7 @@ class OpenApi(MillCase):
         self.go_on_with_a_dead_shard()
         self.lose_an_output()
         self.ask_for_many()
+        self.wait_for_another()
         self.keep_results()
         self.apply_rules()
         self.send_worker_away()
@@ -227,6 +228,14 @@ class OpenApi(MillCase):
         self.assertEqual(self.retry(job)["lost"], 1)
         os.rename(output + ".gone", output)
         self.mill.wait(job)
+
+    def wait_for_another(self):
+        first = self.command("sleep", "60", cpus="0.1")
+        second = self.call("POST", "/v1/jobs", {"command": {"argv": ["true"]}, "after": ["%d:failed" % first],
+                                                "deadline": "1h", "start_by": "1h"})["id"]
+        self.assertEqual(self.call("GET", "/v1/jobs/%d" % second)["after_count"], 1)
+        self.call("POST", "/v1/jobs/%d/cancel" % first, {})
+        self.call("POST", "/v1/wait", {"jobs": [second], "timeout": "30s"})
 
     def ask_for_many(self):
         job = self.command("sleep", "60", cpus="0.1")
