@@ -45,6 +45,7 @@
 #define TOKENS_PER_WORKER_MAX 16384
 #define LEASES_PER_SLOT_MAX 1024 /* that a worker holds on average: one-shard jobs of microseconds */
 #define ENDED_BLOCK_MAX 4096	 /* ends in one record */
+#define FORGET_JOBS_MAX 4096	 /* jobs that are forgotten by one record */
 #define WINDOW_MEMBERS_MAX 10000 /* events that wait in one open window */
 #define AFTER_JOBS_MAX 1000	 /* that one job waits for */
 #define POOL_LABELS_MAX 16	 /* that one job asks for */

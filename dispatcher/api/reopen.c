@@ -33,7 +33,8 @@ struct reopening {
 	usec_t until_us;
 	uint64_t job;
 	struct principal by;
-	bool reopened; /* the core was asked to, else to retry the dead of one that lives */
+	uint64_t history_lsn; /* when it was asked */
+	bool reopened;	      /* the core was asked to, else to retry the dead of one that lives */
 	/* Of history; what is borrowed lives as long as the past. */
 	struct past *past;
 	struct history_job row;
@@ -224,7 +225,7 @@ static void step_reopen(struct reopening *o, const struct submission *u, const s
 {
 	struct services *s = o->services;
 	const struct history_job *row = &o->row;
-	struct input_reopen in = {.definition = u->definition->body};
+	struct input_reopen in = {.definition = u->definition->body, .history_lsn = o->history_lsn};
 
 	in.as = (struct reopened){.job = o->job,
 				  .reopens = row->reopens + 1,
@@ -472,6 +473,7 @@ static void look(struct reopening *o)
 	past_drop(o->past);
 	o->past = past_create(o->services, read_more, on_past, o);
 	past_add(o->past, o->job);
+	o->history_lsn = port_view(o->services->port).history_lsn;
 	past_ask(o->past);
 }
 

@@ -21,6 +21,8 @@ static uint64_t *request_of(enum input_type type, void *body)
 		return &((struct input_retry *)body)->request;
 	case INPUT_REOPEN:
 		return &((struct input_reopen *)body)->request;
+	case INPUT_FORGET:
+		return &((struct input_forget *)body)->request;
 	case INPUT_DRAIN:
 		return &((struct input_drain *)body)->request;
 	default:

@@ -46,6 +46,18 @@ bool history_submit(struct history *h, struct bytes payload, uint64_t first_lsn,
 /* The same, as the journal's tap: arg is the history. */
 void history_tap(void *arg, uint64_t first_lsn, uint32_t record_count, uint32_t epoch, struct bytes payload);
 
+/* Segments of output that no row names any more are doomed first, then their files are removed, then they are
+ * gone from the table. Who does that reads the table (history_reader.h), and asks again for what it still finds
+ * there: none of the changes is told of when it has been made. */
+struct history_segment_change {
+	struct uuid worker;
+	uint32_t segment;
+	bool gone; /* its files are removed; else it is doomed, unless a row names it */
+};
+#define HISTORY_SEGMENT_CHANGES_MAX 256
+/* With the next transaction. Copied. False: the changes before are not made yet. */
+bool history_submit_segments(struct history *h, const struct history_segment_change *changes, size_t count);
+
 /* Records up to here are in history, on the disk. */
 uint64_t history_lsn(const struct history *h);
 /* An eventfd: readable when history_lsn has grown. Whoever watches it reads it empty. */

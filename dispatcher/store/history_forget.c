@@ -1,5 +1,8 @@
 /* What is in history no more: jobs that are forgotten, and what a job that lives again has lost of its
- * earlier life. */
+ * earlier life; and segments of output that nobody needs. */
+#include <string.h>
+
+#include "base/check.h"
 #include "dispatcher/store/history_private.h"
 
 #define I64(x) ((int64_t)(x))
@@ -55,21 +58,36 @@ int history_forget(struct history *h, const struct reopened *r, struct error *re
 	return rc < 0 ? rc : forget_lost(h, r, reterr);
 }
 
+/* Ranges that touch become one. */
+static int note_forgotten(struct history *h, int64_t first, int64_t last, struct error *reterr)
+{
+	int rc = sql_begin(&h->db, WRITE_FORGOTTEN_BESIDE, reterr, "ii", first, last);
+
+	if (rc == 1 && sql_int(&h->db, WRITE_FORGOTTEN_BESIDE, 1) > 0) { /* 0: there is none */
+		int64_t begins = sql_int(&h->db, WRITE_FORGOTTEN_BESIDE, 0);
+		int64_t ends = sql_int(&h->db, WRITE_FORGOTTEN_BESIDE, 1);
+
+		first = begins < first ? begins : first;
+		last = ends > last ? ends : last;
+	}
+	sql_end(&h->db, WRITE_FORGOTTEN_BESIDE);
+	if (rc >= 0)
+		rc = sql_run(&h->db, WRITE_FORGOTTEN_DELETE, reterr, "ii", first, last);
+	return rc < 0 ? rc : sql_run(&h->db, WRITE_FORGOTTEN, reterr, "ii", first, last);
+}
+
 static int forget_jobs(struct history *h, const struct job_ids *jobs, struct error *reterr)
 {
-	static const enum history_write statements[] = {WRITE_FORGET_EVENTS,   WRITE_FORGET_RANGES,
-							WRITE_FORGET_FAILURES, WRITE_FORGET_EFFORTS,
-							WRITE_FORGET_PHASES,   WRITE_FORGET_JOBS};
 	uint64_t last = jobs->first + jobs->count - 1;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < ARRAY_LENGTH(statements); i++)
-		rc = sql_run(&h->db, (int)statements[i], reterr, "ii", I64(jobs->first), I64(last));
+	for (int s = WRITE_FORGET_FIRST; rc == 0 && s < WRITE_FORGET_END; s++)
+		rc = sql_run(&h->db, s, reterr, "ii", I64(jobs->first), I64(last));
 	for (size_t i = 0; i < ARRAY_LENGTH(h->failure_rows); i++)
 		if (h->failure_rows[i].job >= jobs->first && h->failure_rows[i].job <= last)
 			h->failure_rows[i].job = 0;
 	history_efforts_changed(h);
-	return rc;
+	return rc < 0 ? rc : note_forgotten(h, I64(jobs->first), I64(last), reterr);
 }
 
 int history_forgotten(struct history *h, const struct forgotten *r, struct error *reterr)
@@ -79,4 +97,35 @@ int history_forgotten(struct history *h, const struct forgotten *r, struct error
 	for (uint32_t i = 0; rc == 0 && i < r->jobs.count; i++)
 		rc = forget_jobs(h, &r->jobs.items[i], reterr);
 	return rc;
+}
+
+int history_change_segments(struct history *h, size_t count, struct error *reterr)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		const struct history_segment_change *c = &h->segment_changes[i];
+		uint8_t id[16];
+
+		sql_id_write(c->worker.hi, c->worker.lo, id);
+		rc = sql_run(&h->db, c->gone ? WRITE_SEGMENT_GONE : WRITE_SEGMENT_DOOMED, reterr, "bi",
+			     BYTES(id, 16), I64(c->segment));
+	}
+	return rc;
+}
+
+bool history_submit_segments(struct history *h, const struct history_segment_change *changes, size_t count)
+{
+	bool fits;
+
+	pthread_mutex_lock(&h->lock);
+	fits = h->segment_change_count == 0 && count <= HISTORY_SEGMENT_CHANGES_MAX;
+	if (fits && count > 0) {
+		memcpy(h->segment_changes, changes, count * sizeof *changes);
+		h->segment_change_count = count;
+		if (h->writer_is_idle)
+			pthread_cond_signal(&h->wake_writer);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return fits;
 }

@@ -9,7 +9,7 @@
 #include "dispatcher/store/history_tables.h"
 #include "dispatcher/store/sql.h"
 
-#define HISTORY_FORMAT 6
+#define HISTORY_FORMAT 7
 
 /* The writer's statements; texts in history_schema.c. */
 enum history_write {
@@ -61,12 +61,20 @@ enum history_write {
 	WRITE_FAILURE,
 	WRITE_FAILURE_DELETE,
 	WRITE_FAILURES_DELETE,
-	WRITE_FORGET_EVENTS,
+	/* Of a range of jobs, in this order: the last goes when the others need it no more. */
+	WRITE_FORGET_FIRST,
+	WRITE_FORGET_EVENTS = WRITE_FORGET_FIRST,
 	WRITE_FORGET_RANGES,
 	WRITE_FORGET_FAILURES,
 	WRITE_FORGET_EFFORTS,
 	WRITE_FORGET_PHASES,
 	WRITE_FORGET_JOBS,
+	WRITE_FORGET_END,
+	WRITE_FORGOTTEN_BESIDE = WRITE_FORGET_END,
+	WRITE_FORGOTTEN_DELETE,
+	WRITE_FORGOTTEN,
+	WRITE_SEGMENT_DOOMED,
+	WRITE_SEGMENT_GONE,
 	WRITE_COUNT,
 };
 
@@ -107,6 +115,9 @@ struct history {
 	size_t queued_bytes;
 	uint64_t seen_lsn;    /* newest submitted, kept or not */
 	bool writer_is_idle;  /* waits for records, not for its next turn */
+	/* Of the table of segments, what is to be changed with the next transaction. */
+	struct history_segment_change segment_changes[HISTORY_SEGMENT_CHANGES_MAX];
+	size_t segment_change_count;
 	uint64_t durable_lsn; /* also read without the lock, atomically */
 	bool stop;
 	bool write_failing;
@@ -124,6 +135,8 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
  * made those that are not done any more. */
 int history_forget(struct history *h, const struct reopened *r, struct error *reterr) MUST_CHECK;
 int history_forgotten(struct history *h, const struct forgotten *r, struct error *reterr) MUST_CHECK;
+/* The first changes that wait: nobody else touches them meanwhile. */
+int history_change_segments(struct history *h, size_t count, struct error *reterr) MUST_CHECK;
 /* Shards that died alike share a row, when their outputs are in one place. When half of a job's rows are
  * used up they share it all the same, and their outputs are not found any more: that many shards are dead
  * is worth more than what each said. */

@@ -5,8 +5,8 @@
 
 #include "base/check.h"
 #include "jobs/ids.h"
+#include "dispatcher/store/history_reader_private.h"
 #include "dispatcher/store/history_tables.h"
-#include "dispatcher/store/sql.h"
 #include "jobs/kinds.h"
 
 /* The columns of a job, from here on. */
@@ -19,27 +19,6 @@
 
 /* A gather tree has at most as many levels as a number of shards has bits. */
 #define LATER_PHASES_MAX 40
-
-enum history_read {
-	READ_LSN,
-	READ_JOB,
-	READ_JOBS,
-	READ_JOBS_OF_EVENT,
-	READ_PHASE,
-	READ_FIRST_PHASE,
-	READ_PHASES,
-	READ_RANGE_AT,
-	READ_RANGES,
-	READ_FAILURES,
-	READ_EFFORT_AT,
-	READ_EFFORTS,
-	READ_HOST,
-	READ_EVENT,
-	READ_DEFINITION,
-	READ_PLAN,
-	READ_EVENTS_OF,
-	READ_COUNT,
-};
 
 static const struct sql_statement statements[READ_COUNT] = {
     [READ_LSN] = {.text = "SELECT value FROM meta WHERE name = 'lsn'"},
@@ -90,13 +69,22 @@ static const struct sql_statement statements[READ_COUNT] = {
     [READ_PLAN] = {.text = "SELECT plan FROM jobs WHERE id = ? AND plan IS NOT NULL"},
     [READ_EVENTS_OF] = {.text = "SELECT j.event FROM jobs j LEFT JOIN definitions d ON d.id = j.definition"
 				" WHERE ifnull(d.name, j.name) = ? AND j.event IS NOT NULL"},
+    [READ_FIRST_LSN] = {.text = "SELECT value FROM meta WHERE name = 'first_lsn'"},
+    [READ_KEPT] = {.text = "SELECT count(*), sum(output_bytes), min(ended_us) FROM jobs INDEXED BY jobs_by_end"
+			   " WHERE ended_us IS NOT NULL"},
+    [READ_BYTES] = {.text = "SELECT (page_count - freelist_count) * page_size"
+			    " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"},
+    [READ_OLDEST] = {.text = "SELECT id, ended_us, output_bytes FROM jobs INDEXED BY jobs_by_end"
+			     " WHERE ended_us IS NOT NULL ORDER BY ended_us"},
+    [READ_FORGOTTEN] = {.text = "SELECT first, last FROM forgotten ORDER BY first"},
+    [READ_UNUSED_SEGMENTS] = {.text = "SELECT w.worker, s.segment FROM segments s INDEXED BY segments_unused"
+				      " JOIN workers w ON w.id = s.worker"
+				      " WHERE s.rows <= 0 AND s.doomed = ? LIMIT ?"},
+    [READ_WORKER] = {.text = "SELECT id FROM workers WHERE worker = ?"},
+    [READ_SEGMENT] = {.text = "SELECT rows FROM segments WHERE worker = ? AND segment = ?"},
 };
 
 _Static_assert(JOB_HELD == 1 && JOB_CANCELLED == 5, "READ_JOBS names all states");
-
-struct history_reader {
-	struct sql db;
-};
 
 int history_reader_open(struct history_reader **ret, const char *path, struct error *reterr)
 {

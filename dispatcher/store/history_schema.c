@@ -9,7 +9,8 @@
 
 /* Format 2: which phase the shards are. 3: what attempts took, how later phases ended, where the output of
  * dead shards is. 4: how often jobs were reopened, and the plans that planners made. 5: jobs are found by
- * their event. 6: who asked for jobs, brought events, stopped and retried. The other tables are in
+ * their event. 6: who asked for jobs, brought events, stopped and retried. 7: which jobs are forgotten, which
+ * segments of output are needed by how many rows, and the order in which jobs ended. The other tables are in
  * history_tables.c. */
 static const char tables[] =
     /* One row a fact: format, cluster, lsn (the last record that is in here), first_lsn (of the
@@ -43,6 +44,31 @@ static const char principals[] =
     /* Who brought it; NULL: who asked for its jobs. */
     "ALTER TABLE events ADD COLUMN by_kind INTEGER; ALTER TABLE events ADD COLUMN by_name TEXT;"
     "ALTER TABLE events ADD COLUMN by_number INTEGER;";
+
+/* Triggers count for each segment the rows that name it: whatever adds or deletes rows, the count holds. */
+#define NAMES_SEGMENT(table, event, row, change)                                                             \
+	"CREATE TRIGGER " table "_" event " AFTER " event " ON " table " WHEN " row ".segment > 0 BEGIN "    \
+	change " END;"
+#define SEGMENT_UP                                                                                           \
+	"INSERT INTO segments(worker, segment, rows) VALUES(NEW.worker, NEW.segment, 1)"                     \
+	" ON CONFLICT(worker, segment) DO UPDATE SET rows = rows + 1;"
+#define SEGMENT_DOWN                                                                                         \
+	"UPDATE segments SET rows = rows - 1 WHERE worker = OLD.worker AND segment = OLD.segment;"
+
+static const char lives[] =
+    "CREATE INDEX jobs_by_end ON jobs(ended_us, output_bytes) WHERE ended_us IS NOT NULL;"
+    /* Ranges of jobs that do not touch. */
+    "CREATE TABLE forgotten(first INTEGER PRIMARY KEY, last INTEGER NOT NULL);"
+    /* doomed: its files are being removed. */
+    "CREATE TABLE segments(worker INTEGER NOT NULL, segment INTEGER NOT NULL, rows INTEGER NOT NULL,"
+    " doomed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(worker, segment)) WITHOUT ROWID;"
+    "CREATE INDEX segments_unused ON segments(doomed) WHERE rows <= 0;"
+    "INSERT INTO segments(worker, segment, rows) SELECT worker, segment, count(*) FROM"
+    " (SELECT worker, segment FROM ranges UNION ALL SELECT worker, segment FROM failures)"
+    " WHERE segment > 0 GROUP BY worker, segment;" NAMES_SEGMENT("ranges", "INSERT", "NEW", SEGMENT_UP)
+	NAMES_SEGMENT("ranges", "DELETE", "OLD", SEGMENT_DOWN)
+	    NAMES_SEGMENT("failures", "INSERT", "NEW", SEGMENT_UP)
+		NAMES_SEGMENT("failures", "DELETE", "OLD", SEGMENT_DOWN);
 
 #define VIEW_COLUMN(name, add, json, form, doc) VIEW_##form(name, json)
 #define VIEW_SECONDS(name, json) " j." #name " / 1e6 AS " #json ","
@@ -173,6 +199,16 @@ static const struct sql_statement statements[WRITE_COUNT] = {
     [WRITE_FORGET_FAILURES] = {.text = "DELETE FROM failures WHERE job BETWEEN ? AND ?"},
     [WRITE_FORGET_PHASES] = {.text = "DELETE FROM phases WHERE job BETWEEN ? AND ?"},
     [WRITE_FORGET_JOBS] = {.text = "DELETE FROM jobs WHERE id BETWEEN ? AND ?"},
+    [WRITE_FORGOTTEN_BESIDE] = {.text = "SELECT min(first), max(last) FROM forgotten"
+					" WHERE last >= ?1 - 1 AND first <= ?2 + 1"},
+    [WRITE_FORGOTTEN_DELETE] = {.text = "DELETE FROM forgotten WHERE first >= ?1 AND last <= ?2"},
+    [WRITE_FORGOTTEN] = {.text = "INSERT INTO forgotten VALUES(?, ?)"},
+    [WRITE_SEGMENT_DOOMED] =
+	{.text = "INSERT INTO segments(worker, segment, rows, doomed)"
+		 " SELECT id, ?2, 0, 1 FROM workers WHERE worker = ?1"
+		 " ON CONFLICT(worker, segment) DO UPDATE SET doomed = 1 WHERE rows <= 0"},
+    [WRITE_SEGMENT_GONE] = {.text = "DELETE FROM segments WHERE worker = (SELECT id FROM workers WHERE worker"
+				    " = ?1) AND segment = ?2 AND doomed"},
     [WRITE_FAILURES_DELETE] = {.text = "DELETE FROM failures WHERE job = ? AND phase >= ?"},
 };
 
@@ -205,7 +241,8 @@ static int make_tables(struct history *h, const char *cluster, struct error *ret
 	for (size_t i = 0; history_tables[i] != NULL; i++)
 		sql_table_create(history_tables[i], &script);
 	add_principals(&script);
-	buf_printf(&script, "CREATE INDEX jobs_by_state ON jobs(state, id);%s%s", event_indexes, views);
+	buf_printf(&script, "CREATE INDEX jobs_by_state ON jobs(state, id);%s%s%s", event_indexes, lives,
+		   views);
 	add_names(&script);
 	buf_printf(&script,
 		   "INSERT INTO meta VALUES('format', %d), ('cluster', '%s'), ('lsn', 0), ('first_lsn', 1);"
@@ -282,6 +319,8 @@ static int convert(struct history *h, int64_t format, struct error *reterr)
 			   format <= 2 ? from_format_2 : "", format <= 4 ? event_indexes : "");
 		if (format <= 5)
 			add_principals(&script);
+		if (format <= 6)
+			buf_printf(&script, "%s", lives);
 		buf_printf(&script,
 			   "%s UPDATE meta SET value = %d WHERE name = 'format';"
 			   " PRAGMA user_version = %d; COMMIT;",
@@ -325,7 +364,8 @@ int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo, 
 	int rc;
 
 	uuid_halves_text(cluster_hi, cluster_lo, cluster);
-	rc = sql_script(&h->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", reterr);
+	rc = sql_script(&h->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+				" PRAGMA recursive_triggers = ON;" /* also for rows that are replaced */, reterr);
 	if (rc == 0)
 		rc = ask(h, "PRAGMA user_version", &format, NULL, 0, reterr);
 	if (rc == 0)

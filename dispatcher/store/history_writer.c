@@ -114,7 +114,9 @@ static int catch_up(struct history *h, struct error *reterr)
 	return journal_replay(h->journal, h->applied_lsn + 1, catch_up_frame, &c, reterr);
 }
 
-static int write_batches(struct history *h, const struct history_batch *first, struct error *reterr)
+/* behind: there are records that are not in the queue; segments: changes of their table. */
+static int write_batches(struct history *h, const struct history_batch *first, bool behind, size_t segments,
+			 struct error *reterr)
 {
 	int rc = begin(h, reterr);
 
@@ -125,8 +127,10 @@ static int write_batches(struct history *h, const struct history_batch *first, s
 			rc = apply_records(h, BYTES(b->payload, b->size), b->first_lsn, b->record_count,
 					   reterr);
 	}
-	if (rc == 0 && first == NULL)
+	if (rc == 0 && first == NULL && behind)
 		rc = catch_up(h, reterr);
+	if (rc == 0)
+		rc = history_change_segments(h, segments, reterr);
 	if (rc == 0)
 		rc = commit(h, reterr);
 	if (rc < 0)
@@ -180,16 +184,20 @@ static void forget(struct history *h, struct history_batch *first)
 static int turn(struct history *h)
 {
 	struct history_batch *batches = take(h);
+	bool behind = h->seen_lsn > h->applied_lsn;
+	size_t segments = h->segment_change_count; /* later ones wait until there are none */
 	struct error error = {0};
 	int rc;
 
 	pthread_mutex_unlock(&h->lock);
-	rc = write_batches(h, batches, &error);
+	rc = write_batches(h, batches, behind, segments, &error);
 	pthread_mutex_lock(&h->lock);
 	if (rc == 0)
 		forget(h, batches);
 	else
 		give_back(h, batches);
+	if (rc == 0 && segments > 0)
+		h->segment_change_count = 0;
 	if (rc < 0 && !h->write_failing)
 		history_tell(h);
 	h->write_failing = rc < 0;
@@ -205,7 +213,8 @@ void *history_writer_main(void *history)
 	for (;;) {
 		struct timespec next = after_ns(1000000000ll / HISTORY_RATE);
 
-		if (h->first == NULL && (h->stop || h->seen_lsn <= h->applied_lsn)) {
+		if (h->first == NULL &&
+		    (h->stop || (h->seen_lsn <= h->applied_lsn && h->segment_change_count == 0))) {
 			if (h->stop)
 				break;
 			h->writer_is_idle = true;

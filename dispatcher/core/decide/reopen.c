@@ -62,6 +62,11 @@ static int check_reopen(struct dispatcher_core *core, const struct input_reopen 
 	const struct reopened *r = &in->as;
 	int rc = check_row(core, r, reterr);
 
+	if (rc == 0 && forgotten_since(core, r->job, in->history_lsn)) {
+		rc = error_set(reterr, ERR_BUSY, "job %llu may have been forgotten meanwhile",
+			       (unsigned long long)r->job);
+		error_help(reterr, "try again: history is then asked anew");
+	}
 	if (rc == 0)
 		rc = accept_check_room(core, 1, reterr);
 	if (rc == 0)

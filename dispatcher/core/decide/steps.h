@@ -59,6 +59,9 @@ int accept_definition(struct dispatcher_core *core, const struct definition_body
 		      struct error *reterr) MUST_CHECK;
 int accept_check_room(struct dispatcher_core *core, uint32_t jobs, struct error *reterr) MUST_CHECK;
 void step_reopen(struct dispatcher_core *core, const struct input_reopen *in);
+/* forget.c. The second: may the job have been forgotten since history was at this lsn? */
+void step_forget(struct dispatcher_core *core, const struct input_forget *in);
+bool forgotten_since(const struct dispatcher_core *core, uint64_t job, uint64_t history_lsn);
 void step_cancel(struct dispatcher_core *core, const struct input_cancel *in);
 void step_pause(struct dispatcher_core *core, const struct input_pause *in);
 void step_retry(struct dispatcher_core *core, const struct input_retry *in);

@@ -136,6 +136,13 @@ struct carry {
 	uint64_t lsn; /* of a bucket's first chunk */
 };
 
+/* Jobs that one record forgot: between the first and the last of them. */
+#define FORGOTTEN_PIECES 64
+struct forgotten_piece {
+	uint64_t lsn; /* 0 = none */
+	uint64_t first, last;
+};
+
 /* ---- all of it ---- */
 
 void dispatcher_config_check(const struct dispatcher_config *c); /* config.c */
@@ -175,6 +182,9 @@ struct dispatcher_core {
 	usec_t steal_us;      /* mono: when to look again for something to steal; USEC_NEVER: no need */
 	usec_t steal_look_us; /* mono: not before */
 	struct carry carry;
+	struct forgotten_piece forgotten[FORGOTTEN_PIECES]; /* of this epoch, the last ones: a ring */
+	uint64_t forgotten_count;
+	uint64_t forgotten_before_lsn; /* of the last one that had no room any more */
 	uint64_t live_jobs, held_jobs, ended_jobs;
 	uint64_t strange, shards_done, shards_failed, shards_lost; /* in this epoch, as what follows */
 	uint64_t accepted_events, repeated_events, accepted_jobs, ended_by_state[3];

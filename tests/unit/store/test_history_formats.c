@@ -198,7 +198,7 @@ Test(history_formats, a_newer_one_is_refused)
 }
 
 /* As the builds that are in use made them; jobs may go on with columns that came since. */
-Test(history_formats, a_new_database_is_of_format_6)
+Test(history_formats, a_new_database_is_of_format_7)
 {
 	static const char *const made[] = {
 	    "CREATE TABLE jobs(id INTEGER PRIMARY KEY, name TEXT, definition INTEGER, state INTEGE"
@@ -234,7 +234,7 @@ Test(history_formats, a_new_database_is_of_format_6)
 	}
 	cr_assert_eq(history_kit_number(&k, "SELECT count(by_number) + 1 FROM events"), 1);
 	cr_assert_eq(history_kit_number(&k, "SELECT kind FROM principal_kinds WHERE name = 'rule'"), 4);
-	cr_assert_eq(history_kit_number(&k, "PRAGMA user_version"), 6);
+	cr_assert_eq(history_kit_number(&k, "PRAGMA user_version"), 7);
 	history_kit_end(&k);
 }
 
