@@ -16,6 +16,14 @@
 #define QUARANTINE_AFTER 20	      /* failures in a row, of two jobs or more, while others succeed */
 #define TROUBLE_LOOK_US USEC_PER_SEC  /* till it looks again whether its disks can be written */
 
+/* How long nothing may have been heard of a segment of output that no job needs before it is removed, in
+ * times of worker_timeout: one that its worker has closed; one of a worker that is gone and did not say so.
+ */
+#define SEGMENT_CLOSED_TIMEOUTS 2
+#define SEGMENT_LEFT_TIMEOUTS 20
+#define RETENTION_US (10 * USEC_PER_SEC)       /* between two looks at what is kept */
+#define RETENTION_WALK_US (600 * USEC_PER_SEC) /* between two walks through the outputs' directories */
+
 /* The dispatcher's HTTP API: how long a connection may take for … */
 #define HTTP_HEAD_US (10 * USEC_PER_SEC) /* its first head */
 #define HTTP_NEW_US (4 * USEC_PER_MSEC)	 /* it may say something before it has to leave for another */

@@ -20,6 +20,7 @@ struct peers;
 struct planners;
 struct pools;
 struct readers;
+struct retention;
 struct rules;
 
 enum part_id {
@@ -50,6 +51,7 @@ struct services {
 	struct peers *peers;
 	struct looks *looks;
 	struct buckets *buckets;
+	struct retention *retention;
 	struct api *api;
 	void *own[PART_COUNT]; /* of a part that nobody else asks anything */
 	bool stopping;

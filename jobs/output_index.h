@@ -5,6 +5,9 @@
  * that its worker reported done and that has no entry wrote nothing. Entries of one token may stand in
  * any order; the last one of a shard counts.
  *
+ * The index of a segment that its worker has closed, so that nothing is added to it any more, has the sticky
+ * bit among its modes (OUTPUT_INDEX_CLOSED): whoever removes segments that nobody needs looks for that.
+ *
  * An entry, little endian: epoch u32, shard u32, lease u64, out offset u64, out length u64,
  * err offset u64, err length u64, crc32c of the out bytes u32, crc32c of the entry before it u32. */
 #pragma once
@@ -13,6 +16,7 @@
 #include "jobs/schema.h"
 
 #define OUTPUT_ENTRY_BYTES 56
+#define OUTPUT_INDEX_CLOSED 01000 /* S_ISVTX */
 
 struct output_entry {
 	struct token token;

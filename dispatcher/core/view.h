@@ -176,6 +176,17 @@ bool dispatcher_view_session(const struct dispatcher_core *core, const struct uu
 
 bool dispatcher_view_is_session(const struct dispatcher_core *core, uint64_t session);
 
+/* What may still come of a worker. */
+struct view_presence {
+	bool registered, leased;
+	struct token oldest; /* of its leases */
+};
+/* O(its leases). */
+void dispatcher_view_presence(const struct dispatcher_core *core, const struct uuid *worker,
+			      struct view_presence *ret);
+/* Every lease that is granted from now on has a token above this one. */
+struct token dispatcher_view_last_token(const struct dispatcher_core *core);
+
 /* What the workers of now have for the phase in work of a live job. */
 struct view_supply {
 	const struct resources *need; /* of one attempt; borrowed until the next step */

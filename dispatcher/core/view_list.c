@@ -190,6 +190,25 @@ bool dispatcher_view_session(const struct dispatcher_core *core, const struct uu
 	return true;
 }
 
+void dispatcher_view_presence(const struct dispatcher_core *core, const struct uuid *worker,
+			      struct view_presence *ret)
+{
+	const struct worker *w = worker_find(&core->d, *worker);
+	const struct lease_entry *lease;
+
+	*ret = (struct view_presence){.registered = w != NULL && w->session != NULL};
+	for (lease = w != NULL ? w->leases : NULL; lease != NULL; lease = lease->worker_next) {
+		if (!ret->leased || token_compare(lease->token, ret->oldest) < 0)
+			ret->oldest = lease->token;
+		ret->leased = true;
+	}
+}
+
+struct token dispatcher_view_last_token(const struct dispatcher_core *core)
+{
+	return (struct token){core->d.epoch, core->next_lease};
+}
+
 bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			    struct view_supply *ret)
 {

@@ -47,8 +47,8 @@ bool history_submit(struct history *h, struct bytes payload, uint64_t first_lsn,
 void history_tap(void *arg, uint64_t first_lsn, uint32_t record_count, uint32_t epoch, struct bytes payload);
 
 /* Segments of output that no row names any more are doomed first, then their files are removed, then they are
- * gone from the table. Who does that reads the table (history_reader.h), and asks again for what it still finds
- * there: none of the changes is told of when it has been made. */
+ * gone from the table. Who does that reads the table (history_reader.h), and asks again for what it still
+ * finds there: none of the changes is told of when it has been made. */
 struct history_segment_change {
 	struct uuid worker;
 	uint32_t segment;

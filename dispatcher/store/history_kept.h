@@ -20,7 +20,8 @@ struct history_ended {
 /* False: no more. */
 typedef bool history_ended_fn(void *arg, const struct history_ended *job);
 /* In the order of their ends. */
-int history_oldest(struct history_reader *r, history_ended_fn *fn, void *arg, struct error *reterr) MUST_CHECK;
+int history_oldest(struct history_reader *r, history_ended_fn *fn, void *arg,
+		   struct error *reterr) MUST_CHECK;
 
 typedef void history_forgotten_fn(void *arg, uint64_t first, uint64_t last);
 /* Ranges of jobs, in order, that do not touch. */
@@ -31,7 +32,8 @@ typedef void history_segment_fn(void *arg, const struct uuid *worker, uint32_t s
 /* At most `limit` segments that no row names any more: those that are doomed, or those that are not. */
 int history_unused_segments(struct history_reader *r, bool doomed, uint32_t limit, history_segment_fn *fn,
 			    void *arg, struct error *reterr) MUST_CHECK;
-/* Does history know all that its workers ever wrote? Only then a segment that it does not know is nobody's. */
+/* Does history know all that its workers ever wrote? Only then a segment that it does not know is nobody's.
+ */
 int history_is_whole(struct history_reader *r, bool *ret, struct error *reterr) MUST_CHECK;
 /* The worker's number; 0: history has nothing of it. */
 int history_worker(struct history_reader *r, const struct uuid *worker, int64_t *ret,

@@ -113,8 +113,8 @@ struct history {
 	pthread_cond_t wake_writer;
 	struct history_batch *first, *last;
 	size_t queued_bytes;
-	uint64_t seen_lsn;    /* newest submitted, kept or not */
-	bool writer_is_idle;  /* waits for records, not for its next turn */
+	uint64_t seen_lsn;   /* newest submitted, kept or not */
+	bool writer_is_idle; /* waits for records, not for its next turn */
 	/* Of the table of segments, what is to be changed with the next transaction. */
 	struct history_segment_change segment_changes[HISTORY_SEGMENT_CHANGES_MAX];
 	size_t segment_change_count;

@@ -70,8 +70,9 @@ static const struct sql_statement statements[READ_COUNT] = {
     [READ_EVENTS_OF] = {.text = "SELECT j.event FROM jobs j LEFT JOIN definitions d ON d.id = j.definition"
 				" WHERE ifnull(d.name, j.name) = ? AND j.event IS NOT NULL"},
     [READ_FIRST_LSN] = {.text = "SELECT value FROM meta WHERE name = 'first_lsn'"},
-    [READ_KEPT] = {.text = "SELECT count(*), sum(output_bytes), min(ended_us) FROM jobs INDEXED BY jobs_by_end"
-			   " WHERE ended_us IS NOT NULL"},
+    [READ_KEPT] = {.text =
+		       "SELECT count(*), sum(output_bytes), min(ended_us) FROM jobs INDEXED BY jobs_by_end"
+		       " WHERE ended_us IS NOT NULL"},
     [READ_BYTES] = {.text = "SELECT (page_count - freelist_count) * page_size"
 			    " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"},
     [READ_OLDEST] = {.text = "SELECT id, ended_us, output_bytes FROM jobs INDEXED BY jobs_by_end"

@@ -47,8 +47,8 @@ static const char principals[] =
 
 /* Triggers count for each segment the rows that name it: whatever adds or deletes rows, the count holds. */
 #define NAMES_SEGMENT(table, event, row, change)                                                             \
-	"CREATE TRIGGER " table "_" event " AFTER " event " ON " table " WHEN " row ".segment > 0 BEGIN "    \
-	change " END;"
+	"CREATE TRIGGER " table "_" event " AFTER " event " ON " table " WHEN " row                          \
+	".segment > 0 BEGIN " change " END;"
 #define SEGMENT_UP                                                                                           \
 	"INSERT INTO segments(worker, segment, rows) VALUES(NEW.worker, NEW.segment, 1)"                     \
 	" ON CONFLICT(worker, segment) DO UPDATE SET rows = rows + 1;"
@@ -203,10 +203,10 @@ static const struct sql_statement statements[WRITE_COUNT] = {
 					" WHERE last >= ?1 - 1 AND first <= ?2 + 1"},
     [WRITE_FORGOTTEN_DELETE] = {.text = "DELETE FROM forgotten WHERE first >= ?1 AND last <= ?2"},
     [WRITE_FORGOTTEN] = {.text = "INSERT INTO forgotten VALUES(?, ?)"},
-    [WRITE_SEGMENT_DOOMED] =
-	{.text = "INSERT INTO segments(worker, segment, rows, doomed)"
-		 " SELECT id, ?2, 0, 1 FROM workers WHERE worker = ?1"
-		 " ON CONFLICT(worker, segment) DO UPDATE SET doomed = 1 WHERE rows <= 0"},
+    [WRITE_SEGMENT_DOOMED] = {.text =
+				  "INSERT INTO segments(worker, segment, rows, doomed)"
+				  " SELECT id, ?2, 0, 1 FROM workers WHERE worker = ?1"
+				  " ON CONFLICT(worker, segment) DO UPDATE SET doomed = 1 WHERE rows <= 0"},
     [WRITE_SEGMENT_GONE] = {.text = "DELETE FROM segments WHERE worker = (SELECT id FROM workers WHERE worker"
 				    " = ?1) AND segment = ?2 AND doomed"},
     [WRITE_FAILURES_DELETE] = {.text = "DELETE FROM failures WHERE job = ? AND phase >= ?"},
@@ -364,8 +364,10 @@ int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo, 
 	int rc;
 
 	uuid_halves_text(cluster_hi, cluster_lo, cluster);
-	rc = sql_script(&h->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-				" PRAGMA recursive_triggers = ON;" /* also for rows that are replaced */, reterr);
+	rc = sql_script(&h->db,
+			"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+			" PRAGMA recursive_triggers = ON;" /* also for rows that are replaced */,
+			reterr);
 	if (rc == 0)
 		rc = ask(h, "PRAGMA user_version", &format, NULL, 0, reterr);
 	if (rc == 0)

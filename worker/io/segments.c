@@ -95,6 +95,8 @@ static void destroy_segment(struct output_dir *d, struct output_segment *g)
 			continue;
 		if (fstat(g->fds[f], &st) == 0 && st.st_size == 0)
 			unlinkat(d->fd, name, 0);
+		else if (f == SEGMENT_IDX) /* if it cannot be marked, it is kept for longer */
+			(void)!fchmod(g->fds[f], 0644 | OUTPUT_INDEX_CLOSED);
 		close(g->fds[f]);
 	}
 	free(g);
