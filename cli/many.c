@@ -87,7 +87,8 @@ static void tell_sums(const struct cli *cli, const struct many_change *c, const 
 	if (sums->same > 0)
 		printf(", %s needed nothing", human_count(sums->same, text, sizeof(text)));
 	if (sums->left > 0)
-		printf(", %s had ended", human_count(sums->left, text, sizeof(text)));
+		printf(", %s %s", human_count(sums->left, text, sizeof(text)),
+		       c->left != NULL ? c->left : "had ended");
 	printf("\n");
 }
 
@@ -130,7 +131,10 @@ int many_change(struct cli *cli, const struct many_change *c, const struct job_i
 			return r;
 		code = code == CLI_EXIT_FINE ? r : code;
 	}
-	tell_sums(cli, c, &sums);
+	if (c->left_ret != NULL)
+		*c->left_ret = sums.left;
+	if (c->left_ret == NULL || (cli->json && sums.left == 0))
+		tell_sums(cli, c, &sums);
 	return code;
 }
 

@@ -100,6 +100,9 @@ static void add_event(struct buf *out, const struct api_event_taken *event)
 			   json_array_size(event->jobs) == 1 ? "" : "s");
 	json_array_foreach(event->jobs, i, job)
 	    buf_printf(out, "%s %" JSON_INTEGER_FORMAT, i > 0 ? "," : "", json_integer_value(job));
+	if (event->forgotten)
+		buf_printf(out, ", which %s forgotten",
+			   json_array_size(event->jobs) == 1 ? "is" : "are, or the first of them is,");
 	buf_printf(out, "\n");
 	json_array_foreach(event->errors, i, json)
 	{

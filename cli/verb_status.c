@@ -147,6 +147,24 @@ static void add_head(const struct cli *cli, struct buf *out, const struct api_st
 	buf_printf(out, ", epoch %s\n", human_count(status->epoch, text, sizeof(text)));
 }
 
+static void add_kept(struct buf *out, const struct api_status *status)
+{
+	const struct api_kept *k = &status->kept;
+	char text[HUMAN_TEXT_MAX];
+
+	if (!status->has_kept)
+		return;
+	buf_printf(out, "  kept        %s ended jobs", human_count(k->jobs, text, sizeof(text)));
+	if (k->since_wall_us > 0)
+		buf_printf(out, " of the last %s",
+			   human_span(status->now_wall_us - k->since_wall_us, text, sizeof(text)));
+	buf_printf(out, ", %s of outputs", human_size(k->output_bytes, text, sizeof(text)));
+	buf_printf(out, ", %s of history", human_size(k->history_bytes, text, sizeof(text)));
+	if (k->forgotten > 0)
+		buf_printf(out, "; %s forgotten", human_count(k->forgotten, text, sizeof(text)));
+	buf_printf(out, "\n");
+}
+
 static void add_status(const struct cli *cli, struct buf *out, const struct api_status *status)
 {
 	char text[HUMAN_TEXT_MAX];
@@ -162,6 +180,7 @@ static void add_status(const struct cli *cli, struct buf *out, const struct api_
 	add_trouble(out, status->has_history_error, &status->history_error,
 		    "history     IT CANNOT BE WRITTEN");
 	add_buckets(out, status->buckets);
+	add_kept(out, status);
 	buf_printf(out, "  journal     %s", human_size(status->journal.bytes, text, sizeof(text)));
 	buf_printf(out, ", %s commits\n", human_count(status->journal.commits, text, sizeof(text)));
 }

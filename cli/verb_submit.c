@@ -4,8 +4,15 @@
 #include "cli/follow.h"
 #include "cli/submission_verb.h"
 
-static void tell_accepted(const struct cli *cli, const struct submission *s, uint64_t job, bool duplicate)
+static void tell_accepted(const struct cli *cli, const struct submission *s,
+			  const struct api_accepted *accepted)
 {
+	bool duplicate = s->id != NULL && accepted->duplicate;
+	uint64_t job = accepted->id;
+
+	if (duplicate && accepted->forgotten)
+		fprintf(stderr, "%s: what was kept of job %" PRIu64 " has been forgotten since\n",
+			cli->program, job);
 	if (!cli->terminal.is_terminal) {
 		printf("%" PRIu64 "\n", job);
 		if (duplicate)
@@ -48,7 +55,7 @@ static int done(struct cli *cli, const struct submission *s, const struct client
 	if (r != 0)
 		return r;
 	if (!cli->json)
-		tell_accepted(cli, s, accepted.id, s->id != NULL && accepted.duplicate);
+		tell_accepted(cli, s, &accepted);
 	return s->wait ? wait_for(cli, accepted.id, reterr) : CLI_EXIT_FINE;
 }
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "dispatcher/api/asker.h"
 #include "dispatcher/intake/intake.h"
+#include "dispatcher/retention/retention.h"
 #include "dispatcher/rules.h"
 #include "jobs/json.h"
 
@@ -112,6 +113,8 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 	if (reply->code != ERR_OK)
 		note_refusal(pe, reply);
 	json_object_set_new(pe->result, "duplicate", json_boolean(reply->duplicate));
+	if (reply->duplicate && retention_has_forgotten(p->request->services, reply->job))
+		json_object_set_new(pe->result, "forgotten", json_true());
 	for (uint32_t i = 0; reply->code == ERR_OK && i < reply->job_count; i++)
 		json_array_append_new(jobs, json_integer((json_int_t)(reply->job + i)));
 	free(pe);

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "dispatcher/retention/retention.h"
 #include "dispatcher/trouble.h"
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/history_reader.h"
@@ -195,6 +196,10 @@ int job_refuse_unknown(struct services *s, uint64_t job, struct error *reterr)
 	else if (job >= c.next_job)
 		error_set(reterr, ERR_NOT_FOUND, "there is no job %llu; the last is %llu",
 			  (unsigned long long)job, (unsigned long long)(c.next_job - 1));
+	else if (retention_has_forgotten(s, job))
+		error_set(reterr, ERR_NOT_FOUND,
+			  "job %llu is forgotten: what was kept of it has been removed",
+			  (unsigned long long)job);
 	else
 		error_set(reterr, ERR_NOT_FOUND, "history has no job %llu any more", (unsigned long long)job);
 	return error_help(reterr, "`shardmill jobs` (GET /v1/jobs) lists them");

@@ -11,13 +11,15 @@
 #include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/api/reopen.h"
+#include "dispatcher/retention/retention.h"
 #include "outputs/segments.h"
 
 #define STEPS_MAX 256u /* jobs in one turn */
 #define IN_FLIGHT_MAX 4096u
 #define REOPENINGS_MAX 64u
 #define ERRORS_MAX 100u
-#define NAMED_MAX 20u /* jobs that did not succeed, by number */
+#define FORGET_AHEAD_MAX 2000u /* records that history lacks */
+#define NAMED_MAX 20u	       /* jobs that did not succeed, by number */
 #define TURN_US USEC_PER_MSEC
 #define WAIT_DEFAULT_US (30 * USEC_PER_SEC)
 #define TIME_MAX_US (60 * USEC_PER_SEC) /* of one request */
@@ -38,10 +40,11 @@ struct many {
 	struct request *request;
 	struct loop_timer timer;
 	struct job_wait change; /* of the job that has not ended */
+	struct port_wait wait;	/* until history has forgotten the last */
 	json_t *body;		/* why is borrowed from it */
 	struct bytes why;
 	struct principal by;
-	enum many_what { MANY_WAIT, MANY_CANCEL, MANY_PAUSE, MANY_RESUME, MANY_RETRY } what;
+	enum many_what { MANY_WAIT, MANY_CANCEL, MANY_PAUSE, MANY_RESUME, MANY_RETRY, MANY_FORGET } what;
 	bool cancelled; /* retry: also jobs that were cancelled */
 	usec_t until_us;
 	struct job_range *ranges;
@@ -63,6 +66,7 @@ static void many_destroy(void *state)
 
 	loop_timer_unset(m->request->services->loop, &m->timer);
 	job_wait_cancel(&m->change);
+	port_wait_cancel(&m->wait);
 	past_drop(m->past);
 	for (size_t i = 0; i < REOPENINGS_MAX; i++)
 		reopening_destroy(m->reopenings[i].reopening);
@@ -116,7 +120,8 @@ static void answer(struct many *m)
 	static const char *const done[] = {[MANY_CANCEL] = "jobs were cancelled",
 					   [MANY_PAUSE] = "jobs were paused",
 					   [MANY_RESUME] = "jobs were resumed",
-					   [MANY_RETRY] = "jobs are tried again"};
+					   [MANY_RETRY] = "jobs are tried again",
+					   [MANY_FORGET] = "jobs were forgotten"};
 	uint64_t next = m->at < m->count ? m->job : 0;
 
 	if (m->changed > 0)
@@ -133,6 +138,8 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 	struct error e = {0};
 
 	m->in_flight--;
+	if (m->what == MANY_FORGET && reply->code == ERR_OK)
+		retention_note_forgotten(m->request->services, reply->job, reply->job);
 	if (reply->code == ERR_OK && !reply->duplicate && reply->job_count > 0) {
 		m->changed++;
 	} else if (reply->code == ERR_OK ||
@@ -184,6 +191,10 @@ static void step(struct many *m, uint64_t job)
 	if (m->what == MANY_CANCEL)
 		port_submit(p, INPUT_CANCEL, &(struct input_cancel){.job = job, .why = m->why, .by = m->by},
 			    &ticket);
+	else if (m->what == MANY_FORGET)
+		port_submit(p, INPUT_FORGET,
+			    &(struct input_forget){.jobs = {&(struct job_ids){job, 1}, 1}, .by = m->by},
+			    &ticket);
 	else if (m->what == MANY_RETRY)
 		port_submit(p, INPUT_RETRY, &(struct input_retry){.job = job, .by = m->by}, &ticket);
 	else
@@ -215,6 +226,20 @@ static bool wait_for(struct many *m, const struct view_job *v)
 	return true;
 }
 
+/* What lives is left. Not now when history has much to forget already. */
+static bool forget(struct many *m, const struct view_job *v)
+{
+	struct port_view now = port_view(m->request->services->port);
+
+	if (!job_state_is_ended(v->state) && !job_is_lost(v))
+		m->left++;
+	else if (now.last_lsn - now.history_lsn > FORGET_AHEAD_MAX)
+		return false;
+	else
+		step(m, v->job);
+	return true;
+}
+
 /* False: not now. */
 static bool see_to(struct many *m, uint64_t job)
 {
@@ -227,12 +252,16 @@ static bool see_to(struct many *m, uint64_t job)
 
 	arena_init(&arena, 0);
 	rc = job_view(s, m->past, job, &arena, &v, &e);
-	if (rc == 0 && job_is_lost(&v))
+	if (rc == 0 && job_is_lost(&v) && m->what != MANY_FORGET)
 		rc = job_refuse_lost(&v, &e);
-	if (rc < 0)
+	if (rc == ERR_NOT_FOUND && m->what == MANY_FORGET && retention_has_forgotten(s, job))
+		m->same++;
+	else if (rc < 0)
 		add_error(m, job, &e);
 	else if (m->what == MANY_WAIT)
 		fine = wait_for(m, &v);
+	else if (m->what == MANY_FORGET)
+		fine = forget(m, &v);
 	else if (job_state_is_ended(v.state))
 		fine = see_to_ended(m, &v);
 	else if (port_has_room(s->port, &e) < 0)
@@ -300,6 +329,23 @@ static bool is_known(const struct many *m)
 
 /* ---- turns ---- */
 
+static void on_history(void *arg)
+{
+	answer(arg);
+}
+
+/* Who is told that jobs are forgotten finds them nowhere. */
+static void finish(struct many *m)
+{
+	struct port *p = m->request->services->port;
+
+	m->wait = (struct port_wait){.fn = on_history, .arg = m};
+	if (m->what == MANY_FORGET && m->changed > 0)
+		port_when_in_history(p, port_view(p).last_lsn, &m->wait);
+	else
+		answer(m);
+}
+
 static void on_change(void *arg, bool late);
 
 static void wait_for_change(struct many *m)
@@ -324,7 +370,7 @@ static void on_turn(struct loop *loop, void *arg)
 		advance(m, &m->at, &m->job);
 	}
 	if (m->in_flight == 0 && (m->at == m->count || m->stopped))
-		answer(m);
+		finish(m);
 	else if (unknown)
 		ask_past(m);
 	else if (blocked && m->what == MANY_WAIT)
@@ -376,7 +422,8 @@ static int read_change(struct many *m, struct error *reterr)
 	static const char *const changes[] = {[MANY_CANCEL] = "cancel",
 					      [MANY_PAUSE] = "pause",
 					      [MANY_RESUME] = "resume",
-					      [MANY_RETRY] = "retry"};
+					      [MANY_RETRY] = "retry",
+					      [MANY_FORGET] = "forget"};
 	struct api_changes asked;
 	int rc = object_read_request(object_changes(), m->body, &asked, reterr);
 
@@ -391,7 +438,7 @@ static int read_change(struct many *m, struct error *reterr)
 			m->what = (enum many_what)i;
 	if (m->what != MANY_WAIT)
 		return 0;
-	error_set(reterr, ERR_INVALID, "expected cancel, pause, resume or retry");
+	error_set(reterr, ERR_INVALID, "expected cancel, pause, resume, retry or forget");
 	return error_where(reterr, "change");
 }
 

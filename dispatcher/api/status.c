@@ -5,6 +5,7 @@
 #include "dispatcher/api/listener.h"
 #include "dispatcher/intake/buckets.h"
 #include "dispatcher/readers.h"
+#include "dispatcher/retention/retention.h"
 #include "dispatcher/trouble.h"
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/journal.h"
@@ -59,6 +60,25 @@ static struct api_job_counts jobs_facts(const struct view_counters *c)
 	};
 }
 
+static bool kept_facts(struct services *s, struct api_kept *ret)
+{
+	struct history_kept kept;
+
+	if (!retention_kept(s, &kept))
+		return false;
+	*ret = (struct api_kept){
+	    .jobs = kept.jobs,
+	    .output_bytes = kept.output_bytes,
+	    .history_bytes = kept.history_bytes,
+	    .since_wall_us = kept.oldest_end_wall_us,
+	    .forgotten = retention_forgotten_count(s),
+	    .unused_segments = retention_unused_segments(s),
+	    .keep_jobs_us = params_duration_us(s->params, PARAM_KEEP_JOBS),
+	    .keep_bytes = params_size_bytes(s->params, PARAM_KEEP_BYTES),
+	};
+	return true;
+}
+
 void api_status(struct request *r)
 {
 	struct services *s = r->services;
@@ -92,6 +112,7 @@ void api_status(struct request *r)
 	    .has_history_error = trouble_of_history(s, &history),
 	    .peers = peers_facts(s),
 	};
+	status.has_kept = kept_facts(s, &status.kept);
 	status.journal_error = api_error_of(&journal);
 	status.history_error = api_error_of(&history);
 	rules_add_status(s, &status, &rules);

@@ -7,6 +7,7 @@
 #include "dispatcher/api/after.h"
 #include "dispatcher/api/asker.h"
 #include "dispatcher/api/submission.h"
+#include "dispatcher/retention/retention.h"
 
 /* The header wins nothing: given twice, both have to say the same. */
 static int read_key(struct request *r, struct submission *u, struct dedup_key *ret, struct error *reterr)
@@ -33,8 +34,11 @@ static int read_key(struct request *r, struct submission *u, struct dedup_key *r
 static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct request *r = arg;
-	const struct api_accepted accepted = {
-	    .id = reply->job, .jobs = reply->job_count, .duplicate = reply->duplicate};
+	const struct api_accepted accepted = {.id = reply->job,
+					      .jobs = reply->job_count,
+					      .duplicate = reply->duplicate,
+					      .forgotten = reply->duplicate &&
+							   retention_has_forgotten(r->services, reply->job)};
 	struct error e = {0};
 
 	if (reply->code != ERR_OK) {
