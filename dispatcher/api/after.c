@@ -94,9 +94,14 @@ static void destroy(void *state)
 
 static int refuse(struct after *a, uint64_t job, struct error *reterr)
 {
+	const struct after_job_list *list = &a->submission->job.after;
+	uint32_t at = 0;
+
+	while (at + 1 < list->count && list->items[at].job != job)
+		at++;
 	job_refuse_unknown(a->request->services, job, reterr);
 	reterr->code = ERR_INVALID; /* the submission's own address is there */
-	error_where(reterr, "after");
+	error_where(reterr, "after[%u]", at);
 	return ERR_INVALID;
 }
 

@@ -123,6 +123,11 @@ class Submit(CliCase):
             ("each-line", "/dev/null", "expected lines, found none"),
             ("each-line", "nofile", "No such file"),
             ("each-line", "x", "by one of them", "--array=3"),
+            ("after", "1:maybe", "expected the number of a job"),
+            ("after", "99", "there is no job 99"),
+            ("deadline", "soon", "expected"),
+            ("deadline", "0s", "expected a time above 0"),
+            ("start-by", "1", "a unit must follow the number"),
             ("priority", "high", "expected a whole number"),
             ("priority", "9" * 12, "32 bits"))
         for option, value, part, *beside in refused:
