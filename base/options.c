@@ -10,7 +10,6 @@
 #include "base/fs.h"
 #include "base/text.h"
 
-#define EXTRAS_MAX 32u
 #define NAME_MAX_BYTES 48u
 
 /* What getopt_long returns: parameters and extras are numbered behind the common ones. */
@@ -23,12 +22,12 @@ struct request {
 };
 
 struct table {
-	struct option rows[OPTION_FIRST - OPTION_HELP + PARAM_COUNT + EXTRAS_MAX + 1];
+	struct option rows[OPTION_FIRST - OPTION_HELP + PARAM_COUNT + OPTIONS_EXTRAS_MAX + 1];
 	char names[PARAM_COUNT][NAME_MAX_BYTES];
 };
 
 /* ":h" and the extras' letters, for getopt. */
-static void build_letters(const struct options_spec *spec, char letters[static 2 * EXTRAS_MAX + 4])
+static void build_letters(const struct options_spec *spec, char letters[static 2 * OPTIONS_EXTRAS_MAX + 4])
 {
 	char *out = letters;
 
@@ -59,7 +58,7 @@ static void build_table(const struct options_spec *spec, struct table *t)
 {
 	struct option *row = t->rows;
 
-	CHECK(spec->extra_count <= EXTRAS_MAX);
+	CHECK(spec->extra_count <= OPTIONS_EXTRAS_MAX);
 	*row++ = (struct option){"help", no_argument, NULL, OPTION_HELP};
 	*row++ = (struct option){"version", no_argument, NULL, OPTION_VERSION};
 	*row++ = (struct option){"config", required_argument, NULL, OPTION_CONFIG};
@@ -212,7 +211,7 @@ static int parse_flags(const struct options_spec *spec, struct params *p, int ar
 		       struct request *request, struct error *reterr)
 {
 	struct table *t = check_calloc(1, sizeof *t);
-	char letters[2 * EXTRAS_MAX + 4];
+	char letters[2 * OPTIONS_EXTRAS_MAX + 4];
 	int option, r = 0;
 
 	build_table(spec, t);

@@ -11,6 +11,8 @@
 #include "base/params.h"
 #include "base/types.h"
 
+#define OPTIONS_EXTRAS_MAX 48u /* of one program */
+
 /* An option that is no parameter, as `submit --array`. */
 struct options_extra {
 	char letter;		 /* 'o' for -o; 0 when it has none */

@@ -81,10 +81,9 @@ static bool explain(json_t *body)
 	return any;
 }
 
-#define EXTRAS_MAX 48
-
 /* All options; what they say goes into s. */
-static size_t list_extras(struct submission *s, bool starts, struct options_extra out[static EXTRAS_MAX])
+static size_t list_extras(struct submission *s, bool starts,
+			  struct options_extra out[static OPTIONS_EXTRAS_MAX])
 {
 #define TEXT_EXTRA(name, placeholder, doc) {0, #name, placeholder, doc, set_text, &s->command.name},
 	const struct options_extra extras[] = {
@@ -136,7 +135,7 @@ static size_t list_extras(struct submission *s, bool starts, struct options_extr
 	};
 #undef TEXT_EXTRA
 
-	_Static_assert(ARRAY_LENGTH(extras) <= EXTRAS_MAX, "room for the options");
+	_Static_assert(ARRAY_LENGTH(extras) <= OPTIONS_EXTRAS_MAX, "room for the options");
 	memcpy(out, extras, sizeof(extras));
 	return ARRAY_LENGTH(extras) - (starts ? 0 : START_OPTIONS);
 }
@@ -144,7 +143,7 @@ static size_t list_extras(struct submission *s, bool starts, struct options_extr
 /* A script is a command that brings options of its own. */
 static int take_script(const struct work *w, const char *path, const char *directory, struct error *reterr)
 {
-	struct options_extra extras[EXTRAS_MAX];
+	struct options_extra extras[OPTIONS_EXTRAS_MAX];
 	const struct script_options o = {.program = w->verb->program,
 					 .extras = extras,
 					 .extra_count = list_extras(w->said, w->verb->starts, extras),
@@ -203,7 +202,7 @@ int submission_run(const struct submission_verb *verb, int argc, char **argv)
 	struct work w = {verb, &s, &said};
 	struct buf details = {0};
 	char synopsis[240];
-	struct options_extra extras[EXTRAS_MAX];
+	struct options_extra extras[OPTIONS_EXTRAS_MAX];
 	struct options_spec spec = {
 	    .program = verb->program,
 	    .synopsis = synopsis,
