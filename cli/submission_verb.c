@@ -25,7 +25,7 @@
 	X(align, "KIND", "Where it is cut: none, line, fastq.")                                              \
 	X(input, "HOW", "How a shard gets its part: stdin, file.")                                           \
 	X(out, "FILE",                                                                                       \
-	  "The file, or s3://…, for what each shard writes to stdout; {} is the shard's number, line or "  \
+	  "The file, or s3://..., for what each shard writes to stdout; {} is the shard's number, line or "  \
 	  "values. It is there in whole when an attempt has ended.")                                         \
 	X(err, "FILE", "The same for stderr.")                                                               \
 	X(queue, "NAME", "The queue that the job waits in.")                                                 \
