@@ -253,6 +253,19 @@ static int show_runs(struct logs *logs, uint32_t phase, const char *state, struc
 	return 0;
 }
 
+/* How many of the shards that were asked for have ended, as far as the phase's numbers tell: of some of its
+ * shards only when all have. */
+static uint64_t asked_ended(const struct logs_options *o, const struct api_phase *phase)
+{
+	uint64_t ended = phase->done + phase->dead;
+
+	if (o->first == 0 && o->last == UINT64_MAX)
+		return ended;
+	if (ended < phase->shards || o->first >= phase->shards)
+		return 0;
+	return (o->last < phase->shards ? o->last + 1 : phase->shards) - o->first;
+}
+
 /* All phases that have begun; *ret_missing: shards that have ended, and could not be shown yet. */
 static int show_ended(struct logs *logs, bool *ret_missing, struct error *reterr)
 {
@@ -264,7 +277,7 @@ static int show_ended(struct logs *logs, bool *ret_missing, struct error *reterr
 	*ret_missing = false;
 	json_array_foreach(logs->job.phases, i, json)
 	{
-		bool all = logs->options->first == 0 && logs->options->last == UINT64_MAX;
+		uint64_t asked;
 
 		if (i == PHASES_MAX || r != 0)
 			break;
@@ -272,7 +285,8 @@ static int show_ended(struct logs *logs, bool *ret_missing, struct error *reterr
 		if (r == 0)
 			r = show_runs(logs, (uint32_t)i, "dead", reterr);
 		object_read(object_phase(), json, &phase);
-		if (all && runs_size(&logs->shown[i]) < phase.done + phase.dead)
+		asked = asked_ended(logs->options, &phase);
+		if (runs_size(&logs->shown[i]) < asked)
 			*ret_missing = true;
 	}
 	fflush(stdout);

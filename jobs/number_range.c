@@ -1,6 +1,6 @@
 #include "jobs/number_range.h"
 
-static bool take_digits(struct bytes text, size_t *at, int64_t *ret)
+bool number_digits(struct bytes text, size_t *at, int64_t *ret)
 {
 	size_t first = *at;
 	int64_t value = 0;
@@ -19,12 +19,12 @@ bool number_range_read(struct bytes text, struct number_range *ret)
 	size_t at = 0;
 
 	ret->step = 1;
-	if (!take_digits(text, &at, &ret->first))
+	if (!number_digits(text, &at, &ret->first))
 		return false;
 	ret->last = ret->first;
-	if (at < text.size && (text.data[at++] != '-' || !take_digits(text, &at, &ret->last)))
+	if (at < text.size && (text.data[at++] != '-' || !number_digits(text, &at, &ret->last)))
 		return false;
-	if (at < text.size && (text.data[at++] != ':' || !take_digits(text, &at, &ret->step)))
+	if (at < text.size && (text.data[at++] != ':' || !number_digits(text, &at, &ret->step)))
 		return false;
 	if (at != text.size || ret->step == 0 || ret->last < ret->first)
 		return false;

@@ -7,6 +7,8 @@ struct number_range {
 	int64_t first, last, step; /* last is one of them */
 };
 
+/* Digits at *at; moves it behind them. False: there are none, or they are too many. */
+bool number_digits(struct bytes text, size_t *at, int64_t *ret) MUST_CHECK;
 /* False: it is none, goes backwards, or has a step of 0. */
 bool number_range_read(struct bytes text, struct number_range *ret) MUST_CHECK;
 uint64_t number_range_count(const struct number_range *r);

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "jobs/number_range.h"
 #include "jobs/plan.h"
 #include "jobs/plan_kind.h"
 
@@ -21,37 +22,22 @@ int64_t plan_count_value(const struct plan *p, uint32_t shard)
 	return p->start + p->step * (int64_t)shard;
 }
 
-/* Digits at *at; moves it behind them. */
-static bool take_digits(struct bytes text, size_t *at, int64_t *ret)
-{
-	size_t first = *at;
-	int64_t value = 0;
-
-	while (*at < text.size && text.data[*at] >= '0' && text.data[*at] <= '9') {
-		if (value > (INT64_MAX - 9) / 10)
-			return false;
-		value = value * 10 + (text.data[(*at)++] - '0');
-	}
-	*ret = value;
-	return *at > first;
-}
-
 /* "N", "A-B", "A-B:STEP" as arrays are written in batch systems; B is included. */
 static bool parse_range(struct bytes text, int64_t *first, int64_t *last, int64_t *step)
 {
 	size_t at = 0;
 
 	*step = 1;
-	if (!take_digits(text, &at, first))
+	if (!number_digits(text, &at, first))
 		return false;
 	if (at == text.size) {
 		*last = *first - 1;
 		*first = 0;
 		return true;
 	}
-	if (text.data[at++] != '-' || !take_digits(text, &at, last))
+	if (text.data[at++] != '-' || !number_digits(text, &at, last))
 		return false;
-	if (at < text.size && (text.data[at++] != ':' || !take_digits(text, &at, step)))
+	if (at < text.size && (text.data[at++] != ':' || !number_digits(text, &at, step)))
 		return false;
 	return at == text.size;
 }

@@ -234,6 +234,9 @@ class OpenApi(MillCase):
         second = self.call("POST", "/v1/jobs", {"command": {"argv": ["true"]}, "after": ["%d:failed" % first],
                                                 "deadline": "1h", "start_by": "1h"})["id"]
         self.assertEqual(self.call("GET", "/v1/jobs/%d" % second)["after_count"], 1)
+        bounded = self.command("true", array="3%2", cpus="0.1")
+        self.assertEqual(self.call("GET", "/v1/jobs/%d" % bounded)["max_running"], 2)
+        self.mill.wait(bounded)
         self.call("POST", "/v1/jobs/%d/cancel" % first, {})
         self.call("POST", "/v1/wait", {"jobs": [second], "timeout": "30s"})
 
