@@ -103,6 +103,7 @@ static void finish(struct bucket *b)
 	}
 	loop_timer_set(b->services->loop, &b->timer,
 		       now + (kept ? SOON_US : params_duration_us(b->services->params, PARAM_BUCKET_RESCAN)));
+	bucket_scan_go_on(b); /* with directories that were told of meanwhile */
 }
 
 /* The list has to be on the disk before the watermark moves: behind the write under way, one more has all. */

@@ -98,7 +98,8 @@ class OpenApi(MillCase):
         self.make_dir("bucket")
         self.write("bucket/file.txt", "x")
         self.write("bucket/.hidden", "x")
-        self.mill.start_dispatcher(rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms", **FAST)
+        self.mill.start_dispatcher(rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms",
+                                   keep_jobs="30d", keep_bytes="1TiB", **FAST)
         self.look_at_pools()
         self.make_plans()
         self.take_events()
@@ -111,6 +112,7 @@ class OpenApi(MillCase):
         self.ask_for_many()
         self.wait_for_another()
         self.keep_results()
+        self.forget()
         self.apply_rules()
         self.send_worker_away()
         self.call("GET", "/metrics", raw=True)
@@ -239,6 +241,16 @@ class OpenApi(MillCase):
         self.mill.wait(bounded)
         self.call("POST", "/v1/jobs/%d/cancel" % first, {})
         self.call("POST", "/v1/wait", {"jobs": [second], "timeout": "30s"})
+
+    def forget(self):
+        job = self.call("POST", "/v1/events", self.post("test", "goes"))["events"][0]["job"]
+        other = self.call("POST", "/v1/jobs", {"command": {"argv": ["true"]}, "id": "goes"})["id"]
+        for one in (job, other):
+            self.mill.wait(one)
+        until(lambda: self.call("GET", "/v1/status")["kept"]["since"])
+        until(lambda: self.call("POST", "/v1/changes", {"change": "forget", "jobs": [job, other]})["changed"] == 2)
+        self.assertTrue(self.call("POST", "/v1/events", self.post("test", "goes"))["events"][0]["forgotten"])
+        self.assertTrue(self.call("POST", "/v1/jobs", {"command": {"argv": ["true"]}, "id": "goes"})["forgotten"])
 
     def ask_for_many(self):
         job = self.command("sleep", "60", cpus="0.1")

@@ -56,7 +56,8 @@ static void note(struct dispatcher_core *core, const struct job_ids_list *jobs)
 	struct forgotten_piece *p = &core->forgotten[core->forgotten_count++ % FORGOTTEN_PIECES];
 	const struct job_ids *last = &jobs->items[jobs->count - 1];
 
-	core->forgotten_before_lsn = p->lsn; /* 0 as long as there is room */
+	if (p->lsn > core->forgotten_before_lsn) /* 0 as long as there is room */
+		core->forgotten_before_lsn = p->lsn;
 	*p = (struct forgotten_piece){core->d.last_lsn, jobs->items[0].first, last->first + last->count - 1};
 }
 

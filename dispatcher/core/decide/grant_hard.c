@@ -99,6 +99,8 @@ static bool grant_one(struct dispatcher_core *core, uint64_t job, bool alone)
 	struct grant_round g;
 	struct session *s;
 
+	if (!(row->live_flags & JOB_HARD)) /* no more of it may run now */
+		return false;
 	if (c.shards.count == 0)
 		return false;
 	c.traits.doublings = possible_doublings(core, shape, c.traits.doublings);

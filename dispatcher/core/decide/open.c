@@ -221,6 +221,8 @@ int step_open(struct dispatcher_core *core, const struct input_open *in)
 	durable_begin(&core->d);
 	core->durable_lsn = core->d.last_lsn;
 	core->history_lsn = in->history_lsn;
+	core->forgotten_before_lsn = core->d.last_lsn; /* an earlier start may have forgotten anything */
+	turns_init(core);
 	core->offset_us = steady_reached_us(core) - core->mono_us;
 	core->live_us = 0;
 	rng_seed(&core->rng, in->seed);

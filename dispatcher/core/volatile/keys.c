@@ -8,6 +8,7 @@
 #include "jobs/principal.h"
 
 #define SWEEP_FIRST 1024 /* keys, before those are looked for that nobody names */
+#define REFUSALS_A_SWEEP 4096
 
 /* What they are found by: the queue's number, then the name. */
 struct key_bytes {
@@ -27,19 +28,28 @@ static bool is_named(const struct fair_key *key)
 	return key->jobs > 0 || key->leases > 0;
 }
 
-/* So seldom that a key costs the same however many there are. */
 static void sweep(struct dispatcher_core *core)
 {
 	struct fair_key *key, *next;
+	uint32_t most;
 
-	if (HASH_COUNT(core->turns.keys) < core->turns.sweep_at)
-		return;
 	HASH_ITER (hh, core->turns.keys, key, next)
 		if (!is_named(key))
 			drop(core, key);
-	core->turns.sweep_at = 2 * HASH_COUNT(core->turns.keys);
-	if (core->turns.sweep_at < SWEEP_FIRST)
-		core->turns.sweep_at = SWEEP_FIRST;
+	most = 2 * HASH_COUNT(core->turns.keys);
+	core->turns.sweep_at = most < SWEEP_FIRST ? SWEEP_FIRST : most < FAIR_KEYS_MAX ? most : FAIR_KEYS_MAX;
+}
+
+/* So seldom that a key costs the same however many there are. */
+static bool has_room(struct dispatcher_core *core)
+{
+	if (HASH_COUNT(core->turns.keys) >= FAIR_KEYS_MAX) {
+		if (core->turns.refused++ % REFUSALS_A_SWEEP == 0)
+			sweep(core);
+	} else if (HASH_COUNT(core->turns.keys) >= core->turns.sweep_at) {
+		sweep(core);
+	}
+	return HASH_COUNT(core->turns.keys) < FAIR_KEYS_MAX;
 }
 
 static struct fair_key *find(struct dispatcher_core *core, const struct key_bytes *bytes, size_t size)
@@ -62,8 +72,7 @@ static struct fair_key *intern(struct dispatcher_core *core, struct queue *q, st
 	key = find(core, &bytes, name.size);
 	if (key != NULL)
 		return key;
-	sweep(core);
-	if (HASH_COUNT(core->turns.keys) >= FAIR_KEYS_MAX && name.size > 0) {
+	if (!has_room(core) && name.size > 0) {
 		if (!core->turns.crowded)
 			tell(
 			    core, true, 0,

@@ -34,12 +34,15 @@ uint32_t share_clock_set(struct share_clock *c, usec_t now_us)
 	return halvings < UINT32_MAX ? (uint32_t)halvings : UINT32_MAX;
 }
 
+double share_shrunk(double sum, uint32_t halvings)
+{
+	return ldexp(sum, halvings < INT32_MAX ? -(int)halvings : INT32_MIN + 1);
+}
+
 void share_shrink(struct share *s, uint32_t halvings)
 {
-	int down = halvings < INT32_MAX ? -(int)halvings : INT32_MIN + 1;
-
-	s->used = ldexp(s->used, down);
-	s->ahead = ldexp(s->ahead, down);
+	s->used = share_shrunk(s->used, halvings);
+	s->ahead = share_shrunk(s->ahead, halvings);
 }
 
 double share_cost(const struct share_clock *c, const struct share *s, double us)
@@ -62,13 +65,19 @@ static void put(struct share_line *l, struct share_place *p, uint32_t at)
 	p->at = at;
 }
 
-/* To where it belongs, up or down. */
-static void sift(struct share_line *l, struct share_place *p)
+static void sift_up(struct share_line *l, struct share_place *p)
 {
 	uint32_t at = p->at;
 
 	for (; at > 0 && share_place_is_before(p, l->items[(at - 1) / 2]); at = (at - 1) / 2)
 		put(l, l->items[(at - 1) / 2], at);
+	put(l, p, at);
+}
+
+static void sift_down(struct share_line *l, struct share_place *p)
+{
+	uint32_t at = p->at;
+
 	for (;;) {
 		uint32_t child = 2 * at + 1;
 
@@ -80,6 +89,19 @@ static void sift(struct share_line *l, struct share_place *p)
 		at = child;
 	}
 	put(l, p, at);
+}
+
+/* To where it belongs. */
+static void sift(struct share_line *l, struct share_place *p)
+{
+	sift_up(l, p);
+	sift_down(l, p);
+}
+
+void share_line_sort(struct share_line *l)
+{
+	for (uint32_t i = l->count / 2; i-- > 0;)
+		sift_down(l, l->items[i]);
 }
 
 void share_line_add(struct share_line *l, struct share_place *p)

@@ -52,6 +52,8 @@ void share_clock_init(struct share_clock *c, usec_t half_life_us, usec_t now_us)
  * step. Time that goes back is time that stands still. */
 uint32_t share_clock_set(struct share_clock *c, usec_t now_us);
 void share_shrink(struct share *s, uint32_t halvings);
+/* Any other sum at the clock's scale. */
+double share_shrunk(double sum, uint32_t halvings);
 
 /* What serving `us` costs a share of this weight now. To take it back, pass it negative: what was charged
  * earlier is worth the same later. */
@@ -74,6 +76,8 @@ void share_line_add(struct share_line *l, struct share_place *p);
 void share_line_remove(struct share_place *p);
 bool share_place_is_before(const struct share_place *a, const struct share_place *b);
 struct share_place *share_line_first(const struct share_line *l); /* NULL when empty */
-void share_line_fini(struct share_line *l);			  /* empty */
+/* After shares were shrunk: small differences may be gone. */
+void share_line_sort(struct share_line *l);
+void share_line_fini(struct share_line *l); /* empty */
 /* CHECKs its order. */
 void share_line_check(const struct share_line *l);

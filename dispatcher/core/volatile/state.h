@@ -100,7 +100,8 @@ struct turns {
 	struct fair_key *keys;	  /* of all queues, by queue and name */
 	usec_t overtake_until_us; /* the latest of all queues */
 	uint32_t sweep_at;
-	bool crowded; /* it was told that there are too many keys */
+	uint64_t refused; /* keys, for lack of room */
+	bool crowded;	  /* it was told that there are too many keys */
 	uint64_t serial;
 };
 

@@ -2,29 +2,63 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/plant.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/volatile/keys.h"
 #include "dispatcher/core/volatile/sessions.h"
 
-#define LEVELS_FIRST 2
+#define ORDER_WALK_MAX 64 /* jobs that are passed to find a place in the order of age */
 
 void turns_init(struct dispatcher_core *core)
 {
-	share_clock_init(&core->turns.clock, core->config.fair_half_life_us, 0);
+	share_clock_init(&core->turns.clock, core->config.fair_half_life_us, core->mono_us);
+}
+
+/* Of what was long past nothing may be left, and of two that are alike now the earlier goes first. */
+static void sort_lines(struct dispatcher_core *core)
+{
+	share_line_sort(&core->turns.queues);
+	for (uint32_t i = 0; i < core->shape_count; i++)
+		if (core->shapes[i] != NULL)
+			share_line_sort(&core->shapes[i]->queues);
+	for (uint32_t i = 0; i < core->queue_count; i++) {
+		struct queue *q = core->queues[i];
+
+		if (q == NULL)
+			continue;
+		share_line_sort(&q->keys);
+		for (uint32_t k = 0; k < q->lane_count; k++)
+			for (uint32_t l = 0; l < q->lanes[k]->count; l++)
+				share_line_sort(&q->lanes[k]->levels[l]->keys);
+	}
+}
+
+/* All that is at the clock's scale. */
+static void shrink(struct dispatcher_core *core, uint32_t halvings)
+{
+	struct lease_entry *lease, *next;
+
+	core->turns.least = share_shrunk(core->turns.least, halvings);
+	for (uint32_t i = 0; i < core->queue_count; i++) {
+		if (core->queues[i] == NULL)
+			continue;
+		share_shrink(&core->queues[i]->share, halvings);
+		core->queues[i]->least = share_shrunk(core->queues[i]->least, halvings);
+	}
+	keys_shrink(core, halvings);
+	HASH_ITER (hh, core->d.leases, lease, next)
+		lease->charge.used = share_shrunk(lease->charge.used, halvings);
+	sort_lines(core);
 }
 
 void turns_set_time(struct dispatcher_core *core)
 {
 	uint32_t halvings = share_clock_set(&core->turns.clock, core->mono_us);
 
-	if (halvings == 0)
-		return;
-	for (uint32_t i = 0; i < core->queue_count; i++)
-		if (core->queues[i] != NULL)
-			share_shrink(&core->queues[i]->share, halvings);
-	keys_shrink(core, halvings);
+	if (halvings > 0)
+		shrink(core, halvings);
 }
 
 void turns_queue_init(struct dispatcher_core *core, struct queue *q)
@@ -96,10 +130,7 @@ static struct turn_level *level_intern(struct turn_lane *lane, int32_t priority)
 
 	if (at < lane->count && lane->levels[at]->priority == priority)
 		return lane->levels[at];
-	if (lane->count == lane->capacity) {
-		lane->capacity = lane->capacity == 0 ? LEVELS_FIRST : 2 * lane->capacity;
-		lane->levels = check_realloc(lane->levels, lane->capacity, sizeof level);
-	}
+	ARRAY_GROW(lane->levels, lane->capacity, lane->count);
 	memmove(&lane->levels[at + 1], &lane->levels[at], (lane->count - at) * sizeof level);
 	level = check_calloc(1, sizeof *level);
 	*level = (struct turn_level){.priority = priority, .lane = lane};
@@ -194,20 +225,26 @@ static void cease(struct dispatcher_core *core, struct fair_key *key)
 
 /* ---- jobs ---- */
 
-/* Older jobs go first; one that comes back before the first one is the first again. */
+/* The oldest goes first. One that comes back is among the first, mostly: where many older ones wait it may
+ * come to stand behind some that are younger. */
 static void list_insert(struct dispatcher_core *core, struct turn_entry *e, uint64_t job, struct job_row *row)
 {
-	if (e->head == 0) {
-		e->head = e->tail = job;
-	} else if (job < e->head) {
-		row->next = e->head;
-		job_get(core, e->head)->previous = job;
+	uint64_t before = e->head; /* whom it comes before; 0: nobody */
+
+	if (job > e->tail)
+		before = 0;
+	for (uint32_t i = 0; before != 0 && before < job; i++)
+		before = i < ORDER_WALK_MAX ? job_get(core, before)->next : 0;
+	row->next = before;
+	row->previous = before != 0 ? job_get(core, before)->previous : e->tail;
+	if (row->previous != 0)
+		job_get(core, row->previous)->next = job;
+	else
 		e->head = job;
-	} else {
-		row->previous = e->tail;
-		job_get(core, e->tail)->next = job;
+	if (before != 0)
+		job_get(core, before)->previous = job;
+	else
 		e->tail = job;
-	}
 	e->count++;
 }
 
