@@ -95,11 +95,11 @@ static int take_options(const struct script_options *o, const struct words *w, s
 
 static int take_line(const struct script_options *o, struct bytes text, struct error *reterr)
 {
-	char *line = strndup((const char *)text.data, text.size);
+	char *line = check_calloc(text.size + 1, 1);
 	struct words w = {0};
 	int r;
 
-	CHECK(line != NULL);
+	memcpy(line, text.data, text.size);
 	if (!text_is_utf8(text))
 		r = error_set(reterr, ERR_INVALID, "expected UTF-8");
 	else if (line[strspn(line, " \t")] == '\0')

@@ -243,7 +243,7 @@ class OpenApi(MillCase):
         self.call("POST", "/v1/wait", {"jobs": [second], "timeout": "30s"})
 
     def forget(self):
-        job = self.call("POST", "/v1/events", self.post("test", "goes"))["events"][0]["job"]
+        job = self.call("POST", "/v1/events", self.post("test", "goes"))["events"][0]["jobs"][0]
         other = self.call("POST", "/v1/jobs", {"command": {"argv": ["true"]}, "id": "goes"})["id"]
         for one in (job, other):
             self.mill.wait(one)
