@@ -26,6 +26,8 @@ SQUARES = "version: 1\nname: squares\nshard: {count: 500}\nrun: {runner: [%s, %s
 
 class Shards(CliCase):
     def start_worker(self, host, **params):
+        if os.environ.get("MILL_BUILD") == "asan":
+            self.skip("hosts by other names: a preloaded library must come before the sanitizer's")
         library = os.path.join(os.path.abspath(case.BUILD), "tests", "support", "libhost-name.so")
         before = os.environ.get("LD_PRELOAD", "")
         return self.mill.start_worker(env={**os.environ, "HOST_NAME": host,
