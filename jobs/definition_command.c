@@ -261,8 +261,10 @@ static int fill_shard(const struct definition_command *c, json_t *map, struct er
 		return set_text(items, "lines", c->lines, reterr);
 	}
 	if (rc == 0)
-		rc = set_text(shard, memchr(array.data, ',', array.size) != NULL ? "numbers" : "count", array,
-			      reterr);
+		rc = set_text(shard,
+			      array.size > 0 && memchr(array.data, ',', array.size) != NULL ? "numbers"
+											    : "count",
+			      array, reterr);
 	if (rc == 0)
 		rc = set_text(shard, "bytes", c->bytes, reterr);
 	if (rc == 0)
