@@ -191,7 +191,7 @@ static void reopen(struct sim *s, const struct oracle_job *j, uint64_t ticket)
 	const struct sim_job *sim_job = &s->scenario.jobs[j->sim_job];
 	const struct shard_set *done = &j->phases[j->shards_phase].done;
 	uint32_t runs = shard_set_run_count(done);
-	struct input_reopen in = {0};
+	struct input_reopen in = {.history_lsn = s->oracle.seen_lsn}; /* as far as is known here */
 	struct reopened *r = &in.as;
 	struct accept a;
 

@@ -40,6 +40,7 @@ struct kit {
 	uint64_t first_lsn, last_lsn, durable_lsn, history_lsn;
 	bool auto_durable; /* a step's records are durable at once */
 	bool auto_history; /* and in history */
+	bool stale;	   /* who reopens a job has asked history before anything was written */
 	struct kit_worker workers[KIT_WORKERS];
 	/* effects that wait for their lsn: released by kit_durable */
 	struct dispatcher_effect *held;

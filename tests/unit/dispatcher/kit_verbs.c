@@ -96,7 +96,7 @@ uint64_t kit_submit(struct kit *k, struct kit_job job)
 enum error_code kit_reopen(struct kit *k, struct kit_job job, struct kit_reopened as)
 {
 	struct made m;
-	struct input_reopen in = {.request = ++k->next_request};
+	struct input_reopen in = {.request = ++k->next_request, .history_lsn = k->stale ? 0 : k->history_lsn};
 
 	make(&m, &job);
 	in.definition = m.def;

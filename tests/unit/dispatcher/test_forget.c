@@ -93,6 +93,7 @@ Test(forget, what_was_forgotten_meanwhile_is_not_reopened)
 {
 	const struct kit_reopened as = {1, 1, NULL, 0};
 
+	k.stale = true;
 	end(kit_submit(&k, one));
 	end(kit_submit(&k, one));
 	kit_history(&k);

@@ -35,15 +35,18 @@ void history_reader_close(struct history_reader *r)
 int history_job(struct history_reader *r, uint64_t job, struct arena *arena, struct history_job *ret,
 		struct error *reterr)
 {
+	int state;
+
 	(void)r;
 	atomic_store(&reading, true);
 	while (atomic_load(&held))
 		sched_yield();
-	atomic_fetch_add(&reads, 1);
-	if (atomic_load(&in_history) == 0)
+	state = atomic_load(&in_history);
+	atomic_fetch_add(&reads, 1); /* what is changed behind it comes too late for this one */
+	if (state == 0)
 		return error_set(reterr, ERR_NOT_FOUND, "no job %llu", (unsigned long long)job);
 	*ret = (struct history_job){
-	    .job = job, .state = atomic_load(&in_history), .name = arena_copy(arena, BYTES_LIT("name"))};
+	    .job = job, .state = (uint8_t)state, .name = arena_copy(arena, BYTES_LIT("name"))};
 	return 0;
 }
 
