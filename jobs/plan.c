@@ -103,3 +103,18 @@ void plan_numbers_words(const struct plan *p, struct range shards, struct buf *o
 		buf_printf(out, "%lld … %lld", (long long)first, (long long)last);
 	buf_fini(&all);
 }
+
+void plan_number_preview(const struct plan_shard *s, struct plan_facts *ret)
+{
+	fact_number(ret, "value", plan_row(s->plan->kind)->number(s->plan, s->shard));
+}
+
+void plan_number_expand(const struct plan_shard *s, struct plan_facts *ret)
+{
+	fact_number(ret, "shard.value", plan_row(s->plan->kind)->number(s->plan, s->shard));
+}
+
+void plan_number_environment(const struct plan_shard *s, struct plan_facts *ret)
+{
+	fact_number(ret, "SHARDMILL_VALUE", plan_row(s->plan->kind)->number(s->plan, s->shard));
+}

@@ -56,3 +56,8 @@ void plan_bytes_range(const struct plan *p, uint32_t shard, uint64_t *first_ret,
 
 /* PLAN_INPUT_OUTPUTS: the inputs [first, first+count) that shard `node` reads. */
 struct range plan_gather_inputs(const struct plan *p, uint32_t node);
+
+/* preview, expand and environment of a kind whose shards have numbers (its row's `number`). */
+void plan_number_preview(const struct plan_shard *s, struct plan_facts *ret);
+void plan_number_expand(const struct plan_shard *s, struct plan_facts *ret);
+void plan_number_environment(const struct plan_shard *s, struct plan_facts *ret);

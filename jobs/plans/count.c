@@ -115,21 +115,6 @@ static void sentence(const struct plan *p, bool at_least, struct buf *out)
 		buf_printf(out, " in steps of %lld", (long long)p->step);
 }
 
-static void preview(const struct plan_shard *s, struct plan_facts *ret)
-{
-	fact_number(ret, "value", plan_count_value(s->plan, s->shard));
-}
-
-static void expand(const struct plan_shard *s, struct plan_facts *ret)
-{
-	fact_number(ret, "shard.value", plan_count_value(s->plan, s->shard));
-}
-
-static void environment(const struct plan_shard *s, struct plan_facts *ret)
-{
-	fact_number(ret, "SHARDMILL_VALUE", plan_count_value(s->plan, s->shard));
-}
-
 static void runner(const struct plan *p, struct plan_facts *ret)
 {
 	fact_number(ret, "start", p->start);
@@ -169,12 +154,12 @@ const struct plan_row plan_row_count = {
     .cut = cut,
     .validate = validate,
     .sentence = sentence,
-    .preview = preview,
+    .preview = plan_number_preview,
     .number = plan_count_value,
     .find = find,
     .numbers = numbers,
     .names = {"shard.value"},
-    .expand = expand,
-    .environment = environment,
+    .expand = plan_number_expand,
+    .environment = plan_number_environment,
     .runner = runner,
 };

@@ -238,21 +238,6 @@ static void sentence(const struct plan *p, bool at_least, struct buf *out)
 		buf_printf(out, ", … %lld", (long long)value_of(p, p->shard_count - 1));
 }
 
-static void preview(const struct plan_shard *s, struct plan_facts *ret)
-{
-	fact_number(ret, "value", value_of(s->plan, s->shard));
-}
-
-static void expand(const struct plan_shard *s, struct plan_facts *ret)
-{
-	fact_number(ret, "shard.value", value_of(s->plan, s->shard));
-}
-
-static void environment(const struct plan_shard *s, struct plan_facts *ret)
-{
-	fact_number(ret, "SHARDMILL_VALUE", value_of(s->plan, s->shard));
-}
-
 static void runner(const struct plan *p, struct plan_facts *ret)
 {
 	fact_text(ret, "numbers", text_of(p));
@@ -271,12 +256,12 @@ const struct plan_row plan_row_numbers = {
     .cut = cut,
     .validate = validate,
     .sentence = sentence,
-    .preview = preview,
+    .preview = plan_number_preview,
     .number = value_of,
     .find = find,
     .numbers = numbers,
     .names = {"shard.value"},
-    .expand = expand,
-    .environment = environment,
+    .expand = plan_number_expand,
+    .environment = plan_number_environment,
     .runner = runner,
 };

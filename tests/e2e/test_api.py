@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The API of a real dispatcher: what it takes, what it refuses and how, and that it outlives both."""
+import fcntl
 import http.client
 import json
 import os
@@ -231,8 +232,10 @@ class Process(MillCase):
         p = self.mill.start_dispatcher(env=env, rules_dir=self.path("rules"), journal_segment="16MiB")
         until(lambda: self.lsn("history_lsn") == self.lsn("last_lsn"))
         until(lambda: len(os.listdir(os.path.join(self.mill.state, "journal"))) > 1)
-        until(lambda: all(self.all_sleep(p) for _ in range(10)))  # also the thread that prepares segments
-        os.rename(self.write("armed.new", bytes(8)), armed)
+        self.until_steadily(lambda: self.all_sleep(p))  # also the thread that prepares segments
+        gate = open(self.write("armed.new", bytes(8)))  # the sync waits at a lock on it
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        os.rename(gate.name, armed)
         # More than the loop puts into one commit: the journal's thread gets the first.
         events = [{"id": "e-%d-%d" % (p.pid, n), "source": "test", "detail-type": "Thing",
                    "time": "2026-01-01T00:00:00Z", "resources": [], "detail": {"x": "x" * 700000}} for n in range(4)]
@@ -242,23 +245,33 @@ class Process(MillCase):
         try:
             until(lambda: "stopping" in read(p.log), 5)
             # It waits for the journal's thread now, by a lock, and not by poll.
-            until(lambda: all(self.waits_for_a_lock(p) for _ in range(10)), 30)
+            self.until_steadily(lambda: self.waits_for_a_lock(p), 30)
             return True
         except AssertionError:
             return False
         finally:
             os.unlink(armed)
+            gate.close()
             self.assertEqual(p.wait(60), 0)
 
     @staticmethod
+    def until_steadily(what, *seconds):
+        """Ten times, one after the other."""
+        row = []
+
+        def again():
+            row.append(what())
+            return len(row) >= 10 and all(row[-10:])
+
+        until(again, *seconds, every=0.01)
+
+    @staticmethod
     def all_sleep(p):
-        time.sleep(0.01)
         return all(read("/proc/%d/task/%s/stat" % (p.pid, task)).rpartition(")")[2].split()[0] == "S"
                    for task in os.listdir("/proc/%d/task" % p.pid))
 
     @staticmethod
     def waits_for_a_lock(p):
-        time.sleep(0.01)
         return read("/proc/%d/syscall" % p.pid).split()[0] == str(SYS_FUTEX)
 
     def send_in_vain(self, events):

@@ -177,7 +177,13 @@ class Retention(ForgetCase):
         for n, job in enumerate(jobs[-2:]):
             self.assertEqual(self.mill.output(job), (("%d" % (n + 6) + "y" * 20000 + "\n") * 2).encode())
         self.leave(worker)
-        time.sleep(2)
+        needed = set(self.outputs())
+        worker = self.mill.start_worker(heartbeat="50ms")
+        later = self.run_jobs(1)
+        self.leave(worker)
+        self.assertGreater(set(self.outputs()), needed)
+        self.forget(*later)
+        until(lambda: set(self.outputs()) <= needed, seconds=60)
         self.assertEqual(self.mill.output(jobs[-1])[:1], b"7", "a segment stays that one of its jobs needs")
 
 
@@ -265,9 +271,13 @@ class Killed(ForgetCase):
         self.start(keep_jobs="300ms")
         for n in range(12):
             worker = self.mill.start_worker(heartbeat="50ms")
+            before = self.kept()["forgotten"]
             self.run_jobs(4)
             self.leave(worker)
-            time.sleep(0.05 + 0.15 * (n % 8))
+            files = len(self.outputs())
+            moments = (lambda: True, lambda: self.kept()["forgotten"] > before, lambda: self.kept()["jobs"] == 0,
+                       lambda: len(self.outputs()) < files)
+            until(moments[n % 4], seconds=30)
             self.mill.kill(self.mill.dispatcher)
             self.start(keep_jobs="300ms")
         self.expect_nothing_left()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """A directory whose file system hangs delays nothing but what comes from it."""
+import fcntl
 import os
 import time
 
@@ -22,20 +23,25 @@ class Hang(MillCase):
         """The calls that reach this directory hang from hang() to go_on()."""
         if os.environ.get("MILL_BUILD") == "asan":
             self.skip("a file system that hangs: a preloaded library must come before the sanitizer's")
-        self.armed = self.path("armed")
+        self.armed, self.gate = self.path("armed"), None
         env = dict(os.environ, SHARDMILL_HANG=os.path.realpath(self.path(name)), SHARDMILL_HANG_ARMED=self.armed,
                    LD_PRELOAD=os.path.join(os.path.abspath(case.BUILD), "tests", "fault", "hang-shim.so"))
         self.mill.start_dispatcher(env=env, **params)
         self.addCleanup(self.go_on)
 
     def hang(self):
-        self.write("armed", "")
+        """Calls wait at a lock on this file, as long as the test holds it."""
+        self.gate = open(self.write("armed.new", ""))
+        fcntl.flock(self.gate, fcntl.LOCK_EX)
+        os.rename(self.gate.name, self.armed)
         until(lambda: os.path.exists(self.armed + ".met"), 20)
 
     def go_on(self):
         for name in (self.armed, self.armed + ".met"):
             if os.path.exists(name):
                 os.unlink(name)
+        if self.gate:
+            self.gate.close()
 
     def log(self):
         with open(self.mill.dispatcher.log) as f:
@@ -47,11 +53,20 @@ class Hang(MillCase):
     def answers_soon(self):
         for _ in range(3):
             began = time.monotonic()
-            self.mill.api("GET", "/v1/status")
             self.mill.submit(ECHO)
             self.mill.api("GET", "/v1/rules")
             self.assertLess(time.monotonic() - began, SOON)
-            time.sleep(0.5)
+            while time.monotonic() - began < 0.5:
+                asked = time.monotonic()
+                self.mill.api("GET", "/v1/status")
+                self.assertLess(time.monotonic() - asked, SOON)
+
+    def scan_twice(self, bucket="bucket"):
+        """Only a scan counts names that begin with a dot."""
+        for _ in range(2):
+            hidden = self.buckets()[bucket]["left_out"]["hidden"]
+            self.write("%s/.hidden-%d" % (bucket, hidden), "")
+            until(lambda: self.buckets()[bucket]["left_out"]["hidden"] > hidden, 20)
 
     def test_rules(self):
         self.write("rules/one.yaml", RULE % ("one", ".txt"))
@@ -98,7 +113,7 @@ class Hang(MillCase):
         until(lambda: self.count("take") == 102, 30)
         until(lambda: self.buckets()["bucket"]["error"] is None, 20)
         self.assertIn("a watched directory answers again", self.log())
-        time.sleep(1)  # scans
+        self.scan_twice()
         self.assertEqual(self.count("take"), 102)
         self.stop()
 
@@ -116,7 +131,7 @@ class Hang(MillCase):
         until(lambda: self.count("take") >= 2, 20)
         self.write("bucket/last.txt", "1")
         until(lambda: self.count("take") >= 3, 20)
-        time.sleep(1)  # scans
+        self.scan_twice()
         self.assertLessEqual(self.count("take"), 4)  # and 0.txt, if it was listed before
         self.stop()
 
@@ -128,7 +143,7 @@ class Hang(MillCase):
         self.stop()
         self.mill.start_dispatcher(rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms")
         self.assertEqual(self.buckets()["bucket"]["files"], 300)
-        time.sleep(1)  # scans
+        self.scan_twice()
         self.assertEqual(self.count("take"), 300)
 
     def stop(self):

@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "tests/fault/calls.h"
+
 static bool is_there(const char *path)
 {
 	return syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
@@ -50,8 +52,7 @@ static void hang(int fd, const char *path)
 	if (is_below(path != NULL && path[0] == '/' ? path : name)) {
 		snprintf(met, sizeof(met), "%s.met", armed);
 		syscall(SYS_close, syscall(SYS_openat, AT_FDCWD, met, O_CREAT | O_WRONLY, 0600));
-		while (is_there(armed))
-			usleep(10000);
+		gate_wait(armed);
 	}
 	errno = saved;
 }
@@ -83,20 +84,13 @@ WRAP(struct dirent64 *, readdir64, (DIR * dir), (dir), dirfd(dir), NULL)
 WRAP(char *, realpath, (const char *path, char *to), (path, to), -1, path)
 WRAP(int, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask), -1, path)
 
-#define OPEN(name, parameters, fd)                                                                           \
-	int name parameters                                                                                  \
-	{                                                                                                    \
-		va_list list;                                                                                \
-		mode_t mode;                                                                                 \
-                                                                                                             \
-		va_start(list, flags);                                                                       \
-		mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, mode_t) : 0;                           \
-		va_end(list);                                                                                \
-		hang(fd, path);                                                                              \
-		return (int)syscall(SYS_openat, fd, path, flags, mode);                                      \
-	}
+static int open_at(int fd, const char *path, int flags, mode_t mode)
+{
+	hang(fd, path);
+	return (int)syscall(SYS_openat, fd, path, flags, mode);
+}
 
-OPEN(open, (const char *path, int flags, ...), AT_FDCWD)
-OPEN(open64, (const char *path, int flags, ...), AT_FDCWD)
-OPEN(openat, (int fd, const char *path, int flags, ...), fd)
-OPEN(openat64, (int fd, const char *path, int flags, ...), fd)
+WRAP_OPEN(open, (const char *path, int flags, ...), AT_FDCWD, open_at)
+WRAP_OPEN(open64, (const char *path, int flags, ...), AT_FDCWD, open_at)
+WRAP_OPEN(openat, (int fd, const char *path, int flags, ...), fd, open_at)
+WRAP_OPEN(openat64, (int fd, const char *path, int flags, ...), fd, open_at)

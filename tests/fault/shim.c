@@ -28,6 +28,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "tests/fault/calls.h"
+
 static char call[32];
 static int error_number;
 static uint64_t first, count;
@@ -59,14 +61,6 @@ __attribute__((constructor)) static void read_fault(void)
 		call[0] = '\0';
 }
 
-static void wait_until_disarmed(void)
-{
-	const char *path = getenv("SHARDMILL_FAULT_ARMED");
-
-	while (syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0)
-		usleep(10000);
-}
-
 static bool fails(const char *name)
 {
 	uint64_t n;
@@ -81,7 +75,7 @@ static bool fails(const char *name)
 	if (n < first || n >= first + count)
 		return false;
 	if (error_number == 0) {
-		wait_until_disarmed();
+		gate_wait(getenv("SHARDMILL_FAULT_ARMED"));
 		return false;
 	}
 	errno = error_number;
@@ -170,19 +164,7 @@ static int open_at(int fd, const char *path, int flags, mode_t mode)
 	return (int)syscall(SYS_openat, fd, path, flags, mode);
 }
 
-#define OPEN(name, parameters, fd)                                                                           \
-	int name parameters                                                                                  \
-	{                                                                                                    \
-		va_list list;                                                                                \
-		mode_t mode;                                                                                 \
-                                                                                                             \
-		va_start(list, flags);                                                                       \
-		mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, mode_t) : 0;                           \
-		va_end(list);                                                                                \
-		return open_at(fd, path, flags, mode);                                                       \
-	}
-
-OPEN(open, (const char *path, int flags, ...), AT_FDCWD)
-OPEN(open64, (const char *path, int flags, ...), AT_FDCWD)
-OPEN(openat, (int fd, const char *path, int flags, ...), fd)
-OPEN(openat64, (int fd, const char *path, int flags, ...), fd)
+WRAP_OPEN(open, (const char *path, int flags, ...), AT_FDCWD, open_at)
+WRAP_OPEN(open64, (const char *path, int flags, ...), AT_FDCWD, open_at)
+WRAP_OPEN(openat, (int fd, const char *path, int flags, ...), fd, open_at)
+WRAP_OPEN(openat64, (int fd, const char *path, int flags, ...), fd, open_at)
