@@ -7,26 +7,27 @@
 #include <string.h>
 #include <unistd.h>
 
-static void read_all(void *to, size_t size)
-{
-	for (char *at = to; size > 0;) {
-		ssize_t got = read(0, at, size);
+static msgpack_sbuffer answers; /* that wait until all that was read is worked through */
 
-		if (got <= 0)
-			exit(got < 0); /* the worker closed stdin: the end */
-		at += got;
-		size -= (size_t)got;
+static void flush(void)
+{
+	for (size_t sent = 0; sent < answers.size;) {
+		ssize_t n = write(1, answers.data + sent, answers.size - sent);
+
+		if (n < 0)
+			exit(1);
+		sent += (size_t)n;
 	}
+	msgpack_sbuffer_clear(&answers);
 }
 
 static void send_map(const msgpack_sbuffer *b)
 {
 	uint32_t size = (uint32_t)b->size;
-	unsigned char head[4] = {(unsigned char)(size >> 24), (unsigned char)(size >> 16),
-				 (unsigned char)(size >> 8), (unsigned char)size};
+	char head[4] = {(char)(size >> 24), (char)(size >> 16), (char)(size >> 8), (char)size};
 
-	if (write(1, head, 4) != 4 || write(1, b->data, b->size) != (ssize_t)b->size)
-		exit(1);
+	msgpack_sbuffer_write(&answers, head, 4);
+	msgpack_sbuffer_write(&answers, b->data, b->size);
 }
 
 static void key(msgpack_packer *pk, const char *name)
@@ -72,32 +73,52 @@ static void take(const msgpack_object *map)
 	const msgpack_object *type = member(map, "type");
 
 	if (type->via.str.size == 5 && memcmp(type->via.str.ptr, "hello", 5) == 0)
-		answer("hello", "protocol", 1, NULL, 0);
+		answer("hello", "protocol", 2, "runs", 64);
 	else if (type->via.str.size == 3 && memcmp(type->via.str.ptr, "run", 3) == 0)
 		answer("done", "first", member(map, "first")->via.u64, "count",
 		       member(map, "count")->via.u64);
 }
 
-int main(void)
+/* Whole messages at the front of what was read; how much of it that is. */
+static size_t take_all(const unsigned char *in, size_t size)
 {
-	for (;;) {
-		unsigned char head[4];
-		msgpack_unpacked u;
-		uint32_t size;
-		char *body;
+	size_t at = 0;
 
-		read_all(head, sizeof head);
-		size = (uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 | head[3];
-		body = malloc(size);
-		if (body == NULL)
-			return 1;
-		read_all(body, size);
+	while (size - at >= 4) {
+		size_t body =
+		    (size_t)in[at] << 24 | (size_t)in[at + 1] << 16 | (size_t)in[at + 2] << 8 | in[at + 3];
+		msgpack_unpacked u;
+
+		if (size - at - 4 < body)
+			break;
 		msgpack_unpacked_init(&u);
-		if (msgpack_unpack_next(&u, body, size, NULL) != MSGPACK_UNPACK_SUCCESS ||
+		if (msgpack_unpack_next(&u, (const char *)in + at + 4, body, NULL) !=
+			MSGPACK_UNPACK_SUCCESS ||
 		    u.data.type != MSGPACK_OBJECT_MAP)
-			return 1;
+			exit(1);
 		take(&u.data);
 		msgpack_unpacked_destroy(&u);
-		free(body);
+		at += 4 + body;
+	}
+	return at;
+}
+
+int main(void)
+{
+	static unsigned char in[1 << 20];
+	size_t size = 0;
+
+	msgpack_sbuffer_init(&answers);
+	for (;;) {
+		ssize_t got = read(0, in + size, sizeof in - size);
+		size_t used;
+
+		if (got <= 0)
+			return got < 0; /* the worker closed stdin: the end */
+		size += (size_t)got;
+		used = take_all(in, size);
+		memmove(in, in + used, size - used);
+		size -= used;
+		flush();
 	}
 }

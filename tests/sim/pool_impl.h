@@ -30,13 +30,14 @@ struct message {
 
 struct pool_cell {
 	struct cell cell;
-	struct worker_arm arm;
-	uint64_t armed;
+	uint64_t job;
 };
 
 struct pool_slot {
 	bool open, busy;
-	uint32_t shard, in_cell; /* busy */
+	uint32_t shard;	  /* busy: of the current cell */
+	uint32_t current; /* the cell in work, or the next */
+	uint64_t skip;	  /* a bit a cell: it was released before its turn */
 	struct pool_cell cells[SLOT_CELLS];
 };
 
@@ -45,8 +46,7 @@ struct pool_worker {
 	struct worker_effects effects;
 	struct pool_slot *slots;
 	usec_t tick_us; /* of the tick that is on its way; USEC_NEVER: none */
-	uint64_t armed;
-	bool *sent; /* by job: its parameters */
+	bool *sent;	/* by job: its parameters */
 	uint64_t sent_capacity;
 };
 

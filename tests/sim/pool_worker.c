@@ -6,15 +6,21 @@
 
 /* ---- slots ---- */
 
-/* The cell that was armed first and has something. */
+/* NULL: no cell is armed. */
 static struct pool_cell *next_cell(struct pool_slot *s)
 {
-	struct pool_cell *best = NULL;
+	for (; (s->skip >> s->current & 1) != 0; s->current = cell_after(s->current))
+		s->skip &= ~(1ull << s->current);
+	return cell_is_armed(&s->cells[s->current].cell) ? &s->cells[s->current] : NULL;
+}
 
-	for (int i = 0; i < SLOT_CELLS; i++)
-		if (cell_is_armed(&s->cells[i].cell) && (best == NULL || s->cells[i].armed < best->armed))
-			best = &s->cells[i];
-	return best;
+static void release(struct pool_slot *s, uint32_t cell)
+{
+	cell_release(&s->cells[cell].cell);
+	if (cell == s->current)
+		s->current = cell_after(cell);
+	else
+		s->skip |= 1ull << cell;
 }
 
 static void tell(struct pool *p, uint32_t w, uint32_t slot, uint32_t cell, struct range_list done,
@@ -27,15 +33,15 @@ static void tell(struct pool *p, uint32_t w, uint32_t slot, uint32_t cell, struc
 	    .kind = WORKER_SLOT_PROGRESS,
 	    .progress = {.slot = slot,
 			 .cell = cell,
-			 .token = c->arm.token,
+			 .token = c->cell.token,
 			 .done = done,
 			 .totals.run_us = (uint64_t)run_us,
 			 .next = v.next,
 			 .end = v.end,
-			 .released = v.next == v.end && !(s->busy && s->in_cell == cell)}};
+			 .released = v.next == v.end && !(s->busy && s->current == cell)}};
 
 	if (in.progress.released)
-		cell_release(&c->cell);
+		release(s, cell);
 	pool_worker_step(p, w, in);
 }
 
@@ -53,12 +59,11 @@ static void begin(struct pool *p, uint32_t w, uint32_t slot)
 			tell(p, w, slot, cell, (struct range_list){0}, 0);
 			continue;
 		}
-		job = pool_job_at(p, c->arm.job);
+		job = pool_job_at(p, c->job);
 		s->busy = true;
 		s->shard = got.first;
-		s->in_cell = cell;
 		if (p->config.on_start != NULL)
-			p->config.on_start(p->config.arg, p->now_us, job, c->arm.job, got.first);
+			p->config.on_start(p->config.arg, p->now_us, job, c->job, got.first);
 		pool_push(p, (struct event){.at_us = p->now_us + job->shard_us,
 					    .kind = EVENT_SHARD_ENDS,
 					    .worker = w,
@@ -70,15 +75,14 @@ void pool_shard_ends(struct pool *p, uint32_t w, uint32_t slot)
 {
 	struct pool_slot *s = &p->workers[w].slots[slot];
 	struct range done = {s->shard, 1};
-	usec_t run_us = pool_job_at(p, s->cells[s->in_cell].arm.job)->shard_us;
+	uint64_t job = s->cells[s->current].job;
 
 	CHECK(s->busy);
 	s->busy = false;
 	if (p->config.on_stop != NULL)
-		p->config.on_stop(p->config.arg, p->now_us, pool_job_at(p, s->cells[s->in_cell].arm.job),
-				  s->cells[s->in_cell].arm.job, s->shard);
+		p->config.on_stop(p->config.arg, p->now_us, pool_job_at(p, job), job, s->shard);
 	p->ran++;
-	tell(p, w, slot, s->in_cell, (struct range_list){&done, 1}, run_us);
+	tell(p, w, slot, s->current, (struct range_list){&done, 1}, pool_job_at(p, job)->shard_us);
 	begin(p, w, slot);
 }
 
@@ -89,8 +93,7 @@ static void arm(struct pool *p, uint32_t w, const struct worker_arm *a)
 	struct pool_cell *c = &p->workers[w].slots[a->slot].cells[a->cell];
 
 	cell_arm(&c->cell, a->token, a->range);
-	c->arm = *a;
-	c->armed = ++p->workers[w].armed;
+	c->job = a->job;
 }
 
 static void do_effect(struct pool *p, uint32_t w, const struct worker_effect *e)

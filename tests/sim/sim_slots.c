@@ -20,6 +20,18 @@ static const struct sim_job *spec_of(const struct sim_worker *w, uint64_t job)
 	return &w->sim->scenario.jobs[j->sim_job];
 }
 
+_Static_assert(SLOT_CELLS <= 64, "a bit a cell");
+
+static void expect_answer(struct sim_slot *s, uint32_t cell)
+{
+	s->answers |= 1ull << cell;
+}
+
+bool sim_slot_answers(const struct sim_slot *s, uint32_t cell)
+{
+	return (s->answers >> cell & 1) != 0;
+}
+
 void sim_slot_open(struct sim_worker *w, uint32_t slot)
 {
 	struct sim_slot *s = &w->slots[slot];
@@ -34,7 +46,7 @@ void sim_slot_close(struct sim_worker *w, uint32_t slot)
 {
 	struct sim_slot *s = &w->slots[slot];
 
-	if (slot >= SIM_SLOTS_MAX || !s->open || s->cell_held[0] || s->cell_held[1])
+	if (slot >= SIM_SLOTS_MAX || !s->open || s->held > 0)
 		world_fail(&w->sim->world, "w%u closes slot %u, which is not open and free", w->host, slot);
 	s->open = false;
 }
@@ -48,7 +60,7 @@ void sim_slot_arm(struct sim_worker *w, const struct worker_arm *a)
 	if (a->slot >= SIM_SLOTS_MAX || !s->open || s->cell_held[a->cell])
 		world_fail(world, "w%u arms cell %u of slot %u, which is not free", w->host, a->cell,
 			   a->slot);
-	if (!s->cell_held[0] && !s->cell_held[1] && a->cell != s->current)
+	if (s->held == 0 && a->cell != s->current)
 		world_fail(world, "w%u arms the cells of slot %u out of turn", w->host, a->slot);
 	last = a->definition->phases.count - 1;
 	if (a->run != &a->definition->phases.items[a->phase < last ? a->phase : last] ||
@@ -57,6 +69,7 @@ void sim_slot_arm(struct sim_worker *w, const struct worker_arm *a)
 			   (unsigned long long)a->job);
 	cell_arm(&s->cells[a->cell], a->token, a->range);
 	s->cell_held[a->cell] = true;
+	s->held++;
 	s->job[a->cell] = a->job;
 	s->phase[a->cell] = a->phase;
 	s->durable[a->cell] = a->run->run.durable_output;
@@ -79,7 +92,7 @@ void sim_slot_lower_end(struct sim_worker *w, const struct worker_lower_end *l)
 	if (!holds(s, l->cell, l->token))
 		return;
 	cell_lower_end(&s->cells[l->cell], l->end);
-	s->answer[l->cell] = true;
+	expect_answer(s, l->cell);
 }
 
 void sim_slot_stop(struct sim_worker *w, const struct worker_stop *stop)
@@ -125,7 +138,7 @@ static bool slot_begin(struct sim_worker *w, struct sim_slot *s)
 		return false;
 	v = cell_peek(&s->cells[c]);
 	if (v.next == v.end) {
-		s->answer[c] = true;
+		expect_answer(s, c);
 		return true;
 	}
 	j = spec_of(w, s->job[c]);
@@ -219,7 +232,7 @@ bool sim_slot_attempt(struct sim_worker *w, struct sim_slot *s, struct failure *
 	failed_ret->count = 0;
 	if (s->stopping) { /* it was ended: neither done nor failed */
 		s->busy = s->stopping = false;
-		s->answer[s->current] = true;
+		expect_answer(s, s->current);
 		return true;
 	}
 	s->totals.run_us += (uint64_t)(world->now_us - s->begun_us);
@@ -249,8 +262,8 @@ bool sim_slot_attempt(struct sim_worker *w, struct sim_slot *s, struct failure *
 	s->busy = false;
 	if (failed_ret->count > 0 || s->done_count == ARRAY_LENGTH(s->done) || v.next == v.end ||
 	    world_chance(world, 600000))
-		s->answer[s->current] = true;
-	return s->answer[s->current];
+		expect_answer(s, s->current);
+	return sim_slot_answers(s, s->current);
 }
 
 void sim_slot_progress(struct sim_worker *w, uint32_t slot, uint32_t cell, const struct failure *failed,
@@ -269,7 +282,7 @@ void sim_slot_progress(struct sim_worker *w, uint32_t slot, uint32_t cell, const
 	    .next = v.next,
 	    .end = v.end,
 	};
-	s->answer[cell] = false;
+	s->answers &= ~(1ull << cell);
 	if (!current)
 		return;
 	ret->done = (struct range_list){.items = s->done, .count = s->done_count};
@@ -289,5 +302,6 @@ void sim_slot_progress(struct sim_worker *w, uint32_t slot, uint32_t cell, const
 	ret->released = true;
 	cell_release(c);
 	s->cell_held[cell] = false;
-	s->current = 1 - cell;
+	s->held--;
+	s->current = cell_after(cell);
 }

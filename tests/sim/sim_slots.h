@@ -3,6 +3,9 @@
 
 #include "tests/sim/sim_worker.h"
 
+/* Does the core wait for a progress of it? */
+bool sim_slot_answers(const struct sim_slot *s, uint32_t cell);
+
 void sim_slot_open(struct sim_worker *w, uint32_t slot);
 void sim_slot_close(struct sim_worker *w, uint32_t slot);
 void sim_slot_arm(struct sim_worker *w, const struct worker_arm *a);

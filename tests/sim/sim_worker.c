@@ -148,10 +148,10 @@ static bool answer_slots(struct sim_worker *w, bool *exit_ret)
 	bool any = false;
 
 	for (uint32_t i = 0; i < SIM_SLOTS_MAX; i++)
-		for (uint32_t k = 0; k < SLOT_CELLS; k++) {
+		for (uint32_t k = 0; w->slots[i].open && w->slots[i].answers != 0 && k < SLOT_CELLS; k++) {
 			struct worker_input in;
 
-			if (!w->slots[i].open || !w->slots[i].answer[k] || !w->slots[i].cell_held[k])
+			if (!sim_slot_answers(&w->slots[i], k) || !w->slots[i].cell_held[k])
 				continue;
 			in = (struct worker_input){.kind = WORKER_SLOT_PROGRESS};
 			sim_slot_progress(w, i, k, NULL, &in.progress);

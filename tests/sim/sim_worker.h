@@ -13,6 +13,7 @@ struct sim_slot {
 	bool open;
 	struct cell cells[SLOT_CELLS];
 	bool cell_held[SLOT_CELLS]; /* armed, and the core not yet told of the release */
+	uint32_t held;		    /* cells */
 	uint64_t job[SLOT_CELLS];
 	uint32_t phase[SLOT_CELLS];
 	bool durable[SLOT_CELLS];
@@ -26,7 +27,7 @@ struct sim_slot {
 	struct range done[8];
 	uint32_t done_count;
 	struct totals totals;
-	bool answer[SLOT_CELLS]; /* the core waits for a progress */
+	uint64_t answers; /* a bit a cell: the core waits for a progress */
 };
 
 struct sim_output { /* of attempts that have ended; not synced */

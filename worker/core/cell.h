@@ -1,11 +1,11 @@
-/* One of a slot's two cells: the shards of a lease that an agent thread arms and a slot thread takes
+/* One of a slot's cells: the shards of a lease that an agent thread arms and a slot thread takes
  * from. Pure: no clock, no waiting; who waits for what is the shell's affair.
  *
  * Who may do what (PROTOCOL.md, Leases):
  *   agent: cell_arm (a cell that is free), cell_lower_end, cell_peek
  *   slot:  cell_take from the front, cell_release (a cell that is empty, its attempts ended)
  *
- * Why two cells armed by the agent, and not one word per slot that arms itself from a queue: that is
+ * Why cells armed by the agent, and not one word per slot that arms itself from a queue: that is
  * an ABA race. A compare-and-swap on [next, end) cannot tell a word from an equal one of a later
  * lease; of 4.2 million one-shard leases 70,119 were lost that way. Here a word never comes back
  * while anybody may hold an old copy of it:
@@ -13,7 +13,9 @@
  *   - the next arming comes only after the slot, which is the only taker, has released the cell, and
  *     it is done by the agent, which is the only one to lower an end: nobody is between its read and
  *     its swap. The release and acquire on `owner` carry the token beside the word along.
- * No hop between threads a shard, nor between two leases: while one cell is in work the other waits. */
+ * No hop between threads a shard, nor between two leases: while one cell is in work others wait. A slot works
+ * on its cells in a ring, in the order in which they were armed. Of shards of microseconds a slot has many
+ * leases, so that neither thread waits for the other; of longer ones two (worker/core/slots.c). */
 #pragma once
 
 #include <stdatomic.h>
@@ -21,7 +23,13 @@
 #include "base/check.h"
 #include "jobs/schema.h"
 
-#define SLOT_CELLS 2
+#define SLOT_CELLS 64
+
+/* The cell that is armed, or worked on, after this one. */
+static inline uint32_t cell_after(uint32_t cell)
+{
+	return (cell + 1) % SLOT_CELLS;
+}
 
 enum cell_owner {
 	CELL_OF_AGENT, /* free: the agent may arm it */

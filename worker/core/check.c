@@ -1,4 +1,5 @@
 /* The invariants, and what people see. */
+#include "base/constants.h"
 #include "worker/core/state.h"
 
 /* Adds what was not there before: the sets of a lease are disjoint. */
@@ -97,6 +98,19 @@ void worker_held_check(const struct worker_core *c, const struct held *l, enum c
 		sets_check(l);
 }
 
+static void cells_check(const struct slot *s)
+{
+	uint64_t shards = 0;
+	uint32_t armed = 0;
+
+	for (uint32_t i = 0; s->open && i < SLOT_CELLS; i++)
+		if (s->cells[i] != NULL) {
+			shards += s->cells[i]->armed_shards;
+			armed++;
+		}
+	CHECK(!s->open || (s->armed == armed && s->shards == shards));
+}
+
 static void slots_check(const struct worker_core *c)
 {
 	struct amounts used = {0};
@@ -109,9 +123,11 @@ static void slots_check(const struct worker_core *c)
 
 		worker_line_check(&k->line);
 		DL_FOREACH (k->idle, s)
-			CHECK(s->cells[0] == NULL && s->cells[1] == NULL);
+			CHECK(s->armed == 0);
+		DL_FOREACH (k->half, s)
+			CHECK(s->armed > 0 && s->cells[s->turn] == NULL);
 		DL_FOREACH (k->full, s)
-			CHECK(s->cells[s->turn] != NULL);
+			CHECK(s->armed >= SLOT_PARTS_MIN || s->cells[s->turn] != NULL);
 		for (uint32_t id = 0; id < c->slot_capacity; id++)
 			of_class += c->slots[id]->open && c->slots[id]->class == k;
 		CHECK(of_class == k->slots_open);
@@ -121,6 +137,8 @@ static void slots_check(const struct worker_core *c)
 	}
 	CHECK(open == c->slots_open);
 	CHECK(memcmp(&used, &c->used, sizeof(used)) == 0);
+	for (uint32_t id = 0; id < c->slot_capacity; id++)
+		cells_check(c->slots[id]);
 	for (size_t i = 0; i < AMOUNTS; i++)
 		CHECK(c->used.v[i] <= c->capacity.v[i]);
 }
@@ -192,7 +210,7 @@ void worker_core_view(const struct worker_core *c, struct worker_view *ret)
 	ret->reports_unacknowledged = c->report_count;
 	ret->leases = HASH_COUNT(c->leases);
 	for (uint32_t id = 0; id < c->slot_capacity; id++)
-		ret->slots_busy += c->slots[id]->open && (c->slots[id]->cells[0] || c->slots[id]->cells[1]);
+		ret->slots_busy += c->slots[id]->open && c->slots[id]->armed > 0;
 	HASH_ITER (hh, c->leases, l, tmp) {
 		DL_FOREACH2(l->parts, p, lease_next)
 		{

@@ -66,7 +66,7 @@ void worker_credit_fill(struct worker_core *c, struct resources *ret)
 {
 	struct amounts credit = c->capacity;
 
-	for (uint32_t id = 0; id < c->slot_capacity; id++) {
+	for (uint32_t id = 0; c->strays > 0 && id < c->slot_capacity; id++) {
 		const struct slot *s = c->slots[id];
 		bool unknown = false;
 

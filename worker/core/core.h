@@ -141,7 +141,7 @@ enum worker_exit {
 };
 
 /* Arm a cell of a slot. The slot works on the cell that was armed first; cells of a slot are armed in
- * turn (0, 1, 0, …, from 0 when it is opened). A cell is armed again only after its release. */
+ * turn (0, 1, 2, … and around, from 0 when it is opened). A cell is armed again only after its release. */
 struct worker_arm {
 	uint32_t slot;
 	uint32_t cell;
@@ -200,7 +200,7 @@ struct worker_effect {
 	union {
 		struct worker_send send;
 		struct worker_slot_ref open;  /* before the first ARM of a slot */
-		struct worker_slot_ref close; /* both cells are free */
+		struct worker_slot_ref close; /* all of its cells are free */
 		struct worker_arm arm;
 		struct worker_lower_end lower_end;
 		struct worker_stop stop;

@@ -280,6 +280,7 @@ void worker_held_finish(struct worker_core *c, struct held *l)
 	if (l->killed || l->finish)
 		return;
 	l->finish = true;
+	c->strays++;
 	c->report_wanted = true; /* its slots are not in the dispatcher's sums: the credit is less */
 	worker_held_trim(c, l);
 }
@@ -290,6 +291,7 @@ void worker_held_kill(struct worker_core *c, struct held *l)
 
 	if (l->killed)
 		return;
+	c->strays += !l->finish;
 	l->killed = true;
 	while (l->tallies != NULL)
 		worker_tally_destroy(l->tallies);
@@ -319,6 +321,7 @@ void worker_held_destroy(struct worker_core *c, struct held *l)
 	while (l->parts != NULL)
 		worker_part_destroy(c, l->parts);
 	HASH_DELETE(hh, c->leases, l);
+	c->strays -= l->killed || l->finish;
 	worker_params_unwant(c, l->definition);
 	worker_params_unwant(c, l->parameters);
 	c->slice_bytes -= l->slice.size;

@@ -18,6 +18,7 @@ static void take_outcomes(struct worker_core *c, struct part *p, const struct wo
 	struct held *l = p->lease;
 	bool durable = worker_held_run(l, &p->definition->definition)->run.durable_output;
 	struct done d = {.segment = in->segment, .unsynced = in->totals.output_bytes > 0, .whole = in->whole};
+	uint64_t ended = 0;
 
 	for (uint32_t i = 0; i < in->failed.count; i++)
 		d.unsynced |= in->failed.items[i].segment > 0;
@@ -26,15 +27,19 @@ static void take_outcomes(struct worker_core *c, struct part *p, const struct wo
 		worker_rest_succeeded(c);
 	for (uint32_t i = 0; i < in->done.count; i++) {
 		end_shards(p, in->done.items[i].first, in->done.items[i].count);
+		ended += in->done.items[i].count;
 		if (!l->killed)
 			worker_tally_done(c, l, in->done.items[i], &d);
 	}
 	for (uint32_t i = 0; i < in->failed.count; i++) {
 		end_shards(p, in->failed.items[i].first, in->failed.items[i].count);
+		ended += in->failed.items[i].count;
 		if (!l->killed)
 			worker_tally_failed(c, l, &in->failed.items[i],
 					    durable && in->failed.items[i].segment > 0);
 	}
+	if (ended > 0)
+		worker_slot_timed(p->slot, in->totals.run_us, ended);
 	if (!l->killed && in->done.count + in->failed.count > 0) {
 		worker_tally_costs(c, l, in);
 		worker_tally_efforts(c, l, in, d.unsynced, durable);
@@ -155,7 +160,7 @@ int worker_slot_lost(struct worker_core *c, const struct worker_slot_lost *in, s
 	if (s == NULL)
 		return error_set(reterr, ERR_INVALID, "slot %u is lost but was not open", in->slot);
 	for (uint32_t i = 0; i < SLOT_CELLS; i++) {
-		uint32_t cell = s->turn ^ i; /* the older first, when there are two */
+		uint32_t cell = (s->turn + i) % SLOT_CELLS; /* the oldest first */
 		struct part *p = s->cells[cell];
 
 		if (p == NULL)

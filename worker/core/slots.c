@@ -1,15 +1,24 @@
-/* Slots: opened for a shape, given parts of leases, two at a time, closed when another shape needs the
- * room. */
+/* Slots: opened for a shape, given parts of leases ahead, closed when another shape needs the room. A slot
+ * has two parts at least, so that it goes on when one has ended, and more while all of them together are
+ * short: then neither its thread nor the agent waits for the other after each. */
+#include "base/constants.h"
 #include "worker/core/state.h"
 
 /* ---- the lists of a class ---- */
 
+static bool takes_more(const struct slot *s)
+{
+	if (s->armed < SLOT_PARTS_MIN || s->cells[s->turn] != NULL)
+		return s->cells[s->turn] == NULL;
+	return s->class->is_timed && (s->shards + 1) * s->class->shard_ns <= SLOT_AHEAD_US * 1000ull;
+}
+
 /* Where a slot belongs, by its cells. */
 static struct slot **list_of(struct slot *s)
 {
-	if (s->cells[0] == NULL && s->cells[1] == NULL)
+	if (s->armed == 0)
 		return &s->class->idle;
-	return s->cells[s->turn] == NULL ? &s->class->half : &s->class->full;
+	return takes_more(s) ? &s->class->half : &s->class->full;
 }
 
 static void relist(struct slot *s)
@@ -52,7 +61,7 @@ static struct slot *slot_open(struct worker_core *c, struct shape_class *k)
 
 void worker_slot_remove(struct worker_core *c, struct slot *s)
 {
-	CHECK(s->cells[0] == NULL && s->cells[1] == NULL);
+	CHECK(s->armed == 0);
 	DL_DELETE(*s->list, s);
 	s->list = NULL;
 	s->open = false;
@@ -90,6 +99,16 @@ static bool make_room(struct worker_core *c, const struct shape_class *k)
 	return true;
 }
 
+static bool has_single(const struct shape_class *k)
+{
+	const struct slot *s;
+
+	DL_FOREACH (k->half, s)
+		if (s->armed < SLOT_PARTS_MIN)
+			return true;
+	return false;
+}
+
 enum slots_lack worker_slots_lack(const struct worker_core *c)
 {
 	enum slots_lack lack = c->slots_open == 0 ? SLOTS_LACK_WORK : SLOTS_LACK_NOTHING;
@@ -100,7 +119,7 @@ enum slots_lack worker_slots_lack(const struct worker_core *c)
 			return SLOTS_LACK_NOTHING;
 		if (k->idle != NULL || amounts_fit(&c->used, &k->amounts, &c->capacity))
 			lack = SLOTS_LACK_WORK;
-		else if (k->half != NULL && lack == SLOTS_LACK_NOTHING)
+		else if (has_single(k) && lack == SLOTS_LACK_NOTHING)
 			lack = SLOTS_LACK_NEXT;
 	}
 	return lack;
@@ -122,7 +141,10 @@ static void arm(struct worker_core *c, struct slot *s, struct part *p)
 	p->job = l->parameters->value;
 	p->job->uses++;
 	s->cells[p->cell] = p;
-	s->turn ^= 1;
+	s->turn = cell_after(s->turn);
+	s->armed++;
+	s->shards += p->end - p->first;
+	p->armed_shards = p->end - p->first;
 	relist(s);
 	worker_held_touch(c, l);
 	worker_effect_push(c, WORKER_ARM)->arm = (struct worker_arm){.slot = s->id,
@@ -146,10 +168,22 @@ void worker_slot_free_cell(struct worker_core *c, struct part *p)
 
 	CHECK(s->cells[p->cell] == p);
 	s->cells[p->cell] = NULL;
+	s->armed--;
+	s->shards -= p->armed_shards;
 	relist(s);
 	worker_params_value_drop(p->definition);
 	worker_params_value_drop(p->job);
 	c->place_wanted = true;
+}
+
+void worker_slot_timed(struct slot *s, uint64_t run_us, uint64_t shards)
+{
+	struct shape_class *k = s->class;
+	uint64_t ns = run_us * 1000 / shards;
+
+	k->shard_ns = k->is_timed ? (3 * k->shard_ns + ns) / 4 : ns;
+	k->is_timed = true;
+	relist(s);
 }
 
 void worker_slot_lower(struct worker_core *c, struct part *p, uint32_t end)
@@ -174,7 +208,7 @@ void worker_slot_stop(struct worker_core *c, struct part *p)
 
 /* ---- placing ---- */
 
-/* An idle slot first, then a new one, then the second cell of the slot that waits longest for one. */
+/* An idle slot first, then a new one, then the one that waits longest for another part. */
 static struct slot *slot_for(struct worker_core *c, struct shape_class *k)
 {
 	struct slot *s = k->idle;
@@ -200,7 +234,17 @@ static struct shape_class *next_class(struct worker_core *c)
 	return best;
 }
 
-/* While slots have nothing to do, what lies in other slots' second cells, not begun, comes back. */
+/* What it was given last, and is not begun; NULL: it has one part at most. */
+static struct part *newest(const struct slot *s)
+{
+	struct part *p = NULL;
+
+	for (uint32_t i = 1; s->armed >= SLOT_PARTS_MIN && p == NULL; i++)
+		p = s->cells[(s->turn + SLOT_CELLS - i) % SLOT_CELLS];
+	return p == NULL || p->next > p->first || p->first == p->end || p->stopped ? NULL : p;
+}
+
+/* While slots have nothing to do, what other slots were given last, and have not begun, comes back. */
 static void steal(struct worker_core *c, struct shape_class *k)
 {
 	uint32_t hungry = 0, coming = 0;
@@ -210,16 +254,17 @@ static void steal(struct worker_core *c, struct shape_class *k)
 		hungry++;
 	if (amounts_fit(&c->used, &k->amounts, &c->capacity))
 		hungry++;
-	DL_FOREACH (k->full, s) {
-		struct part *p = s->cells[s->turn ^ 1]; /* the newer; NULL when it was emptied and released */
+	for (int list = 0; list < 2; list++)
+		DL_FOREACH (list == 0 ? k->full : k->half, s) {
+			struct part *p = newest(s);
 
-		if (coming >= hungry)
-			return;
-		if (p == NULL || p->next > p->first || p->first == p->end || p->stopped)
-			continue;
-		worker_slot_lower(c, p, p->first);
-		coming++;
-	}
+			if (coming >= hungry)
+				return;
+			if (p == NULL)
+				continue;
+			worker_slot_lower(c, p, p->first);
+			coming++;
+		}
 }
 
 void worker_slots_place(struct worker_core *c)

@@ -70,7 +70,9 @@ struct params_entry {
 struct slot {
 	bool open;
 	uint32_t id;
-	uint32_t turn; /* the cell to arm next */
+	uint32_t turn;	 /* the cell to arm next */
+	uint32_t armed;	 /* cells */
+	uint64_t shards; /* in them, as they were armed */
 	struct shape_class *class;
 	struct part *cells[SLOT_CELLS];
 	struct slot **list; /* the class's list that it is in */
@@ -90,9 +92,11 @@ struct shape_class {
 	struct named_amount named[NAMED_RESOURCES_MAX];
 	struct line line;
 	uint32_t arrived;  /* parts that came since it was last asked who has to give way (give_way.c) */
-	struct slot *idle; /* both cells free; the last to become idle first */
-	struct slot *half; /* the cell whose turn it is is free */
+	struct slot *idle; /* no cell is armed; the last to become idle first */
+	struct slot *half; /* may be given more */
 	struct slot *full;
+	bool is_timed;
+	uint64_t shard_ns; /* is_timed: a running mean of what one shard takes */
 	uint32_t slots_open;
 	bool tried; /* in this round of placing */
 	struct shape_class *prev, *next;
@@ -121,7 +125,8 @@ struct part {
 	/* armed */
 	struct slot *slot;
 	uint32_t cell;
-	uint32_t asked_end;	/* of the last LOWER_END */
+	uint32_t asked_end; /* of the last LOWER_END */
+	uint32_t armed_shards;
 	bool stopped;		/* STOP was told */
 	struct shard_set ended; /* of [first, next), those with an outcome */
 	struct params_value *definition, *job;
@@ -233,6 +238,7 @@ struct worker_core {
 	struct part *waiting;
 	uint64_t part_number;
 	uint64_t slice_bytes;
+	uint32_t strays; /* leases that are killed, or finish: the dispatcher does not count them */
 
 	/* parameters.c */
 	struct params_entry *params;
@@ -319,6 +325,8 @@ void worker_credit_fill(struct worker_core *c, struct resources *ret);
 void worker_slots_place(struct worker_core *c);
 void worker_slot_lower(struct worker_core *c, struct part *p, uint32_t end);
 void worker_slot_stop(struct worker_core *c, struct part *p);
+/* So many shards of it have ended. */
+void worker_slot_timed(struct slot *s, uint64_t run_us, uint64_t shards);
 /* The part leaves its cell; the slot may take another one. */
 void worker_slot_free_cell(struct worker_core *c, struct part *p);
 void worker_slot_remove(struct worker_core *c, struct slot *s);

@@ -93,7 +93,7 @@ static void on_wake(struct attempt *a)
 	ssize_t got = read(a->slot->wake_fd, &count, sizeof count);
 
 	(void)got;
-	slot_release_other(a->slot);
+	slot_release_emptied(a->slot);
 	if (atomic_load(&a->slot->stop[a->slot->turn]))
 		end_it(a, 0, true);
 }

@@ -117,11 +117,11 @@ static int find_program(struct attempt *a)
 	char *path;
 
 	a->path = a->work->path;
-	if (a->path[0] != '\0')
+	if (a->path != NULL)
 		return 0;
-	path = arena_alloc(&a->slot->arena, sizeof a->work->path);
+	path = arena_alloc(&a->slot->arena, PATH_BYTES);
 	a->path = path;
-	return work_find_program(a->work, a->argv[0], path, sizeof a->work->path, &a->why);
+	return work_find_program(a->work, a->argv[0], path, PATH_BYTES, &a->why);
 }
 
 int attempt_build_command(struct attempt *a)

@@ -12,7 +12,7 @@ static bool woken_early(void *arg)
 	ssize_t got = read(a->slot->wake_fd, &count, sizeof count);
 
 	(void)got;
-	slot_release_other(a->slot);
+	slot_release_emptied(a->slot);
 	a->stopped = atomic_load(&a->slot->stop[a->slot->turn]);
 	return a->stopped;
 }

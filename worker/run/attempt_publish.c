@@ -12,7 +12,7 @@ static bool is_given_up(void *arg)
 {
 	struct attempt *a = arg;
 
-	slot_release_other(a->slot);
+	slot_release_emptied(a->slot);
 	if (atomic_load(&a->slot->stop[a->slot->turn]))
 		a->stopped = true;
 	return a->stopped;

@@ -149,6 +149,7 @@ static void receive_some(struct runner *r)
 	if (n == 0 || (n < 0 && errno != EAGAIN))
 		r->closed = true;
 	r->rx.size += n > 0 ? (size_t)n : 0;
+	r->looks++;
 }
 
 /* It has ended, or closed a pipe: what it said before that is still to be read. */
@@ -195,14 +196,13 @@ static int next_message(struct runner *r, struct runner_message *m, struct error
 	return rc;
 }
 
-static bool is_stopped(struct slot *s)
+static void take_wake(struct slot *s)
 {
 	uint64_t count;
 	ssize_t got = read(s->wake_fd, &count, sizeof count);
 
 	(void)got;
-	slot_release_other(s);
-	return atomic_load(&s->stop[s->turn]);
+	slot_release_emptied(s);
 }
 
 static int wait_ms(usec_t left)
@@ -210,7 +210,8 @@ static int wait_ms(usec_t left)
 	return left <= 0 ? 0 : left > 1000 * USEC_PER_SEC ? 1000000 : (int)(left / USEC_PER_MSEC) + 1;
 }
 
-int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m, struct error *reterr)
+int runner_receive(struct slot *s, usec_t deadline_us, runner_stopped_fn *stopped, void *arg,
+		   struct runner_message *m, struct error *reterr)
 {
 	struct runner *r = s->runner;
 	bool expired = false;
@@ -232,7 +233,9 @@ int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m,
 		expired = left <= 0; /* what has come by now still counts */
 		if (poll(fds, 4, left == USEC_NEVER ? -1 : wait_ms(left)) <= 0)
 			continue;
-		if (fds[0].revents != 0 && is_stopped(s))
+		if (fds[0].revents != 0)
+			take_wake(s);
+		if (fds[0].revents != 0 && stopped(arg))
 			return error_set(reterr, ERR_CLOSED, "stopped");
 		if (fds[3].revents != 0)
 			receive_rest(r);
@@ -243,18 +246,19 @@ int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m,
 	}
 }
 
-static int say_hello(struct slot *s, struct error *reterr)
+static int say_hello(struct slot *s, runner_stopped_fn *stopped, void *arg, struct error *reterr)
 {
 	struct runner *r = s->runner;
 	struct runner_message m;
 	int rc;
 
 	runner_encode_hello(&s->shared->worker, s->number, r->format, &r->tx);
-	rc = runner_receive(s, clock_mono_us() + HELLO_WAIT_US, &m, reterr);
+	rc = runner_receive(s, clock_mono_us() + HELLO_WAIT_US, stopped, arg, &m, reterr);
 	if (rc == ERR_TIMEOUT)
 		return error_set(reterr, ERR_INVALID, "the runner says no hello within 30 s");
 	if (rc < 0)
 		return rc;
+	r->runs_max = m.runs;
 	return m.type == RUNNER_HELLO
 		   ? 0
 		   : error_set(reterr, ERR_INVALID, "the runner's first message is no hello");
@@ -336,7 +340,8 @@ bool runner_serves(const struct slot *s, const struct work *w)
 	       bytes_equal(BYTES(r->sha256, sizeof r->sha256), w->arm.definition->sha256);
 }
 
-int runner_start(struct slot *s, struct work *w, const char *id, struct error *reterr)
+int runner_start(struct slot *s, struct work *w, const char *id, runner_stopped_fn *stopped, void *arg,
+		 struct error *reterr)
 {
 	struct runner_command c;
 	struct runner *r;
@@ -367,7 +372,7 @@ int runner_start(struct slot *s, struct work *w, const char *id, struct error *r
 		return rc;
 	}
 	s->runner = r;
-	rc = say_hello(s, reterr);
+	rc = say_hello(s, stopped, arg, reterr);
 	if (rc < 0) {
 		r->failing = rc != ERR_CLOSED;
 		error_where(reterr, "%s", c.path);

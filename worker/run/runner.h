@@ -5,9 +5,10 @@
 
 struct runner;
 
-/* Runs all of an armed cell through the slot's runner, starting, reusing or replacing it. What it does
- * not finish (it died, it was stopped) is recorded as the rules of the protocol say. */
-void runner_run_cell(struct slot *s, struct work *w, uint32_t cell);
+/* Runs all of the cell in work through the slot's runner, starting, reusing or replacing it, and cells behind
+ * it that the same runner may be given; releases them. What it does not finish (it died, it was stopped) is
+ * recorded as the rules of the protocol say. */
+void runner_run_cells(struct slot *s, struct work *first);
 /* Ends the slot's runner, if there is one: stdin closed, then SIGTERM, then SIGKILL. */
 void runner_end(struct slot *s);
 /* To be polled: it has ended; -1: there is none. */

@@ -1,4 +1,4 @@
-/* A lease through a runner: two runs in flight, each about RUN_US long. */
+/* Leases through a runner: runs in flight, each about RUN_US long, and what becomes of them. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,39 +10,21 @@
 #include "jobs/ids.h"
 #include "jobs/plan.h"
 #include "worker/run/blame.h"
-#include "worker/run/runner_impl.h"
+#include "worker/run/runner_flight.h"
 
-#define RUN_US (40 * USEC_PER_MSEC)
-#define RUNS_MAX 2
 #define REST_EVERY_US (200 * USEC_PER_MSEC) /* at the first answer, then so often: it only grows */
-#define RUN_SHARDS 65536u		    /* of one run */
-#define ITEMS_SHARDS 256u		    /* of one run that carries items */
 
-struct flight {
-	struct range runs[RUNS_MAX]; /* taken from the cell, not done; oldest first */
-	uint32_t count;
-	uint32_t sent;		 /* how many of them the present runner was told */
-	off_t said_at[RUNS_MAX]; /* how long the runner's stderr was when it was told of the run */
-	uint64_t probing;	 /* shards that are sent one at a time: one of them may have ended a runner */
-	usec_t since_us;	 /* when the oldest began */
-	struct slot *slot;
-	struct work *work;
-	uint32_t cell;
-	uint32_t chunk;
-	uint32_t segment;   /* where the results of the last answer are; 0: there were none */
-	struct totals took; /* by the runner, not yet in a verdict */
-	struct error why;
-};
-
-/* What the runner took since it was last looked at. Some of it is looked at less often: that costs more. */
+/* What the runner took since it was last looked at: once for all answers that came together. Some of it is
+ * looked at less often: that costs more. */
 static void look_at_usage(struct flight *f)
 {
 	struct runner *r = f->slot->runner;
 	struct totals seen, came;
 	usec_t now;
 
-	if (r == NULL)
+	if (r == NULL || r->usage_look == r->looks)
 		return;
+	r->usage_look = r->looks;
 	seen = r->totals;
 	process_cheap_totals(r->process.pid, &seen);
 	if (seen.cpu_us <= r->totals.cpu_us)
@@ -64,20 +46,24 @@ static void put_usage(struct flight *f, struct verdict *v)
 	f->took = totals_since(&f->took, &f->took);
 }
 
+/* The oldest run's. */
 static void record(struct flight *f, struct range r, usec_t run_us, uint64_t bytes)
 {
+	const struct flight_run *run = flight_run_at(f, 0);
 	struct verdict v = {.done = true, .totals = {.run_us = (uint64_t)run_us, .output_bytes = bytes}};
 
 	if (r.count == 0)
 		return;
 	v.segment = bytes > 0 ? f->segment : 0;
-	v.last = f->count == 1 && f->runs[0].count == r.count && slot_is_last(f->slot, f->cell);
+	v.last =
+	    run->lease->runs == 1 && run->shards.count == r.count && slot_is_last(f->slot, run->lease->cell);
 	put_usage(f, &v);
-	slot_record(f->slot, f->cell, f->work->arm.token, r, &v);
+	slot_record(f->slot, run->lease->cell, run->lease->work.arm.token, r, &v);
 }
 
 static void record_failure(struct flight *f, const struct failure *failed, uint32_t segment, usec_t run_us)
 {
+	const struct flight_lease *l = flight_run_at(f, 0)->lease;
 	struct verdict v = {.kind = failed->kind,
 			    .code = failed->code,
 			    .segment = segment,
@@ -86,16 +72,17 @@ static void record_failure(struct flight *f, const struct failure *failed, uint3
 	put_usage(f, &v);
 	snprintf(v.why, sizeof v.why, "%.*s", (int)failed->why.size,
 		 failed->why.size > 0 ? (const char *)failed->why.data : "");
-	slot_record(f->slot, f->cell, f->work->arm.token, (struct range){failed->first, failed->count}, &v);
+	slot_record(f->slot, l->cell, l->work.arm.token, (struct range){failed->first, failed->count}, &v);
 }
 
 /* For shards that have failed: what the runner wrote to stderr while it had them. The segment, or 0. */
 static uint32_t keep_said(struct flight *f, const struct failure *failed, uint32_t count, struct bytes said)
 {
+	const struct worker_arm *arm = &flight_run_at(f, 0)->lease->work.arm;
 	uint32_t segment = 0;
 
-	if (output_keep_said(f->slot->shared->output, f->work->arm.token, failed, count, said,
-			     f->work->arm.run->run.durable_output, &segment, NULL) < 0)
+	if (output_keep_said(f->slot->shared->output, arm->token, failed, count, said,
+			     arm->run->run.durable_output, &segment, NULL) < 0)
 		return 0;
 	return segment;
 }
@@ -107,7 +94,7 @@ static uint32_t keep_said_meanwhile(struct flight *f, const struct failure_list 
 
 	if (failed->count == 0)
 		return 0;
-	runner_read_said(f->slot->runner, f->said_at[0], &said);
+	runner_read_said(f->slot->runner, flight_run_at(f, 0)->said_at, &said);
 	segment = keep_said(f, failed->items, failed->count, buf_bytes(&said));
 	buf_fini(&said);
 	return segment;
@@ -116,89 +103,53 @@ static uint32_t keep_said_meanwhile(struct flight *f, const struct failure_list 
 /* Sending */
 
 /* The run is the next that was not sent. What a runner wrote at its start belongs to its first one. */
-static void send_run(struct flight *f, struct range run)
+static void send_run(struct flight *f, struct flight_run *run, uint32_t count)
 {
+	const struct worker_arm *arm = &run->lease->work.arm;
 	struct runner *r = f->slot->runner;
 
-	f->said_at[f->sent++] = r->told_job == 0 ? 0 : runner_said_end(r);
-	if (r->told_job != f->work->arm.job)
-		runner_encode_job(&f->work->arm, r->format, &r->tx);
-	r->told_job = f->work->arm.job;
-	runner_encode_run(&f->work->arm, &f->work->slice, run, r->format, &r->tx);
-}
-
-static bool take_run(struct flight *f)
-{
-	uint8_t kind = f->work->arm.parameters->plan.kind;
-	uint32_t max = plan_row(kind)->input == PLAN_INPUT_ITEM ? ITEMS_SHARDS : RUN_SHARDS;
-	struct range run = cell_take(&f->slot->cells[f->cell], f->chunk < max ? f->chunk : max);
-
-	if (run.count > 0)
-		f->runs[f->count++] = run;
-	return run.count > 0;
+	run->said_at = r->told_job == 0 ? 0 : runner_said_end(r);
+	f->sent++;
+	if (r->told_job != arm->job)
+		runner_encode_job(arm, r->format, &r->tx);
+	r->told_job = arm->job;
+	runner_encode_run(arm, &run->lease->work.slice, (struct range){run->shards.first, count}, r->format,
+			  &r->tx);
 }
 
 /* What the runner is to answer next. */
-static struct range asked(const struct flight *f)
+static struct range asked(struct flight *f)
 {
-	struct range run = f->runs[0];
+	struct range run = flight_run_at(f, 0)->shards;
 
 	if (f->probing > 0)
 		run.count = 1;
 	return run;
 }
 
-/* Takes more from the cell while fewer than two runs are under way, and sends what is not sent. */
+/* Takes more while there is room, and sends what is not sent. */
 static void fill(struct flight *f)
 {
 	if (f->slot->runner->closed)
 		return;
 	if (f->sent == 0) {
 		f->since_us = clock_mono_us();
-		send_run(f, asked(f));
+		send_run(f, flight_run_at(f, 0), asked(f).count);
 	}
 	if (f->probing > 0)
 		return;
-	while (f->count < RUNS_MAX && take_run(f))
+	while (flight_take(f))
 		;
-	while (f->sent < f->count)
-		send_run(f, f->runs[f->sent]);
+	while (f->sent < f->run_count)
+		send_run(f, flight_run_at(f, f->sent), flight_run_at(f, f->sent)->shards.count);
 }
 
 /* What is behind the oldest run's first shards is to be answered now. */
 static void advance(struct flight *f, uint32_t count)
 {
 	f->since_us = clock_mono_us();
-	f->runs[0].first += count;
-	f->runs[0].count -= count;
-	if (f->probing > 0) {
-		f->probing -= count;
-		f->sent = 0;
-	}
-	if (f->runs[0].count > 0)
-		return;
-	f->runs[0] = f->runs[1];
-	f->said_at[0] = f->said_at[1];
-	f->count--;
-	f->sent -= f->sent > 0;
-}
-
-/* Of shards that take so long, in 1/1024 us. */
-static uint32_t chunk_of(usec_t shard_us)
-{
-	uint64_t chunk = shard_us == 0 ? RUN_SHARDS : (uint64_t)(RUN_US * 1024 / shard_us);
-
-	return chunk < 1 ? 1 : chunk > RUN_SHARDS ? RUN_SHARDS : (uint32_t)chunk;
-}
-
-/* Of a lease: the runner that has done others of its job goes on as it was, one of another job carefully. */
-static uint32_t first_chunk(struct slot *s, struct work *w)
-{
-	if (w->has_command) /* none served when the lease was looked at */
-		return 1;
-	if (s->runner->told_job == w->arm.job)
-		return chunk_of(s->runner->shard_us);
-	return s->runner->shard_us < USEC_PER_MSEC * 1024 ? 64 : 1;
+	flight_advance(f, count);
+	flight_settle(f);
 }
 
 /* A run of about RUN_US from the next time on, at most twice the last. */
@@ -206,11 +157,12 @@ static void adapt(struct flight *f, uint32_t count, usec_t us)
 {
 	struct runner *r = f->slot->runner;
 	usec_t per = us * 1024 / count;
+	struct flight_lease *l = flight_run_at(f, 0)->lease;
 	uint32_t chunk;
 
 	r->shard_us = r->shard_us == 0 ? per : (3 * r->shard_us + per) / 4;
-	chunk = chunk_of(r->shard_us);
-	f->chunk = chunk > 2ull * f->chunk ? 2 * f->chunk : chunk;
+	chunk = runner_chunk_of(r->shard_us);
+	l->chunk = chunk > 2ull * l->chunk ? 2 * l->chunk : chunk;
 }
 
 /* Receiving */
@@ -261,9 +213,9 @@ static int check_done(struct flight *f, struct runner_message *m)
 	return 0;
 }
 
-static uint64_t output_bound(const struct flight *f)
+static uint64_t output_bound(struct flight *f)
 {
-	uint64_t own = f->work->arm.run->run.output_bytes_max;
+	uint64_t own = flight_run_at(f, 0)->lease->work.arm.run->run.output_bytes_max;
 
 	return own != 0 ? own : f->slot->shared->output_bytes_max;
 }
@@ -280,6 +232,7 @@ static bool has_failed(const struct runner_message *m, uint32_t shard)
  * its own. */
 static int keep_results(struct flight *f, const struct runner_message *m)
 {
+	const struct worker_arm *arm = &flight_run_at(f, 0)->lease->work.arm;
 	uint64_t bound = output_bound(f);
 	struct shard_output *kept;
 	uint32_t count = 0;
@@ -294,8 +247,8 @@ static int keep_results(struct flight *f, const struct runner_message *m)
 		    !has_failed(m, r->shard))
 			kept[count++] = (struct shard_output){r->shard, r->output};
 	}
-	return output_append(f->slot->shared->output, f->work->arm.token, kept, count,
-			     f->work->arm.run->run.durable_output, &f->segment, &f->why);
+	return output_append(f->slot->shared->output, arm->token, kept, count, arm->run->run.durable_output,
+			     &f->segment, &f->why);
 }
 
 /* rc: ERR_LIMIT when the result is over its bound, else it could not be kept here. */
@@ -347,19 +300,21 @@ static void record_each(struct flight *f, const struct runner_message *m, usec_t
 static void record_whole(struct flight *f, const struct runner_message *m, usec_t us)
 {
 	const struct shard_output output = {m->done.first, m->result};
+	const struct flight_lease *l = flight_run_at(f, 0)->lease;
+	const struct worker_arm *arm = &l->work.arm;
 	struct verdict v = {
 	    .done = true, .whole = true, .totals = {.run_us = (uint64_t)us, .output_bytes = m->result.size}};
 	int rc = output_check(m->result, output_bound(f), &f->why);
 
 	if (rc == 0)
-		rc = output_append(f->slot->shared->output, f->work->arm.token, &output, 1,
-				   f->work->arm.run->run.durable_output, &v.segment, &f->why);
+		rc = output_append(f->slot->shared->output, arm->token, &output, 1,
+				   arm->run->run.durable_output, &v.segment, &f->why);
 	if (rc < 0) {
 		fail_result(f, m->done, rc, us);
 		return;
 	}
 	put_usage(f, &v);
-	slot_record(f->slot, f->cell, f->work->arm.token, m->done, &v);
+	slot_record(f->slot, l->cell, arm->token, m->done, &v);
 }
 
 static int take_done(struct flight *f, struct runner_message *m)
@@ -397,7 +352,8 @@ static void end_runner(struct flight *f, int rc, struct failure *failed, struct 
 		return;
 	}
 	f->slot->runner->failing = rc != ERR_CLOSED;
-	memory = runner_end_told(f->slot, f->sent > 0 ? f->said_at[0] : 0, said, words, sizeof words, &code);
+	memory = runner_end_told(f->slot, f->sent > 0 ? flight_run_at(f, 0)->said_at : 0, said, words,
+				 sizeof words, &code);
 	failed->code = code;
 	snprintf(why, size, "%.100s%s%.280s", f->why.what, text_joint(bytes_of(words), ": "), words);
 	if (memory == MEMORY_SHORT) {
@@ -406,7 +362,7 @@ static void end_runner(struct flight *f, int rc, struct failure *failed, struct 
 		snprintf(why, size, "%s", words);
 	} else if (rc == ERR_TIMEOUT) {
 		failed->kind = FAILURE_TIMEOUT;
-		failed->code = f->work->arm.run->run.timeout_us;
+		failed->code = flight_run_at(f, 0)->lease->work.arm.run->run.timeout_us;
 	}
 }
 
@@ -414,18 +370,19 @@ static void end_runner(struct flight *f, int rc, struct failure *failed, struct 
  * was: they are sent again, one at a time. */
 static void blame(struct flight *f, int rc)
 {
-	struct failure failed = {.first = f->runs[0].first, .count = 1, .kind = FAILURE_RUNNER};
+	struct flight_run *oldest = flight_run_at(f, 0);
+	struct failure failed = {.first = oldest->shards.first, .count = 1, .kind = FAILURE_RUNNER};
 	usec_t us = clock_mono_us() - f->since_us;
 	uint64_t suspects = 0;
 	struct buf said = {0};
 	char why[400];
 
 	for (uint32_t i = 0; i < f->sent; i++)
-		suspects += f->runs[i].count;
+		suspects += flight_run_at(f, i)->shards.count;
 	look_at_usage(f);
 	end_runner(f, rc, &failed, &said, why, sizeof why);
 	f->sent = 0;
-	f->chunk = 1;
+	oldest->lease->chunk = 1;
 	if (f->probing == 0 && suspects > 1) {
 		f->probing = suspects;
 	} else {
@@ -436,43 +393,61 @@ static void blame(struct flight *f, int rc)
 	buf_fini(&said);
 }
 
+static bool is_stopped(void *flight)
+{
+	return flight_is_stopped(flight);
+}
+
 /* A runner for this work that was told nothing yet. */
 static int ready(struct flight *f)
 {
+	struct work *w = &flight_run_at(f, 0)->lease->work;
 	char token[TOKEN_TEXT_BYTES], id[ATTEMPT_ID_BYTES];
 
-	if (f->sent > 0 || runner_serves(f->slot, f->work))
+	if (f->sent > 0 || runner_serves(f->slot, w))
 		return 0;
-	token_text(f->work->arm.token, token);
+	token_text(w->arm.token, token);
 	snprintf(id, sizeof id, "%s-runner", token);
-	return runner_start(f->slot, f->work, id, &f->why);
+	return runner_start(f->slot, w, id, is_stopped, f, &f->why);
 }
 
-void runner_run_cell(struct slot *s, struct work *w, uint32_t cell)
+/* What is not done of those leases is nobody's outcome; the others' shards are sent again. */
+static void stop(struct flight *f)
 {
-	struct flight f = {.slot = s, .work = w, .cell = cell};
-	usec_t timeout = w->arm.run->run.timeout_us;
+	if (f->slot->runner != NULL)
+		f->slot->runner->failing = true;
+	runner_end(f->slot);
+	flight_drop_stopped(f);
+}
 
-	f.chunk = first_chunk(s, w);
+/* Until the next outcome. */
+static void go_on(struct flight *f)
+{
+	usec_t timeout = flight_run_at(f, 0)->lease->work.arm.run->run.timeout_us;
+	struct runner_message m;
+	int rc = ready(f);
+
+	if (rc == 0) {
+		fill(f);
+		rc = runner_receive(f->slot, timeout == 0 ? USEC_NEVER : f->since_us + timeout, is_stopped, f,
+				    &m, &f->why);
+	}
+	if (rc > 0)
+		rc = take_done(f, &m);
+	if (flight_is_stopped(f))
+		stop(f);
+	else if (rc < 0)
+		blame(f, rc);
+}
+
+void runner_run_cells(struct slot *s, struct work *first)
+{
+	struct flight *f = check_calloc(1, sizeof *f);
+
+	flight_init(f, s, first);
 	if (s->runner != NULL)
 		runner_trim_words(s->runner);
-	while (f.count > 0 || take_run(&f)) {
-		struct runner_message m;
-		int rc = ready(&f);
-
-		if (rc == 0) {
-			fill(&f);
-			rc = runner_receive(s, timeout == 0 ? USEC_NEVER : f.since_us + timeout, &m, &f.why);
-		}
-		if (rc > 0)
-			rc = take_done(&f, &m);
-		if (atomic_load(&s->stop[cell])) { /* what is not done is nobody's outcome */
-			if (s->runner != NULL)
-				s->runner->failing = true;
-			runner_end(s);
-			return;
-		}
-		if (rc < 0)
-			blame(&f, rc);
-	}
+	while (flight_settle(f), f->run_count > 0 || flight_take(f))
+		go_on(f);
+	free(f);
 }

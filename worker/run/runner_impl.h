@@ -14,10 +14,13 @@ struct runner {
 	int in_fd, out_fd, err_fd;
 	struct buf tx, rx;
 	size_t tx_sent, rx_taken;
-	struct arena arena; /* of the message received last */
-	uint64_t job;	    /* that it was started for */
-	bool per_job;	    /* its command depends on that */
-	uint64_t told_job;  /* of the last `job` message */
+	struct arena arena;  /* of the message received last */
+	uint64_t job;	     /* that it was started for */
+	bool per_job;	     /* its command depends on that */
+	uint64_t told_job;   /* of the last `job` message */
+	uint32_t runs_max;   /* that it takes at a time */
+	uint64_t looks;	     /* how often something of it was received */
+	uint64_t usage_look; /* at which its usage was looked at last */
 	struct memory_group memory;
 	bool failing;	      /* it broke the protocol or hangs: end it without waiting */
 	bool closed;	      /* it has ended, or takes no more: what it wrote before is in rx */
@@ -27,14 +30,19 @@ struct runner {
 	usec_t shard_us;      /* running estimate of a shard's time, in 1/1024 us */
 };
 
+/* Shards of a run, when each takes so long, in 1/1024 us. */
+uint32_t runner_chunk_of(usec_t shard_us);
 /* It runs, and may be given this work: another job's, too, when its command does not depend on the job. */
 bool runner_serves(const struct slot *s, const struct work *w);
 /* Replaces the slot's runner by one for this work, and waits for its hello. */
-int runner_start(struct slot *s, struct work *w, const char *id, struct error *reterr) MUST_CHECK;
-/* 1 and the next message; sends what is queued meanwhile. ERR_CLOSED: it ended and all that it said was
- * taken, or the cell was stopped; ERR_TIMEOUT; ERR_INVALID: it does not keep the protocol. */
-int runner_receive(struct slot *s, usec_t deadline_us, struct runner_message *m,
-		   struct error *reterr) MUST_CHECK;
+typedef bool runner_stopped_fn(void *arg);
+int runner_start(struct slot *s, struct work *w, const char *id, runner_stopped_fn *stopped, void *arg,
+		 struct error *reterr) MUST_CHECK;
+/* 1 and the next message; sends what is queued meanwhile. stopped: asked whenever the slot is woken.
+ * ERR_CLOSED: it ended and all that it said was taken, or stopped() was true; ERR_TIMEOUT; ERR_INVALID: it
+ * does not keep the protocol. */
+int runner_receive(struct slot *s, usec_t deadline_us, runner_stopped_fn *stopped, void *arg,
+		   struct runner_message *m, struct error *reterr) MUST_CHECK;
 /* Ends it; in words: how it had ended by itself ("exit code 3"; "" when we ended it), and the last lines
  * that it wrote to stderr; or what is known of its memory. *ret_code: exit code or signal, 0 when we ended
  * it. said: its stderr, as runner_read_said has it. */

@@ -54,9 +54,10 @@ void runner_encode_hello(const struct uuid *worker, uint32_t slot, uint8_t forma
 
 	uuid_text(worker, id);
 	msgpack_packer_init(&pk, &m, buf_msgpack_write);
-	msgpack_pack_map(&pk, 6);
+	msgpack_pack_map(&pk, 7);
 	text(&pk, "type", bytes_of("hello"));
-	number(&pk, "protocol", RUNNER_PROTOCOL);
+	number(&pk, "protocol", RUNNER_PROTOCOL_MIN);
+	number(&pk, "protocol_max", RUNNER_PROTOCOL_MAX);
 	text(&pk, "format", bytes_of(runner_format_name(format)));
 	text(&pk, "worker", bytes_of(id));
 	number(&pk, "slot", slot);
@@ -277,11 +278,30 @@ static int decode_result(const msgpack_object *o, struct arena *arena, struct ru
 	return 0;
 }
 
+static int decode_hello(const msgpack_object *o, struct runner_message *m, struct error *reterr)
+{
+	const msgpack_object *protocol = member(o, "protocol"), *runs = member(o, "runs");
+
+	if (protocol == NULL || protocol->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+		return refuse(reterr, "`protocol`");
+	if (protocol->via.u64 < RUNNER_PROTOCOL_MIN || protocol->via.u64 > RUNNER_PROTOCOL_MAX)
+		return error_set(reterr, ERR_VERSION, "the runner speaks protocol %llu, we speak %d to %d",
+				 (unsigned long long)protocol->via.u64, RUNNER_PROTOCOL_MIN,
+				 RUNNER_PROTOCOL_MAX);
+	m->runs = 2;
+	if (protocol->via.u64 == 1 || runs == NULL)
+		return 0;
+	if (!as_u32(runs, &m->runs) || m->runs < 2)
+		return refuse(reterr, "`runs`: expected how many runs it takes at a time, 2 or more");
+	m->runs = m->runs < RUNNER_RUNS_MAX ? m->runs : RUNNER_RUNS_MAX;
+	return 0;
+}
+
 static int decode_map(const msgpack_object *o, struct arena *arena, struct runner_message *ret,
 		      struct error *reterr)
 {
 	struct runner_message m = {0};
-	const msgpack_object *type = o->type == MSGPACK_OBJECT_MAP ? member(o, "type") : NULL, *protocol;
+	const msgpack_object *type = o->type == MSGPACK_OBJECT_MAP ? member(o, "type") : NULL;
 	struct bytes name = {NULL, 0};
 	int rc;
 
@@ -289,15 +309,9 @@ static int decode_map(const msgpack_object *o, struct arena *arena, struct runne
 		return refuse(reterr, "`type`");
 	if (bytes_equal(name, bytes_of("hello"))) {
 		m.type = RUNNER_HELLO;
-		protocol = member(o, "protocol");
-		if (protocol == NULL || protocol->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-			return refuse(reterr, "`protocol`");
-		m.protocol = protocol->via.u64;
+		rc = decode_hello(o, &m, reterr);
 		*ret = m;
-		return m.protocol == RUNNER_PROTOCOL
-			   ? 0
-			   : error_set(reterr, ERR_VERSION, "the runner speaks protocol %llu, we speak %d",
-				       (unsigned long long)m.protocol, RUNNER_PROTOCOL);
+		return rc;
 	}
 	if (!bytes_equal(name, bytes_of("done")))
 		return refuse(reterr, "`type`: expected hello or done");

@@ -1,16 +1,19 @@
 /* What a worker and a resident runner say to each other over the runner's stdin and stdout. Pure.
  *
- * Version 1, two encodings of the same messages: `msgpack`, each a map behind its length (32 bits, big
+ * Versions 1 and 2, two encodings of the same messages: `msgpack`, each a map behind its length (32 bits, big
  * endian), and `json`, each an object on a line of its own. Unknown members are skipped.
  *
- *   worker  {type: "hello", protocol: 1, format, worker, slot, whole: true}
- *   runner  {type: "hello", protocol: 1}
+ *   worker  {type: "hello", protocol: 1, protocol_max: 2, format, worker, slot, whole: true}
+ *   runner  {type: "hello", protocol: 1}, or {type: "hello", protocol: 2, runs}
  *   worker  {type: "job", job, name, phase, shards, plan: {kind, …}, values: {path: text}}
  *   worker  {type: "run", token: "<epoch>-<lease>", first, count, items?: [text]}
  *   runner  {type: "done", first, count, failed?: [[shard, kind, code, why?]], results?: [[shard, bytes]]}
  *           {type: "done", first, count, result: bytes}
  *
- * A `job` precedes the first `run` of each job; up to two runs are in flight. `done` answers the runs
+ * A `job` precedes the first `run` of each job. Up to two runs are in flight; of a runner that speaks version
+ * 2 as many as it says in `runs` (2 to 64), while they are short, and of as many jobs. They come together: a
+ * runner that reads all that is there, and writes its answers when it has worked through that, costs two
+ * system calls for all of them. `done` answers the runs
  * in order, whole or in pieces from the front; a shard in it that is not in `failed` succeeded, and
  * what `results` has for it is its output. kind is `exit` or `runner` (the default), code a number.
  * `result` is what all of them wrote together, for shards so short that one output each would be more than
@@ -25,7 +28,9 @@
 #include "jobs/slice.h"
 #include "worker/core/core.h"
 
-#define RUNNER_PROTOCOL 1
+#define RUNNER_PROTOCOL_MIN 1
+#define RUNNER_PROTOCOL_MAX 2
+#define RUNNER_RUNS_MAX 64u /* in flight */
 
 void runner_encode_hello(const struct uuid *worker, uint32_t slot, uint8_t format, struct buf *out);
 void runner_encode_job(const struct worker_arm *arm, uint8_t format, struct buf *out);
@@ -42,7 +47,7 @@ struct runner_result {
 
 struct runner_message {
 	enum runner_message_type type;
-	uint64_t protocol;	    /* HELLO */
+	uint32_t runs;		    /* HELLO: that it takes at a time */
 	struct range done;	    /* DONE */
 	struct failure_list failed; /* one shard each; texts in the arena */
 	struct runner_result *results;

@@ -48,29 +48,47 @@ static void sleep_until_woken(struct slot *s)
 	}
 }
 
+/* The turn goes on behind cells that were released before it came to them. The core arms none of those again
+ * before that: it arms in turn, too, and a cell in work is in its way. */
+static void next_turn(struct slot *s)
+{
+	do {
+		s->released[s->turn] = false;
+		s->turn = cell_after(s->turn);
+	} while (s->released[s->turn]);
+}
+
 /* The word is read, and the release recorded, before the cell may be armed again. */
-static void release(struct slot *s, uint32_t cell)
+void slot_release(struct slot *s, uint32_t cell)
 {
 	struct token token = s->cells[cell].token;
 
 	atomic_store(&s->stop[cell], false);
+	if (cell == s->turn)
+		next_turn(s);
+	else
+		s->released[cell] = true;
 	cell_release(&s->cells[cell]);
 	slot_record_release(s, cell, token);
 }
 
-/* The core goes on in turn: after this cell it arms the present one, not the other again. */
-void slot_release_other(struct slot *s)
+uint32_t slot_next(const struct slot *s, uint32_t cell)
 {
-	uint32_t other = 1 - s->turn;
-	struct cell_view v;
+	do
+		cell = cell_after(cell);
+	while (s->released[cell] && cell != s->turn);
+	return cell;
+}
 
-	if (!cell_is_armed(&s->cells[other]))
-		return;
-	v = cell_peek(&s->cells[other]);
-	if (v.next != v.end)
-		return;
-	s->other_had_its_turn = true;
-	release(s, other);
+void slot_release_emptied(struct slot *s)
+{
+	for (uint32_t cell = slot_next(s, s->newest); cell != s->turn && cell_is_armed(&s->cells[cell]);
+	     cell = slot_next(s, cell)) {
+		struct cell_view v = cell_peek(&s->cells[cell]);
+
+		if (v.next == v.end)
+			slot_release(s, cell);
+	}
 }
 
 /* The thread, for what it starts; a definition may ask for more than its slot's cores. */
@@ -86,17 +104,23 @@ static void bind(struct slot *s, uint8_t pin)
 	reaper_bind_as_caller(&s->reaper);
 }
 
-/* One cell from its arming to its release. */
+/* One cell from its arming to its release; through a runner also those that follow. */
 static void run_cell(struct slot *s, uint32_t cell)
 {
 	struct token token = s->cells[cell].token;
 	struct work work;
 	struct range r;
 
+	s->newest = cell;
 	bind(s, s->arms[cell].run->run.pin == 0 ? PIN_CORE : s->arms[cell].run->run.pin);
 	work_prepare(&work, s, &s->arms[cell]);
-	if (work.arm.run->run.kind == RUN_RUNNER && work.failed == 0)
-		runner_run_cell(s, &work, cell);
+	if (work.arm.run->run.kind == RUN_RUNNER && work.failed == 0) {
+		atomic_store(&s->looks_itself, true);
+		runner_run_cells(s, &work);
+		atomic_store(&s->looks_itself, false);
+		atomic_thread_fence(memory_order_seq_cst);
+		return;
+	}
 	while (r = cell_take(&s->cells[cell], 1), r.count > 0) {
 		struct verdict v;
 
@@ -106,9 +130,7 @@ static void run_cell(struct slot *s, uint32_t cell)
 			slot_record(s, cell, token, r, &v);
 	}
 	work_fini(&work);
-	release(s, cell);
-	s->turn = s->other_had_its_turn ? cell : 1 - cell;
-	s->other_had_its_turn = false;
+	slot_release(s, cell);
 }
 
 static void *slot_main(void *arg)
@@ -246,7 +268,9 @@ void slot_arm(struct slot *s, const struct worker_arm *arm)
 	s->arms[arm->cell] = *arm;
 	atomic_store(&s->stop[arm->cell], false);
 	cell_arm(&s->cells[arm->cell], arm->token, arm->range);
-	wake(s);
+	atomic_thread_fence(memory_order_seq_cst); /* it looks once more after it has said that it does not */
+	if (!atomic_load(&s->looks_itself))
+		wake(s);
 }
 
 static bool holds(const struct slot *s, uint32_t cell, struct token token)

@@ -1,4 +1,4 @@
-/* A slot: a thread that takes shards from two cells, runs an attempt for each, and keeps what became
+/* A slot: a thread that takes shards from its cells, runs an attempt for each, and keeps what became
  * of them until the agent fetches it.
  *
  * The agent thread opens and closes slots, arms cells, lowers their ends, stops them and fetches

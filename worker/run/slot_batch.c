@@ -8,6 +8,9 @@
 #include "jobs/effort.h"
 #include "worker/run/slot_impl.h"
 
+/* With fewer cells armed behind the one in work the agent is to arm others soon. */
+#define RELEASED_SOON 16
+
 static void notify(const struct slot *s, uint64_t count)
 {
 	ssize_t done = write(s->shared->notify_fd, &count, sizeof count);
@@ -32,12 +35,11 @@ static bool goes_on(const struct slot_batch *b, uint32_t cell, struct token toke
 
 /* The last batch, or a new one. Under the lock. */
 static struct slot_batch *batch_for(struct slot *s, uint32_t cell, struct token token,
-				    const struct verdict *v, bool *was_empty)
+				    const struct verdict *v)
 {
 	uint32_t segment = v != NULL ? v->segment : 0;
 	struct slot_batch *b = s->last;
 
-	*was_empty = s->first == NULL;
 	if (goes_on(b, cell, token, v, segment)) {
 		b->segment = segment != 0 ? segment : b->segment;
 		return b;
@@ -112,10 +114,10 @@ void slot_record(struct slot *s, uint32_t cell, struct token token, struct range
 {
 	const struct effort effort = effort_of(s, cell, shards, v);
 	struct slot_batch *b;
-	bool was_empty;
+	bool tell;
 
 	pthread_mutex_lock(&s->lock);
-	b = batch_for(s, cell, token, v, &was_empty);
+	b = batch_for(s, cell, token, v);
 	add_effort(b, &effort);
 	if (v->done) {
 		b->whole = v->whole;
@@ -125,8 +127,10 @@ void slot_record(struct slot *s, uint32_t cell, struct token token, struct range
 	}
 	totals_add(&b->totals, &v->totals);
 	b->run_counts[bucket_of(v->totals.run_us / shards.count)] += shards.count;
+	tell = !s->told && !v->last;
+	s->told |= tell;
 	pthread_mutex_unlock(&s->lock);
-	if (was_empty && !v->last)
+	if (tell)
 		slot_notify(s);
 }
 
@@ -139,12 +143,16 @@ bool slot_is_last(const struct slot *s, uint32_t cell)
 
 void slot_record_release(struct slot *s, uint32_t cell, struct token token)
 {
-	bool was_empty;
+	bool soon = !cell_is_armed(&s->cells[(s->turn + RELEASED_SOON) % SLOT_CELLS]), tell;
 
 	pthread_mutex_lock(&s->lock);
-	batch_for(s, cell, token, NULL, &was_empty)->released = true;
+	batch_for(s, cell, token, NULL)->released = true;
+	tell = soon ? !s->told_soon : !s->told;
+	s->told = true;
+	s->told_soon |= soon;
 	pthread_mutex_unlock(&s->lock);
-	notify(s, SLOT_NOTIFY_RELEASED);
+	if (tell)
+		notify(s, soon ? SLOT_NOTIFY_RELEASED : 1);
 }
 
 struct slot_batch *slot_fetch(struct slot *s)
@@ -154,6 +162,7 @@ struct slot_batch *slot_fetch(struct slot *s)
 	pthread_mutex_lock(&s->lock);
 	b = s->first;
 	s->first = s->last = NULL;
+	s->told = s->told_soon = false;
 	pthread_mutex_unlock(&s->lock);
 	return b;
 }

@@ -22,7 +22,7 @@ struct work {
 	const char *directory; /* that its processes start in */
 	bool per_job;	       /* a runner's command: what it says differs from job to job */
 	bool has_command; /* directory, env_fixed and path are there: not while a resident runner serves */
-	char path[4096];  /* of the executable; empty: to be looked up for each shard */
+	char *path;	  /* of the executable; NULL: to be looked up for each shard */
 	int failed;	  /* 0, or the error that every shard of the lease fails with */
 	uint8_t failed_kind;
 	int failed_code;
@@ -56,8 +56,10 @@ struct slot {
 	struct cell cells[SLOT_CELLS];
 	struct worker_arm arms[SLOT_CELLS]; /* written by the agent before it arms */
 	_Atomic bool stop[SLOT_CELLS];
-	uint32_t turn;		 /* the cell that is in work, or comes next */
-	bool other_had_its_turn; /* the other one was released while this one was in work */
+	uint32_t turn;		   /* the cell that is in work, or comes next */
+	uint32_t newest;	   /* in work are turn to this; only through a runner more than one */
+	bool released[SLOT_CELLS]; /* before their turn, which has not come yet */
+	_Atomic bool looks_itself; /* at what is armed: it need not be woken for that */
 	struct output output;
 	struct scratch scratch;	    /* where its attempts start */
 	uint64_t memory_bytes;	    /* of its shape */
@@ -69,7 +71,10 @@ struct slot {
 	_Atomic bool ended;
 	pthread_mutex_t lock; /* of all below */
 	struct slot_batch *first, *last;
+	bool told, told_soon; /* the agent, since it fetched: to come, to come soon */
 };
+
+#define PATH_BYTES 4096
 
 void work_prepare(struct work *w, const struct slot *s, const struct worker_arm *arm);
 /* What a process of the work needs; does nothing when it is there already. */
@@ -99,5 +104,9 @@ bool slot_is_last(const struct slot *s, uint32_t cell);
 void slot_record_release(struct slot *s, uint32_t cell, struct token token);
 /* Raises the agent's flag. */
 void slot_notify(struct slot *s);
-/* Frees the cell that is not in work when it was emptied by a stop or a revoke. */
-void slot_release_other(struct slot *s);
+/* All that was taken from the cell has ended, and it is empty. */
+void slot_release(struct slot *s, uint32_t cell);
+/* Frees cells that are not in work and were emptied by a stop or a revoke. */
+void slot_release_emptied(struct slot *s);
+/* The cell to be worked on after this one, which is in work. */
+uint32_t slot_next(const struct slot *s, uint32_t cell);

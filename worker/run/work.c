@@ -189,7 +189,8 @@ static int find_program(struct work *w)
 	name = arena_copy(&w->arena, w->argv[0].part_count > 0 ? w->argv[0].parts[0].text : BYTES(NULL, 0));
 	w->failed_code =
 	    has_folder((const char *)name.data) || name.data[0] != '/' ? ENOENT : FAILURE_CODE_FINAL;
-	return work_find_program(w, (const char *)name.data, w->path, sizeof w->path, &w->why);
+	w->path = arena_alloc(&w->arena, PATH_BYTES);
+	return work_find_program(w, (const char *)name.data, w->path, PATH_BYTES, &w->why);
 }
 
 /* Does the command or its environment depend on the job? */
@@ -218,6 +219,10 @@ int work_make_command(struct work *w, const struct slot *s)
 
 	if (w->has_command)
 		return 0;
+	rc = compile_all(w);
+	if (rc < 0)
+		return rc;
+	w->per_job = is_per_job(w);
 	rc = fixed_environment(w, s);
 	if (rc == 0 && w->arm.run->run.directory.size > 0) {
 		w->directory = (const char *)arena_copy(&w->arena, w->arm.run->run.directory).data;
@@ -233,10 +238,7 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 {
 	int rc;
 
-	memset(w, 0, offsetof(struct work, path)); /* not the path's 4 KiB */
-	w->path[0] = '\0';
-	w->failed = w->failed_code = 0;
-	w->arm = *arm;
+	*w = (struct work){.arm = *arm};
 	w->directory = s->scratch.path;
 	arena_init(&w->arena, 0);
 	rc = slice_decode(arm->slice, &w->slice, &w->arena, &w->why);
@@ -244,12 +246,9 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 		fail(w, rc, FAILURE_INPUT);
 		return;
 	}
-	rc = compile_all(w);
-	if (rc == 0) {
-		w->per_job = is_per_job(w);
-		if (arm->run->run.kind != RUN_RUNNER || !runner_serves(s, w))
-			rc = work_make_command(w, s);
-	}
+	if (arm->run->run.kind == RUN_RUNNER && runner_serves(s, w))
+		return;
+	rc = work_make_command(w, s);
 	if (rc < 0)
 		fail(w, rc, blame_error(FAILURE_NO_PROGRAM, &w->why));
 }

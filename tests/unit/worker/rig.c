@@ -93,7 +93,7 @@ static void do_effect(struct rig *r, const struct worker_effect *e)
 		break;
 	case WORKER_CLOSE_SLOT:
 		s = &r->slots[e->close.slot];
-		cr_assert(s->open && !cell_is_armed(&s->cells[0].cell) && !cell_is_armed(&s->cells[1].cell));
+		cr_assert(s->open && rig_in_work(r, e->close.slot) == NULL);
 		s->open = false;
 		break;
 	case WORKER_ARM:

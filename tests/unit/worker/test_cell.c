@@ -81,7 +81,7 @@ static void *slot_main(void *arg)
 			atomic_fetch_add_explicit(&m->taken_count, 1, memory_order_relaxed);
 		}
 		cell_release(c);
-		turn ^= 1;
+		turn = cell_after(turn);
 	}
 }
 
@@ -105,8 +105,8 @@ Test(cell, millions_of_leases_of_one_shard_lose_none)
 	struct rng rng;
 
 	rng_seed(&rng, 7);
-	cell_init(&m->cells[0]);
-	cell_init(&m->cells[1]);
+	for (uint32_t i = 0; i < SLOT_CELLS; i++)
+		cell_init(&m->cells[i]);
 	m->taken = calloc(leases, 1);
 	m->wrong = 0;
 	atomic_init(&m->taken_count, 0);
@@ -118,9 +118,10 @@ Test(cell, millions_of_leases_of_one_shard_lose_none)
 			wait_a_little(&waits);
 			continue;
 		}
-		turn ^= 1;
+		turn = cell_after(turn);
 		if (rng_chance(&rng, 100000)) {
-			struct cell_view v = cell_lower_end(&m->cells[turn ^ 1], 0);
+			struct cell_view v =
+			    cell_lower_end(&m->cells[(turn + SLOT_CELLS - 1) % SLOT_CELLS], 0);
 
 			/* Lowered to nothing before it was begun: the word is [first, first). */
 			if (v.next == lease % 1000) {
@@ -130,8 +131,9 @@ Test(cell, millions_of_leases_of_one_shard_lose_none)
 		}
 		lease++;
 	}
-	while (cell_is_armed(&m->cells[0]) || cell_is_armed(&m->cells[1]))
-		sched_yield();
+	for (uint32_t i = 0; i < SLOT_CELLS; i++)
+		while (cell_is_armed(&m->cells[i]))
+			sched_yield();
 	atomic_store(&m->stop, true);
 	pthread_join(slot, NULL);
 

@@ -27,7 +27,7 @@ static void runs(struct rig *r, uint32_t n, const uint32_t *want)
 		const struct rig_cell *cell;
 
 		for (uint32_t k = 0; k < SLOT_CELLS; k++)
-			if (r->slots[0].cells[k].stopped == false &&
+			if (cell_is_armed(&r->slots[0].cells[k].cell) && !r->slots[0].cells[k].stopped &&
 			    cell_peek(&r->slots[0].cells[k].cell).end == r->slots[0].cells[k].arm.range.first)
 				rig_progress(r, 0, k, true); /* emptied before it was begun */
 		cell = rig_in_work(r, 0);

@@ -188,7 +188,7 @@ Test(slots, late_words_of_a_cell_are_ignored)
 	cr_assert_eq(rig_step(&r, (struct worker_input){.kind = WORKER_SLOT_PROGRESS, .progress = late}), 0);
 	late.slot = 17;
 	cr_assert_eq(rig_step(&r, (struct worker_input){.kind = WORKER_SLOT_PROGRESS, .progress = late}), 0);
-	late.cell = 2;
+	late.cell = SLOT_CELLS;
 	cr_assert_eq(rig_step(&r, (struct worker_input){.kind = WORKER_SLOT_PROGRESS, .progress = late}),
 		     ERR_INVALID);
 	cr_assert_eq(rig_view(&r).unstarted, 10);

@@ -10,7 +10,7 @@
 
 #include "base/fs.h"
 #include "jobs/kinds.h"
-#include "tests/unit/worker_shell/slot_rig.h"
+#include "tests/unit/worker_shell/runner_rig.h"
 
 static struct slot_rig rig;
 static struct rig_work work;
@@ -30,60 +30,21 @@ static void teardown(void)
 
 TestSuite(runner, .init = setup, .fini = teardown, .timeout = 100);
 
-static void runner_of(const char *const *argv, uint8_t format)
-{
-	rig_work_init(&work, argv);
-	work.phase.run.kind = RUN_RUNNER;
-	work.phase.run.format = format;
-}
-
 static void square(void)
 {
-	runner_of((const char *const[]){"python3", SQUARE_RUNNER, NULL}, FORMAT_JSON);
+	runner_rig_work(&work, (const char *const[]){"python3", SQUARE_RUNNER, NULL}, FORMAT_JSON);
 	rig_work_env(&work, "DIR", rig.dir);
 }
 
-/* A runner in Python: `body` runs for each `run` message, with m = the message and n = its first shard. */
 static void python(const char *body)
 {
-	static char script[4096];
-
-	snprintf(script, sizeof script,
-		 "import json, os, sys, time, subprocess, signal\n"
-		 "def say(m): sys.stdout.write(json.dumps(m) + '\\n'); sys.stdout.flush()\n"
-		 "def done(m, **more):\n"
-		 "    say(dict({'type': 'done', 'first': m['first'], 'count': m['count']}, **more))\n"
-		 "def mark(name): open(os.environ['DIR'] + '/' + name, 'a').write('%%d\\n' %% os.getpid())\n"
-		 "def has(name): return os.path.exists(os.environ['DIR'] + '/' + name)\n"
-		 "mark('starts')\n"
-		 "for line in sys.stdin:\n"
-		 "    m = json.loads(line)\n"
-		 "    if m['type'] == 'hello': say({'type': 'hello', 'protocol': 1})\n"
-		 "    if m['type'] == 'job': mark('jobs')\n"
-		 "    if m['type'] != 'run': continue\n"
-		 "    n = m['first']; last = n + m['count'] - 1\n"
-		 "    %s\n",
-		 body);
-	runner_of((const char *const[]){"python3", "-c", script, NULL}, FORMAT_JSON);
-	rig_work_env(&work, "DIR", rig.dir);
+	runner_rig_python(&rig, &work, "'protocol': 1", body);
 }
 
 static void expect_output(uint32_t shard, const char *expected)
 {
 	rig_output(&rig, shard, "out", &text);
 	cr_assert_str_eq(buf_text(&text), expected, "shard %u", shard);
-}
-
-static uint32_t lines_of(const char *name)
-{
-	uint32_t lines = 0;
-
-	buf_clear(&text);
-	if (fs_read_file(rig_path(&rig, name), 1 << 20, &text, NULL) < 0)
-		return 0;
-	for (size_t i = 0; i < text.size; i++)
-		lines += text.data[i] == '\n';
-	return lines;
 }
 
 Test(runner, results_are_the_shards_outputs_over_leases_and_jobs)
@@ -111,11 +72,11 @@ Test(runner, one_process_serves_all_leases_of_a_definition)
 	work.job = 8;
 	rig_run(&rig, &work, 20, 10);
 	cr_assert_eq(rig.done, 30);
-	cr_assert_eq(lines_of("starts"), 1);
-	cr_assert_eq(lines_of("jobs"), 2);
+	cr_assert_eq(runner_rig_lines(&rig, "starts"), 1);
+	cr_assert_eq(runner_rig_lines(&rig, "jobs"), 2);
 	memset(work.sha256, 1, sizeof work.sha256); /* another version of the definition */
 	rig_run(&rig, &work, 30, 10);
-	cr_assert_eq(lines_of("starts"), 2);
+	cr_assert_eq(runner_rig_lines(&rig, "starts"), 2);
 }
 
 Test(runner, a_command_that_names_the_job_is_started_for_each)
@@ -222,12 +183,14 @@ Test(runner, a_runner_that_ends_between_two_leases_is_nobodys_fault)
 
 	python("done(m)");
 	rig_run(&rig, &work, 0, 3);
-	cr_assert_eq(lines_of("starts"), 1);
+	cr_assert_eq(runner_rig_lines(&rig, "starts"), 1);
+	cr_assert_eq(fs_read_file(rig_path(&rig, "starts"), 100, &text, NULL), 0);
 	pid = (pid_t)atoi(buf_text(&text));
+	cr_assert_gt(pid, 1);
 	cr_assert_eq(kill(pid, SIGKILL), 0);
 	rig_run(&rig, &work, 3, 3);
 	cr_assert_eq(rig.done, 6, "%s", rig.shards[3].why);
-	cr_assert_eq(lines_of("starts"), 2);
+	cr_assert_eq(runner_rig_lines(&rig, "starts"), 2);
 }
 
 Test(runner, one_whose_helper_holds_its_pipes_is_still_seen_to_end)
@@ -308,7 +271,7 @@ Test(runner, one_that_does_not_come_up_fails_in_words)
 	};
 
 	for (uint32_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		runner_of(cases[i].argv, FORMAT_JSON);
+		runner_rig_work(&work, cases[i].argv, FORMAT_JSON);
 		rig_run(&rig, &work, 2 * i, 2);
 		for (uint32_t n = 2 * i; n < 2 * i + 2; n++) {
 			cr_expect_eq(rig.shards[n].kind, cases[i].kind, "%s", rig.shards[n].why);
@@ -332,7 +295,7 @@ Test(runner, a_stop_ends_it_and_tells_nothing_of_what_it_had)
 	cr_assert_eq(fs_write_file(rig_path(&rig, "go"), BYTES_LIT("x"), 0600, NULL), 0);
 	rig_run(&rig, &work, 100, 10);
 	cr_assert_eq(rig.done, 10);
-	cr_assert_eq(lines_of("starts"), 2);
+	cr_assert_eq(runner_rig_lines(&rig, "starts"), 2);
 }
 
 Test(runner, a_lowered_end_keeps_the_runs_it_has)
@@ -405,7 +368,7 @@ Test(runner, one_result_beyond_the_bound_fails_its_shards)
 
 Test(runner, the_c_runner_speaks_msgpack)
 {
-	runner_of((const char *const[]){NOOP_RUNNER, NULL}, FORMAT_MSGPACK);
+	runner_rig_work(&work, (const char *const[]){NOOP_RUNNER, NULL}, FORMAT_MSGPACK);
 	rig_run(&rig, &work, 0, 200000);
 	cr_assert_eq(rig.done, 200000);
 	cr_assert_eq(rig.run_counted, 200000);

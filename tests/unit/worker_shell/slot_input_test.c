@@ -90,8 +90,8 @@ Test(slot_input, a_command_that_does_not_read_neither_hangs_nor_hides_its_timeou
 	cr_assert_eq(rig.shards[0].kind, FAILURE_TIMEOUT);
 	work.phase.run.timeout_us = 0;
 	rig_arm(&rig, &work, 0, 1);
-	rig_stop(&rig, 0);
-	rig_await_release(&rig, 0);
+	rig_stop(&rig, rig_last(&rig));
+	rig_await_release(&rig, rig_last(&rig));
 }
 
 Test(slot_input, a_command_that_closes_stdin_early_goes_on)

@@ -163,7 +163,7 @@ uint32_t rig_arm(struct slot_rig *r, struct rig_work *w, uint32_t first, uint32_
 	uint32_t cell = r->turn;
 
 	CHECK(!r->armed[cell] && first + count <= r->shard_count);
-	r->turn ^= 1;
+	r->turn = cell_after(r->turn);
 	r->armed[cell] = true;
 	r->token[cell] = (struct token){3, ++r->lease};
 	r->range[cell] = (struct range){first, count};
@@ -183,6 +183,11 @@ uint32_t rig_arm(struct slot_rig *r, struct rig_work *w, uint32_t first, uint32_
 					       .run = &w->phase,
 					       .parameters = &w->parameters});
 	return cell;
+}
+
+uint32_t rig_last(const struct slot_rig *r)
+{
+	return (r->turn + SLOT_CELLS - 1) % SLOT_CELLS;
 }
 
 void rig_stop(struct slot_rig *r, uint32_t cell)

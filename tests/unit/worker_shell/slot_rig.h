@@ -94,6 +94,8 @@ void rig_work_fini(struct rig_work *w);
 
 /* Arms the cell whose turn it is, and returns it. */
 uint32_t rig_arm(struct slot_rig *r, struct rig_work *w, uint32_t first, uint32_t count);
+/* The cell that was armed last. */
+uint32_t rig_last(const struct slot_rig *r);
 void rig_stop(struct slot_rig *r, uint32_t cell);
 /* What really holds afterwards. */
 struct cell_view rig_lower_end(struct slot_rig *r, uint32_t cell, uint32_t end);

