@@ -35,6 +35,8 @@ struct rules {
 	struct rule *items; /* by number */
 	size_t count;
 	uint32_t last_number;
+	rules_changed_fn *changed; /* NULL: nobody is told */
+	void *changed_arg;
 };
 
 static void rule_fini(struct rule *rule)
@@ -199,6 +201,8 @@ static void take_files(void *arg, struct rules_look *look, struct rule_changes *
 		if (rule != NULL && f->is_read)
 			rule_take(r, rule, f, changes);
 	}
+	if (r->changed != NULL)
+		r->changed(r->changed_arg);
 }
 
 static void tell_known(void *arg, struct rules_look *look)
@@ -292,6 +296,14 @@ void rules_at(const struct rules *r, size_t index, struct rule_view *ret)
 static bool has_name(const struct rule *rule, const char *name)
 {
 	return rule->definition != NULL && bytes_equal(rule->definition->body.name, bytes_of(name));
+}
+
+void rules_on_change(struct rules *r, rules_changed_fn *fn, void *arg)
+{
+	r->changed = fn;
+	r->changed_arg = arg;
+	if (fn != NULL)
+		fn(arg);
 }
 
 bool rules_have(const struct rules *r, const char *name)

@@ -18,6 +18,9 @@ struct rules;
 int rules_open(struct loop *loop, const char *dir, const char *copies, struct rules **ret,
 	       struct error *reterr) MUST_CHECK;
 void rules_close(struct rules *r); /* NULL is fine */
+/* From now on called whenever the rules may have changed; at once, too. NULL: nobody any more. */
+typedef void rules_changed_fn(void *arg);
+void rules_on_change(struct rules *r, rules_changed_fn *fn, void *arg);
 /* They are read again soon; the log says when they have been. */
 void rules_reload(struct rules *r);
 /* False: what rules_reload asked for is done. */

@@ -177,6 +177,9 @@ static int take_input(struct dispatcher_core *core, const struct dispatcher_inpu
 	case INPUT_REOPEN:
 		step_reopen(core, body);
 		return 0;
+	case INPUT_INTEREST:
+		core->ends_unwanted = !((const struct input_interest *)body)->ends;
+		return 0;
 	case INPUT_FORGET:
 		step_forget(core, body);
 		return 0;

@@ -221,9 +221,8 @@ bool dispatcher_view_body(const struct dispatcher_core *core, uint64_t job, stru
 bool dispatcher_view_may_have_items(const struct dispatcher_core *core, uint64_t job)
 {
 	const struct job_row *row = job_get(core, job);
-	const struct definition *def = row == NULL ? NULL : job_definition(core, row);
 
-	return def == NULL || !def->known || row->planner > PLANNER_SIZE || def->body.items_planner != 0;
+	return row == NULL || job_may_have_items(core, row);
 }
 
 const struct definition_body *dispatcher_view_definition(const struct dispatcher_core *core,

@@ -30,6 +30,7 @@ struct ended {
 	struct subscriber subscriber;
 	struct offer *offers;
 	struct loop_timer timer;
+	bool unwanted; /* as the core was told last */
 };
 
 static void settle(struct services *s, uint64_t job)
@@ -81,12 +82,31 @@ static void offer(struct services *s, struct offer *o)
 	}
 }
 
+static bool nobody_waits(const struct services *s)
+{
+	return rules_are_ready(s->rules, NULL) == 0 &&
+	       !rules_may_match(s->rules, BYTES_LIT(EVENT_SOURCE_SHARDMILL));
+}
+
+/* Where nobody waits for ends the core does not say which of them are still to be told: that costs a record
+ * and an event each. */
+static void tell_interest(struct ended *ended)
+{
+	struct services *s = ended->services;
+
+	if (nobody_waits(s) == ended->unwanted)
+		return;
+	ended->unwanted = !ended->unwanted;
+	port_submit(s->port, INPUT_INTEREST, &(struct input_interest){.ends = !ended->unwanted}, NULL);
+}
+
 static void on_timer(struct loop *loop, void *arg)
 {
 	struct ended *ended = arg;
 	struct offer *o, *next;
 
 	(void)loop;
+	tell_interest(ended);
 	DL_FOREACH_SAFE(ended->offers, o, next)
 	{
 		if (o->again)
@@ -114,6 +134,14 @@ static int make_event(struct services *s, const struct job_ended *job, struct ev
 	return event_job_ended(&e, ret, NULL);
 }
 
+/* With the next turn: the core may not be open yet. */
+static void on_rules(void *arg)
+{
+	struct ended *ended = arg;
+
+	loop_timer_set(ended->services->loop, &ended->timer, clock_mono_us());
+}
+
 static void on_ended(void *arg, const struct stream_item *item)
 {
 	struct ended *ended = arg;
@@ -123,8 +151,7 @@ static void on_ended(void *arg, const struct stream_item *item)
 
 	if (!job->event_due)
 		return;
-	if (rules_are_ready(s->rules, NULL) == 0 &&
-	    !rules_may_match(s->rules, BYTES_LIT(EVENT_SOURCE_SHARDMILL))) {
+	if (nobody_waits(s)) {
 		s->events_unmatched++;
 		settle(s, job->job);
 		return;
@@ -152,6 +179,7 @@ static int ended_open(struct services *s, struct error *reterr)
 	e->timer = (struct loop_timer){.fn = on_timer, .arg = e};
 	e->subscriber = (struct subscriber){.fn = on_ended, .arg = e, .kinds = 1u << STREAM_JOB_ENDED};
 	port_subscribe(s->port, &e->subscriber);
+	rules_on_change(s->rules, on_rules, e);
 	return 0;
 }
 
@@ -161,6 +189,7 @@ static void ended_close(struct services *s)
 
 	if (e == NULL)
 		return;
+	rules_on_change(s->rules, NULL, NULL);
 	port_unsubscribe(s->port, &e->subscriber);
 	loop_timer_unset(s->loop, &e->timer);
 	while (e->offers != NULL)

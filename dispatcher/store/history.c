@@ -28,7 +28,7 @@ int history_open(struct history **ret, const char *path, uint64_t cluster_hi, ui
 	struct history *h = check_calloc(1, sizeof *h);
 	int rc;
 
-	h->effort_rows = -1;
+	h->effort_rows = h->failures_last_job = -1;
 	init_locks(h);
 	arena_init(&h->arena, RECORD_ARENA_BYTES_MAX);
 	h->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

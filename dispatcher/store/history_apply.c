@@ -41,8 +41,13 @@ static struct history_job row_of(uint64_t job, const struct new_job *j)
 static int job_put(struct history *h, enum history_write statement, const struct history_job *row,
 		   struct error *reterr)
 {
-	int rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", row->definition);
+	struct bytes known = BYTES(h->known_definition, sizeof h->known_definition);
+	int rc = 0;
 
+	if (!bytes_equal(row->definition, known))
+		rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", row->definition);
+	if (rc == 0 && row->definition.size == known.size)
+		memcpy(h->known_definition, row->definition.data, known.size);
 	return rc < 0 ? rc : sql_put(&h->db, (int)statement, row, reterr);
 }
 
@@ -141,14 +146,20 @@ static int worker_number(struct history *h, const struct uuid *worker, int64_t *
 {
 	uint8_t id[16];
 	struct bytes bytes = id_bytes(worker->hi, worker->lo, id);
-	int rc = sql_run(&h->db, WRITE_WORKER, reterr, "b", bytes);
+	int rc;
 
+	*ret = h->known_worker_number;
+	if (*ret != 0 && h->known_worker.hi == worker->hi && h->known_worker.lo == worker->lo)
+		return 0;
+	rc = sql_run(&h->db, WRITE_WORKER, reterr, "b", bytes);
 	if (rc < 0)
 		return rc;
 	rc = sql_begin(&h->db, WRITE_WORKER_FIND, reterr, "b", bytes);
 	if (rc == 1)
 		*ret = sql_int(&h->db, WRITE_WORKER_FIND, 0);
 	sql_end(&h->db, WRITE_WORKER_FIND);
+	h->known_worker = *worker;
+	h->known_worker_number = rc < 0 ? 0 : *ret;
 	return rc < 0 ? rc : 0;
 }
 
@@ -175,7 +186,11 @@ static int range_put(struct history *h, const struct maker *m, struct range r, s
 	struct history_range before;
 	struct sql *s = &h->db;
 	bool same = false;
-	int rc = sql_begin(s, WRITE_RANGE_BEFORE, reterr, "iii", I64(o->job), I64(o->phase), I64(r.first));
+	int rc;
+
+	if (r.first == 0) /* nothing is before it */
+		return sql_put(s, WRITE_RANGE, &row, reterr);
+	rc = sql_begin(s, WRITE_RANGE_BEFORE, reterr, "iii", I64(o->job), I64(o->phase), I64(r.first));
 
 	if (rc == 1) {
 		sql_get(s, WRITE_RANGE_BEFORE, &before, NULL);

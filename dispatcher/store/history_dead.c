@@ -28,6 +28,8 @@ static int dead_insert(struct history *h, const struct history_dead *d, struct e
 	if (rc < 0 || *rows >= HISTORY_FAILURES_MAX)
 		return rc;
 	++*rows;
+	if (I64(d->job) > h->failures_last_job)
+		h->failures_last_job = I64(d->job);
 	return sql_put(&h->db, WRITE_FAILURE, d, reterr);
 }
 
@@ -82,8 +84,16 @@ static int dead_take_one(struct history *h, uint64_t job, uint32_t phase, struct
 
 int history_dead_remove(struct history *h, uint64_t job, uint32_t phase, struct range r, struct error *reterr)
 {
-	int rc;
+	int rc = 0;
 
+	if (h->failures_last_job < 0) {
+		rc = sql_begin(&h->db, WRITE_FAILURE_LAST_JOB, reterr, "");
+		if (rc == 1)
+			h->failures_last_job = sql_int(&h->db, WRITE_FAILURE_LAST_JOB, 0);
+		sql_end(&h->db, WRITE_FAILURE_LAST_JOB);
+	}
+	if (rc < 0 || I64(job) > h->failures_last_job) /* most jobs: nothing of them has failed */
+		return rc < 0 ? rc : 0;
 	do
 		rc = dead_take_one(h, job, phase, r, reterr);
 	while (rc == 1);

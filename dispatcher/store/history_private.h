@@ -56,6 +56,7 @@ enum history_write {
 	WRITE_EFFORTS_OLDEST_DELETE,
 	WRITE_EFFORTS_DELETE,
 	WRITE_FAILURE_COUNT,
+	WRITE_FAILURE_LAST_JOB,
 	WRITE_FAILURE_BEFORE,
 	WRITE_FAILURE_LONGER,
 	WRITE_FAILURE,
@@ -103,9 +104,14 @@ struct history {
 	uint64_t applied_lsn; /* of the transaction that is open, or of the last one */
 	struct arena arena;   /* of one record */
 	struct failure_rows failure_rows[FAILURE_ROWS_CACHED]; /* by job, modulo; cleared by a rollback */
-	struct failure_rows effort_sums[FAILURE_ROWS_CACHED];  /* likewise */
+	int64_t failures_last_job; /* later ones have no rows; -1: not looked up yet */
+	struct failure_rows effort_sums[FAILURE_ROWS_CACHED]; /* likewise */
 	int64_t efforts_max; /* rows; 0: EFFORTS_KEPT_MAX, which tests lower */
 	int64_t effort_rows; /* at most so many; -1: not counted yet */
+	/* What the last records named, which the next most often name again; cleared by a rollback. */
+	uint8_t known_definition[32]; /* it has a row; zeros: none */
+	struct uuid known_worker;
+	int64_t known_worker_number; /* 0: none */
 	struct journal *journal;
 	int event_fd;
 

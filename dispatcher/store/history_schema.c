@@ -182,6 +182,7 @@ static const struct sql_statement statements[WRITE_COUNT] = {
 	{.text = "DELETE FROM efforts WHERE job <= (SELECT job FROM efforts ORDER BY job LIMIT 1 OFFSET ?)"},
     [WRITE_EFFORTS_DELETE] = {.text = "DELETE FROM efforts WHERE job = ? AND phase > ?"},
     [WRITE_FORGET_EFFORTS] = {.text = "DELETE FROM efforts WHERE job BETWEEN ? AND ?"},
+    [WRITE_FAILURE_LAST_JOB] = {.text = "SELECT ifnull(max(job), 0) FROM failures"},
     [WRITE_FAILURE_COUNT] = {.text = "SELECT count(*) FROM failures WHERE job = ?"},
     /* Rows do not overlap: of those that begin before the range's end, only the last can meet it. */
     [WRITE_FAILURE_BEFORE] =

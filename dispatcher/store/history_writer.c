@@ -81,7 +81,9 @@ static void rollback(struct history *h)
 	h->applied_lsn = h->durable_lsn;
 	memset(h->failure_rows, 0, sizeof h->failure_rows);
 	history_efforts_changed(h);
-	h->effort_rows = -1;
+	h->effort_rows = h->failures_last_job = -1;
+	memset(h->known_definition, 0, sizeof h->known_definition);
+	h->known_worker_number = 0;
 }
 
 struct catch_up {

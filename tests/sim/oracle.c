@@ -281,7 +281,7 @@ void oracle_finish(struct oracle *o)
 	if (!oracle_is_quiet(o))
 		oracle_fail_unquiet(o, "at the end");
 	for (uint32_t i = 0; i < o->scenario->job_count; i++) {
-		size_t n = jobs_like(o, i, 0), wanted = o->scenario->jobs[i].event_has_two ? 2 : 1;
+		size_t n = jobs_like(o, i, 0), wanted = o->scenario->jobs[i].event_jobs;
 
 		if (n != wanted)
 			world_fail(o->world, "event %u made %zu jobs, not %zu", i, n, wanted);

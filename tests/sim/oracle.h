@@ -15,7 +15,7 @@
 /* The one value that each simulated job stores: who it is. */
 struct sim_job_value {
 	uint32_t sim_job;
-	uint32_t second; /* the other job of an event with two */
+	uint32_t second; /* which of its event's jobs; 0: the first */
 	uint64_t parent; /* the job whose end started it; 0 = none */
 	uint64_t after;	 /* the job that it waits for; 0 = none */
 };
@@ -43,7 +43,8 @@ struct oracle_phase {
 struct oracle_job {
 	uint64_t id;
 	uint32_t sim_job;
-	bool second, chained;
+	uint32_t second;
+	bool chained;
 	uint64_t parent;
 	uint64_t key_hi, key_lo;
 	uint32_t phase;	       /* in work */

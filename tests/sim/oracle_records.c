@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "jobs/ended_block.h"
 #include "jobs/kinds.h"
 #include "tests/sim/oracle.h"
 
@@ -407,6 +408,17 @@ static void on_ended(struct oracle *o, const struct job_ended *e)
 		hit(o, ROW_TOLERATED);
 }
 
+static void on_ended_block(struct oracle *o, const struct ended_block *b)
+{
+	CHECK(ended_block_check(b, NULL) == 0);
+	for (uint32_t i = 0; i < b->jobs.count; i++) {
+		struct job_ended e = ended_block_at(b, i);
+
+		on_ended(o, &e);
+	}
+	hit(o, ROW_ENDED_TOGETHER);
+}
+
 static void on_changed(struct oracle *o, const struct job_changed *c)
 {
 	static const enum cover_row rows[] = {
@@ -464,6 +476,9 @@ void oracle_record(struct oracle *o, uint32_t type, const void *body)
 		break;
 	case RECORD_ENDED:
 		on_ended(o, body);
+		break;
+	case RECORD_ENDED_BLOCK:
+		on_ended_block(o, body);
 		break;
 	case RECORD_REOPENED:
 		oracle_reopened(o, body);

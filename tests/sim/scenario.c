@@ -111,10 +111,14 @@ static void draw_job(struct sim_job *j, uint32_t number, struct world *w)
 		j->shard_us = 1 + 40 * USEC_PER_SEC / j->shard_count;
 	j->due_after_us = sometimes(w, 120000, 100000, 5000000);
 	j->chains = world_chance(w, 120000);
-	j->event_has_two = world_chance(w, 60000);
-	j->second_fails =
-	    j->backoff_us % 2 == 0;	       /* not drawn: the worlds of known seeds stay what they are */
-	j->whole = j->backoff_us / 2 % 3 == 0; /* likewise */
+	j->event_jobs = 1 + world_chance(w, 60000);
+	/* Not drawn: the worlds of known seeds stay what they are. */
+	j->second_fails = j->event_jobs == 2 && j->backoff_us % 2 == 0;
+	if (j->event_jobs == 1 && j->shard_count == 1 && j->planner == PLANNER_PURE && !j->plan_phase &&
+	    !j->gather)
+		j->event_jobs =
+		    (uint32_t)(1 + j->backoff_us / 7 % EVENT_JOBS_MAX); /* small ones that end together */
+	j->whole = j->backoff_us / 2 % 3 == 0;				/* likewise */
 	if (j->backoff_us / 6 % 4 > 0)
 		j->after = (uint8_t)(1 + j->backoff_us / 24 % 3);
 	if (j->backoff_us / 72 % 4 == 0)
@@ -274,4 +278,12 @@ enum fate scenario_fate(const struct scenario *s, uint64_t seed, uint32_t job, u
 uint32_t scenario_plain_run(uint32_t first, uint32_t count)
 {
 	return first < FATED_SHARDS ? 0 : count;
+}
+
+bool scenario_chains(const struct scenario *s)
+{
+	for (size_t i = 0; i < s->job_count; i++)
+		if (s->jobs[i].chains)
+			return true;
+	return false;
 }

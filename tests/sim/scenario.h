@@ -19,6 +19,8 @@ enum fate {
 	FATE_CRASH,   /* takes its worker with it */
 };
 
+#define EVENT_JOBS_MAX 12
+
 struct sim_job {
 	uint32_t number; /* its index */
 	uint32_t shard_count;
@@ -50,8 +52,8 @@ struct sim_job {
 	uint8_t after;	      /* enum after_condition: it waits so for the job before it; 0 = for none */
 	usec_t deadline_us;   /* 0 = none */
 	bool chains;	      /* its end starts another job */
-	bool event_has_two;   /* its event makes a second job as well … */
-	bool second_fails;    /* … that nothing can be run of: it has failed when it is accepted */
+	uint32_t event_jobs;  /* that its event makes */
+	bool second_fails;    /* of two: nothing can be run of it, it has failed when it is accepted */
 };
 
 enum action_kind {
@@ -93,6 +95,8 @@ struct scenario {
 
 /* The phase that the job's shards are. */
 uint32_t scenario_shards_phase(const struct sim_job *j);
+/* Does the end of a job start another? */
+bool scenario_chains(const struct scenario *s);
 
 void scenario_draw(struct scenario *s, struct world *w);
 void scenario_say(const struct scenario *s, struct world *w);

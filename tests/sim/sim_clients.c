@@ -11,9 +11,9 @@
 struct accept {
 	struct arena arena;
 	struct definition_body definition;
-	struct new_job jobs[2];
-	struct text_item values[2];
-	struct sim_job_value value[2];
+	struct new_job jobs[EVENT_JOBS_MAX];
+	struct text_item values[EVENT_JOBS_MAX];
+	struct sim_job_value value[EVENT_JOBS_MAX];
 	struct stillborn failed;
 	struct after_job after;
 	struct ended_fact ended; /* job 0: none */
@@ -78,7 +78,7 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 {
 	struct new_job *n = &a->jobs[at];
 
-	a->value[at] = (struct sim_job_value){.sim_job = j->number, .second = at > 0, .parent = parent};
+	a->value[at] = (struct sim_job_value){.sim_job = j->number, .second = (uint32_t)at, .parent = parent};
 	a->values[at].text = BYTES(&a->value[at], sizeof a->value[at]);
 	*n = (struct new_job){
 	    .definition = a->definition.sha256,
@@ -130,7 +130,7 @@ static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint32_t en
 	in.definitions.items = &a.definition;
 	in.definitions.count = 1;
 	in.jobs.items = a.jobs;
-	in.jobs.count = j->event_has_two && parent == 0 ? 2 : 1;
+	in.jobs.count = parent == 0 ? j->event_jobs : 1;
 	for (uint32_t i = 0; i < in.jobs.count; i++)
 		job_of(&a, i, j, parent, world_true_wall(&s->world));
 	if (in.jobs.count == 2 && j->second_fails) {

@@ -108,8 +108,7 @@ static void fill_later(struct dispatcher_core *core, const struct job_row *row, 
 	    (struct phase_counts){row->shard_count, shard_set_count(&run->done), shards_dead_count(run)};
 }
 
-static void fill_end(struct dispatcher_core *core, uint64_t job, const struct job_row *row,
-		     struct job_ended *r)
+void job_fill_end(struct dispatcher_core *core, uint64_t job, const struct job_row *row, struct job_ended *r)
 {
 	const struct definition *def = job_definition(core, row);
 	const struct run *run = row->run;
@@ -161,6 +160,26 @@ void job_offer_event(struct dispatcher_core *core, const struct job_row *row, ui
 	effect_add(core, DISPATCHER_JOB_ENDED, after_lsn)->ended = r;
 }
 
+bool job_event_is_due(const struct dispatcher_core *core, const struct job_row *row, enum job_state state)
+{
+	return state != JOB_CANCELLED && row->depth < core->config.chain_depth_max &&
+	       (!core->ends_unwanted || job_may_have_items(core, row) ||
+		(row->run != NULL && row->run->reopens > 0));
+}
+
+void job_is_ending(struct dispatcher_core *core, uint64_t job, enum job_state state, uint64_t lsn)
+{
+	struct job_row *row = job_get_live(core, job);
+
+	runnable_remove(core, job, row);
+	core->live_jobs--;
+	if (row->state == JOB_HELD || (row->live_flags & JOB_WAITED))
+		core->held_jobs--;
+	core->ended_jobs++;
+	core->ended_by_state[state - JOB_SUCCEEDED]++;
+	waiting_add(&core->ended, (struct waiting){.lsn = lsn, .job = job});
+}
+
 void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, const char *why,
 	     const struct principal *by)
 {
@@ -170,23 +189,17 @@ void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, c
 
 	if (by != NULL)
 		r.ended_by = *by;
-	fill_end(core, job, row, &r);
-	r.event_due = state != JOB_CANCELLED && row->depth < core->config.chain_depth_max;
-	if (state != JOB_CANCELLED && !r.event_due)
+	job_fill_end(core, job, row, &r);
+	r.event_due = job_event_is_due(core, row, state);
+	if (state != JOB_CANCELLED && row->depth >= core->config.chain_depth_max)
 		tell(core, true, job,
 		     step_text(core, "job %llu is %u jobs deep in a chain: its end starts nothing",
 			       (unsigned long long)job, row->depth));
 	kill_leases(core, row, lsn);
 	if (row->run != NULL && row->run->planning)
 		effect_add(core, DISPATCHER_PLAN_STOP, lsn)->plan.job = job;
-	runnable_remove(core, job, row);
-	core->live_jobs--;
-	if (row->state == JOB_HELD || (row->live_flags & JOB_WAITED))
-		core->held_jobs--;
-	core->ended_jobs++;
-	core->ended_by_state[state - JOB_SUCCEEDED]++;
+	job_is_ending(core, job, state, lsn);
 	emit(core, RECORD_ENDED, &r);
-	waiting_add(&core->ended, (struct waiting){.lsn = lsn, .job = job});
 	if (r.event_due)
 		job_offer_event(core, row, lsn);
 }
@@ -284,6 +297,7 @@ void step_settle(struct dispatcher_core *core)
 	uint32_t settled = 0;
 	uint64_t job = 0;
 
+	end_together(core);
 	for (uint32_t left = CONSEQUENCES_MAX;; left--) {
 		for (; settled < core->d.touched_count; settled++)
 			settle_job(core, core->d.touched[settled]);

@@ -1,4 +1,5 @@
-/* The rule of tolerance, apart for its table of cases. Pure. */
+/* What follows when shards have ended: the rule of tolerance, apart for its table of cases; the ends of jobs,
+ * one by one (advance.c) or many in a record (ends.c). Pure. */
 #pragma once
 
 #include "dispatcher/core/volatile/state.h"
@@ -13,3 +14,12 @@ struct tolerance {
 
 /* More dead shards than these, and the job fails now. UINT64_MAX: however many, others are run first. */
 uint64_t tolerated(const struct tolerance *t);
+
+/* Somebody waits for the event of its end: a rule, or who keeps its items, which go with it. */
+bool job_event_is_due(const struct dispatcher_core *core, const struct job_row *row, enum job_state state);
+/* Its end as a record; state, why, event_due and ended_by are the caller's. */
+void job_fill_end(struct dispatcher_core *core, uint64_t job, const struct job_row *row, struct job_ended *r);
+/* The record with this lsn, which comes next, ends the job. */
+void job_is_ending(struct dispatcher_core *core, uint64_t job, enum job_state state, uint64_t lsn);
+/* Those that the step touched and that succeed alike, in as few records as may be. */
+void end_together(struct dispatcher_core *core);

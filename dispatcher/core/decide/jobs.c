@@ -18,6 +18,13 @@ struct job_row *job_get_live(const struct dispatcher_core *core, uint64_t job)
 	return row != NULL && !job_state_is_ended(row->state) ? row : NULL;
 }
 
+bool job_may_have_items(const struct dispatcher_core *core, const struct job_row *row)
+{
+	const struct definition *def = job_definition(core, row);
+
+	return !def->known || row->planner > PLANNER_SIZE || def->body.items_planner != 0;
+}
+
 struct definition *job_definition(const struct dispatcher_core *core, const struct job_row *row)
 {
 	return definition_at(&core->d.definitions, row->definition);

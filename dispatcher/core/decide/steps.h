@@ -29,6 +29,8 @@ static inline usec_t steady_us(const struct dispatcher_core *core)
 struct job_row *job_get(const struct dispatcher_core *core, uint64_t job); /* live or ended; or NULL */
 struct job_row *job_get_live(const struct dispatcher_core *core, uint64_t job);
 struct definition *job_definition(const struct dispatcher_core *core, const struct job_row *row);
+/* False: no planner has made, or will make, items of it. */
+bool job_may_have_items(const struct dispatcher_core *core, const struct job_row *row);
 const struct policy *job_policy(const struct dispatcher_core *core, const struct job_row *row);
 struct shape *job_shape(const struct dispatcher_core *core, const struct job_row *row);
 /* Of the phase in work, shard_count as known now. */

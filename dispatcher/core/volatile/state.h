@@ -186,6 +186,7 @@ struct dispatcher_core {
 	struct forgotten_piece forgotten[FORGOTTEN_PIECES]; /* of this epoch, the last ones: a ring */
 	uint64_t forgotten_count;
 	uint64_t forgotten_before_lsn; /* of the last one that had no room any more */
+	bool ends_unwanted;	       /* no rule matches the end of a job (INPUT_INTEREST) */
 	uint64_t live_jobs, held_jobs, ended_jobs;
 	uint64_t strange, shards_done, shards_failed, shards_lost; /* in this epoch, as what follows */
 	uint64_t accepted_events, repeated_events, accepted_jobs, ended_by_state[3];
