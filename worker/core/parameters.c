@@ -125,6 +125,8 @@ void worker_params_unwant(struct worker_core *c, struct params_entry *e)
 	if (e->value == NULL) {
 		DL_DELETE(c->missing, e);
 		forget(c, e);
+	} else if (e->key.kind == PARAMS_JOB && e->value->job.plan.shard_count == 1) {
+		forget(c, e); /* there are millions of such jobs, and most of them need no other lease */
 	} else {
 		spare(c, e);
 	}
