@@ -124,4 +124,7 @@ void sim_calm(struct sim *s)
 	for (uint64_t i = 0; i < SIM_JOBS_MAX; i++)
 		world_push(w, w->now_us + world_between(w, 0, USEC_PER_SEC), SIM_CLIENT, HOST_DISPATCHER,
 			   SIM_ACTIONS_MAX + i, 0, NULL);
+	for (uint64_t i = SIM_JOBS_MAX; i < SIM_JOBS_MAX * EVENT_JOBS_MAX; i++) /* of events with many */
+		world_push(w, w->now_us + USEC_PER_SEC, SIM_CLIENT, HOST_DISPATCHER, SIM_ACTIONS_MAX + i, 0,
+			   NULL);
 }

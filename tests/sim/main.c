@@ -132,6 +132,13 @@ static void run_seed(const struct options *o, uint64_t seed, struct coverage *c,
 			return;
 		}
 	}
+	if (seed % FAIR_LARGE_EVERY == FAIR_EVERY / 2) {
+		t->runs++;
+		if (!fair_large(seed, r.failure)) {
+			fail(t, seed, self, r.failure);
+			return;
+		}
+	}
 	sim_run(seed, o->trace, c, &r);
 	t->runs++;
 	t->events += r.event_count;

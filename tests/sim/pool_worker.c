@@ -106,6 +106,8 @@ static void do_effect(struct pool *p, uint32_t w, const struct worker_effect *e)
 		break;
 	case WORKER_OPEN_SLOT:
 		worker->slots[e->open.slot].open = true;
+		worker->slots[e->open.slot].current = 0;
+		worker->slots[e->open.slot].skip = 0;
 		break;
 	case WORKER_CLOSE_SLOT:
 		worker->slots[e->close.slot].open = false;
@@ -142,6 +144,14 @@ static void tick_later(struct pool *p, uint32_t w)
 	pool_push(p, (struct event){.at_us = at, .kind = EVENT_TICK_WORKER, .worker = w});
 }
 
+/* It may have been released by an answer that came before. */
+static bool still_holds(const struct pool_worker *worker, const struct worker_lower_end *l)
+{
+	const struct cell *c = &worker->slots[l->slot].cells[l->cell].cell;
+
+	return cell_is_armed(c) && c->token.epoch == l->token.epoch && c->token.lease == l->token.lease;
+}
+
 /* Answers of slots come as inputs after the step. */
 void pool_worker_step(struct pool *p, uint32_t w, struct worker_input in)
 {
@@ -161,7 +171,7 @@ void pool_worker_step(struct pool *p, uint32_t w, struct worker_input in)
 	}
 	worker_effects_clear(&worker->effects);
 	for (uint32_t i = 0; i < count; i++) {
-		if (todo[i].kind == WORKER_LOWER_END)
+		if (todo[i].kind == WORKER_LOWER_END && still_holds(worker, &todo[i].lower_end))
 			tell(p, w, todo[i].lower_end.slot, todo[i].lower_end.cell, (struct range_list){0}, 0);
 		if (todo[i].kind == WORKER_ARM)
 			begin(p, w, todo[i].arm.slot);

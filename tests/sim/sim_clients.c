@@ -165,6 +165,9 @@ static void insist(struct sim *s, uint64_t action)
 	if (at >= s->oracle.job_count) { /* perhaps it comes to be */
 		if (at < SIM_JOBS_MAX)
 			again_later(s, action, USEC_PER_SEC, 3 * USEC_PER_SEC);
+		else if (!oracle_is_quiet(&s->oracle))
+			world_push(&s->world, s->world.now_us + 2 * USEC_PER_SEC, SIM_CLIENT, HOST_DISPATCHER,
+				   action, 0, NULL);
 		return;
 	}
 	if (s->oracle.jobs[at].ended) { /* it may live again */

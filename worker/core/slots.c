@@ -286,7 +286,7 @@ void worker_slots_place(struct worker_core *c)
 			arm(c, s, worker_line_first(&k->line));
 		worker_slots_give_way(c, k);
 		/* It waits for room that others' slots take: nobody behind it may keep them busy. */
-		if (k->line.count > 0 && k->slots_open == 0)
+		if (k->line.count > 0 && k->slots_open == 0 && !PLANTED(no_room_for_large))
 			break;
 	}
 	DL_FOREACH (c->classes, k)
