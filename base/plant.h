@@ -35,6 +35,8 @@
 	PLANT_ROW(lower_priority_first)	 /* dispatcher: priorities are compared the wrong way */             \
 	PLANT_ROW(service_not_charged)	 /* dispatcher: what a key was served is not carried over */         \
 	PLANT_ROW(after_counts_all)	 /* dispatcher: whoever waits starts, however the other job ended */ \
+	PLANT_ROW(group_without_limit)	 /* dispatcher: all jobs of a concurrency group start at once */     \
+	PLANT_ROW(latest_drops_newest)	 /* dispatcher: of those that wait for a group the oldest stays */   \
 	PLANT_ROW(prefetch_before_rank)	 /* worker: what was held first goes first, whatever its rank */
 
 #define PLANT_ROW_ENUM(name) PLANT_##name,

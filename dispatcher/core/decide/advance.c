@@ -9,6 +9,7 @@
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/volatile/groups.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/durable/shards.h"
@@ -186,6 +187,9 @@ void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, c
 	core->ended_jobs++;
 	core->ended_by_state[state - JOB_SUCCEEDED]++;
 	emit(core, RECORD_ENDED, &r);
+	if (row->flags & JOB_GROUPED)
+		group_leave(core, job);
+	expire_forget(core, row);
 	waiting_add(&core->ended, (struct waiting){.lsn = lsn, .job = job});
 	if (r.event_due)
 		job_offer_event(core, row, lsn);
@@ -214,8 +218,8 @@ static void next_phase(struct dispatcher_core *core, uint64_t job, struct job_ro
 		planner_await_history(core, job, row);
 }
 
-/* Of the end of jobs that others wait for, in one step: those are touched or ended. The rest follows in the
- * next steps. */
+/* Of the end of jobs that others wait for, also for room in a group, in one step: those are touched or ended.
+ * The rest follows in the next steps. */
 #define CONSEQUENCES_MAX 1000
 
 static void pause_if_large(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
@@ -288,6 +292,8 @@ void step_settle(struct dispatcher_core *core)
 		for (; settled < core->d.touched_count; settled++)
 			settle_job(core, core->d.touched[settled]);
 		job = left > 0 ? wait_settle_one(core) : 0;
+		if (job == 0 && left > 0)
+			job = group_settle_one(core);
 		if (job == 0)
 			return;
 		settle_job(core, job); /* it may have been touched before */

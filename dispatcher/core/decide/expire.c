@@ -47,6 +47,8 @@ static void activate_held(struct dispatcher_core *core)
 		if (row == NULL || row->state != JOB_HELD || row->due_wall_us > core->wall_us ||
 		    waiter_find(&core->d, job) != NULL || (row->live_flags & JOB_WAITED))
 			continue; /* who waits for others too is looked at when these have ended */
+		if (group_arrives(core, job))
+			continue;
 		core->held_jobs--;
 		emit(core, RECORD_JOB_CHANGED, &r);
 	}
@@ -60,10 +62,14 @@ void expire_await(struct dispatcher_core *core, uint64_t job, const struct job_r
 	struct arena arena;
 	struct new_job body;
 
-	if (row->state == JOB_HELD && waiter_find(&core->d, job) == NULL)
+	if (row->flags & JOB_GROUPED)
+		group_await(core, job, row);
+	if (row->state == JOB_HELD && waiter_find(&core->d, job) == NULL &&
+	    (row->due_wall_us > core->wall_us || !(row->flags & JOB_GROUPED)))
 		timer_add(&core->held, row->due_wall_us, job);
 	if (!(row->flags & JOB_TIMED))
 		return;
+	core->timed_jobs++;
 	arena_init(&arena, 0);
 	job_row_body(row, codec_new_job(), &body, &arena);
 	if (body.deadline_wall_us > 0)
@@ -71,6 +77,28 @@ void expire_await(struct dispatcher_core *core, uint64_t job, const struct job_r
 	if (body.start_by_wall_us > 0)
 		timer_add(&core->late, body.start_by_wall_us, job);
 	arena_fini(&arena);
+}
+
+static bool is_timed(const void *core, uint64_t job)
+{
+	const struct job_row *row = job_get_live(core, job);
+
+	return row != NULL && (row->flags & JOB_TIMED);
+}
+
+static bool is_held(const void *core, uint64_t job)
+{
+	const struct job_row *row = job_get_live(core, job);
+
+	return row != NULL && row->state == JOB_HELD;
+}
+
+void expire_forget(struct dispatcher_core *core, const struct job_row *row)
+{
+	if (row->flags & JOB_TIMED)
+		core->timed_jobs--;
+	timer_sweep(&core->late, 2 * core->timed_jobs, is_timed, core);
+	timer_sweep(&core->held, core->held_jobs, is_held, core);
 }
 
 static bool is_late(const struct dispatcher_core *core, usec_t by_wall_us)
@@ -155,7 +183,7 @@ usec_t dispatcher_core_deadline(const struct dispatcher_core *core)
 	at = earlier(at, on_mono(core, timer_next(&core->held), core->wall_us));
 	at = earlier(at, on_mono(core, timer_next(&core->late), core->wall_us));
 	at = earlier(at, on_mono(core, timer_next(&core->retries), steady_us(core)));
-	if (wait_is_due(core))
+	if (wait_is_due(core) || group_is_due(core))
 		at = core->mono_us;
 	if (core->heard != NULL)
 		at = earlier(at,
