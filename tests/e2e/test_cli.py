@@ -93,6 +93,8 @@ class Submit(CliCase):
             ("tolerate", "101%", "expected a percentage"),
             ("max-running", "0", "expected a number from 1"),
             ("max-running", "2", "stands behind the % of the array", "--array=9%3"),
+            ("concurrency", "a:0", "expected a number from 1"),
+            ("concurrency", ":2:skip", "expected the name of a group"),
             ("max-failures", "few", "expected a number from 0"),
             ("max-failures", "3", "one of `tolerate`, `keep_going` and `max_failures`", "--keep-going"),
             ("exit", "2", "expected CODE=VERDICT"),

@@ -34,7 +34,7 @@ static void expect_text(struct bytes got, const char *want)
 	cr_expect(bytes_equal(got, bytes_of(want)), "expected %s, found %.*s", want, (int)got.size, got.data);
 }
 
-static const char *const good[] = {"fastq-qc", "least", "everything", "array", "lines"};
+static const char *const good[] = {"fastq-qc", "least", "everything", "array", "lines", "limits"};
 
 Test(definition, a_good_one_has_the_canonical_text_that_is_written_down)
 {
@@ -147,6 +147,11 @@ Test(definition, a_change_of_meaning_makes_a_new_version)
 	    "version: 1\nname: a\nrun: {exec: [x]}\nfair_by: '{{event.id}}'",
 	    "version: 1\nname: a\nrun: {exec: [x]}\ndeadline: 1h",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nstart_by: 1h",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: x",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: {group: x, limit: 2}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: {group: x, mode: skip}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: {group: x, latest: true}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nmax_jobs: 1",
 	    "version: 1\nname: a\nrun: {exec: [x], resources: {pin: none}}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 2}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 1-2}",
@@ -192,6 +197,10 @@ Test(definition, every_key_lands_in_its_field)
 	expect_text(d->fair_by, "{{event.detail.tenant}}");
 	cr_assert_eq(d->deadline_us, 5400 * USEC_PER_SEC);
 	cr_assert_eq(d->start_by_us, 90 * USEC_PER_SEC);
+	expect_text(d->concurrency.group, "{{event.detail.object.key}}");
+	cr_expect_eq(d->concurrency.limit, 2);
+	cr_expect_eq(d->concurrency.mode, CONCURRENCY_QUEUE);
+	cr_expect(d->concurrency.latest);
 	cr_expect_eq(d->on.count, 2);
 	cr_expect_eq(d->shard.items.count, 6);
 	expect_text(d->shard.items.items[3].text, "{\"a\":[1,\"b\"]}");
@@ -272,9 +281,10 @@ Test(definition, items_of_a_command_make_a_plan_phase)
 Test(definition, typical_mistakes_are_told_in_these_words)
 {
 	static const char *const bad[] = {
-	    "typo",    "duration", "shell", "placeholder", "unquoted", "unquoted-in-list",
-	    "pattern", "missing",  "twice", "indent",	   "bounds",   "exit",
-	    "input",   "version",  "empty", "list",	   "url",      "name",
+	    "typo",	   "duration", "shell", "placeholder", "unquoted", "unquoted-in-list",
+	    "pattern",	   "missing",  "twice", "indent",      "bounds",   "exit",
+	    "input",	   "version",  "empty", "list",	       "url",	   "name",
+	    "concurrency",
 	};
 	struct buf yaml = {0}, want = {0}, got = {0};
 
