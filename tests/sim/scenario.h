@@ -49,9 +49,12 @@ struct sim_job {
 	uint32_t crash_times; /* … so often; 0 = never */
 	uint8_t after;	      /* enum after_condition: it waits so for the job before it; 0 = for none */
 	usec_t deadline_us;   /* 0 = none */
-	bool chains;	      /* its end starts another job */
-	bool event_has_two;   /* its event makes a second job as well … */
-	bool second_fails;    /* … that nothing can be run of: it has failed when it is accepted */
+	uint32_t group_limit; /* of the world's concurrency group, as this job says it; 0 = it names none */
+	uint8_t group_mode;   /* enum concurrency_mode */
+	bool group_latest;
+	bool chains;	    /* its end starts another job */
+	bool event_has_two; /* its event makes a second job as well … */
+	bool second_fails;  /* … that nothing can be run of: it has failed when it is accepted */
 };
 
 enum action_kind {

@@ -271,7 +271,9 @@ static struct input_accept without_skipped(struct dispatcher_core *core, const s
 		if (is_stillborn(in, i)) {
 			left.failed.items[left.failed.count] = in->failed.items[left.failed.count];
 			left.failed.items[left.failed.count++].index = left.jobs.count;
-		} else if (group_skips(core, &in->jobs.items[i].concurrency, ahead_of(in, i), &why)) {
+		} else if (in->jobs.items[i].due_wall_us <= core->wall_us &&
+			   in->jobs.items[i].after.count == 0 &&
+			   group_skips(core, &in->jobs.items[i].concurrency, ahead_of(in, i), &why)) {
 			if (ret->count++ == 0)
 				ret->why = why;
 			continue;

@@ -115,10 +115,10 @@ static uint64_t settle_arrived(struct dispatcher_core *core, struct group *g)
 {
 	uint64_t job = job_line_first(&g->arrived), holder = job_line_first(&g->active);
 	struct group_member *m = group_member_of(core, job);
-
 	bool skips = m->mode == CONCURRENCY_SKIP;
 
-	if (has_room(g, m->limit) && !(skips && g->waiting.count > 0)) {
+	/* One that is skipped passes nobody who waits. */
+	if (has_room(g, m->limit) && (!skips || g->waiting.count < m->limit - g->active.count)) {
 		activate(core, m);
 		return job;
 	}

@@ -136,7 +136,7 @@ Test(groups, what_is_to_be_skipped_is_not_made)
 
 Test(groups, what_was_held_until_due_is_skipped_then)
 {
-	uint64_t a, b;
+	uint64_t a, b, c;
 
 	kit_open(&k);
 	k.auto_history = false;
@@ -148,7 +148,13 @@ Test(groups, what_was_held_until_due_is_skipped_then)
 	expect(a, JOB_ACTIVE);
 	expect(b, JOB_HELD);
 	cr_assert_not(kit_view(&k, b).group.waits);
+	c = kit_submit(&k, (struct kit_job){.shards = 1,
+					    .group = "g",
+					    .group_mode = CONCURRENCY_SKIP,
+					    .due_wall_us = k.wall_us + USEC_PER_SEC});
+	expect(c, JOB_HELD);
 	kit_pass(&k, 2 * USEC_PER_SEC, 0);
+	expect_why(c, "the concurrency group \"g\" was full: job 2 held it");
 	expect_why(b, "the concurrency group \"g\" was full: job 2 held it");
 	kit_compare_replay(&k);
 	kit_close(&k);
