@@ -37,6 +37,7 @@
 	PLANT_ROW(after_counts_all)	 /* dispatcher: whoever waits starts, however the other job ended */ \
 	PLANT_ROW(group_without_limit)	 /* dispatcher: all jobs of a concurrency group start at once */     \
 	PLANT_ROW(latest_drops_newest)	 /* dispatcher: of those that wait for a group the oldest stays */   \
+	PLANT_ROW(rate_not_kept)	 /* dispatcher: shards start as fast as workers take them */         \
 	PLANT_ROW(prefetch_before_rank)	 /* worker: what was held first goes first, whatever its rank */
 
 #define PLANT_ROW_ENUM(name) PLANT_##name,

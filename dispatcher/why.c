@@ -282,6 +282,28 @@ void why_group(const struct view_job *v, struct buf *out)
 	}
 }
 
+void why_rate(const struct view_job *v, struct buf *out)
+{
+	char per[UNITS_TEXT_MAX];
+
+	if (v->rate.count > 0)
+		buf_printf(out, "%u/%s", v->rate.count,
+			   units_format_duration(v->rate.per_us, per, sizeof(per)));
+}
+
+static bool waits_for_rate(const struct view_job *v)
+{
+	return v->rate.count > 0 && v->rate_wait_us > 0 && v->counts.pending > 0;
+}
+
+static void say_rate(const struct view_job *v, struct buf *out)
+{
+	buf_printf(out, "its rate, ");
+	why_rate(v, out);
+	buf_printf(out, ", lets the next shard start in ");
+	why_span(out, v->rate_wait_us);
+}
+
 static void say_held(const struct why_facts *f, struct buf *out)
 {
 	const struct view_job *v = f->job;
@@ -315,6 +337,8 @@ void why_not(const struct why_facts *f, struct buf *out)
 		return;
 	} else if (!v->sealed && v->counts.pending == 0 && v->planner_failures > 0) {
 		why_planner(v, f->wall_us, out);
+	} else if (waits_for_rate(v)) {
+		say_rate(v, out);
 	} else if (v->counts.pending > 0 && f->supply != NULL) {
 		say_supply(f, out);
 	} else if (v->counts.delayed > 0) {

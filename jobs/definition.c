@@ -161,6 +161,7 @@ static const struct definition_key sections[] = {
     {"start_by", false, read_start_by},
     {"concurrency", false, read_concurrency},
     {"max_jobs", false, read_max_jobs},
+    {"rate", false, read_rate},
 };
 
 static void set_defaults(struct definition_reader *r)

@@ -1,8 +1,11 @@
-/* `concurrency` and `max_jobs`: how many jobs of a group may be active at a time. */
+/* `concurrency` and `max_jobs`: how many jobs of a group may be active at a time; `rate`: how fast a job's
+ * shards may start. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/units.h"
 #include "jobs/definition_read.h"
 
 static bool read_group(struct definition_reader *r, const struct node *n, void *target)
@@ -106,4 +109,42 @@ bool read_max_jobs(struct definition_reader *r, const struct node *n, void *targ
 			   "`max_jobs: 3` is a group of all jobs of the definition, with the limit 3",
 			   "a definition has one of `concurrency` and `max_jobs`");
 	return false;
+}
+
+#define RATE_LONGEST_US ((usec_t)USEC_PER_SEC * 86400 * 366)
+
+/* "s", "min", "90s"; false: it is none. */
+static bool read_time_of_rate(struct bytes text, usec_t *ret_us)
+{
+	char word[32];
+	bool digit = text.size > 0 && text.data[0] >= '0' && text.data[0] <= '9';
+
+	if (bytes_equal(text, BYTES_LIT("min")))
+		text = BYTES_LIT("m");
+	if (text.size == 0 || text.size + 2 > sizeof word)
+		return false;
+	snprintf(word, sizeof word, "%s%.*s", digit ? "" : "1", (int)text.size, (const char *)text.data);
+	return units_parse_duration(bytes_of(word), ret_us, NULL) == 0 && *ret_us > 0 &&
+	       *ret_us <= RATE_LONGEST_US;
+}
+
+bool read_rate(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+	const uint8_t *slash =
+	    n->kind == NODE_SCALAR && n->text.size > 0 ? memchr(n->text.data, '/', n->text.size) : NULL;
+	size_t digits = slash != NULL ? (size_t)(slash - n->text.data) : 0;
+	char count[16];
+	uint64_t number;
+
+	if (digits > 0 && digits < sizeof count) {
+		snprintf(count, sizeof count, "%.*s", (int)digits, (const char *)n->text.data);
+		if (units_parse_number(count, 1, UINT32_MAX, &number, NULL) == 0 &&
+		    read_time_of_rate(BYTES(slash + 1, n->text.size - digits - 1), &d->rate.per_us)) {
+			d->rate.count = (uint32_t)number;
+			return true;
+		}
+	}
+	return read_refuse(r, n, "a number of shards, a slash and a time: s, min, h, d or 30s",
+			   "a rate such as 10/s, 100/min or 5/30s");
 }

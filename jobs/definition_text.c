@@ -236,6 +236,14 @@ static json_t *concurrency_of(const struct concurrency *c)
 	return map;
 }
 
+static json_t *rate_of(const struct rate *r)
+{
+	char per[UNITS_TEXT_MAX], text[2 * UNITS_TEXT_MAX];
+
+	snprintf(text, sizeof text, "%u/%s", r->count, units_format_duration(r->per_us, per, sizeof per));
+	return json_string(text);
+}
+
 void definition_write(const struct definition *d, const json_t *on, struct buf *out)
 {
 	const struct phase_def *shards = &d->body.phases.items[phases_shards(&d->body)];
@@ -275,6 +283,8 @@ void definition_write(const struct definition *d, const json_t *on, struct buf *
 		set(map, "concurrency", concurrency_of(&d->concurrency));
 	if (d->max_jobs > 0)
 		set(map, "max_jobs", json_integer(d->max_jobs));
+	if (d->rate.count > 0)
+		set(map, "rate", rate_of(&d->rate));
 	json_write(out, map);
 	json_decref(map);
 }

@@ -288,6 +288,7 @@ int definition_instantiate(const struct definition *d, const struct event *event
 			      .name = job_name,
 			      .priority = d->body.priority,
 			      .max_running = (uint32_t)d->max_running,
+			      .rate = d->rate,
 			      .deadline_wall_us = d->deadline_us,
 			      .start_by_wall_us = d->start_by_us,
 			      .depth = event == NULL ? 0 : event->depth};

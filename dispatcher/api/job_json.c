@@ -108,7 +108,7 @@ static struct api_principal principal_of(const struct principal *p, struct buf *
 static json_t *write_job(const struct view_job *v, const struct definition_body *body)
 {
 	char definition[HEX_BYTES_MAX];
-	struct buf words[4] = {{0}};
+	struct buf words[5] = {{0}};
 	json_t *value;
 
 	if (v->why.size == 0)
@@ -152,6 +152,8 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 		job.has_concurrency = true;
 		job.concurrency = group_of(&v->group);
 	}
+	why_rate(v, &words[4]);
+	job.rate = buf_bytes(&words[4]);
 	value = object_write(object_job(), &job);
 	for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
 		buf_fini(&words[i]);

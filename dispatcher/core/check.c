@@ -96,9 +96,9 @@ static uint64_t check_run(const struct run *run, const struct job_row *row)
 	return leases;
 }
 
-static void check_indexed(const struct dispatcher_core *core, const struct job_row *row)
+static void check_indexed(const struct dispatcher_core *core, uint64_t job, const struct job_row *row)
 {
-	uint64_t hard, n = runnable_shards(core, row, &hard);
+	uint64_t hard, n = runnable_shards(core, job, row, &hard);
 
 	CHECK((n > 0) == ((row->live_flags & JOB_RUNNABLE) != 0));
 	CHECK((hard > 0) == ((row->live_flags & JOB_HARD) != 0));
@@ -149,8 +149,8 @@ static void check_job(const struct dispatcher_core *core, uint64_t job, struct c
 		t->leases += check_run(row->run, row);
 	}
 	/* What is due by the clock becomes runnable in the next tick. */
-	if (core->open && (row->run == NULL || row->run->delayed_count == 0))
-		check_indexed(core, row);
+	if (core->open && !(row->flags & JOB_RATED) && (row->run == NULL || row->run->delayed_count == 0))
+		check_indexed(core, job, row);
 }
 
 static void check_workers(const struct dispatcher_core *core)

@@ -4,6 +4,7 @@
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/volatile/groups.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/durable/waits.h"
@@ -150,6 +151,11 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->start_by_wall_us = body.start_by_wall_us;
 	view_after(core, ret->job, arena, ret);
 	view_group(core, ret->job, arena, &ret->group);
+	if (row->flags & JOB_RATED) {
+		ret->rate = body.rate;
+		ret->rate_wait_us = pace_when_us(core, ret->job, 1) - core->mono_us;
+		ret->rate_wait_us = ret->rate_wait_us > 0 ? ret->rate_wait_us : 0;
+	}
 	ret->estimate_us = estimate_shard_ns(core, row) / 1000;
 	count_shards(core, row, &ret->counts);
 	ret->shards_phase = phases_shards(&job_definition(core, row)->body);

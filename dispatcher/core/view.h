@@ -81,6 +81,8 @@ struct view_job {
 	uint32_t after_count;	     /* all of them */
 	usec_t deadline_wall_us, start_by_wall_us; /* as in new_job; 0 = none, or it has ended */
 	struct view_group group;		   /* of a live job */
+	struct rate rate;			   /* likewise; count 0 = no bound */
+	usec_t rate_wait_us;			   /* until it lets a shard start; 0 = now */
 };
 
 /* False when there is no such job (any more: history has it). */

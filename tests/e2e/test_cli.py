@@ -93,6 +93,7 @@ class Submit(CliCase):
             ("tolerate", "101%", "expected a percentage"),
             ("max-running", "0", "expected a number from 1"),
             ("max-running", "2", "stands behind the % of the array", "--array=9%3"),
+            ("rate", "10", "expected a rate such as 10/s"),
             ("concurrency", "a:0", "expected a number from 1"),
             ("concurrency", ":2:skip", "expected the name of a group"),
             ("max-failures", "few", "expected a number from 0"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""How many jobs of a group are active at a time (`concurrency`, `--concurrency`, `max_jobs`): as definitions, events
-and the command have it, over restarts of the dispatcher."""
+"""How many jobs of a group are active at a time (`concurrency`, `--concurrency`, `max_jobs`), and how fast shards start
+(`rate`, `--rate`): as definitions, events and the command have it, over restarts of the dispatcher."""
 import os
 import subprocess
 
@@ -145,6 +145,23 @@ class OfARule(Limits):
         self.cancel(jobs[0])
         until(lambda: self.word(jobs[2]) == "running")
         self.assertEqual(self.word(jobs[3]), "held")
+
+
+class Rate(Limits):
+    def test_shards_start_no_faster(self):
+        self.start()
+        self.mill.start_worker(heartbeat="100ms")
+        self.cli("submit", "-w", "--array", "12", "--cpus", "0.1", "--rate", "5/s", "--", "sh", "-c", "date +%s%N")
+        times = sorted(int(line) / 1e9 for line in self.cli("output", "last").split())
+        self.assertEqual(len(times), 12)
+        self.assertGreaterEqual(times[-1] - times[0], 2, "11 starts behind the first, one each 200 ms")
+        slow = int(self.cli("submit", "--array", "3", "--rate", "1/h", "--", "true").split()[-1])
+        until(lambda: self.mill.job(slow)["phases"][0]["done"] == 1)
+        self.assertRegex(self.mill.job(slow)["why"], r"\Aits rate, 1/1h, lets the next shard start in (1h|59m)")
+        self.assertIn("1/1h", self.cli("show", str(slow)))
+        self.assertRegex(self.cli("explain", str(slow)), r"at a rate of at most 1/1h: the next may in (1h|59m)")
+        self.restart()
+        self.assertEqual(self.mill.job(slow)["phases"][0]["done"], 1)
 
 
 if __name__ == "__main__":

@@ -240,7 +240,8 @@ class OpenApi(MillCase):
         second = self.call("POST", "/v1/jobs", {"command": {"argv": ["true"]}, "after": ["%d:failed" % first],
                                                 "deadline": "1h", "start_by": "1h"})["id"]
         self.assertEqual(self.call("GET", "/v1/jobs/%d" % second)["after_count"], 1)
-        bounded = self.command("true", array="3%2", cpus="0.1")
+        bounded = self.command("true", array="3%2", cpus="0.1", rate="1000/s")
+        self.assertEqual(self.call("GET", "/v1/jobs/%d" % bounded)["rate"], "1000/1s")
         self.assertEqual(self.call("GET", "/v1/jobs/%d" % bounded)["max_running"], 2)
         self.mill.wait(bounded)
         grouped = [self.mill.submit("version: 1\nname: g\nrun: {exec: [sleep, '60'], resources: {cpus: 0.1}}\n"

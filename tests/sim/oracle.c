@@ -107,6 +107,7 @@ void oracle_granted(struct oracle *o, const struct lease *l)
 	if (l->slice.size == 0 && shard_set_contains_any(&j->phases[l->phase].done, r))
 		world_fail(o->world, "shards %u+%u of job %llu are leased, but some are durably done",
 			   r.first, r.count, (unsigned long long)l->job);
+	oracle_rated(o, j, l);
 	ARRAY_GROW(o->leases, o->lease_capacity, o->lease_count);
 	ol = &o->leases[o->lease_count++];
 	*ol = (struct oracle_lease){

@@ -96,6 +96,8 @@ static void draw_group(struct sim_job *j)
 	if (bits % 3 == 0)
 		return;
 	bits /= 3;
+	if (bits / 16 % 3 == 0 && j->shard_count <= 40)
+		j->rate_count = 2 + (uint32_t)(bits / 48 % (SIM_RATE_MAX - 1));
 	j->group_limit = 1 + bits % 2;
 	j->group_mode = bits / 2 % 4 == 0   ? CONCURRENCY_CANCEL_RUNNING
 			: bits / 2 % 4 == 1 ? CONCURRENCY_SKIP

@@ -6,6 +6,7 @@
 
 #define SIM_JOBS_MAX 8
 #define SIM_ACTIONS_MAX 64
+#define SIM_RATE_MAX 16
 
 /* What becomes of a shard: a pure function of (job, phase, shard, executions that ended before). */
 enum fate {
@@ -52,9 +53,10 @@ struct sim_job {
 	uint32_t group_limit; /* of the world's concurrency group, as this job says it; 0 = it names none */
 	uint8_t group_mode;   /* enum concurrency_mode */
 	bool group_latest;
-	bool chains;	    /* its end starts another job */
-	bool event_has_two; /* its event makes a second job as well … */
-	bool second_fails;  /* … that nothing can be run of: it has failed when it is accepted */
+	uint32_t rate_count; /* of its shards a second; 0 = no bound */
+	bool chains;	     /* its end starts another job */
+	bool event_has_two;  /* its event makes a second job as well … */
+	bool second_fails;   /* … that nothing can be run of: it has failed when it is accepted */
 };
 
 enum action_kind {

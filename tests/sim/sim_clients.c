@@ -90,6 +90,8 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 	    .planner = j->plan_phase ? PLANNER_PURE : j->planner,
 	    .values = {.items = &a->values[at], .count = 1},
 	};
+	if (j->rate_count > 0)
+		n->rate = (struct rate){j->rate_count, USEC_PER_SEC};
 	if (j->group_limit > 0)
 		n->concurrency =
 		    (struct concurrency){BYTES_LIT("group"), j->group_limit, j->group_mode, j->group_latest};

@@ -189,7 +189,7 @@ void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, c
 	emit(core, RECORD_ENDED, &r);
 	if (row->flags & JOB_GROUPED)
 		group_leave(core, job);
-	expire_forget(core, row);
+	expire_forget(core, job, row);
 	waiting_add(&core->ended, (struct waiting){.lsn = lsn, .job = job});
 	if (r.event_due)
 		job_offer_event(core, row, lsn);

@@ -4,6 +4,7 @@
 #include "base/units.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/waits.h"
+#include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/decide/steps.h"
@@ -67,11 +68,13 @@ void expire_await(struct dispatcher_core *core, uint64_t job, const struct job_r
 	if (row->state == JOB_HELD && waiter_find(&core->d, job) == NULL &&
 	    (row->due_wall_us > core->wall_us || !(row->flags & JOB_GROUPED)))
 		timer_add(&core->held, row->due_wall_us, job);
-	if (!(row->flags & JOB_TIMED))
+	if (!(row->flags & (JOB_TIMED | JOB_RATED)))
 		return;
-	core->timed_jobs++;
 	arena_init(&arena, 0);
 	job_row_body(row, codec_new_job(), &body, &arena);
+	if (row->flags & JOB_RATED)
+		pace_add(core, job, &body.rate, row->run == NULL && row->lsn > core->epoch_lsn);
+	core->timed_jobs += (row->flags & JOB_TIMED) != 0;
 	if (body.deadline_wall_us > 0)
 		timer_add(&core->late, body.deadline_wall_us, job);
 	if (body.start_by_wall_us > 0)
@@ -93,8 +96,10 @@ static bool is_held(const void *core, uint64_t job)
 	return row != NULL && row->state == JOB_HELD;
 }
 
-void expire_forget(struct dispatcher_core *core, const struct job_row *row)
+void expire_forget(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
 {
+	if (row->flags & JOB_RATED)
+		pace_drop(core, job);
 	if (row->flags & JOB_TIMED)
 		core->timed_jobs--;
 	timer_sweep(&core->late, 2 * core->timed_jobs, is_timed, core);
@@ -150,6 +155,12 @@ static void wake_due(struct dispatcher_core *core)
 		planner_start(core, job, row);
 		runnable_refresh(core, job, row);
 	}
+	while (timer_take_due(&core->paced, core->mono_us, &job)) {
+		struct job_row *row = job_get_live(core, job);
+
+		if (row != NULL && (row->flags & JOB_RATED))
+			runnable_refresh(core, job, row);
+	}
 }
 
 void step_tick(struct dispatcher_core *core)
@@ -183,6 +194,7 @@ usec_t dispatcher_core_deadline(const struct dispatcher_core *core)
 	at = earlier(at, on_mono(core, timer_next(&core->held), core->wall_us));
 	at = earlier(at, on_mono(core, timer_next(&core->late), core->wall_us));
 	at = earlier(at, on_mono(core, timer_next(&core->retries), steady_us(core)));
+	at = earlier(at, timer_next(&core->paced));
 	if (wait_is_due(core) || group_is_due(core))
 		at = core->mono_us;
 	if (core->heard != NULL)

@@ -116,10 +116,8 @@ void step_reopen(struct dispatcher_core *core, const struct input_reopen *in)
 	core->live_jobs++;
 	if (was_there)
 		core->ended_jobs--;
-	if (row->state == JOB_HELD) {
-		core->held_jobs++;
-		expire_await(core, r.job, row);
-	}
+	core->held_jobs += row->state == JOB_HELD;
+	expire_await(core, r.job, row);
 	if (core->carry.job == r.job) { /* in the middle of an earlier life */
 		core->carry.job = 0;
 		core->carry.cursor = r.job - 1;

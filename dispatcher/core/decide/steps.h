@@ -118,10 +118,11 @@ static inline bool wait_is_due(const struct dispatcher_core *core)
 }
 
 /* expire.c */
-/* A new or revived job's due time, deadline and start_by are looked at when they come. */
+/* A new or revived job's due time, deadline and start_by are looked at when they come; its group and its rate
+ * are known. */
 void expire_await(struct dispatcher_core *core, uint64_t job, const struct job_row *row);
-/* The job of the row has ended, and is counted no more: what would remind of it goes. */
-void expire_forget(struct dispatcher_core *core, const struct job_row *row);
+/* The job has ended, and is counted no more: what would remind of it goes. */
+void expire_forget(struct dispatcher_core *core, uint64_t job, const struct job_row *row);
 
 /* groups.c: jobs of concurrency groups */
 /* A new or revived job that names one. */

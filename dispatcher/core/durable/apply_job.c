@@ -45,6 +45,8 @@ void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job
 		row->flags |= JOB_TIMED;
 	if (j->concurrency.group.size > 0)
 		row->flags |= JOB_GROUPED;
+	if (j->rate.count > 0)
+		row->flags |= JOB_RATED;
 	body.definition = BYTES(NULL, 0); /* the row names it */
 	body.job = 0;
 	body.after = (struct after_job_list){0}; /* waits.h: what is left of it */

@@ -48,7 +48,7 @@ int apply_reopened(struct durable *d, const struct reopened *r, uint64_t lsn, st
 	row->due_wall_us = 0;
 	row->phase = (uint16_t)r->phase;
 	row->shard_count = r->plan.shard_count;
-	row->flags = (uint8_t)((row->flags & (JOB_TIMED | JOB_GROUPED)) | JOB_SEALED);
+	row->flags = (uint8_t)((row->flags & (JOB_TIMED | JOB_GROUPED | JOB_RATED)) | JOB_SEALED);
 	if (r->job >= d->next_job)
 		d->next_job = r->job + 1;
 	apply_job(d, r->job);

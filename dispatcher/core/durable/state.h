@@ -103,6 +103,7 @@ enum job_flag {
 	JOB_EVENT_DUE = 16, /* ended: the rules have not seen it */
 	JOB_TIMED = 32,	    /* its body has a deadline, or a time by which it starts */
 	JOB_GROUPED = 64,   /* its body names a concurrency group: held until a record activates it */
+	JOB_RATED = 128,    /* its body bounds how fast its shards start */
 };
 
 enum job_live_flag {

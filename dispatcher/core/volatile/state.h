@@ -187,6 +187,8 @@ struct dispatcher_core {
 	struct timer_heap late;	   /* likewise: deadlines, and times by which jobs start */
 	struct timer_heap retries; /* on the steady one: mono + offset */
 	struct groups groups;
+	struct timer_heap paced; /* on the mono clock */
+	struct pace *paces;	 /* paces.h; by job */
 	struct waiting_queue durable_waits, history_waits, ended;
 	usec_t steal_us;      /* mono: when to look again for something to steal; USEC_NEVER: no need */
 	usec_t steal_look_us; /* mono: not before */

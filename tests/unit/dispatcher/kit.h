@@ -88,6 +88,7 @@ struct kit_job {
 	uint8_t group_mode;
 	bool group_latest;
 	bool whole; /* skipped, it is refused */
+	struct rate rate;
 };
 
 /* All parameters' defaults: what a core that a test makes by itself is created with. */

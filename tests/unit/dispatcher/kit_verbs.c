@@ -48,6 +48,7 @@ static void make(struct made *m, const struct kit_job *job)
 			      .plan = {.kind = PLAN_COUNT, .shard_count = job->shards, .step = 1}};
 	j->deadline_wall_us = job->deadline_us;
 	j->start_by_wall_us = job->start_by_us;
+	j->rate = job->rate;
 	if (job->group != NULL)
 		j->concurrency =
 		    (struct concurrency){.group = bytes_of(job->group),

@@ -152,6 +152,8 @@ Test(definition, a_change_of_meaning_makes_a_new_version)
 	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: {group: x, mode: skip}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: {group: x, latest: true}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nmax_jobs: 1",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nrate: 1/s",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nrate: 60/min",
 	    "version: 1\nname: a\nrun: {exec: [x], resources: {pin: none}}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 2}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 1-2}",
@@ -306,6 +308,40 @@ Test(definition, typical_mistakes_are_told_in_these_words)
 	buf_fini(&yaml);
 	buf_fini(&want);
 	buf_fini(&got);
+}
+
+Test(definition, a_rate_is_a_number_in_a_time)
+{
+	static const struct {
+		const char *text;
+		uint32_t count;
+		usec_t per_us;
+	} rates[] = {{"10/s", 10, USEC_PER_SEC},	{"100/min", 100, 60 * USEC_PER_SEC},
+		     {"5/h", 5, 3600 * USEC_PER_SEC},	{"1/1d", 1, 86400 * USEC_PER_SEC},
+		     {"7/1m30s", 7, 90 * USEC_PER_SEC}, {"4294967295/ms", UINT32_MAX, USEC_PER_MSEC}};
+	static const char *const wrong[] = {"10",  "/s",      "10/",  "0/s",	      "10/s/s", "x/s",
+					    "1/0", "1/month", "1/0s", "-1/s",	      "1/400d", "1.5/s",
+					    "1/x", "[1, s]",  "''",   "99999999999/s"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(rates) + ARRAY_LENGTH(wrong); i++) {
+		bool right = i < ARRAY_LENGTH(rates);
+		struct buf text = {0};
+		struct definition *d = NULL;
+		struct error e = {0};
+
+		buf_printf(&text, "version: 1\nname: a\nrun: {exec: [x]}\nrate: %s\n",
+			   right ? rates[i].text : wrong[i - ARRAY_LENGTH(rates)]);
+		cr_assert_eq(definition_parse(buf_bytes(&text), "a", NULL, &d, &e) == 0, right, "%s: %s",
+			     buf_text(&text), e.what);
+		if (right) {
+			cr_expect_eq(d->rate.count, rates[i].count);
+			cr_expect_eq(d->rate.per_us, rates[i].per_us);
+		} else {
+			cr_expect(strstr(e.what, "expected a rate such as 10/s") != NULL, "%s", e.what);
+		}
+		definition_destroy(d);
+		buf_fini(&text);
+	}
 }
 
 Test(definition, no_report_and_no_error_are_fine_too)

@@ -86,6 +86,17 @@ Test(why, its_group_is_full)
 	expect(&v, NULL, NULL, "it is held and starts in 5s");
 }
 
+Test(why, its_rate_is_used_up)
+{
+	const struct resources one = {.cpu_milli = 1000};
+	const struct view_supply s = {.need = &one};
+	struct view_job v = queued();
+
+	v.rate = (struct rate){10, 60 * USEC_PER_SEC};
+	v.rate_wait_us = 1500 * USEC_PER_MSEC;
+	expect(&v, &s, NULL, "its rate, 10/1m, lets the next shard start in 2s");
+}
+
 Test(why, starts_fail)
 {
 	const struct resources one = {.cpu_milli = 1000};
