@@ -245,14 +245,25 @@ static bool is_stillborn(const struct input_accept *in, uint32_t index)
 	return false;
 }
 
+/* Jobs of the same group that come before it. */
 static uint32_t ahead_of(const struct input_accept *in, uint32_t index)
 {
+	struct bytes group = in->jobs.items[index].concurrency.group;
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < index; i++)
-		n +=
-		    bytes_equal(in->jobs.items[i].concurrency.group, in->jobs.items[index].concurrency.group);
+		n += bytes_equal(in->jobs.items[i].concurrency.group, group);
 	return n;
+}
+
+/* One that waits for its time, or for others, is decided about when that has come. */
+static bool is_skipped(struct dispatcher_core *core, const struct input_accept *in, uint32_t index,
+		       const char **why)
+{
+	const struct new_job *j = &in->jobs.items[index];
+
+	return j->concurrency.mode == CONCURRENCY_SKIP && j->due_wall_us <= core->wall_us &&
+	       j->after.count == 0 && group_skips(core, &j->concurrency, ahead_of(in, index), why);
 }
 
 /* The input without the jobs that their concurrency groups skip. */
@@ -271,9 +282,7 @@ static struct input_accept without_skipped(struct dispatcher_core *core, const s
 		if (is_stillborn(in, i)) {
 			left.failed.items[left.failed.count] = in->failed.items[left.failed.count];
 			left.failed.items[left.failed.count++].index = left.jobs.count;
-		} else if (in->jobs.items[i].due_wall_us <= core->wall_us &&
-			   in->jobs.items[i].after.count == 0 &&
-			   group_skips(core, &in->jobs.items[i].concurrency, ahead_of(in, i), &why)) {
+		} else if (is_skipped(core, in, i, &why)) {
 			if (ret->count++ == 0)
 				ret->why = why;
 			continue;
