@@ -5,7 +5,8 @@
  * the dispatcher and over a reopening. For that the bucket holds b = 1 + count / 32 tokens, and one is added
  * each per / (count - b + 1): so up to 31 shards a time are spread evenly, at just the rate; of more, up to b
  * are granted together, and in the long run 3 % fewer than the rate allows. What comes back without having
- * run (a drain, a lost worker) gives no token back. */
+ * run (a drain, a lost worker) gives no token back. Nothing is granted until the epoch is durable: leases are
+ * kept back until then, and would leave together. */
 #pragma once
 
 #include "dispatcher/core/volatile/state.h"

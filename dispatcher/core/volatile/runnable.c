@@ -86,11 +86,17 @@ static uint32_t least_of_rate(const struct dispatcher_core *core, uint64_t job, 
 	return 1;
 }
 
+/* Until the epoch is durable leases are kept back, and would leave together. */
+static bool leases_leave(const struct dispatcher_core *core)
+{
+	return core->durable_lsn >= core->epoch_lsn;
+}
+
 static uint64_t room_of_rate(const struct dispatcher_core *core, uint64_t job, const struct job_row *row)
 {
 	uint32_t tokens = pace_tokens(core, job);
 
-	return tokens >= least_of_rate(core, job, row) ? tokens : 0;
+	return leases_leave(core) && tokens >= least_of_rate(core, job, row) ? tokens : 0;
 }
 
 static uint64_t at_most(uint64_t n, uint64_t room)
@@ -131,7 +137,7 @@ static void await_rate(struct dispatcher_core *core, uint64_t job, const struct 
 	uint32_t tokens = pace_burst(core, job) / BURST_PARTS, least = least_of_rate(core, job, row);
 	uint64_t hard;
 
-	if (count_runnable(core, row, &hard) + hard > 0)
+	if (leases_leave(core) && count_runnable(core, row, &hard) + hard > 0)
 		pace_remind(core, job, tokens > least ? tokens : least);
 }
 
@@ -234,6 +240,17 @@ void runnable_refresh(struct dispatcher_core *core, uint64_t job, struct job_row
 	}
 	if ((row->flags & JOB_RATED) && n + hard == 0)
 		await_rate(core, job, row);
+}
+
+void runnable_refresh_paced(struct dispatcher_core *core)
+{
+	struct pace *p, *next;
+
+	HASH_ITER (hh, core->paces, p, next) {
+		struct job_row *row = job_get_live(core, p->job);
+
+		runnable_refresh(core, p->job, row);
+	}
 }
 
 void runnable_fini(struct dispatcher_core *core)

@@ -12,6 +12,8 @@ uint64_t runnable_shards(const struct dispatcher_core *core, uint64_t job, const
 			 uint64_t *hard);
 /* After anything about the job changed: takes it in or out, and counts its demand anew. */
 void runnable_refresh(struct dispatcher_core *core, uint64_t job, struct job_row *row);
+/* The same of all jobs with a rate. */
+void runnable_refresh_paced(struct dispatcher_core *core);
 /* Out of it, before its run goes. */
 void runnable_remove(struct dispatcher_core *core, uint64_t job, struct job_row *row);
 bool runnable_is_hard(struct range shards, struct traits traits);
