@@ -105,6 +105,12 @@ static size_t list_extras(struct submission *s, bool starts,
 	     &s->command.max_failures},
 	    {0, "max-running", "N", "At most N shards run at a time; so does --array 1-1000%N.", set_text,
 	     &s->command.max_running},
+	    {0, "rate", "N/TIME", "At most N shards start in TIME, spread over it: 10/s, 100/min, 5/30s.",
+	     set_text, &s->command.rate},
+	    {0, "concurrency", "GROUP[:LIMIT][:MODE]",
+	     "At most LIMIT (1) jobs of GROUP are active at a time. MODE says what becomes of one too many: "
+	     "queue (it waits), skip (it is refused) or cancel-running (it takes the place of the oldest).",
+	     set_text, &s->command.concurrency},
 	    {0, "exit", "CODE=VERDICT",
 	     "What an exit code, or a range as 75-78, means: retry, fail (dead at once) or success; may be "
 	     "given more than once. Default: 0 is success, others are tried again.",

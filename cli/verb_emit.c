@@ -104,6 +104,12 @@ static void add_event(struct buf *out, const struct api_event_taken *event)
 		buf_printf(out, ", which %s forgotten",
 			   json_array_size(event->jobs) == 1 ? "is" : "are, or the first of them is,");
 	buf_printf(out, "\n");
+	if (event->skipped > 0) {
+		buf_printf(out, "  %" PRIu64 " job%s not started: ", event->skipped,
+			   event->skipped == 1 ? "" : "s");
+		human_text(out, event->skipped_why, false);
+		buf_printf(out, "\n");
+	}
 	json_array_foreach(event->errors, i, json)
 	{
 		object_read(object_rule_error(), json, &error);

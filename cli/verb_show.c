@@ -192,6 +192,7 @@ static void add_job(const struct cli *cli, struct buf *out, const struct api_job
 	json_array_foreach(job->phases, i, phase) add_phase(cli, out, phase);
 	add_text_field(out, "outlook", job->outlook);
 	add_text_field(out, "numbers", job->array);
+	add_text_field(out, "rate", job->rate);
 	add_time_field(cli, out, "accepted", job->accepted_wall_us);
 	add_time_field(cli, out, "started", job->started_wall_us);
 	add_time_field(cli, out, "ended", job->ended_wall_us);

@@ -127,6 +127,15 @@ static void say_waits(const struct explain *e, struct buf *out)
 			   v->counts.pending == 1 ? "s" : "", v->max_running);
 	}
 	end(e, out);
+	if (v->rate.count > 0) {
+		buf_printf(out, "its shards start at a rate of at most ");
+		why_rate(v, out);
+	}
+	if (v->rate.count > 0 && v->rate_wait_us > 0 && v->counts.pending > 0) {
+		buf_printf(out, ": the next may in ");
+		why_span(out, v->rate_wait_us);
+	}
+	end(e, out);
 	if (v->counts.delayed > 0 && v->counts.leased + v->counts.pending > 0)
 		why_delayed(v, e->facts->wall_us, out);
 	end(e, out);

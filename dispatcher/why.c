@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/text.h"
 #include "base/units.h"
 #include "jobs/kinds.h"
 
@@ -254,11 +255,63 @@ void why_after(const struct view_job *v, struct buf *out)
 		buf_printf(out, " and for %u more", v->after_count - shown);
 }
 
+#define GROUP_SHOWN 120 /* bytes of its name */
+
+void why_group(const struct view_job *v, struct buf *out)
+{
+	const struct view_group *g = &v->group;
+	char name[GROUP_SHOWN];
+
+	if (!g->waits)
+		return;
+	buf_printf(out, "it waits for room in the concurrency group %s (at most %u active): ",
+		   text_quote(name, sizeof(name), g->name), g->limit);
+	for (uint32_t i = 0; i < g->holder_count; i++)
+		buf_printf(out, "%s %" PRIu64,
+			   i == 0		? (g->active == 1 ? "job" : "jobs")
+			   : i + 1 == g->active ? " and"
+						: ",",
+			   g->holders[i]);
+	if (g->active > g->holder_count)
+		buf_printf(out, " and %u more", g->active - g->holder_count);
+	buf_printf(out, g->active == 0 ? "nobody holds it" : g->active == 1 ? " holds it" : " hold it");
+	if (g->before > 0) {
+		buf_printf(out, ", and ");
+		why_count(out, g->before, "older job");
+		buf_printf(out, g->before == 1 ? " waits before it" : " wait before it");
+	}
+}
+
+void why_rate(const struct view_job *v, struct buf *out)
+{
+	char per[UNITS_TEXT_MAX];
+
+	if (v->rate.count > 0)
+		buf_printf(out, "%u/%s", v->rate.count,
+			   units_format_duration(v->rate.per_us, per, sizeof(per)));
+}
+
+static bool waits_for_rate(const struct view_job *v)
+{
+	return v->rate.count > 0 && v->rate_wait_us > 0 && v->counts.pending > 0;
+}
+
+static void say_rate(const struct view_job *v, struct buf *out)
+{
+	buf_printf(out, "its rate, ");
+	why_rate(v, out);
+	buf_printf(out, ", lets the next shard start in ");
+	why_span(out, v->rate_wait_us);
+}
+
 static void say_held(const struct why_facts *f, struct buf *out)
 {
 	const struct view_job *v = f->job;
 
 	why_after(v, out);
+	why_group(v, out);
+	if (v->group.waits)
+		return;
 	if (v->after_count > 0 && v->due_wall_us <= f->wall_us)
 		return;
 	buf_printf(out, v->after_count > 0 ? ", and starts not before " : "it is held and starts in ");
@@ -284,6 +337,8 @@ void why_not(const struct why_facts *f, struct buf *out)
 		return;
 	} else if (!v->sealed && v->counts.pending == 0 && v->planner_failures > 0) {
 		why_planner(v, f->wall_us, out);
+	} else if (waits_for_rate(v)) {
+		say_rate(v, out);
 	} else if (v->counts.pending > 0 && f->supply != NULL) {
 		say_supply(f, out);
 	} else if (v->counts.delayed > 0) {

@@ -24,6 +24,10 @@ bool why_asks_supply(const struct view_job *job);
 /* Appends why nothing of it runs; nothing when something does, when it is about to, or when it has ended. */
 /* "it waits for job 7 to succeed and job 8 to end"; nothing when it waits for none. */
 void why_after(const struct view_job *v, struct buf *out);
+/* "it waits for room in the concurrency group "x": job 7 holds it"; nothing when it waits for none. */
+void why_group(const struct view_job *v, struct buf *out);
+/* "10/1s"; nothing when its shards may start at any rate. */
+void why_rate(const struct view_job *v, struct buf *out);
 void why_not(const struct why_facts *f, struct buf *out);
 /* Appends what its dead shards mean for a job that goes on; nothing when none is dead. */
 void why_outlook(const struct why_facts *f, struct buf *out);

@@ -159,6 +159,9 @@ static const struct definition_key sections[] = {
     {"max_running", false, read_max_running},
     {"deadline", false, read_deadline},
     {"start_by", false, read_start_by},
+    {"concurrency", false, read_concurrency},
+    {"max_jobs", false, read_max_jobs},
+    {"rate", false, read_rate},
 };
 
 static void set_defaults(struct definition_reader *r)

@@ -25,6 +25,9 @@ struct definition {
 	int64_t max_running;  /* of a job's shards at a time; 0 = no bound */
 	struct bytes fair_by; /* template: whose share of its queue a job is; empty = its owner's */
 	int64_t deadline_us, start_by_us; /* from when a job is accepted; 0 = none */
+	struct concurrency concurrency;	  /* group: a template; empty = none */
+	int64_t max_jobs;		  /* that are active at a time; 0 = no bound */
+	struct rate rate;		  /* of its shards' starts */
 	struct arena arena;		  /* holds all of it */
 };
 
@@ -67,6 +70,8 @@ struct definition_command {
 	struct bytes tolerate; /* one at most of these three */
 	struct bytes max_failures;
 	struct bytes max_running;
+	struct bytes concurrency; /* GROUP[:LIMIT][:MODE] */
+	struct bytes rate;	  /* 10/s */
 	bool keep_going;
 	const struct pair *exits; /* "2" or "75-78", and the verdict */
 	size_t exit_count;

@@ -356,6 +356,10 @@ static int fill(const struct definition_command *c, json_t *map, struct error *r
 	if (rc == 0)
 		rc = fill_max_running(c, map, reterr);
 	if (rc == 0)
+		rc = set_text(map, "concurrency", c->concurrency, reterr);
+	if (rc == 0)
+		rc = set_text(map, "rate", c->rate, reterr);
+	if (rc == 0)
 		rc = fill_exits(c, retry, reterr);
 	if (rc == 0)
 		rc = fill_stream(c, c->out, map, "out", reterr);

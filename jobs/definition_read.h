@@ -88,6 +88,10 @@ bool read_max_failures(struct definition_reader *r, const struct node *n, void *
 bool read_output(struct definition_reader *r, const struct node *n, void *target); /* struct definition */
 bool read_out(struct definition_reader *r, const struct node *n, void *target);
 bool read_err(struct definition_reader *r, const struct node *n, void *target);
+/* A map, or GROUP[:LIMIT][:MODE]. */
+bool read_concurrency(struct definition_reader *r, const struct node *n, void *target); /* definition */
+bool read_max_jobs(struct definition_reader *r, const struct node *n, void *target);
+bool read_rate(struct definition_reader *r, const struct node *n, void *target);
 void run_defaults(struct run_spec *run);
 void policy_defaults(struct policy *p);
 

@@ -225,6 +225,25 @@ static void set_tolerate(json_t *to, const struct policy *p)
 		set(to, "max_failures", json_integer((json_int_t)p->tolerate));
 }
 
+static json_t *concurrency_of(const struct concurrency *c)
+{
+	json_t *map = json_object();
+
+	set(map, "group", text_of(c->group));
+	set(map, "limit", json_integer(c->limit));
+	set(map, "mode", json_string(concurrency_mode_name(c->mode)));
+	set(map, "latest", json_boolean(c->latest));
+	return map;
+}
+
+static json_t *rate_of(const struct rate *r)
+{
+	char per[UNITS_TEXT_MAX], text[2 * UNITS_TEXT_MAX];
+
+	snprintf(text, sizeof text, "%u/%s", r->count, units_format_duration(r->per_us, per, sizeof per));
+	return json_string(text);
+}
+
 void definition_write(const struct definition *d, const json_t *on, struct buf *out)
 {
 	const struct phase_def *shards = &d->body.phases.items[phases_shards(&d->body)];
@@ -260,6 +279,12 @@ void definition_write(const struct definition *d, const json_t *on, struct buf *
 		set(map, "deadline", duration_of(d->deadline_us));
 	if (d->start_by_us > 0)
 		set(map, "start_by", duration_of(d->start_by_us));
+	if (d->concurrency.group.size > 0)
+		set(map, "concurrency", concurrency_of(&d->concurrency));
+	if (d->max_jobs > 0)
+		set(map, "max_jobs", json_integer(d->max_jobs));
+	if (d->rate.count > 0)
+		set(map, "rate", rate_of(&d->rate));
 	json_write(out, map);
 	json_decref(map);
 }

@@ -224,26 +224,60 @@ static int fill_name(struct builder *b, struct error *reterr)
 	return rc;
 }
 
-static int fill_fair_key(struct builder *b, struct error *reterr)
+/* The text of a template, at most KEY_BYTES_MAX. what: "the fairness key"; member: of the definition. */
+static int fill_key(struct builder *b, struct bytes text, const char *what, const char *member,
+		    struct bytes *ret, struct error *reterr)
 {
-	struct bytes *key = &b->job->fair_key;
 	struct template t;
-	struct buf text = {0};
+	struct buf key = {0};
 	int rc;
 
-	if (b->d->fair_by.size == 0)
+	if (text.size == 0)
 		return 0;
-	CHECK(template_compile(b->d->fair_by, TEMPLATE_EVENT, b->arena, &t, NULL, NULL) == 0);
-	rc = expand(b, &t, &text, reterr);
-	if (rc == 0 && text.size > KEY_BYTES_MAX) {
+	CHECK(template_compile(text, TEMPLATE_EVENT, b->arena, &t, NULL, NULL) == 0);
+	rc = expand(b, &t, &key, reterr);
+	if (rc == 0 && key.size > KEY_BYTES_MAX) {
 		error_set(reterr, ERR_LIMIT,
-			  "the fairness key has %zu bytes with the values of its event; at most %d are taken",
-			  text.size, KEY_BYTES_MAX);
-		rc = error_help(reterr, "let `fair_by` say less of the event");
+			  "%s has %zu bytes with the values of its event; at most %d are taken", what,
+			  key.size, KEY_BYTES_MAX);
+		rc = error_help(reterr, "let `%s` say less of the event", member);
 	}
 	if (rc == 0)
-		rc = keep_bytes(b, buf_bytes(&text), key, reterr);
-	buf_fini(&text);
+		rc = keep_bytes(b, buf_bytes(&key), ret, reterr);
+	buf_fini(&key);
+	return rc;
+}
+
+#define RULE_GROUP "rule:" /* and the definition's name: the group of max_jobs */
+
+static int fill_rule_group(struct builder *b, struct error *reterr)
+{
+	struct concurrency *c = &b->job->concurrency;
+	struct buf name = {0};
+	int rc;
+
+	*c = (struct concurrency){.limit = (uint32_t)b->d->max_jobs, .mode = CONCURRENCY_QUEUE};
+	buf_printf(&name, RULE_GROUP);
+	buf_append_bytes(&name, b->d->body.name);
+	rc = keep_bytes(b, buf_bytes(&name), &c->group, reterr);
+	buf_fini(&name);
+	return rc;
+}
+
+static int fill_group(struct builder *b, struct error *reterr)
+{
+	struct concurrency *c = &b->job->concurrency;
+	int rc;
+
+	if (b->d->max_jobs > 0)
+		return fill_rule_group(b, reterr);
+	if (b->d->concurrency.group.size == 0)
+		return 0;
+	*c = b->d->concurrency;
+	rc = fill_key(b, c->group, "the concurrency group", "concurrency", &c->group, reterr);
+	if (rc == 0 && c->group.size == 0)
+		rc = error_set(reterr, ERR_INVALID,
+			       "the concurrency group is empty with the values of its event");
 	return rc;
 }
 
@@ -254,6 +288,7 @@ int definition_instantiate(const struct definition *d, const struct event *event
 			      .name = job_name,
 			      .priority = d->body.priority,
 			      .max_running = (uint32_t)d->max_running,
+			      .rate = d->rate,
 			      .deadline_wall_us = d->deadline_us,
 			      .start_by_wall_us = d->start_by_us,
 			      .depth = event == NULL ? 0 : event->depth};
@@ -263,7 +298,9 @@ int definition_instantiate(const struct definition *d, const struct event *event
 	if (rc == 0)
 		rc = fill_name(&b, reterr);
 	if (rc == 0)
-		rc = fill_fair_key(&b, reterr);
+		rc = fill_key(&b, d->fair_by, "the fairness key", "fair_by", &job.fair_key, reterr);
+	if (rc == 0)
+		rc = fill_group(&b, reterr);
 	if (rc == 0)
 		rc = fill_plan(&b, reterr);
 	if (rc == 0)

@@ -37,11 +37,13 @@ static void post_destroy(void *state)
 	free(p);
 }
 
-/* The jobs of an event have numbers in a row: errors name theirs, unless it is a repeat's. */
+/* The jobs of an event have numbers in a row: errors name theirs, unless it is a repeat's, or some of them
+ * were skipped. */
 static void name_failed_jobs(json_t *result)
 {
 	json_t *first = json_array_get(json_object_get(result, "jobs"), 0), *error;
-	bool known = first != NULL && !json_is_true(json_object_get(result, "duplicate"));
+	bool known = first != NULL && !json_is_true(json_object_get(result, "duplicate")) &&
+		     json_object_get(result, "skipped") == NULL;
 	size_t i;
 
 	json_array_foreach(json_object_get(result, "errors"), i, error)
@@ -115,6 +117,10 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 	json_object_set_new(pe->result, "duplicate", json_boolean(reply->duplicate));
 	if (reply->duplicate && retention_has_forgotten(p->request->services, reply->job))
 		json_object_set_new(pe->result, "forgotten", json_true());
+	if (reply->code == ERR_OK && reply->skipped > 0) {
+		json_object_set_new(pe->result, "skipped", json_integer(reply->skipped));
+		json_object_set_new(pe->result, "skipped_why", json_of_bytes(bytes_of(reply->why)));
+	}
 	for (uint32_t i = 0; reply->code == ERR_OK && i < reply->job_count; i++)
 		json_array_append_new(jobs, json_integer((json_int_t)(reply->job + i)));
 	free(pe);

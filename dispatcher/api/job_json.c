@@ -77,6 +77,22 @@ static json_t *after_json(const struct view_job *v)
 	return list;
 }
 
+static struct api_job_group group_of(const struct view_group *g)
+{
+	struct api_job_group ret = {.group = g->name,
+				    .limit = g->limit,
+				    .mode = bytes_of(concurrency_mode_name(g->mode)),
+				    .latest = g->latest,
+				    .waits = g->waits,
+				    .before = g->before,
+				    .active = g->active,
+				    .holders = json_array()};
+
+	for (uint32_t i = 0; i < g->holder_count; i++)
+		json_array_append_new(ret.holders, json_integer((json_int_t)g->holders[i]));
+	return ret;
+}
+
 static struct api_principal principal_of(const struct principal *p, struct buf *words)
 {
 	if (p->kind != 0)
@@ -92,12 +108,14 @@ static struct api_principal principal_of(const struct principal *p, struct buf *
 static json_t *write_job(const struct view_job *v, const struct definition_body *body)
 {
 	char definition[HEX_BYTES_MAX];
-	struct buf words[4] = {{0}};
+	struct buf words[5] = {{0}};
 	json_t *value;
 
 	if (v->why.size == 0)
 		why_after(v, &words[3]);
-	const struct api_job job = {
+	if (v->why.size == 0 && words[3].size == 0)
+		why_group(v, &words[3]);
+	struct api_job job = {
 	    .id = v->job,
 	    .name = v->name,
 	    .definition = hex_of(v->definition, definition),
@@ -130,6 +148,12 @@ static json_t *write_job(const struct view_job *v, const struct definition_body 
 	    .has_again_by = v->again_by.kind != 0,
 	};
 
+	if (v->group.name.size > 0) {
+		job.has_concurrency = true;
+		job.concurrency = group_of(&v->group);
+	}
+	why_rate(v, &words[4]);
+	job.rate = buf_bytes(&words[4]);
 	value = object_write(object_job(), &job);
 	for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
 		buf_fini(&words[i]);

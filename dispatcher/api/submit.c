@@ -43,6 +43,8 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 
 	if (reply->code != ERR_OK) {
 		error_set(&e, reply->code, "%s", reply->why);
+		if (reply->code == ERR_EXISTS)
+			error_help(&e, "wait until it has ended, or let the mode of `concurrency` be queue");
 		if (reply->code == ERR_BUSY)
 			error_help(
 			    &e,
@@ -77,6 +79,7 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 	in.jobs = (struct new_job_list){&u->job, 1};
 	in.event = buf_bytes(&event);
 	in.ended = u->ended;
+	in.whole = true;
 	port_submit(r->services->port, INPUT_ACCEPT, &in, &(struct ticket){on_reply, r});
 	buf_fini(&event);
 	return 0;

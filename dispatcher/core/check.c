@@ -1,4 +1,5 @@
 /* What always holds. A failure here is a bug of ours: CHECK ends the process before it is written. */
+#include "dispatcher/core/volatile/groups.h"
 #include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/definition_table.h"
@@ -95,9 +96,9 @@ static uint64_t check_run(const struct run *run, const struct job_row *row)
 	return leases;
 }
 
-static void check_indexed(const struct dispatcher_core *core, const struct job_row *row)
+static void check_indexed(const struct dispatcher_core *core, uint64_t job, const struct job_row *row)
 {
-	uint64_t hard, n = runnable_shards(core, row, &hard);
+	uint64_t hard, n = runnable_shards(core, job, row, &hard);
 
 	CHECK((n > 0) == ((row->live_flags & JOB_RUNNABLE) != 0));
 	CHECK((hard > 0) == ((row->live_flags & JOB_HARD) != 0));
@@ -118,7 +119,7 @@ static void check_touched(const struct dispatcher_core *core)
 }
 
 struct counted {
-	uint64_t live, held, ended, leases, runnable, hard;
+	uint64_t live, held, ended, leases, runnable, hard, grouped, timed;
 };
 
 static void check_job(const struct dispatcher_core *core, uint64_t job, struct counted *t)
@@ -138,6 +139,8 @@ static void check_job(const struct dispatcher_core *core, uint64_t job, struct c
 	}
 	t->live++;
 	t->held += row->state == JOB_HELD || (row->live_flags & JOB_WAITED);
+	t->grouped += (row->flags & JOB_GROUPED) != 0;
+	t->timed += (row->flags & JOB_TIMED) != 0;
 	t->runnable += (row->live_flags & JOB_RUNNABLE) != 0;
 	t->hard += (row->live_flags & JOB_HARD) != 0;
 	if (row->run != NULL) {
@@ -146,8 +149,8 @@ static void check_job(const struct dispatcher_core *core, uint64_t job, struct c
 		t->leases += check_run(row->run, row);
 	}
 	/* What is due by the clock becomes runnable in the next tick. */
-	if (core->open && (row->run == NULL || row->run->delayed_count == 0))
-		check_indexed(core, row);
+	if (core->open && !(row->flags & JOB_RATED) && (row->run == NULL || row->run->delayed_count == 0))
+		check_indexed(core, job, row);
 }
 
 static void check_workers(const struct dispatcher_core *core)
@@ -228,5 +231,6 @@ void dispatcher_core_check(const struct dispatcher_core *core, enum check_depth 
 	if (!core->open)
 		return;
 	CHECK(t.live == core->live_jobs && t.held == core->held_jobs && t.ended == core->ended_jobs);
+	CHECK(t.grouped == groups_check(core) && t.timed == core->timed_jobs);
 	check_index(core, &t);
 }

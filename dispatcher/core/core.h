@@ -75,7 +75,8 @@ struct dispatcher_reply {
 	bool duplicate;	      /* the key was known: job and job_count are the first event's */
 	uint64_t job;	      /* the first of job_count; 0 = none */
 	uint32_t job_count;
-	const char *why; /* "" when fine */
+	uint32_t skipped; /* jobs that were not made, as their concurrency groups are full */
+	const char *why;  /* of the error, or why the first was skipped; "" when there is nothing to say */
 };
 
 struct dispatcher_plan {

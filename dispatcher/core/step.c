@@ -119,6 +119,18 @@ void reply_ok(struct dispatcher_core *core, uint64_t request, uint64_t job, uint
 					      .why = ""};
 }
 
+void reply_accepted(struct dispatcher_core *core, uint64_t request, uint64_t job, uint32_t job_count,
+		    const struct skipped *skipped)
+{
+	if (request != 0)
+		effect_add(core, DISPATCHER_REPLY, core->d.last_lsn)->reply =
+		    (struct dispatcher_reply){.request = request,
+					      .job = job,
+					      .job_count = job_count,
+					      .skipped = skipped->count,
+					      .why = skipped->count > 0 ? skipped->why : ""};
+}
+
 void reply_error(struct dispatcher_core *core, uint64_t request, enum error_code code, const char *why)
 {
 	if (request != 0)

@@ -2,7 +2,9 @@
 
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/volatile/estimate.h"
+#include "dispatcher/core/volatile/groups.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/durable/waits.h"
@@ -110,6 +112,27 @@ static void view_after(const struct dispatcher_core *core, uint64_t job, struct 
 			    (struct after_job){w->waits[i].parent, w->waits[i].condition};
 }
 
+static void view_group(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+		       struct view_group *ret)
+{
+	const struct group_member *m = group_member_of(core, job);
+	const struct job_line *active;
+
+	if (m == NULL)
+		return;
+	active = &m->group->active;
+	*ret = (struct view_group){.name = arena_copy(arena, blob_bytes(&m->group->name)),
+				   .limit = m->limit,
+				   .mode = m->mode,
+				   .latest = m->latest,
+				   .waits = m->place == GROUP_WAITS || m->place == GROUP_ARRIVED,
+				   .active = active->count};
+	if (m->place == GROUP_WAITS)
+		ret->before = job_line_place(&m->group->waiting, job);
+	for (uint32_t i = 0; i < active->count && i < VIEW_HOLDERS_MAX; i++)
+		ret->holders[ret->holder_count++] = active->jobs[active->head + i];
+}
+
 static void view_live(const struct dispatcher_core *core, const struct job_row *row, struct arena *arena,
 		      struct view_job *ret)
 {
@@ -127,6 +150,12 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->deadline_wall_us = body.deadline_wall_us;
 	ret->start_by_wall_us = body.start_by_wall_us;
 	view_after(core, ret->job, arena, ret);
+	view_group(core, ret->job, arena, &ret->group);
+	if (row->flags & JOB_RATED) {
+		ret->rate = body.rate;
+		ret->rate_wait_us = pace_when_us(core, ret->job, 1) - core->mono_us;
+		ret->rate_wait_us = ret->rate_wait_us > 0 ? ret->rate_wait_us : 0;
+	}
 	ret->estimate_us = estimate_shard_ns(core, row) / 1000;
 	count_shards(core, row, &ret->counts);
 	ret->shards_phase = phases_shards(&job_definition(core, row)->body);

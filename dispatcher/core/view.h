@@ -29,7 +29,21 @@ struct view_counts {
 	uint64_t dead;
 };
 
-#define VIEW_AFTER_MAX 16 /* of the jobs that one waits for */
+#define VIEW_AFTER_MAX 16  /* of the jobs that one waits for */
+#define VIEW_HOLDERS_MAX 3 /* of the active jobs of a group */
+
+/* A job's concurrency group, and how it stands there. */
+struct view_group {
+	struct bytes name; /* in the arena; size 0: it names none */
+	uint32_t limit;
+	uint8_t mode; /* enum concurrency_mode */
+	bool latest;
+	bool waits;	 /* nothing but room keeps it from starting */
+	uint32_t before; /* jobs that wait and are older */
+	uint32_t active; /* of the group */
+	uint64_t holders[VIEW_HOLDERS_MAX];
+	uint32_t holder_count;
+};
 
 struct view_job {
 	uint64_t job;
@@ -66,6 +80,9 @@ struct view_job {
 	struct after_job_list after; /* that it still waits for, the first VIEW_AFTER_MAX; in the arena */
 	uint32_t after_count;	     /* all of them */
 	usec_t deadline_wall_us, start_by_wall_us; /* as in new_job; 0 = none, or it has ended */
+	struct view_group group;		   /* of a live job */
+	struct rate rate;			   /* likewise; count 0 = no bound */
+	usec_t rate_wait_us;			   /* until it lets a shard start; 0 = now */
 };
 
 /* False when there is no such job (any more: history has it). */
@@ -227,7 +244,7 @@ struct view_counters {
 	uint64_t late, duplicate, strange; /* outcomes that counted for nothing; strange: named nothing */
 	/* In this epoch: */
 	uint64_t shards_done, shards_failed, shards_lost;
-	uint64_t events_accepted, events_repeated, jobs_accepted;
+	uint64_t events_accepted, events_repeated, jobs_accepted, jobs_skipped;
 	uint64_t jobs_ended[3]; /* succeeded, failed, cancelled */
 };
 void dispatcher_view_counters(const struct dispatcher_core *core, struct view_counters *ret);

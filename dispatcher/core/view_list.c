@@ -291,7 +291,8 @@ void dispatcher_view_counters(const struct dispatcher_core *core, struct view_co
 				      .shards_lost = core->shards_lost,
 				      .events_accepted = core->accepted_events,
 				      .events_repeated = core->repeated_events,
-				      .jobs_accepted = core->accepted_jobs};
+				      .jobs_accepted = core->accepted_jobs,
+				      .jobs_skipped = core->skipped_jobs};
 	for (size_t i = 0; i < ARRAY_LENGTH(ret->jobs_ended); i++)
 		ret->jobs_ended[i] = core->ended_by_state[i];
 	for (w = core->d.workers; w != NULL; w = w->hh.next) {

@@ -95,6 +95,7 @@ class OpenApi(MillCase):
         self.write("rules/good.yaml", RULE % ("good", "test", "hi"))
         self.write("rules/files.yaml", RULE % ("files", "shardmill.bucket", "hi"))
         self.write("rules/bad.yaml", RULE % ("bad", "sour", '"{{event.detail.nothing}}"'))
+        self.write("rules/one.yaml", RULE % ("one", "one", "hi") + "concurrency: {group: one, mode: skip}\n")
         self.make_dir("bucket")
         self.write("bucket/file.txt", "x")
         self.write("bucket/.hidden", "x")
@@ -138,6 +139,9 @@ class OpenApi(MillCase):
         self.call("POST", "/v1/events", [self.post("test", "e1"), {"id": "none"}])
         until(lambda: self.jobs("?event=e1"))
         self.call("POST", "/v1/events", self.post("sour", "e2"))
+        for event in ("e3", "e4"):
+            skipped = self.call("POST", "/v1/events", self.post("one", event))["events"][0].get("skipped")
+        self.assertEqual(skipped, 1)
         self.call("GET", "/v1/rules")
         self.write("rules/files.yaml", RULE % ("files", "shardmill.bucket", "[[["))
         self.write("rules/new.yaml", "nothing: 1\n")
@@ -236,9 +240,17 @@ class OpenApi(MillCase):
         second = self.call("POST", "/v1/jobs", {"command": {"argv": ["true"]}, "after": ["%d:failed" % first],
                                                 "deadline": "1h", "start_by": "1h"})["id"]
         self.assertEqual(self.call("GET", "/v1/jobs/%d" % second)["after_count"], 1)
-        bounded = self.command("true", array="3%2", cpus="0.1")
+        bounded = self.command("true", array="3%2", cpus="0.1", rate="1000/s")
+        self.assertEqual(self.call("GET", "/v1/jobs/%d" % bounded)["rate"], "1000/1s")
         self.assertEqual(self.call("GET", "/v1/jobs/%d" % bounded)["max_running"], 2)
         self.mill.wait(bounded)
+        grouped = [self.mill.submit("version: 1\nname: g\nrun: {exec: [sleep, '60'], resources: {cpus: 0.1}}\n"
+                                    "concurrency: {group: g, latest: %s}\n" % latest) for latest in ("true", "false", "false")]
+        self.assertTrue(self.call("GET", "/v1/jobs/%d" % grouped[0])["concurrency"]["latest"])
+        group = self.call("GET", "/v1/jobs/%d" % grouped[2])["concurrency"]
+        self.assertEqual((group["waits"], group["before"], group["holders"]), (True, 1, [grouped[0]]))
+        for job in reversed(grouped):
+            self.call("POST", "/v1/jobs/%d/cancel" % job, {})
         self.call("POST", "/v1/jobs/%d/cancel" % first, {})
         self.call("POST", "/v1/wait", {"jobs": [second], "timeout": "30s"})
 

@@ -91,6 +91,9 @@ void oracle_granted(struct oracle *o, const struct lease *l)
 	if (j->after != 0 || j->after_broken)
 		world_fail(o->world, "job %llu is leased, but waits for another%s",
 			   (unsigned long long)l->job, j->after_broken ? " in vain" : "");
+	if (j->grouped && !j->active)
+		world_fail(o->world, "job %llu is leased, but waits for its group",
+			   (unsigned long long)l->job);
 	if (!range_is_valid(r, j->phases[l->phase].shard_count))
 		world_fail(o->world, "shards %u+%u of job %llu are leased; %u are durable", r.first, r.count,
 			   (unsigned long long)l->job, j->phases[l->phase].shard_count);
@@ -104,6 +107,7 @@ void oracle_granted(struct oracle *o, const struct lease *l)
 	if (l->slice.size == 0 && shard_set_contains_any(&j->phases[l->phase].done, r))
 		world_fail(o->world, "shards %u+%u of job %llu are leased, but some are durably done",
 			   r.first, r.count, (unsigned long long)l->job);
+	oracle_rated(o, j, l);
 	ARRAY_GROW(o->leases, o->lease_capacity, o->lease_count);
 	ol = &o->leases[o->lease_count++];
 	*ol = (struct oracle_lease){
@@ -239,7 +243,7 @@ static bool job_is_quiet(const struct oracle_job *j)
 bool oracle_is_quiet(const struct oracle *o)
 {
 	for (size_t i = 0; i < o->scenario->job_count; i++)
-		if (o->events[i].answered_job == 0)
+		if (o->events[i].answered_job == 0 && !o->events[i].skipped)
 			return false;
 	for (size_t i = 0; i < o->job_count; i++)
 		if (!job_is_quiet(&o->jobs[i]))
@@ -250,7 +254,7 @@ bool oracle_is_quiet(const struct oracle *o)
 _Noreturn void oracle_fail_unquiet(const struct oracle *o, const char *when)
 {
 	for (size_t i = 0; i < o->scenario->job_count; i++)
-		if (o->events[i].answered_job == 0)
+		if (o->events[i].answered_job == 0 && !o->events[i].skipped)
 			world_fail(o->world, "%s: event %zu is not answered", when, i);
 	for (size_t i = 0; i < o->job_count; i++) {
 		const struct oracle_job *j = &o->jobs[i];
@@ -282,6 +286,8 @@ void oracle_finish(struct oracle *o)
 		oracle_fail_unquiet(o, "at the end");
 	for (uint32_t i = 0; i < o->scenario->job_count; i++) {
 		size_t n = jobs_like(o, i, 0), wanted = o->scenario->jobs[i].event_jobs;
+
+		wanted -= o->events[i].skipped;
 
 		if (n != wanted)
 			world_fail(o->world, "event %u made %zu jobs, not %zu", i, n, wanted);

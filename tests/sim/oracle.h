@@ -53,14 +53,19 @@ struct oracle_job {
 	uint8_t ended; /* enum job_state; 0 = not yet */
 	bool planner_failed, cancel_asked;
 	bool event_due, settled;
-	uint32_t reopens;	 /* so far */
-	uint32_t due_ends;	 /* ends of all its lives that were to be told to the rules */
-	uint64_t after;		 /* the job that it still waits for; 0 = none */
-	bool after_broken;	 /* that ended otherwise than it should have */
-	usec_t deadline_wall_us; /* 0 = none */
-	struct token earlier;	 /* tokens up to this one are of an earlier life */
-	struct job_ended end;	 /* the numbers of its last one; nothing is borrowed */
-	struct totals totals;	 /* of the outcomes taken */
+	uint32_t reopens;	      /* so far */
+	uint32_t due_ends;	      /* ends of all its lives that were to be told to the rules */
+	uint64_t after;		      /* the job that it still waits for; 0 = none */
+	bool after_broken;	      /* that ended otherwise than it should have */
+	usec_t deadline_wall_us;      /* 0 = none */
+	bool grouped;		      /* it names the concurrency group */
+	bool active;		      /* of a grouped job: a record said so */
+	bool due;		      /* of a grouped job: it may wait for its time */
+	usec_t rate_us[SIM_RATE_MAX]; /* when its shards of the last second were granted */
+	uint32_t rate_count;
+	struct token earlier; /* tokens up to this one are of an earlier life */
+	struct job_ended end; /* the numbers of its last one; nothing is borrowed */
+	struct totals totals; /* of the outcomes taken */
 };
 
 /* A lease as it was sent. */
@@ -96,6 +101,7 @@ struct oracle_acked {
 struct oracle_event {
 	uint64_t key_lo;
 	uint64_t answered_job; /* 0 = not answered yet */
+	bool skipped;	       /* it made no job, as its group was full */
 };
 
 struct oracle {
@@ -149,6 +155,15 @@ void oracle_lost(struct oracle *o, const struct crashed *c);
 /* oracle_after.c: a job is accepted that waits for another; one has ended, for which others may wait. */
 void oracle_awaits(struct oracle *o, struct oracle_job *j, uint64_t after);
 void oracle_awaited(struct oracle *o, const struct oracle_job *j);
+/* oracle_groups.c: a job is accepted, or lives again; an event makes no job; a job may start; may the group
+ * cancel it now; all records of a commit are known. */
+void oracle_joins(struct oracle *o, struct oracle_job *j, const struct new_job *n);
+void oracle_skipped(struct oracle *o, uint64_t sim_job);
+void oracle_activated(struct oracle *o, struct oracle_job *j);
+bool oracle_group_cancels(const struct oracle *o, const struct oracle_job *j);
+void oracle_groups_settled(const struct oracle *o);
+/* oracle_rate.c */
+void oracle_rated(struct oracle *o, struct oracle_job *j, const struct lease *l);
 /* oracle_reopened.c: an ended job may live again by this record, and by no other. */
 void oracle_reopened(struct oracle *o, const struct reopened *r);
 /* Might a person let it go on? */

@@ -55,6 +55,7 @@ static void add_job(struct oracle *o, const struct accepted *a, const struct new
 	j->phases[0].sealed = n->planner == PLANNER_PURE;
 	j->deadline_wall_us = n->deadline_wall_us;
 	oracle_awaits(o, j, v.after);
+	oracle_joins(o, j, n);
 	if (n->due_wall_us != 0)
 		hit(o, ROW_HELD);
 	if (j->chained)
@@ -69,6 +70,8 @@ static void on_accepted(struct oracle *o, const struct accepted *a)
 				   (unsigned long long)o->jobs[i].id);
 	for (uint32_t i = 0; i < a->jobs.count; i++)
 		add_job(o, a, &a->jobs.items[i]);
+	if (a->jobs.count == 0)
+		oracle_skipped(o, a->key_lo - 1);
 }
 
 /* ---- plans ---- */
@@ -294,7 +297,7 @@ static bool has_right_to_fail(const struct oracle *o, const struct oracle_job *j
 {
 	if (j->deadline_wall_us > 0 && wall_us >= j->deadline_wall_us)
 		return true;
-	if (j->after != 0 || j->after_broken)
+	if (j->after != 0 || j->after_broken || (j->grouped && !j->active))
 		return false;
 	if (oracle_is_stillborn(o, j) || j->planner_failed ||
 	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
@@ -306,8 +309,8 @@ static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job
 {
 	const struct oracle_phase *last = &j->phases[j->phase];
 
-	if (oracle_is_stillborn(o, j) || j->after != 0 || j->after_broken || !last->sealed ||
-	    j->phase < j->shards_phase ||
+	if (oracle_is_stillborn(o, j) || j->after != 0 || j->after_broken || (j->grouped && !j->active) ||
+	    !last->sealed || j->phase < j->shards_phase ||
 	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
 		return false;
 	if (j->phase == j->shards_phase)
@@ -352,7 +355,8 @@ static void check_end(struct oracle *o, const struct oracle_job *j, const struct
 	bool right = e->state == JOB_SUCCEEDED ? has_right_to_succeed(o, j)
 		     : e->state == JOB_FAILED
 			 ? has_right_to_fail(o, j, e->wall_us)
-			 : (j->cancel_asked || j->after_broken) && !oracle_is_stillborn(o, j);
+			 : (j->cancel_asked || j->after_broken || oracle_group_cancels(o, j)) &&
+			       !oracle_is_stillborn(o, j);
 
 	if (!right)
 		world_fail(o->world, "job %llu has no right to be %s (%.*s): %llu done, %llu dead of %u",
@@ -424,7 +428,10 @@ static void on_changed(struct oracle *o, const struct job_changed *c)
 	static const enum cover_row rows[] = {
 	    [CHANGE_ACTIVATED] = ROW_ACTIVATED, [CHANGE_PAUSED] = ROW_PAUSED, [CHANGE_RESUMED] = ROW_RESUMED};
 
-	known(o, c->job, "a change");
+	struct oracle_job *j = known(o, c->job, "a change");
+
+	if (c->change == CHANGE_ACTIVATED)
+		oracle_activated(o, j);
 	hit(o, rows[c->change]);
 }
 

@@ -70,6 +70,7 @@ void oracle_reopened(struct oracle *o, const struct reopened *r)
 	j->ended = 0;
 	j->after = 0;
 	j->after_broken = false;
+	oracle_joins(o, j, &r->body);
 	j->deadline_wall_us = 0;
 	j->event_due = j->settled = false;
 	j->phase = r->phase;

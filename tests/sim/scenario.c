@@ -88,6 +88,25 @@ static void draw_plan(struct sim_job *j, struct world *w)
 		j->shard_count = j->plan_pieces = 0;
 }
 
+/* Not drawn: the worlds of known seeds stay what they are. */
+static void draw_group(struct sim_job *j)
+{
+	uint64_t bits = (uint64_t)j->backoff_us * 0x9e3779b97f4a7c15u >> 32;
+
+	if (bits % 3 == 0)
+		return;
+	bits /= 3;
+	if (bits / 16 % 3 == 0 && j->shard_count <= 40)
+		j->rate_count = 2 + (uint32_t)(bits / 48 % (SIM_RATE_MAX - 1));
+	j->group_limit = 1 + bits % 2;
+	j->group_mode = bits / 2 % 4 == 0   ? CONCURRENCY_CANCEL_RUNNING
+			: bits / 2 % 4 == 1 ? CONCURRENCY_SKIP
+					    : CONCURRENCY_QUEUE;
+	if (j->group_mode == CONCURRENCY_SKIP && (j->chains || j->event_jobs > 1))
+		j->group_mode = CONCURRENCY_QUEUE;
+	j->group_latest = j->group_mode == CONCURRENCY_QUEUE && bits / 8 % 2 == 0;
+}
+
 static void draw_job(struct sim_job *j, uint32_t number, struct world *w)
 {
 	j->number = number;
@@ -123,6 +142,7 @@ static void draw_job(struct sim_job *j, uint32_t number, struct world *w)
 		j->after = (uint8_t)(1 + j->backoff_us / 24 % 3);
 	if (j->backoff_us / 72 % 4 == 0)
 		j->deadline_us = (1 + j->backoff_us % 30) * USEC_PER_SEC;
+	draw_group(j);
 	if (j->shard_count > 0)
 		draw_fates(j, w);
 }

@@ -6,6 +6,7 @@
 
 #define SIM_JOBS_MAX 8
 #define SIM_ACTIONS_MAX 64
+#define SIM_RATE_MAX 16
 
 /* What becomes of a shard: a pure function of (job, phase, shard, executions that ended before). */
 enum fate {
@@ -51,9 +52,13 @@ struct sim_job {
 	uint32_t crash_times; /* … so often; 0 = never */
 	uint8_t after;	      /* enum after_condition: it waits so for the job before it; 0 = for none */
 	usec_t deadline_us;   /* 0 = none */
-	bool chains;	      /* its end starts another job */
-	uint32_t event_jobs;  /* that its event makes */
-	bool second_fails;    /* of two: nothing can be run of it, it has failed when it is accepted */
+	uint32_t group_limit; /* of the world's concurrency group, as this job says it; 0 = it names none */
+	uint8_t group_mode;   /* enum concurrency_mode */
+	bool group_latest;
+	uint32_t rate_count; /* of its shards a second; 0 = no bound */
+	bool chains;	     /* its end starts another job */
+	uint32_t event_jobs; /* that its event makes */
+	bool second_fails;   /* of two: nothing can be run of it, it has failed when it is accepted */
 };
 
 enum action_kind {

@@ -90,6 +90,11 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 	    .planner = j->plan_phase ? PLANNER_PURE : j->planner,
 	    .values = {.items = &a->values[at], .count = 1},
 	};
+	if (j->rate_count > 0)
+		n->rate = (struct rate){j->rate_count, USEC_PER_SEC};
+	if (j->group_limit > 0)
+		n->concurrency =
+		    (struct concurrency){BYTES_LIT("group"), j->group_limit, j->group_mode, j->group_latest};
 	if (j->planner == PLANNER_PURE || j->plan_phase)
 		n->plan = (struct plan){
 		    .kind = PLAN_COUNT, .shard_count = j->plan_phase ? 1 : j->shard_count, .step = 1};
@@ -343,7 +348,8 @@ void sim_client_replied(struct sim *s, uint64_t number, const struct dispatcher_
 		world_fail(&s->world, "job %u is refused: %s", a->target, error_code_name(r->code));
 	SAY(&s->world, "client: job %u is accepted as %llu%s", a->target, (unsigned long long)r->job,
 	    r->duplicate ? " (a repeat)" : "");
-	oracle_answered(&s->oracle, a->target, r->job, r->duplicate);
+	if (r->job != 0 || !s->oracle.events[a->target].skipped)
+		oracle_answered(&s->oracle, a->target, r->job, r->duplicate);
 }
 
 /* ---- planners ---- */

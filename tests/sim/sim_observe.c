@@ -25,6 +25,7 @@ void sim_observe_durable(void *context, const struct frame *f)
 		}
 		lsn++;
 	}
+	oracle_groups_settled(o);
 	if (lsn != f->lsn + f->record_count)
 		world_fail(&d->sim->world, "a commit of %u records holds another number", f->record_count);
 }

@@ -193,7 +193,8 @@ static void date(const struct dispatcher_core *core, int64_t *us)
 }
 
 /* why: for each job the reason why it can never start, or NULL. */
-static void write_accepted(struct dispatcher_core *core, const struct input_accept *in, const char *why[])
+static void write_accepted(struct dispatcher_core *core, const struct input_accept *in,
+			   const struct skipped *skipped, const char *why[])
 {
 	struct new_job *jobs = step_alloc(core, in->jobs.count * sizeof *jobs);
 	struct accepted r = {.key_hi = in->key_hi,
@@ -220,6 +221,7 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 		j->plan = plan_by_number(0);
 		j->due_wall_us = 0;
 		j->after = (struct after_job_list){0};
+		j->concurrency = (struct concurrency){0};
 		why[in->failed.items[i].index] = NULL;
 	}
 	if (in->key_hi != 0 || in->key_lo != 0)
@@ -232,13 +234,77 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 		tell(core, true, 0,
 		     step_text(core, "deduplication reaches back only %lld s: %u keys are its bound",
 			       (long long)(shortened_us / USEC_PER_SEC), core->config.dedup_max));
-	reply_ok(core, in->request, in->jobs.count > 0 ? jobs[0].job : 0, in->jobs.count, false,
-		 core->d.last_lsn);
+	reply_accepted(core, in->request, in->jobs.count > 0 ? jobs[0].job : 0, in->jobs.count, skipped);
+}
+
+static bool is_stillborn(const struct input_accept *in, uint32_t index)
+{
+	for (uint32_t i = 0; i < in->failed.count; i++)
+		if (in->failed.items[i].index == index)
+			return true;
+	return false;
+}
+
+/* Jobs of the same group that come before it. */
+static uint32_t ahead_of(const struct input_accept *in, uint32_t index)
+{
+	struct bytes group = in->jobs.items[index].concurrency.group;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < index; i++)
+		n += bytes_equal(in->jobs.items[i].concurrency.group, group);
+	return n;
+}
+
+/* One that waits for its time, or for others, is decided about when that has come. */
+static bool is_skipped(struct dispatcher_core *core, const struct input_accept *in, uint32_t index,
+		       const char **why)
+{
+	const struct new_job *j = &in->jobs.items[index];
+
+	return j->concurrency.mode == CONCURRENCY_SKIP && j->due_wall_us <= core->wall_us &&
+	       j->after.count == 0 && group_skips(core, &j->concurrency, ahead_of(in, index), why);
+}
+
+/* The input without the jobs that their concurrency groups skip. */
+static struct input_accept without_skipped(struct dispatcher_core *core, const struct input_accept *in,
+					   struct skipped *ret)
+{
+	struct input_accept left = *in;
+
+	*ret = (struct skipped){0};
+	left.jobs = (struct new_job_list){step_alloc(core, in->jobs.count * sizeof *left.jobs.items), 0};
+	left.failed =
+	    (struct stillborn_list){step_alloc(core, in->failed.count * sizeof *left.failed.items), 0};
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		const char *why;
+
+		if (is_stillborn(in, i)) {
+			left.failed.items[left.failed.count] = in->failed.items[left.failed.count];
+			left.failed.items[left.failed.count++].index = left.jobs.count;
+		} else if (is_skipped(core, in, i, &why)) {
+			if (ret->count++ == 0)
+				ret->why = why;
+			continue;
+		}
+		left.jobs.items[left.jobs.count++] = in->jobs.items[i];
+	}
+	return left;
+}
+
+static bool names_skipping(const struct input_accept *in)
+{
+	for (uint32_t i = 0; i < in->jobs.count; i++)
+		if (in->jobs.items[i].concurrency.mode == CONCURRENCY_SKIP)
+			return true;
+	return false;
 }
 
 void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 {
 	bool keyed = in->key_hi != 0 || in->key_lo != 0;
+	struct skipped skipped = {0};
+	struct input_accept left;
 	const struct dedup_item *item = keyed ? dedup_find(&core->d.dedup, in->key_hi, in->key_lo) : NULL;
 	struct error err = {0};
 	const char **why;
@@ -250,6 +316,12 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 		return;
 	}
 	rc = check_accept(core, in, &err);
+	if (rc == 0 && names_skipping(in)) {
+		left = without_skipped(core, in, &skipped);
+		if (in->whole && skipped.count > 0)
+			rc = error_set(&err, ERR_EXISTS, "%s", skipped.why);
+		in = &left;
+	}
 	if (rc == 0) {
 		rc = add_definitions(core, in, &err);
 		if (rc < 0)
@@ -262,12 +334,17 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 		tell(core, true, 0, text);
 		return;
 	}
+	core->skipped_jobs += skipped.count;
+	if (skipped.count > 0)
+		tell(core, false, 0,
+		     step_text(core, "%u of an event's jobs %s not made: %s", skipped.count,
+			       skipped.count == 1 ? "is" : "are", skipped.why));
 	if (in->jobs.count == 0 && !keyed) {
-		reply_ok(core, in->request, 0, 0, false, 0);
+		reply_accepted(core, in->request, 0, 0, &skipped);
 		return;
 	}
 	why = step_alloc(core, in->jobs.count * sizeof *why);
-	write_accepted(core, in, why);
+	write_accepted(core, in, &skipped, why);
 	for (uint32_t i = 0; i < in->jobs.count; i++) {
 		uint64_t job = core->d.next_job - in->jobs.count + i;
 		struct job_row *row = job_get(core, job);

@@ -9,6 +9,7 @@
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/volatile/groups.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/durable/shards.h"
@@ -167,7 +168,7 @@ bool job_event_is_due(const struct dispatcher_core *core, const struct job_row *
 		(row->run != NULL && row->run->reopens > 0));
 }
 
-void job_is_ending(struct dispatcher_core *core, uint64_t job, enum job_state state, uint64_t lsn)
+void job_before_end(struct dispatcher_core *core, uint64_t job, enum job_state state)
 {
 	struct job_row *row = job_get_live(core, job);
 
@@ -177,7 +178,16 @@ void job_is_ending(struct dispatcher_core *core, uint64_t job, enum job_state st
 		core->held_jobs--;
 	core->ended_jobs++;
 	core->ended_by_state[state - JOB_SUCCEEDED]++;
-	waiting_add(&core->ended, (struct waiting){.lsn = lsn, .job = job});
+}
+
+void job_after_end(struct dispatcher_core *core, uint64_t job)
+{
+	struct job_row *row = job_get(core, job);
+
+	if (row->flags & JOB_GROUPED)
+		group_leave(core, job);
+	expire_forget(core, job, row);
+	waiting_add(&core->ended, (struct waiting){.lsn = core->d.last_lsn, .job = job});
 }
 
 void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, const char *why,
@@ -198,8 +208,9 @@ void job_end(struct dispatcher_core *core, uint64_t job, enum job_state state, c
 	kill_leases(core, row, lsn);
 	if (row->run != NULL && row->run->planning)
 		effect_add(core, DISPATCHER_PLAN_STOP, lsn)->plan.job = job;
-	job_is_ending(core, job, state, lsn);
+	job_before_end(core, job, state);
 	emit(core, RECORD_ENDED, &r);
+	job_after_end(core, job);
 	if (r.event_due)
 		job_offer_event(core, row, lsn);
 }
@@ -227,8 +238,8 @@ static void next_phase(struct dispatcher_core *core, uint64_t job, struct job_ro
 		planner_await_history(core, job, row);
 }
 
-/* Of the end of jobs that others wait for, in one step: those are touched or ended. The rest follows in the
- * next steps. */
+/* Of the end of jobs that others wait for, also for room in a group, in one step: those are touched or ended.
+ * The rest follows in the next steps. */
 #define CONSEQUENCES_MAX 1000
 
 static void pause_if_large(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
@@ -302,6 +313,8 @@ void step_settle(struct dispatcher_core *core)
 		for (; settled < core->d.touched_count; settled++)
 			settle_job(core, core->d.touched[settled]);
 		job = left > 0 ? wait_settle_one(core) : 0;
+		if (job == 0 && left > 0)
+			job = group_settle_one(core);
 		if (job == 0)
 			return;
 		settle_job(core, job); /* it may have been touched before */

@@ -19,7 +19,8 @@ uint64_t tolerated(const struct tolerance *t);
 bool job_event_is_due(const struct dispatcher_core *core, const struct job_row *row, enum job_state state);
 /* Its end as a record; state, why, event_due and ended_by are the caller's. */
 void job_fill_end(struct dispatcher_core *core, uint64_t job, const struct job_row *row, struct job_ended *r);
-/* The record with this lsn, which comes next, ends the job. */
-void job_is_ending(struct dispatcher_core *core, uint64_t job, enum job_state state, uint64_t lsn);
+/* Before and after the record that ends it. */
+void job_before_end(struct dispatcher_core *core, uint64_t job, enum job_state state);
+void job_after_end(struct dispatcher_core *core, uint64_t job);
 /* Those that the step touched and that succeed alike, in as few records as may be. */
 void end_together(struct dispatcher_core *core);

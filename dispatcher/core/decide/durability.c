@@ -45,12 +45,15 @@ static void become_ready(struct dispatcher_core *core, const struct waiting *w)
 
 void step_durable(struct dispatcher_core *core, uint64_t lsn)
 {
+	bool kept_back = core->durable_lsn < core->epoch_lsn;
 	struct waiting w;
 
 	if (lsn > core->d.last_lsn)
 		lsn = core->d.last_lsn;
 	if (lsn > core->durable_lsn)
 		core->durable_lsn = lsn;
+	if (kept_back && core->durable_lsn >= core->epoch_lsn)
+		runnable_refresh_paced(core);
 	while (waiting_take(&core->durable_waits, core->durable_lsn, &w))
 		become_ready(core, &w);
 }

@@ -47,11 +47,11 @@ static void add(struct ended_block *b, const struct job_ended *r)
 
 static void emit_block(struct dispatcher_core *core, struct ended_block *b)
 {
-	uint64_t lsn = core->d.last_lsn + 1;
-
 	for (uint32_t i = 0; i < b->jobs.count; i++)
-		job_is_ending(core, b->jobs.items[i].job, JOB_SUCCEEDED, lsn);
+		job_before_end(core, b->jobs.items[i].job, JOB_SUCCEEDED);
 	emit(core, RECORD_ENDED_BLOCK, b);
+	for (uint32_t i = 0; i < b->jobs.count; i++)
+		job_after_end(core, b->jobs.items[i].job);
 	b->jobs.count = 0;
 }
 

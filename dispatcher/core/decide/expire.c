@@ -4,6 +4,7 @@
 #include "base/units.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/waits.h"
+#include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/decide/steps.h"
@@ -47,6 +48,8 @@ static void activate_held(struct dispatcher_core *core)
 		if (row == NULL || row->state != JOB_HELD || row->due_wall_us > core->wall_us ||
 		    waiter_find(&core->d, job) != NULL || (row->live_flags & JOB_WAITED))
 			continue; /* who waits for others too is looked at when these have ended */
+		if (group_arrives(core, job))
+			continue;
 		core->held_jobs--;
 		emit(core, RECORD_JOB_CHANGED, &r);
 	}
@@ -60,17 +63,47 @@ void expire_await(struct dispatcher_core *core, uint64_t job, const struct job_r
 	struct arena arena;
 	struct new_job body;
 
-	if (row->state == JOB_HELD && waiter_find(&core->d, job) == NULL)
+	if (row->flags & JOB_GROUPED)
+		group_await(core, job, row);
+	if (row->state == JOB_HELD && waiter_find(&core->d, job) == NULL &&
+	    (row->due_wall_us > core->wall_us || !(row->flags & JOB_GROUPED)))
 		timer_add(&core->held, row->due_wall_us, job);
-	if (!(row->flags & JOB_TIMED))
+	if (!(row->flags & (JOB_TIMED | JOB_RATED)))
 		return;
 	arena_init(&arena, 0);
 	job_row_body(row, codec_new_job(), &body, &arena);
+	if (row->flags & JOB_RATED)
+		pace_add(core, job, &body.rate, row->run == NULL && row->lsn > core->epoch_lsn);
+	core->timed_jobs += (row->flags & JOB_TIMED) != 0;
 	if (body.deadline_wall_us > 0)
 		timer_add(&core->late, body.deadline_wall_us, job);
 	if (body.start_by_wall_us > 0)
 		timer_add(&core->late, body.start_by_wall_us, job);
 	arena_fini(&arena);
+}
+
+static bool is_timed(const void *core, uint64_t job)
+{
+	const struct job_row *row = job_get_live(core, job);
+
+	return row != NULL && (row->flags & JOB_TIMED);
+}
+
+static bool is_held(const void *core, uint64_t job)
+{
+	const struct job_row *row = job_get_live(core, job);
+
+	return row != NULL && row->state == JOB_HELD;
+}
+
+void expire_forget(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
+{
+	if (row->flags & JOB_RATED)
+		pace_drop(core, job);
+	if (row->flags & JOB_TIMED)
+		core->timed_jobs--;
+	timer_sweep(&core->late, 2 * core->timed_jobs, is_timed, core);
+	timer_sweep(&core->held, core->held_jobs, is_held, core);
 }
 
 static bool is_late(const struct dispatcher_core *core, usec_t by_wall_us)
@@ -122,6 +155,12 @@ static void wake_due(struct dispatcher_core *core)
 		planner_start(core, job, row);
 		runnable_refresh(core, job, row);
 	}
+	while (timer_take_due(&core->paced, core->mono_us, &job)) {
+		struct job_row *row = job_get_live(core, job);
+
+		if (row != NULL && (row->flags & JOB_RATED))
+			runnable_refresh(core, job, row);
+	}
 }
 
 void step_tick(struct dispatcher_core *core)
@@ -155,7 +194,8 @@ usec_t dispatcher_core_deadline(const struct dispatcher_core *core)
 	at = earlier(at, on_mono(core, timer_next(&core->held), core->wall_us));
 	at = earlier(at, on_mono(core, timer_next(&core->late), core->wall_us));
 	at = earlier(at, on_mono(core, timer_next(&core->retries), steady_us(core)));
-	if (wait_is_due(core))
+	at = earlier(at, timer_next(&core->paced));
+	if (wait_is_due(core) || group_is_due(core))
 		at = core->mono_us;
 	if (core->heard != NULL)
 		at = earlier(at,

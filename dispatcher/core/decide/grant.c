@@ -7,6 +7,7 @@
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/durable/shards.h"
@@ -128,6 +129,8 @@ void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct 
 		g->session->last = g->leases.items[g->leases.count - 1].rank = entry->rank;
 	}
 	session_bind(core, entry, job_shape(core, row));
+	if (row->flags & JOB_RATED)
+		pace_take(core, job, c.shards.count);
 	runnable_refresh(core, job, row);
 }
 
@@ -223,7 +226,7 @@ void grant_from(struct grant_round *g, const struct turn_entry *e)
 	struct dispatcher_core *core = g->core;
 	uint64_t job = e->head, hard;
 	struct job_row *row = job_get(core, job);
-	uint64_t pending = runnable_shards(core, row, &hard);
+	uint64_t pending = runnable_shards(core, job, row, &hard);
 	uint64_t most = no_more_than_its_turn(core, e, row);
 	uint32_t size = estimate_lease_size(core, row, pending);
 	struct candidate c = first_shards(core, row, size < most ? size : (uint32_t)most);

@@ -7,6 +7,8 @@
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/groups.h"
+#include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
@@ -41,6 +43,8 @@ void dispatcher_core_destroy(struct dispatcher_core *core)
 		def->queue = NULL;
 	durable_fini(&core->d); /* leases name fairness keys */
 	runnable_fini(core);
+	groups_fini(core);
+	paces_fini(core);
 	for (uint32_t i = 0; i < core->shape_count; i++)
 		if (core->shapes[i] != NULL) {
 			arena_fini(&core->shapes[i]->arena);
@@ -51,6 +55,7 @@ void dispatcher_core_destroy(struct dispatcher_core *core)
 	free(core->held.items);
 	free(core->late.items);
 	free(core->retries.items);
+	free(core->paced.items);
 	free(core->durable_waits.items);
 	free(core->history_waits.items);
 	free(core->ended.items);

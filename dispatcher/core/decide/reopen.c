@@ -60,6 +60,7 @@ static int check_size(const struct input_reopen *in, struct error *reterr)
 static int check_reopen(struct dispatcher_core *core, const struct input_reopen *in, struct error *reterr)
 {
 	const struct reopened *r = &in->as;
+	const char *why = NULL;
 	int rc = check_row(core, r, reterr);
 
 	if (rc == 0 && forgotten_since(core, r->job, in->history_lsn)) {
@@ -82,6 +83,8 @@ static int check_reopen(struct dispatcher_core *core, const struct input_reopen 
 		rc = plan_validate(&r->plan, reterr);
 	if (rc == 0)
 		rc = check_done(r, reterr);
+	if (rc == 0 && group_skips(core, &r->body.concurrency, 0, &why))
+		rc = error_set(reterr, ERR_BUSY, "%s", why);
 	return rc == 0 ? check_size(in, reterr) : rc;
 }
 
@@ -90,6 +93,7 @@ void step_reopen(struct dispatcher_core *core, const struct input_reopen *in)
 	struct reopened r = in->as;
 	struct error err = {0};
 	int rc = check_reopen(core, in, &err);
+	const struct job_row *row;
 	bool was_there;
 
 	if (rc == 0)
@@ -104,12 +108,16 @@ void step_reopen(struct dispatcher_core *core, const struct input_reopen *in)
 	r.wall_us = core->wall_us;
 	r.earlier = (struct token){core->d.epoch, core->next_lease};
 	r.body.due_wall_us = r.body.deadline_wall_us = r.body.start_by_wall_us = 0;
-	r.body.after = (struct after_job_list){0}; /* it may start, as somebody wants it so */
-	r.body.plan = plan_by_number(0);	   /* plan is what it is */
+	r.body.after =
+	    (struct after_job_list){0};	 /* it may start, as somebody wants it so; in its group's turn */
+	r.body.plan = plan_by_number(0); /* plan is what it is */
 	emit(core, RECORD_REOPENED, &r);
+	row = job_get(core, r.job);
 	core->live_jobs++;
 	if (was_there)
 		core->ended_jobs--;
+	core->held_jobs += row->state == JOB_HELD;
+	expire_await(core, r.job, row);
 	if (core->carry.job == r.job) { /* in the middle of an earlier life */
 		core->carry.job = 0;
 		core->carry.cursor = r.job - 1;

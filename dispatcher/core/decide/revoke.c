@@ -42,7 +42,8 @@ static struct steal steal_of(const struct dispatcher_core *core, struct lease_en
 
 	if (ns == 0)
 		ns = 1000ull * core->config.default_shard_us;
-	if (s == NULL || (row->flags & JOB_PAUSED) ||
+	/* What is given back would wait for the job's rate once more. */
+	if (s == NULL || (row->flags & (JOB_PAUSED | JOB_RATED)) ||
 	    (lease->revoked_us != 0 && core->mono_us - lease->revoked_us < STEAL_AGAIN_US))
 		return steal;
 	shard_set_peek_first(&lease->held, &first);

@@ -14,6 +14,14 @@ void effect_send(struct dispatcher_core *core, uint64_t peer, enum message_type 
 		 uint64_t after_lsn);
 void reply_ok(struct dispatcher_core *core, uint64_t request, uint64_t job, uint32_t job_count,
 	      bool duplicate, uint64_t after_lsn);
+/* Jobs of an event that their concurrency groups skip: how many, and why the first. */
+struct skipped {
+	uint32_t count;
+	const char *why;
+};
+/* What was accepted; after the last record. */
+void reply_accepted(struct dispatcher_core *core, uint64_t request, uint64_t job, uint32_t job_count,
+		    const struct skipped *skipped);
 void reply_error(struct dispatcher_core *core, uint64_t request, enum error_code code, const char *why);
 void tell(struct dispatcher_core *core, bool warning, uint64_t job, const char *what);
 void worker_changed(struct dispatcher_core *core, const struct session *s);
@@ -112,8 +120,26 @@ static inline bool wait_is_due(const struct dispatcher_core *core)
 }
 
 /* expire.c */
-/* A new or revived job's due time, deadline and start_by are looked at when they come. */
+/* A new or revived job's due time, deadline and start_by are looked at when they come; its group and its rate
+ * are known. */
 void expire_await(struct dispatcher_core *core, uint64_t job, const struct job_row *row);
+/* The job has ended, and is counted no more: what would remind of it goes. */
+void expire_forget(struct dispatcher_core *core, uint64_t job, const struct job_row *row);
+
+/* groups.c: jobs of concurrency groups */
+/* A new or revived job that names one. */
+void group_await(struct dispatcher_core *core, uint64_t job, const struct job_row *row);
+/* Nothing but its group keeps the held job from starting. False: it names none. */
+bool group_arrives(struct dispatcher_core *core, uint64_t job);
+/* Is a new job with this group skipped? ahead: jobs of the same group that come in the same step, before it.
+ * *why is set then. */
+bool group_skips(struct dispatcher_core *core, const struct concurrency *c, uint32_t ahead, const char **why);
+/* One thing that follows for some group; 0: nothing does. Else the job that starts, or has ended. */
+uint64_t group_settle_one(struct dispatcher_core *core);
+static inline bool group_is_due(const struct dispatcher_core *core)
+{
+	return core->groups.due != NULL;
+}
 
 /* advance.c: what follows from what a step changed, until nothing does */
 void step_settle(struct dispatcher_core *core);

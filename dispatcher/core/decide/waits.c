@@ -116,6 +116,8 @@ uint64_t wait_settle_one(struct dispatcher_core *core)
 		timer_add(&core->held, row->due_wall_us, job);
 		return job;
 	}
+	if (row->state == JOB_HELD && group_arrives(core, job))
+		return job;
 	core->held_jobs--;
 	if (row->state == JOB_HELD) /* it was due while it waited */
 		emit(core, RECORD_JOB_CHANGED, &r);

@@ -30,7 +30,8 @@ void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job
 
 	def->references++;
 	row->definition = def->index;
-	row->state = j->due_wall_us > 0 || j->after.count > 0 ? JOB_HELD : JOB_ACTIVE;
+	row->state =
+	    j->due_wall_us > 0 || j->after.count > 0 || j->concurrency.group.size > 0 ? JOB_HELD : JOB_ACTIVE;
 	row->accepted_wall_us = wall_us;
 	row->due_wall_us = j->due_wall_us;
 	row->priority = (int32_t)j->priority;
@@ -42,6 +43,10 @@ void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job
 		row->flags |= JOB_SEALED;
 	if (j->deadline_wall_us > 0 || j->start_by_wall_us > 0)
 		row->flags |= JOB_TIMED;
+	if (j->concurrency.group.size > 0)
+		row->flags |= JOB_GROUPED;
+	if (j->rate.count > 0)
+		row->flags |= JOB_RATED;
 	body.definition = BYTES(NULL, 0); /* the row names it */
 	body.job = 0;
 	body.after = (struct after_job_list){0}; /* waits.h: what is left of it */

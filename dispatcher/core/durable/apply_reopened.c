@@ -44,11 +44,11 @@ int apply_reopened(struct durable *d, const struct reopened *r, uint64_t lsn, st
 	body.after = (struct after_job_list){0}; /* it waits for nobody a second time */
 	apply_fill_row(d, row, &body, r->accepted_wall_us);
 	row->lsn = lsn;
-	row->state = JOB_ACTIVE;
+	row->state = row->flags & JOB_GROUPED ? JOB_HELD : JOB_ACTIVE;
 	row->due_wall_us = 0;
 	row->phase = (uint16_t)r->phase;
 	row->shard_count = r->plan.shard_count;
-	row->flags = (uint8_t)((row->flags & JOB_TIMED) | JOB_SEALED);
+	row->flags = (uint8_t)((row->flags & (JOB_TIMED | JOB_GROUPED | JOB_RATED)) | JOB_SEALED);
 	if (r->job >= d->next_job)
 		d->next_job = r->job + 1;
 	apply_job(d, r->job);

@@ -16,7 +16,8 @@
  *   begins where it stood, with what was done; all else is pending. So also a row that is removed.
  *
  *   `-` cannot happen: a held job has no leases, an ended one has no shards. A job is held until its due time
- *   and until the ends of other jobs that it waits for (waits.h), whichever comes last.
+ *   and until the ends of other jobs that it waits for (waits.h), whichever comes last; one that names a
+ *   concurrency group is held until its group has room as well, and it is so again after REOPENED.
  *
  * A shard of the phase in work, and where it stands:
  *
@@ -101,6 +102,8 @@ enum job_flag {
 	JOB_LOADING = 8,    /* replay: not all its slices have come */
 	JOB_EVENT_DUE = 16, /* ended: the rules have not seen it */
 	JOB_TIMED = 32,	    /* its body has a deadline, or a time by which it starts */
+	JOB_GROUPED = 64,   /* its body names a concurrency group: held until a record activates it */
+	JOB_RATED = 128,    /* its body bounds how fast its shards start */
 };
 
 enum job_live_flag {

@@ -95,12 +95,13 @@ static void push(struct durable *d, struct job_row *row, uint64_t job)
 	d->waited[d->waited_count++] = job;
 }
 
-/* The last of its conditions is met. A due time is a matter of the clock: it stays held until then. */
+/* The last of its conditions is met. A due time is a matter of the clock, room in a concurrency group one of
+ * a record: it stays held until then. */
 static void release(struct durable *d, struct waiter *w)
 {
 	struct job_row *row = job_table_get(&d->jobs, w->job);
 
-	if (row->due_wall_us == 0)
+	if (row->due_wall_us == 0 && !(row->flags & JOB_GROUPED))
 		row->state = JOB_ACTIVE;
 	push(d, row, w->job);
 	destroy(d, w);

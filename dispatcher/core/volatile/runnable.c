@@ -6,6 +6,7 @@
 #include "base/plant.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
@@ -72,30 +73,80 @@ static uint64_t count_runnable(const struct dispatcher_core *core, const struct 
 	return n;
 }
 
-uint64_t runnable_shards(const struct dispatcher_core *core, const struct job_row *row, uint64_t *hard)
+/* What its next lease takes of the rate at least: a range under suspicion is leased as a whole. It came from
+ * a lease, so that a full bucket is enough. */
+static uint32_t least_of_rate(const struct dispatcher_core *core, uint64_t job, const struct job_row *row)
 {
-	uint64_t n = count_runnable(core, row, hard), room;
+	const struct run *run = row->run;
+	uint32_t burst = pace_burst(core, job);
 
-	if (row->max_running == 0 || n + *hard == 0)
-		return n;
-	room = room_to_run(row);
-	*hard = *hard < room ? *hard : room;
+	for (uint32_t i = 0; run != NULL && i < run->special_count; i++)
+		if (!runnable_is_hard(run->special[i].shards, run->special[i].traits))
+			return run->special[i].shards.count < burst ? run->special[i].shards.count : burst;
+	return 1;
+}
+
+/* Until the epoch is durable leases are kept back, and would leave together. */
+static bool leases_leave(const struct dispatcher_core *core)
+{
+	return core->durable_lsn >= core->epoch_lsn;
+}
+
+static uint64_t room_of_rate(const struct dispatcher_core *core, uint64_t job, const struct job_row *row)
+{
+	uint32_t tokens = pace_tokens(core, job);
+
+	return leases_leave(core) && tokens >= least_of_rate(core, job, row) ? tokens : 0;
+}
+
+static uint64_t at_most(uint64_t n, uint64_t room)
+{
 	return n < room ? n : room;
 }
 
-/* Of a job without a run: what it may run at a time, all of which are ready. */
-static uint64_t plain_shards(const struct job_row *row)
+uint64_t runnable_shards(const struct dispatcher_core *core, uint64_t job, const struct job_row *row,
+			 uint64_t *hard)
 {
-	return row->max_running > 0 && row->max_running < row->shard_count ? row->max_running
-									   : row->shard_count;
+	uint64_t n = count_runnable(core, row, hard), room = UINT64_MAX;
+
+	if (n + *hard == 0)
+		return n;
+	if (row->max_running > 0)
+		room = room_to_run(row);
+	if ((row->flags & JOB_RATED) && !PLANTED(rate_not_kept))
+		room = at_most(room, room_of_rate(core, job, row));
+	*hard = at_most(*hard, room);
+	return at_most(n, room);
 }
 
-static void demand_remove(struct dispatcher_core *core, struct job_row *row)
+/* Of a job without a run, all of whose shards are ready: what it may run at a time, resp. start at once. */
+static uint64_t plain_shards(const struct dispatcher_core *core, uint64_t job, const struct job_row *row)
+{
+	uint64_t n = row->shard_count;
+
+	if (row->max_running > 0)
+		n = at_most(n, row->max_running);
+	return row->flags & JOB_RATED ? at_most(n, pace_burst(core, job)) : n;
+}
+
+#define BURST_PARTS 8 /* in which what may be granted together is looked at */
+
+/* What only its rate keeps from being leased is looked at when it allows that. */
+static void await_rate(struct dispatcher_core *core, uint64_t job, const struct job_row *row)
+{
+	uint32_t tokens = pace_burst(core, job) / BURST_PARTS, least = least_of_rate(core, job, row);
+	uint64_t hard;
+
+	if (leases_leave(core) && count_runnable(core, row, &hard) + hard > 0)
+		pace_remind(core, job, tokens > least ? tokens : least);
+}
+
+static void demand_remove(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 {
 	struct shape *shape = job_shape(core, row);
 
 	if (row->live_flags & JOB_PLAIN) {
-		shape->plain_shards -= plain_shards(row);
+		shape->plain_shards -= plain_shards(core, job, row);
 		shape->plain_jobs--;
 		row->live_flags &= (uint8_t)~JOB_PLAIN;
 		return;
@@ -106,12 +157,12 @@ static void demand_remove(struct dispatcher_core *core, struct job_row *row)
 	row->run->demand_shards = row->run->demand_us = 0;
 }
 
-static void demand_add(struct dispatcher_core *core, struct job_row *row, uint64_t shards)
+static void demand_add(struct dispatcher_core *core, uint64_t job, struct job_row *row, uint64_t shards)
 {
 	struct shape *shape = job_shape(core, row);
 
 	if (row->run == NULL) {
-		shape->plain_shards += plain_shards(row);
+		shape->plain_shards += plain_shards(core, job, row);
 		shape->plain_jobs++;
 		row->live_flags |= JOB_PLAIN;
 		return;
@@ -163,29 +214,42 @@ void runnable_remove(struct dispatcher_core *core, uint64_t job, struct job_row 
 		core->runnable_jobs--;
 	}
 	if (row->live_flags & JOB_DEMANDED) {
-		demand_remove(core, row);
+		demand_remove(core, job, row);
 		row->live_flags &= (uint8_t)~JOB_DEMANDED;
 	}
 }
 
 void runnable_refresh(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 {
-	uint64_t hard, n = runnable_shards(core, row, &hard);
+	uint64_t hard, n = runnable_shards(core, job, row, &hard);
 
 	if (n == 0 && (row->live_flags & JOB_RUNNABLE))
 		runnable_remove(core, job, row);
 	hard_refresh(core, job, row, hard > 0);
 	if (row->live_flags & JOB_DEMANDED)
-		demand_remove(core, row);
+		demand_remove(core, job, row);
 	row->live_flags &= (uint8_t)~JOB_DEMANDED;
 	if (n + hard > 0) {
-		demand_add(core, row, n + hard);
+		demand_add(core, job, row, n + hard);
 		row->live_flags |= JOB_DEMANDED;
 	}
 	if (n > 0 && !(row->live_flags & JOB_RUNNABLE)) {
 		turns_add(core, job, row);
 		row->live_flags |= JOB_RUNNABLE;
 		core->runnable_jobs++;
+	}
+	if ((row->flags & JOB_RATED) && n + hard == 0)
+		await_rate(core, job, row);
+}
+
+void runnable_refresh_paced(struct dispatcher_core *core)
+{
+	struct pace *p, *next;
+
+	HASH_ITER (hh, core->paces, p, next) {
+		struct job_row *row = job_get_live(core, p->job);
+
+		runnable_refresh(core, p->job, row);
 	}
 }
 

@@ -52,7 +52,7 @@ static void set_load(struct dispatcher_core *core, const struct session *s, stru
 	if (estimate_allows_prefetch(core, row))
 		max /= 2;
 	if (!lease->charge.is_whole && lease->count * ns < 1000 * (uint64_t)core->config.lease_time_us &&
-	    runnable_shards(core, row, &hard) > 0)
+	    runnable_shards(core, lease->job, row, &hard) > 0)
 		ns = 0;
 	lease_load_set(lease, ns > 0 ? ns : max, max, slots > 1 ? (uint32_t)slots : 1);
 }

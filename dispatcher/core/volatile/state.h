@@ -105,6 +105,13 @@ struct turns {
 	uint64_t serial;
 };
 
+/* groups.h */
+struct groups {
+	struct group *by_name;
+	struct group_member *members; /* by job */
+	struct group *due;	      /* of which something may follow */
+};
+
 struct timer {
 	usec_t due_us;
 	uint64_t job;
@@ -179,6 +186,9 @@ struct dispatcher_core {
 	struct timer_heap held;	   /* on the wall clock */
 	struct timer_heap late;	   /* likewise: deadlines, and times by which jobs start */
 	struct timer_heap retries; /* on the steady one: mono + offset */
+	struct groups groups;
+	struct timer_heap paced; /* on the mono clock */
+	struct pace *paces;	 /* paces.h; by job */
 	struct waiting_queue durable_waits, history_waits, ended;
 	usec_t steal_us;      /* mono: when to look again for something to steal; USEC_NEVER: no need */
 	usec_t steal_look_us; /* mono: not before */
@@ -188,8 +198,9 @@ struct dispatcher_core {
 	uint64_t forgotten_before_lsn; /* of the last one that had no room any more */
 	bool ends_unwanted;	       /* no rule matches the end of a job (INPUT_INTEREST) */
 	uint64_t live_jobs, held_jobs, ended_jobs;
+	uint64_t timed_jobs;					   /* of the live ones: JOB_TIMED */
 	uint64_t strange, shards_done, shards_failed, shards_lost; /* in this epoch, as what follows */
-	uint64_t accepted_events, repeated_events, accepted_jobs, ended_by_state[3];
+	uint64_t accepted_events, repeated_events, accepted_jobs, skipped_jobs, ended_by_state[3];
 	struct dispatcher_effects *out; /* of the step */
 	uint32_t step_records;
 };

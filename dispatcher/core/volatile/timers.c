@@ -15,6 +15,21 @@ static void swap(struct timer_heap *h, uint32_t a, uint32_t b)
 	h->items[b] = t;
 }
 
+static void sink(struct timer_heap *h, uint32_t at)
+{
+	for (;;) {
+		uint32_t least = at, child = 2 * at + 1;
+
+		for (uint32_t i = child; i < child + 2 && i < h->count; i++)
+			if (is_before(h->items[i], h->items[least]))
+				least = i;
+		if (least == at)
+			return;
+		swap(h, at, least);
+		at = least;
+	}
+}
+
 void timer_add(struct timer_heap *h, usec_t due_us, uint64_t job)
 {
 	uint32_t at = h->count;
@@ -27,28 +42,37 @@ void timer_add(struct timer_heap *h, usec_t due_us, uint64_t job)
 
 bool timer_take_due(struct timer_heap *h, usec_t now_us, uint64_t *job)
 {
-	uint32_t at = 0;
-
 	if (h->count == 0 || h->items[0].due_us > now_us)
 		return false;
 	*job = h->items[0].job;
 	h->items[0] = h->items[--h->count];
-	for (;;) {
-		uint32_t least = at, child = 2 * at + 1;
-
-		for (uint32_t i = child; i < child + 2 && i < h->count; i++)
-			if (is_before(h->items[i], h->items[least]))
-				least = i;
-		if (least == at)
-			return true;
-		swap(h, at, least);
-		at = least;
-	}
+	sink(h, 0);
+	return true;
 }
 
 usec_t timer_next(const struct timer_heap *h)
 {
 	return h->count == 0 ? USEC_NEVER : h->items[0].due_us;
+}
+
+#define SWEEP_LEAST 64 /* fewer are never swept */
+
+void timer_sweep(struct timer_heap *h, uint64_t most, timer_holds_fn *holds, const void *ctx)
+{
+	uint32_t kept = 0;
+
+	if (h->count <= SWEEP_LEAST + 2 * most)
+		return;
+	for (uint32_t i = 0; i < h->count; i++)
+		if (holds(ctx, h->items[i].job))
+			h->items[kept++] = h->items[i];
+	h->count = kept;
+	if (h->capacity > SWEEP_LEAST && kept < h->capacity / 4) {
+		h->capacity = h->capacity / 2;
+		h->items = check_realloc(h->items, h->capacity, sizeof *h->items);
+	}
+	for (uint32_t i = h->count / 2; i > 0; i--)
+		sink(h, i - 1);
 }
 
 static void grow(struct waiting_queue *q)

@@ -83,6 +83,12 @@ struct kit_job {
 	struct after_job after[2];  /* job 0: none */
 	struct ended_fact ended[2]; /* job 0: none */
 	usec_t deadline_us, start_by_us;
+	const char *group; /* NULL: none; limit 0: 1, mode 0: queue */
+	uint32_t group_limit;
+	uint8_t group_mode;
+	bool group_latest;
+	bool whole; /* skipped, it is refused */
+	struct rate rate;
 };
 
 /* All parameters' defaults: what a core that a test makes by itself is created with. */

@@ -48,6 +48,13 @@ static void make(struct made *m, const struct kit_job *job)
 			      .plan = {.kind = PLAN_COUNT, .shard_count = job->shards, .step = 1}};
 	j->deadline_wall_us = job->deadline_us;
 	j->start_by_wall_us = job->start_by_us;
+	j->rate = job->rate;
+	if (job->group != NULL)
+		j->concurrency =
+		    (struct concurrency){.group = bytes_of(job->group),
+					 .limit = job->group_limit != 0 ? job->group_limit : 1,
+					 .mode = job->group_mode != 0 ? job->group_mode : CONCURRENCY_QUEUE,
+					 .latest = job->group_latest};
 	j->after.items = m->after;
 	for (size_t i = 0; i < ARRAY_LENGTH(m->after); i++) {
 		m->after[i] = job->after[i];
@@ -82,7 +89,8 @@ uint64_t kit_submit(struct kit *k, struct kit_job job)
 				  .key_hi = job.key,
 				  .key_lo = job.key != 0 ? job.key * 0x9e3779b97f4a7c15ull : 0,
 				  .definitions = {&m.def, 1},
-				  .jobs = {&m.job, 1}};
+				  .jobs = {&m.job, 1},
+				  .whole = job.whole};
 
 	make(&m, &job);
 	in.ended.items = m.ended;

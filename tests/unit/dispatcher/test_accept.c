@@ -71,6 +71,41 @@ Test(accept, a_job_that_cannot_be_planned_has_failed_when_it_is_accepted)
 	kit_close(&k);
 }
 
+static void name_group(struct event_jobs *e, uint32_t job)
+{
+	e->jobs[job].concurrency =
+	    (struct concurrency){.group = BYTES_LIT("g"), .limit = 1, .mode = CONCURRENCY_SKIP};
+}
+
+Test(accept, of_the_jobs_of_an_event_those_of_a_full_group_are_left_out)
+{
+	struct event_jobs e;
+
+	kit_open(&k);
+	k.auto_history = false;
+	given_event(&e, 2);
+	name_group(&e, 0);
+	name_group(&e, 2);
+	kit_step(&k, INPUT_ACCEPT, &e.in);
+	cr_assert_eq(k.reply.job, 1);
+	cr_assert_eq(k.reply.job_count, 2);
+	cr_assert_eq(k.reply.skipped, 1);
+	cr_assert_str_eq(k.reply.why, "its concurrency group is full: jobs of the same event hold it");
+	cr_assert_eq(kit_view(&k, 1).state, JOB_ACTIVE);
+	cr_assert_eq(kit_view(&k, 2).state, JOB_FAILED);
+	given_event(&e, 4);
+	name_group(&e, 0);
+	name_group(&e, 1);
+	kit_step(&k, INPUT_ACCEPT, &e.in);
+	cr_assert_eq(k.reply.job, 3);
+	cr_assert_eq(k.reply.job_count, 1);
+	cr_assert_eq(k.reply.skipped, 2);
+	cr_assert_str_eq(k.reply.why, "the concurrency group \"g\" is full: job 1 holds it");
+	cr_assert_eq(kit_view(&k, 3).state, JOB_FAILED, "it names its job, now the first");
+	kit_compare_replay(&k);
+	kit_close(&k);
+}
+
 Test(accept, nobody_is_told_of_its_failure_before_that_is_durable)
 {
 	struct event_jobs e;

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "dispatcher/core/volatile/state.h"
 #include "tests/unit/dispatcher/kit.h"
 
 static struct kit k;
@@ -112,5 +113,27 @@ Test(late, many_fail_a_bounded_number_in_a_tick)
 	cr_assert_leq(dispatcher_core_deadline(k.core), k.mono_us);
 	kit_tick(&k);
 	cr_assert_eq(k.ended_events, 700);
+	kit_close(&k);
+}
+
+Test(late, jobs_that_have_ended_leave_no_times_behind)
+{
+	uint64_t job;
+	uint32_t fails = 0;
+
+	kit_open(&k);
+	job = kit_submit(&k, (struct kit_job){.shards = 1, .deadline_us = 60 * USEC_PER_SEC});
+	for (uint32_t i = 0; i < 1000; i++) {
+		kit_cancel(&k, kit_submit(&k, (struct kit_job){.shards = 1,
+							       .deadline_us = 3600 * USEC_PER_SEC,
+							       .start_by_us = 30 * USEC_PER_SEC}));
+		kit_cancel(&k,
+			   kit_submit(&k, (struct kit_job){.shards = 1,
+							   .due_wall_us = k.wall_us + 3600 * USEC_PER_SEC}));
+		fails += k.core->late.count > 100 || k.core->held.count > 100;
+	}
+	cr_assert_eq(fails, 0, "%u and %u times are kept", k.core->late.count, k.core->held.count);
+	kit_pass(&k, 61 * USEC_PER_SEC, 0);
+	expect_late(job, "deadline: it had not ended 1m after it was accepted");
 	kit_close(&k);
 }

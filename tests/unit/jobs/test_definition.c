@@ -34,7 +34,7 @@ static void expect_text(struct bytes got, const char *want)
 	cr_expect(bytes_equal(got, bytes_of(want)), "expected %s, found %.*s", want, (int)got.size, got.data);
 }
 
-static const char *const good[] = {"fastq-qc", "least", "everything", "array", "lines"};
+static const char *const good[] = {"fastq-qc", "least", "everything", "array", "lines", "limits"};
 
 Test(definition, a_good_one_has_the_canonical_text_that_is_written_down)
 {
@@ -147,6 +147,13 @@ Test(definition, a_change_of_meaning_makes_a_new_version)
 	    "version: 1\nname: a\nrun: {exec: [x]}\nfair_by: '{{event.id}}'",
 	    "version: 1\nname: a\nrun: {exec: [x]}\ndeadline: 1h",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nstart_by: 1h",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: x",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: {group: x, limit: 2}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: {group: x, mode: skip}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nconcurrency: {group: x, latest: true}",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nmax_jobs: 1",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nrate: 1/s",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nrate: 60/min",
 	    "version: 1\nname: a\nrun: {exec: [x], resources: {pin: none}}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 2}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 1-2}",
@@ -192,6 +199,10 @@ Test(definition, every_key_lands_in_its_field)
 	expect_text(d->fair_by, "{{event.detail.tenant}}");
 	cr_assert_eq(d->deadline_us, 5400 * USEC_PER_SEC);
 	cr_assert_eq(d->start_by_us, 90 * USEC_PER_SEC);
+	expect_text(d->concurrency.group, "{{event.detail.object.key}}");
+	cr_expect_eq(d->concurrency.limit, 2);
+	cr_expect_eq(d->concurrency.mode, CONCURRENCY_QUEUE);
+	cr_expect(d->concurrency.latest);
 	cr_expect_eq(d->on.count, 2);
 	cr_expect_eq(d->shard.items.count, 6);
 	expect_text(d->shard.items.items[3].text, "{\"a\":[1,\"b\"]}");
@@ -272,9 +283,10 @@ Test(definition, items_of_a_command_make_a_plan_phase)
 Test(definition, typical_mistakes_are_told_in_these_words)
 {
 	static const char *const bad[] = {
-	    "typo",    "duration", "shell", "placeholder", "unquoted", "unquoted-in-list",
-	    "pattern", "missing",  "twice", "indent",	   "bounds",   "exit",
-	    "input",   "version",  "empty", "list",	   "url",      "name",
+	    "typo",	   "duration", "shell", "placeholder", "unquoted", "unquoted-in-list",
+	    "pattern",	   "missing",  "twice", "indent",      "bounds",   "exit",
+	    "input",	   "version",  "empty", "list",	       "url",	   "name",
+	    "concurrency",
 	};
 	struct buf yaml = {0}, want = {0}, got = {0};
 
@@ -296,6 +308,40 @@ Test(definition, typical_mistakes_are_told_in_these_words)
 	buf_fini(&yaml);
 	buf_fini(&want);
 	buf_fini(&got);
+}
+
+Test(definition, a_rate_is_a_number_in_a_time)
+{
+	static const struct {
+		const char *text;
+		uint32_t count;
+		usec_t per_us;
+	} rates[] = {{"10/s", 10, USEC_PER_SEC},	{"100/min", 100, 60 * USEC_PER_SEC},
+		     {"5/h", 5, 3600 * USEC_PER_SEC},	{"1/1d", 1, 86400 * USEC_PER_SEC},
+		     {"7/1m30s", 7, 90 * USEC_PER_SEC}, {"4294967295/ms", UINT32_MAX, USEC_PER_MSEC}};
+	static const char *const wrong[] = {"10",  "/s",      "10/",  "0/s",	      "10/s/s", "x/s",
+					    "1/0", "1/month", "1/0s", "-1/s",	      "1/400d", "1.5/s",
+					    "1/x", "[1, s]",  "''",   "99999999999/s"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(rates) + ARRAY_LENGTH(wrong); i++) {
+		bool right = i < ARRAY_LENGTH(rates);
+		struct buf text = {0};
+		struct definition *d = NULL;
+		struct error e = {0};
+
+		buf_printf(&text, "version: 1\nname: a\nrun: {exec: [x]}\nrate: %s\n",
+			   right ? rates[i].text : wrong[i - ARRAY_LENGTH(rates)]);
+		cr_assert_eq(definition_parse(buf_bytes(&text), "a", NULL, &d, &e) == 0, right, "%s: %s",
+			     buf_text(&text), e.what);
+		if (right) {
+			cr_expect_eq(d->rate.count, rates[i].count);
+			cr_expect_eq(d->rate.per_us, rates[i].per_us);
+		} else {
+			cr_expect(strstr(e.what, "expected a rate such as 10/s") != NULL, "%s", e.what);
+		}
+		definition_destroy(d);
+		buf_fini(&text);
+	}
 }
 
 Test(definition, no_report_and_no_error_are_fine_too)

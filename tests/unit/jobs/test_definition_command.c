@@ -1,5 +1,6 @@
 /* A command line as a definition. */
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "jobs/definition.h"
 #include "jobs/kinds.h"
@@ -273,4 +274,39 @@ Test(definition_command, an_array_may_be_a_row_of_numbers)
 	c.array = BYTES_LIT("1,x");
 	cr_assert_eq(definition_from_command(&c, &d, &e), ERR_INVALID);
 	cr_expect_str_eq(e.where, "array");
+}
+
+Test(definition_command, a_group_with_a_limit_and_a_mode)
+{
+	static const struct {
+		const char *text, *group;
+		uint32_t limit;
+		uint8_t mode;
+	} cases[] = {{"a", "a", 1, CONCURRENCY_QUEUE},
+		     {"a:3", "a", 3, CONCURRENCY_QUEUE},
+		     {"a:3:skip", "a", 3, CONCURRENCY_SKIP},
+		     {"a:cancel-running", "a", 1, CONCURRENCY_CANCEL_RUNNING},
+		     {"a:b", "a:b", 1, CONCURRENCY_QUEUE},
+		     {"a:b:2", "a:b", 2, CONCURRENCY_QUEUE},
+		     {"{{event.id}}:2", "{{event.id}}", 2, CONCURRENCY_QUEUE}},
+	  wrong[] = {{":2", "expected the name of a group", 0, 0}, {"a:0", "a number from 1", 0, 0}};
+	const struct bytes argv[] = {BYTES_LIT("true")};
+	struct definition_command c = {.argv = argv, .argc = 1};
+	struct definition *d;
+	struct error e = {0};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		c.concurrency = bytes_of(cases[i].text);
+		cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s", e.what);
+		expect_text(d->concurrency.group, cases[i].group);
+		cr_expect_eq(d->concurrency.limit, cases[i].limit);
+		cr_expect_eq(d->concurrency.mode, cases[i].mode);
+		definition_destroy(d);
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+		c.concurrency = bytes_of(wrong[i].text);
+		cr_expect_lt(definition_from_command(&c, &d, &e), 0);
+		cr_expect_str_eq(e.where, "concurrency");
+		cr_expect(strstr(e.what, wrong[i].group) != NULL, "%s", e.what);
+	}
 }

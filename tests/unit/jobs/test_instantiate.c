@@ -158,6 +158,30 @@ Test(instantiate, a_fairness_key_is_made_of_the_event)
 			 "are taken");
 }
 
+Test(instantiate, a_concurrency_group_is_made_of_the_event_or_of_the_rule)
+{
+	struct new_job job;
+	struct error e = {0};
+
+	define("run: {exec: [p]}\nconcurrency: {group: 'of {{event.detail.n}}', limit: 4, mode: skip}");
+	job = instantiate(event_of("a", "{\"n\":7}"));
+	expect_bytes(job.concurrency.group, "of 7");
+	cr_expect_eq(job.concurrency.limit, 4);
+	cr_expect_eq(job.concurrency.mode, CONCURRENCY_SKIP);
+	define("run: {exec: [p]}\nconcurrency: '{{event.detail.n}}'");
+	cr_expect_eq(definition_instantiate(definition, event_of("a", "{\"n\":\"\"}"), BYTES(NULL, 0), &arena,
+					    &job, &e),
+		     ERR_INVALID);
+	cr_expect_str_eq(e.what, "the concurrency group is empty with the values of its event");
+	define("run: {exec: [p]}\nmax_jobs: 5");
+	job = instantiate(NULL);
+	expect_bytes(job.concurrency.group, "rule:d");
+	cr_expect_eq(job.concurrency.limit, 5);
+	cr_expect_eq(job.concurrency.mode, CONCURRENCY_QUEUE);
+	define("run: {exec: [p]}");
+	cr_expect_eq(instantiate(NULL).concurrency.group.size, 0);
+}
+
 Test(instantiate, an_event_that_knows_its_object_makes_a_whole_plan)
 {
 	struct new_job job;

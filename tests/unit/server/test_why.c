@@ -58,6 +58,45 @@ Test(why, nobody_is_there)
 	       "one: start `shardmill up` or `shardmill worker`");
 }
 
+Test(why, its_group_is_full)
+{
+	struct view_job v = queued();
+
+	v.state = JOB_HELD;
+	v.group = (struct view_group){.name = BYTES_LIT("db"),
+				      .limit = 1,
+				      .waits = true,
+				      .active = 1,
+				      .holders = {7},
+				      .holder_count = 1};
+	expect(&v, NULL, NULL,
+	       "it waits for room in the concurrency group \"db\" (at most 1 active): job 7 holds it");
+	v.group = (struct view_group){.name = BYTES_LIT("a\nb"),
+				      .limit = 5,
+				      .waits = true,
+				      .before = 2,
+				      .active = 5,
+				      .holders = {7, 8, 9},
+				      .holder_count = 3};
+	expect(&v, NULL, NULL,
+	       "it waits for room in the concurrency group \"a\\nb\" (at most 5 active): jobs 7, 8, 9 and 2 "
+	       "more hold it, and 2 older jobs wait before it");
+	v.group.waits = false;
+	v.due_wall_us = NOW + 5 * USEC_PER_SEC;
+	expect(&v, NULL, NULL, "it is held and starts in 5s");
+}
+
+Test(why, its_rate_is_used_up)
+{
+	const struct resources one = {.cpu_milli = 1000};
+	const struct view_supply s = {.need = &one};
+	struct view_job v = queued();
+
+	v.rate = (struct rate){10, 60 * USEC_PER_SEC};
+	v.rate_wait_us = 1500 * USEC_PER_MSEC;
+	expect(&v, &s, NULL, "its rate, 10/1m, lets the next shard start in 2s");
+}
+
 Test(why, starts_fail)
 {
 	const struct resources one = {.cpu_milli = 1000};
