@@ -60,6 +60,7 @@ struct slot {
 	bool other_had_its_turn; /* the other one was released while this one was in work */
 	struct output output;
 	struct scratch scratch;	    /* where its attempts start */
+	struct gpu_share gpus;	    /* its own, of shared->gpus */
 	uint64_t memory_bytes;	    /* of its shape */
 	struct memory_group memory; /* of its attempts; a runner has its own */
 	struct arena arena;	    /* of one attempt */

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Gpus and named resources: which shard has which, and that nobody has what another has. The gpus are made up."""
+import os
+import time
+
+from case import FAST, MillCase, main, until
+
+# Each takes its gpu's lock, tells what it was shown, and fails where the gpu is another's at the time.
+ALONE = """
+version: 1
+name: alone
+shard: {count: %d}
+run:
+  exec: [sh, -c, "for g in $(echo $SHARDMILL_GPUS | tr , ' '); do mkdir %s/lock.$g || exit 9; done; sleep 0.05;
+    echo $SHARDMILL_GPUS $CUDA_VISIBLE_DEVICES $HIP_VISIBLE_DEVICES;
+    for g in $(echo $SHARDMILL_GPUS | tr , ' '); do rmdir %s/lock.$g; done"]
+  resources: {cpus: 0.01, gpus: %s}
+retry: {attempts: 1}
+"""
+
+# They say which gpus they have, and stay until `go.NAME` is there.
+GATED = """
+version: 1
+name: %s
+shard: {count: %d}
+run:
+  exec: [sh, -c, "echo $SHARDMILL_GPUS >$1/new.$2.$SHARDMILL_SHARD; mv $1/new.$2.$SHARDMILL_SHARD $1/has.$2.$SHARDMILL_SHARD;
+    until [ -e $1/go.$2 ]; do sleep 0.02; done", sh, "%s", "%s"]
+  resources: {cpus: 0.01, %s}
+"""
+
+SHOWN = """
+version: 1
+name: shown
+run:
+  exec: [sh, -c, "echo ${SHARDMILL_GPUS-unset} ${CUDA_VISIBLE_DEVICES-unset} ${HIP_VISIBLE_DEVICES-unset}"]
+  resources: {cpus: 0.01, gpus: %s}
+  %s
+"""
+
+RUNNER = """
+version: 1
+name: runner
+shard: {count: 12}
+run:
+  runner: [python3, %s]
+  format: json
+  resources: {cpus: 0.01, gpus: 1}
+"""
+
+
+def environment(**more):
+    """Ours, without what somebody may have dealt to us."""
+    names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "SHARDMILL_GPUS")
+    return dict({k: v for k, v in os.environ.items() if k not in names}, **more)
+
+
+class Offers(MillCase):
+    def start(self, env=None, dispatcher=None, **params):
+        self.mill.start_dispatcher(**dict(FAST, **(dispatcher or {})))
+        return self.mill.start_worker(heartbeat="100ms", env=env or environment(), **params)
+
+    def run_lines(self, definition):
+        job = self.mill.wait(self.mill.submit(definition))
+        self.assertEqual(job["state"], "succeeded", job)
+        return self.mill.output(job["id"]).decode().splitlines()
+
+    def gate(self, name, count, resources):
+        return self.mill.submit(GATED % (name, count, self.mill.dir, name, resources))
+
+    def has(self, name):
+        """What the shards that began have, sorted."""
+        found = []
+        for file in os.listdir(self.mill.dir):
+            if file.startswith("has.%s." % name):
+                with open(self.path(file)) as f:
+                    found.append(f.read().strip())
+        return sorted(found)
+
+    def until_has(self, name, count):
+        return until(lambda: len(self.has(name)) == count and self.has(name))
+
+    def open_gate(self, name, job):
+        self.write("go." + name, "")
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+
+
+class Gpus(Offers):
+    def test_no_two_shards_share_a_gpu(self):
+        self.start(cpus=8, gpus=2)
+        lines = self.run_lines(ALONE % (24, self.mill.dir, self.mill.dir, "1"))
+        self.assertEqual(len(lines), 24)
+        self.assertEqual({"0 0 0", "1 1 1"}, set(lines))
+        self.assertEqual(set(self.run_lines(ALONE % (3, self.mill.dir, self.mill.dir, "2"))), {"0,1 0,1 0,1"})
+
+    def test_parts_share_one_and_a_whole_one_is_alone(self):
+        self.start(cpus=8, gpus=2)
+        half = self.gate("half", 1, "gpus: 0.5")
+        self.assertEqual(self.until_has("half", 1), ["0"])
+        whole = self.gate("whole", 2, "gpus: 1")
+        self.assertEqual(self.until_has("whole", 1), ["1"])
+        other = self.gate("other", 2, "gpus: 0.5")
+        self.assertEqual(self.until_has("other", 1), ["0"], "beside the other half")
+        self.assertEqual(self.has("whole"), ["1"], "half of a gpu is no whole one")
+        for name, job in (("half", half), ("other", other), ("whole", whole)):
+            self.open_gate(name, job)
+
+    def test_a_list_and_what_others_have_dealt(self):
+        self.start(cpus=8, gpus="4,7")
+        self.assertEqual({line.split()[0] for line in self.run_lines(ALONE % (8, self.mill.dir, self.mill.dir, 1))},
+                         {"4", "7"})
+        self.mill.abort_workers()
+        self.mill.start_worker(env=environment(CUDA_VISIBLE_DEVICES="3,5"), cpus=8, gpus="auto", heartbeat="100ms")
+        self.assertEqual({line.split()[1] for line in self.run_lines(ALONE % (8, self.mill.dir, self.mill.dir, 1))},
+                         {"3", "5"})
+
+    def test_who_needs_none_is_shown_none(self):
+        self.start(cpus=8, gpus=2)
+        self.assertEqual(self.run_lines(SHOWN % ("0", "")), ["-1 -1"], "SHARDMILL_GPUS is there, and empty")
+        self.assertEqual(self.run_lines(SHOWN % ("1", "env: {CUDA_VISIBLE_DEVICES: mine}")), ["0 mine 0"])
+
+    def test_a_worker_that_offers_none_hides_none(self):
+        self.start(env=environment(CUDA_VISIBLE_DEVICES="3"), cpus=2)
+        self.assertEqual(self.run_lines(SHOWN % ("0", "")), ["unset 3 unset"])
+
+    def test_a_runner_keeps_the_gpu_of_its_slot(self):
+        self.start(cpus=8, gpus=2)
+        runner = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runners", "gpus.py")
+        self.assertLessEqual(set(self.run_lines(RUNNER % runner)), {"0 0", "1 1"})
+
+    def test_what_is_offered_is_listed(self):
+        self.start(cpus=2, gpus=2, named="scratch=0.5,license=4")
+        worker = until(lambda: self.mill.api("GET", "/v1/workers")["workers"])[0]
+        self.assertEqual(worker["gpus"], 2, worker)
+        self.assertEqual(worker["named"], "license=4,scratch=0.5", worker)
+
+    def test_nonsense_is_refused(self):
+        self.mill.start_dispatcher(**FAST)
+        for options, said in (({"gpus": "some"}, "expected auto, a number of gpus"),
+                              ({"gpus": "0,0"}, "expected auto, a number of gpus"),
+                              ({"named": "license"}, "expected names with amounts")):
+            worker = self.mill.start_worker(env=environment(), **options)
+            self.assertEqual(worker.wait(30), 2)
+            with open(worker.log) as f:
+                text = f.read()
+            self.assertIn(said, text)
+            self.assertIn("--" + next(iter(options)), text)
+
+
+class Named(Offers):
+    def test_no_more_run_than_are_there(self):
+        self.start(cpus=8, named="license=2")
+        job = self.gate("two", 5, "named: {license: 1}")
+        self.until_has("two", 2)
+        other = self.gate("one", 1, "named: {license: 1.5}")
+        free = self.gate("free", 1, "pin: core")
+        self.until_has("free", 1)
+        time.sleep(0.3)
+        self.assertEqual(len(self.has("two")), 2, "five want a licence, two have one")
+        self.assertEqual(self.has("one"), [])
+        for name, j in (("free", free), ("two", job), ("one", other)):
+            self.open_gate(name, j)
+
+
+main()
