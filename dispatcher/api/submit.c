@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "dispatcher/api/after.h"
 #include "dispatcher/api/asker.h"
 #include "dispatcher/api/submission.h"
+#include "dispatcher/offers.h"
 #include "dispatcher/retention/retention.h"
 
 /* The header wins nothing: given twice, both have to say the same. */
@@ -54,6 +56,28 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 		       object_write(object_accepted(), &accepted));
 }
 
+/* Somebody has, or could start a worker that has, what each phase needs. */
+static int check_offers(struct request *r, const struct submission *u, struct error *reterr)
+{
+	const struct definition_body *body = &u->definition->body;
+	struct arena arena;
+	int rc = 0;
+
+	if (u->asked.allow_pending)
+		return 0;
+	arena_init(&arena, 0);
+	pools_forget(r->services->pools, clock_mono_us());
+	for (uint32_t i = 0; i < body->phases.count && rc == 0; i++) {
+		const struct resources *need = &body->phases.items[i].policy.shape;
+		struct view_offers offers;
+
+		dispatcher_view_offers(services_core(r->services), need, &arena, &offers);
+		rc = offers_check(need, &offers, r->services->pools, reterr);
+	}
+	arena_fini(&arena);
+	return rc;
+}
+
 int submission_start(struct request *r, struct submission *u, struct error *reterr)
 {
 	struct dedup_key key = {0}, event_id;
@@ -61,6 +85,8 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 	struct buf event = {0};
 	int rc = read_key(r, u, &key, reterr);
 
+	if (rc == 0)
+		rc = check_offers(r, u, reterr);
 	if (rc < 0)
 		return rc;
 	if (u->has_event)

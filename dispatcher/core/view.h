@@ -204,6 +204,18 @@ struct view_supply {
 bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			    struct view_supply *ret) MUST_CHECK;
 
+/* Is there a worker, whatever it does now, that could run an attempt of this when it has nothing else? */
+struct view_offers {
+	uint32_t workers; /* looked at: all, unless one of them fits */
+	bool fits;
+	bool awaited; /* after a restart: workers may be about to come back */
+	struct resources
+	    largest; /* the most of each that one has (memory 0: no bound was said); in the arena */
+};
+/* O(workers), and seldom more than the first. */
+void dispatcher_view_offers(const struct dispatcher_core *core, const struct resources *need,
+			    struct arena *arena, struct view_offers *ret);
+
 /* Per shape, in the order of their first use. */
 struct view_demand {
 	const struct resources *shape;

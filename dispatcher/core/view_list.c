@@ -246,6 +246,25 @@ bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, st
 	return true;
 }
 
+void dispatcher_view_offers(const struct dispatcher_core *core, const struct resources *need,
+			    struct arena *arena, struct view_offers *ret)
+{
+	const struct amounts nothing = {{0}};
+	struct amounts most = {{0}}, amounts = {{0}};
+	struct bytes unknown;
+	bool known = amounts_needed(need, &core->resource_names, &amounts, &unknown);
+
+	*ret =
+	    (struct view_offers){.awaited = core->d.epoch > 1 && core->live_us < core->config.adopt_wait_us};
+	for (const struct session *s = core->sessions; s != NULL && !ret->fits; s = s->hh.next) {
+		ret->workers++;
+		ret->fits = known && amounts_fit(&nothing, &amounts, &s->capacity);
+		for (uint32_t i = 0; i < AMOUNTS; i++)
+			most.v[i] = s->capacity.v[i] > most.v[i] ? s->capacity.v[i] : most.v[i];
+	}
+	amounts_to_resources(core, &most, &ret->largest, arena);
+}
+
 size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_demand out[], size_t max)
 {
 	size_t n = 0;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Gpus and named resources: which shard has which, and that nobody has what another has. The gpus are made up."""
+import json
 import os
 import time
 
@@ -160,6 +161,75 @@ class Named(Offers):
         self.assertEqual(self.has("one"), [])
         for name, j in (("free", free), ("two", job), ("one", other)):
             self.open_gate(name, j)
+
+
+class Refused(Offers):
+    """What nobody offers and no pool could start."""
+
+    BIG = "version: 1\nname: big\nrun: {exec: [\"true\"], resources: {gpus: 2}}\n"
+    LICENSE = "version: 1\nname: named\nrun: {exec: [\"true\"], resources: {named: {license: 3}}}\n"
+
+    def workers(self):
+        return self.mill.api("GET", "/v1/workers")["workers"]
+
+    def refused(self, definition, said, **more):
+        error = self.expect_error(400, "limit", "POST", "/v1/jobs", dict({"definition": definition}, **more))
+        self.assertEqual(error["message"], said)
+        self.assertIn("--allow-pending", error["help"])
+
+    def test_by_what_workers_have(self):
+        self.start(cpus=2, gpus=1, named="license=2")
+        until(self.workers)
+        self.refused(self.BIG, "no worker or pool offers 2 gpus; the largest offer is 1")
+        self.refused(self.LICENSE, "no worker or pool offers 3 of license; the largest offer is 2")
+        self.refused("version: 1\nname: g\nrun: {exec: [\"true\"]}\ngather: {exec: [cat], resources: {gpus: 3}}\n",
+                     "no worker or pool offers 3 gpus; the largest offer is 1")
+        self.assertEqual(self.jobs(), [])
+
+    def test_who_allows_it_waits(self):
+        self.start(cpus=2, gpus=1)
+        until(self.workers)
+        job = self.mill.submit(self.BIG, allow_pending=True)
+        self.assertIn("no worker has 2 gpus (the most that one has is 1)", self.mill.job(job)["why"])
+        self.assertIn("no worker has 2 gpus", json.dumps(self.mill.api("GET", "/v1/jobs/%d/explain" % job)))
+        self.mill.start_worker(heartbeat="100ms", env=environment(), cpus=2, gpus=2)
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+
+    def test_where_nobody_is_known_it_waits(self):
+        self.mill.start_dispatcher(**FAST)
+        job = self.mill.submit(self.BIG)
+        self.mill.start_worker(heartbeat="100ms", env=environment(), cpus=2, gpus=2)
+        self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+
+    def test_after_a_restart_workers_may_come_back(self):
+        self.start(cpus=2, gpus=1, dispatcher={"adopt_wait": "1h"})
+        until(self.workers)
+        self.refused(self.BIG, "no worker or pool offers 2 gpus; the largest offer is 1")
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**dict(FAST, adopt_wait="1h"))
+        until(self.workers)
+        self.mill.submit(self.BIG)
+
+    def test_what_a_pool_could_start_is_taken(self):
+        self.start(cpus=2)
+        until(self.workers)
+        pool = {"pool": "p", "turn_seconds": 3600, "cpus": 8, "gpus": 4, "named": "license=3"}
+        self.refused(self.BIG, "no worker or pool offers 2 gpus; the largest offer is 0")
+        self.mill.api("POST", "/v1/pools", pool)
+        self.mill.submit(self.BIG)
+        self.mill.submit(self.LICENSE)
+        told = self.mill.api("GET", "/v1/pools")["pools"][0]
+        self.assertEqual((told["gpus"], told["named"]), (4, "license=3"), told)
+        self.expect_error(400, "invalid", "POST", "/v1/pools", dict(pool, named="license"))
+
+    def test_an_event_is_never_lost(self):
+        rules = self.make_dir("rules")
+        self.write("rules/big.yaml", self.BIG.replace("run:", "on: [{pattern: {source: [s]}}]\nrun:"))
+        self.start(cpus=2, gpus=1, dispatcher={"rules_dir": rules})
+        until(self.workers)
+        event = {"id": "1", "source": "s", "detail-type": "t", "time": "2026-01-01T00:00:00Z", "detail": {}}
+        job = self.mill.api("POST", "/v1/events", event)["events"][0]["jobs"][0]
+        self.assertIn("no worker has 2 gpus", self.mill.job(job)["why"])
 
 
 main()

@@ -55,10 +55,11 @@ struct session {
 	uint64_t id;
 	uint64_t peer;
 	struct worker *worker;
-	struct blob registered; /* its register_worker, encoded, without tokens and gone */
-	struct amounts offered; /* of credit */
-	struct amounts used;	/* by its leases */
-	struct rank last;	/* of the last lease that it was given */
+	struct blob registered;	 /* its register_worker, encoded, without tokens and gone */
+	struct amounts capacity; /* as registered */
+	struct amounts offered;	 /* of credit */
+	struct amounts used;	 /* by its leases */
+	struct rank last;	 /* of the last lease that it was given */
 	uint64_t credit_bytes;
 	uint64_t seq; /* of the last report taken */
 	uint64_t acked_seq;
