@@ -165,6 +165,24 @@ static void add_kept(struct buf *out, const struct api_status *status)
 	buf_printf(out, "\n");
 }
 
+static void add_shared(struct buf *out, const json_t *list)
+{
+	char used[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX];
+	struct api_shared shared;
+	json_t *json;
+	size_t i;
+
+	json_array_foreach(list, i, json)
+	{
+		object_read(object_shared(), json, &shared);
+		buf_printf(out, "  shared      %s of %s ",
+			   units_format_cpus((uint32_t)shared.used_milli, used, sizeof(used)),
+			   units_format_cpus((uint32_t)shared.total_milli, total, sizeof(total)));
+		human_text(out, shared.name, false);
+		buf_printf(out, " in use\n");
+	}
+}
+
 static void add_status(const struct cli *cli, struct buf *out, const struct api_status *status)
 {
 	char text[HUMAN_TEXT_MAX];
@@ -174,6 +192,7 @@ static void add_status(const struct cli *cli, struct buf *out, const struct api_
 	add_shards(out, status);
 	buf_printf(out, "  workers     %s", human_count(status->workers, text, sizeof(text)));
 	buf_printf(out, ", %s leases\n", human_count(status->leases, text, sizeof(text)));
+	add_shared(out, status->shared);
 	add_rules(out, status);
 	add_trouble(out, status->has_journal_error, &status->journal_error,
 		    "journal     NOTHING MORE IS TAKEN ON");

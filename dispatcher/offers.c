@@ -128,6 +128,26 @@ static int refuse(const struct resources *need, const struct resources *most, st
 	return ERR_LIMIT;
 }
 
+int offers_check_shared(const struct resources *need, const struct view_shared shared[], uint32_t count,
+			struct error *reterr)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t amount = amount_of(need, shared[i].name);
+		char needed[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX];
+
+		if (amount <= shared[i].total)
+			continue;
+		error_set(reterr, ERR_LIMIT, "a shard needs %s of %.*s; all workers together have %s",
+			  units_format_cpus((uint32_t)amount, needed, sizeof(needed)),
+			  (int)shared[i].name.size, (const char *)shared[i].name.data,
+			  units_format_cpus((uint32_t)shared[i].total, total, sizeof(total)));
+		error_help(reterr, "the dispatcher's --shared says how much; --allow-pending (allow_pending) "
+				   "waits for more");
+		return ERR_LIMIT;
+	}
+	return 0;
+}
+
 int offers_check(const struct resources *need, const struct view_offers *workers, const struct pools *pools,
 		 struct error *reterr)
 {

@@ -21,7 +21,11 @@ bool offer_lacks(const struct resources *need, const struct resources *offer, st
 /* "cpus=8,memory=64GiB,gpus=2,license=1", without what is nothing; appended. */
 void offer_write(const struct resources *r, struct buf *out);
 
-/* ERR_LIMIT, in words, when neither a worker nor a pool could ever run an attempt that needs this. Nothing is
- * refused where nobody is known, nor while workers of before a restart may come back. */
+/* ERR_LIMIT, in words, when a shard needs more of something than the cluster has together. */
+int offers_check_shared(const struct resources *need, const struct view_shared shared[], uint32_t count,
+			struct error *reterr) MUST_CHECK;
+/* need: without what is shared. ERR_LIMIT, in words, when neither a worker nor a pool could ever run an
+ * attempt that needs this. Nothing is refused where nobody is known, nor while workers of before a restart
+ * may come back. */
 int offers_check(const struct resources *need, const struct view_offers *workers, const struct pools *pools,
 		 struct error *reterr) MUST_CHECK;

@@ -244,6 +244,30 @@ static void say_held(const struct why_facts *f, struct buf *out)
 		buf_printf(out, " have passed");
 }
 
+void why_shared(const struct why_facts *f, struct buf *out)
+{
+	const struct view_shared *s = f->shared;
+	char used[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX], need[UNITS_TEXT_MAX];
+
+	if (s == NULL)
+		return;
+	units_format_cpus((uint32_t)s->total, total, sizeof(total));
+	units_format_cpus((uint32_t)s->need, need, sizeof(need));
+	buf_printf(out, "a shard needs %s of %.*s", need, (int)s->name.size, (const char *)s->name.data);
+	if (s->need > s->total) {
+		buf_printf(out, ", and all workers together have %s (--shared)", total);
+		return;
+	}
+	buf_printf(out, ", and %s of the %s that all workers share are in use",
+		   units_format_cpus((uint32_t)s->used, used, sizeof(used)), total);
+	for (uint32_t i = 0; i < s->job_count; i++)
+		buf_printf(out, "%s%" PRIu64,
+			   i == 0		   ? ", by job "
+			   : i + 1 == s->job_count ? " and "
+						   : ", ",
+			   s->jobs[i]);
+}
+
 void why_not(const struct why_facts *f, struct buf *out)
 {
 	const struct view_job *v = f->job;
@@ -261,6 +285,8 @@ void why_not(const struct why_facts *f, struct buf *out)
 		return;
 	} else if (!v->sealed && v->counts.pending == 0 && v->planner_failures > 0) {
 		why_planner(v, f->wall_us, out);
+	} else if (v->counts.pending > 0 && f->shared != NULL) {
+		why_shared(f, out);
 	} else if (v->counts.pending > 0 && f->supply != NULL) {
 		say_supply(f, out);
 	} else if (v->counts.delayed > 0) {

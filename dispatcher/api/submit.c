@@ -60,6 +60,9 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 static int check_offers(struct request *r, const struct submission *u, struct error *reterr)
 {
 	const struct definition_body *body = &u->definition->body;
+	const struct dispatcher_core *core = services_core(r->services);
+	struct view_shared shared[NAMED_RESOURCES_MAX];
+	uint32_t shared_count = dispatcher_view_shared(core, shared);
 	struct arena arena;
 	int rc = 0;
 
@@ -70,9 +73,14 @@ static int check_offers(struct request *r, const struct submission *u, struct er
 	for (uint32_t i = 0; i < body->phases.count && rc == 0; i++) {
 		const struct resources *need = &body->phases.items[i].policy.shape;
 		struct view_offers offers;
+		struct resources own;
 
-		dispatcher_view_offers(services_core(r->services), need, &arena, &offers);
-		rc = offers_check(need, &offers, r->services->pools, reterr);
+		rc = offers_check_shared(need, shared, shared_count, reterr);
+		if (rc < 0)
+			break;
+		dispatcher_view_own_need(core, need, &arena, &own);
+		dispatcher_view_offers(core, &own, &arena, &offers);
+		rc = offers_check(&own, &offers, r->services->pools, reterr);
 	}
 	arena_fini(&arena);
 	return rc;

@@ -189,7 +189,7 @@ struct token dispatcher_view_last_token(const struct dispatcher_core *core);
 
 /* What the workers of now have for the phase in work of a live job. */
 struct view_supply {
-	const struct resources *need; /* of one attempt; borrowed until the next step */
+	const struct resources *need; /* of one attempt, of a worker; in the arena */
 	uint32_t workers;	      /* that take leases: those below do not */
 	uint32_t draining, quarantined, resting;
 	struct bytes trouble; /* of one that rests; borrowed until the next step */
@@ -203,6 +203,22 @@ struct view_supply {
 /* False when the job is not live. O(workers). */
 bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			    struct view_supply *ret) MUST_CHECK;
+
+/* What the cluster has together of a named resource (`--shared`), in thousandths. */
+struct view_shared {
+	struct bytes name; /* borrowed */
+	uint64_t total, used;
+	uint64_t need;	  /* by a shard, of view_shared_lack */
+	uint64_t jobs[3]; /* that have some of it, the first found; of view_shared_lack */
+	uint32_t job_count;
+};
+uint32_t dispatcher_view_shared(const struct dispatcher_core *core,
+				struct view_shared out[NAMED_RESOURCES_MAX]);
+/* The first of them of which too little is free for another shard of the job. false: there is none. */
+bool dispatcher_view_shared_lack(const struct dispatcher_core *core, uint64_t job, struct view_shared *ret);
+/* What a worker has to have of it: all but what is shared; its list in the arena. */
+void dispatcher_view_own_need(const struct dispatcher_core *core, const struct resources *need,
+			      struct arena *arena, struct resources *ret);
 
 /* Is there a worker, whatever it does now, that could run an attempt of this when it has nothing else? */
 struct view_offers {
@@ -220,7 +236,7 @@ void dispatcher_view_offers(const struct dispatcher_core *core, const struct res
 struct view_demand {
 	const struct resources *shape;
 	uint64_t jobs;		 /* runnable */
-	uint64_t pending_shards; /* runnable */
+	uint64_t pending_shards; /* runnable, and not waiting for a shared resource */
 	uint64_t pending_us;	 /* the same, in seconds of one slot's work by the estimates */
 	uint64_t leases;	 /* out now */
 };

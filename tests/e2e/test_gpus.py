@@ -163,6 +163,42 @@ class Named(Offers):
             self.open_gate(name, j)
 
 
+class Shared(Offers):
+    """What all workers share."""
+
+    def test_no_more_run_than_are_there(self):
+        self.start(cpus=4, dispatcher={"shared": "license=2"})
+        self.mill.start_worker(heartbeat="100ms", env=environment(), cpus=4)
+        until(lambda: len(self.mill.api("GET", "/v1/workers")["workers"]) == 2)
+        job = self.gate("two", 5, "named: {license: 1}")
+        self.until_has("two", 2)
+        other = self.gate("one", 1, "named: {license: 0.5}")
+        free = self.gate("free", 4, "pin: core")
+        self.until_has("free", 4)
+        time.sleep(0.3)
+        self.assertEqual(len(self.has("two")), 2, "five want a licence, two have one")
+        why = "a shard needs 0.5 of license, and 2 of the 2 that all workers share are in use, by job %d" % job
+        self.assertEqual(self.mill.job(other)["why"], why)
+        self.assertIn("a shard needs 1 of license", json.dumps(self.mill.api("GET", "/v1/jobs/%d/explain" % job)))
+        self.assertEqual(self.mill.api("GET", "/v1/status")["shared"], [{"name": "license", "total": 2, "used": 2}])
+        for name, j in (("free", free), ("two", job), ("one", other)):
+            self.open_gate(name, j)
+        self.assertEqual(self.mill.api("GET", "/v1/status")["shared"][0]["used"], 0)
+
+    def test_more_than_there_is_is_refused(self):
+        self.start(cpus=4, dispatcher={"shared": "license=2"})
+        error = self.expect_error(400, "limit", "POST", "/v1/jobs", {"definition": Refused.LICENSE})
+        self.assertEqual(error["message"], "a shard needs 3 of license; all workers together have 2")
+        job = self.mill.submit(Refused.LICENSE, allow_pending=True)
+        self.assertIn("and all workers together have 2", self.mill.job(job)["why"])
+
+    def test_nonsense_is_refused(self):
+        dispatcher = self.mill.start_dispatcher(wait=False, shared="license")
+        self.assertNotEqual(dispatcher.wait(30), 0)
+        with open(dispatcher.log) as f:
+            self.assertIn("--shared: expected names with amounts", f.read())
+
+
 class Refused(Offers):
     """What nobody offers and no pool could start."""
 

@@ -98,7 +98,7 @@ class OpenApi(MillCase):
         self.make_dir("bucket")
         self.write("bucket/file.txt", "x")
         self.write("bucket/.hidden", "x")
-        self.mill.start_dispatcher(rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms",
+        self.mill.start_dispatcher(shared="license=2", rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms",
                                    keep_jobs="30d", keep_bytes="1TiB", **FAST)
         self.look_at_pools()
         self.make_plans()

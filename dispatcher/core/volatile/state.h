@@ -14,7 +14,9 @@
 
 /* Room for one attempt; interned, counted by the definitions that name it. */
 struct shape {
-	struct amounts need;
+	struct amounts need;   /* of a worker */
+	struct amounts shared; /* of what the cluster has together (shared.h) */
+	bool is_shared;
 	struct resources resources; /* texts in the arena */
 	struct arena arena;
 	uint32_t index;
@@ -166,6 +168,8 @@ struct dispatcher_core {
 	struct session *heard;
 	uint64_t offered_cpu_milli;	    /* by all sessions */
 	struct amount_names resource_names; /* their bytes are the core's */
+	struct amounts shared;		    /* all that the cluster has together */
+	struct amounts shared_seen;	    /* in use, when it was last asked */
 	struct shape **shapes;		    /* by index; NULL = free */
 	uint32_t shape_count;
 	struct queue **queues;

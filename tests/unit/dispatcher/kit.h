@@ -83,6 +83,7 @@ struct kit_job {
 	struct after_job after[2];  /* job 0: none */
 	struct ended_fact ended[2]; /* job 0: none */
 	usec_t deadline_us, start_by_us;
+	struct named_amount named; /* that a shard needs; amount 0: none */
 };
 
 /* All parameters' defaults: what a core that a test makes by itself is created with. */

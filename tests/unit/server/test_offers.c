@@ -73,6 +73,18 @@ Test(offers, of_workers)
 	}
 }
 
+Test(offers, of_what_all_share)
+{
+	const struct view_shared shared[] = {{.name = BYTES_LIT("license"), .total = 2500}};
+	const struct resources two = {.named = {two_licenses, 1}}, three = {.named = {three_licenses, 1}};
+	struct error e = {0};
+
+	cr_expect_eq(offers_check_shared(&two, shared, 1, &e), 0);
+	cr_expect_eq(offers_check_shared(&three, shared, 0, &e), 0);
+	cr_expect_eq(offers_check_shared(&three, shared, 1, &e), ERR_LIMIT);
+	cr_expect_str_eq(e.what, "a shard needs 3 of license; all workers together have 2.5");
+}
+
 Test(offers, of_pools)
 {
 	const struct resources gpu = {.cpu_milli = 1000, .gpu_milli = 1000},
