@@ -208,6 +208,7 @@ static const struct table_column pool_columns[] = {
     {"POOL", TABLE_LEFT, true},	      {"PROVIDER", TABLE_LEFT, true}, {"WANTED", TABLE_RIGHT, false},
     {"READY", TABLE_RIGHT, false},    {"BUSY", TABLE_RIGHT, false},   {"STARTING", TABLE_RIGHT, false},
     {"DRAINING", TABLE_RIGHT, false}, {"BOUNDS", TABLE_RIGHT, false}, {"CPUS", TABLE_RIGHT, false},
+    {"GPUS", TABLE_RIGHT, false},     {"NAMED", TABLE_LEFT, true},
 };
 
 static void add_pool_row(struct table *t, const struct api_pool *pool)
@@ -221,6 +222,10 @@ static void add_pool_row(struct table *t, const struct api_pool *pool)
 		table_add_text(t, STYLE_NONE, human_count(counts[i], text, sizeof(text)));
 	table_add(t, STYLE_NONE, "%" PRIu64 "-%" PRIu64, pool->min, pool->max);
 	table_add_text(t, STYLE_NONE, units_format_cpus((uint32_t)pool->cpus_milli, cpus, sizeof(cpus)));
+	table_add_text(
+	    t, STYLE_NONE,
+	    pool->gpus_milli > 0 ? units_format_cpus((uint32_t)pool->gpus_milli, cpus, sizeof(cpus)) : "");
+	table_add_text(t, STYLE_NONE, api_text(pool->named));
 }
 
 /* What it does or cannot do, else how its scaler decided last. */

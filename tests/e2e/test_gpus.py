@@ -268,4 +268,43 @@ class Refused(Offers):
         self.assertIn("no worker has 2 gpus", self.mill.job(job)["why"])
 
 
+class Pools(Offers):
+    """A pool from zero: the scaler is told what waits by shape, and tells what its workers would have."""
+
+    def test_what_its_workers_offer_starts_them(self):
+        self.mill.start_dispatcher(**FAST)
+        self.scaler = self.mill.start("shardmill-scaler", {
+            "state_dir": self.mill.state, "api_socket": self.mill.socket, "cpus_per_worker": 1, "gpus": 2,
+            "named": "license=1", "connect": "tcp://127.0.0.1:%d" % self.mill.port,
+            "scratch_dir": self.path("scratch"), "idle_before_shrink": "0s"}, env=environment())
+        pool = until(lambda: self.mill.api("GET", "/v1/pools")["pools"])[0]
+        most = int(pool["gpus"])
+        self.assertIn(most, (1, 2), "of one of its workers: as many as it has cores")
+        self.assertEqual(pool["named"], "license=1")
+        for resources in ("gpus: %d" % most, "gpus: 0.5, named: {license: 1}"):
+            job = self.mill.submit("version: 1\nname: a\nrun: {exec: [sh, -c, 'echo $SHARDMILL_GPUS'], resources: {%s}}\n"
+                                   % resources)
+            self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+            self.assertRegex(self.mill.output(job), rb"^[01](,[01])?\n$")
+        error = self.expect_error(400, "limit", "POST", "/v1/jobs", {"definition": Refused.BIG.replace("2", "3")})
+        self.assertEqual(error["message"], "no worker or pool offers 3 gpus; the largest offer is %d" % most)
+        job = self.mill.submit(Refused.LICENSE, allow_pending=True)
+        until(lambda: self.mill.api("GET", "/v1/pools")["pools"][0]["unfit_shards"] == 1)
+        self.assertEqual(self.mill.job(job)["state"], "active")
+
+    def tearDown(self):
+        """Its workers outlive the scaler: they are drained."""
+        self.scaler.terminate()
+        self.scaler.wait()
+        until(self.all_are_drained)
+        super().tearDown()
+
+    def all_are_drained(self):
+        """no worker is left"""
+        workers = self.mill.api("GET", "/v1/workers")["workers"]
+        for worker in workers:
+            self.mill.api("POST", "/v1/workers/%s/drain" % worker["id"])
+        return not workers
+
+
 main()
