@@ -41,7 +41,8 @@
 #define POOLS_MAX 64		 /* of which scalers tell, or workers say that they are */
 #define POOL_TEXT_BYTES_MAX 1024 /* a scaler's sentence; the reason of a failed start */
 #define SLOTS_PER_WORKER_MAX 4096
-#define NAMED_RESOURCES_MAX 8 /* beside cpu, memory, gpus */
+#define NAMED_RESOURCES_MAX 8	  /* beside cpu, memory, gpus */
+#define NAMED_TEXT_BYTES_MAX 1152 /* all of them with their amounts, as --named has them */
 #define TOKENS_PER_WORKER_MAX 16384
 #define LEASES_PER_SLOT_MAX 1024 /* that a worker holds on average: one-shard jobs of microseconds */
 #define ENDED_BLOCK_MAX 4096	 /* ends in one record */

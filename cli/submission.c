@@ -326,6 +326,7 @@ int submission_body(const struct submission *s, const char *definition, const ch
 		r = add_text(&body.start_by, "start-by", s->start_by, reterr);
 	if (r == 0) {
 		body.after = json_incref(s->after);
+		body.allow_pending = s->allow_pending;
 		*ret = object_write(object_submission(), &body);
 	} else {
 		json_decref(body.command);

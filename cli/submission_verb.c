@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "cli/script.h"
 
-#define START_OPTIONS 5u /* the last of the table */
+#define START_OPTIONS 6u /* the last of the table */
 
 /* Options whose values go into "command" under their own names. */
 #define COMMAND_TEXTS(X)                                                                                     \
@@ -135,6 +135,10 @@ static size_t list_extras(struct submission *s, bool starts,
 	    {0, "start-by", "TIME",
 	     "Fail the job unless a shard has started TIME after it was accepted: 30m.", cli_set_text,
 	     &s->start_by},
+	    {0, "allow-pending", NULL,
+	     "Accept it also when no worker and no pool offers what its shards need: it waits for one that "
+	     "does.",
+	     cli_set_flag, &s->allow_pending},
 	    {0, "id", "ID", "The same id is the same job: the second time, the first one is told.",
 	     cli_set_text, &s->id},
 	    {'w', "wait", NULL, "Wait until it has ended.", cli_set_flag, &s->wait},

@@ -3,7 +3,7 @@
 
 #include "cli/terminal.h"
 
-#define TABLE_COLUMNS_MAX 13u
+#define TABLE_COLUMNS_MAX 15u
 
 enum table_align { TABLE_LEFT, TABLE_RIGHT };
 

@@ -165,6 +165,24 @@ static void add_kept(struct buf *out, const struct api_status *status)
 	buf_printf(out, "\n");
 }
 
+static void add_shared(struct buf *out, const json_t *list)
+{
+	char used[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX];
+	struct api_shared shared;
+	json_t *json;
+	size_t i;
+
+	json_array_foreach(list, i, json)
+	{
+		object_read(object_shared(), json, &shared);
+		buf_printf(out, "  shared      %s of %s ",
+			   units_format_cpus((uint32_t)shared.used_milli, used, sizeof(used)),
+			   units_format_cpus((uint32_t)shared.total_milli, total, sizeof(total)));
+		human_text(out, shared.name, false);
+		buf_printf(out, " in use\n");
+	}
+}
+
 static void add_status(const struct cli *cli, struct buf *out, const struct api_status *status)
 {
 	char text[HUMAN_TEXT_MAX];
@@ -174,6 +192,7 @@ static void add_status(const struct cli *cli, struct buf *out, const struct api_
 	add_shards(out, status);
 	buf_printf(out, "  workers     %s", human_count(status->workers, text, sizeof(text)));
 	buf_printf(out, ", %s leases\n", human_count(status->leases, text, sizeof(text)));
+	add_shared(out, status->shared);
 	add_rules(out, status);
 	add_trouble(out, status->has_journal_error, &status->journal_error,
 		    "journal     NOTHING MORE IS TAKEN ON");
@@ -189,6 +208,7 @@ static const struct table_column pool_columns[] = {
     {"POOL", TABLE_LEFT, true},	      {"PROVIDER", TABLE_LEFT, true}, {"WANTED", TABLE_RIGHT, false},
     {"READY", TABLE_RIGHT, false},    {"BUSY", TABLE_RIGHT, false},   {"STARTING", TABLE_RIGHT, false},
     {"DRAINING", TABLE_RIGHT, false}, {"BOUNDS", TABLE_RIGHT, false}, {"CPUS", TABLE_RIGHT, false},
+    {"GPUS", TABLE_RIGHT, false},     {"NAMED", TABLE_LEFT, true},
 };
 
 static void add_pool_row(struct table *t, const struct api_pool *pool)
@@ -202,6 +222,10 @@ static void add_pool_row(struct table *t, const struct api_pool *pool)
 		table_add_text(t, STYLE_NONE, human_count(counts[i], text, sizeof(text)));
 	table_add(t, STYLE_NONE, "%" PRIu64 "-%" PRIu64, pool->min, pool->max);
 	table_add_text(t, STYLE_NONE, units_format_cpus((uint32_t)pool->cpus_milli, cpus, sizeof(cpus)));
+	table_add_text(
+	    t, STYLE_NONE,
+	    pool->gpus_milli > 0 ? units_format_cpus((uint32_t)pool->gpus_milli, cpus, sizeof(cpus)) : "");
+	table_add_text(t, STYLE_NONE, api_text(pool->named));
 }
 
 /* What it does or cannot do, else how its scaler decided last. */

@@ -10,9 +10,9 @@
 static const struct table_column columns[] = {
     {"WORKER", TABLE_LEFT, false},  {"HOST", TABLE_LEFT, true},	       {"PID", TABLE_RIGHT, false},
     {"POOL", TABLE_LEFT, false},    {"PROVIDER ID", TABLE_LEFT, true}, {"CPUS", TABLE_RIGHT, false},
-    {"MEMORY", TABLE_RIGHT, false}, {"STATE", TABLE_LEFT, false},      {"LEASES", TABLE_RIGHT, false},
-    {"DONE", TABLE_RIGHT, false},   {"FAILED", TABLE_RIGHT, false},    {"HEARD", TABLE_LEFT, false},
-    {"TROUBLE", TABLE_LEFT, true},
+    {"MEMORY", TABLE_RIGHT, false}, {"GPUS", TABLE_RIGHT, false},      {"NAMED", TABLE_LEFT, true},
+    {"STATE", TABLE_LEFT, false},   {"LEASES", TABLE_RIGHT, false},    {"DONE", TABLE_RIGHT, false},
+    {"FAILED", TABLE_RIGHT, false}, {"HEARD", TABLE_LEFT, false},      {"TROUBLE", TABLE_LEFT, true},
 };
 
 static void add_row(struct table *t, const json_t *json)
@@ -29,6 +29,9 @@ static void add_row(struct table *t, const json_t *json)
 	table_add_text(t, STYLE_NONE, units_format_cpus((uint32_t)w.cpus_milli, cpus, sizeof(cpus)));
 	table_add_text(t, STYLE_NONE,
 		       w.memory_bytes > 0 ? human_size(w.memory_bytes, text, sizeof(text)) : "");
+	table_add_text(t, STYLE_NONE,
+		       w.gpus_milli > 0 ? units_format_cpus((uint32_t)w.gpus_milli, cpus, sizeof(cpus)) : "");
+	table_add_text(t, STYLE_NONE, api_text(w.named));
 	table_add_text(t, style_of_word(api_text(w.state)), api_text(w.state));
 	table_add_text(t, STYLE_NONE, human_count(w.leases, text, sizeof(text)));
 	table_add_text(t, STYLE_NONE, human_count(w.done_shards, text, sizeof(text)));

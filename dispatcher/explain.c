@@ -136,6 +136,9 @@ static void say_waits(const struct explain *e, struct buf *out)
 		why_span(out, v->rate_wait_us);
 	}
 	end(e, out);
+	if (v->counts.leased > 0 && v->counts.pending > 0)
+		why_shared(e->facts, out);
+	end(e, out);
 	if (v->counts.delayed > 0 && v->counts.leased + v->counts.pending > 0)
 		why_delayed(v, e->facts->wall_us, out);
 	end(e, out);

@@ -18,8 +18,11 @@ struct pool_told {
 	char provider[NAME_BYTES_MAX + 1];
 	uint32_t wanted, ready, busy, starting, draining;
 	uint32_t min_workers, max_workers;
-	uint64_t cpu_milli;		       /* of its largest worker; 0 = not said */
-	uint64_t unfit_shards;		       /* that wait and need more cpus than that */
+	uint64_t cpu_milli;    /* of its largest worker; 0 = not said */
+	uint64_t memory_bytes; /* likewise */
+	uint32_t gpu_milli;
+	char named[NAMED_TEXT_BYTES_MAX + 1];  /* as amounts_parse_named reads it */
+	uint64_t unfit_shards;		       /* that wait and need more than that */
 	uint32_t failed_starts;		       /* in a row */
 	usec_t retry_us;		       /* mono: no start before; 0 = at once, or one is under way */
 	usec_t turn_us;			       /* how often it is told, at least */

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "dispatcher/offers.h"
 #include "jobs/kinds.h"
 
 /* ---- words ---- */
@@ -27,44 +28,15 @@ static void say_name(struct buf *out, const struct pool_told *p)
 	buf_printf(out, "the pool %s ", p->name);
 }
 
-/* "8 cpus": what is needed of one kind, and what the largest worker has; false: it has enough. */
+/* What is needed of one kind, and what the largest worker has; false: it has enough. */
 static bool say_lack(struct buf *out, const struct resources *need, const struct resources *most)
 {
-	char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX];
+	struct offer_lack lack;
 
-	if (need->cpu_milli > most->cpu_milli) {
-		buf_printf(out, "no worker has %s cpus (the largest has %s)",
-			   units_format_cpus((uint32_t)need->cpu_milli, a, sizeof(a)),
-			   units_format_cpus((uint32_t)most->cpu_milli, b, sizeof(b)));
-		return true;
-	}
-	if (most->memory_bytes > 0 && need->memory_bytes > most->memory_bytes) {
-		buf_printf(out, "no worker has %s of memory (the largest has %s)",
-			   units_show_size(need->memory_bytes, a, sizeof(a)),
-			   units_show_size(most->memory_bytes, b, sizeof(b)));
-		return true;
-	}
-	if (need->gpu_milli > most->gpu_milli) {
-		buf_printf(out, "no worker has %s gpu%s (the most that one has is %s)",
-			   units_format_cpus(need->gpu_milli, a, sizeof(a)),
-			   need->gpu_milli == 1000 ? "" : "s",
-			   units_format_cpus(most->gpu_milli, b, sizeof(b)));
-		return true;
-	}
-	for (uint32_t i = 0; i < need->named.count; i++) {
-		const struct named_amount *n = &need->named.items[i];
-		uint64_t has = 0;
-
-		for (uint32_t k = 0; k < most->named.count; k++)
-			if (bytes_equal(most->named.items[k].name, n->name))
-				has = most->named.items[k].amount;
-		if (n->amount <= has)
-			continue;
-		buf_printf(out, "no worker has %" PRIu64 " of %.*s (the most that one has is %" PRIu64 ")",
-			   n->amount, (int)n->name.size, (const char *)n->name.data, has);
-		return true;
-	}
-	return false;
+	if (!offer_lacks(need, most, &lack))
+		return false;
+	buf_printf(out, "no worker has %s (the most that one has is %s)", lack.needed, lack.offered);
+	return true;
 }
 
 /* ---- pools ---- */
@@ -98,19 +70,27 @@ void why_pool(const struct pool_told *p, usec_t mono_us, struct buf *out)
 
 void why_pool_unfit(const struct pool_told *p, struct buf *out)
 {
-	char cpus[UNITS_TEXT_MAX];
+	struct named_amount items[NAMED_RESOURCES_MAX];
+	struct resources offer;
 
 	if (p->unfit_shards == 0)
 		return;
+	offer_of_pool(p, &offer, items);
 	buf_printf(out, "starts none for ");
 	why_count(out, p->unfit_shards, "shard");
-	buf_printf(out, " that need%s more cpus than its workers have (%s)", p->unfit_shards == 1 ? "s" : "",
-		   units_format_cpus((uint32_t)p->cpu_milli, cpus, sizeof(cpus)));
+	buf_printf(out, " that need%s more than its workers have (", p->unfit_shards == 1 ? "s" : "");
+	offer_write(&offer, out);
+	buf_printf(out, ")");
 }
 
-static bool is_small(const struct pool_told *p, const struct resources *need)
+/* What the pool's workers have too little of; false: nothing. */
+static bool pool_lacks(const struct pool_told *p, const struct resources *need, struct offer_lack *ret)
 {
-	return p->cpu_milli > 0 && p->cpu_milli < need->cpu_milli;
+	struct named_amount items[NAMED_RESOURCES_MAX];
+	struct resources offer;
+
+	offer_of_pool(p, &offer, items);
+	return offer_lacks(need, &offer, ret);
 }
 
 /* "; the pool p starts 2 workers" for each that has something to say. */
@@ -118,15 +98,15 @@ static void say_pools(const struct why_facts *f, struct buf *out)
 {
 	for (uint32_t i = 0; i < f->pools->count; i++) {
 		const struct pool_told *p = &f->pools->items[i];
-		char cpus[UNITS_TEXT_MAX];
+		struct offer_lack lack;
 		struct buf does = {0};
 
 		why_pool(p, f->mono_us, &does);
-		if (is_small(p, f->supply->need)) {
+		if (pool_lacks(p, f->supply->need, &lack)) {
 			buf_printf(out, "; ");
 			say_name(out, p);
-			buf_printf(out, "starts none so large: its workers have %s cpus each",
-				   units_format_cpus((uint32_t)p->cpu_milli, cpus, sizeof(cpus)));
+			buf_printf(out, "starts none with %s: its workers have %s each", lack.needed,
+				   lack.offered);
 		} else if (does.size > 0) {
 			buf_printf(out, "; ");
 			say_name(out, p);
@@ -163,13 +143,10 @@ static void say_away(const struct view_supply *s, struct buf *out)
 static void say_nobody(const struct why_facts *f, struct buf *out)
 {
 	const struct view_supply *s = f->supply;
-	uint64_t most = 0;
+	struct error e = {0};
 
-	for (uint32_t i = 0; i < f->pools->count; i++)
-		if (f->pools->items[i].cpu_milli > most)
-			most = f->pools->items[i].cpu_milli;
-	if (most > 0 && most < s->need->cpu_milli) {
-		(void)say_lack(out, s->need, &(struct resources){.cpu_milli = most});
+	if (offers_check(s->need, &(struct view_offers){0}, f->pools, &e) < 0) {
+		buf_printf(out, "%s", e.what);
 	} else if (s->draining + s->quarantined + s->resting > 0) {
 		say_away(s, out);
 	} else {
@@ -320,6 +297,30 @@ static void say_held(const struct why_facts *f, struct buf *out)
 		buf_printf(out, " have passed");
 }
 
+void why_shared(const struct why_facts *f, struct buf *out)
+{
+	const struct view_shared *s = f->shared;
+	char used[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX], need[UNITS_TEXT_MAX];
+
+	if (s == NULL)
+		return;
+	units_format_cpus((uint32_t)s->total, total, sizeof(total));
+	units_format_cpus((uint32_t)s->need, need, sizeof(need));
+	buf_printf(out, "a shard needs %s of %.*s", need, (int)s->name.size, (const char *)s->name.data);
+	if (s->need > s->total) {
+		buf_printf(out, ", and all workers together have %s (--shared)", total);
+		return;
+	}
+	buf_printf(out, ", and %s of the %s that all workers share are in use",
+		   units_format_cpus((uint32_t)s->used, used, sizeof(used)), total);
+	for (uint32_t i = 0; i < s->job_count; i++)
+		buf_printf(out, "%s%" PRIu64,
+			   i == 0		   ? ", by job "
+			   : i + 1 == s->job_count ? " and "
+						   : ", ",
+			   s->jobs[i]);
+}
+
 void why_not(const struct why_facts *f, struct buf *out)
 {
 	const struct view_job *v = f->job;
@@ -339,6 +340,8 @@ void why_not(const struct why_facts *f, struct buf *out)
 		why_planner(v, f->wall_us, out);
 	} else if (waits_for_rate(v)) {
 		say_rate(v, out);
+	} else if (v->counts.pending > 0 && f->shared != NULL) {
+		why_shared(f, out);
 	} else if (v->counts.pending > 0 && f->supply != NULL) {
 		say_supply(f, out);
 	} else if (v->counts.delayed > 0) {

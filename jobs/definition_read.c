@@ -95,18 +95,6 @@ bool read_text(struct definition_reader *r, const struct node *n, struct bytes *
 	return true;
 }
 
-bool is_name(struct bytes text)
-{
-	for (size_t i = 0; i < text.size; i++) {
-		uint8_t c = text.data[i];
-		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-
-		if (!letter && (i == 0 || memchr("._-", c, 3) == NULL))
-			return false;
-	}
-	return text.size > 0 && text.size <= NAME_BYTES_MAX;
-}
-
 bool read_name(struct definition_reader *r, const struct node *n, struct bytes *ret)
 {
 	if (n->kind != NODE_SCALAR || !is_name(n->text))

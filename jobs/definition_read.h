@@ -4,6 +4,7 @@
  * sees all mistakes at once. *ret is written only on success. */
 #pragma once
 
+#include "jobs/amounts_text.h"
 #include "jobs/definition.h"
 #include "jobs/kinds.h"
 #include "jobs/node.h"
@@ -53,7 +54,6 @@ bool read_refuse_error(struct definition_reader *r, struct place at, const struc
 bool read_text(struct definition_reader *r, const struct node *n, struct bytes *ret);
 /* [A-Za-z0-9] and then also . _ -, at most NAME_BYTES_MAX. */
 bool read_name(struct definition_reader *r, const struct node *n, struct bytes *ret);
-bool is_name(struct bytes text);
 bool read_integer(struct definition_reader *r, const struct node *n, int64_t min, int64_t max, int64_t *ret);
 bool read_bool(struct definition_reader *r, const struct node *n, bool *ret);
 bool read_duration(struct definition_reader *r, const struct node *n, int64_t *ret);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/amounts_text.h"
 #include "jobs/api/objects.h"
 #include "jobs/json.h"
 #include "jobs/ids.h"
@@ -149,10 +150,42 @@ bool fleet_counts(const struct fleet_worker *w, usec_t now_us)
 
 /* ---- work ---- */
 
+/* What part of the pool's largest worker a shard takes, in thousandths of its cpus; 0: it does not fit. A
+ * shard of 1 cpu that needs half of the gpus keeps half of the worker's cpus from others like it. */
+static uint64_t cpus_taken(const struct resources *offer, const struct api_shape *shape)
+{
+	struct named_amount items[NAMED_RESOURCES_MAX];
+	struct named_amount_list named = {.items = items};
+	double part = 0, most = 0;
+
+	if (offer->cpu_milli == 0)
+		return shape->cpus_milli;
+	if (shape->gpus_milli > offer->gpu_milli || shape->cpus_milli > offer->cpu_milli ||
+	    (offer->memory_bytes > 0 && shape->memory_bytes > offer->memory_bytes) ||
+	    amounts_parse_named(shape->named.data != NULL ? api_text(shape->named) : "", &named, NULL) < 0)
+		return 0;
+	if (shape->gpus_milli > 0)
+		most = (double)shape->gpus_milli / offer->gpu_milli;
+	for (uint32_t i = 0; i < named.count; i++) {
+		uint64_t has = 0;
+
+		for (uint32_t k = 0; k < offer->named.count; k++)
+			if (bytes_equal(offer->named.items[k].name, named.items[i].name))
+				has = offer->named.items[k].amount;
+		if (named.items[i].amount > has)
+			return 0;
+		part = (double)named.items[i].amount / (double)has;
+		most = part > most ? part : most;
+	}
+	part = most * (double)offer->cpu_milli;
+	return part > (double)shape->cpus_milli ? (uint64_t)part : shape->cpus_milli;
+}
+
 static void take_demand(struct fleet *f, const struct api_demand *said, uint64_t leased, usec_t now_us)
 {
 	struct scaler_demand d = {.leased_shards = leased};
 	struct api_shape shape;
+	uint64_t taken;
 	json_t *json;
 	size_t i;
 
@@ -160,12 +193,13 @@ static void take_demand(struct fleet *f, const struct api_demand *said, uint64_t
 	json_array_foreach(said->shapes, i, json)
 	{
 		object_read(object_shape(), json, &shape);
-		if (f->cpu_milli_max > 0 && shape.cpus_milli > f->cpu_milli_max) {
+		taken = cpus_taken(&f->offer, &shape);
+		if (taken == 0) {
 			f->unfit_shards += shape.shards;
 			continue;
 		}
 		d.queued_shards += shape.shards;
-		d.work_us += (uint64_t)((double)shape.runnable_us * (double)shape.cpus_milli / 1000);
+		d.work_us += (uint64_t)((double)shape.runnable_us * (double)taken / 1000);
 	}
 	if (d.queued_shards > 0)
 		f->shard_us = (usec_t)(d.work_us / d.queued_shards);

@@ -27,8 +27,8 @@ struct fleet {
 	struct fleet_worker *workers;
 	uint32_t count;
 	struct scaler_demand demand;
-	uint64_t unfit_shards;	/* wait for more cpus than any worker of the pool has */
-	uint64_t cpu_milli_max; /* of the pool's workers; set by the owner */
+	uint64_t unfit_shards;	/* wait for more than any worker of the pool has */
+	struct resources offer; /* of the pool's largest worker, 0 = not known; set by the owner */
 	usec_t shard_us;	/* cpu time of a shard, as last known; for what is leased */
 	usec_t queued_since_us; /* 0 = nothing is queued */
 };

@@ -226,9 +226,10 @@ static void tell_unfit(struct service *s)
 	bool now = s->fleet.unfit_shards > 0;
 
 	if (now && !s->unfit_told)
-		log_warn("work waits that wants more cpus than any worker of the pool has",
+		log_warn("work waits that wants more than any worker of the pool has",
 			 log_text("pool", s->pool), log_u64("shards", s->fleet.unfit_shards),
-			 log_u64("cpus_of_a_worker", s->fleet.cpu_milli_max / 1000));
+			 log_u64("cpus_of_a_worker", s->fleet.offer.cpu_milli / 1000),
+			 log_u64("gpus_of_a_worker", s->fleet.offer.gpu_milli / 1000));
 	s->unfit_told = now;
 }
 

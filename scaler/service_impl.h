@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/http_client.h"
+#include "base/limits.h"
 #include "base/loop.h"
 #include "base/params.h"
 #include "scaler/core/core.h"
@@ -24,6 +25,7 @@ struct service {
 	struct provider *provider;
 	struct scaler_core *core;
 	struct fleet fleet;
+	struct named_amount named[NAMED_RESOURCES_MAX]; /* of fleet.offer */
 	struct loop_timer poll;
 	struct bytes *instances; /* ids of the provider's living workers, for the turn */
 	uint32_t instance_count;

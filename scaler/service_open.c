@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/statedir.h"
+#include "jobs/amounts_text.h"
 #include "scaler/providers/local.h"
 #include "scaler/service_impl.h"
 
@@ -61,6 +62,8 @@ static void fill_arguments(struct arguments *a, const struct service *s, const s
 	add(a, "pool", s->pool);
 	add_place(a, s, params, PARAM_KEYS_DIR, "keys-dir", "keys");
 	add_place(a, s, params, PARAM_OUTPUT_DIR, "output-dir", "output");
+	if (params_is_set(params, PARAM_NAMED))
+		add(a, "named", params_text(params, PARAM_NAMED));
 	if (params_is_set(params, PARAM_SCRATCH_DIR))
 		add(a, "scratch-dir", params_text(params, PARAM_SCRATCH_DIR));
 	for (size_t i = 0; i < ARRAY_LENGTH(log_ids); i++) {
@@ -84,6 +87,7 @@ static int open_provider(struct service *s, const struct params *params, struct 
 	    .log_path = log,
 	    .arguments = (const char *const *)arguments.items,
 	    .cpu_milli = params_cpus_milli(params, PARAM_CPUS_PER_WORKER),
+	    .gpus = params_text(params, PARAM_GPUS),
 	};
 	int rc = child_find_program("shardmill-worker", "worker", program, sizeof program, reterr);
 
@@ -105,12 +109,17 @@ static int open_provider(struct service *s, const struct params *params, struct 
 static int open_core(struct service *s, const struct params *params, struct error *reterr)
 {
 	const struct provider_ops *ops = s->provider->ops;
-	const struct scaler_provider facts = {.cpu_milli = ops->worker_cpu_milli(s->provider),
-					      .start_cost_us = ops->start_cost_us};
+	struct scaler_provider facts = {.start_cost_us = ops->start_cost_us};
+	struct named_amount_list named = {.items = s->named};
 	uint32_t room = ops->capacity(s->provider);
 	struct scaler_pool_config pool;
 	struct scaler_config config = {.pools = &pool, .pool_count = 1};
 
+	if (amounts_parse_named(params_text(params, PARAM_NAMED), &named, reterr) < 0)
+		return error_where(reterr, "--named");
+	ops->offer(s->provider, &s->fleet.offer);
+	s->fleet.offer.named = named;
+	facts.cpu_milli = s->fleet.offer.cpu_milli;
 	scaler_pool_config_init(&pool, params, &facts);
 	pool.name = bytes_of(s->pool);
 	if (pool.max_workers == 0 || pool.max_workers > room)
@@ -120,7 +129,6 @@ static int open_core(struct service *s, const struct params *params, struct erro
 			 log_u64("pool_min", pool.min_workers), log_u64("room", pool.max_workers));
 		pool.min_workers = pool.max_workers;
 	}
-	s->fleet.cpu_milli_max = pool.cpu_milli;
 	s->min_workers = pool.min_workers;
 	s->max_workers = pool.max_workers;
 	return scaler_core_create(&config, &s->core, reterr);

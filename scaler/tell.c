@@ -1,5 +1,6 @@
 /* What the dispatcher is told of the pool, so that it can say why a job does not run. */
 #include "base/log.h"
+#include "jobs/amounts_text.h"
 #include "jobs/api/objects.h"
 #include "jobs/json.h"
 #include "scaler/service_impl.h"
@@ -22,7 +23,9 @@ static struct api_pool_told pool_facts(const struct service *s, const struct sca
 	    .draining = v->draining,
 	    .min = s->min_workers,
 	    .max = s->max_workers,
-	    .cpus_milli = s->fleet.cpu_milli_max,
+	    .cpus_milli = s->fleet.offer.cpu_milli,
+	    .memory_bytes = s->fleet.offer.memory_bytes,
+	    .gpus_milli = s->fleet.offer.gpu_milli,
 	    .unfit_shards = s->fleet.unfit_shards,
 	    .why = bytes_of(v->why),
 	    .failed_starts = v->failed_starts,
@@ -60,11 +63,13 @@ void service_tell(struct service *s)
 {
 	usec_t now = loop_now_us(s->loop);
 	struct scaler_view v;
-	struct buf facts = {0}, body = {0};
+	struct buf facts = {0}, body = {0}, named = {0};
 	struct api_pool_told pool;
 
 	scaler_core_view(s->core, 0, &v);
 	pool = pool_facts(s, &v);
+	amounts_format_named(&s->fleet.offer.named, &named);
+	pool.named = buf_bytes(&named);
 	write_pool(&pool, &facts);
 	if (s->told_us == 0 || now - s->told_us >= TELL_US ||
 	    !bytes_equal(buf_bytes(&facts), buf_bytes(&s->told))) {
@@ -75,6 +80,7 @@ void service_tell(struct service *s)
 		buf_clear(&s->told);
 		buf_append_bytes(&s->told, buf_bytes(&facts));
 	}
+	buf_fini(&named);
 	buf_fini(&facts);
 	buf_fini(&body);
 }

@@ -210,17 +210,6 @@ static void on_signal(struct loop *loop, int signo, void *arg)
 
 /* Starting */
 
-static struct resources capacity_of(const struct agent *a)
-{
-	uint64_t cpus = params_cpus_milli(a->params, PARAM_CPUS),
-		 memory = params_size_bytes(a->params, PARAM_MEMORY);
-
-	return (struct resources){
-	    .cpu_milli = cpus != 0 ? cpus : a->topology.core_count * 1000ull,
-	    .memory_bytes = memory != 0 ? memory : a->topology.memory_bytes,
-	};
-}
-
 static int create_core(struct agent *a, struct error *reterr)
 {
 	static char host[256];
@@ -237,7 +226,7 @@ static int create_core(struct agent *a, struct error *reterr)
 	config.pool = bytes_of(params_text(a->params, PARAM_POOL));
 	config.provider_id = bytes_of(params_text(a->params, PARAM_PROVIDER_ID));
 	config.numa_node = a->topology.numa_node;
-	config.capacity = capacity_of(a);
+	config.capacity = a->capacity;
 	config.gone = (struct uuid_list){a->home.gone, a->home.gone_count};
 	config.seed = seed;
 	a->core = worker_core_create(&config);
@@ -294,6 +283,8 @@ static int open_machine(struct agent *a, struct error *reterr)
 	int rc = bind_machine(a, reterr);
 
 	if (rc == 0)
+		rc = agent_open_offer(a, reterr);
+	if (rc == 0)
 		rc = scratch_root(params_text(a->params, PARAM_SCRATCH_DIR), scratch, sizeof scratch, reterr);
 	if (rc == 0)
 		rc = home_open(&a->home, scratch, reterr);
@@ -319,6 +310,7 @@ static int open_machine(struct agent *a, struct error *reterr)
 	    .output_root = params_text(a->params, PARAM_OUTPUT_DIR),
 	    .home = &a->home,
 	    .environ = environ,
+	    .gpus = &a->gpus,
 	    .output_bytes_max = params_size_bytes(a->params, PARAM_MAX_OUTPUT),
 	    .kill_grace_us = params_duration_us(a->params, PARAM_KILL_GRACE),
 	    .runner_idle_us = RUNNER_IDLE_US,
@@ -401,14 +393,14 @@ static void close_all(struct agent *a)
 /* A slot takes a thousandth of a core at least, but whoever asks for less than a core each has many. */
 static void tell_start(const struct agent *a)
 {
-	uint64_t slots = descriptors_slots(&a->descriptors), cpus = capacity_of(a).cpu_milli / 1000;
+	uint64_t slots = descriptors_slots(&a->descriptors), cpus = a->capacity.cpu_milli / 1000;
 	char id[UUID_TEXT_BYTES], bound[4200];
 
 	uuid_text(&a->home.worker, id);
 	log_info("worker started", log_text("worker", id),
 		 log_text("dispatcher", endpoint_address(a->endpoint)),
 		 log_u64("cores", a->topology.core_count), log_u64("numa_node", a->topology.numa_node),
-		 log_flag("pinned", a->topology.pin),
+		 log_u64("gpus", a->gpus.count), log_flag("pinned", a->topology.pin),
 		 log_text("memory_bound", memory_bounds_text(&a->memory, bound, sizeof bound)),
 		 log_text("ended_by", a->groups.root.fd < 0 ? "reapers" : a->groups.root.path),
 		 log_u64("slots_max", slots < SLOTS_PER_WORKER_MAX ? slots : SLOTS_PER_WORKER_MAX));

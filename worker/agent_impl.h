@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/endpoint.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/params.h"
@@ -31,6 +32,9 @@ struct agent {
 	struct worker_core *core;
 	struct worker_effects effects;
 	struct topology topology;
+	struct gpu_list gpus;	   /* that slots are given, by their places in it */
+	struct resources capacity; /* all that it offers */
+	struct named_amount named[NAMED_RESOURCES_MAX];
 	struct nursery nursery;
 	struct descriptors descriptors;
 	struct home home;
@@ -63,6 +67,8 @@ void agent_send(struct agent *a, const struct worker_send *s);
 /* agent_look.c */
 void agent_answer_look(struct agent *a, const struct look *m);
 void agent_answer_tail(struct agent *a, const struct tail *m);
+/* agent_offer.c: needs the topology. */
+int agent_open_offer(struct agent *a, struct error *reterr) MUST_CHECK;
 /* One input in, its effects out; effects may lead to more inputs, taken in turn. */
 void agent_step(struct agent *a, struct worker_input *in);
 /* Fetches what all slots have done, and lets those go that have ended. */

@@ -19,6 +19,7 @@ json_t *again_body(const struct history_job *row, const struct past_texts *texts
 	json_object_set_new(body, "file", json_string("the job's definition"));
 	json_object_set_new(body, "name", json_of_bytes(row->name));
 	json_object_set_new(body, "priority", json_integer(row->priority));
+	json_object_set_new(body, "allow_pending", json_true()); /* nobody could say it here */
 	if (texts->event.size > 0)
 		json_object_set_new(body, "event",
 				    json_loadb((const char *)texts->event.data, texts->event.size, 0, NULL));

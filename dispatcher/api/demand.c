@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dispatcher/api/request.h"
+#include "jobs/amounts_text.h"
 
 #define SHAPES_MAX 256
 
@@ -39,9 +40,13 @@ size_t demand_count_pools(struct services *s, struct pool_count pools[POOLS_MAX]
 	return count;
 }
 
-static json_t *shape_json(const struct view_demand *d)
+static json_t *shape_json(const struct dispatcher_core *core, const struct view_demand *d)
 {
-	const struct api_shape shape = {
+	struct buf named = {0};
+	struct resources own;
+	struct arena arena;
+	json_t *json;
+	struct api_shape shape = {
 	    .cpus_milli = d->shape->cpu_milli,
 	    .memory_bytes = d->shape->memory_bytes,
 	    .gpus_milli = d->shape->gpu_milli,
@@ -51,7 +56,14 @@ static json_t *shape_json(const struct view_demand *d)
 	    .leases = d->leases,
 	};
 
-	return object_write(object_shape(), &shape);
+	arena_init(&arena, 0);
+	dispatcher_view_own_need(core, d->shape, &arena, &own);
+	amounts_format_named(&own.named, &named);
+	shape.named = buf_bytes(&named);
+	json = object_write(object_shape(), &shape);
+	buf_fini(&named);
+	arena_fini(&arena);
+	return json;
 }
 
 static json_t *pool_json(const struct pool_count *p)
@@ -81,7 +93,7 @@ void api_demand(struct request *r)
 		answer.leases += shapes[i].leases;
 		answer.runnable_us += (usec_t)shapes[i].pending_us;
 		answer.runnable_cpu_us += (usec_t)(shapes[i].pending_us / 1000 * shapes[i].shape->cpu_milli);
-		json_array_append_new(answer.shapes, shape_json(&shapes[i]));
+		json_array_append_new(answer.shapes, shape_json(services_core(r->services), &shapes[i]));
 	}
 	for (size_t i = 0; i < pool_count; i++)
 		json_array_append_new(answer.pools, pool_json(&pools[i]));

@@ -243,6 +243,7 @@ void job_with_facts(struct services *s, const struct view_job *v,
 	struct why_facts f = {
 	    .job = v, .pools = s->pools, .mono_us = clock_mono_us(), .wall_us = clock_wall_us()};
 	struct view_supply supply;
+	struct view_shared shared;
 	struct buf trouble = {0};
 	struct arena arena;
 
@@ -254,6 +255,8 @@ void job_with_facts(struct services *s, const struct view_job *v,
 	pools_forget(s->pools, f.mono_us);
 	if (why_asks_supply(v) && dispatcher_view_supply(services_core(s), v->job, &arena, &supply))
 		f.supply = &supply;
+	if (v->counts.pending > 0 && dispatcher_view_shared_lack(services_core(s), v->job, &shared))
+		f.shared = &shared;
 	use(arg, &f);
 	buf_fini(&trouble);
 	arena_fini(&arena);

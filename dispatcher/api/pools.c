@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
+#include "jobs/amounts_text.h"
 
 /* ---- as JSON ---- */
 
@@ -32,6 +33,9 @@ static json_t *pool_json(const struct pool_told *p, usec_t now_us)
 	    .min = p->min_workers,
 	    .max = p->max_workers,
 	    .cpus_milli = p->cpu_milli,
+	    .memory_bytes = p->memory_bytes,
+	    .gpus_milli = p->gpu_milli,
+	    .named = bytes_of(p->named),
 	    .does = buf_bytes(&does),
 	    .why = bytes_of(p->why),
 	    .unfit_shards = p->unfit_shards,
@@ -74,6 +78,8 @@ static void copy_text(char *to, struct bytes text)
 
 static int take(json_t *body, struct pool_told *p, struct error *reterr)
 {
+	struct named_amount items[NAMED_RESOURCES_MAX];
+	struct named_amount_list named = {.items = items};
 	struct api_pool_told told;
 	int rc = object_read_request(object_pool_told(), body, &told, reterr);
 
@@ -89,6 +95,8 @@ static int take(json_t *body, struct pool_told *p, struct error *reterr)
 	    .max_workers = (uint32_t)told.max,
 	    .failed_starts = (uint32_t)told.failed_starts,
 	    .cpu_milli = told.cpus_milli,
+	    .memory_bytes = told.memory_bytes,
+	    .gpu_milli = (uint32_t)told.gpus_milli,
 	    .unfit_shards = told.unfit_shards,
 	    .turn_us = told.turn_us < POOL_TURN_US_MIN ? POOL_TURN_US_MIN : told.turn_us,
 	    .told_us = clock_mono_us(),
@@ -98,6 +106,9 @@ static int take(json_t *body, struct pool_told *p, struct error *reterr)
 	copy_text(p->provider, told.provider);
 	copy_text(p->why, told.why);
 	copy_text(p->failure, told.failure);
+	copy_text(p->named, told.named);
+	if (amounts_parse_named(p->named, &named, reterr) < 0)
+		return error_where(reterr, "named");
 	return 0;
 }
 

@@ -79,6 +79,21 @@ static bool kept_facts(struct services *s, struct api_kept *ret)
 	return true;
 }
 
+static json_t *shared_json(struct services *s)
+{
+	struct view_shared all[NAMED_RESOURCES_MAX];
+	uint32_t count = dispatcher_view_shared(services_core(s), all);
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct api_shared one = {
+		    .name = all[i].name, .total_milli = all[i].total, .used_milli = all[i].used};
+
+		json_array_append_new(list, object_write(object_shared(), &one));
+	}
+	return list;
+}
+
 void api_status(struct request *r)
 {
 	struct services *s = r->services;
@@ -96,6 +111,7 @@ void api_status(struct request *r)
 	    .jobs = jobs_facts(&c),
 	    .workers = c.sessions,
 	    .pools = pools_json(s),
+	    .shared = shared_json(s),
 	    .leases = c.leases,
 	    .leased_shards = c.leased_shards,
 	    .unbound_leases = c.unbound_leases,

@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "dispatcher/api/after.h"
 #include "dispatcher/api/asker.h"
 #include "dispatcher/api/submission.h"
+#include "dispatcher/offers.h"
 #include "dispatcher/retention/retention.h"
 
 /* The header wins nothing: given twice, both have to say the same. */
@@ -56,6 +58,36 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 		       object_write(object_accepted(), &accepted));
 }
 
+/* Somebody has, or could start a worker that has, what each phase needs. */
+static int check_offers(struct request *r, const struct submission *u, struct error *reterr)
+{
+	const struct definition_body *body = &u->definition->body;
+	const struct dispatcher_core *core = services_core(r->services);
+	struct view_shared shared[NAMED_RESOURCES_MAX];
+	uint32_t shared_count = dispatcher_view_shared(core, shared);
+	struct arena arena;
+	int rc = 0;
+
+	if (u->asked.allow_pending)
+		return 0;
+	arena_init(&arena, 0);
+	pools_forget(r->services->pools, clock_mono_us());
+	for (uint32_t i = 0; i < body->phases.count && rc == 0; i++) {
+		const struct resources *need = &body->phases.items[i].policy.shape;
+		struct view_offers offers;
+		struct resources own;
+
+		rc = offers_check_shared(need, shared, shared_count, reterr);
+		if (rc < 0)
+			break;
+		dispatcher_view_own_need(core, need, &arena, &own);
+		dispatcher_view_offers(core, &own, &arena, &offers);
+		rc = offers_check(&own, &offers, r->services->pools, reterr);
+	}
+	arena_fini(&arena);
+	return rc;
+}
+
 int submission_start(struct request *r, struct submission *u, struct error *reterr)
 {
 	struct dedup_key key = {0}, event_id;
@@ -63,6 +95,8 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 	struct buf event = {0};
 	int rc = read_key(r, u, &key, reterr);
 
+	if (rc == 0)
+		rc = check_offers(r, u, reterr);
 	if (rc < 0)
 		return rc;
 	if (u->has_event)

@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "dispatcher/api/asker.h"
+#include "jobs/amounts_text.h"
 #include "jobs/ids.h"
 #include "jobs/principal.h"
 
@@ -18,6 +19,8 @@ static const char *state_of(const struct view_worker *w)
 static json_t *worker_json(const struct view_worker *w)
 {
 	char id[UUID_TEXT_BYTES];
+	struct buf named = {0};
+	json_t *json;
 	struct api_worker worker = {
 	    .host = w->host,
 	    .pid = w->pid,
@@ -26,6 +29,7 @@ static json_t *worker_json(const struct view_worker *w)
 	    .numa_node = w->numa_node,
 	    .cpus_milli = w->capacity.cpu_milli,
 	    .memory_bytes = w->capacity.memory_bytes,
+	    .gpus_milli = w->capacity.gpu_milli,
 	    .leases = w->leases,
 	    .leased_shards = w->leased_shards,
 	    .done_shards = w->done_shards,
@@ -40,7 +44,11 @@ static json_t *worker_json(const struct view_worker *w)
 
 	uuid_text(&w->worker, id);
 	worker.id = bytes_of(id);
-	return object_write(object_worker(), &worker);
+	amounts_format_named(&w->capacity.named, &named);
+	worker.named = buf_bytes(&named);
+	json = object_write(object_worker(), &worker);
+	buf_fini(&named);
+	return json;
 }
 
 static void answer_state(struct request *r, unsigned status, const char *state)

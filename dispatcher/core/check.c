@@ -6,6 +6,7 @@
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/volatile/runnable.h"
+#include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/durable/waits.h"
@@ -227,6 +228,7 @@ void dispatcher_core_check(const struct dispatcher_core *core, enum check_depth 
 	windows_check(&core->d);
 	waits_check(&core->d);
 	check_workers(core);
+	shared_check(core);
 	check_definitions(core);
 	if (!core->open)
 		return;

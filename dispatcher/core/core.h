@@ -28,7 +28,10 @@ struct params;
  * afterwards. The core CHECKs that it was filled. */
 struct dispatcher_config {
 	struct uuid cluster; /* whoever creates the core sets it */
-	bool complete;	     /* dispatcher_config_init alone sets it */
+	/* What the cluster has together; the names are the caller's, until the core is made. */
+	struct named_amount shared[NAMED_RESOURCES_MAX];
+	uint32_t shared_count;
+	bool complete; /* dispatcher_config_init alone sets it */
 #define FIELD(type, name, least, value) type name;
 #include "dispatcher/core/config.def"
 };

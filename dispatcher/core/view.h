@@ -206,7 +206,7 @@ struct token dispatcher_view_last_token(const struct dispatcher_core *core);
 
 /* What the workers of now have for the phase in work of a live job. */
 struct view_supply {
-	const struct resources *need; /* of one attempt; borrowed until the next step */
+	const struct resources *need; /* of one attempt, of a worker; in the arena */
 	uint32_t workers;	      /* that take leases: those below do not */
 	uint32_t draining, quarantined, resting;
 	struct bytes trouble; /* of one that rests; borrowed until the next step */
@@ -221,11 +221,39 @@ struct view_supply {
 bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			    struct view_supply *ret) MUST_CHECK;
 
+/* What the cluster has together of a named resource (`--shared`), in thousandths. */
+struct view_shared {
+	struct bytes name; /* borrowed */
+	uint64_t total, used;
+	uint64_t need;	  /* by a shard, of view_shared_lack */
+	uint64_t jobs[3]; /* that have some of it, the first found; of view_shared_lack */
+	uint32_t job_count;
+};
+uint32_t dispatcher_view_shared(const struct dispatcher_core *core,
+				struct view_shared out[NAMED_RESOURCES_MAX]);
+/* The first of them of which too little is free for another shard of the job. false: there is none. */
+bool dispatcher_view_shared_lack(const struct dispatcher_core *core, uint64_t job, struct view_shared *ret);
+/* What a worker has to have of it: all but what is shared; its list in the arena. */
+void dispatcher_view_own_need(const struct dispatcher_core *core, const struct resources *need,
+			      struct arena *arena, struct resources *ret);
+
+/* Is there a worker, whatever it does now, that could run an attempt of this when it has nothing else? */
+struct view_offers {
+	uint32_t workers; /* looked at: all, unless one of them fits */
+	bool fits;
+	bool awaited; /* after a restart: workers may be about to come back */
+	struct resources
+	    largest; /* the most of each that one has (memory 0: no bound was said); in the arena */
+};
+/* O(workers), and seldom more than the first. */
+void dispatcher_view_offers(const struct dispatcher_core *core, const struct resources *need,
+			    struct arena *arena, struct view_offers *ret);
+
 /* Per shape, in the order of their first use. */
 struct view_demand {
 	const struct resources *shape;
 	uint64_t jobs;		 /* runnable */
-	uint64_t pending_shards; /* runnable */
+	uint64_t pending_shards; /* runnable, and not waiting for a shared resource */
 	uint64_t pending_us;	 /* the same, in seconds of one slot's work by the estimates */
 	uint64_t leases;	 /* out now */
 };

@@ -4,6 +4,7 @@
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/volatile/sessions.h"
+#include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/volatile/trouble.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/view.h"
@@ -216,11 +217,15 @@ bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, st
 	const struct amounts nothing = {{0}};
 	struct amounts most = {{0}};
 	const struct shape *shape;
+	struct resources *need;
 
 	if (row == NULL)
 		return false;
 	shape = job_shape(core, row);
-	*ret = (struct view_supply){.need = &shape->resources};
+	need = arena_alloc(arena, sizeof(*need));
+	CHECK(need != NULL);
+	dispatcher_view_own_need(core, &shape->resources, arena, need);
+	*ret = (struct view_supply){.need = need};
 	for (const struct session *s = core->sessions; s != NULL; s = s->hh.next) {
 		if (s->draining || s->quarantined) {
 			ret->draining += s->draining;
@@ -246,23 +251,49 @@ bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, st
 	return true;
 }
 
+void dispatcher_view_offers(const struct dispatcher_core *core, const struct resources *need,
+			    struct arena *arena, struct view_offers *ret)
+{
+	const struct amounts nothing = {{0}};
+	struct amounts most = {{0}}, amounts = {{0}};
+	struct bytes unknown;
+	bool known = amounts_needed(need, &core->resource_names, &amounts, &unknown);
+
+	*ret =
+	    (struct view_offers){.awaited = core->d.epoch > 1 && core->live_us < core->config.adopt_wait_us};
+	for (const struct session *s = core->sessions; s != NULL && !ret->fits; s = s->hh.next) {
+		ret->workers++;
+		ret->fits = known && amounts_fit(&nothing, &amounts, &s->capacity);
+		for (uint32_t i = 0; i < AMOUNTS; i++)
+			most.v[i] = s->capacity.v[i] > most.v[i] ? s->capacity.v[i] : most.v[i];
+	}
+	amounts_to_resources(core, &most, &ret->largest, arena);
+}
+
 size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_demand out[], size_t max)
 {
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < core->shape_count && n < max; i++) {
 		const struct shape *s = core->shapes[i];
-		uint64_t shard_us;
+		uint64_t shard_us, room;
 
 		if (s == NULL)
 			continue;
 		shard_us = s->estimate.shards > 0 ? s->estimate.shard_ns / 1000
 						  : (uint64_t)core->config.default_shard_us;
-		out[n++] = (struct view_demand){.shape = &s->resources,
-						.jobs = s->plain_jobs + s->demand_jobs,
-						.pending_shards = s->plain_shards + s->demand_shards,
-						.pending_us = s->plain_shards * shard_us + s->demand_us,
-						.leases = s->leases};
+		out[n] = (struct view_demand){.shape = &s->resources,
+					      .jobs = s->plain_jobs + s->demand_jobs,
+					      .pending_shards = s->plain_shards + s->demand_shards,
+					      .pending_us = s->plain_shards * shard_us + s->demand_us,
+					      .leases = s->leases};
+		/* No worker can run what waits for something that the cluster has no more of. */
+		room = shared_room(core, s);
+		if (out[n].pending_shards > room) {
+			out[n].pending_us = out[n].pending_us / out[n].pending_shards * room;
+			out[n].pending_shards = room;
+		}
+		n++;
 	}
 	return n;
 }

@@ -22,7 +22,8 @@ struct cargo {
 	size_t bytes;
 };
 
-static struct run_definition run_definition_of(const struct definition_body *body, struct arena *arena)
+static struct run_definition run_definition_of(const struct dispatcher_core *core,
+					       const struct definition_body *body, struct arena *arena)
 {
 	struct run_definition d = {.sha256 = body->sha256,
 				   .name = body->name,
@@ -31,9 +32,13 @@ static struct run_definition run_definition_of(const struct definition_body *bod
 
 	d.phases.count = body->phases.count;
 	d.phases.items = arena_alloc(arena, sizeof(*d.phases.items) * body->phases.count);
-	for (uint32_t i = 0; i < body->phases.count; i++)
-		d.phases.items[i] =
-		    (struct phase_run){.name = body->phases.items[i].name, .run = body->phases.items[i].run};
+	/* A worker knows nothing of what the cluster has together, and would not take it. */
+	for (uint32_t i = 0; i < body->phases.count; i++) {
+		const struct phase_def *p = &body->phases.items[i];
+
+		d.phases.items[i] = (struct phase_run){.name = p->name, .run = p->run};
+		dispatcher_view_own_need(core, &p->run.shape, arena, &d.phases.items[i].run.shape);
+	}
 	return d;
 }
 
@@ -82,7 +87,7 @@ static void cargo_add_definition(struct cargo *c, struct bytes sha256)
 
 	if (body == NULL)
 		return;
-	d = run_definition_of(body, c->arena);
+	d = run_definition_of(c->e->core, body, c->arena);
 	c->definitions[c->definition_count++] = d;
 	c->bytes += size_of(codec_run_definition(), &d);
 }

@@ -21,6 +21,7 @@
 #include "dispatcher/server/replay.h"
 #include "dispatcher/server/server.h"
 #include "dispatcher/wire/peers.h"
+#include "jobs/amounts_text.h"
 
 #define STOP_WAIT_MS 10000
 
@@ -145,6 +146,17 @@ static int share_descriptors(struct server *s, struct error *reterr)
 	return descriptors_cut(descriptors_raise_limit(), listeners, &s->services.descriptors, reterr);
 }
 
+/* Before the core is created, which takes it as it is. */
+static int check_shared(const struct params *params, struct error *reterr)
+{
+	struct named_amount items[NAMED_RESOURCES_MAX];
+	struct named_amount_list shared = {.items = items};
+
+	if (amounts_parse_named(params_text(params, PARAM_SHARED), &shared, reterr) < 0)
+		return error_where(reterr, "--shared");
+	return 0;
+}
+
 static int open_loop(struct server *s, struct error *reterr)
 {
 	int r = loop_create(&s->services.loop, reterr);
@@ -218,6 +230,8 @@ int server_open(struct server *s, const struct params *params, struct error *ret
 	*s = (struct server){
 	    .services = {.params = params, .started_wall_us = clock_wall_us(), .state = {.lock_fd = -1}}};
 	r = share_descriptors(s, reterr);
+	if (r == 0)
+		r = check_shared(params, reterr);
 	if (r == 0)
 		r = open_state(s, reterr);
 	if (r == 0)

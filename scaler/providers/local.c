@@ -16,6 +16,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "scaler/providers/cores.h"
+#include "scaler/providers/gpu_deal.h"
 #include "scaler/providers/last_words.h"
 
 #define ID_PREFIX "local-"
@@ -26,6 +27,7 @@ struct local_worker {
 	struct local *local;
 	struct provider_worker view;
 	char *cores;	/* of its record */
+	char *gpus;	/* likewise */
 	off_t log_from; /* what it has written stands behind this */
 	struct child child;
 	struct loop_watch watch;
@@ -36,6 +38,8 @@ struct local {
 	struct provider base; /* first */
 	struct loop *loop;
 	struct core_deal deal;
+	struct gpu_deal gpus;
+	bool has_gpus; /* they are dealt */
 	struct local_worker *workers;
 	char *directory, *program, *log_path;
 	char **arguments;
@@ -64,6 +68,16 @@ static char *copy(const char *text)
 	return made;
 }
 
+/* The lines of a record. */
+static void write_note(struct buf *out, const char *cores, const char *gpus, const char *worker)
+{
+	buf_printf(out, "cores: %s\n", cores);
+	if (gpus[0] != '\0')
+		buf_printf(out, "gpus: %s\n", gpus);
+	if (worker[0] != '\0')
+		buf_printf(out, "worker: %s\n", worker);
+}
+
 /* ---- workers ---- */
 
 static void worker_free(struct local_worker *w)
@@ -71,6 +85,7 @@ static void worker_free(struct local_worker *w)
 	loop_remove(w->local->loop, &w->watch);
 	child_close(&w->child);
 	free(w->cores);
+	free(w->gpus);
 	free(w);
 }
 
@@ -117,13 +132,14 @@ static void on_ended(struct loop *loop, uint32_t events, void *arg)
 	see_end(arg);
 }
 
-static struct local_worker *worker_add(struct local *l, const char *id, const char *cores)
+static struct local_worker *worker_add(struct local *l, const char *id, const char *cores, const char *gpus)
 {
 	struct local_worker *w = check_calloc(1, sizeof *w);
 
 	w->local = l;
 	snprintf(w->view.id, sizeof w->view.id, "%s", id);
 	w->cores = copy(cores);
+	w->gpus = copy(gpus);
 	w->child.pidfd = -1;
 	w->watch.fn = on_ended;
 	w->watch.arg = w;
@@ -139,20 +155,22 @@ static int worker_watch(struct local_worker *w, struct error *reterr)
 
 /* ---- starting ---- */
 
-static bool is_free(const struct local *l, const struct core_place *place)
+static bool is_free(const struct local *l, size_t place)
 {
 	for (const struct local_worker *w = l->workers; w != NULL; w = w->next)
-		if (!w->view.ended && core_place_overlaps(place, w->cores))
+		if (!w->view.ended && (core_place_overlaps(&l->deal.places[place], w->cores) ||
+				       gpu_lists_overlap(l->gpus.parts[place].text, w->gpus)))
 			return false;
 	return true;
 }
 
-static const struct core_place *free_place(const struct local *l)
+/* The number of a place; as many as there are: none is free. */
+static size_t free_place(const struct local *l)
 {
 	for (size_t i = 0; i < l->deal.count; i++)
-		if (is_free(l, &l->deal.places[i]))
-			return &l->deal.places[i];
-	return NULL;
+		if (is_free(l, l->gpus.order[i]))
+			return l->gpus.order[i];
+	return l->deal.count;
 }
 
 static uint32_t local_capacity(const struct provider *p)
@@ -160,33 +178,45 @@ static uint32_t local_capacity(const struct provider *p)
 	return (uint32_t)((const struct local *)p)->deal.count;
 }
 
-static uint64_t local_cpu_milli(const struct provider *p)
+static void local_offer(const struct provider *p, struct resources *ret)
 {
-	const struct core_deal *deal = &((const struct local *)p)->deal;
-	unsigned most = 0;
+	const struct local *l = (const struct local *)p;
 
-	for (size_t i = 0; i < deal->count; i++)
-		if (deal->places[i].core_count > most)
-			most = deal->places[i].core_count;
-	return most * 1000ull;
+	*ret = (struct resources){.gpu_milli = l->gpus.most * 1000};
+	for (size_t i = 0; i < l->deal.count; i++) {
+		const struct core_place *place = &l->deal.places[i];
+
+		if (place->core_count * 1000ull > ret->cpu_milli)
+			ret->cpu_milli = place->core_count * 1000ull;
+		if (place->memory_bytes > ret->memory_bytes)
+			ret->memory_bytes = place->memory_bytes;
+	}
+	if (getenv("SHARDMILL_MEMORY") != NULL)
+		ret->memory_bytes = 0;
 }
 
-static int start_process(struct local *l, const char *id, const struct core_place *place, struct child *ret,
+static int start_process(struct local *l, const char *id, size_t number, struct child *ret,
 			 struct error *reterr)
 {
-	char cores[4096], provider_id[128], memory[64], note[4200], *record = record_path(l, id);
-	char **argv = check_calloc(l->argument_count + 6, sizeof *argv);
+	const struct core_place *place = &l->deal.places[number];
+	const struct gpu_part *part = &l->gpus.parts[number];
+	char cores[4096], provider_id[128], memory[64], gpus[32], *record = record_path(l, id), *shown = NULL;
+	char **argv = check_calloc(l->argument_count + 7, sizeof *argv), **envp = NULL;
 	struct child_spec spec = {.program = l->program,
 				  .argv = argv,
 				  .envp = environ,
 				  .log_path = l->log_path,
-				  .record_path = record,
-				  .note = note};
+				  .record_path = record};
+	struct buf note = {0};
 	size_t n = 0;
 	int rc;
 
 	snprintf(cores, sizeof cores, "--cores=%s", place->text);
-	snprintf(note, sizeof note, "cores: %s\n", place->text);
+	write_note(&note, place->text, part->text, "");
+	spec.note = buf_text(&note);
+	if (part->count > 0)
+		spec.envp = envp = gpu_environment(part->text, &shown);
+	snprintf(gpus, sizeof gpus, "--gpus=%u", part->count);
 	snprintf(provider_id, sizeof provider_id, "--provider-id=%s", id);
 	snprintf(memory, sizeof memory, "--memory=%" PRIu64, place->memory_bytes);
 	argv[n++] = l->program;
@@ -194,19 +224,24 @@ static int start_process(struct local *l, const char *id, const struct core_plac
 	argv[n++] = provider_id;
 	if (place->memory_bytes > 0 && getenv("SHARDMILL_MEMORY") == NULL)
 		argv[n++] = memory;
+	if (l->has_gpus)
+		argv[n++] = gpus;
 	if (l->deal.quota_cores > 0 && getenv("SHARDMILL_PIN") == NULL)
 		argv[n++] = "--pin=off";
 	memcpy(argv + n, l->arguments, l->argument_count * sizeof *argv);
 	rc = child_start(&spec, ret, reterr);
 	free(argv);
+	free(envp);
+	free(shown);
 	free(record);
+	buf_fini(&note);
 	return rc;
 }
 
 static int local_start(struct provider *p, char ret_id[PROVIDER_ID_BYTES], struct error *reterr)
 {
 	struct local *l = local_of(p);
-	const struct core_place *place = free_place(l);
+	size_t place = free_place(l);
 	struct child child;
 	struct local_worker *w;
 	char id[PROVIDER_ID_BYTES];
@@ -214,7 +249,7 @@ static int local_start(struct provider *p, char ret_id[PROVIDER_ID_BYTES], struc
 	uint64_t random;
 	int rc;
 
-	if (place == NULL)
+	if (place == l->deal.count)
 		return error_set(reterr, ERR_LIMIT, "all cores of this machine are dealt");
 	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
 		return error_set(reterr, ERR_IO, "the system gives no random numbers: %s", strerror(errno));
@@ -222,11 +257,12 @@ static int local_start(struct provider *p, char ret_id[PROVIDER_ID_BYTES], struc
 	rc = start_process(l, id, place, &child, reterr);
 	if (rc < 0)
 		return rc;
-	w = worker_add(l, id, place->text);
+	w = worker_add(l, id, l->deal.places[place].text, l->gpus.parts[place].text);
 	w->child = child;
 	w->log_from = log_from;
 	log_info("a worker was started", log_text("provider_id", id), log_i64("pid", child.pid),
-		 log_text("cores", place->text), log_u64("numa_node", place->numa_node));
+		 log_text("cores", w->cores), log_u64("numa_node", l->deal.places[place].numa_node),
+		 log_text("gpus", w->gpus));
 	rc = worker_watch(w, reterr);
 	if (rc == 0)
 		memcpy(ret_id, id, sizeof id);
@@ -265,7 +301,7 @@ static void local_note(struct provider *p, const char *id, const char *worker)
 	if (w == NULL || strcmp(w->view.worker, worker) == 0)
 		return;
 	snprintf(w->view.worker, sizeof w->view.worker, "%s", worker);
-	buf_printf(&note, "cores: %s\nworker: %s\n", w->cores, worker);
+	write_note(&note, w->cores, w->gpus, worker);
 	record = record_path(local_of(p), id);
 	if (child_note(record, &w->child, buf_text(&note), &e) < 0)
 		log_warn("a worker's record could not be renewed", log_text("provider_id", id),
@@ -316,7 +352,7 @@ static void note_value(struct buf *note, const char *name, char *ret, size_t siz
 
 static void adopt_one(struct local *l, const char *id)
 {
-	char *record = record_path(l, id), cores[4096], line[ERROR_LINE_MAX];
+	char *record = record_path(l, id), cores[4096], gpus[4096], line[ERROR_LINE_MAX];
 	struct child child = {.pidfd = -1};
 	struct buf note = {0};
 	struct local_worker *w;
@@ -324,11 +360,12 @@ static void adopt_one(struct local *l, const char *id)
 	int rc = child_adopt(record, &child, &note, &e);
 
 	note_value(&note, "cores: ", cores, sizeof cores);
+	note_value(&note, "gpus: ", gpus, sizeof gpus);
 	if (rc < 0 && rc != ERR_NOT_FOUND) {
 		log_warn("what is no worker's record is removed", log_error_field(&e, line, sizeof line));
 		unlink(record);
 	} else {
-		w = worker_add(l, id, cores);
+		w = worker_add(l, id, cores, gpus);
 		note_value(&note, "worker: ", w->view.worker, sizeof w->view.worker);
 		w->child = child;
 		w->view.ended = rc < 0 || worker_watch(w, NULL) < 0;
@@ -377,6 +414,7 @@ static void local_destroy(struct provider *p)
 	free(l->directory);
 	free(l->program);
 	free(l->log_path);
+	gpu_deal_fini(&l->gpus);
 	core_deal_fini(&l->deal);
 	free(l);
 }
@@ -386,7 +424,7 @@ static const struct provider_ops local_ops = {
     .start = local_start,
     .start_cost_us = USEC_PER_SEC,
     .capacity = local_capacity,
-    .worker_cpu_milli = local_cpu_milli,
+    .offer = local_offer,
     .list = local_list,
     .note = local_note,
     .abandon = local_abandon,
@@ -401,6 +439,23 @@ static void tell_deal(const struct local *l)
 	if (l->deal.clamped)
 		log_warn("no NUMA node has so many cores; a worker gets all of one",
 			 log_text("parameter", "cpus_per_worker"));
+}
+
+static int deal_gpus(struct local *l, const char *text, struct error *reterr)
+{
+	struct gpu_list gpus;
+	int rc = gpus_choose(text != NULL ? text : "", gpus_visible(), "", &gpus, reterr);
+
+	if (rc < 0)
+		return error_where(reterr, "--gpus");
+	l->has_gpus = text != NULL && text[0] != '\0';
+	gpu_deal_init(&l->gpus, &l->deal, &gpus);
+	if (gpus.count > 0 && gpus_visible() == NULL) /* the workers' are of these numbers */
+		CHECK(setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0) == 0);
+	if (gpus.count > 0)
+		log_info("gpus of this machine are dealt", log_u64("gpus", gpus.count),
+			 log_u64("gpus_of_a_worker", l->gpus.most));
+	return 0;
 }
 
 int local_provider_create(struct loop *loop, const struct local_options *options, struct provider **ret,
@@ -423,6 +478,8 @@ int local_provider_create(struct loop *loop, const struct local_options *options
 		rc = core_deal_machine(&l->deal, options->cpu_milli, reterr);
 	if (rc == 0 && l->deal.count == 0)
 		rc = error_set(reterr, ERR_INVALID, "this process may use no core of this machine");
+	if (rc == 0)
+		rc = deal_gpus(l, options->gpus, reterr);
 	if (rc == 0) {
 		tell_deal(l);
 		rc = adopt_all(l, reterr);

@@ -13,6 +13,7 @@ struct local_options {
 	const char *log_path;	      /* their output is appended to it; NULL = ours */
 	const char *const *arguments; /* for every worker: "--connect=…", …; NULL-terminated */
 	uint32_t cpu_milli;	      /* of each worker; 0 = all of a NUMA node */
+	const char *gpus;	      /* of this machine, as gpus_choose takes it; NULL: none */
 };
 
 /* Everything in options is copied. */

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "jobs/ids.h"
+#include "jobs/schema.h"
 
 #define PROVIDER_ID_BYTES 64
 
@@ -29,8 +30,9 @@ struct provider_ops {
 	int (*start)(struct provider *p, char ret_id[PROVIDER_ID_BYTES], struct error *reterr);
 	/* Workers that it could have at once. */
 	uint32_t (*capacity)(const struct provider *p);
-	/* What the largest worker offers, in thousandths of a cpu. */
-	uint64_t (*worker_cpu_milli)(const struct provider *p);
+	/* The most of each that one of the workers offers: thousandths of cpus and gpus; memory 0: not known.
+	 */
+	void (*offer)(const struct provider *p, struct resources *ret);
 	/* Calls visit for each worker; visit may call note or forget for that one. */
 	void (*list)(struct provider *p, void (*visit)(void *arg, const struct provider_worker *w),
 		     void *arg);

@@ -44,7 +44,7 @@ class OpenApi(MillCase):
                 "time": "2026-11-22T13:30:54Z", "resources": [], "detail": {}}
 
     def command(self, *argv, **more):
-        return self.mill.submit(command=dict({"argv": list(argv)}, **more))
+        return self.mill.submit(command=dict({"argv": list(argv)}, **more), allow_pending=True)
 
     # ---- the document ----
 
@@ -99,7 +99,7 @@ class OpenApi(MillCase):
         self.make_dir("bucket")
         self.write("bucket/file.txt", "x")
         self.write("bucket/.hidden", "x")
-        self.mill.start_dispatcher(rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms",
+        self.mill.start_dispatcher(shared="license=2", rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms",
                                    keep_jobs="30d", keep_bytes="1TiB", **FAST)
         self.look_at_pools()
         self.make_plans()
@@ -121,7 +121,7 @@ class OpenApi(MillCase):
         self.check_all_was_seen(document)
 
     def look_at_pools(self):
-        self.call("POST", "/v1/pools", {"pool": "day", "provider": "process", "wanted": 1, "cpus": 0.5, "failed_starts": 1,
+        self.call("POST", "/v1/pools", {"pool": "day", "provider": "process", "wanted": 1, "cpus": 1.5, "memory_bytes": 1 << 40, "gpus": 0.5, "named": "license=2", "failed_starts": 1,
                                         "failure": "no", "why": "work", "retry_seconds": 50, "turn_seconds": 60, "unfit_shards": 1,
                                         "ready": 1, "busy": 1, "starting": 1, "draining": 1, "min": 1, "max": 2})
         self.call("GET", "/v1/pools")

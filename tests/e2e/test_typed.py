@@ -189,9 +189,12 @@ class Command(CliCase):
     def test_a_size_is_answered_as_it_was_typed(self):
         self.mill.start_dispatcher()
         self.mill.start_worker(memory="2000000000")
-        job = self.submit("--memory=100GB", "--", "true")
+        until(lambda: self.mill.api("GET", "/v1/workers")["workers"])
+        _, err = self.run_cli("submit", "--memory=100GB", "--", "true", code=2)
+        self.assertIn("no worker or pool offers 100GB of memory; the largest offer is 2GB", err)
+        job = self.submit("--memory=100GB", "--allow-pending", "--", "true")
         until(lambda: "memory" in self.mill.job(int(job))["why"])
-        self.assertIn("no worker has 100GB of memory (the largest has 2GB)", self.mill.job(int(job))["why"])
+        self.assertIn("no worker has 100GB of memory (the most that one has is 2GB)", self.mill.job(int(job))["why"])
 
 
 class Many(CliCase):

@@ -114,6 +114,7 @@ static void cells_check(const struct slot *s)
 static void slots_check(const struct worker_core *c)
 {
 	struct amounts used = {0};
+	struct gpus gpus = c->used.gpus;
 	const struct shape_class *k;
 	const struct slot *s;
 	uint32_t open = 0;
@@ -136,11 +137,19 @@ static void slots_check(const struct worker_core *c)
 		open += of_class;
 	}
 	CHECK(open == c->slots_open);
-	CHECK(memcmp(&used, &c->used, sizeof(used)) == 0);
+	CHECK(memcmp(&used, &c->used.used, sizeof(used)) == 0);
 	for (uint32_t id = 0; id < c->slot_capacity; id++)
 		cells_check(c->slots[id]);
 	for (size_t i = 0; i < AMOUNTS; i++)
-		CHECK(c->used.v[i] <= c->capacity.v[i]);
+		CHECK(c->used.used.v[i] <= c->capacity.v[i]);
+	/* What no slot has is left, and no more than the whole of each. */
+	for (uint32_t id = 0; id < c->slot_capacity; id++)
+		if (c->slots[id]->open) {
+			CHECK(c->slots[id]->gpus.milli == c->slots[id]->class->amounts.v[AMOUNT_GPUS]);
+			gpus_give_back(&gpus, &c->slots[id]->gpus);
+		}
+	for (uint32_t i = 0; i < gpus.count; i++)
+		CHECK(gpus.free_milli[i] == GPU_MILLI);
 }
 
 static void reports_check(const struct worker_core *c)

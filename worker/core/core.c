@@ -39,6 +39,8 @@ struct worker_core *worker_core_create(const struct worker_config *config)
 		c->names.count++;
 	}
 	amounts_offered(&c->config.capacity, &c->names, &c->capacity);
+	CHECK(c->config.capacity.gpu_milli % GPU_MILLI == 0); /* they are given out by their numbers */
+	gpus_init(&c->used.gpus, c->config.capacity.gpu_milli / GPU_MILLI);
 	c->heartbeat_us = c->config.heartbeat_us;
 	c->timeout_us = c->config.timeout_us;
 	c->cut_off = true; /* nothing to start before the first REGISTERED */

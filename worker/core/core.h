@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "jobs/schema.h"
 #include "worker/core/cell.h"
+#include "worker/core/gpus.h"
 
 struct worker_core;
 
@@ -164,6 +165,7 @@ struct worker_arm {
 struct worker_slot_ref {
 	uint32_t slot; /* 0..SLOTS_PER_WORKER_MAX-1, the lowest that is not open */
 	struct resources shape;
+	struct gpu_share gpus; /* its own until it is closed */
 };
 
 /* Take nothing at or above end, unless it is begun. Answer: a SLOT_PROGRESS that tells next and end, or

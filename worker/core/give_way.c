@@ -59,7 +59,7 @@ static struct slot *last_slot(const struct worker_core *c, const struct shape_cl
 /* Until the shape has room once these slots have ended what they run. */
 static void make_others_give_way(struct worker_core *c, const struct shape_class *k, const struct part *first)
 {
-	struct amounts left = c->used;
+	struct slots_room left = c->used;
 	struct slot *s;
 
 	for (uint32_t id = 0; id < c->slot_capacity; id++) {
@@ -70,11 +70,11 @@ static void make_others_give_way(struct worker_core *c, const struct shape_class
 		     i++) /* idle, or ends soon: nothing of it is left to begin */
 			comes &= o->cells[i] == NULL || (outranks_all(o, first) && !has_unbegun(o->cells[i]));
 		if (comes)
-			amounts_subtract(&left, o->class->amounts);
+			worker_room_without(&left, o);
 	}
-	while (!amounts_fit(&left, &k->amounts, &c->capacity) && (s = last_slot(c, NULL, first)) != NULL) {
+	while (!worker_room_fits(c, &left, k) && (s = last_slot(c, NULL, first)) != NULL) {
 		lower_outranked(c, s, first);
-		amounts_subtract(&left, s->class->amounts);
+		worker_room_without(&left, s);
 	}
 }
 

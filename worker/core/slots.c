@@ -34,6 +34,18 @@ static void relist(struct slot *s)
 
 /* ---- opening and closing ---- */
 
+bool worker_room_fits(const struct worker_core *c, const struct slots_room *r, const struct shape_class *k)
+{
+	return amounts_fit(&r->used, &k->amounts, &c->capacity) &&
+	       gpus_fit(&r->gpus, k->amounts.v[AMOUNT_GPUS]);
+}
+
+void worker_room_without(struct slots_room *r, const struct slot *s)
+{
+	amounts_subtract(&r->used, s->class->amounts);
+	gpus_give_back(&r->gpus, &s->gpus);
+}
+
 static struct slot *slot_open(struct worker_core *c, struct shape_class *k)
 {
 	struct slot *s;
@@ -50,12 +62,13 @@ static struct slot *slot_open(struct worker_core *c, struct shape_class *k)
 	}
 	s = c->slots[id];
 	*s = (struct slot){.open = true, .id = id, .class = k};
+	CHECK(gpus_take(&c->used.gpus, k->amounts.v[AMOUNT_GPUS], &s->gpus));
 	relist(s);
 	k->slots_open++;
 	c->slots_open++;
-	amounts_add(&c->used, k->amounts);
+	amounts_add(&c->used.used, k->amounts);
 	worker_effect_push(c, WORKER_OPEN_SLOT)->open =
-	    (struct worker_slot_ref){.slot = id, .shape = k->shape};
+	    (struct worker_slot_ref){.slot = id, .shape = k->shape, .gpus = s->gpus};
 	return s;
 }
 
@@ -67,34 +80,34 @@ void worker_slot_remove(struct worker_core *c, struct slot *s)
 	s->open = false;
 	s->class->slots_open--;
 	c->slots_open--;
-	amounts_subtract(&c->used, s->class->amounts);
+	worker_room_without(&c->used, s);
 	c->place_wanted = true;
 }
 
 static void slot_close(struct worker_core *c, struct slot *s)
 {
 	worker_effect_push(c, WORKER_CLOSE_SLOT)->close =
-	    (struct worker_slot_ref){.slot = s->id, .shape = s->class->shape};
+	    (struct worker_slot_ref){.slot = s->id, .shape = s->class->shape, .gpus = s->gpus};
 	worker_slot_remove(c, s);
 }
 
 /* Room for one more slot of the class, if need be by closing idle ones of other classes. */
 static bool make_room(struct worker_core *c, const struct shape_class *k)
 {
-	struct amounts least = c->used;
+	struct slots_room least = c->used;
 	struct shape_class *other;
 	struct slot *s;
 
-	if (amounts_fit(&c->used, &k->amounts, &c->capacity))
+	if (worker_room_fits(c, &c->used, k))
 		return true;
 	DL_FOREACH (c->classes, other)
 		if (other != k)
 			DL_FOREACH (other->idle, s)
-				amounts_subtract(&least, other->amounts);
-	if (!amounts_fit(&least, &k->amounts, &c->capacity))
+				worker_room_without(&least, s);
+	if (!worker_room_fits(c, &least, k))
 		return false;
 	DL_FOREACH (c->classes, other)
-		while (other != k && other->idle != NULL && !amounts_fit(&c->used, &k->amounts, &c->capacity))
+		while (other != k && other->idle != NULL && !worker_room_fits(c, &c->used, k))
 			slot_close(c, other->idle->prev);
 	return true;
 }
@@ -117,7 +130,7 @@ enum slots_lack worker_slots_lack(const struct worker_core *c)
 	DL_FOREACH (c->classes, k) {
 		if (k->line.count > 0)
 			return SLOTS_LACK_NOTHING;
-		if (k->idle != NULL || amounts_fit(&c->used, &k->amounts, &c->capacity))
+		if (k->idle != NULL || worker_room_fits(c, &c->used, k))
 			lack = SLOTS_LACK_WORK;
 		else if (has_single(k) && lack == SLOTS_LACK_NOTHING)
 			lack = SLOTS_LACK_NEXT;
@@ -252,7 +265,7 @@ static void steal(struct worker_core *c, struct shape_class *k)
 
 	DL_FOREACH (k->idle, s)
 		hungry++;
-	if (amounts_fit(&c->used, &k->amounts, &c->capacity))
+	if (worker_room_fits(c, &c->used, k))
 		hungry++;
 	for (int list = 0; list < 2; list++)
 		DL_FOREACH (list == 0 ? k->full : k->half, s) {

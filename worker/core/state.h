@@ -74,9 +74,16 @@ struct slot {
 	uint32_t armed;	 /* cells */
 	uint64_t shards; /* in them, as they were armed */
 	struct shape_class *class;
+	struct gpu_share gpus;
 	struct part *cells[SLOT_CELLS];
 	struct slot **list; /* the class's list that it is in */
 	struct slot *prev, *next;
+};
+
+/* What slots have taken of the capacity, and what they have left of each gpu. */
+struct slots_room {
+	struct amounts used;
+	struct gpus gpus;
 };
 
 /* Parts that wait, in the order of their ranks (line.c). */
@@ -246,7 +253,8 @@ struct worker_core {
 	uint64_t spare_bytes;
 
 	/* slots.c */
-	struct amounts capacity, used;
+	struct amounts capacity;
+	struct slots_room used;	   /* by open slots */
 	struct amount_names names; /* in the order of the capacity's */
 	uint32_t slot_capacity;
 	struct slot **slots; /* by id */
@@ -321,6 +329,9 @@ void worker_classes_drop_unused(struct worker_core *c);
 void worker_credit_fill(struct worker_core *c, struct resources *ret);
 
 /* slots.c */
+/* Whether one more slot of the class fits beside what is taken; and what it would be without a slot. */
+bool worker_room_fits(const struct worker_core *c, const struct slots_room *r, const struct shape_class *k);
+void worker_room_without(struct slots_room *r, const struct slot *s);
 /* Arm what can be armed; take parts back from busy slots for idle ones. */
 void worker_slots_place(struct worker_core *c);
 void worker_slot_lower(struct worker_core *c, struct part *p, uint32_t end);

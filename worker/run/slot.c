@@ -215,6 +215,7 @@ int slot_open(const struct slot_shared *shared, const struct worker_slot_ref *re
 	s->core_count = core_count;
 	s->cpu_milli = ref->shape.cpu_milli;
 	s->memory_bytes = ref->shape.memory_bytes;
+	s->gpus = ref->gpus;
 	arena_init(&s->arena, 0);
 	pthread_mutex_init(&s->lock, NULL);
 	reaper_init(&s->reaper, shared->nursery);

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "base/gpus.h"
 #include "worker/core/core.h"
 #include "worker/io/output.h"
 #include "worker/machine/topology.h"
@@ -26,16 +27,17 @@ struct slot_shared {
 	const struct memory_bounds *memory; /* NULL: none are kept */
 	const struct nursery *nursery;	    /* that forks reapers */
 	struct output_dir *output;
-	const char *output_root;   /* where all workers' outputs are, for gather */
-	struct home *home;	   /* where attempts' directories and files are made */
-	char *const *environ;	   /* what attempts inherit */
-	uint64_t output_bytes_max; /* of an attempt's stream, unless its definition says */
-	usec_t kill_grace_us;	   /* between SIGTERM and SIGKILL */
-	usec_t runner_idle_us;	   /* a runner that had no work for so long is ended; 0 = never */
-	int notify_fd;		   /* eventfd of the agent; SLOT_NOTIFY_RELEASED or more: a cell is free */
-	struct s3_client *s3;	   /* NULL: there is none */
-	size_t read_ahead_bytes;   /* of an object: held for a shard, and as much for the next one */
-	bool prefetch;		   /* read the next shard's while one runs */
+	const char *output_root;     /* where all workers' outputs are, for gather */
+	struct home *home;	     /* where attempts' directories and files are made */
+	char *const *environ;	     /* what attempts inherit */
+	const struct gpu_list *gpus; /* that the worker offers; NULL: none */
+	uint64_t output_bytes_max;   /* of an attempt's stream, unless its definition says */
+	usec_t kill_grace_us;	     /* between SIGTERM and SIGKILL */
+	usec_t runner_idle_us;	     /* a runner that had no work for so long is ended; 0 = never */
+	int notify_fd;		     /* eventfd of the agent; SLOT_NOTIFY_RELEASED or more: a cell is free */
+	struct s3_client *s3;	     /* NULL: there is none */
+	size_t read_ahead_bytes;     /* of an object: held for a shard, and as much for the next one */
+	bool prefetch;		     /* read the next shard's while one runs */
 };
 
 /* What became of shards of one cell, in one segment: 0 when none of them wrote anything. */

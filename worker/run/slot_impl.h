@@ -62,6 +62,7 @@ struct slot {
 	_Atomic bool looks_itself; /* at what is armed: it need not be woken for that */
 	struct output output;
 	struct scratch scratch;	    /* where its attempts start */
+	struct gpu_share gpus;	    /* its own, of shared->gpus */
 	uint64_t memory_bytes;	    /* of its shape */
 	struct memory_group memory; /* of its attempts; a runner has its own */
 	struct arena arena;	    /* of one attempt */

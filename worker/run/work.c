@@ -80,13 +80,24 @@ static bool leads_home(struct bytes name)
 	return false;
 }
 
-static bool is_overridden(const struct run_spec *run, const char *line)
-{
-	size_t size = strcspn(line, "=");
-	struct bytes name = BYTES(line, size);
+/* Where the worker hands out gpus, these say which are the slot's; also that it has none. */
+static const char *const gpu_names[] = {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"};
 
-	if (size > 10 && memcmp(line, "SHARDMILL_", 10) == 0)
-		return !leads_home(name);
+static bool is_gpu_name(struct bytes name)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(gpu_names); i++)
+		if (bytes_equal(name, bytes_of(gpu_names[i])))
+			return true;
+	return false;
+}
+
+static bool offers_gpus(const struct slot *s)
+{
+	return s->shared->gpus != NULL && s->shared->gpus->count > 0;
+}
+
+static bool sets(const struct run_spec *run, struct bytes name)
+{
 	for (uint32_t i = 0; i < run->env.count; i++)
 		if (bytes_equal(run->env.items[i].name, name))
 			return true;
@@ -96,15 +107,39 @@ static bool is_overridden(const struct run_spec *run, const char *line)
 	return false;
 }
 
+static bool is_overridden(const struct slot *s, const struct run_spec *run, const char *line)
+{
+	size_t size = strcspn(line, "=");
+	struct bytes name = BYTES(line, size);
+
+	if (size > 10 && memcmp(line, "SHARDMILL_", 10) == 0)
+		return !leads_home(name);
+	return sets(run, name) || (offers_gpus(s) && is_gpu_name(name));
+}
+
 PRINTF_LIKE(2, 3) static void add_line(struct work *w, const char *fmt, ...)
 {
-	char line[512];
+	char line[GPUS_FOUND_MAX * GPU_NAME_BYTES + 64];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(line, sizeof line, fmt, args);
 	va_end(args);
 	w->env_fixed[w->env_fixed_count++] = arena_copy(&w->arena, bytes_of(line));
+}
+
+/* A slot without a gpu on a worker that has some is shown none: those are others'. */
+static void add_gpus(struct work *w, const struct slot *s)
+{
+	char names[GPUS_FOUND_MAX * GPU_NAME_BYTES];
+
+	if (!offers_gpus(s))
+		return;
+	gpus_names(s->shared->gpus, s->gpus.items, s->gpus.count, names, sizeof names);
+	add_line(w, "SHARDMILL_GPUS=%s", names);
+	for (size_t i = 0; i < ARRAY_LENGTH(gpu_names); i++)
+		if (!sets(&w->arm.run->run, bytes_of(gpu_names[i])))
+			add_line(w, "%s=%s", gpu_names[i], names[0] != '\0' ? names : "-1");
 }
 
 /* Ours come first: who looks for them in a process need not read all. A runner outlives its job, and is
@@ -122,7 +157,7 @@ static int fixed_environment(struct work *w, const struct slot *s)
 
 	while (s->shared->environ[inherited] != NULL)
 		inherited++;
-	w->env_fixed = arena_alloc(&w->arena, (inherited + run->env_from.count + 5) * sizeof *w->env_fixed);
+	w->env_fixed = arena_alloc(&w->arena, (inherited + run->env_from.count + 8) * sizeof *w->env_fixed);
 	uuid_text(&s->shared->worker, id);
 	add_line(w, "SHARDMILL_WORKER=%s", id);
 	add_line(w, "SHARDMILL_NAME=%.*s", (int)name.size, (const char *)name.data);
@@ -131,8 +166,9 @@ static int fixed_environment(struct work *w, const struct slot *s)
 		add_line(w, "SHARDMILL_JOB=%llu", (unsigned long long)w->arm.job);
 		add_line(w, "SHARDMILL_SHARDS=%u", w->arm.parameters->plan.shard_count);
 	}
+	add_gpus(w, s);
 	for (size_t i = 0; i < inherited; i++)
-		if (!is_overridden(run, s->shared->environ[i]))
+		if (!is_overridden(s, run, s->shared->environ[i]))
 			w->env_fixed[w->env_fixed_count++] = bytes_of(s->shared->environ[i]);
 	rc = add_secrets(w, &line);
 	buf_fini(&line);

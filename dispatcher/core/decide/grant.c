@@ -10,6 +10,7 @@
 #include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
+#include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/trouble.h"
@@ -164,6 +165,7 @@ static bool takes_shape(const struct session *s, const struct shape *shape, enum
 }
 
 struct taker {
+	const struct dispatcher_core *core;
 	const struct session *session;
 	enum grant_pass pass;
 };
@@ -172,6 +174,9 @@ static bool taker_takes(const void *ctx, const struct shape *shape)
 {
 	const struct taker *t = ctx;
 
+	/* What waits at a worker would have its share of what others could use. */
+	if (shape->is_shared && (t->pass == GRANT_AHEAD || shared_room(t->core, shape) == 0))
+		return false;
 	return takes_shape(t->session, shape, t->pass);
 }
 
@@ -270,7 +275,7 @@ static bool grant_session(struct granting *all, struct session *s, enum grant_pa
 
 	for (; most > 0 && core->runnable_jobs > 0 && s->worker->lease_count < TOKENS_PER_WORKER_MAX;
 	     most--) {
-		const struct turn_entry *e = turns_next(core, taker_takes, &(struct taker){s, pass});
+		const struct turn_entry *e = turns_next(core, taker_takes, &(struct taker){core, s, pass});
 
 		takes = e != NULL && (pass == GRANT_NOW || may_wait_there(core, s, e));
 		if (!takes)
@@ -310,6 +315,10 @@ void step_grant(struct dispatcher_core *core)
 {
 	struct granting all = {.core = core};
 
+	if (shared_came_back(core)) {
+		sessions_are_hungry(core);
+		core->hard_dirty = true;
+	}
 	if (core->quarantine && (core->runnable_jobs > 0 || core->hard_count > 0))
 		quarantine_review(core);
 	grant_hard(core);

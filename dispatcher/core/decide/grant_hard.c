@@ -5,6 +5,7 @@
 #include "dispatcher/core/decide/grant.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
+#include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/trouble.h"
 
@@ -101,7 +102,7 @@ static bool grant_one(struct dispatcher_core *core, uint64_t job, bool alone)
 
 	if (!(row->live_flags & JOB_HARD)) /* no more of it may run now */
 		return false;
-	if (c.shards.count == 0)
+	if (c.shards.count == 0 || shared_room(core, shape) == 0)
 		return false;
 	c.traits.doublings = possible_doublings(core, shape, c.traits.doublings);
 	need = amounts_doubled(&shape->need, c.traits.doublings);

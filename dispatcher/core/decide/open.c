@@ -12,6 +12,7 @@
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
+#include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/timers.h"
 #include "dispatcher/core/volatile/turns.h"
@@ -25,6 +26,7 @@ struct dispatcher_core *dispatcher_core_create(const struct dispatcher_config *c
 
 	dispatcher_config_check(config);
 	core->config = *config;
+	shared_init(core);
 	durable_init(&core->d);
 	turns_init(core);
 	core->steal_us = core->adopt_until_us = USEC_NEVER;

@@ -3,6 +3,7 @@
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/volatile/sessions.h"
+#include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/decide/steps.h"
 
 #define STEALS_PER_STEP 16
@@ -105,7 +106,8 @@ void step_steal(struct dispatcher_core *core)
 	struct steal steals[STEALS_PER_STEP];
 	uint32_t idle, n;
 
-	if (core->d.leases == NULL || core->runnable_jobs > 0 || core->hard_count > 0) {
+	if (core->d.leases == NULL || core->hard_count > 0 ||
+	    (core->runnable_jobs > 0 && !shared_blocks_all(core))) {
 		core->steal_us = USEC_NEVER;
 		return;
 	}

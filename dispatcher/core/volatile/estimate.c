@@ -86,7 +86,7 @@ uint32_t estimate_lease_size(const struct dispatcher_core *core, const struct jo
 	uint64_t slots = core->offered_cpu_milli / (cpu_milli > 0 ? cpu_milli : 1000);
 	uint64_t size, most, share, least;
 
-	if (e == NULL || e->shards == 0 || pending == 0)
+	if (e == NULL || e->shards == 0 || pending == 0 || job_shape(core, row)->is_shared)
 		return 1;
 	size = (uint64_t)core->config.lease_time_us * NS_PER_US / e->shard_ns;
 	least = (uint64_t)LEASE_SHORT_US * NS_PER_US / e->shard_ns;

@@ -16,5 +16,5 @@ uint64_t estimate_work_us(const struct dispatcher_core *core, const struct job_r
 bool estimate_allows_prefetch(const struct dispatcher_core *core, const struct job_row *row);
 /* How many of `pending` shards the next lease gets: lease_time_us worth of them, growing fourfold from 1
  * while the estimate is young; at most a slot's share of what remains. But what takes 4 ms is leased at once.
- * 1..pending. */
+ * 1..pending; 1 of what needs a shared resource. */
 uint32_t estimate_lease_size(const struct dispatcher_core *core, const struct job_row *row, uint64_t pending);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dispatcher/core/volatile/resource_names.h"
+#include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/definition_table.h"
@@ -11,18 +12,20 @@
 static struct shape *shape_intern(struct dispatcher_core *core, const struct resources *r,
 				  struct error *reterr)
 {
-	struct amounts need;
+	struct amounts need, shared;
 	uint32_t free_at = core->shape_count;
 	struct shape *s;
-	bool ok;
+	bool ok, is_shared;
 
 	if (amounts_of_shape(core, r, &need, reterr) < 0)
 		return NULL;
+	is_shared = shared_split(core, &need, &shared);
 	for (uint32_t i = 0; i < core->shape_count; i++) {
 		s = core->shapes[i];
 		if (s == NULL)
 			free_at = i < free_at ? i : free_at;
-		else if (memcmp(&s->need, &need, sizeof need) == 0)
+		else if (memcmp(&s->need, &need, sizeof need) == 0 &&
+			 memcmp(&s->shared, &shared, sizeof shared) == 0)
 			return s;
 	}
 	if (free_at == core->shape_count) {
@@ -31,6 +34,8 @@ static struct shape *shape_intern(struct dispatcher_core *core, const struct res
 	}
 	s = check_calloc(1, sizeof *s);
 	s->need = need;
+	s->shared = shared;
+	s->is_shared = is_shared;
 	s->index = free_at;
 	arena_init(&s->arena, 0);
 	ok = codec_copy(codec_resources(), r, &s->resources, &s->arena);

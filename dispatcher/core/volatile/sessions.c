@@ -80,6 +80,7 @@ struct session *session_create(struct dispatcher_core *core, uint64_t id, uint64
 	HASH_ADD(hh_peer, core->peers, peer, sizeof s->peer, s);
 	DL_APPEND2(core->heard, s, heard_prev, heard_next);
 	DL_APPEND2(core->full, s, list_prev, list_next);
+	amounts_of_offer(core, &m->capacity, &s->capacity);
 	session_offer(core, s, &m->capacity);
 	DL_FOREACH2(worker->leases, lease, worker_next)
 	{

@@ -14,7 +14,9 @@
 
 /* Room for one attempt; interned, counted by the definitions that name it. */
 struct shape {
-	struct amounts need;
+	struct amounts need;   /* of a worker */
+	struct amounts shared; /* of what the cluster has together (shared.h) */
+	bool is_shared;
 	struct resources resources; /* texts in the arena */
 	struct arena arena;
 	uint32_t index;
@@ -55,10 +57,11 @@ struct session {
 	uint64_t id;
 	uint64_t peer;
 	struct worker *worker;
-	struct blob registered; /* its register_worker, encoded, without tokens and gone */
-	struct amounts offered; /* of credit */
-	struct amounts used;	/* by its leases */
-	struct rank last;	/* of the last lease that it was given */
+	struct blob registered;	 /* its register_worker, encoded, without tokens and gone */
+	struct amounts capacity; /* as registered */
+	struct amounts offered;	 /* of credit */
+	struct amounts used;	 /* by its leases */
+	struct rank last;	 /* of the last lease that it was given */
 	uint64_t credit_bytes;
 	uint64_t seq; /* of the last report taken */
 	uint64_t acked_seq;
@@ -172,6 +175,8 @@ struct dispatcher_core {
 	struct session *heard;
 	uint64_t offered_cpu_milli;	    /* by all sessions */
 	struct amount_names resource_names; /* their bytes are the core's */
+	struct amounts shared;		    /* all that the cluster has together */
+	struct amounts shared_seen;	    /* in use, when it was last asked */
 	struct shape **shapes;		    /* by index; NULL = free */
 	uint32_t shape_count;
 	struct queue **queues;

@@ -89,6 +89,7 @@ struct kit_job {
 	bool group_latest;
 	bool whole; /* skipped, it is refused */
 	struct rate rate;
+	struct named_amount named; /* that a shard needs; amount 0: none */
 };
 
 /* All parameters' defaults: what a core that a test makes by itself is created with. */

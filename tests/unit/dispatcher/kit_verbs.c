@@ -8,6 +8,9 @@ static void fill_phase(struct phase_def *p, const struct kit_job *job, const cha
 	*p = (struct phase_def){.name = bytes_of(name)};
 	p->policy.shape.cpu_milli = job->cpu_milli != 0 ? job->cpu_milli : 1000;
 	p->policy.shape.memory_bytes = job->memory_bytes;
+	if (job->named.amount > 0)
+		p->policy.shape.named =
+		    (struct named_amount_list){(struct named_amount *)(uintptr_t)&job->named, 1};
 	p->policy.attempts_max = job->attempts != 0 ? job->attempts : 3;
 	p->policy.backoff_us = job->backoff_us != 0 ? job->backoff_us : 100 * USEC_PER_MSEC;
 	p->policy.backoff_max_us = 60 * USEC_PER_SEC;

@@ -244,6 +244,8 @@ static uint64_t submit(void)
 			      .key = rng_chance(&rng, 500000) ? 1 + rng_below(&rng, 300) : 0,
 			      .planner = rng_chance(&rng, 100000) ? PLANNER_LINES : 0};
 
+	if (job.shards <= 20 && rng_chance(&rng, 300000)) /* which is leased shard by shard */
+		job.named = (struct named_amount){BYTES_LIT("licence"), 1000};
 	return kit_submit(&k, job);
 }
 
@@ -408,6 +410,8 @@ static void one_day(uint64_t seed, uint32_t things)
 	kit_prepare(&k);
 	k.config.adopt_wait_us = 10 * USEC_PER_SEC;
 	k.config.crashes_max = 3;
+	k.config.shared[0] = (struct named_amount){BYTES_LIT("licence"), 2000};
+	k.config.shared_count = 1;
 	kit_start(&k);
 	k.on_record = on_record;
 	for (uint32_t i = 0; i < things && c.next_job < JOBS_MAX - 2; i++) {

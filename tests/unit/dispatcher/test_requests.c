@@ -415,3 +415,40 @@ Test(view, named_resources_are_leased_as_they_are_there)
 	cr_assert_eq(k.workers[1].lease_count, 4, "two run, two wait behind them");
 	kit_close(&k);
 }
+
+/* A worker that is busy, or drains, offers what it has all the same. */
+Test(view, what_workers_offer)
+{
+	static struct named_amount some[] = {{BYTES_LIT("licence"), 1000}},
+				   strange[] = {{BYTES_LIT("tape"), 1000}};
+	static const struct {
+		struct resources need;
+		bool fits;
+	} cases[] = {
+	    {{.cpu_milli = 1000}, true},
+	    {{.cpu_milli = 1001}, false},
+	    {{.cpu_milli = 1000, .named = {some, 1}}, false},
+	    {{.cpu_milli = 1000, .named = {strange, 1}}, false},
+	    {{.cpu_milli = 1000, .gpu_milli = 1}, false},
+	};
+	struct view_offers v;
+	struct arena arena;
+
+	kit_open(&k);
+	arena_init(&arena, 0);
+	dispatcher_view_offers(k.core, &cases[0].need, &arena, &v);
+	cr_assert(v.workers == 0 && !v.fits && !v.awaited);
+	kit_register(&k, 0, 1000);
+	kit_submit(&k, (struct kit_job){.shards = 100});
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		dispatcher_view_offers(k.core, &cases[i].need, &arena, &v);
+		cr_expect_eq(v.fits, cases[i].fits, "case %zu", i);
+		cr_expect_eq(v.workers, 1);
+		cr_expect_eq(v.largest.cpu_milli, 1000);
+	}
+	kit_restart(&k);
+	dispatcher_view_offers(k.core, &cases[1].need, &arena, &v);
+	cr_assert(v.awaited, "larger ones may come back");
+	arena_fini(&arena);
+	kit_close(&k);
+}

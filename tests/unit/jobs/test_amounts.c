@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "jobs/amounts.h"
+#include "jobs/amounts_text.h"
 
 static const struct amount_names names = {.items = {BYTES_LIT("fpga"), BYTES_LIT("licence")}, .count = 2};
 
@@ -128,4 +129,48 @@ Test(amounts, more_than_there_is_cannot_be_taken_away, .signal = SIGABRT)
 	struct amounts a = {{1}}, b = {{2}};
 
 	amounts_subtract(&a, b);
+}
+
+/* What stands behind --named. */
+Test(amounts, named_ones_in_words)
+{
+	static const struct {
+		const char *text, *back; /* back: NULL is refused */
+	} cases[] = {
+	    {"", ""},
+	    {"license=4", "license=4"},
+	    {"scratch=0.5,license=4", "license=4,scratch=0.5"},
+	    {"b=2,a=1,c=3,ab=4", "a=1,ab=4,b=2,c=3"},
+	    {"a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1", "a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1"},
+	    {"a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1", NULL},
+	    {"a=1,a=2", NULL},
+	    {"a=0", NULL},
+	    {"a=-1", NULL},
+	    {"a=", NULL},
+	    {"a", NULL},
+	    {"=1", NULL},
+	    {"a=1,", NULL},
+	    {",a=1", NULL},
+	    {"a b=1", NULL},
+	    {"a=1 ", NULL},
+	    {"a=1=2", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct named_amount items[NAMED_RESOURCES_MAX];
+		struct named_amount_list list = {.items = items};
+		struct error e = {0};
+		struct buf out = {0};
+		int rc = amounts_parse_named(cases[i].text, &list, &e);
+
+		cr_expect_eq(rc == 0, cases[i].back != NULL, "`%s`: %s", cases[i].text, e.what);
+		if (rc == 0)
+			amounts_format_named(&list, &out);
+		else
+			cr_expect_neq(e.what[0], '\0');
+		if (rc == 0 && cases[i].back != NULL)
+			cr_expect_str_eq(buf_text(&out), cases[i].back, "`%s`: %s", cases[i].text,
+					 buf_text(&out));
+		buf_fini(&out);
+	}
 }

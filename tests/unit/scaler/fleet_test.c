@@ -207,7 +207,7 @@ Test(fleet, one_that_drains_counts_until_its_process_ends)
 Test(fleet, demand_is_cpu_time_of_what_fits)
 {
 	struct api a = {.workers = "{\"workers\":[],\"next\":null}"};
-	struct fleet f = {.cpu_milli_max = 2000};
+	struct fleet f = {.offer.cpu_milli = 2000};
 	struct http_client *c = api_start(&a);
 
 	a.demand = "{\"shapes\":[{\"cpus\":1.0,\"shards\":10,\"runnable_seconds\":5.0},"
@@ -227,6 +227,42 @@ Test(fleet, demand_is_cpu_time_of_what_fits)
 	cr_expect_eq(f.demand.queued_shards, 0);
 	cr_expect_eq(f.demand.work_us, 4 * 615384);
 	cr_expect_eq(f.demand.oldest_wait_us, 0);
+	fleet_fini(&f);
+	api_end(&a, c);
+}
+
+/* Who keeps half of the gpus to himself keeps half of the worker: eight such need four workers of two cpus
+ * and two gpus, not two as their cpus say. */
+Test(fleet, demand_counts_gpus_and_named_resources)
+{
+	struct api a = {.workers = "{\"workers\":[],\"next\":null}"};
+	static struct named_amount license = {BYTES_LIT("license"), 4000};
+	struct fleet f = {
+	    .offer = {.cpu_milli = 4000, .memory_bytes = 1000, .gpu_milli = 2000, .named = {&license, 1}}};
+	static const struct {
+		const char *shape;
+		uint64_t work_us, unfit;
+	} cases[] = {
+	    {"\"cpus\":1.0,\"gpus\":1.0", 16000000, 0},
+	    {"\"cpus\":4.0,\"gpus\":0.5", 32000000, 0},
+	    {"\"cpus\":1.0,\"named\":\"license=3\"", 24000000, 0},
+	    {"\"cpus\":1.0,\"gpus\":2.5", 0, 8},
+	    {"\"cpus\":1.0,\"named\":\"license=5\"", 0, 8},
+	    {"\"cpus\":1.0,\"named\":\"other=1\"", 0, 8},
+	    {"\"cpus\":1.0,\"memory_bytes\":1001", 0, 8},
+	};
+	struct http_client *c = api_start(&a);
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		char demand[300];
+
+		snprintf(demand, sizeof demand, "{\"shapes\":[{%s,\"shards\":8,\"runnable_seconds\":8.0}]}",
+			 cases[i].shape);
+		a.demand = demand;
+		read_at(&f, c, 1000 + (usec_t)i);
+		cr_expect_eq(f.demand.work_us, cases[i].work_us, "case %zu: %d", i, (int)f.demand.work_us);
+		cr_expect_eq(f.unfit_shards, cases[i].unfit, "case %zu", i);
+	}
 	fleet_fini(&f);
 	api_end(&a, c);
 }

@@ -27,17 +27,23 @@ static void on_changed(void *arg)
 }
 
 /* A scaler begins. Its workers write down how they were started, and wait. */
-static void open_provider(void)
+static void open_with(const char *gpus)
 {
 	static const char *const arguments[] = {"--pool=p", NULL};
 	struct local_options options = {.directory = scratch_path("records"),
 					.program = scratch_path("worker"),
 					.log_path = scratch_path("log"),
-					.arguments = arguments};
+					.arguments = arguments,
+					.gpus = gpus};
 	struct error e;
 
 	cr_assert_eq(local_provider_create(loop, &options, &provider, &e), 0, "%s", e.what);
 	provider->changed = on_changed;
+}
+
+static void open_provider(void)
+{
+	open_with(NULL);
 }
 
 static void begin(void)
@@ -111,10 +117,13 @@ static void until_changes(int count)
 Test(local, starts_as_many_as_there_are_core_sets)
 {
 	char id[PROVIDER_ID_BYTES];
+	struct resources offer;
 	struct error e;
 
 	cr_expect_eq(provider->ops->capacity(provider), 3);
-	cr_expect_eq(provider->ops->worker_cpu_milli(provider), 2000);
+	provider->ops->offer(provider, &offer);
+	cr_expect_eq(offer.cpu_milli, 2000);
+	cr_expect_eq(offer.gpu_milli, 0);
 	for (int i = 0; i < 3; i++)
 		cr_assert_eq(provider->ops->start(provider, id, &e), 0, "%s", e.what);
 	cr_expect_eq(provider->ops->start(provider, id, &e), ERR_LIMIT);
@@ -137,6 +146,46 @@ Test(local, each_is_told_its_cores_and_who_it_is)
 	cr_expect_eq(strncmp(buf_text(&log), expected, strlen(expected)), 0, "%s", buf_text(&log));
 	cr_expect_not_null(strstr(buf_text(&log), " --pool=p\n"));
 	buf_fini(&log);
+}
+
+static void until_log_has(const char *text)
+{
+	usec_t deadline = clock_mono_us() + DEADLINE_US;
+	struct buf log = {0};
+
+	while (strstr(buf_text(&log), text) == NULL) {
+		cr_assert_lt(clock_mono_us(), deadline, "`%s` was not written: %s", text, buf_text(&log));
+		buf_clear(&log);
+		(void)!fs_read_file(scratch_path("log"), 4096, &log, NULL);
+	}
+	buf_fini(&log);
+}
+
+/* Four gpus, three places: the first worker gets the place that has two. The next scaler knows whose they
+ * are. */
+Test(local, gpus_are_dealt)
+{
+	char id[PROVIDER_ID_BYTES];
+	struct resources offer;
+
+	cr_assert_eq(fs_write_file(scratch_path("worker"),
+				   bytes_of("#!/bin/sh\necho \"$CUDA_VISIBLE_DEVICES: $@\"\nexec sleep 60\n"),
+				   0700, NULL),
+		     0);
+	unsetenv("CUDA_VISIBLE_DEVICES");
+	unsetenv("HIP_VISIBLE_DEVICES");
+	provider->ops->destroy(provider);
+	open_with("4");
+	provider->ops->offer(provider, &offer);
+	cr_expect_eq(offer.gpu_milli, 2000);
+	cr_assert_eq(provider->ops->start(provider, id, NULL), 0);
+	until_log_has("0,3: --cores=0-1 ");
+	until_log_has(" --gpus=2 ");
+	provider->ops->destroy(provider);
+	open_with("9,3"); /* dealt otherwise, and 3 is not free */
+	cr_assert_eq(provider->ops->start(provider, id, NULL), 0);
+	cr_expect_eq(provider->ops->start(provider, id, NULL), ERR_LIMIT);
+	until_log_has(": --cores=4-5 ");
 }
 
 /* The scaler dies (its provider is left behind); the next one finds the worker, sees its cores taken,

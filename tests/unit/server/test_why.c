@@ -47,10 +47,10 @@ Test(why, nobody_is_there)
 	p.starting = 2;
 	expect(&v, &s, &p, "no worker is connected; the pool local starts 2 workers");
 	s.need = &eight;
-	expect(
-	    &v, &s, &p,
-	    "no worker has 8 cpus (the largest has 2); the pool local starts none so large: its workers have "
-	    "2 cpus each");
+	expect(&v, &s, &p,
+	       "no worker or pool offers 8 cpus; the largest offer is 2; the pool local starts none with 8 "
+	       "cpus: "
+	       "its workers have 2 each");
 	s = (struct view_supply){.need = &one, .draining = 2, .quarantined = 1};
 	expect(&v, &s, NULL,
 	       "no worker takes work: 2 draining, 1 in quarantine, since all failed there, and no scaler "
@@ -125,16 +125,17 @@ Test(why, starts_fail)
 
 Test(why, no_worker_is_large_enough)
 {
-	struct named_amount licenses[] = {{BYTES_LIT("license"), 3}}, few[] = {{BYTES_LIT("license"), 1}};
+	struct named_amount licenses[] = {{BYTES_LIT("license"), 3000}},
+			    few[] = {{BYTES_LIT("license"), 500}};
 	const struct view_job v = queued();
 	static const struct {
 		struct resources need, largest;
 		const char *sentence;
 	} cases[] = {
-	    {{.cpu_milli = 8000}, {.cpu_milli = 2500}, "no worker has 8 cpus (the largest has 2.5)"},
+	    {{.cpu_milli = 8000}, {.cpu_milli = 2500}, "no worker has 8 cpus (the most that one has is 2.5)"},
 	    {{.cpu_milli = 1000, .memory_bytes = 64 * GIB},
 	     {.cpu_milli = 2000, .memory_bytes = 8 * GIB},
-	     "no worker has 64GiB of memory (the largest has 8GiB)"},
+	     "no worker has 64GiB of memory (the most that one has is 8GiB)"},
 	    {{.cpu_milli = 1000, .gpu_milli = 1000},
 	     {.cpu_milli = 2000},
 	     "no worker has 1 gpu (the most that one has is 0)"},
@@ -154,7 +155,7 @@ Test(why, no_worker_is_large_enough)
 	}
 	s.need = &(struct resources){.cpu_milli = 1000, .named = {licenses, 1}};
 	s.largest = (struct resources){.cpu_milli = 1000, .named = {few, 1}};
-	expect(&v, &s, NULL, "no worker has 3 of license (the most that one has is 1)");
+	expect(&v, &s, NULL, "no worker has 3 of license (the most that one has is 0.5)");
 }
 
 Test(why, workers_are_busy_elsewhere)

@@ -90,6 +90,7 @@ static void do_effect(struct rig *r, const struct worker_effect *e)
 	case WORKER_OPEN_SLOT:
 		cr_assert(!r->slots[e->open.slot].open);
 		r->slots[e->open.slot].open = true;
+		r->slots[e->open.slot].gpus = e->open.gpus;
 		break;
 	case WORKER_CLOSE_SLOT:
 		s = &r->slots[e->close.slot];

@@ -20,6 +20,7 @@ struct rig_cell {
 
 struct rig_slot {
 	bool open;
+	struct gpu_share gpus;
 	struct rig_cell cells[SLOT_CELLS];
 };
 

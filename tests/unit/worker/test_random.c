@@ -233,8 +233,10 @@ static void world_run(uint64_t seed)
 	struct worker_config config = rig_config();
 
 	rng_seed(&w->rng, seed);
+	config.capacity.gpu_milli = 2000;
 	rig_ready(&w->rig, &config, true);
-	rig_parameters_of(&w->rig, RIG_SHA_2, (struct resources){.cpu_milli = 2000}, 8);
+	rig_parameters_of(&w->rig, RIG_SHA_2,
+			  (struct resources){.cpu_milli = 1000, .gpu_milli = seed % 2 ? 600 : 1500}, 8);
 	w->up = true;
 	w->seq = 1;
 	w->seen = w->rig.sent_count;
