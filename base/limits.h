@@ -48,6 +48,10 @@
 #define FORGET_JOBS_MAX 4096	 /* jobs that are forgotten by one record */
 #define WINDOW_MEMBERS_MAX 10000 /* events that wait in one open window */
 #define AFTER_JOBS_MAX 1000	 /* that one job waits for */
+#define QUEUE_WEIGHT_MAX 10000
+#define QUEUE_ROWS_MAX 10000	   /* queues with settings of their own */
+#define QUEUE_SUBMITTERS_MAX 1000  /* who may submit to one */
+#define QUEUE_KEY_WEIGHTS_MAX 1000 /* fairness keys of one that have a weight of their own */
 #define POOL_LABELS_MAX 16	 /* that one job asks for */
 #define TRACE_BYTES_MAX 512	 /* of tracestate (W3C Trace Context, section 3.3.1.5) */
 #define RANGES_PER_REPORT_MAX 65536

@@ -3,6 +3,7 @@
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/durable/shards.h"
@@ -229,4 +230,5 @@ void dispatcher_core_check(const struct dispatcher_core *core, enum check_depth 
 		return;
 	CHECK(t.live == core->live_jobs && t.held == core->held_jobs && t.ended == core->ended_jobs);
 	check_index(core, &t);
+	limits_check(core);
 }

@@ -3,6 +3,7 @@
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/volatile/trouble.h"
 #include "dispatcher/core/decide/steps.h"
@@ -246,6 +247,17 @@ bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, st
 	return true;
 }
 
+/* What limits of queues keep waiting. */
+static void leave_out(struct view_demand *d, uint64_t shards)
+{
+	if (shards == 0)
+		return;
+	d->pending_us = (uint64_t)((double)d->pending_us * (double)(d->pending_shards - shards) /
+				   (double)d->pending_shards);
+	d->pending_shards -= shards;
+	d->jobs = d->jobs < d->pending_shards ? d->jobs : d->pending_shards;
+}
+
 size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_demand out[], size_t max)
 {
 	size_t n = 0;
@@ -258,11 +270,12 @@ size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_de
 			continue;
 		shard_us = s->estimate.shards > 0 ? s->estimate.shard_ns / 1000
 						  : (uint64_t)core->config.default_shard_us;
-		out[n++] = (struct view_demand){.shape = &s->resources,
-						.jobs = s->plain_jobs + s->demand_jobs,
-						.pending_shards = s->plain_shards + s->demand_shards,
-						.pending_us = s->plain_shards * shard_us + s->demand_us,
-						.leases = s->leases};
+		out[n] = (struct view_demand){.shape = &s->resources,
+					      .jobs = s->plain_jobs + s->demand_jobs,
+					      .pending_shards = s->plain_shards + s->demand_shards,
+					      .pending_us = s->plain_shards * shard_us + s->demand_us,
+					      .leases = s->leases};
+		leave_out(&out[n++], queue_demand_excess(core, s));
 	}
 	return n;
 }

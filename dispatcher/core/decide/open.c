@@ -7,6 +7,7 @@
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
@@ -94,6 +95,7 @@ int dispatcher_core_replay_end(struct dispatcher_core *core, struct error *reter
 		else if (def->known && definition_bind(core, def, reterr) < 0)
 			return ERR_CORRUPT;
 	}
+	limits_revive(core);
 	core->replayed = true;
 	return 0;
 }
@@ -134,6 +136,7 @@ static void revive_live(struct dispatcher_core *core, uint64_t job, struct job_r
 	struct lease_entry *lease;
 
 	core->live_jobs++;
+	limits_job_begins(core, row);
 	expire_await(core, job, row);
 	if (row->state == JOB_HELD) {
 		core->held_jobs++;

@@ -104,7 +104,7 @@ void step_steal(struct dispatcher_core *core)
 	struct steal steals[STEALS_PER_STEP];
 	uint32_t idle, n;
 
-	if (core->d.leases == NULL || core->runnable_jobs > 0 || core->hard_count > 0) {
+	if (core->d.leases == NULL || core->turns.queues.count > 0 || core->hard_count > 0) {
 		core->steal_us = USEC_NEVER;
 		return;
 	}

@@ -6,6 +6,7 @@
 #include "base/plant.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
@@ -93,7 +94,10 @@ static uint64_t plain_shards(const struct job_row *row)
 static void demand_remove(struct dispatcher_core *core, struct job_row *row)
 {
 	struct shape *shape = job_shape(core, row);
+	struct queue *q = job_definition(core, row)->queue;
 
+	queue_demand_remove(q, shape,
+			    row->live_flags & JOB_PLAIN ? plain_shards(row) : row->run->demand_shards);
 	if (row->live_flags & JOB_PLAIN) {
 		shape->plain_shards -= plain_shards(row);
 		shape->plain_jobs--;
@@ -110,6 +114,8 @@ static void demand_add(struct dispatcher_core *core, struct job_row *row, uint64
 {
 	struct shape *shape = job_shape(core, row);
 
+	queue_demand_add(job_definition(core, row)->queue, shape,
+			 row->run == NULL ? plain_shards(row) : shards);
 	if (row->run == NULL) {
 		shape->plain_shards += plain_shards(row);
 		shape->plain_jobs++;
@@ -195,6 +201,7 @@ void runnable_fini(struct dispatcher_core *core)
 	for (uint32_t i = 0; i < core->queue_count; i++) {
 		if (core->queues[i] == NULL)
 			continue;
+		limits_queue_fini(core->queues[i]);
 		blob_fini(&core->queues[i]->name);
 		free(core->queues[i]);
 	}

@@ -6,6 +6,7 @@
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/trouble.h"
@@ -183,6 +184,7 @@ void session_bind(struct dispatcher_core *core, struct lease_entry *lease, struc
 		return;
 	lease->shape = shape;
 	shape->leases++;
+	limits_bind(core, lease);
 	if (s == NULL)
 		return;
 	amounts_add(&s->used, amounts_doubled(&shape->need, lease->traits.doublings));

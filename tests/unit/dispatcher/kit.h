@@ -83,6 +83,9 @@ struct kit_job {
 	struct after_job after[2];  /* job 0: none */
 	struct ended_fact ended[2]; /* job 0: none */
 	usec_t deadline_us, start_by_us;
+	uint32_t max_running;
+	struct principal by;
+	const char *fair_key;
 };
 
 /* All parameters' defaults: what a core that a test makes by itself is created with. */
@@ -129,6 +132,8 @@ void kit_done_range(struct kit *k, uint32_t worker, const struct kit_lease *leas
 void kit_failed(struct kit *k, uint32_t worker, const struct kit_lease *lease, uint8_t kind, int64_t code);
 void kit_returned(struct kit *k, uint32_t worker, const struct kit_lease *lease, uint32_t first,
 		  uint32_t count);
+/* As reply. */
+enum error_code kit_set_queue(struct kit *k, struct queue_changed as);
 void kit_cancel(struct kit *k, uint64_t job);
 void kit_gone(struct kit *k, uint32_t worker);
 struct kit_lease *kit_last_lease(struct kit *k, uint32_t worker);
