@@ -219,6 +219,7 @@ void job_with_facts(struct services *s, const struct view_job *v,
 	struct why_facts f = {
 	    .job = v, .pools = s->pools, .mono_us = clock_mono_us(), .wall_us = clock_wall_us()};
 	struct view_supply supply;
+	struct view_hold hold;
 	struct buf trouble = {0};
 	struct arena arena;
 
@@ -230,6 +231,10 @@ void job_with_facts(struct services *s, const struct view_job *v,
 	pools_forget(s->pools, f.mono_us);
 	if (why_asks_supply(v) && dispatcher_view_supply(services_core(s), v->job, &arena, &supply))
 		f.supply = &supply;
+	if (!job_state_is_ended(v->state) && v->state != JOB_HELD && v->counts.pending > 0) {
+		dispatcher_view_hold(services_core(s), v->job, &arena, &hold);
+		f.hold = &hold;
+	}
 	use(arg, &f);
 	buf_fini(&trouble);
 	arena_fini(&arena);

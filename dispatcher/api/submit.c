@@ -44,9 +44,9 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 	if (reply->code != ERR_OK) {
 		error_set(&e, reply->code, "%s", reply->why);
 		if (reply->code == ERR_BUSY)
-			error_help(
-			    &e,
-			    "send it again when jobs have ended; the dispatcher's --jobs-max is the bound");
+			error_help(&e,
+				   "send it again later; the bounds are the dispatcher's --jobs-max and what "
+				   "`shardmill queues` shows");
 		request_fail(r, &e);
 		return;
 	}

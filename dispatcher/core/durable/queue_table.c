@@ -53,8 +53,9 @@ int queue_settings_check(const struct queue_changed *as, struct error *reterr)
 	if (as->name.size == 0 || as->name.size > NAME_BYTES_MAX)
 		return error_set(reterr, ERR_INVALID, "expected a queue's name of 1 to %d bytes",
 				 NAME_BYTES_MAX);
-	if (as->why.size > WHY_BYTES_MAX)
-		return error_set(reterr, ERR_INVALID, "expected a reason of at most %d bytes", WHY_BYTES_MAX);
+	if (as->why.size > QUEUE_WHY_BYTES_MAX)
+		return error_set(reterr, ERR_INVALID, "expected a reason of at most %d bytes",
+				 QUEUE_WHY_BYTES_MAX);
 	if (as->weights.count > QUEUE_KEY_WEIGHTS_MAX)
 		return error_set(reterr, ERR_INVALID, "expected weights of at most %d keys, found %u",
 				 QUEUE_KEY_WEIGHTS_MAX, as->weights.count);
