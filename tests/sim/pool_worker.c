@@ -158,7 +158,9 @@ void pool_worker_step(struct pool *p, uint32_t w, struct worker_input in)
 	}
 	worker_effects_clear(&worker->effects);
 	for (uint32_t i = 0; i < count; i++) {
-		if (todo[i].kind == WORKER_LOWER_END)
+		/* A slot that found it empty meanwhile has told of it. */
+		if (todo[i].kind == WORKER_LOWER_END &&
+		    cell_is_armed(&worker->slots[todo[i].lower_end.slot].cells[todo[i].lower_end.cell].cell))
 			tell(p, w, todo[i].lower_end.slot, todo[i].lower_end.cell, (struct range_list){0}, 0);
 		if (todo[i].kind == WORKER_ARM)
 			begin(p, w, todo[i].arm.slot);
