@@ -83,8 +83,10 @@ void limits_owner_words(const struct new_job *j, struct buf *out)
 {
 	if (j->owner.size > 0)
 		buf_append_bytes(out, j->owner);
-	else
+	else if (j->by.kind != 0)
 		principal_words(&j->by, out);
+	else
+		buf_printf(out, "nobody");
 }
 
 static void words_of_row(const struct job_row *row, struct buf *out)

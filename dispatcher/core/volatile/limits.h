@@ -4,8 +4,9 @@
  *
  * Leased is running, as with a job's max_running. A queue that has no room, or is paused, is out of line: its
  * lanes are closed, however many jobs wait in it, and so are the entries of an owner that has none. They open
- * again when a lease ends. Among shapes of a queue whose cpus are bounded the first by rank is waited for, so
- * that smaller ones do not pass it for ever; an owner's smaller shapes may pass the owner's larger ones. */
+ * again when a lease ends. Among shapes of a queue whose cpus are bounded the first by rank is waited for, if
+ * a worker could run it, so that smaller ones do not pass it for ever; an owner's smaller shapes may pass the
+ * owner's larger ones. */
 #pragma once
 
 #include "dispatcher/core/durable/queue_table.h"
@@ -49,6 +50,8 @@ bool limits_lane_opens(const struct turn_lane *lane);
 bool limits_entry_opens(const struct turn_entry *e);
 /* Who is first in the queue may have changed. */
 void limits_line_changed(struct queue *q);
+/* What workers offer changed: who is first may have one now, or none any more. */
+void limits_workers_changed(struct dispatcher_core *core);
 /* What follows from sums and settings that changed: who is in line. */
 void limits_settle(struct dispatcher_core *core);
 

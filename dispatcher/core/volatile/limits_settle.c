@@ -14,7 +14,18 @@ static bool is_within(const void *ctx, const struct shape *shape)
 	return shape->need.v[AMOUNT_CPU] <= limits_of(q)->cpu_milli;
 }
 
-static bool is_closed(const struct queue *q)
+/* Some worker has room for it, when it is empty. */
+static bool could_run(const struct dispatcher_core *core, const struct shape *shape)
+{
+	static const struct amounts nothing;
+
+	for (const struct session *s = core->sessions; s != NULL; s = s->hh.next)
+		if (amounts_fit(&nothing, &shape->need, &s->offered))
+			return true;
+	return false;
+}
+
+static bool is_closed(const struct dispatcher_core *core, const struct queue *q)
 {
 	const struct queue_limits *l = limits_of(q);
 	const struct turn_entry *first;
@@ -24,7 +35,8 @@ static bool is_closed(const struct queue *q)
 	if (q->row->as.paused || (l->running > 0 && q->running >= l->running))
 		return true;
 	first = l->cpu_milli > 0 ? turns_best_of(q, is_within, q) : NULL;
-	return first != NULL && limits_queue_room(q, first->level->lane->shape) == 0;
+	return first != NULL && limits_queue_room(q, first->level->lane->shape) == 0 &&
+	       could_run(core, first->level->lane->shape);
 }
 
 static bool settle_owners(struct dispatcher_core *core, struct queue *q)
@@ -47,7 +59,7 @@ static bool settle_queue(struct dispatcher_core *core, struct queue *q)
 {
 	bool opened = settle_owners(core, q);
 
-	q->closed = is_closed(q);
+	q->closed = is_closed(core, q);
 	for (uint32_t i = 0; i < q->lane_count; i++)
 		opened = turns_lane_refresh(core, q->lanes[i]) || opened;
 	return opened;
@@ -64,6 +76,13 @@ void limits_settle(struct dispatcher_core *core)
 			sessions_are_hungry(core);
 		core->hard_dirty = core->hard_dirty || core->hard_count > 0;
 	}
+}
+
+void limits_workers_changed(struct dispatcher_core *core)
+{
+	for (uint32_t i = 0; i < core->queue_count; i++)
+		if (core->queues[i] != NULL)
+			limits_line_changed(core->queues[i]);
 }
 
 /* ---- settings ---- */
@@ -253,7 +272,7 @@ void limits_check(const struct dispatcher_core *core)
 			continue;
 		CHECK(q->row == queue_row_find(&core->d, blob_bytes(&q->name)));
 		CHECK(q->running == sums[i].running && q->cpu_milli == sums[i].cpu_milli);
-		CHECK(q->live_jobs == sums[i].live_jobs && q->closed == is_closed(q));
+		CHECK(q->live_jobs == sums[i].live_jobs && q->closed == is_closed(core, q));
 		CHECK(q->share.weight == limits_weight(q));
 		check_owners(core, q);
 		queue_demand_check(core, q);

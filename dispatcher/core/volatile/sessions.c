@@ -113,6 +113,7 @@ void session_destroy(struct dispatcher_core *core, struct session *s)
 	trouble_is_over(s);
 	free(s);
 	core->hard_dirty = true;
+	limits_workers_changed(core);
 }
 
 void session_offer(struct dispatcher_core *core, struct session *s, const struct resources *credit)
@@ -122,8 +123,10 @@ void session_offer(struct dispatcher_core *core, struct session *s, const struct
 	core->offered_cpu_milli -= s->offered.v[AMOUNT_CPU];
 	amounts_of_offer(core, credit, &s->offered);
 	core->offered_cpu_milli += s->offered.v[AMOUNT_CPU];
-	if (memcmp(&before, &s->offered, sizeof before) != 0)
+	if (memcmp(&before, &s->offered, sizeof before) != 0) {
 		session_is_hungry(core, s);
+		limits_workers_changed(core);
+	}
 }
 
 void session_heard(struct dispatcher_core *core, struct session *s)

@@ -168,6 +168,26 @@ Test(queues, bound_cpus_and_what_is_first_is_waited_for)
 	kit_close(&k);
 }
 
+Test(queues, do_not_keep_cpus_for_what_no_worker_could_run)
+{
+	uint64_t small, large, tail;
+
+	open_with(4000);
+	set((struct queue_changed){.name = BYTES_LIT("default"), .limits = {.cpu_milli = 6000}});
+	small = kit_submit(&k, (struct kit_job){.shards = 2});
+	large = kit_submit(&k, (struct kit_job){.shards = 1, .cpu_milli = 5000, .priority = 1});
+	tail = kit_submit(&k, (struct kit_job){.shards = 10});
+	cr_expect_eq(leased(small) + leased(tail), 4);
+	kit_register(&k, 1, 5000);
+	cr_expect_eq(leased(large), 0, "now it is waited for");
+	end_one(small);
+	end_one(small);
+	end_one(tail);
+	cr_expect_eq(leased(large), 1);
+	cr_expect_eq(leased(tail), 1);
+	kit_close(&k);
+}
+
 Test(queues, bound_each_owner)
 {
 	uint64_t of_anna, more, of_ben;
