@@ -49,8 +49,13 @@
 #define FORGET_JOBS_MAX 4096	 /* jobs that are forgotten by one record */
 #define WINDOW_MEMBERS_MAX 10000 /* events that wait in one open window */
 #define AFTER_JOBS_MAX 1000	 /* that one job waits for */
-#define POOL_LABELS_MAX 16	 /* that one job asks for */
-#define TRACE_BYTES_MAX 512	 /* of tracestate (W3C Trace Context, section 3.3.1.5) */
+#define QUEUE_WEIGHT_MAX 10000
+#define QUEUE_WHY_BYTES_MAX 400
+#define QUEUE_ROWS_MAX 10000	   /* queues with settings of their own */
+#define QUEUE_SUBMITTERS_MAX 1000  /* who may submit to one */
+#define QUEUE_KEY_WEIGHTS_MAX 1000 /* fairness keys of one that have a weight of their own */
+#define POOL_LABELS_MAX 16	   /* that one job asks for */
+#define TRACE_BYTES_MAX 512	   /* of tracestate (W3C Trace Context, section 3.3.1.5) */
 #define RANGES_PER_REPORT_MAX 65536
 #define EFFORTS_APART_MAX 10000	    /* the first shards of a phase, whose attempts are told one by one */
 #define EFFORTS_PER_OUTCOME_MAX 256 /* beyond that they are added up, too */

@@ -34,6 +34,7 @@
 	PLANT_ROW(ends_alike)		 /* dispatcher: a reopened job's end is told as its first */         \
 	PLANT_ROW(lower_priority_first)	 /* dispatcher: priorities are compared the wrong way */             \
 	PLANT_ROW(service_not_charged)	 /* dispatcher: what a key was served is not carried over */         \
+	PLANT_ROW(weight_ignored)	 /* dispatcher: all queues count the same */                         \
 	PLANT_ROW(after_counts_all)	 /* dispatcher: whoever waits starts, however the other job ended */ \
 	PLANT_ROW(group_without_limit)	 /* dispatcher: all jobs of a concurrency group start at once */     \
 	PLANT_ROW(latest_drops_newest)	 /* dispatcher: of those that wait for a group the oldest stays */   \

@@ -139,6 +139,12 @@ static void say_waits(const struct explain *e, struct buf *out)
 	if (v->counts.leased > 0 && v->counts.pending > 0)
 		why_shared(e->facts, out);
 	end(e, out);
+	if (v->counts.leased > 0 && !v->paused && why_hold_is_limit(e->facts->hold)) {
+		why_count(out, v->counts.pending, "shard");
+		buf_printf(out, v->counts.pending == 1 ? " waits: " : " wait: ");
+		why_hold(e->facts->hold, out);
+	}
+	end(e, out);
 	if (v->counts.delayed > 0 && v->counts.leased + v->counts.pending > 0)
 		why_delayed(v, e->facts->wall_us, out);
 	end(e, out);

@@ -192,6 +192,16 @@ static void say_supply(const struct why_facts *f, struct buf *out)
 	say_pools(f, out);
 }
 
+/* Whose turn it is, where others run. */
+static void say_turn(const struct why_facts *f, struct buf *out)
+{
+	if (f->hold == NULL || f->hold->kind == VIEW_HOLD_NONE || f->supply->fitting == 0 ||
+	    f->supply->idle > 0)
+		return;
+	buf_printf(out, "; ");
+	why_hold(f->hold, out);
+}
+
 void why_planner(const struct view_job *v, usec_t wall_us, struct buf *out)
 {
 	if (v->planner_failures == 0)
@@ -342,8 +352,11 @@ void why_not(const struct why_facts *f, struct buf *out)
 		say_rate(v, out);
 	} else if (v->counts.pending > 0 && f->shared != NULL) {
 		why_shared(f, out);
+	} else if (v->counts.pending > 0 && why_hold_is_limit(f->hold)) {
+		why_hold(f->hold, out);
 	} else if (v->counts.pending > 0 && f->supply != NULL) {
 		say_supply(f, out);
+		say_turn(f, out);
 	} else if (v->counts.delayed > 0) {
 		why_delayed(v, f->wall_us, out);
 	}

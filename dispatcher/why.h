@@ -14,6 +14,7 @@ struct why_facts {
 	const struct view_job *job;
 	const struct view_supply *supply; /* NULL: the job is not live */
 	const struct view_shared *shared; /* of which too little is free; NULL: none */
+	const struct view_hold *hold;	  /* NULL: nothing is pending, or it is not live */
 	const struct pools *pools;
 	const struct policy *policy; /* of its shards phase; NULL: not known */
 	const char *trouble;	     /* a disk that cannot be written; "" or NULL: none */
@@ -32,6 +33,10 @@ void why_rate(const struct view_job *v, struct buf *out);
 void why_not(const struct why_facts *f, struct buf *out);
 /* Appends that its next shard waits for something that the cluster shares; nothing when it does not. */
 void why_shared(const struct why_facts *f, struct buf *out);
+/* why_hold.c. Appends which limit, or whose turn, keeps its pending shards; or nothing. */
+void why_hold(const struct view_hold *h, struct buf *out);
+/* It is a limit of its queue. */
+bool why_hold_is_limit(const struct view_hold *h);
 /* Appends what its dead shards mean for a job that goes on; nothing when none is dead. */
 void why_outlook(const struct why_facts *f, struct buf *out);
 /* Appends how its planner fails; nothing when it does not. */

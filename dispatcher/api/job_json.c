@@ -244,6 +244,7 @@ void job_with_facts(struct services *s, const struct view_job *v,
 	    .job = v, .pools = s->pools, .mono_us = clock_mono_us(), .wall_us = clock_wall_us()};
 	struct view_supply supply;
 	struct view_shared shared;
+	struct view_hold hold;
 	struct buf trouble = {0};
 	struct arena arena;
 
@@ -257,6 +258,10 @@ void job_with_facts(struct services *s, const struct view_job *v,
 		f.supply = &supply;
 	if (v->counts.pending > 0 && dispatcher_view_shared_lack(services_core(s), v->job, &shared))
 		f.shared = &shared;
+	if (!job_state_is_ended(v->state) && v->state != JOB_HELD && v->counts.pending > 0) {
+		dispatcher_view_hold(services_core(s), v->job, &arena, &hold);
+		f.hold = &hold;
+	}
 	use(arg, &f);
 	buf_fini(&trouble);
 	arena_fini(&arena);

@@ -1,5 +1,6 @@
 #include "dispatcher/api/openapi.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -58,12 +59,15 @@ static json_t *query_json(const struct query *q)
 	return json;
 }
 
-/* {id} or {worker} of the path. */
+/* {id}, {worker} or {name} of the path. */
 static json_t *argument_json(const char *name, size_t length)
 {
-	json_t *schema = strncmp(name, "id", length) == 0
-			     ? json_pack("{s:s,s:i}", "type", "integer", "minimum", 1)
-			     : json_pack("{s:s,s:s}", "type", "string", "pattern", "^[0-9a-f]{32}$");
+	json_t *schema =
+	    strncmp(name, "id", length) == 0
+		? json_pack("{s:s,s:i}", "type", "integer", "minimum", 1)
+		: json_pack("{s:s,s:s}", "type", "string", "pattern",
+			    strncmp(name, "name", length) == 0 ? "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+							       : "^[0-9a-f]{32}$");
 
 	return json_pack("{s:s%,s:s,s:b,s:o}", "name", name, length, "in", "path", "required", 1, "schema",
 			 schema);
@@ -157,13 +161,16 @@ static json_t *paths(void)
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
 		const struct route *route = route_at((enum route_id)i);
 		json_t *path = json_object_get(json, route->path);
+		char method[16];
+		size_t size = 0;
 
 		if (path == NULL) {
 			path = json_object();
 			json_object_set_new(json, route->path, path);
 		}
-		json_object_set_new(path, strcmp(route->method, "GET") == 0 ? "get" : "post",
-				    operation(route));
+		for (; route->method[size] != '\0' && size < sizeof(method); size++)
+			method[size] = (char)tolower(route->method[size]);
+		json_object_setn_new(path, method, size, operation(route));
 	}
 	return json;
 }

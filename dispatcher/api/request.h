@@ -5,6 +5,7 @@
 #include <microhttpd.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "base/loop.h"
 #include "dispatcher/api/api.h"
 #include "dispatcher/api/routes.h"
@@ -19,7 +20,7 @@ struct request {
 	struct listener *listener;
 	struct MHD_Connection *connection;
 	const struct route *route;
-	char argument[128]; /* what stood in {…} */
+	char argument[NAME_BYTES_MAX + 1]; /* what stood in {…} */
 	struct buf body;
 	struct http_place *place; /* of its connection */
 	bool too_large;

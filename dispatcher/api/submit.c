@@ -48,9 +48,9 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 		if (reply->code == ERR_EXISTS)
 			error_help(&e, "wait until it has ended, or let the mode of `concurrency` be queue");
 		if (reply->code == ERR_BUSY)
-			error_help(
-			    &e,
-			    "send it again when jobs have ended; the dispatcher's --jobs-max is the bound");
+			error_help(&e,
+				   "send it again later; the bounds are the dispatcher's --jobs-max and what "
+				   "`shardmill queues` shows");
 		request_fail(r, &e);
 		return;
 	}

@@ -4,6 +4,7 @@
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/shared.h"
@@ -235,4 +236,5 @@ void dispatcher_core_check(const struct dispatcher_core *core, enum check_depth 
 	CHECK(t.live == core->live_jobs && t.held == core->held_jobs && t.ended == core->ended_jobs);
 	CHECK(t.grouped == groups_check(core) && t.timed == core->timed_jobs);
 	check_index(core, &t);
+	limits_check(core);
 }

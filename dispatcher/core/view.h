@@ -259,6 +259,57 @@ struct view_demand {
 };
 size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_demand out[], size_t max);
 
+struct view_queue {
+	struct bytes name;		      /* borrowed, as the next */
+	const struct queue_changed *settings; /* NULL: the defaults */
+	uint64_t running, cpu_milli;	      /* shards that are leased, and what they take */
+	uint64_t live_jobs;
+	uint64_t waiting_jobs, waiting_shards; /* that could run, as far as they themselves are concerned */
+};
+/* Queues that have settings or live jobs, by name; in the arena. */
+struct view_queue_list {
+	struct view_queue *items;
+	uint32_t count;
+};
+void dispatcher_view_queues(const struct dispatcher_core *core, struct arena *arena,
+			    struct view_queue_list *ret);
+/* False: it has neither; *ret is what such a queue is. */
+bool dispatcher_view_queue(const struct dispatcher_core *core, struct bytes name, struct view_queue *ret);
+
+/* What keeps a job with pending shards from getting a lease though some worker might take it. */
+enum view_hold_kind {
+	VIEW_HOLD_NONE,
+	VIEW_HOLD_PAUSED,  /* its queue */
+	VIEW_HOLD_RUNNING, /* a limit of its queue, or of its owner there */
+	VIEW_HOLD_CPUS,
+	VIEW_HOLD_FIRST,    /* its queue has room, but job `next` goes first and has none yet */
+	VIEW_HOLD_PRIORITY, /* it is the turn of job `next`, in its queue */
+	VIEW_HOLD_SHARE,    /* the same: of another fairness key */
+	VIEW_HOLD_AGE,	    /* the same: it is older */
+	VIEW_HOLD_QUEUE,    /* it is the turn of job `next`, of another queue */
+};
+#define VIEW_HOLDERS_MAX 3
+
+struct view_hold {
+	enum view_hold_kind kind;
+	struct bytes queue,
+	    owner;	     /* owner: whose limit it is; size 0: the queue's. In the arena, as the next */
+	struct bytes why;    /* of the pause */
+	struct principal by; /* who paused it */
+	uint64_t limit, used, need; /* shards, or thousandths of a cpu */
+	uint64_t next;
+	struct bytes next_queue;
+	uint32_t weight, next_weight; /* of queues */
+	struct view_holder {
+		uint64_t job, used;
+	} holders[VIEW_HOLDERS_MAX]; /* jobs that use the most of the limit */
+	uint32_t holder_count;
+	uint64_t shard_us; /* the least that a shard of these takes; 0 = not known */
+};
+/* Of a live job. O(leases). */
+void dispatcher_view_hold(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+			  struct view_hold *ret);
+
 struct view_counters {
 	uint32_t epoch;
 	uint64_t next_job;

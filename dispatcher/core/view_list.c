@@ -3,6 +3,7 @@
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/volatile/trouble.h"
@@ -270,6 +271,18 @@ void dispatcher_view_offers(const struct dispatcher_core *core, const struct res
 	amounts_to_resources(core, &most, &ret->largest, arena);
 }
 
+/* What limits of queues keep waiting. */
+static void leave_out(struct view_demand *d, uint64_t shards)
+{
+	shards = shards < d->pending_shards ? shards : d->pending_shards;
+	if (shards == 0)
+		return;
+	d->pending_us = (uint64_t)((double)d->pending_us * (double)(d->pending_shards - shards) /
+				   (double)d->pending_shards);
+	d->pending_shards -= shards;
+	d->jobs = d->jobs < d->pending_shards ? d->jobs : d->pending_shards;
+}
+
 size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_demand out[], size_t max)
 {
 	size_t n = 0;
@@ -293,7 +306,7 @@ size_t dispatcher_view_demand(const struct dispatcher_core *core, struct view_de
 			out[n].pending_us = out[n].pending_us / out[n].pending_shards * room;
 			out[n].pending_shards = room;
 		}
-		n++;
+		leave_out(&out[n++], queue_demand_excess(core, s));
 	}
 	return n;
 }

@@ -23,6 +23,8 @@ static uint64_t *request_of(enum input_type type, void *body)
 		return &((struct input_reopen *)body)->request;
 	case INPUT_FORGET:
 		return &((struct input_forget *)body)->request;
+	case INPUT_QUEUE_SET:
+		return &((struct input_queue_set *)body)->request;
 	case INPUT_DRAIN:
 		return &((struct input_drain *)body)->request;
 	default:

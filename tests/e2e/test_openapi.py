@@ -102,6 +102,7 @@ class OpenApi(MillCase):
         self.mill.start_dispatcher(shared="license=2", rules_dir=self.path("rules"), bucket=self.path("bucket"), bucket_rescan="200ms",
                                    keep_jobs="30d", keep_bytes="1TiB", **FAST)
         self.look_at_pools()
+        self.set_queues()
         self.make_plans()
         self.take_events()
         self.refuse()
@@ -125,6 +126,14 @@ class OpenApi(MillCase):
                                         "failure": "no", "why": "work", "retry_seconds": 50, "turn_seconds": 60, "unfit_shards": 1,
                                         "ready": 1, "busy": 1, "starting": 1, "draining": 1, "min": 1, "max": 2})
         self.call("GET", "/v1/pools")
+
+    def set_queues(self):
+        settings = {"weight": 2, "paused": True, "why": "to see", "limits": {"running": 3, "cpus": 2.5, "jobs": 9, "submissions": 0.5},
+                    "owner_limits": {"running": 1}, "submitters": ["user:anna"], "weights": [{"key": "k", "weight": 2}]}
+        self.call("PUT", "/v1/queues/nobodys", settings)
+        self.call("PATCH", "/v1/queues/nobodys", {"weight": 3})
+        self.call("GET", "/v1/queues/nobodys")
+        self.call("GET", "/v1/queues")
 
     def make_plans(self):
         self.write("lines", "a\nb\n")
@@ -295,7 +304,8 @@ class OpenApi(MillCase):
         expected = {(o["operationId"], int(status)) for methods in document.json["paths"].values() for o in methods.values()
                     for status in o["responses"] if status != "default"}
         self.assertEqual(expected - document.seen, set())
-        requests = {"submission", "command", "reason", "changes", "wait", "apply", "pool_told"}
+        requests = {"submission", "command", "reason", "changes", "wait", "apply", "pool_told", "queue_limits_asked",
+                    "queue_settings"}
         members = {(name, member) for name, schema in document.json["components"]["schemas"].items() if name not in requests
                    for member in schema["properties"]}
         print("openapi: %d of %d members seen" % (len(members & document.members), len(members)))

@@ -14,7 +14,7 @@
 
 struct fair_job {
 	struct pool_job job;
-	char queue[16], key[16];
+	char queue[16], key[16], owner[16];
 	usec_t submitted_us, last_us; /* last: of a start; 0 = none */
 	uint64_t id, started;
 	usec_t served_us;
@@ -28,7 +28,8 @@ struct fair {
 	struct pool_config config;
 	struct fair_job jobs[JOBS_MAX];
 	uint32_t count;
-	usec_t longest_us; /* of all shards */
+	usec_t longest_us;			      /* of all shards */
+	uint32_t queue_max, owner_max, cpu_max_milli; /* what run_limits sets; 0 = no bound */
 	char *failure;
 };
 
@@ -46,6 +47,10 @@ static void submit(struct fair *f, struct pool_job job, uint32_t queue, uint32_t
 	snprintf(j->key, sizeof j->key, "k%u", key);
 	job.queue = j->queue;
 	job.fair_key = j->key;
+	if (f->owner_max > 0) {
+		snprintf(j->owner, sizeof j->owner, "o%u", key % 2);
+		job.owner = j->owner;
+	}
 	job.arg = j;
 	j->job = job;
 	j->submitted_us = pool_now(f->pool);
@@ -93,6 +98,7 @@ static void check_priority(struct fair *f, const struct fair_job *lower, usec_t 
 }
 
 static void check_running(struct fair *f, struct fair_job *j);
+static void check_limits(struct fair *f, const struct fair_job *j);
 
 static void on_start(void *arg, usec_t now_us, const struct pool_job *job, uint64_t id, uint32_t shard)
 {
@@ -107,6 +113,7 @@ static void on_start(void *arg, usec_t now_us, const struct pool_job *job, uint6
 	j->served_us += job->shard_us;
 	check_priority(f, j, now_us);
 	check_running(f, j);
+	check_limits(f, j);
 }
 
 /* ---- strict priorities: some jobs at random ---- */
@@ -145,6 +152,67 @@ static void check_running(struct fair *f, struct fair_job *j)
 	if (j->job.max_running > 0 && j->running > j->job.max_running && f->failure[0] == '\0')
 		snprintf(f->failure, 512, "job %llu runs %u shards at a time; at most %u may",
 			 (unsigned long long)j->id, j->running, j->job.max_running);
+}
+
+/* Of jobs whose queue, or owner, is the same: NULL is as any. */
+static void add_running(const struct fair *f, const char *owner, uint32_t *shards, uint32_t *cpu_milli)
+{
+	*shards = *cpu_milli = 0;
+	for (uint32_t i = 0; i < f->count; i++)
+		if (strcmp(f->jobs[i].queue, "q0") == 0 &&
+		    (owner == NULL || strcmp(f->jobs[i].owner, owner) == 0)) {
+			*shards += f->jobs[i].running;
+			*cpu_milli += f->jobs[i].running * f->jobs[i].job.cpu_milli;
+		}
+}
+
+static void check_limits(struct fair *f, const struct fair_job *j)
+{
+	uint32_t all, cpus, own, own_cpus;
+
+	if (strcmp(j->queue, "q0") != 0 || f->failure[0] != '\0')
+		return;
+	add_running(f, NULL, &all, &cpus);
+	add_running(f, j->owner, &own, &own_cpus);
+	if ((f->queue_max > 0 && all > f->queue_max) || (f->cpu_max_milli > 0 && cpus > f->cpu_max_milli) ||
+	    (f->owner_max > 0 && own > f->owner_max))
+		snprintf(
+		    f->failure, 512,
+		    "queue q0 runs %u shards with %u thousandths of a cpu, %u of them of owner %s; %u, %u "
+		    "and %u may (0: any number)",
+		    all, cpus, own, j->owner, f->queue_max, f->cpu_max_milli, f->owner_max);
+}
+
+/* One queue with limits beside one without; all that was submitted to it ends. */
+static void run_limits(struct fair *f)
+{
+	uint32_t left = 0;
+
+	f->queue_max = (uint32_t)between(&f->rng, 0, 5);
+	f->owner_max = (uint32_t)between(&f->rng, 1, 4);
+	f->cpu_max_milli = rng_below(&f->rng, 2) ? 1000 * (uint32_t)between(&f->rng, 2, 6) : 0;
+	pool_set_queue(f->pool, &(struct queue_changed){
+				    .name = BYTES_LIT("q0"),
+				    .weight = 1 + (uint32_t)rng_below(&f->rng, 3),
+				    .limits = {.running = f->queue_max, .cpu_milli = f->cpu_max_milli},
+				    .owner_limits = {.running = f->owner_max}});
+	for (uint32_t i = 0; i < 12; i++) {
+		submit(f,
+		       (struct pool_job){.shards = (uint32_t)between(&f->rng, 1, 60),
+					 .priority = (int64_t)rng_below(&f->rng, 2),
+					 .cpu_milli =
+					     f->config.cores > 1 && rng_below(&f->rng, 3) == 0 ? 2000 : 1000,
+					 .shard_us = between(&f->rng, 1, 10) * USEC_PER_MSEC},
+		       0, (uint32_t)rng_below(&f->rng, 4));
+		pool_run(f->pool, pool_now(f->pool) + between(&f->rng, 0, 100 * USEC_PER_MSEC));
+	}
+	submit(f, (struct pool_job){.shards = 100000000, .cpu_milli = 1000, .shard_us = USEC_PER_MSEC}, 1, 0);
+	pool_run(f->pool, pool_now(f->pool) + 10 * RUN_US);
+	for (uint32_t i = 0; i < f->count; i++)
+		if (strcmp(f->jobs[i].queue, "q0") == 0)
+			left += f->jobs[i].job.shards - (uint32_t)f->jobs[i].started;
+	if (left > 0 && f->failure[0] == '\0')
+		snprintf(f->failure, 512, "%u shards of a queue with limits were never run", left);
 }
 
 static void run_bounds(struct fair *f)
@@ -201,6 +269,62 @@ static void run_shares(struct fair *f)
 	check_shares(f, RUN_US);
 }
 
+/* ---- queues with weights ---- */
+
+#define WEIGHTED 3
+#define WEIGHTED_SHARD_US (12 * USEC_PER_MSEC)
+
+static void weigh(struct fair *f, const uint32_t weights[WEIGHTED])
+{
+	for (uint32_t i = 0; i < WEIGHTED; i++)
+		pool_set_queue(f->pool, &(struct queue_changed){.name = bytes_of(f->jobs[i].queue),
+								.weight = weights[i]});
+}
+
+static void check_weights(struct fair *f, const uint32_t weights[WEIGHTED], usec_t us)
+{
+	usec_t slots = (usec_t)f->config.workers * f->config.cores, all = 0;
+
+	for (uint32_t i = 0; i < WEIGHTED; i++)
+		all += weights[i];
+	for (uint32_t i = 0; i < WEIGHTED; i++) {
+		usec_t fair = us * slots * weights[i] / all, apart = f->jobs[i].served_us - fair;
+		usec_t bound = fair / 20 + slots * f->longest_us; /* shards that are in work at either end */
+
+		if (apart <= bound && apart >= -bound)
+			continue;
+		snprintf(
+		    f->failure, 512,
+		    "queue %s of weight %u was served %lld us: its share is %lld, and at most %lld more or "
+		    "less are allowed",
+		    f->jobs[i].queue, weights[i], (long long)f->jobs[i].served_us, (long long)fair,
+		    (long long)bound);
+		return;
+	}
+}
+
+/* They are 1 to 2 to 4, from the start or from when others would have been served for a while. */
+static void run_weights(struct fair *f)
+{
+	static const uint32_t alike[WEIGHTED] = {1, 1, 1}, weights[WEIGHTED] = {1, 2, 4};
+	bool changes = rng_below(&f->rng, 2) == 0;
+
+	for (uint32_t i = 0; i < WEIGHTED; i++)
+		submit(f,
+		       (struct pool_job){.shards = 100000000,
+					 .cpu_milli = 1000,
+					 .shard_us = between(&f->rng, USEC_PER_MSEC, WEIGHTED_SHARD_US)},
+		       i, 0);
+	weigh(f, changes ? alike : weights);
+	pool_run(f->pool, pool_now(f->pool) + RUN_US / 2);
+	weigh(f, weights);
+	pool_run(f->pool, pool_now(f->pool) + RUN_US / 2);
+	for (uint32_t i = 0; i < WEIGHTED; i++)
+		f->jobs[i].served_us = 0;
+	pool_run(f->pool, pool_now(f->pool) + 2 * RUN_US);
+	check_weights(f, weights, 2 * RUN_US);
+}
+
 bool fair_run(uint64_t seed, char failure[static 512])
 {
 	struct fair f = {.failure = failure};
@@ -216,15 +340,19 @@ bool fair_run(uint64_t seed, char failure[static 512])
 					.on_start = on_start,
 					.on_stop = on_stop,
 					.arg = &f};
-	which = rng_below(&f.rng, 3);
+	which = rng_below(&f.rng, 5);
 	f.pool = pool_create(&f.config);
 	pool_connect(f.pool);
 	if (which == 0)
 		run_shares(&f);
 	else if (which == 1)
 		run_priorities(&f);
-	else
+	else if (which == 2)
 		run_bounds(&f);
+	else if (which == 3)
+		run_weights(&f);
+	else
+		run_limits(&f);
 	pool_destroy(f.pool);
 	return failure[0] == '\0';
 }

@@ -177,6 +177,7 @@ uint64_t pool_submit(struct pool *p, const struct pool_job *job)
 			    .priority = job->priority,
 			    .max_running = job->max_running,
 			    .fair_key = bytes_of(job->fair_key),
+			    .owner = bytes_of(job->owner != NULL ? job->owner : ""),
 			    .planner = PLANNER_PURE,
 			    .plan = {.kind = PLAN_COUNT, .shard_count = job->shards, .step = 1}};
 	struct input_accept in = {.request = p->job_count + 1, .definitions = {&def, 1}, .jobs = {&j, 1}};
@@ -191,6 +192,14 @@ uint64_t pool_submit(struct pool *p, const struct pool_job *job)
 	dispatcher_step(p, INPUT_ACCEPT, &in);
 	dispatcher_tick_later(p);
 	return p->job_count;
+}
+
+void pool_set_queue(struct pool *p, const struct queue_changed *as)
+{
+	struct input_queue_set in = {.as = *as};
+
+	dispatcher_step(p, INPUT_QUEUE_SET, &in);
+	dispatcher_tick_later(p);
 }
 
 /* ---- all of it ---- */

@@ -9,7 +9,7 @@
 struct pool;
 
 struct pool_job {
-	const char *queue, *fair_key;
+	const char *queue, *fair_key, *owner; /* owner: may be NULL */
 	int64_t priority;
 	uint32_t max_running;
 	uint32_t shards;
@@ -40,6 +40,8 @@ void pool_destroy(struct pool *p);
 usec_t pool_now(const struct pool *p);
 /* Its id: they count from 1. The struct is copied; its texts live as long as the pool. */
 uint64_t pool_submit(struct pool *p, const struct pool_job *job);
+/* Its settings from now on. */
+void pool_set_queue(struct pool *p, const struct queue_changed *as);
 /* Runs until then. */
 void pool_run(struct pool *p, usec_t until_us);
 /* Shards that were run to an end, and those that a worker gave back without having run them. */

@@ -155,8 +155,24 @@ static void again_later(struct sim *s, uint64_t action, usec_t low, usec_t high)
 		   HOST_DISPATCHER, action, 0, NULL);
 }
 
+/* Whoever pauses a job bounds its queue, too; whoever resumes one lets all of it go. */
+static void set_queue(struct sim *s, uint64_t job, bool resume)
+{
+	struct input_queue_set in = {.as = {.name = BYTES_LIT("default"), .weight = 1}};
+
+	if (!resume) {
+		in.as.weight = 1 + (uint32_t)(job % 3);
+		in.as.paused = job % 5 == 0;
+		in.as.limits.running = 1 + (uint32_t)(job % 4);
+		in.as.limits.cpu_milli = job % 2 == 0 ? 1000 * (1 + job % 7) : 0;
+		in.as.owner_limits.running = job % 3 == 0 ? 2 : 0;
+	}
+	sim_dispatcher_submit(&s->dispatcher, INPUT_QUEUE_SET, &in, 0);
+}
+
 static void pause_or_resume(struct sim *s, uint64_t ticket, uint64_t job, bool resume)
 {
+	set_queue(s, job, resume);
 	sim_dispatcher_submit(&s->dispatcher, INPUT_PAUSE,
 			      &(struct input_pause){.job = job, .resume = resume, .why = BYTES_LIT("asked")},
 			      ticket);

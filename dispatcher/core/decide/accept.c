@@ -3,6 +3,7 @@
 #include "dispatcher/core/durable/dedup.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/timers.h"
 #include "jobs/plan.h"
 #include "jobs/principal.h"
@@ -110,6 +111,15 @@ int accept_check_room(struct dispatcher_core *core, uint32_t jobs, struct error 
 	return error_help(reterr, "try again later");
 }
 
+/* Of a job that was checked. */
+static const struct definition_body *body_of(const struct dispatcher_core *core,
+					     const struct input_accept *in, const struct new_job *j)
+{
+	const struct definition_body *body = find_body(in, j->definition);
+
+	return body != NULL ? body : &definition_find(&core->d.definitions, j->definition)->body;
+}
+
 static int check_accept(struct dispatcher_core *core, const struct input_accept *in, struct error *reterr)
 {
 	int rc = accept_check_room(core, in->jobs.count, reterr);
@@ -133,6 +143,8 @@ static int check_accept(struct dispatcher_core *core, const struct input_accept 
 
 		f += failed; /* no shard of it is ever asked for */
 		rc = accept_check_job(core, find_body(in, j->definition), j, !failed, reterr);
+		if (rc == 0)
+			rc = queue_check_submission(core, &in->jobs, i, body_of(core, in, j), reterr);
 		if (rc == 0)
 			rc = wait_check(core, &in->ended, j, reterr);
 		if (rc < 0)
@@ -350,6 +362,8 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 		struct job_row *row = job_get(core, job);
 
 		core->live_jobs++;
+		limits_job_begins(core, row);
+		queue_note_submission(core, &in->jobs.items[i], row);
 		if (row->state == JOB_HELD)
 			core->held_jobs++;
 		expire_await(core, job, row);

@@ -10,6 +10,7 @@
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/volatile/groups.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/durable/shards.h"
@@ -174,6 +175,7 @@ void job_before_end(struct dispatcher_core *core, uint64_t job, enum job_state s
 
 	runnable_remove(core, job, row);
 	core->live_jobs--;
+	limits_job_ends(core, row);
 	if (row->state == JOB_HELD || (row->live_flags & JOB_WAITED))
 		core->held_jobs--;
 	core->ended_jobs++;

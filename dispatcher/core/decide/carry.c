@@ -5,13 +5,23 @@
 #include "dispatcher/core/durable/dedup.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/durable/queue_table.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/timers.h"
 #include "dispatcher/core/durable/windows.h"
 
 #define ROWS_PER_STEP 65536 /* looked at, if there is nothing to write */
 
-enum { CARRY_COUNTERS, CARRY_MARKS, CARRY_DEFINITIONS, CARRY_DEDUP, CARRY_WINDOWS, CARRY_JOBS, CARRY_DONE };
+enum {
+	CARRY_COUNTERS,
+	CARRY_MARKS,
+	CARRY_DEFINITIONS,
+	CARRY_DEDUP,
+	CARRY_WINDOWS,
+	CARRY_QUEUES,
+	CARRY_JOBS,
+	CARRY_DONE
+};
 
 static void carry_counters(struct dispatcher_core *core)
 {
@@ -85,6 +95,22 @@ static bool carry_window(struct dispatcher_core *core)
 	window_record(w, &r, &core->out->arena);
 	r.wall_us = core->wall_us;
 	emit(core, RECORD_WINDOW, &r);
+	return true;
+}
+
+/* In the same order. */
+static bool carry_queue(struct dispatcher_core *core)
+{
+	const struct queue_row *row = core->d.queues;
+	struct queue_changed r;
+	bool ok;
+
+	if (row == NULL || row->lsn >= core->carry.oldest_lsn)
+		return false;
+	ok = codec_copy(codec_queue_changed(), &row->as, &r,
+			&core->out->arena); /* its texts are written anew */
+	CHECK(ok);
+	emit(core, RECORD_QUEUE_CHANGED, &r);
 	return true;
 }
 
@@ -163,6 +189,10 @@ static void carry_one(struct dispatcher_core *core)
 		return;
 	case CARRY_WINDOWS:
 		if (!carry_window(core))
+			next_stage(c);
+		return;
+	case CARRY_QUEUES:
+		if (!carry_queue(core))
 			next_stage(c);
 		return;
 	case CARRY_JOBS:

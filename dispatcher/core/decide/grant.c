@@ -6,6 +6,7 @@
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/volatile/estimate.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/runnable.h"
@@ -133,6 +134,7 @@ void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct 
 	if (row->flags & JOB_RATED)
 		pace_take(core, job, c.shards.count);
 	runnable_refresh(core, job, row);
+	limits_settle(core);
 }
 
 void grant_close(struct grant_round *g)
@@ -233,10 +235,12 @@ void grant_from(struct grant_round *g, const struct turn_entry *e)
 	struct job_row *row = job_get(core, job);
 	uint64_t pending = runnable_shards(core, job, row, &hard);
 	uint64_t most = no_more_than_its_turn(core, e, row);
-	uint32_t size = estimate_lease_size(core, row, pending);
+	uint32_t size = limits_lease_size(core, row, estimate_lease_size(core, row, pending));
 	struct candidate c = first_shards(core, row, size < most ? size : (uint32_t)most);
 
-	CHECK(c.shards.count > 0);
+	CHECK(c.shards.count > 0 && size > 0);
+	if (c.shards.count > size && limits_room(core, row) < c.shards.count)
+		c.shards.count = size; /* of suspects, which are leased as a whole otherwise */
 	c.is_whole = size >= most;
 	grant_add(g, job, row, c, e);
 }
@@ -273,7 +277,7 @@ static bool grant_session(struct granting *all, struct session *s, enum grant_pa
 	struct grant_round *g = round_of(all, s);
 	bool takes = s->worker->lease_count < TOKENS_PER_WORKER_MAX;
 
-	for (; most > 0 && core->runnable_jobs > 0 && s->worker->lease_count < TOKENS_PER_WORKER_MAX;
+	for (; most > 0 && core->turns.queues.count > 0 && s->worker->lease_count < TOKENS_PER_WORKER_MAX;
 	     most--) {
 		const struct turn_entry *e = turns_next(core, taker_takes, &(struct taker){core, s, pass});
 
@@ -298,7 +302,7 @@ static bool grant_pass(struct granting *all, enum grant_pass pass)
 	{
 		uint32_t most = pass == GRANT_NOW ? UINT32_MAX : AHEAD_AT_A_TIME;
 
-		if (core->runnable_jobs == 0)
+		if (core->turns.queues.count == 0)
 			return false;
 		if (!session_takes_leases(s) || s->alone || s->reserved ||
 		    (!grant_session(all, s, pass, most) && pass == GRANT_AHEAD))
@@ -319,6 +323,7 @@ void step_grant(struct dispatcher_core *core)
 		sessions_are_hungry(core);
 		core->hard_dirty = true;
 	}
+	limits_settle(core);
 	if (core->quarantine && (core->runnable_jobs > 0 || core->hard_count > 0))
 		quarantine_review(core);
 	grant_hard(core);

@@ -3,6 +3,7 @@
  * when something changed for them. */
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/decide/grant.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/volatile/shared.h"
@@ -100,7 +101,7 @@ static bool grant_one(struct dispatcher_core *core, uint64_t job, bool alone)
 	struct grant_round g;
 	struct session *s;
 
-	if (!(row->live_flags & JOB_HARD)) /* no more of it may run now */
+	if (!(row->live_flags & JOB_HARD) || limits_room(core, row) == 0) /* no more of it may run now */
 		return false;
 	if (c.shards.count == 0 || shared_room(core, shape) == 0)
 		return false;

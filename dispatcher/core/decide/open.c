@@ -8,6 +8,7 @@
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/volatile/groups.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/volatile/runnable.h"
@@ -101,6 +102,7 @@ int dispatcher_core_replay_end(struct dispatcher_core *core, struct error *reter
 		else if (def->known && definition_bind(core, def, reterr) < 0)
 			return ERR_CORRUPT;
 	}
+	limits_revive(core);
 	core->replayed = true;
 	return 0;
 }
@@ -141,6 +143,7 @@ static void revive_live(struct dispatcher_core *core, uint64_t job, struct job_r
 	struct lease_entry *lease;
 
 	core->live_jobs++;
+	limits_job_begins(core, row);
 	expire_await(core, job, row);
 	if (row->state == JOB_HELD) {
 		core->held_jobs++;

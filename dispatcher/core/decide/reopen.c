@@ -2,8 +2,10 @@
  * for the first time, then what comes behind them begins anew. What it was, the shell has from history. */
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/decide/steps.h"
 #include "jobs/plan.h"
+#include "jobs/principal.h"
 
 /* What the core still knows of the job must fit what is said of it. */
 static int check_row(struct dispatcher_core *core, const struct reopened *r, struct error *reterr)
@@ -57,6 +59,23 @@ static int check_size(const struct input_reopen *in, struct error *reterr)
 	return error_help(reterr, "`shardmill retry --all` does all of it anew, as a new job");
 }
 
+/* Whoever wants it counts as who submits it, as the job's owner. */
+static int check_queue(struct dispatcher_core *core, const struct input_reopen *in, struct error *reterr)
+{
+	struct new_job j = in->as.body;
+	struct buf owner = {0};
+	int rc;
+
+	if (j.owner.size == 0)
+		principal_words(&j.by, &owner);
+	if (owner.size > 0)
+		j.owner = buf_bytes(&owner);
+	j.by = in->as.by;
+	rc = queue_check_submission(core, &(struct new_job_list){&j, 1}, 0, &in->definition, reterr);
+	buf_fini(&owner);
+	return rc;
+}
+
 static int check_reopen(struct dispatcher_core *core, const struct input_reopen *in, struct error *reterr)
 {
 	const struct reopened *r = &in->as;
@@ -79,6 +98,8 @@ static int check_reopen(struct dispatcher_core *core, const struct input_reopen 
 			       (unsigned long long)r->job);
 	if (rc == 0)
 		rc = accept_check_job(core, &in->definition, &r->body, false, reterr);
+	if (rc == 0)
+		rc = check_queue(core, in, reterr);
 	if (rc == 0)
 		rc = plan_validate(&r->plan, reterr);
 	if (rc == 0)
@@ -114,6 +135,7 @@ void step_reopen(struct dispatcher_core *core, const struct input_reopen *in)
 	emit(core, RECORD_REOPENED, &r);
 	row = job_get(core, r.job);
 	core->live_jobs++;
+	limits_job_begins(core, job_get(core, r.job));
 	if (was_there)
 		core->ended_jobs--;
 	core->held_jobs += row->state == JOB_HELD;

@@ -107,7 +107,7 @@ void step_steal(struct dispatcher_core *core)
 	uint32_t idle, n;
 
 	if (core->d.leases == NULL || core->hard_count > 0 ||
-	    (core->runnable_jobs > 0 && !shared_blocks_all(core))) {
+	    (core->turns.queues.count > 0 && !shared_blocks_all(core))) {
 		core->steal_us = USEC_NEVER;
 		return;
 	}

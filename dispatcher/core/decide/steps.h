@@ -53,6 +53,10 @@ int definition_bind(struct dispatcher_core *core, struct definition *def, struct
 void definition_unbind(struct dispatcher_core *core, struct definition *def);
 /* Drops it when no job names it. */
 void definition_release(struct dispatcher_core *core, struct definition *def);
+/* Found; made if there is none. A row of its settings is a reference, as a definition is. */
+struct queue *queue_find(const struct dispatcher_core *core, struct bytes name);
+struct queue *queue_intern(struct dispatcher_core *core, struct bytes name);
+void queue_release(struct dispatcher_core *core, struct queue *q);
 int definition_check(const struct definition_body *body, struct error *reterr) MUST_CHECK;
 
 /* accept.c, cancel.c, reopen.c: requests */
@@ -72,6 +76,12 @@ void step_reopen(struct dispatcher_core *core, const struct input_reopen *in);
 /* forget.c. The second: may the job have been forgotten since history was at this lsn? */
 void step_forget(struct dispatcher_core *core, const struct input_forget *in);
 bool forgotten_since(const struct dispatcher_core *core, uint64_t job, uint64_t history_lsn);
+/* queue.c. The second: may the n-th of the jobs that come together be submitted to its queue? ERR_BUSY,
+ * ERR_LIMIT, ERR_DENIED in words. The third: they were accepted. */
+void step_queue_set(struct dispatcher_core *core, const struct input_queue_set *in);
+int queue_check_submission(struct dispatcher_core *core, const struct new_job_list *jobs, uint32_t n,
+			   const struct definition_body *def, struct error *reterr) MUST_CHECK;
+void queue_note_submission(struct dispatcher_core *core, const struct new_job *j, const struct job_row *row);
 void step_cancel(struct dispatcher_core *core, const struct input_cancel *in);
 void step_pause(struct dispatcher_core *core, const struct input_pause *in);
 void step_retry(struct dispatcher_core *core, const struct input_retry *in);

@@ -248,6 +248,8 @@ static int apply_one(struct durable *d, uint32_t type, const void *r, uint64_t l
 		return apply_window(d, r, lsn, reterr);
 	case RECORD_WINDOW_CLOSED:
 		return apply_window_closed(d, r, reterr);
+	case RECORD_QUEUE_CHANGED:
+		return apply_queue(d, r, lsn, reterr);
 	}
 	return error_set(reterr, ERR_VERSION, "record type %u is not known to this build", type);
 }
@@ -271,6 +273,7 @@ void durable_fini(struct durable *d)
 	dedup_fini(&d->dedup);
 	windows_fini(d);
 	waits_fini(d);
+	queues_fini(d);
 	for (uint32_t i = 0; i < d->mark_count; i++) {
 		blob_fini(&d->marks[i].intake);
 		blob_fini(&d->marks[i].position);

@@ -5,6 +5,7 @@
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
 #include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/durable/queue_table.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/durable/windows.h"
@@ -134,5 +135,6 @@ uint64_t dispatcher_core_digest(const struct dispatcher_core *core)
 	for (uint32_t i = 0; i < d->mark_count; i++)
 		marks += mix_bytes(mix_bytes(SEED, blob_bytes(&d->marks[i].intake)),
 				   blob_bytes(&d->marks[i].position));
-	return mix(mix(mix(h, dedup_digest(&d->dedup)), marks), windows_digest(d));
+	h = mix(mix(mix(h, dedup_digest(&d->dedup)), marks), windows_digest(d));
+	return mix(h, queues_digest(d));
 }

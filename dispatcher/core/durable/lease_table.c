@@ -3,6 +3,7 @@
 #include "dispatcher/core/durable/lease_table.h"
 
 #include "dispatcher/core/volatile/resource_names.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/turns.h"
 
 bool uuid_equal(struct uuid a, struct uuid b)
@@ -84,6 +85,7 @@ static void unbind(struct lease_entry *lease)
 {
 	lease_load_set(lease, 0, 0, 0);
 	turns_close(&lease->charge);
+	limits_unbind(lease);
 	if (lease->shape == NULL)
 		return;
 	lease->shape->leases--;
@@ -118,6 +120,7 @@ uint32_t lease_hold(struct lease_entry *lease, struct range r)
 	lease->run->leased_shards += n;
 	lease->worker->leased_shards += n;
 	load_follow(lease);
+	limits_follow(lease);
 	return n;
 }
 
@@ -128,6 +131,7 @@ uint32_t lease_drop(struct lease_entry *lease, struct range r)
 	lease->run->leased_shards -= n;
 	lease->worker->leased_shards -= n;
 	load_follow(lease);
+	limits_follow(lease);
 	return n;
 }
 

@@ -251,7 +251,10 @@ struct lease_entry {
 	uint32_t slots;	      /* attempts of its shape that the session runs at a time; 0: load_ns is 0 */
 	uint64_t load_ns;     /* its part of worker->load_ns */
 	struct turn_charge charge;
-	struct rank rank; /* of one that is charged */
+	struct rank rank;	   /* of one that is charged */
+	struct queue *queue;	   /* that it counts for (volatile/limits.h); NULL in replay */
+	struct queue_owner *owner; /* of that queue, where owners have limits; or NULL */
+	uint32_t counted;	   /* shards, in the sums of both */
 };
 
 /* A worker that holds leases or has a session; what it holds outlives its sessions. */
@@ -320,6 +323,7 @@ struct durable {
 	struct window_row *DURABLE windows; /* windows.h; by name */
 	struct waiter *DURABLE waiters;	    /* waits.h; by job */
 	struct awaited *DURABLE awaited;    /* by the job that is waited for */
+	struct queue_row *DURABLE queues;   /* queue_table.h; by name */
 	DURABLE uint64_t carry_lsn;	    /* of part 0 of the job whose slices are being written */
 	DURABLE uint64_t noted_count;
 	DURABLE bool live; /* replay is over */

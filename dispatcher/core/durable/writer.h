@@ -27,6 +27,11 @@ int apply_slice(struct durable *d, const struct job_slice *r, uint64_t lsn, stru
 int apply_window(struct durable *d, const struct window *r, uint64_t lsn, struct error *reterr) MUST_CHECK;
 int apply_window_closed(struct durable *d, const struct window_closed *r, struct error *reterr) MUST_CHECK;
 
+/* queue_table.c */
+int apply_queue(struct durable *d, const struct queue_changed *r, uint64_t lsn,
+		struct error *reterr) MUST_CHECK;
+void queues_fini(struct durable *d);
+
 /* The row of a live job, touched. NULL: it is not known yet; in replay its id is noted. */
 struct job_row *apply_job(struct durable *d, uint64_t job);
 /* A row for a job that is not known, or only noted; then as it was accepted. */

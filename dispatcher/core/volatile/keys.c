@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "jobs/principal.h"
 
 #define SWEEP_FIRST 1024 /* keys, before those are looked for that nobody names */
@@ -18,6 +19,12 @@ struct key_bytes {
 
 static void drop(struct dispatcher_core *core, struct fair_key *key)
 {
+	struct turn_entry *next;
+
+	for (struct turn_entry *e = key->entries; e != NULL; e = next) { /* at the end of all */
+		next = e->of_key;
+		free(e);
+	}
 	HASH_DEL(core->turns.keys, key);
 	blob_fini(&key->name);
 	free(key);
@@ -25,7 +32,7 @@ static void drop(struct dispatcher_core *core, struct fair_key *key)
 
 static bool is_named(const struct fair_key *key)
 {
-	return key->jobs > 0 || key->leases > 0;
+	return key->entries != NULL || key->leases > 0;
 }
 
 static void sweep(struct dispatcher_core *core)
@@ -85,7 +92,7 @@ static struct fair_key *intern(struct dispatcher_core *core, struct queue *q, st
 	key = check_calloc(1, sizeof *key);
 	key->queue = q;
 	blob_set(&key->name, BYTES((const uint8_t *)&bytes, offsetof(struct key_bytes, name) + name.size));
-	key->share.weight = 1;
+	key->share.weight = limits_key_weight(q, name);
 	key->waiting = (struct share_place){.share = &key->share, .serial = ++core->turns.serial};
 	HASH_ADD_KEYPTR(hh, core->turns.keys, key->name.data, key->name.size, key);
 	return key;
@@ -118,6 +125,16 @@ void keys_drop_of(struct dispatcher_core *core, const struct queue *q)
 			CHECK(!is_named(key));
 			drop(core, key);
 		}
+}
+
+void keys_weigh(struct dispatcher_core *core, const struct queue *q)
+{
+	const size_t before = offsetof(struct key_bytes, name);
+
+	for (struct fair_key *key = core->turns.keys; key != NULL; key = key->hh.next)
+		if (key->queue == q)
+			share_set_weight(&key->share, limits_key_weight(q, BYTES(key->name.data + before,
+										 key->name.size - before)));
 }
 
 void keys_shrink(struct dispatcher_core *core, uint32_t halvings)

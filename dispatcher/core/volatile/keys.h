@@ -9,5 +9,7 @@
 struct fair_key *keys_of_job(struct dispatcher_core *core, struct queue *q, const struct job_row *row);
 /* All of a queue that is dropped: no job and no lease names one. */
 void keys_drop_of(struct dispatcher_core *core, const struct queue *q);
+/* The queue's settings changed: its keys have their weights. */
+void keys_weigh(struct dispatcher_core *core, const struct queue *q);
 void keys_shrink(struct dispatcher_core *core, uint32_t halvings);
 void keys_fini(struct dispatcher_core *core);

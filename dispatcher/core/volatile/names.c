@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dispatcher/core/volatile/resource_names.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/durable/apply.h"
@@ -54,18 +55,23 @@ static void shape_release(struct dispatcher_core *core, struct shape *s)
 	free(s);
 }
 
-static struct queue *queue_intern(struct dispatcher_core *core, struct bytes name)
+struct queue *queue_find(const struct dispatcher_core *core, struct bytes name)
 {
-	uint32_t free_at = core->queue_count;
-	struct queue *q;
+	for (uint32_t i = 0; i < core->queue_count; i++)
+		if (core->queues[i] != NULL && bytes_equal(blob_bytes(&core->queues[i]->name), name))
+			return core->queues[i];
+	return NULL;
+}
 
-	for (uint32_t i = 0; i < core->queue_count; i++) {
-		q = core->queues[i];
-		if (q == NULL)
-			free_at = i < free_at ? i : free_at;
-		else if (bytes_equal(blob_bytes(&q->name), name))
-			return q;
-	}
+struct queue *queue_intern(struct dispatcher_core *core, struct bytes name)
+{
+	struct queue *q = queue_find(core, name);
+	uint32_t free_at = 0;
+
+	if (q != NULL)
+		return q;
+	while (free_at < core->queue_count && core->queues[free_at] != NULL)
+		free_at++;
 	if (free_at == core->queue_count) {
 		core->queues = check_realloc(core->queues, core->queue_count + 1, sizeof q);
 		core->queue_count++;
@@ -74,15 +80,17 @@ static struct queue *queue_intern(struct dispatcher_core *core, struct bytes nam
 	q->index = free_at;
 	blob_set(&q->name, name);
 	core->queues[free_at] = q;
+	limits_queue_init(core, q);
 	turns_queue_init(core, q);
 	return q;
 }
 
-static void queue_release(struct dispatcher_core *core, struct queue *q)
+void queue_release(struct dispatcher_core *core, struct queue *q)
 {
 	if (--q->references > 0)
 		return;
 	turns_queue_fini(core, q);
+	limits_queue_fini(q);
 	core->queues[q->index] = NULL;
 	blob_fini(&q->name);
 	free(q);

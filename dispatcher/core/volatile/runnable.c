@@ -6,6 +6,7 @@
 #include "base/plant.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/sessions.h"
 #include "dispatcher/core/durable/shards.h"
@@ -144,7 +145,10 @@ static void await_rate(struct dispatcher_core *core, uint64_t job, const struct 
 static void demand_remove(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 {
 	struct shape *shape = job_shape(core, row);
+	struct queue *q = job_definition(core, row)->queue;
 
+	queue_demand_remove(
+	    q, shape, row->live_flags & JOB_PLAIN ? plain_shards(core, job, row) : row->run->demand_shards);
 	if (row->live_flags & JOB_PLAIN) {
 		shape->plain_shards -= plain_shards(core, job, row);
 		shape->plain_jobs--;
@@ -161,6 +165,8 @@ static void demand_add(struct dispatcher_core *core, uint64_t job, struct job_ro
 {
 	struct shape *shape = job_shape(core, row);
 
+	queue_demand_add(job_definition(core, row)->queue, shape,
+			 row->run == NULL ? plain_shards(core, job, row) : shards);
 	if (row->run == NULL) {
 		shape->plain_shards += plain_shards(core, job, row);
 		shape->plain_jobs++;
@@ -259,6 +265,7 @@ void runnable_fini(struct dispatcher_core *core)
 	for (uint32_t i = 0; i < core->queue_count; i++) {
 		if (core->queues[i] == NULL)
 			continue;
+		limits_queue_fini(core->queues[i]);
 		blob_fini(&core->queues[i]->name);
 		free(core->queues[i]);
 	}

@@ -9,20 +9,22 @@
 
 /* ---- whose turn ---- */
 
-static struct turn_level *top(const struct turn_lane *lane)
+/* The first of the lane: of the highest level with an open entry; NULL: there is none. */
+static struct turn_entry *first_of(const struct turn_lane *lane)
 {
-	return lane->levels[PLANTED(lower_priority_first) ? 0 : lane->count - 1];
-}
+	for (uint32_t i = lane->count; i-- > 0;) {
+		uint32_t at = PLANTED(lower_priority_first) ? lane->count - 1 - i : i;
 
-static struct turn_entry *first_of(const struct turn_level *level)
-{
-	return (struct turn_entry *)share_line_first(&level->keys); /* its place is its first member */
+		if (lane->levels[at]->keys.count > 0) /* a place is its entry's first member */
+			return (struct turn_entry *)share_line_first(&lane->levels[at]->keys);
+	}
+	return NULL;
 }
 
 static struct turn_entry *better(struct turn_entry *a, struct turn_entry *b)
 {
-	if (a == NULL)
-		return b;
+	if (a == NULL || b == NULL)
+		return a == NULL ? b : a;
 	if (a->level->priority != b->level->priority)
 		return (b->level->priority > a->level->priority) != PLANTED(lower_priority_first) ? b : a;
 	if (a->key != b->key)
@@ -30,14 +32,25 @@ static struct turn_entry *better(struct turn_entry *a, struct turn_entry *b)
 	return b->head < a->head ? b : a;
 }
 
-struct turn_entry *turns_next_of(const struct queue *q, turns_takes_fn *takes, const void *ctx)
+static struct turn_entry *best_of(const struct queue *q, turns_takes_fn *takes, const void *ctx,
+				  bool open_only)
 {
 	struct turn_entry *best = NULL;
 
 	for (uint32_t i = 0; i < q->lane_count; i++)
-		if (takes(ctx, q->lanes[i]->shape))
-			best = better(best, first_of(top(q->lanes[i])));
+		if ((!open_only || q->lanes[i]->place.line != NULL) && takes(ctx, q->lanes[i]->shape))
+			best = better(best, first_of(q->lanes[i]));
 	return best;
+}
+
+struct turn_entry *turns_next_of(const struct queue *q, turns_takes_fn *takes, const void *ctx)
+{
+	return best_of(q, takes, ctx, true);
+}
+
+struct turn_entry *turns_best_of(const struct queue *q, turns_takes_fn *takes, const void *ctx)
+{
+	return best_of(q, takes, ctx, false);
 }
 
 struct turn_entry *turns_next(const struct dispatcher_core *core, turns_takes_fn *takes, const void *ctx)

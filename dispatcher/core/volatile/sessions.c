@@ -6,6 +6,7 @@
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/volatile/trouble.h"
@@ -113,6 +114,7 @@ void session_destroy(struct dispatcher_core *core, struct session *s)
 	trouble_is_over(s);
 	free(s);
 	core->hard_dirty = true;
+	limits_workers_changed(core);
 }
 
 void session_offer(struct dispatcher_core *core, struct session *s, const struct resources *credit)
@@ -122,8 +124,10 @@ void session_offer(struct dispatcher_core *core, struct session *s, const struct
 	core->offered_cpu_milli -= s->offered.v[AMOUNT_CPU];
 	amounts_of_offer(core, credit, &s->offered);
 	core->offered_cpu_milli += s->offered.v[AMOUNT_CPU];
-	if (memcmp(&before, &s->offered, sizeof before) != 0)
+	if (memcmp(&before, &s->offered, sizeof before) != 0) {
 		session_is_hungry(core, s);
+		limits_workers_changed(core);
+	}
 }
 
 void session_heard(struct dispatcher_core *core, struct session *s)
@@ -184,6 +188,7 @@ void session_bind(struct dispatcher_core *core, struct lease_entry *lease, struc
 		return;
 	lease->shape = shape;
 	shape->leases++;
+	limits_bind(core, lease);
 	if (s == NULL)
 		return;
 	amounts_add(&s->used, amounts_doubled(&shape->need, lease->traits.doublings));

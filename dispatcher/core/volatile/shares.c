@@ -132,6 +132,13 @@ void share_line_remove(struct share_place *p)
 	p->line = NULL;
 }
 
+void share_place_renumber(struct share_place *p, uint64_t serial)
+{
+	p->serial = serial;
+	if (p->line != NULL)
+		sift(p->line, p);
+}
+
 struct share_place *share_line_first(const struct share_line *l)
 {
 	return l->count > 0 ? l->items[0] : NULL;
@@ -154,9 +161,29 @@ void share_line_check(const struct share_line *l)
 
 /* ---- being served ---- */
 
+/* By where they stand: the last first, or last_first false. */
+static void sort_places(struct share *s, bool last_first)
+{
+	struct share_place *sorted = NULL, *p;
+
+	while ((p = s->places) != NULL) {
+		struct share_place **link = &sorted;
+
+		s->places = p->other;
+		while (*link != NULL && ((*link)->at > p->at) == last_first)
+			link = &(*link)->other;
+		p->other = *link;
+		*link = p;
+	}
+	s->places = sorted;
+}
+
 void share_charge(struct share *s, double cost)
 {
 	s->used = s->used + cost > 0 ? s->used + cost : 0;
+	/* Of several in a heap that all sink those below are put right first, and the other way round. */
+	if (s->crowds)
+		sort_places(s, cost > 0);
 	for (struct share_place *p = s->places; p != NULL; p = p->other)
 		sift(p->line, p);
 }
@@ -171,6 +198,17 @@ void share_charge_late(struct share *s, double expected, double cost)
 {
 	s->ahead = s->ahead > expected ? s->ahead - expected : 0;
 	share_charge(s, cost - expected);
+}
+
+void share_set_weight(struct share *s, uint32_t weight)
+{
+	double ahead = s->ahead * s->weight / weight, more = ahead - s->ahead;
+
+	if (weight == s->weight)
+		return;
+	s->weight = weight;
+	s->ahead = ahead;
+	share_charge(s, more);
 }
 
 double share_served(const struct share *s)

@@ -28,6 +28,7 @@ struct share {
 	bool given;	 /* a quantum, at given_us */
 	usec_t given_us;
 	struct share_place *places; /* in lines; list by `other` */
+	bool crowds;		    /* several of them may be in the same line */
 };
 
 /* A share in a line of those that wait. */
@@ -72,8 +73,12 @@ void share_begin(const struct share_clock *c, struct share *s, double least, dou
 /* Comparable between all shares and times: of two the lower goes first. */
 int64_t share_turn(const struct share_clock *c, const struct share *s);
 
+/* What was charged ahead is charged by the new weight; what was served counts as it did. */
+void share_set_weight(struct share *s, uint32_t weight);
+
 void share_line_add(struct share_line *l, struct share_place *p);
 void share_line_remove(struct share_place *p);
+void share_place_renumber(struct share_place *p, uint64_t serial);
 bool share_place_is_before(const struct share_place *a, const struct share_place *b);
 struct share_place *share_line_first(const struct share_line *l); /* NULL when empty */
 /* After shares were shrunk: small differences may be gone. */

@@ -31,14 +31,36 @@ struct shape {
 	struct share_line queues; /* lanes of queues with runnable jobs (turns.h) */
 };
 
+/* What of a queue's demand is of one shape. */
+struct queue_demand {
+	const struct shape *shape;
+	uint64_t jobs, shards;
+};
+
 struct queue {
 	struct blob name;
 	uint32_t index;
-	uint32_t references;
+	uint32_t references;	     /* by definitions, and by its row */
+	const struct queue_row *row; /* its settings; NULL: the defaults */
+	/* limits.h */
+	struct turns *turns;
+	uint64_t running, cpu_milli; /* shards that are leased, and what they take */
+	uint64_t live_jobs;
+	struct queue_demand *demands;
+	uint32_t demand_count;
+	bool has_owners;	    /* owners have limits */
+	bool closed;		    /* nothing of it may be leased now */
+	struct queue_owner *owners; /* by name; of those with live jobs */
+	uint32_t sweep_at;
+	usec_t next_submission_us; /* mono */
+	bool changed;		   /* stands in the list of queues whose sums changed */
+	struct queue *next_changed;
+	struct queue_owner *changed_owners;
 	/* turns.h */
 	struct share share;	    /* of the cluster */
-	struct share_place waiting; /* in core->turns.queues, while it has runnable jobs */
-	struct share_line keys;	    /* fairness keys with runnable jobs */
+	struct share_place waiting; /* in core->turns.queues, while some lane is open */
+	uint32_t open_lanes;
+	struct share_line keys;	  /* fairness keys with runnable jobs */
 	double least;		  /* what the least served of them was served when last one began or ceased */
 	usec_t overtake_until_us; /* mono: grant_overtake.c */
 	struct turn_lane **lanes; /* of shapes with runnable jobs; few */
@@ -103,8 +125,9 @@ struct turns {
 	struct fair_key *keys;	  /* of all queues, by queue and name */
 	usec_t overtake_until_us; /* the latest of all queues */
 	uint32_t sweep_at;
-	uint64_t refused; /* keys, for lack of room */
-	bool crowded;	  /* it was told that there are too many keys */
+	uint64_t refused;      /* keys, for lack of room */
+	bool crowded;	       /* it was told that there are too many keys */
+	struct queue *changed; /* queues whose limits are to be looked at */
 	uint64_t serial;
 };
 

@@ -7,6 +7,7 @@
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/volatile/keys.h"
+#include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/sessions.h"
 
 #define ORDER_WALK_MAX 64 /* jobs that are passed to find a place in the order of age */
@@ -63,13 +64,13 @@ void turns_set_time(struct dispatcher_core *core)
 
 void turns_queue_init(struct dispatcher_core *core, struct queue *q)
 {
-	q->share.weight = 1;
+	q->share.weight = limits_weight(q);
 	q->waiting = (struct share_place){.share = &q->share, .serial = ++core->turns.serial};
 }
 
 void turns_queue_fini(struct dispatcher_core *core, struct queue *q)
 {
-	CHECK(q->lane_count == 0 && q->waiting.line == NULL);
+	CHECK(q->lane_count == 0 && q->waiting.line == NULL && q->open_lanes == 0);
 	keys_drop_of(core, q);
 	share_line_fini(&q->keys);
 	free(q->lanes);
@@ -89,7 +90,6 @@ static struct turn_lane *lane_intern(struct dispatcher_core *core, struct queue 
 	lane->queue = q;
 	lane->shape = shape;
 	lane->place = (struct share_place){.share = &q->share, .serial = ++core->turns.serial};
-	share_line_add(&shape->queues, &lane->place);
 	q->lanes[q->lane_count++] = lane;
 	return lane;
 }
@@ -101,8 +101,8 @@ static void lane_drop(struct turn_lane *lane)
 
 	while (q->lanes[at] != lane)
 		at++;
+	CHECK(lane->place.line == NULL && lane->open_entries == 0);
 	q->lanes[at] = q->lanes[--q->lane_count];
-	share_line_remove(&lane->place);
 	free(lane->levels);
 	free(lane);
 }
@@ -153,19 +153,25 @@ static void level_drop(struct turn_level *level)
 		lane_drop(lane);
 }
 
+/* Not open. */
 static struct turn_entry *entry_intern(struct dispatcher_core *core, struct turn_level *level,
-				       struct fair_key *key)
+				       struct fair_key *key, struct queue_owner *owner)
 {
 	struct turn_entry *e;
 
 	for (e = key->entries; e != NULL; e = e->of_key)
-		if (e->level == level)
+		if (e->level == level && e->owner == owner)
 			return e;
 	e = check_calloc(1, sizeof *e);
-	*e = (struct turn_entry){.key = key, .level = level, .of_key = key->entries};
+	*e = (struct turn_entry){.key = key, .owner = owner, .level = level, .of_key = key->entries};
 	e->place = (struct share_place){.share = &key->share, .serial = ++core->turns.serial};
 	key->entries = e;
-	share_line_add(&level->keys, &e->place);
+	if (owner != NULL) {
+		e->of_owner = owner->entries;
+		owner->entries = e;
+		key->share.crowds = true;
+	}
+	level->entries++;
 	return e;
 }
 
@@ -174,12 +180,17 @@ static void entry_drop(struct turn_entry *e)
 	struct turn_level *level = e->level;
 	struct turn_entry **link = &e->key->entries;
 
+	CHECK(e->place.line == NULL);
 	while (*link != e)
 		link = &(*link)->of_key;
 	*link = e->of_key;
-	share_line_remove(&e->place);
+	if (e->owner != NULL) {
+		for (link = &e->owner->entries; *link != e; link = &(*link)->of_owner)
+			;
+		*link = e->of_owner;
+	}
 	free(e);
-	if (level->keys.count == 0)
+	if (--level->entries == 0)
 		level_drop(level);
 }
 
@@ -192,35 +203,93 @@ static double least_of(const struct share_line *l, double before)
 	return first != NULL && share_served(first->share) > before ? share_served(first->share) : before;
 }
 
-static void begin(struct dispatcher_core *core, struct fair_key *key)
+static void begin_key(struct dispatcher_core *core, struct fair_key *key)
 {
 	struct queue *q = key->queue;
-	struct turns *t = &core->turns;
 
-	if (key->jobs++ > 0)
-		return;
 	q->least = least_of(&q->keys, q->least);
-	share_begin(&t->clock, &key->share, q->least, (double)turns_quantum_us(core));
+	share_begin(&core->turns.clock, &key->share, q->least, (double)turns_quantum_us(core));
 	share_line_add(&q->keys, &key->waiting);
-	if (q->keys.count > 1)
-		return;
-	t->least = least_of(&t->queues, t->least);
-	share_begin(&t->clock, &q->share, t->least, (double)turns_quantum_us(core));
-	share_line_add(&t->queues, &q->waiting);
 }
 
-static void cease(struct dispatcher_core *core, struct fair_key *key)
+static void cease_key(struct fair_key *key)
 {
 	struct queue *q = key->queue;
 
-	if (--key->jobs > 0)
-		return;
 	q->least = least_of(&q->keys, q->least);
 	share_line_remove(&key->waiting);
-	if (q->keys.count > 0)
+}
+
+/* What a queue did not get while its limits kept it out of line it does not get later, as with a queue that
+ * had no jobs. */
+static void open_lane(struct dispatcher_core *core, struct turn_lane *lane)
+{
+	struct queue *q = lane->queue;
+	struct turns *t = &core->turns;
+
+	if (q->open_lanes++ == 0) {
+		t->least = least_of(&t->queues, t->least);
+		share_begin(&t->clock, &q->share, t->least, (double)turns_quantum_us(core));
+		share_line_add(&t->queues, &q->waiting);
+	}
+	share_line_add(&lane->shape->queues, &lane->place);
+}
+
+static void close_lane(struct dispatcher_core *core, struct turn_lane *lane)
+{
+	struct queue *q = lane->queue;
+
+	share_line_remove(&lane->place);
+	if (--q->open_lanes > 0)
 		return;
 	core->turns.least = least_of(&core->turns.queues, core->turns.least);
 	share_line_remove(&q->waiting);
+}
+
+bool turns_lane_refresh(struct dispatcher_core *core, struct turn_lane *lane)
+{
+	bool is_open = lane->place.line != NULL;
+	bool may_open = lane->open_entries > 0 && limits_lane_opens(lane);
+
+	if (may_open && !is_open)
+		open_lane(core, lane);
+	else if (!may_open && is_open)
+		close_lane(core, lane);
+	return may_open && !is_open;
+}
+
+static void open_entry(struct dispatcher_core *core, struct turn_entry *e)
+{
+	if (e->key->jobs == 0)
+		begin_key(core, e->key);
+	e->key->jobs += (uint32_t)e->count;
+	share_line_add(&e->level->keys, &e->place);
+	e->level->lane->open_entries++;
+}
+
+static void close_entry(struct turn_entry *e)
+{
+	share_line_remove(&e->place);
+	e->level->lane->open_entries--;
+	e->key->jobs -= (uint32_t)e->count;
+	if (e->key->jobs == 0)
+		cease_key(e->key);
+}
+
+bool turns_entry_refresh(struct dispatcher_core *core, struct turn_entry *e)
+{
+	bool is_open = e->place.line != NULL;
+	bool may_open = e->count > 0 && limits_entry_opens(e);
+
+	if (may_open && !is_open)
+		open_entry(core, e);
+	else if (!may_open && is_open)
+		close_entry(e);
+	if (may_open != is_open) {
+		(void)turns_lane_refresh(core, e->level->lane);
+		limits_line_changed(e->level->lane->queue);
+	}
+	return may_open && !is_open;
 }
 
 /* ---- jobs ---- */
@@ -262,16 +331,28 @@ static void list_remove(struct dispatcher_core *core, struct turn_entry *e, stru
 	e->count--;
 }
 
+/* A key whose jobs are of several owners has a list for each: the one with the oldest job goes first. */
+static void put_by_age(struct turn_entry *e)
+{
+	if (e->owner != NULL && e->place.serial != e->head)
+		share_place_renumber(&e->place, e->head);
+}
+
 void turns_add(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 {
 	struct queue *q = job_definition(core, row)->queue;
 	struct fair_key *key = keys_of_job(core, q, row);
 	struct shape *shape = job_shape(core, row);
-	struct turn_entry *e;
+	struct queue_owner *owner = limits_owner(q, row);
+	struct turn_level *level = level_intern(lane_intern(core, q, shape), row->priority);
+	struct turn_entry *e = row->entry = entry_intern(core, level, key, owner);
 
-	begin(core, key);
-	e = row->entry = entry_intern(core, level_intern(lane_intern(core, q, shape), row->priority), key);
 	list_insert(core, e, job, row);
+	if (e->place.line != NULL)
+		key->jobs++;
+	else
+		(void)turns_entry_refresh(core, e);
+	put_by_age(e);
 	/* Sessions that had no room for whoever was first may have some for this one. */
 	if (e->count == 1 && share_line_first(&e->level->keys) == &e->place) {
 		sessions_are_hungry(core);
@@ -283,13 +364,23 @@ void turns_add(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 void turns_remove(struct dispatcher_core *core, struct job_row *row)
 {
 	struct turn_entry *e = row->entry;
-	struct fair_key *key = e->key;
 
+	if (e->place.line != NULL && e->count > 1)
+		e->key->jobs--;
 	list_remove(core, e, row);
 	row->entry = NULL;
-	if (e->count == 0)
-		entry_drop(e);
-	cease(core, key);
+	if (e->count > 0) {
+		put_by_age(e);
+		return;
+	}
+	if (e->place.line != NULL) {
+		e->count = 1; /* the job is still one of the key's */
+		close_entry(e);
+		e->count = 0;
+		(void)turns_lane_refresh(core, e->level->lane);
+		limits_line_changed(e->level->lane->queue);
+	}
+	entry_drop(e);
 }
 
 /* ---- the end ---- */
@@ -297,11 +388,7 @@ void turns_remove(struct dispatcher_core *core, struct job_row *row)
 static void lane_free(struct turn_lane *lane)
 {
 	for (uint32_t i = 0; i < lane->count; i++) {
-		struct share_line *keys = &lane->levels[i]->keys;
-
-		for (uint32_t k = 0; k < keys->count; k++)
-			free(keys->items[k]); /* entries, of which these are the first members */
-		free(keys->items);
+		free(lane->levels[i]->keys.items);
 		free(lane->levels[i]);
 	}
 	free(lane->levels);
@@ -326,60 +413,4 @@ void turns_fini(struct dispatcher_core *core)
 			free(core->shapes[i]->queues.items);
 	free(core->turns.queues.items);
 	keys_fini(core);
-}
-
-/* ---- what holds ---- */
-
-static uint64_t entry_check(const struct dispatcher_core *core, const struct turn_entry *e)
-{
-	uint64_t n = 0, previous = 0;
-
-	for (uint64_t job = e->head; job != 0; n++) {
-		const struct job_row *row = job_get(core, job);
-
-		CHECK(row != NULL && (row->live_flags & JOB_RUNNABLE) && row->previous == previous);
-		CHECK(row->entry == e && row->priority == e->level->priority);
-		CHECK(job_shape(core, row) == e->level->lane->shape);
-		previous = job;
-		job = row->next;
-	}
-	CHECK(n == e->count && n > 0 && previous == e->tail);
-	return n;
-}
-
-static uint64_t queue_check(const struct dispatcher_core *core, const struct queue *q)
-{
-	uint64_t n = 0, of_keys = 0;
-
-	share_line_check(&q->keys);
-	for (uint32_t i = 0; i < q->lane_count; i++) {
-		const struct turn_lane *lane = q->lanes[i];
-
-		CHECK(lane->count > 0 && lane->queue == q && lane->place.line == &lane->shape->queues);
-		for (uint32_t k = 0; k < lane->count; k++) {
-			CHECK(k == 0 || lane->levels[k]->priority > lane->levels[k - 1]->priority);
-			CHECK(lane->levels[k]->keys.count > 0);
-			share_line_check(&lane->levels[k]->keys);
-			for (uint32_t e = 0; e < lane->levels[k]->keys.count; e++)
-				n += entry_check(core,
-						 (const struct turn_entry *)lane->levels[k]->keys.items[e]);
-		}
-	}
-	for (uint32_t i = 0; i < q->keys.count; i++)
-		of_keys += ((const struct fair_key *)q->keys.items[i])->jobs;
-	CHECK(n == of_keys && (n > 0) == (q->waiting.line != NULL));
-	return n;
-}
-
-uint64_t turns_check(const struct dispatcher_core *core)
-{
-	uint64_t n = 0;
-
-	share_line_check(&core->turns.queues);
-	for (uint32_t i = 0; i < core->queue_count; i++)
-		n += core->queues[i] != NULL ? queue_check(core, core->queues[i]) : 0;
-	for (uint32_t i = 0; i < core->shape_count; i++)
-		if (core->shapes[i] != NULL)
-			share_line_check(&core->shapes[i]->queues);
-	return n;
 }

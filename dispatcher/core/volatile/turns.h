@@ -13,10 +13,13 @@
 
 #define FAIR_KEYS_MAX 65536 /* of all queues; jobs of more share the key without a name */
 
-/* A key's jobs of one priority and shape. */
+/* A key's jobs of one priority and shape; where owners have limits, of one owner. It is open when these allow
+ * to lease some of it. */
 struct turn_entry {
-	struct share_place place; /* in level->keys */
+	struct share_place place; /* in level->keys, when it is open */
 	struct fair_key *key;
+	struct queue_owner *owner; /* NULL: owners have no limits */
+	struct turn_entry *of_owner;
 	struct turn_level *level;
 	uint64_t head, tail; /* job ids, 0 = none */
 	uint64_t count;
@@ -26,12 +29,14 @@ struct turn_entry {
 struct turn_level {
 	int32_t priority;
 	struct turn_lane *lane;
-	struct share_line keys; /* entries */
+	uint32_t entries;
+	struct share_line keys; /* those that are open */
 };
 
-/* A queue's jobs of one shape. */
+/* A queue's jobs of one shape. It is open when some entry is, and the queue's limits allow it. */
 struct turn_lane {
-	struct share_place place; /* in shape->queues */
+	struct share_place place; /* in shape->queues, when it is open */
+	uint32_t open_entries;
 	struct queue *queue;
 	struct shape *shape;
 	struct turn_level **levels; /* the highest priority last */
@@ -45,7 +50,7 @@ struct fair_key {
 	struct queue *queue;
 	struct blob name;
 	uint32_t leases; /* that name it */
-	uint32_t jobs;	 /* that wait */
+	uint32_t jobs;	 /* that wait in open entries */
 	struct share share;
 	struct turn_entry *entries;
 	int64_t turn; /* the last that a lease was given */
@@ -64,11 +69,17 @@ void turns_queue_fini(struct dispatcher_core *core, struct queue *q); /* no job 
 void turns_add(struct dispatcher_core *core, uint64_t job, struct job_row *row);
 void turns_remove(struct dispatcher_core *core, struct job_row *row);
 
+/* After limits changed: the entry, the lane is open or not, as they say. True: it has opened. */
+bool turns_entry_refresh(struct dispatcher_core *core, struct turn_entry *e);
+bool turns_lane_refresh(struct dispatcher_core *core, struct turn_lane *lane);
+
 /* Whose turn it is, of the shapes for which `takes` is true; NULL: nobody's. */
 typedef bool turns_takes_fn(const void *ctx, const struct shape *shape);
 struct turn_entry *turns_next(const struct dispatcher_core *core, turns_takes_fn *takes, const void *ctx);
 /* The same inside a queue. */
 struct turn_entry *turns_next_of(const struct queue *q, turns_takes_fn *takes, const void *ctx);
+/* The same, also of lanes that are not open. */
+struct turn_entry *turns_best_of(const struct queue *q, turns_takes_fn *takes, const void *ctx);
 /* Somebody in the queue ranks before what it holds ahead, or may: it is looked at for a while. */
 void turns_overtake(struct dispatcher_core *core, struct queue *q);
 /* Does another key or queue wait too? Then this one may not run ahead. */

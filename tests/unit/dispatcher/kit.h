@@ -90,6 +90,9 @@ struct kit_job {
 	bool whole; /* skipped, it is refused */
 	struct rate rate;
 	struct named_amount named; /* that a shard needs; amount 0: none */
+	uint32_t max_running;
+	struct principal by;
+	const char *fair_key;
 };
 
 /* All parameters' defaults: what a core that a test makes by itself is created with. */
@@ -136,6 +139,8 @@ void kit_done_range(struct kit *k, uint32_t worker, const struct kit_lease *leas
 void kit_failed(struct kit *k, uint32_t worker, const struct kit_lease *lease, uint8_t kind, int64_t code);
 void kit_returned(struct kit *k, uint32_t worker, const struct kit_lease *lease, uint32_t first,
 		  uint32_t count);
+/* As reply. */
+enum error_code kit_set_queue(struct kit *k, struct queue_changed as);
 void kit_cancel(struct kit *k, uint64_t job);
 void kit_gone(struct kit *k, uint32_t worker);
 struct kit_lease *kit_last_lease(struct kit *k, uint32_t worker);

@@ -58,6 +58,9 @@ static void make(struct made *m, const struct kit_job *job)
 					 .limit = job->group_limit != 0 ? job->group_limit : 1,
 					 .mode = job->group_mode != 0 ? job->group_mode : CONCURRENCY_QUEUE,
 					 .latest = job->group_latest};
+	j->max_running = job->max_running;
+	j->by = job->by;
+	j->fair_key = job->fair_key != NULL ? bytes_of(job->fair_key) : (struct bytes){0};
 	j->after.items = m->after;
 	for (size_t i = 0; i < ARRAY_LENGTH(m->after); i++) {
 		m->after[i] = job->after[i];
@@ -129,6 +132,15 @@ enum error_code kit_reopen(struct kit *k, struct kit_job job, struct kit_reopene
 	}
 	k->reply = (struct dispatcher_reply){.code = ERR_CLOSED};
 	kit_step(k, INPUT_REOPEN, &in);
+	return k->reply.code;
+}
+
+enum error_code kit_set_queue(struct kit *k, struct queue_changed as)
+{
+	struct input_queue_set in = {.request = ++k->next_request, .as = as};
+
+	k->reply = (struct dispatcher_reply){.code = ERR_CLOSED};
+	kit_step(k, INPUT_QUEUE_SET, &in);
 	return k->reply.code;
 }
 

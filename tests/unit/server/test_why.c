@@ -394,3 +394,91 @@ Test(why, explain_tells_of_a_pool_that_wants_fewer_workers_than_it_has)
 	p.ready = 0;
 	expect_explained(&v, &p, "the pool local has 0 workers and wants 0");
 }
+
+/* ---- limits and turns ---- */
+
+static void expect_hold(struct view_hold h, const char *sentence)
+{
+	struct buf out = {0};
+
+	h.queue = BYTES_LIT("few");
+	why_hold(&h, &out);
+	cr_expect_str_eq(buf_text(&out), sentence);
+	buf_fini(&out);
+}
+
+Test(why, a_limit_of_its_queue)
+{
+	const struct bytes anna = BYTES_LIT("user anna (1000)");
+
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_NONE}, "");
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_PAUSED}, "queue few is paused");
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_PAUSED,
+				       .why = BYTES_LIT("lunch"),
+				       .by = {.kind = BY_TOKEN, .name = BYTES_LIT("ci")}},
+		    "queue few is paused: lunch (token ci paused it)");
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_RUNNING,
+				       .used = 3,
+				       .limit = 3,
+				       .holders = {{7, 2}, {9, 1}},
+				       .holder_count = 2,
+				       .shard_us = 5 * USEC_PER_SEC},
+		    "queue few runs 3 shards, as many as it may: 2 of job 7, 1 of job 9; one of these shards "
+		    "takes about 5s");
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_RUNNING, .used = 1, .owner = anna},
+		    "user anna (1000) runs 1 shard in queue few, as many as each owner there may");
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_CPUS,
+				       .used = 3500,
+				       .limit = 4000,
+				       .need = 1000,
+				       .holders = {{7, 3500}},
+				       .holder_count = 1},
+		    "queue few uses 3.5 of the 4 cpus that it may use, and a shard needs 1: 3.5 of job 7");
+	expect_hold(
+	    (struct view_hold){
+		.kind = VIEW_HOLD_CPUS, .used = 4000, .limit = 4000, .need = 1000, .owner = anna},
+	    "user anna (1000) uses 4 of the 4 cpus that each owner may use in queue few, and a shard "
+	    "needs 1");
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_FIRST, .next = 7},
+		    "job 7 goes first in queue few, and waits for cpus of its limit");
+}
+
+Test(why, the_turn_of_another)
+{
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_PRIORITY, .next = 7},
+		    "job 7 goes first in queue few: its priority is higher");
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_SHARE, .next = 7},
+		    "job 7 goes first in queue few: its owner, or fairness key, was served less");
+	expect_hold((struct view_hold){.kind = VIEW_HOLD_AGE, .next = 7},
+		    "job 7 goes first in queue few: it is older");
+	expect_hold(
+	    (struct view_hold){.kind = VIEW_HOLD_QUEUE,
+			       .next = 7,
+			       .next_queue = BYTES_LIT("heavy"),
+			       .weight = 1,
+			       .next_weight = 4},
+	    "it is the turn of queue heavy (weight 4), of which job 7 goes first; its own is queue few "
+	    "(weight 1)");
+}
+
+Test(why, a_limit_is_told_before_the_workers_are)
+{
+	const struct resources one = {.cpu_milli = 1000};
+	const struct view_job v = queued();
+	const struct view_supply busy = {.need = &one, .workers = 1, .fitting = 1};
+	const struct pools pools = {.count = 0};
+	struct view_hold h = {.kind = VIEW_HOLD_PAUSED, .queue = BYTES_LIT("q")};
+	struct why_facts f = {
+	    .job = &v, .supply = &busy, .hold = &h, .pools = &pools, .mono_us = NOW, .wall_us = NOW};
+	struct buf out = {0};
+
+	why_not(&f, &out);
+	cr_expect_str_eq(buf_text(&out), "queue q is paused");
+	h = (struct view_hold){.kind = VIEW_HOLD_AGE, .queue = BYTES_LIT("q"), .next = 7};
+	buf_clear(&out);
+	why_not(&f, &out);
+	cr_expect_str_eq(buf_text(&out),
+			 "the worker that could run it works on other jobs; job 7 goes first in "
+			 "queue q: it is older");
+	buf_fini(&out);
+}
