@@ -10,6 +10,7 @@
 struct submission {
 	const char *event;     /* file; NULL: none */
 	const char *each_line; /* file whose lines are shards; NULL: none */
+	const char *stdin_of;  /* --stdin: a file, "-" for what is on stdin now; NULL: none */
 	const char *id, *name, *priority, *deadline, *start_by;
 	json_t *after;		    /* texts; NULL: it waits for no job */
 	struct api_command command; /* argv NULL: a definition */

@@ -115,6 +115,11 @@ static size_t list_extras(struct submission *s, bool starts,
 	    {0, "each-line", "FILE",
 	     "A shard for each line of FILE that is not empty, {} being the line; - for stdin.", cli_set_text,
 	     &s->each_line},
+	    {0, "stdin", "FILE|-",
+	     "What each shard reads from stdin: FILE, which its worker opens ({} as in --out), or with - "
+	     "what is "
+	     "on stdin now, at most 64 KiB.",
+	     cli_set_text, &s->stdin_of},
 	    {0, "literal", NULL, "Pass the command as it is: {} and {{...}} in it stand for nothing.",
 	     cli_set_flag, &s->command.literal},
 	    {0, "event", "FILE", "An event for the definition's templates, as JSON; - for stdin.",

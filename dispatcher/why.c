@@ -198,7 +198,14 @@ static void say_supply(const struct why_facts *f, struct buf *out)
 		return;
 	}
 	if (s->fitting == 0) {
-		if (!say_lack(out, s->need, &s->largest))
+		if (say_lack(out, s->need, &s->largest))
+			;
+		else if (s->older > 0)
+			buf_printf(out,
+				   s->older == 1 ? "a worker is of an older version, which gives no stdin"
+						 : "%u workers are of older versions, which give no stdin",
+				   s->older);
+		else
 			buf_printf(out, "no worker has at once all that a shard needs");
 		say_pools(f, out);
 		return;

@@ -58,6 +58,8 @@ struct definition_command {
 	struct bytes of;
 	struct bytes align;
 	struct bytes input;
+	struct bytes stdin_file; /* an absolute path; {} as in a word of the command */
+	struct bytes stdin_base64;
 	struct bytes timeout;
 	struct bytes cpus;
 	struct bytes memory;

@@ -32,7 +32,7 @@ static const struct {
     TEXT_MEMBER(memory), TEXT_MEMBER(gpus),	   TEXT_MEMBER(attempts),     TEXT_MEMBER(tolerate),
     TEXT_MEMBER(queue),	 TEXT_MEMBER(priority),	   TEXT_MEMBER(output),	      TEXT_MEMBER(directory),
     TEXT_MEMBER(pin),	 TEXT_MEMBER(lines),	   TEXT_MEMBER(max_failures), TEXT_MEMBER(out),
-    TEXT_MEMBER(err),	 TEXT_MEMBER(max_running),
+    TEXT_MEMBER(err),	 TEXT_MEMBER(max_running), TEXT_MEMBER(stdin_file),   TEXT_MEMBER(stdin_base64),
 #undef TEXT_MEMBER
 };
 

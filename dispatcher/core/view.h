@@ -196,6 +196,8 @@ struct view_supply {
 	uint32_t fitting;     /* of workers: those that have room for it when they are empty; VIEW_FITTING_MAX
 				 of them are as good as any number */
 	uint32_t idle;	      /* of fitting: with no lease */
+	uint32_t older;	      /* of workers: those of a version that knows less than the job asks for; not of
+				 fitting */
 	struct resources largest; /* the most of each that one of the workers has (memory 0: no bound was
 				     said); in the arena; not known when fitting is VIEW_FITTING_MAX */
 };

@@ -17,6 +17,7 @@ FILES = {
     "fair.yaml": "version: 1\nname: fair\nfair_by: team-a\nrun: {exec: [prog]}\n",
     "names.txt": "one\ntwo words\n",
     "a": "b\na\nb\n",
+    "in-1.txt": "1\n", "in-2.txt": "2\n", "in-3.txt": "3\n",
     "event.json": json.dumps({"specversion": "1.0", "id": "1", "source": "shop", "type": "order", "data": {}}),
     "rules/shop.yaml": "version: 1\nname: shop\non:\n  - pattern: {source: [shop]}\nrun: {exec: [prog]}\n",
 }

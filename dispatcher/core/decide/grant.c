@@ -157,7 +157,8 @@ static bool takes_shape(const struct session *s, const struct shape *shape, enum
 {
 	static const struct amounts nothing;
 
-	return amounts_fit(pass == GRANT_NOW ? &s->used : &nothing, &shape->need, &s->offered);
+	return session_knows(s, shape) &&
+	       amounts_fit(pass == GRANT_NOW ? &s->used : &nothing, &shape->need, &s->offered);
 }
 
 struct taker {

@@ -18,7 +18,7 @@ static bool takes(const void *ctx, const struct shape *shape)
 	const struct taker *t = ctx;
 	static const struct amounts nothing;
 
-	return amounts_fit(&nothing, &shape->need, &t->session->offered);
+	return session_knows(t->session, shape) && amounts_fit(&nothing, &shape->need, &t->session->offered);
 }
 
 static bool holds_behind(const struct session *s, const struct queue *q, const struct rank *rank)

@@ -15,6 +15,7 @@
 /* Room for one attempt; interned, counted by the definitions that name it. */
 struct shape {
 	struct amounts need;
+	uint32_t wire_min;	    /* that a worker speaks, or it would run such shards otherwise */
 	struct resources resources; /* texts in the arena */
 	struct arena arena;
 	uint32_t index;

@@ -78,6 +78,7 @@ struct kit_job {
 	bool plan_phase; /* a command of one shard writes the items; planner says as what */
 	uint32_t depth;
 	bool retry_larger;
+	const char *stdin_file;	    /* NULL: none */
 	struct exit_rule rule;	    /* verdict 0: none */
 	uint64_t key;		    /* 0: none */
 	struct after_job after[2];  /* job 0: none */
