@@ -287,6 +287,8 @@ void definition_write(const struct definition *d, const json_t *on, struct buf *
 	set_text(map, "fair_by", d->fair_by);
 	if (d->max_running > 0)
 		set(map, "max_running", json_integer(d->max_running));
+	if (d->after.count > 0)
+		set(map, "after", list_of(&d->after));
 	if (d->deadline_us > 0)
 		set(map, "deadline", duration_of(d->deadline_us));
 	if (d->start_by_us > 0)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/text.h"
 #include "dispatcher/api/job_json.h"
+#include "jobs/after_text.h"
 #include "jobs/json.h"
 #include "jobs/kinds.h"
 
@@ -20,47 +20,26 @@ struct after {
 
 /* ---- the texts ---- */
 
-static uint8_t condition_of(struct bytes word)
-{
-	return bytes_equal(word, BYTES_LIT("ok")) ? AFTER_SUCCEEDED : after_condition_of(word);
-}
-
-static int read_one(struct bytes text, struct after_job *ret, struct error *reterr)
-{
-	const char *colon = text.size > 0 ? memchr(text.data, ':', text.size) : NULL;
-	size_t size = colon != NULL ? (size_t)(colon - (const char *)text.data) : text.size, at = 0;
-	char found[80];
-
-	*ret = (struct after_job){.condition = AFTER_SUCCEEDED};
-	for (; at < size && at < 19 && text.data[at] >= '0' && text.data[at] <= '9'; at++)
-		ret->job = 10 * ret->job + (uint64_t)(text.data[at] - '0');
-	if (colon != NULL)
-		ret->condition = condition_of(BYTES(text.data + size + 1, text.size - size - 1));
-	if (at == size && ret->job > 0 && ret->condition != 0)
-		return 0;
-	error_set(reterr, ERR_INVALID, "expected the number of a job, and perhaps a condition, found %s",
-		  text_quote(found, sizeof(found), text));
-	return error_help(reterr,
-			  "7 or 7:ok waits until job 7 has succeeded, 7:failed until it has failed or "
-			  "was cancelled, 7:any until it has ended");
-}
-
 int after_read(struct submission *u, struct error *reterr)
 {
 	const json_t *texts = u->asked.after;
 	size_t count = json_array_size(texts);
+	const struct after_job_list own = u->job.after; /* the definition's */
 	struct after_job_list *list = &u->job.after;
 
 	if (count == 0)
 		return 0;
-	if (count > AFTER_JOBS_MAX) {
+	if (own.count + count > AFTER_JOBS_MAX) {
 		error_set(reterr, ERR_LIMIT, "expected at most %d jobs to wait for, found %zu",
-			  AFTER_JOBS_MAX, count);
+			  AFTER_JOBS_MAX, own.count + count);
 		return error_where(reterr, "after");
 	}
-	list->items = arena_alloc(&u->arena, count * sizeof(*list->items));
+	list->items = arena_alloc(&u->arena, (own.count + count) * sizeof(*list->items));
+	for (uint32_t i = 0; i < own.count; i++)
+		list->items[i] = own.items[i];
 	for (size_t i = 0; i < count; i++)
-		if (read_one(json_bytes(json_array_get(texts, i)), &list->items[list->count++], reterr) < 0)
+		if (after_text_parse(json_bytes(json_array_get(texts, i)), &list->items[list->count++],
+				     reterr) < 0)
 			return error_where(reterr, "after[%zu]", i);
 	return 0;
 }

@@ -155,5 +155,61 @@ class After(MillCase):
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
+class Definitions(MillCase):
+    """`after` in a definition, and in a rule by its event"""
+
+    def start(self, after):
+        self.write("rules/next.yaml", "version: 1\nname: next\non:\n  - pattern: {source: [shop]}\n"
+                                      "after: %s\nrun: {exec: ['true']}\n" % after)
+        self.mill.start_dispatcher(rules_dir=self.path("rules"), **FAST)
+
+    def emit(self, **detail):
+        self.serial = getattr(self, "serial", 0) + 1
+        event = {"specversion": "1.0", "id": str(self.serial), "source": "shop", "type": "order", "data": detail}
+        return self.mill.api("POST", "/v1/events", event)["events"][0]["jobs"][0]
+
+    def job(self, job):
+        return self.mill.api("GET", "/v1/jobs/%d" % job)
+
+    def test_a_rule_names_the_job_by_its_event(self):
+        self.start('["{{event.detail.job}}"]')
+        first = self.mill.submit("version: 1\nname: first\nrun: {exec: ['true']}\n")
+        second = self.emit(job=first)
+        self.assertEqual(self.job(second)["after"], [{"job": first, "condition": "succeeded"}])
+        self.assertEqual(self.job(second)["word"], "held")
+        self.mill.start_worker(heartbeat="100ms")
+        self.mill.wait(second)
+        self.mill.kill(self.mill.dispatcher)  # behind it history tells of the job, the core does not
+        self.mill.start_dispatcher(rules_dir=self.path("rules"), **FAST)
+        self.assertEqual(self.mill.wait(self.emit(job=first))["state"], "succeeded")
+
+    def test_a_condition_that_cannot_come_true_and_a_job_that_is_not_there(self):
+        self.start('["{{event.detail.job}}:failed"]')
+        self.mill.start_worker(heartbeat="100ms")
+        first = self.mill.submit("version: 1\nname: first\nrun: {exec: ['true']}\n")
+        self.mill.wait(first)
+        ended = self.mill.wait(self.emit(job=first))
+        self.assertEqual(ended["state"], "cancelled")
+        self.assertIn("it was to start only if job %d failed" % first, ended["why"])
+        ended = self.mill.wait(self.emit(job=4000))
+        self.assertEqual(ended["state"], "failed")
+        self.assertIn("there is no job 4000 to wait for", ended["why"])
+        ended = self.mill.wait(self.emit(job="last"))
+        self.assertIn("expected the number of a job", ended["why"])
+
+    def test_a_definition_that_is_submitted_has_it_too(self):
+        self.mill.start_dispatcher(**FAST)
+        first = self.mill.submit("version: 1\nname: first\nrun: {exec: ['true']}\n")
+        text = "version: 1\nname: next\nafter: [%d]\nrun: {exec: ['true']}\n" % first
+        second = self.mill.submit(text)
+        both = self.mill.api("POST", "/v1/jobs", {"definition": text, "after": ["%d:any" % second]})["id"]
+        self.assertEqual(self.job(both)["after"], [{"job": first, "condition": "succeeded"}, {"job": second, "condition": "any"}])
+        self.mill.start_worker(heartbeat="100ms")
+        self.assertEqual(self.mill.wait(both)["state"], "succeeded")
+        with self.assertRaises(ApiError) as refused:
+            self.mill.submit("version: 1\nname: next\nafter: [first]\nrun: {exec: ['true']}\n")
+        self.assertIn("expected the number of a job", str(refused.exception))
+
+
 if __name__ == "__main__":
     main()

@@ -147,6 +147,8 @@ Test(definition, a_change_of_meaning_makes_a_new_version)
 	    "version: 1\nname: a\nrun: {exec: [x]}\nfair_by: '{{event.id}}'",
 	    "version: 1\nname: a\nrun: {exec: [x]}\ndeadline: 1h",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nstart_by: 1h",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nafter: [7]",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nafter: ['7:any']",
 	    "version: 1\nname: a\nrun: {exec: [x], resources: {pin: none}}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 2}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 1-2}",
