@@ -35,7 +35,8 @@
 	PLANT_ROW(lower_priority_first)	 /* dispatcher: priorities are compared the wrong way */             \
 	PLANT_ROW(service_not_charged)	 /* dispatcher: what a key was served is not carried over */         \
 	PLANT_ROW(after_counts_all)	 /* dispatcher: whoever waits starts, however the other job ended */ \
-	PLANT_ROW(prefetch_before_rank)	 /* worker: what was held first goes first, whatever its rank */
+	PLANT_ROW(shards_open_early) /* dispatcher: shards that wait for others start before these stand */  \
+	PLANT_ROW(prefetch_before_rank) /* worker: what was held first goes first, whatever its rank */
 
 #define PLANT_ROW_ENUM(name) PLANT_##name,
 enum plant { PLANT_none, PLANTS(PLANT_ROW_ENUM) };

@@ -186,7 +186,7 @@ static void say_nobody(const struct why_facts *f, struct buf *out)
 bool why_asks_supply(const struct view_job *v)
 {
 	return !job_state_is_ended(v->state) && v->state != JOB_HELD && !v->paused && v->counts.leased == 0 &&
-	       v->counts.pending > 0;
+	       v->counts.pending > v->blocked;
 }
 
 static void say_supply(const struct why_facts *f, struct buf *out)
@@ -247,8 +247,10 @@ void why_delayed(const struct view_job *v, usec_t wall_us, struct buf *out)
 
 void why_after(const struct view_job *v, struct buf *out)
 {
-	static const char *const verbs[] = {
-	    [AFTER_ANY] = "end", [AFTER_SUCCEEDED] = "succeed", [AFTER_FAILED] = "fail"};
+	static const char *const verbs[] = {[AFTER_ANY] = "end",
+					    [AFTER_SUCCEEDED] = "succeed",
+					    [AFTER_FAILED] = "fail",
+					    [AFTER_SHARD] = "finish its shards, each for the same one"};
 	uint32_t shown = v->after.count < AFTER_SHOWN ? v->after.count : AFTER_SHOWN;
 
 	for (uint32_t i = 0; i < shown; i++)
@@ -291,6 +293,8 @@ void why_not(const struct why_facts *f, struct buf *out)
 		return;
 	} else if (!v->sealed && v->counts.pending == 0 && v->planner_failures > 0) {
 		why_planner(v, f->wall_us, out);
+	} else if (v->blocked > 0 && v->counts.leased == 0 && v->counts.pending == v->blocked) {
+		why_after(v, out);
 	} else if (v->counts.pending > 0 && f->supply != NULL) {
 		say_supply(f, out);
 	} else if (v->counts.delayed > 0) {

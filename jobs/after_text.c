@@ -21,7 +21,7 @@ int after_text_parse(struct bytes text, struct after_job *ret, struct error *ret
 		ret->job = 10 * ret->job + (uint64_t)(text.data[at] - '0');
 	if (colon != NULL)
 		ret->condition = condition_of(BYTES(text.data + size + 1, text.size - size - 1));
-	if (at == size && ret->job > 0 && ret->condition != 0)
+	if (at == size && ret->job > 0 && ret->condition != 0 && ret->condition != AFTER_SHARD)
 		return 0;
 	error_set(reterr, ERR_INVALID, "expected the number of a job, and perhaps a condition, found %s",
 		  text_quote(found, sizeof(found), text));

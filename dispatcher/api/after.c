@@ -125,7 +125,7 @@ static int take_rows(struct after *a, struct error *reterr)
 				  (unsigned long long)a->asked[i]);
 			return error_where(reterr, "after");
 		}
-		facts->items[facts->count++] = (struct ended_fact){a->asked[i], row->state};
+		facts->items[facts->count++] = (struct ended_fact){.job = a->asked[i], .state = row->state};
 	}
 	qsort(facts->items, facts->count, sizeof(*facts->items), compare);
 	return 0;

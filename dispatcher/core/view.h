@@ -65,6 +65,7 @@ struct view_job {
 	bool event_due;		     /* once ended: the rules have not seen it */
 	struct after_job_list after; /* that it still waits for, the first VIEW_AFTER_MAX; in the arena */
 	uint32_t after_count;	     /* all of them */
+	uint64_t blocked;	     /* pending shards that wait for the same shard of another job */
 	usec_t deadline_wall_us, start_by_wall_us; /* as in new_job; 0 = none, or it has ended */
 };
 

@@ -141,7 +141,7 @@ static void add_facts(struct pending *p)
 	for (uint32_t i = 0; i < p->count; i++)
 		if (p->items[i].state != 0 && !is_of_core(p->services, p->items[i].job))
 			facts->items[facts->count++] =
-			    (struct ended_fact){p->items[i].job, p->items[i].state};
+			    (struct ended_fact){.job = p->items[i].job, .state = p->items[i].state};
 }
 
 static void on_read(struct reading *r)

@@ -105,14 +105,14 @@ static void await_other(struct sim *s, struct accept *a, const struct sim_job *j
 
 	if (other == 0)
 		return;
-	a->after = (struct after_job){other, j->after};
+	a->after = (struct after_job){.job = other, .condition = j->after};
 	for (uint32_t i = 0; i < in->jobs.count; i++) {
 		a->value[i].after = other;
 		a->jobs[i].after = (struct after_job_list){&a->after, 1};
 	}
 	if (known == NULL || !known->ended)
 		return;
-	a->ended = (struct ended_fact){other, known->ended};
+	a->ended = (struct ended_fact){.job = other, .state = known->ended};
 	in->ended = (struct ended_fact_list){&a->ended, 1};
 }
 

@@ -81,7 +81,7 @@ struct kit_job {
 	const char *stdin_file;	    /* NULL: none */
 	struct exit_rule rule;	    /* verdict 0: none */
 	uint64_t key;		    /* 0: none */
-	struct after_job after[2];  /* job 0: none */
+	struct after_job after[2];  /* job 0: none; of ended the done are borrowed */
 	struct ended_fact ended[2]; /* job 0: none */
 	usec_t deadline_us, start_by_us;
 };
