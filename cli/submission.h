@@ -25,6 +25,7 @@ int submission_add_env(void *arg, const char *value, struct error *reterr);
 int submission_add_exit(void *arg, const char *value, struct error *reterr);
 int submission_add_grid(void *arg, const char *value, struct error *reterr);
 int submission_add_after(void *arg, const char *value, struct error *reterr);
+int submission_add_after_shard(void *arg, const char *value, struct error *reterr);
 int submission_set_gather(void *arg, const char *value, struct error *reterr);
 json_t *submission_argv(char **argv, size_t count); /* NULL: a word is no UTF-8 */
 /* Everything behind `--` is the command: cuts it off argv, *argc is what is before. ERR_INVALID. */

@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "cli/script.h"
 
-#define START_OPTIONS 5u /* the last of the table */
+#define START_OPTIONS 6u /* the last of the table */
 
 /* Options whose values go into "command" under their own names. */
 #define COMMAND_TEXTS(X)                                                                                     \
@@ -129,6 +129,11 @@ static size_t list_extras(struct submission *s, bool starts,
 	    {0, "after", "JOB[:ok|any|failed]",
 	     "Start when JOB has succeeded, or ended so; may be given more than once.", submission_add_after,
 	     s},
+	    {0, "after-shard", "JOB",
+	     "Start each shard when the same shard of JOB is done; both have as many. Shards that can no "
+	     "longer "
+	     "start are dropped, and count as dead for --tolerate.",
+	     submission_add_after_shard, s},
 	    {0, "deadline", "TIME", "Fail the job unless it has ended TIME after it was accepted: 2h.",
 	     cli_set_text, &s->deadline},
 	    {0, "start-by", "TIME",

@@ -211,5 +211,80 @@ class Definitions(MillCase):
         self.assertIn("expected the number of a job", str(refused.exception))
 
 
+class AfterShard(MillCase):
+    """`submit --after-shard`: each shard starts when the same shard of the other job is done"""
+
+    WAITS = "until [ -e go-{{shard.index}} ]; do sleep 0.02; done; test ! -e fail-{{shard.index}}"
+
+    def setUp(self):
+        super().setUp()
+        self.mill.start_dispatcher(**FAST)
+
+    cli = After.cli
+
+    def submit(self, *args):
+        return int(self.cli("submit", *args).split()[0])
+
+    def job(self, job):
+        return self.mill.api("GET", "/v1/jobs/%d" % job)
+
+    def done(self, job):
+        return [r["first"] + i for r in self.mill.api("GET", "/v1/jobs/%d/shards?state=done" % job)["shards"]
+                for i in range(r["count"])]
+
+    def test_shards_start_one_by_one_over_a_restart(self):
+        self.mill.start_worker(heartbeat="100ms", cpus=2)
+        parent = self.submit("--array=3", "--cpus=0.1", "--", "sh", "-c", self.WAITS)
+        child = self.submit("--array=3", "--cpus=0.1", "--after-shard", str(parent), "--", "echo", "{}")
+        self.assertEqual(self.job(child)["after"], [{"job": parent, "condition": "shard"}])
+        self.assertIn("it waits for job %d to finish its shards, each for the same one" % parent, self.cli("explain", str(child)))
+        self.write("go-1", "")
+        until(lambda: self.done(child) == [1])
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**FAST)
+        self.assertEqual(self.done(child), [1])
+        self.write("go-0", "")
+        self.write("go-2", "")
+        self.assertEqual(self.mill.wait(child)["state"], "succeeded")
+        self.assertEqual(self.mill.wait(parent)["state"], "succeeded")
+
+    def test_what_can_no_longer_come_is_dropped_with_that_reason(self):
+        self.mill.start_worker(heartbeat="100ms", cpus=2)
+        for n in range(3):
+            self.write("go-%d" % n, "")
+        self.write("fail-1", "")
+        parent = self.submit("--array=3", "--attempts=1", "--tolerate=1", "--", "sh", "-c", self.WAITS)
+        self.mill.wait(parent)
+        child = self.submit("--array=3", "--after-shard=%d" % parent, "--tolerate=1", "--", "echo", "{}")
+        ended = self.mill.wait(child)
+        self.assertEqual(("succeeded", 2, 0, 1), (ended["state"], *(ended["phases"][0][n] for n in ("done", "dead", "dropped"))))
+        strict = self.mill.wait(self.submit("--array=3", "--after-shard=%d" % parent, "--", "echo", "{}"))
+        self.assertEqual("failed", strict["state"])
+        self.assertIn("1 shard can no longer start: the same of the job that they wait for has not succeeded", strict["why"])
+
+    def test_a_job_that_gathers_or_has_ended_is_looked_up(self):
+        self.mill.start_worker(heartbeat="100ms", cpus=2)
+        self.write("gather.yaml", "version: 1\nname: gathers\nshard: {count: 2}\nrun: {exec: ['true'], directory: %s}\n"
+                                  "gather: {exec: [sh, -c, 'until [ -e go ]; do sleep 0.02; done'], directory: %s}\n" % ((self.mill.dir,) * 2))
+        parent = self.submit("gather.yaml")
+        until(lambda: self.job(parent)["phase"] == 1)
+        child = self.submit("--array=2", "--after-shard=%d" % parent, "--", "echo", "{}")
+        self.assertEqual(self.mill.wait(child)["state"], "succeeded")
+        self.write("go", "")
+        self.mill.wait(parent)
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**FAST)
+        late = self.submit("--array=2", "--after-shard=%d" % parent, "--", "echo", "{}")
+        self.assertEqual(self.mill.wait(late)["state"], "succeeded")
+
+    def test_what_cannot_be_is_refused_in_words(self):
+        parent = self.submit("--array=3", "--", "true")
+        for args, words in ((("--array=2", "--after-shard=%d" % parent), "job %d has 3 shards, and this one 2" % parent),
+                            (("--array=3", "--after-shard=77"), "there is no job 77"),
+                            (("--array=3", "--after-shard=x"), "expected the number of a job"),
+                            (("--array=3", "--after-shard=1", "--after-shard=1"), "of one other job")):
+            self.assertIn(words, self.cli("submit", *args, "--", "true", code=2))
+
+
 if __name__ == "__main__":
     main()

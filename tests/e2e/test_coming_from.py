@@ -67,6 +67,8 @@ class ComingFrom(CliCase):
             if verb == "resume":
                 self.mill.api("POST", "/v1/jobs/%d/pause" % job)
             return job
+        if "after-shard" in line:
+            return self.mill.submit("version: 1\nname: three\nshard: {count: 3}\nrun: {exec: [prog]}\n")
         job = self.mill.submit(FAILED if verb == "retry" or "dead" in line else FILES["job.yaml"])
         self.mill.wait(job)
         return job
