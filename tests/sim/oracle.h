@@ -56,6 +56,9 @@ struct oracle_job {
 	uint32_t due_ends;	 /* ends of all its lives that were to be told to the rules */
 	uint64_t after;		 /* the job that it still waits for; 0 = none */
 	bool after_broken;	 /* that ended otherwise than it should have */
+	bool by_shards;		 /* its shards wait for those of another job */
+	uint64_t shards_of;	 /* that one, as long as it is not past its shards; 0 = it is */
+	struct shard_set opened; /* those that were done there */
 	usec_t deadline_wall_us; /* 0 = none */
 	struct token earlier;	 /* tokens up to this one are of an earlier life */
 	struct job_ended end;	 /* the numbers of its last one; nothing is borrowed */
@@ -148,6 +151,13 @@ void oracle_lost(struct oracle *o, const struct crashed *c);
 /* oracle_after.c: a job is accepted that waits for another; one has ended, for which others may wait. */
 void oracle_awaits(struct oracle *o, struct oracle_job *j, uint64_t after);
 void oracle_awaited(struct oracle *o, const struct oracle_job *j);
+/* Shards of a job are done, or it is past them: shards of others may start, or never do. */
+void oracle_shards_done(struct oracle *o, const struct oracle_job *j, uint32_t phase, struct range r);
+void oracle_shards_over(struct oracle *o, const struct oracle_job *j);
+/* Those that can never start. */
+uint64_t oracle_barred(const struct oracle_job *j);
+/* What n says of its shards that wait. */
+void oracle_check_blocked(struct oracle *o, const struct oracle_job *j, const struct new_job *n);
 /* oracle_reopened.c: an ended job may live again by this record, and by no other. */
 void oracle_reopened(struct oracle *o, const struct reopened *r);
 /* Might a person let it go on? */

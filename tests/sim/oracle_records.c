@@ -54,6 +54,7 @@ static void add_job(struct oracle *o, const struct accepted *a, const struct new
 	j->phases[0].sealed = n->planner == PLANNER_PURE;
 	j->deadline_wall_us = n->deadline_wall_us;
 	oracle_awaits(o, j, v.after);
+	oracle_check_blocked(o, j, n);
 	if (n->due_wall_us != 0)
 		hit(o, ROW_HELD);
 	if (j->chained)
@@ -116,11 +117,13 @@ static void on_phase(struct oracle *o, const struct phase_started *p)
 		world_fail(o->world, "job %llu goes from phase %u to %u", (unsigned long long)j->id, j->phase,
 			   p->phase);
 	if (!before->sealed ||
-	    (uint64_t)shard_set_count(&before->done) + shard_set_count(&before->dead) != before->shard_count)
+	    (uint64_t)shard_set_count(&before->done) + shard_set_count(&before->dead) + oracle_barred(j) !=
+		before->shard_count)
 		world_fail(o->world, "job %llu begins phase %u with %u done and %u dead of %u",
 			   (unsigned long long)j->id, p->phase, shard_set_count(&before->done),
 			   shard_set_count(&before->dead), before->shard_count);
 	j->phase = p->phase;
+	oracle_shards_over(o, j);
 	j->phases[p->phase].shard_count = p->plan.shard_count;
 	j->phases[p->phase].sealed = p->phase != j->shards_phase;
 	hit(o, j->phases[p->phase].sealed ? ROW_PHASE : ROW_PLAN_PHASE);
@@ -146,6 +149,7 @@ static void take_done(struct oracle *o, struct oracle_job *j, const struct oracl
 			   l->token.epoch, (unsigned long long)l->token.lease, r.first, r.count,
 			   (unsigned long long)j->id, synced ? "run and sync" : "run");
 	shard_set_add(&p->done, r.first, r.count);
+	oracle_shards_done(o, j, l->phase, r);
 	shard_set_remove(&p->dead, r.first, r.count);
 	hit(o, ROW_DONE);
 }
@@ -268,7 +272,8 @@ uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j)
 	const struct sim_job *s = &o->scenario->jobs[j->sim_job];
 	const struct oracle_phase *p = &j->phases[j->shards_phase];
 	bool through =
-	    p->sealed && (uint64_t)shard_set_count(&p->done) + shard_set_count(&p->dead) == p->shard_count;
+	    p->sealed && (uint64_t)shard_set_count(&p->done) + shard_set_count(&p->dead) + oracle_barred(j) ==
+			     p->shard_count;
 
 	switch (s->tolerate_kind) {
 	case TOLERATE_COUNT:
@@ -296,7 +301,7 @@ static bool has_right_to_fail(const struct oracle *o, const struct oracle_job *j
 	if (j->after != 0 || j->after_broken)
 		return false;
 	if (oracle_is_stillborn(o, j) || j->planner_failed ||
-	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
+	    shard_set_count(&j->phases[j->shards_phase].dead) + oracle_barred(j) > oracle_tolerated(o, j))
 		return true;
 	return j->phase != j->shards_phase && shard_set_count(&j->phases[j->phase].dead) > 0;
 }
@@ -307,10 +312,11 @@ static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job
 
 	if (oracle_is_stillborn(o, j) || j->after != 0 || j->after_broken || !last->sealed ||
 	    j->phase < j->shards_phase ||
-	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
+	    shard_set_count(&j->phases[j->shards_phase].dead) + oracle_barred(j) > oracle_tolerated(o, j))
 		return false;
 	if (j->phase == j->shards_phase)
-		return (uint64_t)shard_set_count(&last->done) + shard_set_count(&last->dead) ==
+		return (uint64_t)shard_set_count(&last->done) + shard_set_count(&last->dead) +
+			   oracle_barred(j) ==
 		       last->shard_count;
 	return shard_set_count(&last->done) == last->shard_count;
 }
@@ -360,7 +366,7 @@ static void check_end(struct oracle *o, const struct oracle_job *j, const struct
 			   shards->shard_count);
 	if (e->shards != shards->shard_count || e->shards_phase != j->shards_phase || e->done != done ||
 	    e->dead != dead || e->done + e->dead + e->dropped != e->shards ||
-	    (e->state == JOB_SUCCEEDED && e->dropped > 0))
+	    (e->state == JOB_SUCCEEDED && e->dropped > oracle_barred(j)))
 		world_fail(
 		    o->world,
 		    "job %llu ends with %llu + %llu + %llu of %llu shards; there are %llu + %llu of %u",
@@ -389,6 +395,7 @@ static void on_ended(struct oracle *o, const struct job_ended *e)
 	j->event_due = e->event_due;
 	j->due_ends += e->event_due;
 	oracle_awaited(o, j);
+	oracle_shards_over(o, j);
 	if (j->deadline_wall_us > 0 && e->state == JOB_FAILED && e->wall_us >= j->deadline_wall_us)
 		hit(o, ROW_OVERDUE);
 	j->end = (struct job_ended){.accepted_wall_us = e->accepted_wall_us,

@@ -70,6 +70,8 @@ void oracle_reopened(struct oracle *o, const struct reopened *r)
 	j->ended = 0;
 	j->after = 0;
 	j->after_broken = false;
+	j->by_shards = false; /* it waits for nothing more */
+	j->shards_of = 0;
 	j->deadline_wall_us = 0;
 	j->event_due = j->settled = false;
 	j->phase = r->phase;

@@ -97,6 +97,19 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 		n->plan = (struct plan){.kind = PLAN_ITEMS, .blob = BYTES_LIT("plan")};
 }
 
+/* As history would say it. */
+static void tell_shards(struct accept *a, const struct oracle_job *known)
+{
+	const struct oracle_phase *p = &known->phases[known->shards_phase];
+	struct range_list *done = &a->ended.done;
+	struct range r;
+
+	a->ended.shards = p->shard_count;
+	done->items = arena_alloc(&a->arena, (shard_set_run_count(&p->done) + 1) * sizeof(struct range));
+	for (uint64_t at = 0; shard_set_next_range(&p->done, at, &r); at = range_end(r))
+		done->items[done->count++] = r;
+}
+
 /* The job of the event before, once its client knows it. A job that has ended is told as history would. */
 static void await_other(struct sim *s, struct accept *a, const struct sim_job *j, struct input_accept *in)
 {
@@ -110,10 +123,13 @@ static void await_other(struct sim *s, struct accept *a, const struct sim_job *j
 		a->value[i].after = other;
 		a->jobs[i].after = (struct after_job_list){&a->after, 1};
 	}
-	if (known == NULL || !known->ended)
+	if (known == NULL ||
+	    (!known->ended && (j->after != AFTER_SHARD || known->phase <= known->shards_phase)))
 		return;
 	a->ended = (struct ended_fact){.job = other, .state = known->ended};
 	in->ended = (struct ended_fact_list){&a->ended, 1};
+	if (j->after == AFTER_SHARD)
+		tell_shards(a, known);
 }
 
 /* end: of which of the parent's lives. */
@@ -336,6 +352,11 @@ void sim_client_replied(struct sim *s, uint64_t number, const struct dispatcher_
 		reopen_replied(s, r, number);
 	if (a->kind != ACTION_SUBMIT)
 		return;
+	if (r->code == ERR_BUSY && s->scenario.jobs[a->target].after == AFTER_SHARD) {
+		s->answered[number] = false; /* what the shards that it waits for are, is not durable yet */
+		again_later(s, number, USEC_PER_MSEC, 100 * USEC_PER_MSEC);
+		return;
+	}
 	if (r->code < 0)
 		world_fail(&s->world, "job %u is refused: %s", a->target, error_code_name(r->code));
 	SAY(&s->world, "client: job %u is accepted as %llu%s", a->target, (unsigned long long)r->job,
