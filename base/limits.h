@@ -17,6 +17,7 @@
 #define BACKLOG_MIN 16	     /* workers' connections that the system keeps till they are taken */
 #define BACKLOG_MAX 512
 #define DEFINITION_BYTES_MAX (256 * KIB)
+#define STDIN_BYTES_MAX (64 * KIB) /* what a definition itself gives its commands on stdin */
 #define DEFINITION_ITEMS_MAX 10000 /* items written out in a definition */
 #define EVENT_BYTES_MAX (1 * MIB)
 #define EVENT_DEPTH_MAX 64

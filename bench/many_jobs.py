@@ -84,4 +84,61 @@ def behind(bench):
                 longest < BEHIND_S)]
 
 
-ALL = {"jobs": jobs, "behind": behind}
+def wait_for_all(mill, count):
+    """Starts a worker; until all have ended, how many that is a second."""
+    mill.start_worker()
+    until(lambda: mill.api("GET", "/v1/workers")["workers"])
+    begun = time.monotonic()
+    until(lambda: mill.api("GET", "/v1/status")["jobs"]["live"] == 0, seconds=600, every=0.05)
+    rate = count / (time.monotonic() - begun)
+    mill.abort_workers()
+    until(lambda: not mill.api("GET", "/v1/workers")["workers"])
+    return rate
+
+
+def submit_all(mill, bench, body, count):
+    path = os.path.join(mill.dir, "body.json")
+    with open(path, "w") as f:
+        json.dump(body, f)
+    subprocess.check_call([program(bench, "submit-many"), mill.socket, str(count), path])
+
+
+def one_by_one(mill, definition, count):
+    """What a chain is measured by: each job is submitted when the one before has ended."""
+    mill.start_worker()
+    until(lambda: mill.api("GET", "/v1/workers")["workers"])
+    mill.wait(mill.submit(definition))
+    begun = time.monotonic()
+    for _ in range(count):
+        mill.wait(mill.submit(definition))
+    rate = count / (time.monotonic() - begun)
+    mill.abort_workers()
+    until(lambda: not mill.api("GET", "/v1/workers")["workers"])
+    return rate
+
+
+def after(bench):
+    """A chain of jobs that each wait for the one before, and a fan of jobs that wait for one, by submit --after."""
+    links, leaves = (1_000, 10_000) if bench.short else (10_000, 100_000)
+    noop = NOOP % (1, program(bench, "noop-runner"))
+    with Mill(bench.build) as mill:
+        mill.start_dispatcher()
+        alone = one_by_one(mill, noop, 300)
+        last = mill.submit(noop)
+        for _ in range(links - 1):
+            last = mill.api("POST", "/v1/jobs", {"definition": noop, "after": [str(last)]})["id"]
+        chain = wait_for_all(mill, links)
+        assert mill.job(last)["state"] == "succeeded", mill.job(last)
+        submit_all(mill, bench, {"definition": noop}, leaves)
+        plain = wait_for_all(mill, leaves)
+        root = mill.submit(noop)
+        submit_all(mill, bench, {"definition": noop, "after": [str(root)]}, leaves)
+        fan = wait_for_all(mill, leaves + 1)
+        assert mill.job(root + leaves)["state"] == "succeeded", mill.job(root + leaves)
+    return [Row("a chain of %s jobs by --after" % format(links, ","), "%.0f/s" % chain,
+                "submitted one by one: %.0f/s" % alone, chain / alone, "ratio at least 1.00", chain / alone >= 1),
+            Row("a fan of %s jobs by --after" % format(leaves, ","), "%.0f/s" % fan, "without it: %.0f/s" % plain,
+                fan / plain, "ratio at least 0.80", fan / plain >= 0.80)]
+
+
+ALL = {"jobs": jobs, "behind": behind, "after": after}

@@ -185,10 +185,10 @@ static void merge(struct submission *s, struct submission *said)
 	const struct object_type *type = object_command();
 	const struct {
 		const char **to, *from;
-	} texts[] = {
-	    {&s->event, said->event},	   {&s->each_line, said->each_line}, {&s->id, said->id},
-	    {&s->name, said->name},	   {&s->priority, said->priority},   {&s->deadline, said->deadline},
-	    {&s->start_by, said->start_by}};
+	} texts[] = {{&s->event, said->event},	     {&s->each_line, said->each_line},
+		     {&s->stdin_of, said->stdin_of}, {&s->id, said->id},
+		     {&s->name, said->name},	     {&s->priority, said->priority},
+		     {&s->deadline, said->deadline}, {&s->start_by, said->start_by}};
 
 	for (size_t i = 0; i < type->field_count; i++) {
 		const struct object_field *f = &type->fields[i];

@@ -12,6 +12,7 @@
 #include "cli/each_line.h"
 #include "cli/human.h"
 #include "jobs/definition.h"
+#include "jobs/event.h"
 #include "jobs/template.h"
 
 #define OPTION_BYTES 40 /* of an option's name */
@@ -123,6 +124,7 @@ int submission_add_url(struct buf *out, const char *path, const char *directory,
 
 enum path_form {
 	PATH_DIRECTORY,
+	PATH_FILE, /* that is named by the shard, maybe from its first byte on */
 	PATH_URL,
 	PATH_OF_SHARD, /* a URL: a file that is named by the shard, maybe from its first byte on */
 };
@@ -138,14 +140,45 @@ static int complete_path(json_t **member, enum path_form form, const char *direc
 	if (value == NULL || strstr(value, "://") != NULL ||
 	    (form != PATH_OF_SHARD && strncmp(value, "{{", 2) == 0))
 		return 0;
-	r = form != PATH_DIRECTORY ? submission_add_url(&path, value, directory, reterr)
-				   : submission_add_path(&path, value, directory, reterr);
+	r = form == PATH_URL || form == PATH_OF_SHARD ? submission_add_url(&path, value, directory, reterr)
+						      : submission_add_path(&path, value, directory, reterr);
 	if (r == 0) {
 		json_decref(*member);
 		*member = json_string(buf_text(&path));
 		CHECK(*member != NULL);
 	}
 	buf_fini(&path);
+	return r;
+}
+
+/* All shards get the bytes that are on stdin now, or a file that workers open. */
+static int add_stdin(const struct submission *s, struct api_command *c, const char *directory,
+		     struct error *reterr)
+{
+	struct buf bytes = {0}, digits = {0}, escaped = {0};
+	int r;
+
+	if (strcmp(s->stdin_of, "-") != 0) {
+		c->stdin_file = json_string(s->stdin_of);
+		if (directory != NULL)
+			template_escape(&escaped, bytes_of(directory)); /* it is none */
+		r = c->stdin_file == NULL
+			? error_set(reterr, ERR_INVALID, "expected UTF-8")
+			: complete_path(&c->stdin_file, PATH_FILE,
+					directory != NULL ? buf_text(&escaped) : NULL, reterr);
+		buf_fini(&escaped);
+	} else {
+		r = cli_read_input("-", STDIN_BYTES_MAX, &bytes, reterr);
+		if (r == ERR_LIMIT)
+			error_help(reterr, "write it to a file, and name that: --stdin FILE");
+		event_base64(&digits, buf_bytes(&bytes));
+		if (bytes.size > 0)
+			c->stdin_base64 = json_string(buf_text(&digits));
+		buf_fini(&bytes);
+		buf_fini(&digits);
+	}
+	if (r != 0)
+		options_where("stdin", s->stdin_of, reterr);
 	return r;
 }
 
@@ -168,6 +201,8 @@ static int add_command(const struct submission *s, struct api_submission *body, 
 		r = complete_path(&c.out, PATH_OF_SHARD, directory, reterr);
 	if (r == 0)
 		r = complete_path(&c.err, PATH_OF_SHARD, directory, reterr);
+	if (r == 0 && s->stdin_of != NULL)
+		r = add_stdin(s, &c, directory, reterr);
 	if (r == 0 && s->each_line != NULL)
 		r = each_line(s->each_line, directory, &c, reterr);
 	if (r == 0)
@@ -225,10 +260,17 @@ static int add_priority(struct api_submission *body, const char *value, struct e
 	return 0;
 }
 
+static int reads_stdin(const char *file)
+{
+	return file != NULL && strcmp(file, "-") == 0;
+}
+
 static int check_command(const struct submission *s, struct error *reterr)
 {
 	const struct api_command *c = &s->command;
 
+	if (reads_stdin(s->stdin_of) + reads_stdin(s->each_line) + reads_stdin(s->event) > 1)
+		return error_set(reterr, ERR_INVALID, "two options read stdin: only one of them can be -");
 	if (c->bytes != NULL && c->of == NULL && s->event == NULL) {
 		error_set(reterr, ERR_INVALID, "expected --of too, the file that is to be cut");
 		options_where("bytes", json_string_value(c->bytes), reterr);
@@ -276,9 +318,9 @@ static int check_definition(const struct submission *s, struct error *reterr)
 		name = option_of(type->fields[i].name, option);
 		value = member != NULL ? json_string_value(*member) : NULL;
 	}
-	if (s->each_line != NULL) {
-		name = "each-line";
-		value = s->each_line;
+	if (s->each_line != NULL || s->stdin_of != NULL) {
+		name = s->each_line != NULL ? "each-line" : "stdin";
+		value = s->each_line != NULL ? s->each_line : s->stdin_of;
 	}
 	if (name == NULL)
 		return 0;
@@ -354,6 +396,8 @@ static void name_member(const struct submission *s, const char *member, struct e
 		options_where("grid", json_string_value(json_array_get(s->command.grid, index)), e);
 	} else if (strncmp(member, "grid", 4) == 0) {
 		options_where("grid", json_string_value(json_array_get(s->command.grid, 0)), e);
+	} else if (strncmp(member, "stdin_", 6) == 0) {
+		options_where("stdin", s->stdin_of, e);
 	} else if (strncmp(member, "gather", 6) == 0) {
 		options_where("gather", NULL, e);
 	} else if (strcmp(member, "argv") == 0) {

@@ -10,6 +10,7 @@
 struct submission {
 	const char *event;     /* file; NULL: none */
 	const char *each_line; /* file whose lines are shards; NULL: none */
+	const char *stdin_of;  /* --stdin: a file, "-" for what is on stdin now; NULL: none */
 	const char *id, *name, *priority, *deadline, *start_by;
 	json_t *after;		    /* texts; NULL: it waits for no job */
 	struct api_command command; /* argv NULL: a definition */
@@ -24,6 +25,7 @@ int submission_add_env(void *arg, const char *value, struct error *reterr);
 int submission_add_exit(void *arg, const char *value, struct error *reterr);
 int submission_add_grid(void *arg, const char *value, struct error *reterr);
 int submission_add_after(void *arg, const char *value, struct error *reterr);
+int submission_add_after_shard(void *arg, const char *value, struct error *reterr);
 int submission_set_gather(void *arg, const char *value, struct error *reterr);
 json_t *submission_argv(char **argv, size_t count); /* NULL: a word is no UTF-8 */
 /* Everything behind `--` is the command: cuts it off argv, *argc is what is before. ERR_INVALID. */

@@ -99,3 +99,14 @@ int submission_add_after(void *arg, const char *value, struct error *reterr)
 	json_array_append_new(s->after, text);
 	return 0;
 }
+
+int submission_add_after_shard(void *arg, const char *value, struct error *reterr)
+{
+	struct buf text = {0};
+	int r;
+
+	buf_printf(&text, "%s:shard", value);
+	r = submission_add_after(arg, buf_text(&text), reterr);
+	buf_fini(&text);
+	return r;
+}

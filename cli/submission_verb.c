@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "cli/script.h"
 
-#define START_OPTIONS 6u /* the last of the table */
+#define START_OPTIONS 7u /* the last of the table */
 
 /* Options whose values go into "command" under their own names. */
 #define COMMAND_TEXTS(X)                                                                                     \
@@ -81,9 +81,14 @@ static bool explain(json_t *body)
 	return any;
 }
 
-/* All options; what they say goes into s. */
-static size_t list_extras(struct submission *s, bool starts,
-			  struct options_extra out[static OPTIONS_EXTRAS_MAX])
+static size_t put_extras(struct options_extra *to, const struct options_extra *extras, size_t count)
+{
+	memcpy(to, extras, count * sizeof *extras);
+	return count;
+}
+
+/* Of the command and its shards; what they say goes into s. */
+static size_t list_command_extras(struct submission *s, struct options_extra *out)
 {
 #define TEXT_EXTRA(name, placeholder, doc) {0, #name, placeholder, doc, set_text, &s->command.name},
 	const struct options_extra extras[] = {
@@ -121,8 +126,23 @@ static size_t list_extras(struct submission *s, bool starts,
 	    {0, "each-line", "FILE",
 	     "A shard for each line of FILE that is not empty, {} being the line; - for stdin.", cli_set_text,
 	     &s->each_line},
+	    {0, "stdin", "FILE|-",
+	     "What each shard reads from stdin: FILE, which its worker opens ({} as in --out), or with - "
+	     "what is "
+	     "on stdin now, at most 64 KiB.",
+	     cli_set_text, &s->stdin_of},
 	    {0, "literal", NULL, "Pass the command as it is: {} and {{...}} in it stand for nothing.",
 	     cli_set_flag, &s->command.literal},
+	};
+#undef TEXT_EXTRA
+
+	return put_extras(out, extras, ARRAY_LENGTH(extras));
+}
+
+/* Of the job: when it starts, and what is told of it. Those that only a verb that starts has come last. */
+static size_t list_job_extras(struct submission *s, struct options_extra *out)
+{
+	const struct options_extra extras[] = {
 	    {0, "event", "FILE", "An event for the definition's templates, as JSON; - for stdin.",
 	     cli_set_text, &s->event},
 	    {0, "priority", "N", "Jobs of a greater one come first in their queue.", cli_set_text,
@@ -130,6 +150,11 @@ static size_t list_extras(struct submission *s, bool starts,
 	    {0, "after", "JOB[:ok|any|failed]",
 	     "Start when JOB has succeeded, or ended so; may be given more than once.", submission_add_after,
 	     s},
+	    {0, "after-shard", "JOB",
+	     "Start each shard when the same shard of JOB is done; both have as many. Shards that can no "
+	     "longer "
+	     "start are dropped, and count as dead for --tolerate.",
+	     submission_add_after_shard, s},
 	    {0, "deadline", "TIME", "Fail the job unless it has ended TIME after it was accepted: 2h.",
 	     cli_set_text, &s->deadline},
 	    {0, "start-by", "TIME",
@@ -143,11 +168,18 @@ static size_t list_extras(struct submission *s, bool starts,
 	     cli_set_text, &s->id},
 	    {'w', "wait", NULL, "Wait until it has ended.", cli_set_flag, &s->wait},
 	};
-#undef TEXT_EXTRA
 
-	_Static_assert(ARRAY_LENGTH(extras) <= OPTIONS_EXTRAS_MAX, "room for the options");
-	memcpy(out, extras, sizeof(extras));
-	return ARRAY_LENGTH(extras) - (starts ? 0 : START_OPTIONS);
+	return put_extras(out, extras, ARRAY_LENGTH(extras));
+}
+
+static size_t list_extras(struct submission *s, bool starts,
+			  struct options_extra out[static OPTIONS_EXTRAS_MAX])
+{
+	size_t count = list_command_extras(s, out);
+
+	count += list_job_extras(s, out + count);
+	CHECK(count <= OPTIONS_EXTRAS_MAX);
+	return count - (starts ? 0 : START_OPTIONS);
 }
 
 /* A script is a command that brings options of its own. */

@@ -164,7 +164,7 @@ static void say_nobody(const struct why_facts *f, struct buf *out)
 bool why_asks_supply(const struct view_job *v)
 {
 	return !job_state_is_ended(v->state) && v->state != JOB_HELD && !v->paused && v->counts.leased == 0 &&
-	       v->counts.pending > 0;
+	       v->counts.pending > v->blocked;
 }
 
 static void say_supply(const struct why_facts *f, struct buf *out)
@@ -176,7 +176,14 @@ static void say_supply(const struct why_facts *f, struct buf *out)
 		return;
 	}
 	if (s->fitting == 0) {
-		if (!say_lack(out, s->need, &s->largest))
+		if (say_lack(out, s->need, &s->largest))
+			;
+		else if (s->older > 0)
+			buf_printf(out,
+				   s->older == 1 ? "a worker is of an older version, which gives no stdin"
+						 : "%u workers are of older versions, which give no stdin",
+				   s->older);
+		else
 			buf_printf(out, "no worker has at once all that a shard needs");
 		say_pools(f, out);
 		return;
@@ -228,8 +235,10 @@ void why_delayed(const struct view_job *v, usec_t wall_us, struct buf *out)
 
 void why_after(const struct view_job *v, struct buf *out)
 {
-	static const char *const verbs[] = {
-	    [AFTER_ANY] = "end", [AFTER_SUCCEEDED] = "succeed", [AFTER_FAILED] = "fail"};
+	static const char *const verbs[] = {[AFTER_ANY] = "end",
+					    [AFTER_SUCCEEDED] = "succeed",
+					    [AFTER_FAILED] = "fail",
+					    [AFTER_SHARD] = "finish its shards, each for the same one"};
 	uint32_t shown = v->after.count < AFTER_SHOWN ? v->after.count : AFTER_SHOWN;
 
 	for (uint32_t i = 0; i < shown; i++)
@@ -348,6 +357,8 @@ void why_not(const struct why_facts *f, struct buf *out)
 		return;
 	} else if (!v->sealed && v->counts.pending == 0 && v->planner_failures > 0) {
 		why_planner(v, f->wall_us, out);
+	} else if (v->blocked > 0 && v->counts.leased == 0 && v->counts.pending == v->blocked) {
+		why_after(v, out);
 	} else if (waits_for_rate(v)) {
 		say_rate(v, out);
 	} else if (v->counts.pending > 0 && f->shared != NULL) {

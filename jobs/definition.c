@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "jobs/after_text.h"
 #include "jobs/definition_read.h"
 #include "jobs/phases.h"
 #include "jobs/plan.h"
@@ -119,6 +120,38 @@ static bool read_fair_by(struct definition_reader *r, const struct node *n, void
 	return read_template(r, n, TEMPLATE_EVENT, false, &d->fair_by);
 }
 
+/* Is it a job, as far as it is known without an event? */
+static bool check_after(struct definition_reader *r, const struct node *n, struct bytes text)
+{
+	struct after_job job;
+	struct error e = {0};
+
+	if (memmem(text.data, text.size, "{{", 2) != NULL || after_text_parse(text, &job, &e) == 0)
+		return true;
+	return read_refuse_error(r, n->at, &e);
+}
+
+static bool read_after(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct definition *d = target;
+	struct text_item_list list = {0};
+	bool fine = true;
+
+	if (n->kind != NODE_LIST || n->child_count == 0 || n->child_count > DEFINITION_AFTER_MAX)
+		return read_refuse(r, n, "after: [7, \"8:any\", \"{{event.detail.job}}\"]",
+				   "a list of at most 64 jobs");
+	list.items = read_alloc(r, n->child_count, sizeof *list.items);
+	for (const struct node *child = n->children; child != NULL; child = child->next) {
+		struct bytes *text = &list.items[list.count++].text;
+
+		fine = read_template(r, child, TEMPLATE_EVENT, false, text) && check_after(r, child, *text) &&
+		       fine;
+	}
+	if (fine)
+		d->after = list;
+	return fine;
+}
+
 static bool read_limit(struct definition_reader *r, const struct node *n, int64_t *ret)
 {
 	if (!read_duration(r, n, ret))
@@ -157,6 +190,7 @@ static const struct definition_key sections[] = {
     {"priority", false, read_priority},
     {"fair_by", false, read_fair_by},
     {"max_running", false, read_max_running},
+    {"after", false, read_after},
     {"deadline", false, read_deadline},
     {"start_by", false, read_start_by},
     {"concurrency", false, read_concurrency},

@@ -22,8 +22,9 @@ struct definition {
 	struct definition_body body; /* see phases.h */
 	struct pattern_list on;
 	struct shard_section shard;
-	int64_t max_running;  /* of a job's shards at a time; 0 = no bound */
-	struct bytes fair_by; /* template: whose share of its queue a job is; empty = its owner's */
+	int64_t max_running;	     /* of a job's shards at a time; 0 = no bound */
+	struct bytes fair_by;	     /* template: whose share of its queue a job is; empty = its owner's */
+	struct text_item_list after; /* templates of jobs that it waits for (after_text.h) */
 	int64_t deadline_us, start_by_us; /* from when a job is accepted; 0 = none */
 	struct concurrency concurrency;	  /* group: a template; empty = none */
 	int64_t max_jobs;		  /* that are active at a time; 0 = no bound */
@@ -61,6 +62,8 @@ struct definition_command {
 	struct bytes of;
 	struct bytes align;
 	struct bytes input;
+	struct bytes stdin_file; /* an absolute path; {} as in a word of the command */
+	struct bytes stdin_base64;
 	struct bytes timeout;
 	struct bytes cpus;
 	struct bytes memory;

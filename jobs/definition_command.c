@@ -121,6 +121,36 @@ static int fill_env(const struct definition_command *c, json_t *run, struct erro
 	return fill_pairs(c->env, c->env_count, true, env, reterr);
 }
 
+/* The name of a file a shard: of a part of an object {} is the number, since its bytes make no name. */
+static int fill_stream(const struct definition_command *c, struct bytes stream, json_t *map, const char *name,
+		       struct error *reterr)
+{
+	const char *stands_for = c->bytes.size > 0 ? "{{shard.index}}" : braces_stand_for(c);
+	struct buf text = {0};
+	int rc;
+
+	if (c->literal)
+		buf_append_bytes(&text, stream);
+	else
+		(void)definition_word(stream, stands_for, &text);
+	rc = set_text(map, name, buf_bytes(&text), reterr);
+	buf_fini(&text);
+	return rc;
+}
+
+static int fill_stdin(const struct definition_command *c, json_t *run, struct error *reterr)
+{
+	json_t *map;
+	int rc;
+
+	if (c->stdin_file.size == 0 && c->stdin_base64.size == 0)
+		return 0;
+	map = json_object();
+	set(run, "stdin", map);
+	rc = fill_stream(c, c->stdin_file, map, "file", reterr);
+	return rc == 0 ? set_text(map, "base64", c->stdin_base64, reterr) : rc;
+}
+
 static int fill_run(const struct definition_command *c, json_t *run, struct error *reterr)
 {
 	json_t *resources = json_object();
@@ -131,6 +161,8 @@ static int fill_run(const struct definition_command *c, json_t *run, struct erro
 		rc = fill_env(c, run, reterr);
 	if (rc == 0)
 		rc = set_text(run, "input", c->input, reterr);
+	if (rc == 0)
+		rc = fill_stdin(c, run, reterr);
 	if (rc == 0)
 		rc = set_text(run, "timeout", c->timeout, reterr);
 	if (rc == 0)
@@ -295,23 +327,6 @@ static void name_of_program(struct bytes program, struct buf *out)
 		buf_append(out, "command", 7);
 }
 
-/* The name of a file a shard: of a part of an object {} is the number, since its bytes make no name. */
-static int fill_stream(const struct definition_command *c, struct bytes stream, json_t *map, const char *name,
-		       struct error *reterr)
-{
-	const char *stands_for = c->bytes.size > 0 ? "{{shard.index}}" : braces_stand_for(c);
-	struct buf text = {0};
-	int rc;
-
-	if (c->literal)
-		buf_append_bytes(&text, stream);
-	else
-		(void)definition_word(stream, stands_for, &text);
-	rc = set_text(map, name, buf_bytes(&text), reterr);
-	buf_fini(&text);
-	return rc;
-}
-
 static int fill_exits(const struct definition_command *c, json_t *retry, struct error *reterr)
 {
 	json_t *exits;
@@ -394,6 +409,10 @@ static const char *label_of(const char *parent, const char *key, char buf[static
 		key = strcmp(parent, "gather") == 0 ? "gather" : "argv";
 	else if (strcmp(key, "count") == 0 || strcmp(key, "numbers") == 0)
 		key = "array";
+	else if (strcmp(parent, "stdin_file") == 0)
+		key = strcmp(key, "file") == 0 ? "stdin_file" : "stdin_base64";
+	else if (strcmp(key, "stdin") == 0)
+		key = "stdin_file";
 	snprintf(buf, 200, "%s%s%s", named ? parent : "", named ? "." : "", key);
 	return buf;
 }

@@ -15,6 +15,7 @@
 #define DEFINITION_PATTERNS_MAX 64
 #define DEFINITION_EXIT_RULES_MAX 64
 #define DEFINITION_PRIORITY_MAX 1000000
+#define DEFINITION_AFTER_MAX 64
 
 struct definition_reader {
 	struct definition *d;

@@ -99,6 +99,74 @@ static bool read_input(struct definition_reader *r, const struct node *n, void *
 	return true;
 }
 
+/* ---- stdin ---- */
+
+static bool read_stdin_file(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct run_target *t = target;
+	struct bytes text;
+
+	if (!read_template(r, n, t->scope, true, &text))
+		return false;
+	if (text.size == 0 || text.size > URL_BYTES_MAX ||
+	    (text.data[0] != '/' && memcmp(text.data, "{{", text.size < 2 ? 1 : 2) != 0))
+		return read_refuse(r, n, NULL, "an absolute path");
+	t->phase->run.stdin_file = text;
+	return true;
+}
+
+static bool keep_stdin(struct definition_reader *r, const struct node *n, struct run_target *t,
+		       struct bytes bytes)
+{
+	if (bytes.size > STDIN_BYTES_MAX) {
+		(void)problems_add(
+		    r->problems, n->at, ERR_LIMIT,
+		    "give its commands a file that workers open: stdin: {file: /PATH}, or --stdin "
+		    "FILE",
+		    "%zu bytes of stdin; a definition holds at most %llu", bytes.size, STDIN_BYTES_MAX);
+		return false;
+	}
+	t->phase->run.stdin_bytes = arena_copy(r->arena, bytes);
+	return true;
+}
+
+static bool read_stdin_text(struct definition_reader *r, const struct node *n, void *target)
+{
+	if (n->kind != NODE_SCALAR)
+		return read_refuse(r, n, NULL, "a text");
+	return keep_stdin(r, n, target, n->text);
+}
+
+static bool read_stdin_base64(struct definition_reader *r, const struct node *n, void *target)
+{
+	struct buf bytes = {0};
+	bool ok;
+
+	if (n->kind != NODE_SCALAR || !event_base64_decode(&bytes, n->text))
+		return read_refuse(r, n, NULL, "base64");
+	ok = keep_stdin(r, n, target, buf_bytes(&bytes));
+	buf_fini(&bytes);
+	return ok;
+}
+
+/* One input for all shards; `input` says what else is on stdin. */
+static bool read_stdin(struct definition_reader *r, const struct node *n, void *target)
+{
+	static const struct definition_key keys[] = {{"file", false, read_stdin_file},
+						     {"text", false, read_stdin_text},
+						     {"base64", false, read_stdin_base64}};
+	struct run_target *t = target;
+
+	if (n->kind != NODE_MAP || n->child_count != 1)
+		return read_refuse(r, n, NULL, "one of file, text and base64");
+	if (t->phase->run.input != FEED_STDIN)
+		return read_map(r, n, "`stdin`", keys, ARRAY_LENGTH(keys), t);
+	(void)problems_add(r->problems, n->key_at, ERR_INVALID,
+			   "let the shard's part come in a file: input: file",
+			   "stdin is the shard's part of the input already");
+	return false;
+}
+
 static bool read_run_timeout(struct definition_reader *r, const struct node *n, void *target)
 {
 	struct run_target *t = target;
@@ -292,6 +360,11 @@ static bool check_run(struct definition_reader *r, const struct node *n, const c
 		(void)problems_add(r->problems, format->key_at, ERR_INVALID, NULL, "format goes with runner");
 		return false;
 	}
+	if (runner != NULL && node_get(n, "stdin") != NULL) {
+		(void)problems_add(r->problems, node_get(n, "stdin")->key_at, ERR_INVALID, NULL,
+				   "a runner is spoken to over its stdin; `stdin` goes with exec");
+		return false;
+	}
 	if (runner != NULL && input != NULL) {
 		(void)problems_add(r->problems, input->key_at, ERR_INVALID, NULL,
 				   "a runner gets its shards by the runner protocol; input goes with exec");
@@ -320,7 +393,7 @@ static bool check_takes_bytes(struct definition_reader *r, const struct node *n)
 
 bool read_run(struct definition_reader *r, const struct node *n, void *target)
 {
-	static const struct definition_key keys[] = {COMMON_KEYS};
+	static const struct definition_key keys[] = {COMMON_KEYS, {"stdin", false, read_stdin}};
 	struct run_target t = {.phase = target,
 			       .scope = TEMPLATE_EVENT | TEMPLATE_JOB | TEMPLATE_SHARD |
 					TEMPLATE_PLAN(r->d->shard.kind)};

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "jobs/definition_read.h"
 #include "jobs/json.h"
@@ -165,6 +166,35 @@ static json_t *resources_of(const struct run_spec *run)
 	return map;
 }
 
+/* As text where it is one that stays short in JSON. */
+static bool is_stdin_text(struct bytes text)
+{
+	for (size_t i = 0; i < text.size; i++)
+		if (text.data[i] < ' ' && text.data[i] != '\n' && text.data[i] != '\t' &&
+		    text.data[i] != '\r')
+			return false;
+	return text_is_utf8(text);
+}
+
+static void set_stdin(json_t *to, const struct run_spec *run)
+{
+	json_t *map = json_object();
+	struct buf digits = {0};
+
+	set_text(map, "file", run->stdin_file);
+	if (is_stdin_text(run->stdin_bytes)) {
+		set_text(map, "text", run->stdin_bytes);
+	} else {
+		event_base64(&digits, run->stdin_bytes);
+		set_text(map, "base64", buf_bytes(&digits));
+		buf_fini(&digits);
+	}
+	if (json_object_size(map) > 0)
+		set(to, "stdin", map);
+	else
+		json_decref(map);
+}
+
 static json_t *run_of(const struct run_spec *run)
 {
 	json_t *map = json_object();
@@ -184,6 +214,7 @@ static json_t *run_of(const struct run_spec *run)
 	set(map, "durable_output", json_boolean(run->durable_output));
 	if (run->output_bytes_max > 0)
 		set(map, "output_max", size_of(run->output_bytes_max));
+	set_stdin(map, run);
 	return map;
 }
 
@@ -275,6 +306,8 @@ void definition_write(const struct definition *d, const json_t *on, struct buf *
 	set_text(map, "fair_by", d->fair_by);
 	if (d->max_running > 0)
 		set(map, "max_running", json_integer(d->max_running));
+	if (d->after.count > 0)
+		set(map, "after", list_of(&d->after));
 	if (d->deadline_us > 0)
 		set(map, "deadline", duration_of(d->deadline_us));
 	if (d->start_by_us > 0)

@@ -75,6 +75,8 @@ int event_value(const struct event *e, struct bytes path, struct buf *out, struc
 
 /* Appends base64, as NAME-base64 has it. */
 void event_base64(struct buf *out, struct bytes in);
+/* The reverse. False, nothing appended, when it is not base64. */
+bool event_base64_decode(struct buf *out, struct bytes in) MUST_CHECK;
 
 /* Appends s3://bucket/key or file:///path, not percent-encoded. ERR_NOT_FOUND. */
 int event_object_url(const struct event *e, struct buf *out, struct error *reterr) MUST_CHECK;

@@ -32,8 +32,7 @@ void event_base64(struct buf *out, struct bytes in)
 	}
 }
 
-/* False, nothing appended, when it is not base64. */
-static bool decode_base64(struct buf *out, struct bytes in)
+bool event_base64_decode(struct buf *out, struct bytes in)
 {
 	size_t before = out->size, pad = 0;
 
@@ -116,7 +115,7 @@ bool event_get_bytes(const json_t *object, const char *name, struct buf *out)
 		return false;
 	if (snprintf(exact_name, sizeof exact_name, "%s" SUFFIX, name) < (int)sizeof exact_name)
 		exact = json_object_get(object, exact_name);
-	if (!json_is_string(exact) || !decode_base64(out, json_bytes(exact)))
+	if (!json_is_string(exact) || !event_base64_decode(out, json_bytes(exact)))
 		buf_append_bytes(out, json_bytes(shown));
 	return true;
 }

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/url.h"
+#include "jobs/after_text.h"
 #include "jobs/kinds.h"
 #include "jobs/plan.h"
 #include "jobs/template.h"
@@ -281,6 +282,33 @@ static int fill_group(struct builder *b, struct error *reterr)
 	return rc;
 }
 
+static int fill_after(struct builder *b, struct error *reterr)
+{
+	const struct text_item_list *texts = &b->d->after;
+	struct after_job_list *list = &b->job->after;
+	struct buf text = {0};
+	int rc = 0;
+
+	if (texts->count == 0)
+		return 0;
+	list->items = arena_alloc(b->arena, texts->count * sizeof *list->items);
+	if (list->items == NULL)
+		return error_set(reterr, ERR_LIMIT, "a job's values need too much room");
+	for (uint32_t i = 0; i < texts->count && rc == 0; i++) {
+		struct template t;
+
+		CHECK(template_compile(texts->items[i].text, TEMPLATE_EVENT, b->arena, &t, NULL, NULL) == 0);
+		buf_clear(&text);
+		rc = expand(b, &t, &text, reterr);
+		if (rc == 0)
+			rc = after_text_parse(buf_bytes(&text), &list->items[list->count++], reterr);
+	}
+	buf_fini(&text);
+	if (rc < 0 && reterr != NULL && reterr->where[0] == '\0')
+		error_where(reterr, "after");
+	return rc;
+}
+
 int definition_instantiate(const struct definition *d, const struct event *event, struct bytes job_name,
 			   struct arena *arena, struct new_job *ret, struct error *reterr)
 {
@@ -301,6 +329,8 @@ int definition_instantiate(const struct definition *d, const struct event *event
 		rc = fill_key(&b, d->fair_by, "the fairness key", "fair_by", &job.fair_key, reterr);
 	if (rc == 0)
 		rc = fill_group(&b, reterr);
+	if (rc == 0)
+		rc = fill_after(&b, reterr);
 	if (rc == 0)
 		rc = fill_plan(&b, reterr);
 	if (rc == 0)

@@ -1,5 +1,6 @@
 /* GET /v1/jobs/{id}/attempts: what ran where. How the shards of a live job stand the core says, of one that
- * has ended history; what attempts took is history's. */
+ * has ended history; what attempts took is history's. Since when the shards of a page run, the workers that
+ * have them are asked; when they have answered, the core is asked anew. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/job_waits.h"
 #include "dispatcher/api/listener.h"
+#include "dispatcher/api/running_now.h"
 #include "dispatcher/api/submission.h"
 #include "jobs/ids.h"
 #include "jobs/kinds.h"
@@ -23,12 +25,15 @@ struct listing {
 	struct job_wait wait;
 	struct attempts_list list;
 	struct past_texts texts; /* of a job that has ended, if its values follow from them */
+	bool asked;		 /* the workers of a live job, or there are none */
+	struct running_now now;	 /* what they said */
 };
 
 static void listing_destroy(void *state)
 {
 	struct listing *l = state;
 
+	running_now_fini(&l->now);
 	job_wait_cancel(&l->wait);
 	arena_fini(&l->list.arena);
 	free(l);
@@ -49,6 +54,8 @@ static json_t *row_json(const struct attempts_list *l, const struct attempts_row
 	    .phase = l->phase,
 	    .first = row->shards.first,
 	    .count = row->shards.count,
+	    .has_number = row->has_number,
+	    .number = row->number,
 	    .has_value = row->value.data != NULL,
 	    .value = row->value,
 	    .has_last_value = row->last_value.data != NULL,
@@ -170,35 +177,115 @@ static void on_history(void *arg, bool late)
 
 /* ---- a live job ---- */
 
+/* Room for a run; NULL: the page is full. */
+static struct attempts_run *add_run(struct attempts_list *list, const struct view_shards *like,
+				    struct range shards)
+{
+	struct attempts_run *run = list->run_count < list->limit ? &list->runs[list->run_count++] : NULL;
+
+	if (run == NULL)
+		return NULL;
+	*run = (struct attempts_run){.v = *like};
+	run->v.shards = shards;
+	list->shown_end = range_end(shards);
+	return run;
+}
+
+/* A shard that runs is told by itself. False: the page is full. */
+static bool add_leased(struct listing *l, const struct view_shards *v, struct bytes host)
+{
+	uint64_t at = v->shards.first;
+	const struct running_found *f;
+	struct attempts_run *run;
+
+	while (at < range_end(v->shards)) {
+		f = running_now_next(&l->now, (uint32_t)at);
+		if (f == NULL || f->attempt.shard >= range_end(v->shards)) {
+			run = add_run(&l->list, v, range_between(at, range_end(v->shards)));
+		} else if (f->attempt.shard > at) {
+			run = add_run(&l->list, v, range_between(at, f->attempt.shard));
+		} else {
+			run = add_run(&l->list, v, range_between(at, at + 1));
+			if (run != NULL && f->attempt.start_wall_us > 0)
+				run->start_wall_us = f->attempt.start_wall_us;
+		}
+		if (run == NULL)
+			return false;
+		run->host = host;
+		at = range_end(run->v.shards);
+	}
+	return true;
+}
+
 static void view_runs(struct listing *l)
 {
 	const struct dispatcher_core *core = services_core(l->request->services);
 	struct attempts_list *list = &l->list;
 	struct view_shards found[ATTEMPTS_ROWS_MAX];
+	uint64_t cursor = list->first;
+	bool room = true;
 
+	list->run_count = 0;
 	list->shown_end = list->first;
-	while (list->run_count < list->limit && list->shown_end < list->shard_count) {
-		size_t count = dispatcher_view_shards(core, list->job, list->states, &list->shown_end, found,
+	while (room && list->run_count < list->limit && cursor < list->shard_count) {
+		size_t count = dispatcher_view_shards(core, list->job, list->states, &cursor, found,
 						      list->limit - list->run_count);
 
-		for (size_t i = 0; i < count; i++) {
-			struct attempts_run *run = &list->runs[list->run_count++];
+		for (size_t i = 0; room && i < count; i++) {
+			const struct view_shards *v = &found[i];
 
-			run->v = found[i];
-			if (found[i].state == SHARD_LEASED)
-				run->host = dispatcher_view_host(core, &found[i].worker, &list->arena);
+			if (v->state == SHARD_LEASED)
+				room = add_leased(l, v, dispatcher_view_host(core, &v->worker, &list->arena));
+			else
+				room = add_run(list, v, v->shards) != NULL;
 		}
 	}
+	if (room)
+		list->shown_end = cursor;
+}
+
+static void look(struct listing *l);
+
+static void on_running(struct running_now *now)
+{
+	look(now->arg);
+}
+
+/* The workers that have shards of the page. */
+static int ask_workers(struct listing *l, struct error *reterr)
+{
+	struct attempts_list *list = &l->list;
+	int rc = 0;
+
+	l->now.services = l->request->services;
+	l->now.job = list->job;
+	l->now.first = (uint32_t)list->first;
+	l->now.over = on_running;
+	l->now.arg = l;
+	for (size_t i = 0; i < list->run_count && rc == 0; i++)
+		if (list->runs[i].v.state == SHARD_LEASED)
+			rc = running_now_ask(&l->now, &list->runs[i].v.worker, reterr);
+	return rc;
 }
 
 static void look_live(struct listing *l, const struct view_job *v)
 {
 	struct attempts_list *list = &l->list;
 	struct job_parameters parameters;
+	struct error e = {0};
+	bool asked = l->asked;
 
-	list->live = true;
 	list->shard_count = v->counts.shards;
 	view_runs(l);
+	l->asked = true;
+	if (!asked && ask_workers(l, &e) < 0) {
+		running_now_fini(&l->now); /* it is answered now */
+		request_fail(l->request, &e);
+		return;
+	}
+	if (!asked && l->now.asked > 0)
+		return;
+	list->live = true;
 	if (dispatcher_view_parameters(services_core(l->request->services), list->job, list->phase,
 				       &list->arena, &parameters))
 		list->plan = parameters.plan;
@@ -257,6 +344,7 @@ static void look(struct listing *l)
 	bool there = dispatcher_view_job(services_core(s), l->list.job, &l->list.arena, &v);
 	bool live = there && !job_state_is_ended(v.state);
 
+	l->list.run_count = 0;
 	if (read_query(l, live ? v.phase : ATTEMPTS_PHASE_OF_JOB, &e) < 0)
 		request_fail(l->request, &e);
 	else if (live && l->list.phase == v.phase)

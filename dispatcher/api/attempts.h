@@ -6,6 +6,7 @@
 #include "dispatcher/store/history_reader.h"
 
 struct blobs;
+struct running_now;
 
 #define ATTEMPTS_ROWS_MAX 1000u
 #define ATTEMPTS_VALUE_BYTES 1000u /* of an item that is shown */
@@ -17,20 +18,24 @@ struct attempts_row {
 	uint32_t attempts;
 	struct uuid worker; /* 0,0: none */
 	struct bytes host;
-	bool ended; /* start and took are known */
-	usec_t start_wall_us;
+	bool ended;	      /* took is known */
+	usec_t start_wall_us; /* 0: not known, or not begun */
 	struct totals took;
 	uint8_t failed; /* enum failure_kind, or 0 */
 	bool has_code;
 	int64_t code;
 	struct bytes why;
+	bool has_number;
+	int64_t number;			/* of the first */
 	struct bytes value, last_value; /* data NULL: not known */
 };
 
 /* Runs of shards as they stand. */
 struct attempts_run {
 	struct view_shards v;
-	struct bytes host; /* of leased ones */
+	/* Of leased ones: */
+	struct bytes host;
+	usec_t start_wall_us; /* of one that runs; it is alone then */
 };
 
 struct attempts_list {

@@ -7,6 +7,7 @@
 #include "dispatcher/planners/blobs.h"
 #include "dispatcher/store/history_tables.h"
 #include "jobs/effort.h"
+#include "jobs/plan.h"
 #include "jobs/plan_kind.h"
 
 static bool is_nobody(const struct uuid *w)
@@ -24,8 +25,9 @@ static bool same_worker(const struct uuid *a, const struct uuid *b)
 static bool are_alike(const struct attempts_row *a, const struct attempts_row *b)
 {
 	return a->state == b->state && a->attempts == b->attempts && same_worker(&a->worker, &b->worker) &&
-	       !a->ended && !b->ended && a->failed == b->failed && a->has_code == b->has_code &&
-	       a->code == b->code && bytes_equal(a->why, b->why);
+	       !a->ended && !b->ended && a->start_wall_us == 0 && b->start_wall_us == 0 &&
+	       a->failed == b->failed && a->has_code == b->has_code && a->code == b->code &&
+	       bytes_equal(a->why, b->why);
 }
 
 /* ERR_LIMIT: the page is full. */
@@ -256,7 +258,8 @@ static int add_leased(struct attempts_list *l, const struct attempts_run *run)
 					 .state = run->v.state,
 					 .attempts = run->v.attempt,
 					 .worker = run->v.worker,
-					 .host = run->host};
+					 .host = run->host,
+					 .start_wall_us = run->start_wall_us};
 
 	return add(l, &row);
 }
@@ -409,6 +412,8 @@ void attempts_values(struct attempts_list *l, struct blobs *blobs)
 	for (size_t i = 0; l->plan.kind != 0 && i < l->row_count; i++) {
 		struct attempts_row *row = &l->rows[i];
 
+		row->has_number = true;
+		row->number = plan_number(&l->plan, row->shards.first);
 		row->value = value_of(l, blobs, row->shards.first);
 		if (row->shards.count > 1)
 			row->last_value = value_of(l, blobs, (uint32_t)range_end(row->shards) - 1);

@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 
+#define TOLD_PATIENCE_US (10 * USEC_PER_SEC)
+
 struct job_waits {
 	struct services *services;
 	struct subscriber subscriber; /* while somebody waits for a job */
@@ -148,6 +150,19 @@ void job_wait_history(struct job_waits *w, struct job_wait *wait, uint64_t lsn, 
 	add(w, wait, 0, patience_us, fn, arg);
 	wait->history = (struct port_wait){.fn = on_history, .arg = wait};
 	port_when_in_history(w->services->port, lsn, &wait->history);
+}
+
+void job_wait_told(struct job_waits *w, struct job_wait *wait, uint64_t job, job_wait_fn *fn, void *arg)
+{
+	struct view_job v = {0};
+	struct arena arena;
+	uint64_t lsn = 0;
+
+	arena_init(&arena, 0);
+	if (dispatcher_view_job(services_core(w->services), job, &arena, &v))
+		lsn = v.ended_lsn;
+	arena_fini(&arena);
+	job_wait_history(w, wait, lsn, TOLD_PATIENCE_US, fn, arg);
 }
 
 struct job_waits *job_waits_create(struct services *s)

@@ -34,5 +34,9 @@ void job_wait_change(struct job_waits *w, struct job_wait *wait, uint64_t job, u
 /* Until history has passed lsn; at the end of the turn if it has. */
 void job_wait_history(struct job_waits *w, struct job_wait *wait, uint64_t lsn, usec_t patience_us,
 		      job_wait_fn *fn, void *arg);
+/* Until history has the end of a job that has ended, or for some seconds; at the end of the turn for any
+ * other.
+ */
+void job_wait_told(struct job_waits *w, struct job_wait *wait, uint64_t job, job_wait_fn *fn, void *arg);
 /* Fine for one that waits for nothing. */
 void job_wait_cancel(struct job_wait *wait);

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/api/job_waits.h"
+#include "dispatcher/api/listener.h"
 #include "dispatcher/readers.h"
 #include "jobs/kinds.h"
 
@@ -11,6 +13,7 @@
 struct page {
 	struct reading reading;
 	struct request *request;
+	struct job_wait wait;
 	uint64_t job;
 	json_t *list;
 	uint64_t next; /* first shard behind the last */
@@ -155,6 +158,14 @@ static void on_read(struct reading *r)
 		answer(p);
 }
 
+static void on_told(void *arg, bool late)
+{
+	struct page *p = arg;
+
+	(void)late;
+	readers_ask(p->request->services->readers, &p->reading);
+}
+
 static int fill(struct page *p, struct error *reterr)
 {
 	struct request *r = p->request;
@@ -176,7 +187,7 @@ static int fill(struct page *p, struct error *reterr)
 		return rc;
 	p->phase = (uint32_t)phase;
 	if (!live || phase != v.phase) {
-		readers_ask(r->services->readers, &p->reading);
+		job_wait_told(r->api->waits, &p->wait, p->job, on_told, p);
 		return 0;
 	}
 	if (p->done)
@@ -191,6 +202,7 @@ static void destroy(void *state)
 {
 	struct page *p = state;
 
+	job_wait_cancel(&p->wait);
 	json_decref(p->list);
 	free(p);
 }

@@ -27,12 +27,13 @@ static const struct {
 	{                                                                                                    \
 #member, offsetof(struct definition_command, member)                                         \
 	}
-    TEXT_MEMBER(name),	 TEXT_MEMBER(array),	   TEXT_MEMBER(bytes),	      TEXT_MEMBER(of),
-    TEXT_MEMBER(align),	 TEXT_MEMBER(input),	   TEXT_MEMBER(timeout),      TEXT_MEMBER(cpus),
-    TEXT_MEMBER(memory), TEXT_MEMBER(gpus),	   TEXT_MEMBER(attempts),     TEXT_MEMBER(tolerate),
-    TEXT_MEMBER(queue),	 TEXT_MEMBER(priority),	   TEXT_MEMBER(output),	      TEXT_MEMBER(directory),
-    TEXT_MEMBER(pin),	 TEXT_MEMBER(lines),	   TEXT_MEMBER(max_failures), TEXT_MEMBER(out),
-    TEXT_MEMBER(err),	 TEXT_MEMBER(max_running), TEXT_MEMBER(concurrency),  TEXT_MEMBER(rate),
+    TEXT_MEMBER(name),	     TEXT_MEMBER(array),	TEXT_MEMBER(bytes),	   TEXT_MEMBER(of),
+    TEXT_MEMBER(align),	     TEXT_MEMBER(input),	TEXT_MEMBER(timeout),	   TEXT_MEMBER(cpus),
+    TEXT_MEMBER(memory),     TEXT_MEMBER(gpus),		TEXT_MEMBER(attempts),	   TEXT_MEMBER(tolerate),
+    TEXT_MEMBER(queue),	     TEXT_MEMBER(priority),	TEXT_MEMBER(output),	   TEXT_MEMBER(directory),
+    TEXT_MEMBER(pin),	     TEXT_MEMBER(lines),	TEXT_MEMBER(max_failures), TEXT_MEMBER(out),
+    TEXT_MEMBER(err),	     TEXT_MEMBER(max_running),	TEXT_MEMBER(concurrency),  TEXT_MEMBER(rate),
+    TEXT_MEMBER(stdin_file), TEXT_MEMBER(stdin_base64),
 #undef TEXT_MEMBER
 };
 

@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/job_json.h"
+#include "dispatcher/api/job_waits.h"
+#include "dispatcher/api/listener.h"
 #include "dispatcher/readers.h"
 #include "outputs/segments.h"
 #include "dispatcher/store/history_reader.h"
@@ -19,6 +21,7 @@
 struct written {
 	struct reading reading;
 	struct request *request;
+	struct job_wait wait;
 	uint64_t job;
 	uint32_t phase;
 	uint64_t first, count; /* asked for */
@@ -141,6 +144,7 @@ static void destroy(void *state)
 {
 	struct written *w = state;
 
+	job_wait_cancel(&w->wait);
 	segments_destroy(w->segments);
 	json_decref(w->list);
 	free(w->entries);
@@ -161,6 +165,14 @@ static void on_looked(struct reading *r)
 
 		request_answer(w->request, MHD_HTTP_OK, object_write(object_written(), &answer));
 	}
+}
+
+static void on_told(void *arg, bool late)
+{
+	struct written *w = arg;
+
+	(void)late;
+	readers_ask(w->request->services->readers, &w->reading);
 }
 
 void api_written(struct request *r)
@@ -194,5 +206,5 @@ void api_written(struct request *r)
 	w->entries = check_calloc(CHUNK_SHARDS, sizeof(*w->entries));
 	r->state = w;
 	r->state_fini = destroy;
-	readers_ask(r->services->readers, &w->reading);
+	job_wait_told(r->api->waits, &w->wait, job, on_told, w);
 }

@@ -10,6 +10,7 @@
 #include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/durable/shard_waits.h"
 #include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/durable/windows.h"
 
@@ -21,8 +22,8 @@ static void check_counts(const struct job_row *row)
 	CHECK(run->frontier <= row->shard_count && run->ready_count <= row->shard_count);
 	CHECK(run->queued_count <= row->shard_count && run->ready_count <= run->queued_count);
 	CHECK((uint64_t)row->shard_count - run->frontier + shard_set_count(&run->returned) +
-		  shard_set_count(&run->done) + shards_dead_count(run) + shards_delayed_count(run) +
-		  shards_special_count(run) + run->leased_shards ==
+		  shard_set_count(&run->blocked) + shard_set_count(&run->done) + shards_dead_count(run) +
+		  shards_delayed_count(run) + shards_special_count(run) + run->leased_shards ==
 	      row->shard_count);
 }
 
@@ -66,6 +67,7 @@ static uint64_t check_run(const struct run *run, const struct job_row *row)
 
 	add_all(&all, &run->returned, run);
 	add_all(&all, &run->done, run);
+	add_all(&all, &run->blocked, run);
 	for (uint32_t i = 0; i < run->dead_count; i++)
 		add_all(&all, &run->dead[i].shards, run);
 	for (uint32_t i = 0; i < run->delayed_count; i++) {
@@ -228,6 +230,7 @@ void dispatcher_core_check(const struct dispatcher_core *core, enum check_depth 
 	CHECK(t.leases == HASH_COUNT(core->d.leases));
 	windows_check(&core->d);
 	waits_check(&core->d);
+	shard_waits_check(&core->d);
 	check_workers(core);
 	shared_check(core);
 	check_definitions(core);

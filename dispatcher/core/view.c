@@ -7,6 +7,7 @@
 #include "dispatcher/core/volatile/paces.h"
 #include "dispatcher/core/volatile/runnable.h"
 #include "dispatcher/core/durable/shards.h"
+#include "dispatcher/core/durable/shard_waits.h"
 #include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/decide/steps.h"
 
@@ -101,15 +102,19 @@ static void view_after(const struct dispatcher_core *core, uint64_t job, struct 
 		       struct view_job *ret)
 {
 	const struct waiter *w = waiter_find(&core->d, job);
+	const struct shard_wait *shards = shard_wait_find(&core->d, job);
 
-	if (w == NULL)
+	if (w == NULL && shards == NULL)
 		return;
-	ret->after_count = w->left;
+	ret->after_count = (w != NULL ? w->left : 0) + (shards != NULL);
 	ret->after.items = arena_alloc(arena, VIEW_AFTER_MAX * sizeof *ret->after.items);
-	for (uint32_t i = 0; i < w->count && ret->after.count < VIEW_AFTER_MAX; i++)
+	if (shards != NULL)
+		ret->after.items[ret->after.count++] =
+		    (struct after_job){shards->parent, AFTER_SHARD, shards->phase};
+	for (uint32_t i = 0; w != NULL && i < w->count && ret->after.count < VIEW_AFTER_MAX; i++)
 		if (w->waits[i].parent != 0)
 			ret->after.items[ret->after.count++] =
-			    (struct after_job){w->waits[i].parent, w->waits[i].condition};
+			    (struct after_job){w->waits[i].parent, w->waits[i].condition, 0};
 }
 
 static void view_group(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
@@ -156,6 +161,7 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 		ret->rate_wait_us = pace_when_us(core, ret->job, 1) - core->mono_us;
 		ret->rate_wait_us = ret->rate_wait_us > 0 ? ret->rate_wait_us : 0;
 	}
+	ret->blocked = run != NULL ? shard_set_count(&run->blocked) : 0;
 	ret->estimate_us = estimate_shard_ns(core, row) / 1000;
 	count_shards(core, row, &ret->counts);
 	ret->shards_phase = phases_shards(&job_definition(core, row)->body);

@@ -79,6 +79,7 @@ struct view_job {
 	bool event_due;		     /* once ended: the rules have not seen it */
 	struct after_job_list after; /* that it still waits for, the first VIEW_AFTER_MAX; in the arena */
 	uint32_t after_count;	     /* all of them */
+	uint64_t blocked;	     /* pending shards that wait for the same shard of another job */
 	usec_t deadline_wall_us, start_by_wall_us; /* as in new_job; 0 = none, or it has ended */
 	struct view_group group;		   /* of a live job */
 	struct rate rate;			   /* likewise; count 0 = no bound */
@@ -213,6 +214,8 @@ struct view_supply {
 	uint32_t fitting;     /* of workers: those that have room for it when they are empty; VIEW_FITTING_MAX
 				 of them are as good as any number */
 	uint32_t idle;	      /* of fitting: with no lease */
+	uint32_t older;	      /* of workers: those of a version that knows less than the job asks for; not of
+				 fitting */
 	struct resources largest; /* the most of each that one of the workers has (memory 0: no bound was
 				     said); in the arena; not known when fitting is VIEW_FITTING_MAX */
 };

@@ -239,9 +239,10 @@ bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, st
 			continue;
 		}
 		ret->workers++;
+		ret->older += !session_knows(s, shape);
 		for (uint32_t i = 0; i < AMOUNTS; i++)
 			most.v[i] = s->offered.v[i] > most.v[i] ? s->offered.v[i] : most.v[i];
-		if (!amounts_fit(&nothing, &shape->need, &s->offered))
+		if (!session_knows(s, shape) || !amounts_fit(&nothing, &shape->need, &s->offered))
 			continue;
 		ret->idle += s->worker->lease_count == 0;
 		ret->fitting++;

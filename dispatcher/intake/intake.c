@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "dispatcher/intake/intake_after.h"
 #include "dispatcher/rules.h"
 #include "jobs/instantiate.h"
 #include "jobs/kinds.h"
@@ -124,8 +125,7 @@ static void accept(struct offering *o, struct dedup_key key, const struct princi
 	in.jobs = (struct new_job_list){o->jobs, count};
 	in.failed = (struct stillborn_list){o->failed, o->failed_count};
 	in.event = buf_bytes(&text);
-	port_submit(o->services->port, INPUT_ACCEPT, &in,
-		    &(struct ticket){on_reply, waiter_create(o, ticket)});
+	intake_after_submit(o->services, &in, &(struct ticket){on_reply, waiter_create(o, ticket)});
 	buf_fini(&text);
 }
 

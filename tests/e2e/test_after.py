@@ -155,5 +155,136 @@ class After(MillCase):
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
+class Definitions(MillCase):
+    """`after` in a definition, and in a rule by its event"""
+
+    def start(self, after):
+        self.write("rules/next.yaml", "version: 1\nname: next\non:\n  - pattern: {source: [shop]}\n"
+                                      "after: %s\nrun: {exec: ['true']}\n" % after)
+        self.mill.start_dispatcher(rules_dir=self.path("rules"), **FAST)
+
+    def emit(self, **detail):
+        self.serial = getattr(self, "serial", 0) + 1
+        event = {"specversion": "1.0", "id": str(self.serial), "source": "shop", "type": "order", "data": detail}
+        return self.mill.api("POST", "/v1/events", event)["events"][0]["jobs"][0]
+
+    def job(self, job):
+        return self.mill.api("GET", "/v1/jobs/%d" % job)
+
+    def test_a_rule_names_the_job_by_its_event(self):
+        self.start('["{{event.detail.job}}"]')
+        first = self.mill.submit("version: 1\nname: first\nrun: {exec: ['true']}\n")
+        second = self.emit(job=first)
+        self.assertEqual(self.job(second)["after"], [{"job": first, "condition": "succeeded"}])
+        self.assertEqual(self.job(second)["word"], "held")
+        self.mill.start_worker(heartbeat="100ms")
+        self.mill.wait(second)
+        self.mill.kill(self.mill.dispatcher)  # behind it history tells of the job, the core does not
+        self.mill.start_dispatcher(rules_dir=self.path("rules"), **FAST)
+        self.assertEqual(self.mill.wait(self.emit(job=first))["state"], "succeeded")
+
+    def test_a_condition_that_cannot_come_true_and_a_job_that_is_not_there(self):
+        self.start('["{{event.detail.job}}:failed"]')
+        self.mill.start_worker(heartbeat="100ms")
+        first = self.mill.submit("version: 1\nname: first\nrun: {exec: ['true']}\n")
+        self.mill.wait(first)
+        ended = self.mill.wait(self.emit(job=first))
+        self.assertEqual(ended["state"], "cancelled")
+        self.assertIn("it was to start only if job %d failed" % first, ended["why"])
+        ended = self.mill.wait(self.emit(job=4000))
+        self.assertEqual(ended["state"], "failed")
+        self.assertIn("there is no job 4000 to wait for", ended["why"])
+        ended = self.mill.wait(self.emit(job="last"))
+        self.assertIn("expected the number of a job", ended["why"])
+
+    def test_a_definition_that_is_submitted_has_it_too(self):
+        self.mill.start_dispatcher(**FAST)
+        first = self.mill.submit("version: 1\nname: first\nrun: {exec: ['true']}\n")
+        text = "version: 1\nname: next\nafter: [%d]\nrun: {exec: ['true']}\n" % first
+        second = self.mill.submit(text)
+        both = self.mill.api("POST", "/v1/jobs", {"definition": text, "after": ["%d:any" % second]})["id"]
+        self.assertEqual(self.job(both)["after"], [{"job": first, "condition": "succeeded"}, {"job": second, "condition": "any"}])
+        self.mill.start_worker(heartbeat="100ms")
+        self.assertEqual(self.mill.wait(both)["state"], "succeeded")
+        with self.assertRaises(ApiError) as refused:
+            self.mill.submit("version: 1\nname: next\nafter: [first]\nrun: {exec: ['true']}\n")
+        self.assertIn("expected the number of a job", str(refused.exception))
+
+
+class AfterShard(MillCase):
+    """`submit --after-shard`: each shard starts when the same shard of the other job is done"""
+
+    WAITS = "until [ -e go-{{shard.index}} ]; do sleep 0.02; done; test ! -e fail-{{shard.index}}"
+
+    def setUp(self):
+        super().setUp()
+        self.mill.start_dispatcher(**FAST)
+
+    cli = After.cli
+
+    def submit(self, *args):
+        return int(self.cli("submit", *args).split()[0])
+
+    def job(self, job):
+        return self.mill.api("GET", "/v1/jobs/%d" % job)
+
+    def done(self, job):
+        return [r["first"] + i for r in self.mill.api("GET", "/v1/jobs/%d/shards?state=done" % job)["shards"]
+                for i in range(r["count"])]
+
+    def test_shards_start_one_by_one_over_a_restart(self):
+        self.mill.start_worker(heartbeat="100ms", cpus=2)
+        parent = self.submit("--array=3", "--cpus=0.1", "--", "sh", "-c", self.WAITS)
+        child = self.submit("--array=3", "--cpus=0.1", "--after-shard", str(parent), "--", "echo", "{}")
+        self.assertEqual(self.job(child)["after"], [{"job": parent, "condition": "shard"}])
+        self.assertIn("it waits for job %d to finish its shards, each for the same one" % parent, self.cli("explain", str(child)))
+        self.write("go-1", "")
+        until(lambda: self.done(child) == [1])
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**FAST)
+        self.assertEqual(self.done(child), [1])
+        self.write("go-0", "")
+        self.write("go-2", "")
+        self.assertEqual(self.mill.wait(child)["state"], "succeeded")
+        self.assertEqual(self.mill.wait(parent)["state"], "succeeded")
+
+    def test_what_can_no_longer_come_is_dropped_with_that_reason(self):
+        self.mill.start_worker(heartbeat="100ms", cpus=2)
+        for n in range(3):
+            self.write("go-%d" % n, "")
+        self.write("fail-1", "")
+        parent = self.submit("--array=3", "--attempts=1", "--tolerate=1", "--", "sh", "-c", self.WAITS)
+        self.mill.wait(parent)
+        child = self.submit("--array=3", "--after-shard=%d" % parent, "--tolerate=1", "--", "echo", "{}")
+        ended = self.mill.wait(child)
+        self.assertEqual(("succeeded", 2, 0, 1), (ended["state"], *(ended["phases"][0][n] for n in ("done", "dead", "dropped"))))
+        strict = self.mill.wait(self.submit("--array=3", "--after-shard=%d" % parent, "--", "echo", "{}"))
+        self.assertEqual("failed", strict["state"])
+        self.assertIn("1 shard can no longer start: the same of the job that they wait for has not succeeded", strict["why"])
+
+    def test_a_job_that_gathers_or_has_ended_is_looked_up(self):
+        self.mill.start_worker(heartbeat="100ms", cpus=2)
+        self.write("gather.yaml", "version: 1\nname: gathers\nshard: {count: 2}\nrun: {exec: ['true'], directory: %s}\n"
+                                  "gather: {exec: [sh, -c, 'until [ -e go ]; do sleep 0.02; done'], directory: %s}\n" % ((self.mill.dir,) * 2))
+        parent = self.submit("gather.yaml")
+        until(lambda: self.job(parent)["phase"] == 1)
+        child = self.submit("--array=2", "--after-shard=%d" % parent, "--", "echo", "{}")
+        self.assertEqual(self.mill.wait(child)["state"], "succeeded")
+        self.write("go", "")
+        self.mill.wait(parent)
+        self.mill.kill(self.mill.dispatcher)
+        self.mill.start_dispatcher(**FAST)
+        late = self.submit("--array=2", "--after-shard=%d" % parent, "--", "echo", "{}")
+        self.assertEqual(self.mill.wait(late)["state"], "succeeded")
+
+    def test_what_cannot_be_is_refused_in_words(self):
+        parent = self.submit("--array=3", "--", "true")
+        for args, words in ((("--array=2", "--after-shard=%d" % parent), "job %d has 3 shards, and this one 2" % parent),
+                            (("--array=3", "--after-shard=77"), "there is no job 77"),
+                            (("--array=3", "--after-shard=x"), "expected the number of a job"),
+                            (("--array=3", "--after-shard=1", "--after-shard=1"), "of one other job")):
+            self.assertIn(words, self.cli("submit", *args, "--", "true", code=2))
+
+
 if __name__ == "__main__":
     main()

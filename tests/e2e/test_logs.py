@@ -33,6 +33,14 @@ tries() {
 
 
 class Ended(Logs):
+    def test_a_job_that_has_ended_this_moment_is_told_though_history_is_behind(self):
+        self.start()
+        for _ in range(20):
+            job = self.mill.submit("version: 1\nname: short\nrun: {exec: [echo, a]}\n")
+            self.mill.wait(job)
+            for path in ("shards", "written?first=0&count=1"):
+                self.mill.api("GET", "/v1/jobs/%d/%s" % (job, path))
+
     def test_lines_stand_behind_their_shard(self):
         self.start()
         job = self.submit("--array=3", "--attempts=1", "--tolerate=1", "--gather=sh -c 'cat; echo sum >&2'", "--",

@@ -61,9 +61,9 @@ class Shards(CliCase):
         self.assertEqual([r["first"] for r in self.rows(job, "--state=done,pending")], [0, 1])
         self.assertEqual(self.rows(job, "--state=pending,dropped"), [])
         out, _ = self.run_cli("shards", str(job))
-        self.assertRegex(out, r"(?m)^SHARD +VALUE +STATE +TRIES +HOST +WORKER +START +RUN +CPU +MEMORY +EXIT")
-        self.assertRegex(out, r"(?m)^ +1 +11 +done +2 +alpha .* 0$")
-        self.assertRegex(out, r"(?m)^ +3 +13 +dead +2 +alpha .* signal 9")
+        self.assertRegex(out, r"(?m)^SHARD +STATE +TRIES +HOST +WORKER +START +RUN +CPU +MEMORY +EXIT")
+        self.assertRegex(out, r"(?m)^ +11 +done +2 +alpha .* 0$")
+        self.assertRegex(out, r"(?m)^ +13 +dead +2 +alpha .* signal 9")
         t = self.terminal("shards", str(job))
         self.assertEqual(t.end(), 0)
         self.assertTrue(all(len(line.replace("\033[2m", "").replace("\033[0m", "")) <= 130 for line in t.lines()), t.text())
@@ -92,7 +92,7 @@ class Shards(CliCase):
         self.assertEqual([r["first"] for r in live], sorted(r["first"] for r in live))
         self.assertEqual({r["host"] for r in live if r["state"] == "leased"}, {"alpha", "beta"})
         self.assertEqual({r["attempts"] for r in live if r["state"] == "leased"}, {1})
-        self.assertTrue(all(r["took"] is None and r["start"] is None for r in live if r["state"] in ("leased", "pending")))
+        self.assertTrue(all(r["took"] is None and r["start"] is None for r in live if r["state"] == "pending"))
         self.assertEqual({r["state"] for r in self.attempts(job, "?state=leased")["shards"]}, {"leased"})
         open(go, "w").close()
         self.mill.wait(job)
@@ -102,6 +102,40 @@ class Shards(CliCase):
         self.assertEqual(len({r["worker"] for r in rows}), 2)
         with sqlite3.connect("file:%s?mode=ro" % os.path.join(self.mill.state, "history.db"), uri=True) as db:
             self.assertEqual(db.execute("SELECT count(*), count(DISTINCT host), min(attempt) FROM attempts").fetchone(), (40, 2, 1))
+
+    def test_shards_that_run_have_a_start_and_a_run_time(self):
+        self.mill.start_dispatcher()
+        self.start_worker("alpha", cpus=2)
+        before = time.time()
+        job = self.mill.submit("version: 1\nname: now\nshard: {count: 5-40:5}\n"
+                               "run: {exec: [sh, -c, 'test $SHARDMILL_VALUE = 5 || until test -e %s; do sleep 0.05; done']}\n" % self.path("go"))
+        until(lambda: self.mill.job(job)["phases"][0]["done"] == 1)
+        runs = until(lambda: [r for r in [[r for r in self.attempts(job, "?state=leased")["shards"] if r["start"]]] if len(r) == 2])[0]
+        self.assertEqual([(r["count"], r["took"], r["number"]) for r in runs], [(1, None, 5 + 5 * r["first"]) for r in runs])
+        for r in runs:
+            self.assertLessEqual(time.gmtime(before - 2)[:6], tuple(map(int, r["start"][:19].replace("T", "-").replace(":", "-").split("-"))))
+        self.assertEqual(sum(r["count"] for r in self.attempts(job)["shards"]), 8)
+        out, _ = self.run_cli("shards", "--state=leased", str(job))
+        self.assertRegex(out, r"(?m)^ +%d +leased +alpha +[0-9a-f]{8} +(just now|\S+ s ago) +[0-9.]+ m?s$" % runs[0]["number"])
+        self.write("go", "")
+        self.mill.wait(job)
+
+    def test_shards_are_called_by_the_numbers_of_their_array(self):
+        self.start()
+        job = self.submit("--array=1,5,9-13:2", "--", "true")
+        self.run_cli("wait", job)
+        self.assertEqual([(r["first"], r["number"], r["value"]) for r in self.rows(job)],
+                         [(0, 1, "1"), (1, 5, "5"), (2, 9, "9"), (3, 11, "11"), (4, 13, "13")])
+        table = [line.split()[:2] for line in self.run_cli("shards", job)[0].splitlines()]
+        self.assertEqual(table, [["SHARD", "STATE"]] + [[n, "done"] for n in ("1", "5", "9", "11", "13")])
+        self.assertEqual([r["number"] for r in self.rows(job, "--from=9")], [9, 11, 13])
+        self.assertIn("its numbers are 1,5,9-13:2", self.run_cli("shards", "--from=2", job, code=2)[1])
+        out, _ = self.run_cli("shards", "--output=csv", job)
+        self.assertEqual([(r["first"], r["number"]) for r in csv.DictReader(io.StringIO(out))],
+                         [("0", "1"), ("1", "5"), ("2", "9"), ("3", "11"), ("4", "13")])
+        job = self.submit("--array=7-9", "--", "sleep", "600")
+        self.assertEqual([(r["first"], r["number"]) for r in self.rows(job)][0], (0, 7))
+        self.assertRegex(self.run_cli("shards", job)[0], r"(?m)^ *(7|7-8|7-9) ")
 
     def test_pages_follow_each_other(self):
         self.mill.start_dispatcher()
@@ -184,7 +218,7 @@ class Shards(CliCase):
         job = self.mill.submit("version: 1\nname: items\nshard: {items: %s}\nrun: {exec: ['true']}\n" % json.dumps(items))
         self.mill.wait(job)
         out, _ = self.run_cli("shards", "--output=csv", str(job))
-        self.assertTrue(out.startswith("phase,first,count,value,last_value,state,attempts,worker,host,start,run_seconds,"), out)
+        self.assertTrue(out.startswith("phase,first,count,number,value,last_value,state,attempts,worker,host,start,run_seconds,"), out)
         rows = list(csv.DictReader(io.StringIO(out, newline="")))
         self.assertEqual([r["value"] for r in rows], items)
         self.assertEqual({r["host"] for r in rows}, {'al"pha, 2'})

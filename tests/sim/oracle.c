@@ -18,6 +18,8 @@ void oracle_init(struct oracle *o, struct world *w, const struct scenario *s, st
 void oracle_fini(struct oracle *o)
 {
 	for (size_t i = 0; i < o->job_count; i++)
+		shard_set_fini(&o->jobs[i].opened);
+	for (size_t i = 0; i < o->job_count; i++)
 		for (size_t p = 0; p < ORACLE_PHASES; p++) {
 			shard_set_fini(&o->jobs[i].phases[p].done);
 			shard_set_fini(&o->jobs[i].phases[p].dead);
@@ -94,6 +96,11 @@ void oracle_granted(struct oracle *o, const struct lease *l)
 	if (j->grouped && !j->active)
 		world_fail(o->world, "job %llu is leased, but waits for its group",
 			   (unsigned long long)l->job);
+	if (j->by_shards && l->phase == 0 && !shard_set_contains_all(&j->opened, r))
+		world_fail(o->world,
+			   "shards %u+%u of job %llu are leased, but the same ones of the job that "
+			   "they wait for are not durably done",
+			   r.first, r.count, (unsigned long long)l->job);
 	if (!range_is_valid(r, j->phases[l->phase].shard_count))
 		world_fail(o->world, "shards %u+%u of job %llu are leased; %u are durable", r.first, r.count,
 			   (unsigned long long)l->job, j->phases[l->phase].shard_count);

@@ -57,6 +57,9 @@ struct oracle_job {
 	uint32_t due_ends;	      /* ends of all its lives that were to be told to the rules */
 	uint64_t after;		      /* the job that it still waits for; 0 = none */
 	bool after_broken;	      /* that ended otherwise than it should have */
+	bool by_shards;		      /* its shards wait for those of another job */
+	uint64_t shards_of;	      /* that one, as long as it is not past its shards; 0 = it is */
+	struct shard_set opened;      /* those that were done there */
 	usec_t deadline_wall_us;      /* 0 = none */
 	bool grouped;		      /* it names the concurrency group */
 	bool active;		      /* of a grouped job: a record said so */
@@ -164,6 +167,13 @@ bool oracle_group_cancels(const struct oracle *o, const struct oracle_job *j);
 void oracle_groups_settled(const struct oracle *o);
 /* oracle_rate.c */
 void oracle_rated(struct oracle *o, struct oracle_job *j, const struct lease *l);
+/* Shards of a job are done, or it is past them: shards of others may start, or never do. */
+void oracle_shards_done(struct oracle *o, const struct oracle_job *j, uint32_t phase, struct range r);
+void oracle_shards_over(struct oracle *o, const struct oracle_job *j);
+/* Those that can never start. */
+uint64_t oracle_barred(const struct oracle_job *j);
+/* What n says of its shards that wait. */
+void oracle_check_blocked(struct oracle *o, const struct oracle_job *j, const struct new_job *n);
 /* oracle_reopened.c: an ended job may live again by this record, and by no other. */
 void oracle_reopened(struct oracle *o, const struct reopened *r);
 /* Might a person let it go on? */
@@ -173,6 +183,12 @@ bool oracle_is_earlier(const struct oracle_job *j, struct token t);
 bool oracle_is_stillborn(const struct oracle *o, const struct oracle_job *j);
 
 /* The durable records, each once, in order. */
+/* A case of the table was met. */
+void oracle_hit(struct oracle *o, enum cover_row row);
+/* That `what` names; it fails the world when there is none. */
+struct oracle_job *oracle_known(struct oracle *o, uint64_t id, const char *what);
+void oracle_ended(struct oracle *o, const struct job_ended *e);
+void oracle_ended_block(struct oracle *o, const struct ended_block *b);
 void oracle_record(struct oracle *o, uint32_t type, const void *body);
 /* A client's event was answered. */
 void oracle_answered(struct oracle *o, uint32_t sim_job, uint64_t job, bool repeat);

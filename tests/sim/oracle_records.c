@@ -2,16 +2,15 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "jobs/ended_block.h"
 #include "jobs/kinds.h"
 #include "tests/sim/oracle.h"
 
-static void hit(struct oracle *o, enum cover_row row)
+void oracle_hit(struct oracle *o, enum cover_row row)
 {
 	coverage_hit(o->coverage, row, o->world->now_us);
 }
 
-static struct oracle_job *known(struct oracle *o, uint64_t id, const char *what)
+struct oracle_job *oracle_known(struct oracle *o, uint64_t id, const char *what)
 {
 	struct oracle_job *j = oracle_job(o, id);
 
@@ -22,7 +21,7 @@ static struct oracle_job *known(struct oracle *o, uint64_t id, const char *what)
 
 struct oracle_job *oracle_alive(struct oracle *o, uint64_t id, uint32_t phase, const char *what)
 {
-	struct oracle_job *j = known(o, id, what);
+	struct oracle_job *j = oracle_known(o, id, what);
 
 	if (j->ended || phase != j->phase)
 		world_fail(o->world, "%s of job %llu phase %u; %s", what, (unsigned long long)id, phase,
@@ -56,10 +55,11 @@ static void add_job(struct oracle *o, const struct accepted *a, const struct new
 	j->deadline_wall_us = n->deadline_wall_us;
 	oracle_awaits(o, j, v.after);
 	oracle_joins(o, j, n);
+	oracle_check_blocked(o, j, n);
 	if (n->due_wall_us != 0)
-		hit(o, ROW_HELD);
+		oracle_hit(o, ROW_HELD);
 	if (j->chained)
-		hit(o, ROW_CHAINED);
+		oracle_hit(o, ROW_CHAINED);
 }
 
 static void on_accepted(struct oracle *o, const struct accepted *a)
@@ -87,7 +87,7 @@ static void on_piece(struct oracle *o, const struct plan_piece *p)
 		world_fail(o->world, "job %llu is planned beyond its %u shards: %u",
 			   (unsigned long long)j->id, o->scenario->jobs[j->sim_job].shard_count,
 			   ph->shard_count);
-	hit(o, ROW_PIECE);
+	oracle_hit(o, ROW_PIECE);
 }
 
 static void on_sealed(struct oracle *o, const struct plan_sealed *p)
@@ -99,7 +99,7 @@ static void on_sealed(struct oracle *o, const struct plan_sealed *p)
 	    p->plan.shard_count != j->phases[p->phase].shard_count)
 		world_fail(o->world, "job %llu is sealed with %u shards of %u", (unsigned long long)j->id,
 			   j->phases[p->phase].shard_count, o->scenario->jobs[j->sim_job].shard_count);
-	hit(o, ROW_SEALED);
+	oracle_hit(o, ROW_SEALED);
 }
 
 static void on_plan_failed(struct oracle *o, const struct plan_failed *p)
@@ -108,26 +108,28 @@ static void on_plan_failed(struct oracle *o, const struct plan_failed *p)
 
 	if (p->due_wall_us == 0)
 		j->planner_failed = true;
-	hit(o, p->due_wall_us == 0 ? ROW_PLAN_DEAD : ROW_PLAN_RETRY);
+	oracle_hit(o, p->due_wall_us == 0 ? ROW_PLAN_DEAD : ROW_PLAN_RETRY);
 }
 
 static void on_phase(struct oracle *o, const struct phase_started *p)
 {
-	struct oracle_job *j = known(o, p->job, "a phase");
+	struct oracle_job *j = oracle_known(o, p->job, "a phase");
 	struct oracle_phase *before = &j->phases[j->phase];
 
 	if (p->phase != j->phase + 1 || p->phase >= ORACLE_PHASES)
 		world_fail(o->world, "job %llu goes from phase %u to %u", (unsigned long long)j->id, j->phase,
 			   p->phase);
 	if (!before->sealed ||
-	    (uint64_t)shard_set_count(&before->done) + shard_set_count(&before->dead) != before->shard_count)
+	    (uint64_t)shard_set_count(&before->done) + shard_set_count(&before->dead) + oracle_barred(j) !=
+		before->shard_count)
 		world_fail(o->world, "job %llu begins phase %u with %u done and %u dead of %u",
 			   (unsigned long long)j->id, p->phase, shard_set_count(&before->done),
 			   shard_set_count(&before->dead), before->shard_count);
 	j->phase = p->phase;
+	oracle_shards_over(o, j);
 	j->phases[p->phase].shard_count = p->plan.shard_count;
 	j->phases[p->phase].sealed = p->phase != j->shards_phase;
-	hit(o, j->phases[p->phase].sealed ? ROW_PHASE : ROW_PLAN_PHASE);
+	oracle_hit(o, j->phases[p->phase].sealed ? ROW_PHASE : ROW_PLAN_PHASE);
 }
 
 /* ---- outcomes ---- */
@@ -150,8 +152,9 @@ static void take_done(struct oracle *o, struct oracle_job *j, const struct oracl
 			   l->token.epoch, (unsigned long long)l->token.lease, r.first, r.count,
 			   (unsigned long long)j->id, synced ? "run and sync" : "run");
 	shard_set_add(&p->done, r.first, r.count);
+	oracle_shards_done(o, j, l->phase, r);
 	shard_set_remove(&p->dead, r.first, r.count);
-	hit(o, ROW_DONE);
+	oracle_hit(o, ROW_DONE);
 }
 
 static void count_failure(struct oracle *o, struct oracle_job *j, uint32_t phase, uint32_t shard,
@@ -200,7 +203,7 @@ static void take_failure(struct oracle *o, struct oracle_job *j, const struct or
 		shard_set_add(&p->dead, r.first, r.count);
 	for (uint64_t i = r.first; i < range_end(r) && i < ORACLE_FATED; i++)
 		count_failure(o, j, phase, (uint32_t)i, f);
-	hit(o, f->dead ? ROW_DEAD : ROW_RETRIED);
+	oracle_hit(o, f->dead ? ROW_DEAD : ROW_RETRIED);
 }
 
 /* Half of an output would count shards of another's again. */
@@ -237,7 +240,7 @@ static void take_outcome(struct oracle *o, const struct outcome_taken *t)
 	for (uint32_t i = 0; i < t->returned.count; i++) {
 		if (!range_is_valid(t->returned.items[i], j->phases[t->phase].shard_count))
 			world_fail(o->world, "shards are given back that are none");
-		hit(o, ROW_RETURNED);
+		oracle_hit(o, ROW_RETURNED);
 	}
 	totals_add(&j->totals, &t->totals);
 }
@@ -262,182 +265,26 @@ static void on_retried(struct oracle *o, const struct retried *r)
 			oracle_facts(j, r->phase, (uint32_t)k)->crashes = 0;
 		}
 	}
-	hit(o, ROW_REVIVED);
+	oracle_hit(o, ROW_REVIVED);
 }
 
 /* ---- the end of a job ---- */
-
-uint64_t oracle_tolerated(const struct oracle *o, const struct oracle_job *j)
-{
-	const struct sim_job *s = &o->scenario->jobs[j->sim_job];
-	const struct oracle_phase *p = &j->phases[j->shards_phase];
-	bool through =
-	    p->sealed && (uint64_t)shard_set_count(&p->done) + shard_set_count(&p->dead) == p->shard_count;
-
-	switch (s->tolerate_kind) {
-	case TOLERATE_COUNT:
-		return s->tolerate;
-	case TOLERATE_PPM:
-		return p->sealed ? s->tolerate * p->shard_count / 1000000 : UINT64_MAX;
-	case TOLERATE_TO_THE_END:
-		return through ? 0 : UINT64_MAX;
-	case TOLERATE_FAILURES:
-		return through ? 0 : s->tolerate;
-	default:
-		return 0;
-	}
-}
-
-bool oracle_is_stillborn(const struct oracle *o, const struct oracle_job *j)
-{
-	return j->second && o->scenario->jobs[j->sim_job].second_fails;
-}
-
-static bool has_right_to_fail(const struct oracle *o, const struct oracle_job *j, usec_t wall_us)
-{
-	if (j->deadline_wall_us > 0 && wall_us >= j->deadline_wall_us)
-		return true;
-	if (j->after != 0 || j->after_broken || (j->grouped && !j->active))
-		return false;
-	if (oracle_is_stillborn(o, j) || j->planner_failed ||
-	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
-		return true;
-	return j->phase != j->shards_phase && shard_set_count(&j->phases[j->phase].dead) > 0;
-}
-
-static bool has_right_to_succeed(const struct oracle *o, const struct oracle_job *j)
-{
-	const struct oracle_phase *last = &j->phases[j->phase];
-
-	if (oracle_is_stillborn(o, j) || j->after != 0 || j->after_broken || (j->grouped && !j->active) ||
-	    !last->sealed || j->phase < j->shards_phase ||
-	    shard_set_count(&j->phases[j->shards_phase].dead) > oracle_tolerated(o, j))
-		return false;
-	if (j->phase == j->shards_phase)
-		return (uint64_t)shard_set_count(&last->done) + shard_set_count(&last->dead) ==
-		       last->shard_count;
-	return shard_set_count(&last->done) == last->shard_count;
-}
-
-static void check_later(struct oracle *o, const struct oracle_job *j, const struct job_ended *e)
-{
-	if (e->later.count != (j->phase > j->shards_phase ? j->phase - j->shards_phase : 0))
-		world_fail(o->world, "job %llu ends in phase %u and tells of %u later ones",
-			   (unsigned long long)j->id, j->phase, e->later.count);
-	for (uint32_t i = 0; i < e->later.count; i++) {
-		const struct oracle_phase *p = &j->phases[j->shards_phase + i + 1];
-		const struct phase_counts *c = &e->later.items[i];
-
-		if (c->shards != p->shard_count || c->done != shard_set_count(&p->done) ||
-		    c->dead != shard_set_count(&p->dead))
-			world_fail(o->world, "job %llu ends with %llu + %llu of %llu in phase %u",
-				   (unsigned long long)j->id, (unsigned long long)c->done,
-				   (unsigned long long)c->dead, (unsigned long long)c->shards,
-				   j->shards_phase + i + 1);
-	}
-}
-
-static void check_totals(struct oracle *o, const struct oracle_job *j, const struct totals *told)
-{
-#define TOTAL(name, add, json, form, doc)                                                                    \
-	if (told->name != j->totals.name)                                                                    \
-		world_fail(o->world, "job %llu ends with " #name " %llu; its outcomes say %llu",             \
-			   (unsigned long long)j->id, (unsigned long long)told->name,                        \
-			   (unsigned long long)j->totals.name);
-	TOTALS_ALL(TOTAL)
-#undef TOTAL
-}
-
-static void check_end(struct oracle *o, const struct oracle_job *j, const struct job_ended *e)
-{
-	const struct oracle_phase *shards = &j->phases[j->shards_phase];
-	uint64_t done = shard_set_count(&shards->done), dead = shard_set_count(&shards->dead);
-	bool right = e->state == JOB_SUCCEEDED ? has_right_to_succeed(o, j)
-		     : e->state == JOB_FAILED
-			 ? has_right_to_fail(o, j, e->wall_us)
-			 : (j->cancel_asked || j->after_broken || oracle_group_cancels(o, j)) &&
-			       !oracle_is_stillborn(o, j);
-
-	if (!right)
-		world_fail(o->world, "job %llu has no right to be %s (%.*s): %llu done, %llu dead of %u",
-			   (unsigned long long)j->id, job_state_name(e->state), (int)e->why.size,
-			   (const char *)e->why.data, (unsigned long long)done, (unsigned long long)dead,
-			   shards->shard_count);
-	if (e->shards != shards->shard_count || e->shards_phase != j->shards_phase || e->done != done ||
-	    e->dead != dead || e->done + e->dead + e->dropped != e->shards ||
-	    (e->state == JOB_SUCCEEDED && e->dropped > 0))
-		world_fail(
-		    o->world,
-		    "job %llu ends with %llu + %llu + %llu of %llu shards; there are %llu + %llu of %u",
-		    (unsigned long long)j->id, (unsigned long long)e->done, (unsigned long long)e->dead,
-		    (unsigned long long)e->dropped, (unsigned long long)e->shards, (unsigned long long)done,
-		    (unsigned long long)dead, shards->shard_count);
-	if (e->reopens != j->reopens)
-		world_fail(o->world, "job %llu ends as if it was reopened %u times, not %u",
-			   (unsigned long long)j->id, e->reopens, j->reopens);
-	check_totals(o, j, &e->totals);
-	check_later(o, j, e);
-}
-
-static void on_ended(struct oracle *o, const struct job_ended *e)
-{
-	struct oracle_job *j = known(o, e->job, "an end");
-
-	check_end(o, j, e);
-	if (j->ended) { /* carried forward: the rules have not seen it */
-		if (e->state != j->ended || j->settled || !j->event_due)
-			world_fail(o->world, "job %llu ends twice", (unsigned long long)j->id);
-		hit(o, ROW_CARRIED);
-		return;
-	}
-	j->ended = e->state;
-	j->event_due = e->event_due;
-	j->due_ends += e->event_due;
-	oracle_awaited(o, j);
-	if (j->deadline_wall_us > 0 && e->state == JOB_FAILED && e->wall_us >= j->deadline_wall_us)
-		hit(o, ROW_OVERDUE);
-	j->end = (struct job_ended){.accepted_wall_us = e->accepted_wall_us,
-				    .started_wall_us = e->started_wall_us,
-				    .retries = e->retries};
-	if (j->reopens > 0)
-		hit(o, ROW_ENDED_AGAIN);
-	SAY(o->world, "job %llu is %s: %.*s", (unsigned long long)j->id, job_state_name(e->state),
-	    (int)e->why.size, (const char *)e->why.data);
-	hit(o, e->state == JOB_SUCCEEDED ? ROW_SUCCEEDED
-	       : e->state == JOB_FAILED	 ? ROW_FAILED
-					 : ROW_CANCELLED);
-	if (e->dropped > 0)
-		hit(o, ROW_DROPPED);
-	if (e->state == JOB_SUCCEEDED && e->dead > 0)
-		hit(o, ROW_TOLERATED);
-}
-
-static void on_ended_block(struct oracle *o, const struct ended_block *b)
-{
-	CHECK(ended_block_check(b, NULL) == 0);
-	for (uint32_t i = 0; i < b->jobs.count; i++) {
-		struct job_ended e = ended_block_at(b, i);
-
-		on_ended(o, &e);
-	}
-	hit(o, ROW_ENDED_TOGETHER);
-}
 
 static void on_changed(struct oracle *o, const struct job_changed *c)
 {
 	static const enum cover_row rows[] = {
 	    [CHANGE_ACTIVATED] = ROW_ACTIVATED, [CHANGE_PAUSED] = ROW_PAUSED, [CHANGE_RESUMED] = ROW_RESUMED};
 
-	struct oracle_job *j = known(o, c->job, "a change");
+	struct oracle_job *j = oracle_known(o, c->job, "a change");
 
 	if (c->change == CHANGE_ACTIVATED)
 		oracle_activated(o, j);
-	hit(o, rows[c->change]);
+	oracle_hit(o, rows[c->change]);
 }
 
 static void on_slice(struct oracle *o, const struct job_slice *s)
 {
-	struct oracle_job *j = known(o, s->job, "a slice");
+	struct oracle_job *j = oracle_known(o, s->job, "a slice");
 
 	if (j->ended)
 		world_fail(o->world, "job %llu has ended and is carried forward", (unsigned long long)j->id);
@@ -445,7 +292,7 @@ static void on_slice(struct oracle *o, const struct job_slice *s)
 		if (!shard_set_contains_all(&j->phases[s->phase].done, s->done.items[i]))
 			world_fail(o->world, "job %llu is carried forward with shards done that are not",
 				   (unsigned long long)j->id);
-	hit(o, ROW_CARRIED);
+	oracle_hit(o, ROW_CARRIED);
 }
 
 void oracle_record(struct oracle *o, uint32_t type, const void *body)
@@ -482,10 +329,10 @@ void oracle_record(struct oracle *o, uint32_t type, const void *body)
 		on_retried(o, body);
 		break;
 	case RECORD_ENDED:
-		on_ended(o, body);
+		oracle_ended(o, body);
 		break;
 	case RECORD_ENDED_BLOCK:
-		on_ended_block(o, body);
+		oracle_ended_block(o, body);
 		break;
 	case RECORD_REOPENED:
 		oracle_reopened(o, body);
@@ -494,7 +341,7 @@ void oracle_record(struct oracle *o, uint32_t type, const void *body)
 		on_changed(o, body);
 		break;
 	case RECORD_SETTLED:
-		known(o, ((const struct event_settled *)body)->job, "a settlement")->settled = true;
+		oracle_known(o, ((const struct event_settled *)body)->job, "a settlement")->settled = true;
 		break;
 	case RECORD_JOB_SLICE:
 		on_slice(o, body);

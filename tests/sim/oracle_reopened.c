@@ -71,6 +71,8 @@ void oracle_reopened(struct oracle *o, const struct reopened *r)
 	j->after = 0;
 	j->after_broken = false;
 	oracle_joins(o, j, &r->body);
+	j->by_shards = false; /* it waits for nothing more */
+	j->shards_of = 0;
 	j->deadline_wall_us = 0;
 	j->event_due = j->settled = false;
 	j->phase = r->phase;

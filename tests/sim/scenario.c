@@ -147,6 +147,21 @@ static void draw_job(struct sim_job *j, uint32_t number, struct world *w)
 		draw_fates(j, w);
 }
 
+/* Some jobs wait shard by shard for the one before, of which they have as many. */
+static void follow_shards(struct sim_job *j, const struct sim_job *before)
+{
+	if (j->after == 0 || j->backoff_us / 7 % 2 != 0 || j->planner != PLANNER_PURE || j->plan_phase ||
+	    before->planner != PLANNER_PURE || before->plan_phase || before->shard_count > 5000 ||
+	    before->shard_count == 0)
+		return;
+	j->after = AFTER_SHARD;
+	j->group_limit =
+	    0; /* it would keep the group from the one that it waits for, should that live again */
+	j->shard_count = before->shard_count;
+	if (j->shard_us > 40 * USEC_PER_SEC / j->shard_count)
+		j->shard_us = 1 + 40 * USEC_PER_SEC / j->shard_count;
+}
+
 static void act(struct scenario *s, usec_t at_us, enum action_kind kind, uint32_t target)
 {
 	if (s->action_count < SIM_ACTIONS_MAX)
@@ -231,6 +246,8 @@ void scenario_draw(struct scenario *s, struct world *w)
 	s->calm_at_us = pick(w, 1, 25) * USEC_PER_SEC;
 	for (uint32_t i = 0; i < s->job_count; i++)
 		draw_job(&s->jobs[i], i, w);
+	for (uint32_t i = 1; i < s->job_count; i++)
+		follow_shards(&s->jobs[i], &s->jobs[i - 1]);
 	draw_actions(s, w);
 	draw_faults(s, w);
 }

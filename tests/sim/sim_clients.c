@@ -102,6 +102,19 @@ static void job_of(struct accept *a, size_t at, const struct sim_job *j, uint64_
 		n->plan = (struct plan){.kind = PLAN_ITEMS, .blob = BYTES_LIT("plan")};
 }
 
+/* As history would say it. */
+static void tell_shards(struct accept *a, const struct oracle_job *known)
+{
+	const struct oracle_phase *p = &known->phases[known->shards_phase];
+	struct range_list *done = &a->ended.done;
+	struct range r;
+
+	a->ended.shards = p->shard_count;
+	done->items = arena_alloc(&a->arena, (shard_set_run_count(&p->done) + 1) * sizeof(struct range));
+	for (uint64_t at = 0; shard_set_next_range(&p->done, at, &r); at = range_end(r))
+		done->items[done->count++] = r;
+}
+
 /* The job of the event before, once its client knows it. A job that has ended is told as history would. */
 static void await_other(struct sim *s, struct accept *a, const struct sim_job *j, struct input_accept *in)
 {
@@ -110,15 +123,18 @@ static void await_other(struct sim *s, struct accept *a, const struct sim_job *j
 
 	if (other == 0)
 		return;
-	a->after = (struct after_job){other, j->after};
+	a->after = (struct after_job){.job = other, .condition = j->after};
 	for (uint32_t i = 0; i < in->jobs.count; i++) {
 		a->value[i].after = other;
 		a->jobs[i].after = (struct after_job_list){&a->after, 1};
 	}
-	if (known == NULL || !known->ended)
+	if (known == NULL ||
+	    (!known->ended && (j->after != AFTER_SHARD || known->phase <= known->shards_phase)))
 		return;
-	a->ended = (struct ended_fact){other, known->ended};
+	a->ended = (struct ended_fact){.job = other, .state = known->ended};
 	in->ended = (struct ended_fact_list){&a->ended, 1};
+	if (j->after == AFTER_SHARD)
+		tell_shards(a, known);
 }
 
 /* end: of which of the parent's lives. */
@@ -360,6 +376,11 @@ void sim_client_replied(struct sim *s, uint64_t number, const struct dispatcher_
 		reopen_replied(s, r, number);
 	if (a->kind != ACTION_SUBMIT)
 		return;
+	if (r->code == ERR_BUSY && s->scenario.jobs[a->target].after == AFTER_SHARD) {
+		s->answered[number] = false; /* what the shards that it waits for are, is not durable yet */
+		again_later(s, number, USEC_PER_MSEC, 100 * USEC_PER_MSEC);
+		return;
+	}
 	if (r->code < 0)
 		world_fail(&s->world, "job %u is refused: %s", a->target, error_code_name(r->code));
 	SAY(&s->world, "client: job %u is accepted as %llu%s", a->target, (unsigned long long)r->job,
@@ -369,105 +390,6 @@ void sim_client_replied(struct sim *s, uint64_t number, const struct dispatcher_
 }
 
 /* ---- planners ---- */
-
-static struct sim_planner *planner_of(struct sim_dispatcher *d, uint64_t job)
-{
-	for (size_t i = 0; i < ARRAY_LENGTH(d->planners); i++) {
-		if (d->planners[i].job == 0)
-			d->planners[i].job = job;
-		if (d->planners[i].job == job)
-			return &d->planners[i];
-	}
-	world_fail(&d->sim->world, "more jobs with planners than there are jobs");
-}
-
-static uint32_t pieces_end(const struct sim_job *j, uint32_t pieces)
-{
-	return j->plan_pieces == 0 ? 0 : (uint32_t)((uint64_t)j->shard_count * pieces / j->plan_pieces);
-}
-
-static void planner_later(struct sim_dispatcher *d, const struct sim_planner *p)
-{
-	struct world *w = &d->sim->world;
-
-	world_push(w, w->now_us + world_between(w, 100, 300 * USEC_PER_MSEC), SIM_PLANNER, HOST_DISPATCHER,
-		   p->ticket, p->job, NULL);
-}
-
-void sim_planner_begin(struct sim_dispatcher *d, const struct dispatcher_plan *plan)
-{
-	struct sim_planner *p = planner_of(d, plan->job);
-	const struct oracle_job *j = oracle_job(&d->sim->oracle, plan->job);
-	uint32_t cursor = 0;
-
-	if (plan->cursor.size == sizeof cursor)
-		memcpy(&cursor, plan->cursor.data, sizeof cursor);
-	if (j == NULL)
-		world_fail(&d->sim->world, "a planner starts for job %llu, which is not durable",
-			   (unsigned long long)plan->job);
-	if (plan->phase != scenario_shards_phase(&d->sim->scenario.jobs[j->sim_job]))
-		world_fail(&d->sim->world, "job %llu's planner starts in phase %u",
-			   (unsigned long long)plan->job, plan->phase);
-	if (pieces_end(&d->sim->scenario.jobs[j->sim_job], cursor) != plan->shard_count)
-		world_fail(&d->sim->world, "job %llu's planner is told of %u shards at piece %u",
-			   (unsigned long long)plan->job, plan->shard_count, cursor);
-	SAY(&d->sim->world, "planner: of job %llu goes on at piece %u", (unsigned long long)plan->job,
-	    cursor);
-	p->ticket = ++d->next_ticket;
-	p->phase = plan->phase;
-	p->piece = cursor;
-	planner_later(d, p);
-}
-
-void sim_planner_stop(struct sim_dispatcher *d, uint64_t job)
-{
-	planner_of(d, job)->ticket = 0;
-}
-
-static void planner_fails(struct sim_dispatcher *d, struct sim_planner *p, bool final)
-{
-	p->fails++;
-	p->ticket = 0;
-	SAY(&d->sim->world, "planner: of job %llu fails%s", (unsigned long long)p->job,
-	    final ? " for good" : "");
-	sim_dispatcher_submit(d, INPUT_PLAN_FAILED,
-			      &(struct input_plan_failed){.job = p->job,
-							  .phase = p->phase,
-							  .kind = FAILURE_PLAN,
-							  .final = final,
-							  .why = BYTES_LIT("as the scenario wants it")},
-			      0);
-}
-
-void sim_planner_step(struct sim_dispatcher *d, uint64_t job, uint64_t ticket)
-{
-	struct sim_planner *p = planner_of(d, job);
-	const struct sim_job *j = &d->sim->scenario.jobs[oracle_job(&d->sim->oracle, job)->sim_job];
-	uint32_t cursor = p->piece + 1;
-
-	if (p->ticket != ticket)
-		return;
-	if ((j->plan_hopeless || p->fails < j->plan_fails) && (p->piece > 0 || j->plan_pieces < 2)) {
-		planner_fails(d, p, j->plan_hopeless && world_chance(&d->sim->world, 300000));
-		return;
-	}
-	if (p->piece == j->plan_pieces) {
-		p->ticket = 0;
-		sim_dispatcher_submit(d, INPUT_SEALED, &(struct input_sealed){.job = job, .phase = p->phase},
-				      0);
-		return;
-	}
-	p->piece++;
-	planner_later(d, p);
-	sim_dispatcher_submit(
-	    d, INPUT_PIECE,
-	    &(struct input_piece){.job = job,
-				  .phase = p->phase,
-				  .count = pieces_end(j, p->piece) - pieces_end(j, p->piece - 1),
-				  .blob = BYTES_LIT("plan"),
-				  .cursor = BYTES(&cursor, sizeof cursor)},
-	    0);
-}
 
 void sim_settle(struct sim_dispatcher *d, uint64_t job, uint32_t end)
 {

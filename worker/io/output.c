@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/constants.h"
 #include "base/crc32c.h"
 #include "base/text.h"
@@ -42,6 +43,7 @@ int output_begin(struct output *o, int dir_fd, struct token token, uint32_t shar
 	o->live = true;
 	o->token = token;
 	o->shard = shard;
+	o->start_wall_us = clock_wall_us();
 	pthread_mutex_unlock(&o->live_lock);
 	return 0;
 }
@@ -97,7 +99,8 @@ bool output_running(struct output *o, struct running_attempt *ret)
 		*ret = (struct running_attempt){.token = o->token,
 						.shard = o->shard,
 						.out_bytes = stream_written(&o->out),
-						.err_bytes = stream_written(&o->err)};
+						.err_bytes = stream_written(&o->err),
+						.start_wall_us = o->start_wall_us};
 	pthread_mutex_unlock(&o->live_lock);
 	return live;
 }

@@ -17,6 +17,7 @@ struct output {
 	bool live;
 	struct token token;
 	uint32_t shard;
+	usec_t start_wall_us;
 };
 
 /* What of an attempt was kept. */

@@ -381,6 +381,10 @@ static int prepare(struct attempt *a, struct verdict *v)
 			fail_publish(a, v);
 		return 1;
 	}
+	if (attempt_open_stdin(a) < 0) {
+		fail_error(v, blame_error(FAILURE_INPUT, &a->why), 0, &a->why);
+		return ERR_IO;
+	}
 	if (attempt_build_command(a) < 0) {
 		fail_error(v, FAILURE_NO_PROGRAM, ENOENT, &a->why);
 		return ERR_INVALID;

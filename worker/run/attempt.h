@@ -32,6 +32,8 @@ int attempt_build_command(struct attempt *a) MUST_CHECK;
 
 /* What input.h asks for. */
 struct input_request attempt_input_request(struct attempt *a);
+/* Opens the stdin that its definition gives to all shards, if there is one. An error in a->why. */
+int attempt_open_stdin(struct attempt *a) MUST_CHECK;
 /* When its own input has come in, the connection is free for the shard that this slot will run next. */
 void attempt_read_ahead(struct attempt *a);
 /* Puts its result to where the definition says, if it is one: what it has written, or nothing. 0, or an error

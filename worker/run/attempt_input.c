@@ -1,5 +1,10 @@
 /* An attempt's input, and the next one's. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "worker/run/attempt.h"
@@ -35,6 +40,64 @@ struct input_request attempt_input_request(struct attempt *a)
 	    .woken = woken_early,
 	    .woken_arg = a,
 	};
+}
+
+/* Each attempt has a file of its own: where it reads in it is its affair. */
+static int give_bytes(struct attempt *a, struct bytes bytes)
+{
+	int fd = memfd_create("stdin", MFD_CLOEXEC);
+
+	if (fd < 0 || pwrite(fd, bytes.data, bytes.size, 0) != (ssize_t)bytes.size) {
+		error_set(&a->why, ERR_EXHAUSTED, "cannot make a file for stdin: %s", strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return ERR_EXHAUSTED;
+	}
+	a->input.stdin_fd = fd;
+	return 0;
+}
+
+/* A file that is not there may be there later, or on another worker. */
+static int give_file(struct attempt *a, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would block */
+	int code = fd < 0 ? errno : 0;
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		code = errno;
+	else if (fd >= 0 && !S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
+		code = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+	if (code == 0 && fcntl(fd, F_SETFL, 0) == 0) {
+		a->input.stdin_fd = fd;
+		return 0;
+	}
+	error_set(&a->why, error_code_of_errno(code), "cannot open the file for stdin: %s",
+		  code == EINVAL ? "it is no file" : strerror(code));
+	if (fd >= 0)
+		close(fd);
+	return error_where(&a->why, "%.200s", path);
+}
+
+int attempt_open_stdin(struct attempt *a)
+{
+	const struct run_spec *run = &a->work->arm.run->run;
+	struct template_values values = attempt_values(a);
+	struct buf path = {0};
+	int rc;
+
+	if (run->stdin_bytes.size > 0)
+		return give_bytes(a, run->stdin_bytes);
+	if (run->stdin_file.size == 0)
+		return 0;
+	rc = template_expand(&a->work->stdin_file, &values, &path, &a->why);
+	if (rc == 0 && (path.size == 0 || path.data[0] != '/'))
+		rc = error_set(&a->why, ERR_INVALID, "expected an absolute path for stdin, found %.200s",
+			       buf_text(&path));
+	if (rc == 0)
+		rc = give_file(a, buf_text(&path));
+	buf_fini(&path);
+	return rc;
 }
 
 /* The shard that this slot will run next, as far as it is known now. */

@@ -16,7 +16,8 @@ struct work {
 	struct arena arena;
 	struct slice slice;
 	struct template *argv;
-	struct template *env;	 /* of run_spec.env */
+	struct template *env; /* of run_spec.env */
+	struct template stdin_file;
 	struct bytes *env_fixed; /* "NAME=value" of env_from and of what does not change per shard */
 	uint32_t env_fixed_count;
 	const char *directory; /* that its processes start in */

@@ -35,7 +35,7 @@ static int compile_all(struct work *w)
 	for (uint32_t i = 0; i < run->env.count; i++)
 		if (compile(w, run->env.items[i].value, &w->env[i]) < 0)
 			return ERR_INVALID;
-	return 0;
+	return compile(w, run->stdin_file, &w->stdin_file);
 }
 
 static void add_env(struct work *w, struct buf *line)

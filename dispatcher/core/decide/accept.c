@@ -147,6 +147,8 @@ static int check_accept(struct dispatcher_core *core, const struct input_accept 
 			rc = queue_check_submission(core, &in->jobs, i, body_of(core, in, j), reterr);
 		if (rc == 0)
 			rc = wait_check(core, &in->ended, j, reterr);
+		if (rc == 0 && !failed)
+			rc = shard_wait_check(core, &in->ended, find_body(in, j->definition), j, reterr);
 		if (rc < 0)
 			return rc;
 	}
@@ -225,6 +227,8 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 		date(core, &jobs[i].deadline_wall_us);
 		date(core, &jobs[i].start_by_wall_us);
 		jobs[i].after = wait_left(core, &in->ended, &in->jobs.items[i], &why[i]);
+		if (why[i] == NULL)
+			shard_wait_left(core, &in->ended, &in->jobs.items[i], &jobs[i]);
 	}
 	for (uint32_t i = 0; i < in->failed.count; i++) {
 		struct new_job *j = &jobs[in->failed.items[i].index];
@@ -234,6 +238,7 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 		j->due_wall_us = 0;
 		j->after = (struct after_job_list){0};
 		j->concurrency = (struct concurrency){0};
+		j->blocked = (struct range_list){0};
 		why[in->failed.items[i].index] = NULL;
 	}
 	if (in->key_hi != 0 || in->key_lo != 0)

@@ -9,6 +9,7 @@
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/durable/shard_waits.h"
 #include "dispatcher/core/volatile/groups.h"
 #include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/runnable.h"
@@ -265,7 +266,7 @@ static bool advance_once(struct dispatcher_core *core, uint64_t job)
 {
 	struct job_row *row = job_get_live(core, job);
 	struct tolerance t;
-	uint64_t dead = 0, done = 0, allowed;
+	uint64_t dead = 0, done = 0, barred, allowed;
 
 	if (row == NULL || row->state != JOB_ACTIVE)
 		return false;
@@ -273,14 +274,16 @@ static bool advance_once(struct dispatcher_core *core, uint64_t job)
 		dead = shards_dead_count(row->run);
 		done = shard_set_count(&row->run->done);
 	}
+	barred = shards_barred(&core->d, row->run);
 	t.policy = job_policy(core, row);
 	t.is_shards = row->phase == phases_shards(&job_definition(core, row)->body);
 	t.sealed = (row->flags & JOB_SEALED) != 0;
 	t.shard_count = row->shard_count;
-	t.through = t.sealed && row->shard_count == dead + done;
+	t.through = t.sealed && row->shard_count == dead + done + barred;
 	allowed = tolerated(&t);
-	if (dead > allowed) {
-		job_end(core, job, JOB_FAILED, end_why(core, row, dead, allowed), NULL);
+	if (dead + barred > allowed) {
+		job_end(core, job, JOB_FAILED,
+			dead > 0 ? end_why(core, row, dead, allowed) : shard_wait_why(core, barred), NULL);
 		return true;
 	}
 	if (t.through) {

@@ -2,6 +2,7 @@
  * is well formed is ever written. */
 #include "base/limits.h"
 #include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/durable/waits.h"
 #include "jobs/principal.h"
 
 /* Of deadline and start_by, counted from when the job is accepted. */
@@ -56,9 +57,13 @@ int accept_check_asked(const struct new_job *j, struct error *reterr)
 				 AFTER_JOBS_MAX, j->after.count);
 	for (uint32_t i = 0; i < j->after.count; i++)
 		if (j->after.items[i].job == 0 || j->after.items[i].condition < AFTER_ANY ||
-		    j->after.items[i].condition > AFTER_FAILED)
+		    j->after.items[i].condition > AFTER_SHARD)
 			return error_set(reterr, ERR_INVALID,
 					 "expected jobs to wait for, each until it is %s",
 					 after_condition_names());
+	if (j->after.count - after_ends(&j->after) > 1)
+		return error_set(reterr, ERR_INVALID, "shards can wait for those of one other job");
+	if (j->blocked.count > 0)
+		return error_set(reterr, ERR_INVALID, "which shards wait, the core finds out by itself");
 	return 0;
 }

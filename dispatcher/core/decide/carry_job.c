@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "dispatcher/core/durable/job_table.h"
+#include "dispatcher/core/durable/shard_waits.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/decide/steps.h"
@@ -73,6 +74,7 @@ static uint64_t window_end(struct dispatcher_core *core, const struct job_row *r
 	uint64_t end = row->shard_count;
 
 	end = cut_set(&run->done, from, end);
+	end = cut_set(&run->blocked, from, end);
 	for (uint32_t i = 0; i < run->dead_count; i++)
 		end = cut_set(&run->dead[i].shards, from, end);
 	for (uint32_t i = 0; i < run->failed_count; i++)
@@ -191,6 +193,7 @@ void slice_window(struct dispatcher_core *core, const struct job_row *row, uint3
 	r->frontier = run->frontier;
 	window = range_between(from, r->window_end);
 	r->done = ranges_in(core, &run->done, window);
+	r->blocked = ranges_in(core, &run->blocked, window);
 	for (uint32_t i = 0; i < run->dead_count; i++)
 		append_numbered(core, &r->dead, &run->dead[i].shards, window, run->dead[i].kind);
 	fill_failed(core, run, window, r);
@@ -210,15 +213,18 @@ void slice_window(struct dispatcher_core *core, const struct job_row *row, uint3
 static struct after_job_list after_left(struct dispatcher_core *core, uint64_t job)
 {
 	const struct waiter *w = waiter_find(&core->d, job);
+	const struct shard_wait *shards = shard_wait_find(&core->d, job);
 	struct after_job_list list = {0};
 
-	if (w == NULL)
+	if (w == NULL && shards == NULL)
 		return list;
-	list.items = step_alloc(core, w->left * sizeof *list.items);
-	for (uint32_t i = 0; i < w->count; i++)
+	list.items = step_alloc(core, ((w != NULL ? w->left : 0) + 1) * sizeof *list.items);
+	for (uint32_t i = 0; w != NULL && i < w->count; i++)
 		if (w->waits[i].parent != 0)
 			list.items[list.count++] =
-			    (struct after_job){w->waits[i].parent, w->waits[i].condition};
+			    (struct after_job){w->waits[i].parent, w->waits[i].condition, 0};
+	if (shards != NULL)
+		list.items[list.count++] = (struct after_job){shards->parent, AFTER_SHARD, shards->phase};
 	return list;
 }
 

@@ -1,6 +1,6 @@
 /* Leases: which shards of which job for which worker. A grant asks whose turn it is (volatile/turns.h) and
- * takes the first shards of that job. It never waits: the lease leaves NOW, its record goes with the next
- * commit. */
+ * takes the first shards of that job. It hardly ever waits: the lease leaves NOW, its record goes with the
+ * next commit. Only for shards that waited for others it leaves when what finished those is durable. */
 #include "dispatcher/core/decide/grant.h"
 
 #include "dispatcher/core/volatile/resource_names.h"
@@ -122,6 +122,10 @@ void grant_add(struct grant_round *g, uint64_t job, struct job_row *row, struct 
 	    .count = c.shards.count,
 	    .attempt = times + 1,
 	    .memory_bytes = c.traits.doublings > 0 ? need.v[AMOUNT_MEMORY] : 0};
+	/* What its shards waited for may be lost by a crash until then. */
+	if (row->run != NULL && row->run->opened_lsn > core->durable_lsn &&
+	    row->run->opened_lsn > g->after_lsn && !PLANTED(shards_open_early))
+		g->after_lsn = row->run->opened_lsn;
 	rc = apply_hint(&core->d, g->session->worker->id, hint, core->wall_us, &err);
 	CHECK(rc == 0);
 	entry = lease_find(&core->d, token);
@@ -146,7 +150,7 @@ void grant_close(struct grant_round *g)
 	emit_applied(g->core, RECORD_GRANTED, &g->record);
 	m = step_alloc(g->core, sizeof *m);
 	*m = (struct leases){.session = g->session->id, .leases = g->leases};
-	effect_send(g->core, g->session->peer, MESSAGE_LEASES, m, 0);
+	effect_send(g->core, g->session->peer, MESSAGE_LEASES, m, g->after_lsn);
 	g->session->slot_idle = false;
 }
 
@@ -163,7 +167,8 @@ static bool takes_shape(const struct session *s, const struct shape *shape, enum
 {
 	static const struct amounts nothing;
 
-	return amounts_fit(pass == GRANT_NOW ? &s->used : &nothing, &shape->need, &s->offered);
+	return session_knows(s, shape) &&
+	       amounts_fit(pass == GRANT_NOW ? &s->used : &nothing, &shape->need, &s->offered);
 }
 
 struct taker {

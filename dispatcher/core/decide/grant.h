@@ -18,6 +18,7 @@ struct grant_round {
 	struct granted record;
 	struct lease_list leases;
 	uint32_t capacity;
+	uint64_t after_lsn;	  /* the leases leave when this is durable; 0 = at once */
 	struct grant_round *next; /* of the step */
 };
 

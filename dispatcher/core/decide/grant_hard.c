@@ -44,11 +44,11 @@ static struct candidate first_hard(const struct dispatcher_core *core, const str
 	return c;
 }
 
-static bool could_fit(const struct session *s, const struct amounts *need)
+static bool could_fit(const struct session *s, const struct shape *shape, const struct amounts *need)
 {
 	struct amounts nothing = {{0}};
 
-	return session_takes_leases(s) && amounts_fit(&nothing, need, &s->offered);
+	return session_takes_leases(s) && session_knows(s, shape) && amounts_fit(&nothing, need, &s->offered);
 }
 
 /* As much more memory as some worker has at all. */
@@ -59,7 +59,7 @@ static uint8_t possible_doublings(const struct dispatcher_core *core, const stru
 		struct amounts need = amounts_doubled(&shape->need, n);
 
 		for (const struct session *s = core->sessions; s != NULL; s = s->hh.next)
-			if (could_fit(s, &need))
+			if (could_fit(s, shape, &need))
 				return n;
 	}
 	return 0;
@@ -67,12 +67,13 @@ static uint8_t possible_doublings(const struct dispatcher_core *core, const stru
 
 /* For a shard that is not alone, a busy worker will do: those that have work ahead never have a free slot at
  * the moment that one looks. */
-static struct session *find_session(struct dispatcher_core *core, const struct amounts *need, bool alone)
+static struct session *find_session(struct dispatcher_core *core, const struct shape *shape,
+				    const struct amounts *need, bool alone)
 {
 	struct session *least = NULL, *reserved = NULL, *soonest = NULL;
 
 	for (struct session *s = core->sessions; s != NULL; s = s->hh.next) {
-		if (!could_fit(s, need) || s->alone)
+		if (!could_fit(s, shape, need) || s->alone)
 			continue;
 		if (!alone && !s->reserved && amounts_fit(&s->used, need, &s->offered))
 			return s;
@@ -107,7 +108,7 @@ static bool grant_one(struct dispatcher_core *core, uint64_t job, bool alone)
 		return false;
 	c.traits.doublings = possible_doublings(core, shape, c.traits.doublings);
 	need = amounts_doubled(&shape->need, c.traits.doublings);
-	s = find_session(core, &need, alone);
+	s = find_session(core, shape, &need, alone);
 	if (s == NULL)
 		return false;
 	grant_open(core, &g, s);

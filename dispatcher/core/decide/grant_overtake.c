@@ -18,7 +18,8 @@ static bool takes(const void *ctx, const struct shape *shape)
 	const struct taker *t = ctx;
 	static const struct amounts nothing;
 
-	return !shape->is_shared && amounts_fit(&nothing, &shape->need, &t->session->offered);
+	return !shape->is_shared && session_knows(t->session, shape) &&
+	       amounts_fit(&nothing, &shape->need, &t->session->offered);
 }
 
 static bool holds_behind(const struct session *s, const struct queue *q, const struct rank *rank)

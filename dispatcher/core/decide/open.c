@@ -18,6 +18,7 @@
 #include "dispatcher/core/volatile/timers.h"
 #include "dispatcher/core/volatile/turns.h"
 #include "dispatcher/core/decide/verdict.h"
+#include "dispatcher/core/durable/shard_waits.h"
 #include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/durable/windows.h"
 
@@ -92,7 +93,8 @@ int dispatcher_core_replay_end(struct dispatcher_core *core, struct error *reter
 		    !job_state_is_ended(row->state))
 			return apply_corrupt(job, "its definition is not there", reterr);
 	}
-	if (windows_check_known(&core->d, reterr) < 0 || waits_check_known(&core->d, reterr) < 0)
+	if (windows_check_known(&core->d, reterr) < 0 || waits_check_known(&core->d, reterr) < 0 ||
+	    shard_waits_check_known(&core->d, reterr) < 0)
 		return ERR_CORRUPT;
 	HASH_ITER (hh, core->d.definitions.by_hash, def, next) {
 		if (def->references == 0)

@@ -118,6 +118,16 @@ int wait_check(const struct dispatcher_core *core, const struct ended_fact_list 
 /* What of j's conditions is left to wait for; *why is set when one can no longer come true, or NULL. */
 struct after_job_list wait_left(struct dispatcher_core *core, const struct ended_fact_list *facts,
 				const struct new_job *j, const char **why);
+/* shard_waits.c: shards that wait for those of another job. May j do that? given: its definition, if that
+ * came with it. */
+int shard_wait_check(const struct dispatcher_core *core, const struct ended_fact_list *facts,
+		     const struct definition_body *given, const struct new_job *j,
+		     struct error *reterr) MUST_CHECK;
+/* Adds to j, as it is written, which of its shards have to wait, and for whom. asked: as it came. */
+void shard_wait_left(struct dispatcher_core *core, const struct ended_fact_list *facts,
+		     const struct new_job *asked, struct new_job *j);
+/* Why so many shards of it can never start. */
+const char *shard_wait_why(struct dispatcher_core *core, uint64_t barred);
 /* Cancels the job if it waits for what can no longer come true. False: it does not. */
 bool wait_end_broken(struct dispatcher_core *core, uint64_t job);
 /* What follows from the ends that jobs waited for, for one of them; 0: nothing is left to do. Else a job that

@@ -38,7 +38,7 @@ static bool find_state(const struct dispatcher_core *core, const struct ended_fa
 static int check_facts(const struct ended_fact_list *facts, struct error *reterr)
 {
 	for (uint32_t i = 0; i < facts->count; i++)
-		if (!job_state_is_ended(facts->items[i].state) ||
+		if ((!job_state_is_ended(facts->items[i].state) && facts->items[i].shards == 0) ||
 		    (i > 0 && facts->items[i - 1].job >= facts->items[i].job))
 			return error_set(reterr, ERR_INVALID, "expected jobs that have ended, in order");
 	return 0;
@@ -53,7 +53,7 @@ int wait_check(const struct dispatcher_core *core, const struct ended_fact_list 
 	for (uint32_t i = 0; rc == 0 && i < j->after.count; i++) {
 		unsigned long long job = j->after.items[i].job;
 
-		if (find_state(core, facts, job, &state))
+		if (find_state(core, facts, job, &state) || j->after.items[i].condition == AFTER_SHARD)
 			continue;
 		rc = error_set(reterr, ERR_INVALID, "there is no job %llu to wait for", job);
 		error_help(reterr, "`shardmill jobs` lists those that can be named");
@@ -80,6 +80,8 @@ struct after_job_list wait_left(struct dispatcher_core *core, const struct ended
 		const struct after_job *a = &j->after.items[i];
 		uint8_t state;
 
+		if (a->condition == AFTER_SHARD)
+			continue; /* shard_waits.c */
 		CHECK(find_state(core, facts, a->job, &state));
 		if (state == 0)
 			left.items[left.count++] = *a;

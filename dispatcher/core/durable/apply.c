@@ -274,6 +274,7 @@ void durable_fini(struct durable *d)
 	windows_fini(d);
 	waits_fini(d);
 	queues_fini(d);
+	shard_waits_fini(d);
 	for (uint32_t i = 0; i < d->mark_count; i++) {
 		blob_fini(&d->marks[i].intake);
 		blob_fini(&d->marks[i].position);

@@ -7,6 +7,7 @@
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/durable/lease_table.h"
+#include "dispatcher/core/durable/shard_waits.h"
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/durable/waits.h"
 #include "jobs/plan.h"
@@ -30,8 +31,9 @@ void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job
 
 	def->references++;
 	row->definition = def->index;
-	row->state =
-	    j->due_wall_us > 0 || j->after.count > 0 || j->concurrency.group.size > 0 ? JOB_HELD : JOB_ACTIVE;
+	row->state = j->due_wall_us > 0 || after_ends(&j->after) > 0 || j->concurrency.group.size > 0
+			 ? JOB_HELD
+			 : JOB_ACTIVE;
 	row->accepted_wall_us = wall_us;
 	row->due_wall_us = j->due_wall_us;
 	row->priority = (int32_t)j->priority;
@@ -50,8 +52,10 @@ void apply_fill_row(struct durable *d, struct job_row *row, const struct new_job
 	body.definition = BYTES(NULL, 0); /* the row names it */
 	body.job = 0;
 	body.after = (struct after_job_list){0}; /* waits.h: what is left of it */
+	body.blocked = (struct range_list){0};
 	job_row_set_body(row, codec_new_job(), &body);
 	waits_add(d, j->job, &j->after);
+	shard_waits_add(d, row, j);
 }
 
 static int check_new(struct durable *d, const struct new_job *j, struct error *reterr)
@@ -63,6 +67,9 @@ static int check_new(struct durable *d, const struct new_job *j, struct error *r
 	if (j->definition.size != 32 || j->depth > UINT16_MAX || j->priority < INT32_MIN ||
 	    j->priority > INT32_MAX)
 		return apply_corrupt(j->job, "what was accepted breaks a bound", reterr);
+	for (uint32_t i = 0; i < j->blocked.count; i++)
+		if (!range_is_valid(j->blocked.items[i], j->plan.shard_count))
+			return apply_corrupt(j->job, "shards wait that it does not have", reterr);
 	return 0;
 }
 
@@ -254,6 +261,8 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 	}
 	if (plan_gathers(&r->plan))
 		keep_counts(run, row);
+	shard_waits_drop(d, r->job); /* the rest never starts */
+	shard_waits_over(d, r->job, r->phase);
 	run_clear_shards(run);
 	run->ready_count = run->queued_count = 0;
 	run->estimate = (struct estimate){0};
@@ -290,6 +299,7 @@ int apply_ended(struct durable *d, const struct job_ended *r, uint64_t lsn, stru
 	run_destroy(row->run);
 	row->run = NULL;
 	waits_drop(d, r->job);
+	shard_waits_drop(d, r->job);
 	row->lsn = lsn;
 	row->phase = (uint16_t)r->phase;
 	row->live_flags &= JOB_TOUCHED | JOB_RUNNABLE | JOB_HARD;
@@ -297,6 +307,7 @@ int apply_ended(struct durable *d, const struct job_ended *r, uint64_t lsn, stru
 		row->flags |= JOB_EVENT_DUE;
 	job_row_set_body(row, codec_job_ended(), r);
 	waits_ended(d, r->job, r->state);
+	shard_waits_over(d, r->job, UINT32_MAX);
 	return 0;
 }
 

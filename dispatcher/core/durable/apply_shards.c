@@ -116,11 +116,14 @@ int apply_outcome(struct durable *d, const struct outcome_taken *o, struct error
 	struct run *run;
 	int rc = phase_row(d, o->job, o->phase, &row, reterr);
 
+	if (row == NULL && rc == 0)
+		shard_waits_done(d, o); /* in replay: whoever waits for it may be known before it is */
 	if (row == NULL)
 		return rc;
 	rc = check_outcome(row, o, reterr);
 	if (rc < 0)
 		return rc;
+	shard_waits_done(d, o);
 	if (lease != NULL && (lease->job != o->job || lease->phase != o->phase))
 		lease = NULL;
 	run = durable_run(row, o->job);

@@ -84,7 +84,8 @@ static int check_window(const struct job_row *row, const struct job_slice *r, st
 {
 	int rc = apply_check_ranges(row, &r->done, reterr);
 	uint64_t n = row->shard_count;
-	bool ok = rc == 0 && r->window_first <= r->window_end && r->window_end <= n && r->frontier <= n;
+	bool ok = rc == 0 && apply_check_ranges(row, &r->blocked, reterr) == 0 &&
+		  r->window_first <= r->window_end && r->window_end <= n && r->frontier <= n;
 
 	for (uint32_t i = 0; ok && i < r->dead.count; i++)
 		ok = range_is_valid((struct range){r->dead.items[i].first, r->dead.items[i].count}, n);
@@ -161,6 +162,10 @@ static void take_window(struct durable *d, struct job_row *row, const struct job
 		shards_take(run, (struct range){s->first, s->count});
 		shards_release(run, (struct range){s->first, s->count},
 			       (struct traits){s->crashes, s->doublings});
+	}
+	for (uint32_t i = 0; i < r->blocked.count; i++) {
+		shards_take(run, r->blocked.items[i]);
+		shard_set_add(&run->blocked, r->blocked.items[i].first, r->blocked.items[i].count);
 	}
 	for (uint32_t i = 0; i < r->leased.count; i++)
 		take_lease(d, row, r, &r->leased.items[i]);

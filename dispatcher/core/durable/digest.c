@@ -7,6 +7,7 @@
 #include "dispatcher/core/durable/shards.h"
 #include "dispatcher/core/durable/queue_table.h"
 #include "dispatcher/core/decide/steps.h"
+#include "dispatcher/core/durable/shard_waits.h"
 #include "dispatcher/core/durable/waits.h"
 #include "dispatcher/core/durable/windows.h"
 
@@ -45,6 +46,7 @@ static uint64_t run_digest(uint64_t h, const struct run *run)
 {
 	h = mix_set(mix(h, run->frontier), &run->returned);
 	h = mix_set(h, &run->done);
+	h = mix_set(h, &run->blocked);
 	for (uint32_t i = 0; i < run->dead_count; i++)
 		if (!shard_set_is_empty(&run->dead[i].shards))
 			h = mix_set(mix(h, run->dead[i].kind), &run->dead[i].shards);
@@ -102,6 +104,8 @@ static uint64_t job_digest(const struct dispatcher_core *core, uint64_t h, uint6
 	h = mix(mix(mix(h, row->shard_count), row->phase), row->flags & (JOB_PAUSED | JOB_SEALED));
 	h = mix(mix(h, (uint64_t)row->accepted_wall_us), (uint64_t)row->due_wall_us);
 	h = mix(h, waits_digest(&core->d, job));
+	if (shard_wait_find(&core->d, job) != NULL)
+		h = mix(h, shard_wait_find(&core->d, job)->parent);
 	return run_digest(h, row->run != NULL ? row->run : &nothing);
 }
 

@@ -37,6 +37,7 @@ void run_clear_shards(struct run *run)
 	trouble_clear(run);
 	shard_set_clear(&run->returned);
 	shard_set_clear(&run->done);
+	shard_set_clear(&run->blocked);
 	while (run->delayed_count > 0)
 		delayed_remove(run, run->delayed_count - 1);
 	while (run->note_count > 0)
@@ -122,6 +123,7 @@ void shards_take(struct run *run, struct range r)
 		run->frontier = (uint32_t)range_end(r) + (PLANTED(grant_skips_a_shard) ? 1 : 0);
 	}
 	shard_set_remove(&run->returned, r.first, r.count);
+	shard_set_remove(&run->blocked, r.first, r.count);
 	special_take(run, r);
 	delayed_take(run, r);
 }
@@ -281,6 +283,7 @@ void shards_forget_window(struct run *run, struct range window)
 
 	shard_set_remove(&run->returned, window.first, window.count);
 	shard_set_remove(&run->done, window.first, window.count);
+	shard_set_remove(&run->blocked, window.first, window.count);
 	special_take(run, window);
 	delayed_take(run, window);
 	for (uint32_t i = 0; i < run->dead_count; i++)

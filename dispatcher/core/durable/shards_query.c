@@ -70,7 +70,7 @@ uint32_t shards_failures(const struct run *run, uint32_t shard, uint64_t limit, 
 size_t shards_bytes(const struct run *run)
 {
 	size_t bytes =
-	    shard_set_bytes(&run->returned) + shard_set_bytes(&run->done) +
+	    shard_set_bytes(&run->returned) + shard_set_bytes(&run->done) + shard_set_bytes(&run->blocked) +
 	    run->special_count * sizeof(struct special) + run->delayed_count * sizeof(struct delayed) +
 	    run->dead_count * sizeof(struct dead_kind) + run->failed_count * sizeof(struct shard_set) +
 	    run->note_count * sizeof(struct dead_note); /* few, so their texts are left out */

@@ -189,6 +189,7 @@ struct run {
 	DURABLE uint32_t frontier; /* the first shard never leased */
 	DURABLE struct shard_set returned;
 	DURABLE struct shard_set done;
+	DURABLE struct shard_set blocked;	  /* wait for the same shard of another job (shard_waits.h) */
 	DURABLE struct delayed *DURABLE delayed;  /* by due time */
 	DURABLE struct special *DURABLE special;  /* by first shard */
 	DURABLE struct dead_kind *DURABLE dead;	  /* by kind */
@@ -217,9 +218,10 @@ struct run {
 	DURABLE uint32_t reopens;
 	DURABLE struct token earlier; /* tokens up to this one are of an earlier life */
 	/* volatile */
-	uint32_t ready_count;	    /* shards whose commit is durable */
-	uint32_t queued_count;	    /* shards that wait for that, or are ready */
-	bool planning;		    /* a planner runs */
+	uint32_t ready_count;  /* shards whose commit is durable */
+	uint32_t queued_count; /* shards that wait for that, or are ready */
+	uint64_t opened_lsn;   /* what last took shards out of blocked: leases leave when it is durable */
+	bool planning;	       /* a planner runs */
 	struct shard_set *troubled; /* of shards by how often they met a worker's trouble (trouble.c) */
 	uint32_t troubled_count;
 	struct estimate estimate;
@@ -320,11 +322,13 @@ struct durable {
 	DURABLE struct dedup dedup;
 	DURABLE struct mark *DURABLE marks;
 	DURABLE uint32_t mark_count;
-	struct window_row *DURABLE windows; /* windows.h; by name */
-	struct waiter *DURABLE waiters;	    /* waits.h; by job */
-	struct awaited *DURABLE awaited;    /* by the job that is waited for */
-	struct queue_row *DURABLE queues;   /* queue_table.h; by name */
-	DURABLE uint64_t carry_lsn;	    /* of part 0 of the job whose slices are being written */
+	struct window_row *DURABLE windows;	    /* windows.h; by name */
+	struct waiter *DURABLE waiters;		    /* waits.h; by job */
+	struct awaited *DURABLE awaited;	    /* by the job that is waited for */
+	struct shard_wait *DURABLE shard_waits;	    /* shard_waits.h; by job */
+	struct shard_parent *DURABLE shard_parents; /* by the job that is waited for */
+	struct queue_row *DURABLE queues;	    /* queue_table.h; by name */
+	DURABLE uint64_t carry_lsn;		    /* of part 0 of the job whose slices are being written */
 	DURABLE uint64_t noted_count;
 	DURABLE bool live; /* replay is over */
 	/* Volatile: jobs that the step touched, each once. */

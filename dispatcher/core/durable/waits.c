@@ -17,6 +17,8 @@ bool after_is_met(uint8_t condition, uint8_t state)
 		return state == JOB_SUCCEEDED;
 	case AFTER_FAILED:
 		return state != JOB_SUCCEEDED;
+	case AFTER_SHARD:
+		return true; /* shard_waits.h */
 	}
 	return false;
 }
@@ -57,21 +59,33 @@ static void destroy_awaited(struct durable *d, struct awaited *a)
 	free(a);
 }
 
+uint32_t after_ends(const struct after_job_list *after)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < after->count; i++)
+		count += after->items[i].condition != AFTER_SHARD;
+	return count;
+}
+
 void waits_add(struct durable *d, uint64_t job, const struct after_job_list *after)
 {
+	uint32_t count = after_ends(after);
 	struct waiter *w;
 
-	if (after->count == 0)
+	if (count == 0)
 		return;
 	w = check_calloc(1, sizeof *w);
 	w->job = job;
-	w->waits = check_calloc(after->count, sizeof *w->waits);
-	w->count = w->left = after->count;
+	w->waits = check_calloc(count, sizeof *w->waits);
 	HASH_ADD(hh, d->waiters, job, sizeof w->job, w);
 	for (uint32_t i = 0; i < after->count; i++) {
-		struct wait *wait = &w->waits[i];
+		struct wait *wait = &w->waits[w->count];
 		struct awaited *a = find_awaited(d, after->items[i].job);
 
+		if (after->items[i].condition == AFTER_SHARD)
+			continue;
+		w->count = ++w->left;
 		*wait = (struct wait){
 		    .parent = after->items[i].job, .condition = after->items[i].condition, .from = w};
 		if (a == NULL) {

@@ -37,6 +37,8 @@ struct awaited {
 
 /* Does an end in this state (enum job_state) meet the condition? */
 bool after_is_met(uint8_t condition, uint8_t state);
+/* How many of these are the ends of jobs: such a job is held. */
+uint32_t after_ends(const struct after_job_list *after);
 /* NULL: it waits for no job. */
 const struct waiter *waiter_find(const struct durable *d, uint64_t job);
 /* At the end of a replay: ERR_CORRUPT when one is waited for that cannot end any more. */

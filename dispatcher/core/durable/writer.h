@@ -118,3 +118,14 @@ void waits_drop(struct durable *d, uint64_t job);
 /* The replay is over: those whose condition cannot come true are to be ended. */
 void waits_begin(struct durable *d);
 void waits_fini(struct durable *d);
+
+/* shard_waits.c */
+/* A new job, whose row is filled in. */
+void shard_waits_add(struct durable *d, struct job_row *row, const struct new_job *j);
+/* Shards are done: those that wait for them may start. Also of jobs that are not known (yet). */
+void shard_waits_done(struct durable *d, const struct outcome_taken *o);
+/* The job is in this phase now; UINT32_MAX: it has ended. Who waits for shards before it does so in vain. */
+void shard_waits_over(struct durable *d, uint64_t job, uint32_t phase);
+/* The job has ended. */
+void shard_waits_drop(struct durable *d, uint64_t job);
+void shard_waits_fini(struct durable *d);

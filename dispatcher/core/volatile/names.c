@@ -10,9 +10,17 @@
 #include "dispatcher/core/durable/job_table.h"
 #include "dispatcher/core/decide/steps.h"
 
-static struct shape *shape_intern(struct dispatcher_core *core, const struct resources *r,
+/* The oldest version in which a worker does all that the phase asks for. */
+static uint32_t wire_for(const struct run_spec *run)
+{
+	return run->stdin_bytes.size > 0 || run->stdin_file.size > 0 ? WIRE_VERSION_STDIN : 0;
+}
+
+static struct shape *shape_intern(struct dispatcher_core *core, const struct phase_def *phase,
 				  struct error *reterr)
 {
+	const struct resources *r = &phase->policy.shape;
+	uint32_t wire_min = wire_for(&phase->run);
 	struct amounts need, shared;
 	uint32_t free_at = core->shape_count;
 	struct shape *s;
@@ -26,7 +34,7 @@ static struct shape *shape_intern(struct dispatcher_core *core, const struct res
 		if (s == NULL)
 			free_at = i < free_at ? i : free_at;
 		else if (memcmp(&s->need, &need, sizeof need) == 0 &&
-			 memcmp(&s->shared, &shared, sizeof shared) == 0)
+			 memcmp(&s->shared, &shared, sizeof shared) == 0 && s->wire_min == wire_min)
 			return s;
 	}
 	if (free_at == core->shape_count) {
@@ -37,6 +45,7 @@ static struct shape *shape_intern(struct dispatcher_core *core, const struct res
 	s->need = need;
 	s->shared = shared;
 	s->is_shared = is_shared;
+	s->wire_min = wire_min;
 	s->index = free_at;
 	arena_init(&s->arena, 0);
 	ok = codec_copy(codec_resources(), r, &s->resources, &s->arena);
@@ -101,7 +110,7 @@ int definition_bind(struct dispatcher_core *core, struct definition *def, struct
 	if (def->queue != NULL)
 		return 0;
 	for (uint32_t i = 0; i < def->body.phases.count; i++) {
-		struct shape *s = shape_intern(core, &def->body.phases.items[i].policy.shape, reterr);
+		struct shape *s = shape_intern(core, &def->body.phases.items[i], reterr);
 
 		if (s == NULL) {
 			while (i-- > 0) {

@@ -28,3 +28,8 @@ uint64_t session_acked(struct session *s, uint64_t durable_lsn);
 /* May leases wait there behind others? As long as its work lasts for less than lease_ahead_us. */
 bool session_may_hold_more(const struct dispatcher_core *core, const struct session *s);
 bool session_takes_leases(const struct session *s);
+/* Is its worker new enough for shards of this shape? */
+static inline bool session_knows(const struct session *s, const struct shape *shape)
+{
+	return s->wire >= shape->wire_min;
+}

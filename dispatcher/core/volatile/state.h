@@ -17,6 +17,7 @@ struct shape {
 	struct amounts need;   /* of a worker */
 	struct amounts shared; /* of what the cluster has together (shared.h) */
 	bool is_shared;
+	uint32_t wire_min;	    /* that a worker speaks, or it would run such shards otherwise */
 	struct resources resources; /* texts in the arena */
 	struct arena arena;
 	uint32_t index;

@@ -78,9 +78,10 @@ struct kit_job {
 	bool plan_phase; /* a command of one shard writes the items; planner says as what */
 	uint32_t depth;
 	bool retry_larger;
+	const char *stdin_file;	    /* NULL: none */
 	struct exit_rule rule;	    /* verdict 0: none */
 	uint64_t key;		    /* 0: none */
-	struct after_job after[2];  /* job 0: none */
+	struct after_job after[2];  /* job 0: none; of ended the done are borrowed */
 	struct ended_fact ended[2]; /* job 0: none */
 	usec_t deadline_us, start_by_us;
 	const char *group; /* NULL: none; limit 0: 1, mode 0: queue */

@@ -20,6 +20,8 @@ static void fill_phase(struct phase_def *p, const struct kit_job *job, const cha
 	if (job->rule.verdict != 0)
 		p->policy.exit_rules = (struct exit_rule_list){(struct exit_rule *)&job->rule, 1};
 	p->run.kind = RUN_EXEC;
+	if (job->stdin_file != NULL)
+		p->run.stdin_file = bytes_of(job->stdin_file);
 }
 
 struct made {

@@ -337,7 +337,7 @@ Test(after, a_fan_of_ten_thousand_is_released_in_steps_of_bounded_size, .timeout
 
 	kit_open(&k);
 	parent = kit_submit(&k, one);
-	after = (struct after_job){parent, AFTER_ANY};
+	after = (struct after_job){.job = parent, .condition = AFTER_ANY};
 	for (uint32_t i = 0; i < BATCH; i++)
 		jobs[i] = (struct new_job){.definition = kit_view(&k, parent).definition,
 					   .planner = PLANNER_PURE,

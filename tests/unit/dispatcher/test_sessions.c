@@ -307,6 +307,34 @@ Test(session, what_a_worker_says_to_who_looks_on_is_passed_on_when_it_is_its_own
 	kit_close(&k);
 }
 
+Test(session, a_worker_of_an_older_version_gets_no_shard_whose_stdin_it_would_not_give)
+{
+	struct register_worker older = {.wire_min = 1,
+					.wire_max = WIRE_VERSION_STDIN - 1,
+					.worker = {7, 7},
+					.capacity = {.cpu_milli = 1000},
+					.serial = 1};
+	struct view_supply supply;
+	uint64_t job;
+
+	kit_open(&k);
+	k.workers[2] = (struct kit_worker){.id = older.worker, .peer = 5, .cpu_milli = 1000};
+	kit_message(&k, 2, MESSAGE_REGISTER, &older);
+	kit_idle(&k, 2);
+	job = kit_submit(&k, (struct kit_job){.shards = 1, .stdin_file = "/in"});
+	cr_assert_eq(k.workers[2].lease_count, 0);
+	cr_assert(dispatcher_view_supply(k.core, job, &k.arena, &supply));
+	cr_assert_eq(supply.fitting, 0);
+	cr_assert_eq(supply.older, 1);
+	kit_submit(&k, (struct kit_job){.shards = 1});
+	cr_assert_eq(k.workers[2].lease_count, 1, "one without is another matter");
+	kit_register(&k, 0, 1000);
+	kit_idle(&k, 0);
+	cr_assert_eq(k.workers[0].lease_count, 1);
+	cr_assert_eq(k.workers[0].leases[0].job, job);
+	kit_close(&k);
+}
+
 Test(session, a_draining_worker_gets_nothing_new_and_leaves)
 {
 	struct input_drain in = {.request = 1};

@@ -154,6 +154,8 @@ Test(definition, a_change_of_meaning_makes_a_new_version)
 	    "version: 1\nname: a\nrun: {exec: [x]}\nmax_jobs: 1",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nrate: 1/s",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nrate: 60/min",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nafter: [7]",
+	    "version: 1\nname: a\nrun: {exec: [x]}\nafter: ['7:any']",
 	    "version: 1\nname: a\nrun: {exec: [x], resources: {pin: none}}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 2}",
 	    "version: 1\nname: a\nrun: {exec: [x]}\nshard: {count: 1-2}",

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "jobs/definition.h"
 #include "jobs/kinds.h"
 
@@ -259,6 +260,90 @@ Test(definition_command, a_wrong_command_line_is_told)
 		cr_expect_str_eq(e.where, cases[i].where, "%zu: %s: %s", i, e.where, e.what);
 		cr_expect_not_null(strstr(e.what, cases[i].what), "%zu: %s: %s", i, e.where, e.what);
 	}
+}
+
+static void expect_stdin(struct definition_command c, const char *canonical, struct bytes bytes,
+			 const char *file)
+{
+	const struct bytes argv[] = {BYTES_LIT("cat")};
+	struct definition *d = NULL, *again = NULL;
+	struct error e = {0};
+	const struct run_spec *run;
+
+	c.argv = argv;
+	c.argc = 1;
+	cr_assert_eq(definition_from_command(&c, &d, &e), 0, "%s: %s", e.where, e.what);
+	run = &d->body.phases.items[0].run;
+	cr_expect(bytes_equal(run->stdin_bytes, bytes));
+	expect_text(run->stdin_file, file);
+	cr_expect_not_null(strstr((const char *)d->body.text.data, canonical), "%.*s", (int)d->body.text.size,
+			   d->body.text.data);
+	cr_assert_eq(definition_parse(d->body.text, "again", NULL, &again, &e), 0, "%s", e.what);
+	cr_expect(codec_equal(codec_definition_body(), &d->body, &again->body));
+	definition_destroy(d);
+	definition_destroy(again);
+}
+
+Test(definition_command, all_shards_may_have_the_same_stdin)
+{
+	expect_stdin((struct definition_command){.stdin_base64 = BYTES_LIT("YSBiCg==")},
+		     "\"stdin\":{\"text\":\"a b\\n\"}", BYTES_LIT("a b\n"), "");
+	expect_stdin((struct definition_command){.stdin_base64 = BYTES_LIT("AP8B")},
+		     "\"stdin\":{\"base64\":\"AP8B\"}", BYTES_LIT("\x00\xff\x01"), "");
+	expect_stdin(
+	    (struct definition_command){.stdin_file = BYTES_LIT("/in/{}.txt"), .array = BYTES_LIT("3")},
+	    "\"stdin\":{\"file\":\"/in/{{shard.value}}.txt\"}", BYTES_LIT(""), "/in/{{shard.value}}.txt");
+}
+
+Test(definition_command, a_wrong_stdin_is_told)
+{
+	static const struct bytes argv[] = {BYTES_LIT("prog")};
+	static const struct {
+		struct definition_command c;
+		const char *where, *what;
+	} cases[] = {
+	    {{.stdin_file = BYTES_LIT("here")}, "stdin_file", "expected an absolute path"},
+	    {{.stdin_file = BYTES_LIT("/a{{shard.vlue}}")}, "stdin_file", "vlue"},
+	    {{.stdin_base64 = BYTES_LIT("YQ=")}, "stdin_base64", "expected base64"},
+	    {{.stdin_base64 = BYTES_LIT("YQ=="), .stdin_file = BYTES_LIT("/a")},
+	     "stdin_file",
+	     "expected one of file, text and base64"},
+	    {{.stdin_file = BYTES_LIT("/a"),
+	      .input = BYTES_LIT("stdin"),
+	      .bytes = BYTES_LIT("1MiB"),
+	      .of = BYTES_LIT("file:///a")},
+	     "stdin_file",
+	     "stdin is the shard's part of the input already"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct definition_command c = cases[i].c;
+		struct definition *d = NULL;
+		struct error e = {0};
+
+		c.argv = argv;
+		c.argc = 1;
+		cr_expect_lt(definition_from_command(&c, &d, &e), 0, "%zu", i);
+		cr_expect_str_eq(e.where, cases[i].where, "%zu: %s: %s", i, e.where, e.what);
+		cr_expect_not_null(strstr(e.what, cases[i].what), "%zu: %s: %s", i, e.where, e.what);
+	}
+}
+
+Test(definition_command, stdin_in_a_definition_has_a_bound)
+{
+	struct buf text = {0};
+	struct definition *d = NULL;
+	struct error e = {0};
+
+	buf_printf(&text, "version: 1\nname: a\nrun: {exec: [cat], stdin: {text: \"");
+	for (size_t i = 0; i < STDIN_BYTES_MAX + 1; i++)
+		buf_append(&text, "x", 1);
+	buf_printf(&text, "\"}}\n");
+	cr_assert_eq(definition_parse(buf_bytes(&text), "a", NULL, &d, &e), ERR_LIMIT);
+	cr_expect_not_null(strstr(e.what, "65537 bytes of stdin; a definition holds at most 65536"), "%s",
+			   e.what);
+	cr_expect_not_null(strstr(e.help, "--stdin FILE"), "%s", e.help);
+	buf_fini(&text);
 }
 
 Test(definition_command, an_array_may_be_a_row_of_numbers)

@@ -161,12 +161,12 @@ Test(frame_refused, a_newer_format_and_a_foreign_cluster_are_told_apart)
 {
 	struct outcome o;
 
-	j.bytes.data[8] = 4;
+	j.bytes.data[8] = FRAME_FORMAT_VERSION + 1;
 	fix_header_crc();
 	o = journal_recover(&j, true);
 	cr_assert_eq(o.refused, ERR_VERSION);
 	assert_says(&o, "the journal is of format 4, this build reads formats up to 3");
-	j.bytes.data[8] = 3;
+	j.bytes.data[8] = FRAME_FORMAT_VERSION;
 	j.bytes.data[16] ^= 0xff;
 	fix_header_crc();
 	o = journal_recover(&j, true);

@@ -182,6 +182,30 @@ Test(instantiate, a_concurrency_group_is_made_of_the_event_or_of_the_rule)
 	cr_expect_eq(instantiate(NULL).concurrency.group.size, 0);
 }
 
+Test(instantiate, the_jobs_that_it_waits_for_are_named_by_the_event)
+{
+	const char *text =
+	    "version: 1\nname: a\nrun: {exec: [p]}\nafter: [7, '8:any', '{{event.detail.job}}:failed']\n";
+	struct new_job job;
+	struct error err = {0};
+
+	definition_destroy(definition);
+	definition = NULL;
+	cr_assert_eq(definition_parse(bytes_of(text), "d", NULL, &definition, NULL), 0);
+	job = instantiate(event_of("a", "{\"job\":9}"));
+	cr_assert_eq(job.after.count, 3);
+	cr_expect(job.after.items[0].job == 7 && job.after.items[0].condition == AFTER_SUCCEEDED);
+	cr_expect(job.after.items[1].job == 8 && job.after.items[1].condition == AFTER_ANY);
+	cr_expect(job.after.items[2].job == 9 && job.after.items[2].condition == AFTER_FAILED);
+	cr_expect_eq(job.values.count, 0, "no worker needs it");
+	cr_assert_eq(definition_instantiate(definition, event_of("a", "{\"job\":\"x\"}"), BYTES(NULL, 0),
+					    &arena, &job, &err),
+		     ERR_INVALID);
+	cr_expect_not_null(strstr(err.what, "expected the number of a job, and perhaps a condition"), "%s",
+			   err.what);
+	cr_expect_str_eq(err.where, "after");
+}
+
 Test(instantiate, an_event_that_knows_its_object_makes_a_whole_plan)
 {
 	struct new_job job;
