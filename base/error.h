@@ -26,7 +26,7 @@ struct error {
 	enum error_code code;
 	char what[400];	 /* one sentence: expected X, found Y */
 	char where[256]; /* file:line:column, key, field, address; may be "" */
-	char help[256];	 /* what to do; may be "" */
+	char help[512];	 /* what to do; may be "" */
 };
 
 /* Fill e (may be NULL); returns code, so that `return error_set(e, ERR_INVALID, …)` reads well. */
@@ -35,7 +35,7 @@ int error_set(struct error *e, enum error_code code, const char *fmt, ...) PRINT
  * ERR_INVALID. */
 int error_where(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int error_help(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
-#define ERROR_LINE_MAX 1024u /* an error in one line, as error_text writes it */
+#define ERROR_LINE_MAX 1280u /* an error in one line, as error_text writes it */
 /* "where: what (help)" on one line; returns buf. */
 const char *error_text(const struct error *e, char *buf, size_t size);
 /* ERR_EXHAUSTED for an errno that says that this machine has nothing left (EMFILE, ENOMEM, ENOSPC, …; EAGAIN

@@ -322,7 +322,11 @@ static int apply_ended(struct history *h, const struct job_ended *r, struct erro
 
 		rc = sql_put(&h->db, WRITE_PHASE_ENDED, &phase, reterr);
 	}
-	return rc < 0 ? rc : job_put(h, WRITE_JOB_ENDED, &row, reterr);
+	if (rc == 0)
+		rc = sql_put(&h->db, WRITE_JOB_ENDS, &row, reterr);
+	if (rc < 0 || sql_changes(&h->db) > 0)
+		return rc;
+	return job_put(h, WRITE_JOB_ENDED, &row, reterr);
 }
 
 static int apply_ended_block(struct history *h, const struct ended_block *r, struct error *reterr)

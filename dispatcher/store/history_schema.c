@@ -138,6 +138,8 @@ static const struct sql_statement statements[WRITE_COUNT] = {
     [WRITE_JOB_PHASE] = {.text = "UPDATE jobs SET phase = ? WHERE id = ?"},
     [WRITE_JOB_GREW] = {.text = "UPDATE jobs SET shards = shards + ? WHERE id = ?"},
     [WRITE_JOB_SEALED] = {.text = "UPDATE jobs SET shards = ? WHERE id = ?"},
+    /* The row is there, but in a history that never saw the job. */
+    [WRITE_JOB_ENDS] = {", paused = 0", SQL_UPDATE, &history_jobs_table, JOB_ENDED_AGAIN, 0},
     [WRITE_JOB_ENDED] = {", paused = 0", SQL_INSERT, &history_jobs_table, JOB_ENDED, JOB_ENDED_AGAIN},
     [WRITE_JOB_PLAN] = {.text = "UPDATE jobs SET plan = ? WHERE id = ? AND plan IS NULL"},
     /* It is news only for a history that never saw the job. */

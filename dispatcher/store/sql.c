@@ -166,6 +166,11 @@ int sql_put(struct sql *s, int statement, const void *row, struct error *reterr)
 		if (c->uses & which->use)
 			code = bind_column(stmt, ++i, c->kind, (const uint8_t *)row + c->offset);
 	}
+	if (which->verb == SQL_UPDATE && code == SQLITE_OK) {
+		const struct sql_column *key = sql_table_key(which->table);
+
+		code = bind_column(stmt, ++i, key->kind, (const uint8_t *)row + key->offset);
+	}
 	rc = code == SQLITE_OK ? sql_next(s, statement, reterr) : sql_error(s, code, reterr);
 	sql_end(s, statement);
 	return rc;

@@ -1,5 +1,17 @@
 #include "dispatcher/store/sql_table.h"
 
+#include <string.h>
+
+#include "base/check.h"
+
+const struct sql_column *sql_table_key(const struct sql_table *t)
+{
+	for (size_t i = 0; i < t->column_count; i++)
+		if (strcmp(t->columns[i].name, t->key) == 0)
+			return &t->columns[i];
+	CHECK_NEVER("a table without its key");
+}
+
 void sql_table_create(const struct sql_table *t, struct buf *out)
 {
 	const char *comma = "";
@@ -62,12 +74,31 @@ static void insert_columns(const struct sql_statement *s, const char *verb, stru
 		}
 }
 
+/* The key is the last value. */
+static void update_columns(const struct sql_statement *s, struct buf *out)
+{
+	const struct sql_table *t = s->table;
+	const char *comma = " SET ";
+
+	buf_printf(out, "UPDATE %s", t->name);
+	for (size_t i = 0; i < t->column_count; i++)
+		if (t->columns[i].uses & s->use) {
+			buf_printf(out, "%s%s = ?", comma, t->columns[i].name);
+			comma = ", ";
+		}
+	buf_printf(out, "%s WHERE %s = ?", s->text != NULL ? s->text : "", t->key);
+}
+
 void sql_statement_text(const struct sql_statement *s, struct buf *out)
 {
 	static const char *const inserts[] = {[SQL_INSERT] = "INSERT",
 					      [SQL_INSERT_OR_IGNORE] = "INSERT OR IGNORE",
 					      [SQL_INSERT_OR_REPLACE] = "INSERT OR REPLACE"};
 
+	if (s->verb == SQL_UPDATE) {
+		update_columns(s, out);
+		return;
+	}
 	if (s->verb == SQL_SELECT)
 		select_columns(s, out);
 	else if (s->verb != SQL_AS_IT_STANDS)

@@ -45,6 +45,7 @@ enum sql_verb {
 	SQL_INSERT,
 	SQL_INSERT_OR_IGNORE,
 	SQL_INSERT_OR_REPLACE,
+	SQL_UPDATE, /* the columns, of the row with the key; the text has other assignments */
 };
 
 /* A statement, or the end of one that begins with a table's columns. */
@@ -57,6 +58,7 @@ struct sql_statement {
 			  says */
 };
 
+const struct sql_column *sql_table_key(const struct sql_table *t);
 /* Appends. */
 void sql_table_create(const struct sql_table *t, struct buf *out);
 void sql_statement_text(const struct sql_statement *s, struct buf *out);

@@ -130,6 +130,8 @@ class Submit(CliCase):
             ("each-line", "x", "by one of them", "--array=3"),
             ("after", "1:maybe", "expected the number of a job"),
             ("after", "99", "there is no job 99"),
+            ("after-shard", "x", "expected the number of a job", "--array=3"),
+            ("stdin", "", "expected a value"),
             ("deadline", "soon", "expected"),
             ("deadline", "0s", "expected a time above 0"),
             ("start-by", "1", "a unit must follow the number"),

@@ -48,7 +48,7 @@ class ComingFrom(CliCase):
         cli = os.path.dirname(os.path.abspath(self.mill.program("shardmill")))
         self.env["PATH"] = os.pathsep.join([self.mill.dir, cli, self.env["PATH"]])
         self.mill.start_dispatcher(rules_dir=self.path("rules"))
-        self.mill.start_worker(env={**os.environ, "PATH": self.env["PATH"]}, cpus=2)
+        self.mill.start_worker(gpus="2", env={**os.environ, "PATH": self.env["PATH"]}, cpus=2)
         until(lambda: self.mill.api("GET", "/v1/workers")["workers"])
 
     def shell(self, line, **env):

@@ -59,7 +59,8 @@ class ForgetCase(MillCase):
         return rows
 
     def kept(self):
-        return self.mill.api("GET", "/v1/status")["kept"]
+        """Counted soon after a start."""
+        return until(lambda: self.mill.api("GET", "/v1/status")["kept"])
 
     def expect_forgotten(self, job):
         with self.assertRaises(ApiError) as e:

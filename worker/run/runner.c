@@ -331,13 +331,18 @@ static int start_process(struct slot *s, struct runner *r, const struct work *w,
 	return rc;
 }
 
+bool runner_fits(const struct runner *r, const struct worker_arm *arm)
+{
+	return arm->run->run.kind == RUN_RUNNER && r->phase == arm->phase &&
+	       (!r->per_job || r->job == arm->job) &&
+	       bytes_equal(BYTES(r->sha256, sizeof r->sha256), arm->definition->sha256);
+}
+
 bool runner_serves(const struct slot *s, const struct work *w)
 {
 	const struct runner *r = s->runner;
 
-	return r != NULL && !r->closed && !await_end(r, 0) && r->phase == w->arm.phase &&
-	       (!r->per_job || r->job == w->arm.job) &&
-	       bytes_equal(BYTES(r->sha256, sizeof r->sha256), w->arm.definition->sha256);
+	return r != NULL && !r->closed && !await_end(r, 0) && runner_fits(r, &w->arm);
 }
 
 int runner_start(struct slot *s, struct work *w, const char *id, runner_stopped_fn *stopped, void *arg,

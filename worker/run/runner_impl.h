@@ -32,7 +32,10 @@ struct runner {
 
 /* Shards of a run, when each takes so long, in 1/1024 us. */
 uint32_t runner_chunk_of(usec_t shard_us);
-/* It runs, and may be given this work: another job's, too, when its command does not depend on the job. */
+/* It was started for such work; another job's, too, when its command does not depend on the job. */
+bool runner_fits(const struct runner *r, const struct worker_arm *arm);
+/* The slot's runs, and may be given this work: another job's, too, when its command does not depend on the
+ * job. */
 bool runner_serves(const struct slot *s, const struct work *w);
 /* Replaces the slot's runner by one for this work, and waits for its hello. */
 typedef bool runner_stopped_fn(void *arg);

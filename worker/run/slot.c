@@ -113,7 +113,7 @@ static void run_cell(struct slot *s, uint32_t cell)
 
 	s->newest = cell;
 	bind(s, s->arms[cell].run->run.pin == 0 ? PIN_CORE : s->arms[cell].run->run.pin);
-	work_prepare(&work, s, &s->arms[cell]);
+	work_prepare(&work, s, &s->arms[cell], false);
 	if (work.arm.run->run.kind == RUN_RUNNER && work.failed == 0) {
 		atomic_store(&s->looks_itself, true);
 		runner_run_cells(s, &work);

@@ -78,7 +78,8 @@ struct slot {
 
 #define PATH_BYTES 4096
 
-void work_prepare(struct work *w, const struct slot *s, const struct worker_arm *arm);
+/* served: the slot's runner is known to take it. */
+void work_prepare(struct work *w, const struct slot *s, const struct worker_arm *arm, bool served);
 /* What a process of the work needs; does nothing when it is there already. */
 int work_make_command(struct work *w, const struct slot *s) MUST_CHECK;
 void work_fini(struct work *w);

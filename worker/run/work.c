@@ -270,7 +270,7 @@ int work_make_command(struct work *w, const struct slot *s)
 	return rc;
 }
 
-void work_prepare(struct work *w, const struct slot *s, const struct worker_arm *arm)
+void work_prepare(struct work *w, const struct slot *s, const struct worker_arm *arm, bool served)
 {
 	int rc;
 
@@ -282,7 +282,7 @@ void work_prepare(struct work *w, const struct slot *s, const struct worker_arm 
 		fail(w, rc, FAILURE_INPUT);
 		return;
 	}
-	if (arm->run->run.kind == RUN_RUNNER && runner_serves(s, w))
+	if (served || (arm->run->run.kind == RUN_RUNNER && runner_serves(s, w)))
 		return;
 	rc = work_make_command(w, s);
 	if (rc < 0)
