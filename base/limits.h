@@ -46,6 +46,7 @@
 #define NAMED_TEXT_BYTES_MAX 1152 /* all of them with their amounts, as --named has them */
 #define TOKENS_PER_WORKER_MAX 16384
 #define LEASES_PER_SLOT_MAX 1024 /* that a worker holds on average: one-shard jobs of microseconds */
+#define SHARD_WAITERS_MAX 1000	 /* jobs that wait for the shards of one */
 #define ENDED_BLOCK_MAX 4096	 /* ends in one record */
 #define FORGET_JOBS_MAX 4096	 /* jobs that are forgotten by one record */
 #define WINDOW_MEMBERS_MAX 10000 /* events that wait in one open window */

@@ -105,6 +105,9 @@ int submission_add_after_shard(void *arg, const char *value, struct error *reter
 	struct buf text = {0};
 	int r;
 
+	if (value[0] == '\0' || value[strspn(value, "0123456789")] != '\0')
+		return error_set(reterr, ERR_INVALID, "expected the number of a job, found %.100s",
+				 value[0] != '\0' ? value : "nothing");
 	buf_printf(&text, "%s:shard", value);
 	r = submission_add_after(arg, buf_text(&text), reterr);
 	buf_fini(&text);

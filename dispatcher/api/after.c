@@ -86,7 +86,7 @@ static int compare(const void *a, const void *b)
 static bool is_told(const struct submission *u, uint64_t job)
 {
 	for (uint32_t i = 0; i < u->ended.count; i++)
-		if (u->ended.items[i].job == job)
+		if (u->ended.items[i].job == job && u->ended.items[i].state != 0)
 			return true;
 	return false;
 }
@@ -140,6 +140,16 @@ static int collect(struct after *a, struct error *reterr)
 	return 0;
 }
 
+/* The one of this job, made when there is none. */
+static struct ended_fact *fact_of(struct ended_fact_list *facts, uint64_t job)
+{
+	for (uint32_t i = 0; i < facts->count; i++)
+		if (facts->items[i].job == job)
+			return &facts->items[i];
+	facts->items[facts->count] = (struct ended_fact){.job = job};
+	return &facts->items[facts->count++];
+}
+
 static int take_rows(struct after *a, struct error *reterr)
 {
 	struct ended_fact_list *facts = &a->submission->ended;
@@ -157,7 +167,7 @@ static int take_rows(struct after *a, struct error *reterr)
 				  (unsigned long long)a->asked[i]);
 			return error_where(reterr, "after");
 		}
-		facts->items[facts->count++] = (struct ended_fact){.job = a->asked[i], .state = row->state};
+		fact_of(facts, a->asked[i])->state = row->state;
 	}
 	qsort(facts->items, facts->count, sizeof(*facts->items), compare);
 	return 0;
@@ -182,12 +192,14 @@ static void on_past(void *arg, struct past *past, int rc, const struct error *wh
 
 /* ---- the shards of a job that is past them ---- */
 
+#define DONE_RANGES_MAX 65536u /* with so many the core refuses them */
+
 static int add_winner(void *arg, const struct history_winner *w)
 {
 	struct past_shards *p = arg;
 	struct range *last = p->done_count > 0 ? &p->done[p->done_count - 1] : NULL;
 
-	if (w->is_missing)
+	if (w->is_missing || p->done_count == DONE_RANGES_MAX)
 		return 0;
 	if (last != NULL && range_end(*last) == w->shards.first) {
 		last->count += w->shards.count;
@@ -221,14 +233,10 @@ static void read_shards(struct history_reader *history, struct reading *r)
 static void take_shards(struct after *a)
 {
 	struct ended_fact_list *facts = &a->submission->ended;
-	uint32_t i = 0;
+	struct ended_fact *fact = fact_of(facts, a->shards.job);
 
-	while (i < facts->count && facts->items[i].job != a->shards.job)
-		i++;
-	if (i == facts->count)
-		facts->items[facts->count++] = (struct ended_fact){.job = a->shards.job};
-	facts->items[i].shards = (uint32_t)a->shards.count;
-	facts->items[i].done = (struct range_list){a->shards.done, a->shards.done_count};
+	fact->shards = (uint32_t)a->shards.count;
+	fact->done = (struct range_list){a->shards.done, a->shards.done_count};
 	qsort(facts->items, facts->count, sizeof(*facts->items), compare);
 }
 

@@ -7,9 +7,12 @@
 #include "dispatcher/store/history_reader.h"
 #include "jobs/kinds.h"
 
+#define ASK_AGAIN_MAX 3
+
 struct waited_for {
 	uint64_t job;
-	uint8_t state; /* enum job_state; 0: history does not have it */
+	uint8_t state; /* enum job_state; 0: history does not have it, or has it as live */
+	bool is_live;  /* in history */
 };
 
 /* An event whose jobs wait for others, while history is asked. */
@@ -21,6 +24,7 @@ struct pending {
 	struct input_accept in;
 	struct waited_for *items; /* by job, each once */
 	uint32_t count;
+	uint32_t asked_again;
 };
 
 static bool is_of_core(const struct services *s, uint64_t job)
@@ -77,7 +81,9 @@ static void run(struct history_reader *history, struct reading *r)
 
 	for (uint32_t i = 0; i < p->count && r->rc == 0; i++) {
 		r->rc = history_job(history, p->items[i].job, &p->arena, &row, &r->error);
-		if (r->rc == 0 && job_state_is_ended(row.state))
+		if (r->rc == 0)
+			p->items[i].is_live = !job_state_is_ended(row.state);
+		if (r->rc == 0 && !p->items[i].is_live)
 			p->items[i].state = row.state;
 		else if (r->rc == ERR_NOT_FOUND)
 			r->rc = 0;
@@ -144,13 +150,31 @@ static void add_facts(struct pending *p)
 			    (struct ended_fact){.job = p->items[i].job, .state = p->items[i].state};
 }
 
+/* It ended between history's answer and now, and the core has forgotten it. */
+static uint64_t has_just_ended(const struct pending *p)
+{
+	for (uint32_t i = 0; i < p->count; i++)
+		if (p->items[i].is_live && !is_of_core(p->services, p->items[i].job))
+			return p->items[i].job;
+	return 0;
+}
+
 static void on_read(struct reading *r)
 {
 	struct pending *p = (struct pending *)r;
 	struct dispatcher_reply refused = {.code = ERR_BUSY};
 
-	if (r->rc < 0 || p->services->stopping) {
-		refused.why = r->rc < 0 ? r->error.what : "the dispatcher stops";
+	if (r->rc == 0 && !p->services->stopping && has_just_ended(p) != 0 &&
+	    p->asked_again++ < ASK_AGAIN_MAX) {
+		p->reading = (struct reading){.run = run, .done = on_read};
+		readers_ask(p->services->readers, &p->reading);
+		return;
+	}
+	if (r->rc < 0 || p->services->stopping || has_just_ended(p) != 0) {
+		refused.why = r->rc < 0 ? r->error.what
+			      : p->services->stopping
+				  ? "the dispatcher stops"
+				  : "how a job ended that it waits for is not in history yet";
 		p->ticket.fn(p->ticket.arg, &refused);
 	} else {
 		add_failed(p);

@@ -78,9 +78,14 @@ void runner_read_said(struct runner *r, off_t from, struct buf *out)
 	}
 }
 
+bool runner_words_are_long(const struct runner *r)
+{
+	return r->said_end > WORDS_BYTES_MAX;
+}
+
 void runner_trim_words(const struct runner *r)
 {
-	if (r->said_end > WORDS_BYTES_MAX && ftruncate(r->err_fd, 0) < 0)
+	if (runner_words_are_long(r) && ftruncate(r->err_fd, 0) < 0)
 		return; /* it stays long */
 }
 

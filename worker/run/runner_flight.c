@@ -83,7 +83,7 @@ static bool join(struct flight *f)
 	if (s->runner == NULL || s->runner->closed || s->runner->runs_max <= 2 || f->probing > 0 ||
 	    f->lease_count == FLIGHT_RUNS_MAX || (f->lease_count > 0 && cell == s->turn) ||
 	    !cell_is_armed(&s->cells[cell]) || atomic_load(&s->stop[cell]) || atomic_load(&s->closing) ||
-	    !runner_fits(s->runner, &s->arms[cell]))
+	    !runner_fits(s->runner, &s->arms[cell]) || runner_words_are_long(s->runner))
 		return false;
 	work_prepare(&w, s, &s->arms[cell], true);
 	if (w.failed != 0) { /* it is to fail by itself */

@@ -55,5 +55,7 @@ enum memory_verdict runner_end_told(struct slot *s, off_t from, struct buf *said
 off_t runner_said_end(struct runner *r);
 /* Appends what it has written to stderr from a byte on, at most the last RUNNER_SAID_BYTES. */
 void runner_read_said(struct runner *r, off_t from, struct buf *out);
+/* What it wrote to stderr is long: it is to be forgotten when nothing is in flight. */
+bool runner_words_are_long(const struct runner *r);
 /* What it wrote to stderr is forgotten when it is long. */
 void runner_trim_words(const struct runner *r);

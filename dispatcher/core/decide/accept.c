@@ -262,25 +262,29 @@ static bool is_stillborn(const struct input_accept *in, uint32_t index)
 	return false;
 }
 
-/* Jobs of the same group that come before it. */
-static uint32_t ahead_of(const struct input_accept *in, uint32_t index)
+static bool is_due(const struct dispatcher_core *core, const struct new_job *j)
 {
-	struct bytes group = in->jobs.items[index].concurrency.group;
+	return j->due_wall_us <= core->wall_us && j->after.count == 0;
+}
+
+/* Jobs of the group that come before it and may take a place now. */
+static uint32_t ahead_of(const struct dispatcher_core *core, const struct input_accept *kept,
+			 struct bytes group)
+{
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < index; i++)
-		n += bytes_equal(in->jobs.items[i].concurrency.group, group);
+	for (uint32_t i = 0; i < kept->jobs.count; i++)
+		n += bytes_equal(kept->jobs.items[i].concurrency.group, group) &&
+		     is_due(core, &kept->jobs.items[i]) && !is_stillborn(kept, i);
 	return n;
 }
 
 /* One that waits for its time, or for others, is decided about when that has come. */
-static bool is_skipped(struct dispatcher_core *core, const struct input_accept *in, uint32_t index,
+static bool is_skipped(struct dispatcher_core *core, const struct input_accept *kept, const struct new_job *j,
 		       const char **why)
 {
-	const struct new_job *j = &in->jobs.items[index];
-
-	return j->concurrency.mode == CONCURRENCY_SKIP && j->due_wall_us <= core->wall_us &&
-	       j->after.count == 0 && group_skips(core, &j->concurrency, ahead_of(in, index), why);
+	return j->concurrency.mode == CONCURRENCY_SKIP && is_due(core, j) &&
+	       group_skips(core, &j->concurrency, ahead_of(core, kept, j->concurrency.group), why);
 }
 
 /* The input without the jobs that their concurrency groups skip. */
@@ -299,7 +303,7 @@ static struct input_accept without_skipped(struct dispatcher_core *core, const s
 		if (is_stillborn(in, i)) {
 			left.failed.items[left.failed.count] = in->failed.items[left.failed.count];
 			left.failed.items[left.failed.count++].index = left.jobs.count;
-		} else if (is_skipped(core, in, i, &why)) {
+		} else if (is_skipped(core, &left, &in->jobs.items[i], &why)) {
 			if (ret->count++ == 0)
 				ret->why = why;
 			continue;

@@ -19,13 +19,15 @@ static bool is_plain(const struct dispatcher_core *core, const struct job_row *r
 	       (row->flags & JOB_SEALED) && shard_set_count(&run->done) == 1 && run->leases == NULL &&
 	       run->retries == 0 && run->reopens == 0 && !run->planning && run->again_by.size == 0 &&
 	       job_definition(core, row)->body.phases.count == 1 &&
+	       row->depth < core->config.chain_depth_max && /* else it is told, one by one */
 	       !job_event_is_due(core, row, JOB_SUCCEEDED);
 }
 
 static bool goes_with(const struct job_ended *all, const struct job_ended *r)
 {
-	return r->depth == all->depth && bytes_equal(r->definition, all->definition) &&
-	       bytes_equal(r->owner, all->owner) && bytes_equal(r->traceparent, all->traceparent);
+	return r->depth == all->depth && (r->by.kind == 0) == (all->by.kind == 0) &&
+	       bytes_equal(r->definition, all->definition) && bytes_equal(r->owner, all->owner) &&
+	       bytes_equal(r->traceparent, all->traceparent);
 }
 
 static void add(struct ended_block *b, const struct job_ended *r)

@@ -336,4 +336,5 @@ void step_grant(struct dispatcher_core *core)
 	while (grant_pass(&all, GRANT_AHEAD))
 		;
 	close_rounds(&all);
+	(void)shared_came_back(core); /* what was granted now is seen to come back, too */
 }

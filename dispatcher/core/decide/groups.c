@@ -73,6 +73,20 @@ bool group_skips(struct dispatcher_core *core, const struct concurrency *c, uint
 	return true;
 }
 
+bool group_drops(struct dispatcher_core *core, const struct concurrency *c, uint64_t job, const char **why)
+{
+	const struct group *g = c->group.size > 0 ? group_named(core, c->group) : NULL;
+	uint64_t last = g != NULL ? job_line_last(&g->waiting) : 0;
+
+	if (last <= job || has_room(g, c->limit) || !group_member_of(core, last)->latest)
+		return false;
+	*why = step_text(
+	    core,
+	    "job %llu came later, and only the newest of those that wait for the concurrency group %s stays",
+	    (unsigned long long)last, quoted(core, g));
+	return true;
+}
+
 static void activate(struct dispatcher_core *core, struct group_member *m)
 {
 	struct job_changed r = {.job = m->job, .change = CHANGE_ACTIVATED, .wall_us = core->wall_us};

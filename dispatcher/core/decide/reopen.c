@@ -104,7 +104,8 @@ static int check_reopen(struct dispatcher_core *core, const struct input_reopen 
 		rc = plan_validate(&r->plan, reterr);
 	if (rc == 0)
 		rc = check_done(r, reterr);
-	if (rc == 0 && group_skips(core, &r->body.concurrency, 0, &why))
+	if (rc == 0 && (group_skips(core, &r->body.concurrency, 0, &why) ||
+			group_drops(core, &r->body.concurrency, r->job, &why)))
 		rc = error_set(reterr, ERR_BUSY, "%s", why);
 	return rc == 0 ? check_size(in, reterr) : rc;
 }

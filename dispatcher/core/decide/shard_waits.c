@@ -77,8 +77,14 @@ int shard_wait_check(const struct dispatcher_core *core, const struct ended_fact
 		return error_set(reterr, ERR_INVALID,
 				 "job %llu has %u shards, and this one %u: each waits for the same one", job,
 				 shards, j->plan.shard_count);
+	if (row == NULL && fact->done.count >= BLOCKED_RANGES_MAX)
+		return error_set(reterr, ERR_LIMIT, "the done shards of job %llu are too scattered", job);
 	if (row != NULL && row->run != NULL && shard_set_run_count(&row->run->done) >= BLOCKED_RANGES_MAX)
 		return error_set(reterr, ERR_BUSY, "the done shards of job %llu are too scattered", job);
+	if (shard_waits_count(&core->d, job) >= SHARD_WAITERS_MAX)
+		return error_set(reterr, ERR_BUSY,
+				 "%d jobs wait for the shards of job %llu already, which is the most",
+				 SHARD_WAITERS_MAX, job);
 	return 0;
 }
 

@@ -154,6 +154,8 @@ bool group_arrives(struct dispatcher_core *core, uint64_t job);
 /* Is a new job with this group skipped? ahead: jobs of the same group that come in the same step, before it.
  * *why is set then. */
 bool group_skips(struct dispatcher_core *core, const struct concurrency *c, uint32_t ahead, const char **why);
+/* Would a job that lives again be cancelled at once, since a newer one waits? */
+bool group_drops(struct dispatcher_core *core, const struct concurrency *c, uint64_t job, const char **why);
 /* One thing that follows for some group; 0: nothing does. Else the job that starts, or has ended. */
 uint64_t group_settle_one(struct dispatcher_core *core);
 static inline bool group_is_due(const struct dispatcher_core *core)

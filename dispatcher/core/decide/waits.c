@@ -15,6 +15,13 @@ static int compare_fact(const void *key, const void *item)
 	return (job > other) - (job < other);
 }
 
+static const struct ended_fact *fact_of(const struct ended_fact_list *facts, uint64_t job)
+{
+	return facts->count == 0
+		   ? NULL
+		   : bsearch(&job, facts->items, facts->count, sizeof *facts->items, compare_fact);
+}
+
 /* How it ended; 0: it is live. False: nobody knows the job. */
 static bool find_state(const struct dispatcher_core *core, const struct ended_fact_list *facts, uint64_t job,
 		       uint8_t *ret)
@@ -27,12 +34,12 @@ static bool find_state(const struct dispatcher_core *core, const struct ended_fa
 		*ret = job_state_is_ended(row->state) ? row->state : 0;
 		return true;
 	}
-	if (facts->count == 0 || job >= core->d.next_job)
+	if (job >= core->d.next_job)
 		return false;
-	f = bsearch(&job, facts->items, facts->count, sizeof *f, compare_fact);
+	f = fact_of(facts, job);
 	if (f != NULL)
 		*ret = f->state;
-	return f != NULL;
+	return f != NULL && job_state_is_ended(f->state);
 }
 
 static int check_facts(const struct ended_fact_list *facts, struct error *reterr)
@@ -55,6 +62,11 @@ int wait_check(const struct dispatcher_core *core, const struct ended_fact_list 
 
 		if (find_state(core, facts, job, &state) || j->after.items[i].condition == AFTER_SHARD)
 			continue;
+		if (fact_of(facts, job) != NULL) { /* only of its shards: it was live then */
+			rc = error_set(reterr, ERR_BUSY, "job %llu has just ended", job);
+			error_help(reterr, "try again");
+			continue;
+		}
 		rc = error_set(reterr, ERR_INVALID, "there is no job %llu to wait for", job);
 		error_help(reterr, "`shardmill jobs` lists those that can be named");
 	}

@@ -248,8 +248,10 @@ int apply_phase(struct durable *d, const struct phase_started *r, uint64_t lsn, 
 	struct job_row *row = apply_job(d, r->job);
 	struct run *run;
 
-	if (row == NULL)
+	if (row == NULL) { /* others may wait for shards of one that is not known yet */
+		shard_waits_over(d, r->job, r->phase);
 		return 0;
+	}
 	if (row->state != JOB_ACTIVE || r->phase != row->phase + 1u || r->phase > UINT16_MAX)
 		return apply_corrupt(r->job, "a phase begins out of turn", reterr);
 	run = durable_run(row, r->job);

@@ -75,6 +75,7 @@ static struct job_row *make_row(struct durable *d, const struct job_slice *r, st
 	row->due_wall_us = r->state == JOB_HELD ? r->body.due_wall_us : 0;
 	row->phase = (uint16_t)r->phase;
 	row->shard_count = r->plan.kind != 0 ? r->plan.shard_count : r->body.plan.shard_count;
+	shard_waits_over(d, r->job, r->phase);
 	row->flags &= (uint8_t)~JOB_SEALED;
 	row->flags |= (uint8_t)((r->sealed ? JOB_SEALED : 0) | (r->paused ? JOB_PAUSED : 0) | JOB_LOADING);
 	return row;

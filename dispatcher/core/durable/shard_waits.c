@@ -32,6 +32,13 @@ static struct shard_parent *find_parent(const struct durable *d, uint64_t job)
 	return p;
 }
 
+uint32_t shard_waits_count(const struct durable *d, uint64_t job)
+{
+	const struct shard_parent *p = find_parent(d, job);
+
+	return p != NULL ? p->count : 0;
+}
+
 uint64_t shards_barred(const struct durable *d, const struct run *run)
 {
 	return run == NULL || shard_set_is_empty(&run->blocked) || find(d, run->job) != NULL
@@ -52,6 +59,7 @@ static void add(struct durable *d, uint64_t job, const struct after_job *after)
 		HASH_ADD(hh, d->shard_parents, job, sizeof p->job, p);
 	}
 	DL_APPEND(p->waits, w);
+	p->count++;
 }
 
 /* All shards are behind the frontier, so that it never passes one that may not start. */
@@ -117,6 +125,7 @@ static void unlink_wait(struct durable *d, struct shard_wait *w)
 	struct shard_parent *p = find_parent(d, w->parent);
 
 	DL_DELETE(p->waits, w);
+	p->count--;
 	if (p->waits == NULL) {
 		HASH_DEL(d->shard_parents, p);
 		free(p);

@@ -19,6 +19,7 @@ struct shard_wait {
 /* A job whose shards are waited for. */
 struct shard_parent {
 	DURABLE uint64_t job;
+	DURABLE uint32_t count;
 	struct shard_wait *DURABLE waits;
 	DURABLE UT_hash_handle hh; /* d->shard_parents */
 };
@@ -27,6 +28,8 @@ struct shard_parent {
 const struct shard_wait *shard_wait_find(const struct durable *d, uint64_t job);
 /* Shards that can never start. */
 uint64_t shards_barred(const struct durable *d, const struct run *run);
+/* How many wait for shards of this job. */
+uint32_t shard_waits_count(const struct durable *d, uint64_t job);
 /* At the end of a replay: ERR_CORRUPT when one is waited for that is not there. */
 int shard_waits_check_known(const struct durable *d, struct error *reterr) MUST_CHECK;
 void shard_waits_check(const struct durable *d);

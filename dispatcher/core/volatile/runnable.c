@@ -138,6 +138,8 @@ static void await_rate(struct dispatcher_core *core, uint64_t job, const struct 
 	uint32_t tokens = pace_burst(core, job) / BURST_PARTS, least = least_of_rate(core, job, row);
 	uint64_t hard;
 
+	if (room_of_rate(core, job, row) > 0)
+		return; /* something else keeps it, and tells when that is over */
 	if (leases_leave(core) && count_runnable(core, row, &hard) + hard > 0)
 		pace_remind(core, job, tokens > least ? tokens : least);
 }

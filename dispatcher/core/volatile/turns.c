@@ -353,6 +353,8 @@ void turns_add(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 	else
 		(void)turns_entry_refresh(core, e);
 	put_by_age(e);
+	if (e->head == job) /* the first of the queue may be another */
+		limits_line_changed(q);
 	/* Sessions that had no room for whoever was first may have some for this one. */
 	if (e->count == 1 && share_line_first(&e->level->keys) == &e->place) {
 		sessions_are_hungry(core);
@@ -364,6 +366,7 @@ void turns_add(struct dispatcher_core *core, uint64_t job, struct job_row *row)
 void turns_remove(struct dispatcher_core *core, struct job_row *row)
 {
 	struct turn_entry *e = row->entry;
+	bool was_first = row->previous == 0;
 
 	if (e->place.line != NULL && e->count > 1)
 		e->key->jobs--;
@@ -371,6 +374,8 @@ void turns_remove(struct dispatcher_core *core, struct job_row *row)
 	row->entry = NULL;
 	if (e->count > 0) {
 		put_by_age(e);
+		if (was_first)
+			limits_line_changed(e->level->lane->queue);
 		return;
 	}
 	if (e->place.line != NULL) {

@@ -250,3 +250,29 @@ Test(after_shard, what_cannot_be_is_refused_in_words)
 	cr_expect_not_null(strstr(k.reply.why, "is not cut into shards yet"));
 	kit_close(&k);
 }
+
+/* What is older than the child's own record is trimmed: its parent's next phase is met before the parent. */
+Test(after_shard, a_trimmed_journal_tells_of_the_parents_next_phase_before_the_parent)
+{
+	uint64_t parent, child, lsn;
+
+	kit_open(&k);
+	kit_register(&k, 0, 9000);
+	parent = kit_submit(&k, (struct kit_job){.shards = 2, .attempts = 1, .gather = true});
+	kit_durable(&k);
+	lsn = k.last_lsn + 1;
+	child = kit_submit(&k, (struct kit_job){.shards = 2, .after = AFTER(parent)});
+	kit_idle(&k, 0);
+	finish(0, parent, 0);
+	finish(0, parent, 1);
+	cr_assert_eq(kit_view(&k, parent).phase, 1);
+	cr_assert_eq(kit_view(&k, child).after_count, 0);
+	cr_assert(kit_carry(&k, lsn, 4096, 100));
+	kit_durable(&k);
+	kit_history(&k);
+	kit_trim(&k, lsn);
+	kit_compare_replay(&k);
+	kit_restart(&k);
+	cr_expect_eq(kit_view(&k, child).blocked, 0);
+	kit_close(&k);
+}

@@ -168,3 +168,20 @@ Test(rate, jobs_that_have_ended_leave_nothing_behind)
 	cr_assert_null(k.core->paces);
 	kit_close(&k);
 }
+
+/* Not its rate keeps it: nothing is to be looked at again and again until one of its shards has ended. */
+Test(rate, what_runs_as_many_shards_as_it_may_is_not_looked_at)
+{
+	uint64_t job;
+
+	start();
+	job = kit_submit(&k, (struct kit_job){.shards = 100, .max_running = 2, .rate = {10, USEC_PER_SEC}});
+	for (int i = 0; i < 40; i++) {
+		k.mono_us += USEC_PER_SEC / 10;
+		k.wall_us += USEC_PER_SEC / 10;
+		kit_tick(&k);
+	}
+	cr_assert_eq(kit_view(&k, job).counts.leased, 2);
+	cr_expect_gt(dispatcher_core_deadline(k.core), k.mono_us + 1000);
+	kit_close(&k);
+}
