@@ -79,6 +79,8 @@ static void check_safe(struct oracle *o, const struct oracle_reported *r)
 
 	if (j != NULL && r->phase != j->shards_phase && oracle_is_earlier(j, r->token))
 		return; /* of a gather before the job was reopened: it counts for nothing */
+	if (j != NULL && j->grouped && oracle_is_earlier(j, r->token))
+		return; /* it may have come while the job waited for its group again: late */
 	if (j != NULL && (r->moot || is_safe(j, r)))
 		return;
 	world_fail(o->world, "shards %u+%u of job %llu are acknowledged as done before that is durable",

@@ -5,7 +5,7 @@ void oracle_rated(struct oracle *o, struct oracle_job *j, const struct lease *l)
 {
 	uint32_t most = o->scenario->jobs[j->sim_job].rate_count, inside = l->count;
 
-	if (most == 0 || l->slice.size > 0)
+	if (most == 0 || l->slice.size > 0 || j->by_shards) /* those wait for the disk as well */
 		return;
 	for (uint32_t i = 0; i < j->rate_count; i++)
 		if (o->world->now_us - j->rate_us[i] >= USEC_PER_SEC)
