@@ -298,6 +298,7 @@ static int open_machine(struct agent *a, struct error *reterr)
 	if (rc == 0)
 		rc = output_dir_open(&a->output, params_text(a->params, PARAM_OUTPUT_DIR), &a->home.worker,
 				     OUTPUT_ROLL_BYTES, reterr);
+	a->output.roll_age_us = params_duration_us(a->params, PARAM_SEGMENT_AGE);
 	if (rc == 0)
 		rc = s3_client_of_params(a->params, USEC_NEVER, &a->s3, reterr);
 	a->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -44,6 +44,7 @@ struct retention {
 	bool walks, walked, more; /* it goes on walking, it has walked; there is more that is doomed */
 	usec_t before_wall_us;	  /* jobs that ended before go */
 	struct history_kept read_kept;
+	usec_t counted_us, count_took_us;
 	struct forgotten_jobs read_forgotten;
 	uint64_t excess_bytes; /* more than are kept */
 	uint64_t jobs[PIECE_JOBS];
@@ -117,9 +118,25 @@ static bool take_ended(void *arg, const struct history_ended *job)
 	return true;
 }
 
+/* It goes over all that is kept, a piece of which is forgotten at a time: not for each piece, unless the
+ * bytes decide what goes. */
+static int count_kept(struct history_reader *history, struct retention *r, struct error *reterr)
+{
+	usec_t begin_us = clock_mono_us();
+	int rc;
+
+	if (r->keep_bytes == 0 && r->counted_us > 0 &&
+	    begin_us - r->counted_us < COST_FACTOR * r->count_took_us)
+		return 0;
+	rc = history_kept(history, &r->read_kept, reterr);
+	r->counted_us = clock_mono_us();
+	r->count_took_us = r->counted_us - begin_us;
+	return rc;
+}
+
 static int find_old(struct history_reader *history, struct retention *r, struct error *reterr)
 {
-	int rc = history_kept(history, &r->read_kept, reterr);
+	int rc = count_kept(history, r, reterr);
 
 	r->excess_bytes = r->keep_bytes > 0 && r->read_kept.output_bytes > r->keep_bytes
 			      ? r->read_kept.output_bytes - r->keep_bytes

@@ -6,6 +6,8 @@
 #include "dispatcher/store/history_private.h"
 
 #define I64(x) ((int64_t)(x))
+/* A transaction with so many takes some 50 ms, while history stands still for everybody who waits for it. */
+#define LEFTOVER_ROWS 5000
 
 /* What is done stays. What was told of the dead, and of what came behind the shards, is over. */
 static int forget_rest(struct history *h, uint64_t job, uint32_t phase, struct error *reterr)
@@ -79,15 +81,55 @@ static int note_forgotten(struct history *h, int64_t first, int64_t last, struct
 static int forget_jobs(struct history *h, const struct job_ids *jobs, struct error *reterr)
 {
 	uint64_t last = jobs->first + jobs->count - 1;
-	int rc = 0;
+	int rc = sql_run(&h->db, WRITE_FORGET_EVENTS, reterr, "ii", I64(jobs->first), I64(last));
 
-	for (int s = WRITE_FORGET_FIRST; rc == 0 && s < WRITE_FORGET_END; s++)
-		rc = sql_run(&h->db, s, reterr, "ii", I64(jobs->first), I64(last));
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_FORGET_JOBS, reterr, "ii", I64(jobs->first), I64(last));
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_LEFTOVER, reterr, "ii", I64(jobs->first), I64(last));
+	h->has_leftovers = true;
 	for (size_t i = 0; i < ARRAY_LENGTH(h->failure_rows); i++)
 		if (h->failure_rows[i].job >= jobs->first && h->failure_rows[i].job <= last)
 			h->failure_rows[i].job = 0;
 	history_efforts_changed(h);
 	return rc < 0 ? rc : note_forgotten(h, I64(jobs->first), I64(last), reterr);
+}
+
+/* Of the range that comes first, at most *rows, from which they are taken. 1: nothing is left of it, 0: there
+ * may be more, or there is no range. */
+static int clear_first(struct history *h, int64_t *rows, struct error *reterr)
+{
+	int rc = sql_begin(&h->db, WRITE_LEFTOVER_FIRST, reterr, "");
+	int64_t first = rc == 1 ? sql_int(&h->db, WRITE_LEFTOVER_FIRST, 0) : 0;
+	int64_t last = rc == 1 ? sql_int(&h->db, WRITE_LEFTOVER_FIRST, 1) : 0;
+
+	sql_end(&h->db, WRITE_LEFTOVER_FIRST);
+	h->has_leftovers = rc == 1;
+	if (rc < 1)
+		return rc;
+	rc = 0;
+	for (int s = WRITE_LEFT_FIRST; rc == 0 && *rows > 0 && s < WRITE_LEFT_END; s++) {
+		rc = sql_run(&h->db, s, reterr, "iii", first, last, *rows);
+		*rows -= rc == 0 ? sqlite3_changes(h->db.db) : 0;
+	}
+	if (rc < 0 || *rows <= 0)
+		return rc;
+	rc = sql_run(&h->db, WRITE_LEFTOVER_DELETE, reterr, "i", first);
+	return rc < 0 ? rc : 1;
+}
+
+int history_clear_leftovers(struct history *h, struct error *reterr)
+{
+	int64_t rows = h->leftover_rows > 0 ? h->leftover_rows : LEFTOVER_ROWS;
+	int rc = 1;
+
+	if (!h->has_leftovers)
+		return 0;
+	while (rc == 1) {
+		rows--; /* a range without rows takes its time, too */
+		rc = rows > 0 ? clear_first(h, &rows, reterr) : 0;
+	}
+	return rc;
 }
 
 int history_forgotten(struct history *h, const struct forgotten *r, struct error *reterr)

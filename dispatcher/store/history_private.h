@@ -63,16 +63,19 @@ enum history_write {
 	WRITE_FAILURE,
 	WRITE_FAILURE_DELETE,
 	WRITE_FAILURES_DELETE,
-	/* Of a range of jobs, in this order: the last goes when the others need it no more. */
-	WRITE_FORGET_FIRST,
-	WRITE_FORGET_EVENTS = WRITE_FORGET_FIRST,
-	WRITE_FORGET_RANGES,
-	WRITE_FORGET_FAILURES,
-	WRITE_FORGET_EFFORTS,
-	WRITE_FORGET_PHASES,
+	WRITE_FORGET_EVENTS,
 	WRITE_FORGET_JOBS,
-	WRITE_FORGET_END,
-	WRITE_FORGOTTEN_BESIDE = WRITE_FORGET_END,
+	WRITE_LEFTOVER,
+	WRITE_LEFTOVER_FIRST,
+	WRITE_LEFTOVER_DELETE,
+	/* Of a range of jobs, so many rows, in this order: what names segments goes last. */
+	WRITE_LEFT_FIRST,
+	WRITE_LEFT_EFFORTS = WRITE_LEFT_FIRST,
+	WRITE_LEFT_PHASES,
+	WRITE_LEFT_FAILURES,
+	WRITE_LEFT_RANGES,
+	WRITE_LEFT_END,
+	WRITE_FORGOTTEN_BESIDE = WRITE_LEFT_END,
 	WRITE_FORGOTTEN_DELETE,
 	WRITE_FORGOTTEN,
 	WRITE_SEGMENT_DOOMED,
@@ -107,8 +110,10 @@ struct history {
 	struct failure_rows failure_rows[FAILURE_ROWS_CACHED]; /* by job, modulo; cleared by a rollback */
 	int64_t failures_last_job; /* later ones have no rows; -1: not looked up yet */
 	struct failure_rows effort_sums[FAILURE_ROWS_CACHED]; /* likewise */
-	int64_t efforts_max; /* rows; 0: EFFORTS_KEPT_MAX, which tests lower */
-	int64_t effort_rows; /* at most so many; -1: not counted yet */
+	int64_t efforts_max;   /* rows; 0: EFFORTS_KEPT_MAX, which tests lower */
+	int64_t effort_rows;   /* at most so many; -1: not counted yet */
+	int64_t leftover_rows; /* that go in one transaction; 0: LEFTOVER_ROWS, which tests lower */
+	bool has_leftovers;    /* there may be some; the writer's thread's, once started */
 	/* What the last records named, which the next most often name again; cleared by a rollback. */
 	uint8_t known_definition[32]; /* it has a row; zeros: none */
 	struct uuid known_worker;
@@ -142,6 +147,8 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
  * made those that are not done any more. */
 int history_forget(struct history *h, const struct reopened *r, struct error *reterr) MUST_CHECK;
 int history_forgotten(struct history *h, const struct forgotten *r, struct error *reterr) MUST_CHECK;
+/* Deletes a bounded number of rows that jobs left behind, which are forgotten. */
+int history_clear_leftovers(struct history *h, struct error *reterr) MUST_CHECK;
 /* The first changes that wait: nobody else touches them meanwhile. */
 int history_change_segments(struct history *h, size_t count, struct error *reterr) MUST_CHECK;
 /* Shards that died alike share a row, when their outputs are in one place. When half of a job's rows are

@@ -112,6 +112,10 @@ static const char views[] =
 			 EFFORT_COLUMN) " FROM efforts e LEFT JOIN workers w ON w.id = e.worker"
 					" LEFT JOIN failure_kinds k USING(kind);";
 
+#define DELETE_SOME(table, key)                                                                              \
+	"DELETE FROM " table " WHERE (" key ") IN (SELECT " key " FROM " table                               \
+	" WHERE job BETWEEN ? AND ? LIMIT ?)"
+
 static const struct sql_statement statements[WRITE_COUNT] = {
     [WRITE_BEGIN] = {.text = "BEGIN IMMEDIATE"},
     [WRITE_COMMIT] = {.text = "COMMIT"},
@@ -183,7 +187,6 @@ static const struct sql_statement statements[WRITE_COUNT] = {
     [WRITE_EFFORTS_OLDEST_DELETE] =
 	{.text = "DELETE FROM efforts WHERE job <= (SELECT job FROM efforts ORDER BY job LIMIT 1 OFFSET ?)"},
     [WRITE_EFFORTS_DELETE] = {.text = "DELETE FROM efforts WHERE job = ? AND phase > ?"},
-    [WRITE_FORGET_EFFORTS] = {.text = "DELETE FROM efforts WHERE job BETWEEN ? AND ?"},
     [WRITE_FAILURE_LAST_JOB] = {.text = "SELECT ifnull(max(job), 0) FROM failures"},
     [WRITE_FAILURE_COUNT] = {.text = "SELECT count(*) FROM failures WHERE job = ?"},
     /* Rows do not overlap: of those that begin before the range's end, only the last can meet it. */
@@ -198,10 +201,15 @@ static const struct sql_statement statements[WRITE_COUNT] = {
 	{.text = "DELETE FROM events WHERE event IN (SELECT event FROM jobs WHERE id BETWEEN ?1 AND ?2)"
 		 " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.event = events.event"
 		 " AND j.id NOT BETWEEN ?1 AND ?2)"},
-    [WRITE_FORGET_RANGES] = {.text = "DELETE FROM ranges WHERE job BETWEEN ? AND ?"},
-    [WRITE_FORGET_FAILURES] = {.text = "DELETE FROM failures WHERE job BETWEEN ? AND ?"},
-    [WRITE_FORGET_PHASES] = {.text = "DELETE FROM phases WHERE job BETWEEN ? AND ?"},
     [WRITE_FORGET_JOBS] = {.text = "DELETE FROM jobs WHERE id BETWEEN ? AND ?"},
+    [WRITE_LEFTOVER] = {.text = "INSERT INTO leftovers VALUES(?, ?)"
+				" ON CONFLICT(first) DO UPDATE SET last = max(last, excluded.last)"},
+    [WRITE_LEFTOVER_FIRST] = {.text = "SELECT first, last FROM leftovers ORDER BY first LIMIT 1"},
+    [WRITE_LEFTOVER_DELETE] = {.text = "DELETE FROM leftovers WHERE first = ?"},
+    [WRITE_LEFT_EFFORTS] = {.text = DELETE_SOME("efforts", "job, phase, first")},
+    [WRITE_LEFT_PHASES] = {.text = DELETE_SOME("phases", "job, phase")},
+    [WRITE_LEFT_FAILURES] = {.text = DELETE_SOME("failures", "job, phase, first")},
+    [WRITE_LEFT_RANGES] = {.text = DELETE_SOME("ranges", "job, phase, first")},
     [WRITE_FORGOTTEN_BESIDE] = {.text = "SELECT min(first), max(last) FROM forgotten"
 					" WHERE last >= ?1 - 1 AND first <= ?2 + 1"},
     [WRITE_FORGOTTEN_DELETE] = {.text = "DELETE FROM forgotten WHERE first >= ?1 AND last <= ?2"},
@@ -369,6 +377,7 @@ int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo, 
 	uuid_halves_text(cluster_hi, cluster_lo, cluster);
 	rc = sql_script(&h->db,
 			"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+			" PRAGMA journal_size_limit = 16777216;" /* that the log has when it begins anew */
 			" PRAGMA recursive_triggers = ON;" /* also for rows that are replaced */,
 			reterr);
 	if (rc == 0)
@@ -385,5 +394,6 @@ int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo, 
 	if (rc < 0)
 		return rc;
 	h->applied_lsn = h->durable_lsn = h->seen_lsn = (uint64_t)lsn;
+	h->has_leftovers = true;
 	return 0;
 }

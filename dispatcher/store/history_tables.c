@@ -204,10 +204,16 @@ static const struct sql_column workers[] = {
 
 static const struct sql_table workers_table = {.name = "workers", .alias = "w", TABLE_COLUMNS(workers)};
 
-const struct sql_table *const history_tables[] = {&workers_table,
-						  &history_jobs_table,
-						  &history_phases_table,
-						  &history_ranges_table,
-						  &history_failures_table,
-						  &history_efforts_table,
-						  NULL};
+/* ---- jobs that are forgotten, whose rows in the tables above are yet to be deleted, a piece at a time ----
+ */
+
+static const struct sql_column leftovers[] = {
+    {.name = "first", .type = "INTEGER PRIMARY KEY"},
+    {.name = "last", .type = "INTEGER NOT NULL"},
+};
+
+static const struct sql_table leftovers_table = {.name = "leftovers", .alias = "l", TABLE_COLUMNS(leftovers)};
+
+const struct sql_table *const history_tables[] = {
+    &workers_table,	     &history_jobs_table,    &history_phases_table, &history_ranges_table,
+    &history_failures_table, &history_efforts_table, &leftovers_table,	    NULL};

@@ -84,6 +84,7 @@ static void rollback(struct history *h)
 	h->effort_rows = h->failures_last_job = -1;
 	memset(h->known_definition, 0, sizeof h->known_definition);
 	h->known_worker_number = 0;
+	h->has_leftovers = true;
 }
 
 struct catch_up {
@@ -133,6 +134,8 @@ static int write_batches(struct history *h, const struct history_batch *first, b
 		rc = catch_up(h, reterr);
 	if (rc == 0)
 		rc = history_change_segments(h, segments, reterr);
+	if (rc == 0)
+		rc = history_clear_leftovers(h, reterr);
 	if (rc == 0)
 		rc = commit(h, reterr);
 	if (rc < 0)
@@ -215,8 +218,8 @@ void *history_writer_main(void *history)
 	for (;;) {
 		struct timespec next = after_ns(1000000000ll / HISTORY_RATE);
 
-		if (h->first == NULL &&
-		    (h->stop || (h->seen_lsn <= h->applied_lsn && h->segment_change_count == 0))) {
+		if (h->first == NULL && (h->stop || (h->seen_lsn <= h->applied_lsn &&
+						     h->segment_change_count == 0 && !h->has_leftovers))) {
 			if (h->stop)
 				break;
 			h->writer_is_idle = true;

@@ -231,6 +231,23 @@ class Killed(ForgetCase):
         self.start()
         self.expect_nothing_left()
 
+    def test_among_the_rows(self):
+        """The jobs' rows are deleted, those of their ranges only in part."""
+        for part in (1, 0.5, 0):
+            with self.subTest(part=part):
+                self.prepare() if part == 1 else self.again()
+                first = 1 if part == 1 else self.first
+                ranges = self.history("SELECT * FROM ranges")
+                left = int(len(ranges) * part)
+                self.forget([first, first + 5])
+                until(lambda: not self.history("SELECT * FROM leftovers UNION ALL SELECT id, id FROM jobs"))
+                self.kill_and_change("INSERT INTO leftovers VALUES(%d, %d)" % (first, first + 5),
+                                     *("INSERT INTO ranges VALUES%r" % (row,) for row in ranges[len(ranges) - left:]))
+                self.assertEqual(len(self.history("SELECT * FROM ranges")), left)
+                self.start()
+                self.expect_nothing_left()
+                self.assertEqual(self.history("SELECT * FROM leftovers"), [])
+
     def test_behind_the_doom_and_among_the_files(self):
         for files in range(5):
             with self.subTest(files=files):
@@ -272,7 +289,7 @@ class Killed(ForgetCase):
         self.start(keep_jobs="300ms")
         for n in range(12):
             worker = self.mill.start_worker(heartbeat="50ms")
-            before = self.kept()["forgotten"]
+            before = until(self.kept)["forgotten"]
             self.run_jobs(4)
             self.leave(worker)
             files = len(self.outputs())

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "jobs/ids.h"
 #include "worker/io/segments_impl.h"
@@ -186,6 +187,7 @@ static int make_segment(struct output_dir *d, const int given[SEGMENT_FILES], st
 	g->number = d->next++;
 	g->writers = 1;
 	g->new_names = true;
+	g->made_us = clock_mono_us();
 	for (int f = 0; f < SEGMENT_FILES; f++)
 		g->fds[f] = -1;
 	for (int f = 0; f < SEGMENT_FILES && rc == 0; f++) {
@@ -214,8 +216,10 @@ static int make_segment(struct output_dir *d, const int given[SEGMENT_FILES], st
 
 static bool wants_successor(const struct output_dir *d, const struct output_segment *g)
 {
-	return g->torn || g->ends[SEGMENT_OUT] >= d->roll_bytes || g->ends[SEGMENT_ERR] >= d->roll_bytes ||
-	       segments_has_failed(d, g->number);
+	bool old = d->roll_age_us > 0 && clock_mono_us() - g->made_us >= d->roll_age_us;
+
+	return old || g->torn || g->ends[SEGMENT_OUT] >= d->roll_bytes ||
+	       g->ends[SEGMENT_ERR] >= d->roll_bytes || segments_has_failed(d, g->number);
 }
 
 static bool has_room(const struct output_segment *g, const struct output_place *p)

@@ -25,6 +25,7 @@ enum { SEGMENT_OUT, SEGMENT_ERR, SEGMENT_IDX, SEGMENT_FILES };
 struct output_segment {
 	struct output_segment *prev, *next;
 	uint32_t number;
+	usec_t made_us;
 	int fds[SEGMENT_FILES];	      /* close-on-exec */
 	uint64_t ends[SEGMENT_FILES]; /* behind what was given away */
 	uint32_t writers;	      /* places that are not given back */
@@ -40,6 +41,8 @@ struct output_dir {
 	int fd;
 	struct uuid worker;
 	uint64_t roll_bytes; /* a segment that is longer is retired */
+	usec_t roll_age_us;  /* likewise one that is older, once somebody wants a place; 0: never. Set before
+			      * there are threads */
 	pthread_mutex_t index_lock;
 	struct recent recent; /* the attempts that ended last */
 	/* Below: under the lock. */

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "dispatcher/store/history_kept.h"
+#include "dispatcher/store/history_private.h"
 #include "jobs/kinds.h"
 #include "tests/unit/store/history_kit.h"
 
@@ -169,6 +170,49 @@ Test(history_kept, a_segment_is_unused_when_all_its_jobs_are_forgotten)
 	cr_expect_not(there);
 	cr_assert_eq(history_worker(k.reader, &(struct uuid){5, 5}, &number, NULL), 0);
 	cr_expect_eq(number, 0);
+}
+
+/* So many shards that each were made by a lease of their own, each with a row of its own. */
+static void add_rows(uint64_t job, uint32_t count)
+{
+	history_kit_add_job(&k, job, count);
+	for (uint32_t i = 0; i < count; i++) {
+		struct range done = {i, 1};
+		struct outcome_taken o = {
+		    .token = {3, i + 1}, .job = job, .segment = i % 2 + 1, .done = {&done, 1}};
+		struct outcomes_taken r = {.worker = worker, .wall_us = 1, .outcomes = {&o, 1}};
+
+		history_kit_add(&k, RECORD_OUTCOMES, &r);
+	}
+}
+
+static void wait_for_number(const char *sql, int64_t expected)
+{
+	for (int i = 0; i < 10000 && history_kit_number(&k, sql) != expected; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	cr_assert_eq(history_kit_number(&k, sql), expected);
+}
+
+/* A record names two jobs of a thousand rows; one transaction deletes a hundred. */
+Test(history_kept, a_forgotten_jobs_rows_go_in_pieces)
+{
+	history_kit_add_definition(&k);
+	add_rows(1, 1000);
+	add_rows(2, 1000);
+	add_rows(3, 10);
+	history_kit_write(&k);
+	k.h->leftover_rows = 100; /* its thread waits for records */
+	forget(1, 2);
+	cr_expect_eq(history_kit_number(&k, "SELECT count(*) FROM jobs"), 1);
+	cr_expect_gt(history_kit_number(&k, "SELECT count(*) FROM ranges WHERE job < 3"), 0,
+		     "twenty transactions, 20 ms each");
+	history_kit_close(&k); /* does not wait for them; a start goes on */
+	cr_expect_gt(history_kit_number(&k, "SELECT count(*) FROM leftovers"), 0);
+	history_kit_open(&k);
+	wait_for_number("SELECT count(*) FROM leftovers", 0);
+	cr_expect_eq(history_kit_number(&k, "SELECT count(*) FROM ranges WHERE job < 3"), 0);
+	cr_expect_eq(history_kit_number(&k, "SELECT count(*) FROM ranges"), 10);
+	cr_expect_eq(history_kit_number(&k, "SELECT sum(rows) FROM segments"), 10);
 }
 
 /* A job that lives again gives up what it makes anew; the count follows. */

@@ -217,15 +217,15 @@ Test(output, a_flipped_bit_in_an_output_is_told)
 	gather_close(g);
 }
 
-Test(output, a_long_segment_is_closed_for_a_new_one)
+Test(output, a_long_or_old_segment_is_closed_for_a_new_one)
 {
-	uint32_t first;
+	uint32_t first = attempt((struct token){1, 1}, 0, "x", true);
 
-	output_close(&output);
-	output_dir_close(&dir);
-	open_with(4);
-	first = attempt((struct token){1, 1}, 0, "more than four bytes", true);
-	cr_assert_gt(attempt((struct token){1, 1}, 1, "x", true), first);
+	dir.roll_bytes = 4;
+	cr_assert_eq(attempt((struct token){1, 1}, 1, "more than four bytes", true), first);
+	cr_assert_eq(attempt((struct token){1, 1}, 2, "x", true), ++first);
+	dir.roll_age_us = 1;
+	cr_assert_gt(attempt((struct token){1, 1}, 3, "x", true), first);
 }
 
 /* A pipe in place of the file: it takes what is written, but cannot be synced. */
