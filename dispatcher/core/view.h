@@ -29,6 +29,13 @@ struct view_counts {
 	uint64_t dead;
 };
 
+/* When something that runs will have ended, from now on, by how long its like took. */
+struct view_until {
+	bool known;
+	bool late; /* it has run for longer than nearly all of its like: nobody knows */
+	usec_t least_us, most_us;
+};
+
 #define VIEW_AFTER_MAX 16  /* of the jobs that one waits for */
 #define VIEW_HOLDERS_MAX 3 /* of the active jobs of a group */
 
@@ -43,6 +50,7 @@ struct view_group {
 	uint32_t active; /* of the group */
 	uint64_t holders[VIEW_HOLDERS_MAX];
 	uint32_t holder_count;
+	struct view_until until; /* the first holder ends, if nothing keeps its shards waiting */
 };
 
 struct view_job {
@@ -218,6 +226,7 @@ struct view_supply {
 				 fitting */
 	struct resources largest; /* the most of each that one of the workers has (memory 0: no bound was
 				     said); in the arena; not known when fitting is VIEW_FITTING_MAX */
+	struct view_until until;  /* the next shard on one of the first that fit ends */
 };
 #define VIEW_FITTING_MAX 1000
 /* False when the job is not live. O(workers). */
@@ -313,7 +322,8 @@ struct view_hold {
 		uint64_t job, used;
 	} holders[VIEW_HOLDERS_MAX]; /* jobs that use the most of the limit */
 	uint32_t holder_count;
-	uint64_t shard_us; /* the least that a shard of these takes; 0 = not known */
+	uint64_t shard_us;	 /* the least that a shard of these takes; 0 = not known */
+	struct view_until until; /* the next shard that counts for the limit ends */
 };
 /* Of a live job. O(leases). */
 void dispatcher_view_hold(const struct dispatcher_core *core, uint64_t job, struct arena *arena,

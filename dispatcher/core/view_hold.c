@@ -1,7 +1,7 @@
 /* Which limit or whose turn a job waits for. */
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/durable/job_table.h"
-#include "dispatcher/core/view.h"
+#include "dispatcher/core/view_until.h"
 #include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/volatile/limits_impl.h"
 
@@ -45,7 +45,10 @@ static void find_holders(const struct dispatcher_core *core, const struct limit_
 	HASH_ITER (hh, core->d.leases, lease, next) {
 		uint64_t us;
 
-		if (!counts(lease, met) || lease->run->leases != lease)
+		if (!counts(lease, met))
+			continue;
+		until_lease(core, lease, &ret->until);
+		if (lease->run->leases != lease)
 			continue;
 		add_holder(ret, lease->job, used_by(lease->run, met));
 		us = estimate_shard_ns(core, job_get(core, lease->job)) / 1000;

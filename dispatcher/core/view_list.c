@@ -8,7 +8,7 @@
 #include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/volatile/trouble.h"
 #include "dispatcher/core/decide/steps.h"
-#include "dispatcher/core/view.h"
+#include "dispatcher/core/view_until.h"
 
 uint64_t dispatcher_view_next_job(const struct dispatcher_core *core, uint64_t after)
 {
@@ -211,6 +211,8 @@ struct token dispatcher_view_last_token(const struct dispatcher_core *core)
 	return (struct token){core->d.epoch, core->next_lease};
 }
 
+#define UNTIL_LEASES_MAX 10000 /* that are looked at for when one ends */
+
 /* amounts: NULL when no worker has ever had some of it. beside: a worker that has room is idle, whatever else
  * it does. */
 static void fill_supply(const struct dispatcher_core *core, const struct resources *resources,
@@ -220,6 +222,7 @@ static void fill_supply(const struct dispatcher_core *core, const struct resourc
 	const struct amounts nothing = {{0}};
 	struct amounts most = {{0}};
 	struct resources *need = arena_alloc(arena, sizeof(*need));
+	uint32_t looked = 0;
 
 	CHECK(need != NULL);
 	dispatcher_view_own_need(core, resources, arena, need);
@@ -244,6 +247,9 @@ static void fill_supply(const struct dispatcher_core *core, const struct resourc
 		ret->idle +=
 		    s->worker->lease_count == 0 || (beside && amounts_fit(&s->used, amounts, &s->offered));
 		ret->fitting++;
+		for (const struct lease_entry *l = s->worker->leases; l != NULL && looked < UNTIL_LEASES_MAX;
+		     l = l->worker_next, looked++)
+			until_lease(core, l, &ret->until);
 		if (ret->fitting == VIEW_FITTING_MAX)
 			break;
 	}

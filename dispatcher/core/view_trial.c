@@ -1,6 +1,6 @@
 /* How a job would stand that is not accepted: what a submission would wait for. */
 #include "dispatcher/core/decide/steps.h"
-#include "dispatcher/core/view.h"
+#include "dispatcher/core/view_until.h"
 #include "dispatcher/core/volatile/groups.h"
 
 /* Jobs that it would wait for. */
@@ -44,6 +44,8 @@ static void fill_group(const struct dispatcher_core *core, const struct new_job 
 					 .active = g->active.count};
 	for (uint32_t i = 0; i < g->active.count && i < VIEW_HOLDERS_MAX; i++)
 		ret->group.holders[ret->group.holder_count++] = g->active.jobs[g->active.head + i];
+	if (ret->group.holder_count > 0)
+		until_job(core, ret->group.holders[0], &ret->group.until);
 }
 
 void dispatcher_view_trial(const struct dispatcher_core *core, const struct new_job *job,
