@@ -3,12 +3,16 @@ import json
 import os
 import statistics
 import subprocess
+import threading
 import time
 
 from end_to_end import NOOP, TRUE, Row, middle, program
-from mill import Mill, until
+from mill import Mill, UnixConnection, until
 
 BEHIND_S = 0.5  # the goal of a later job
+BATCH, PRODUCERS = 500, 2  # events of one body; connections that send them
+EVENT_RULE = ("version: 1\nname: tick\non:\n  - pattern: {source: [bench]}\n"
+              "run:\n  runner: [%s]\n  format: msgpack\n")
 
 
 def rate_of_jobs(mill, bench, definition, count):
@@ -46,9 +50,56 @@ def rate_of_array(mill, definition):
     return rate
 
 
+def batches(first, end):
+    """Bodies of BATCH events each; made before anything is measured."""
+    return [json.dumps([{"id": str(n), "source": "bench", "detail-type": "tick", "detail": {}, "resources": [],
+                         "time": "2026-01-01T00:00:00Z"} for n in range(at, min(end, at + BATCH))])
+            for at in range(first, end, BATCH)]
+
+
+def post_events(mill, bodies, failed):
+    producer = UnixConnection(mill.socket, 60)
+    for body in bodies:
+        producer.request("POST", "/v1/events", body, {"Content-Type": "application/json"})
+        answer = producer.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            failed.append("%d %s" % (answer.status, text[:200]))
+
+
+def rate_with_events(bench, count):
+    """One-shard jobs a second while their events come in: from the first event until all jobs have ended."""
+    failed = []
+    with Mill(bench.build) as mill:
+        rules = os.path.join(mill.dir, "rules")
+        os.mkdir(rules)
+        with open(os.path.join(rules, "tick.yaml"), "w") as f:
+            f.write(EVENT_RULE % program(bench, "noop-runner"))
+        mill.start_dispatcher(rules_dir=rules)
+        mill.start_worker()
+        until(lambda: mill.api("GET", "/v1/rules")["rules"] and mill.api("GET", "/v1/workers")["workers"])
+        post_events(mill, batches(count, count + BATCH), failed)  # the run time is known, the runner has started
+        until(lambda: mill.api("GET", "/v1/status")["jobs"]["live"] == 0, seconds=300)
+        bodies = batches(0, count)
+        producers = [threading.Thread(target=post_events, args=(mill, bodies[n::PRODUCERS], failed))
+                     for n in range(PRODUCERS)]
+        begun = time.monotonic()
+        for p in producers:
+            p.start()
+        for p in producers:
+            p.join()
+        until(lambda: mill.api("GET", "/v1/status")["jobs"]["live"] == 0, seconds=300, every=0.05)
+        rate = count / (time.monotonic() - begun)
+        assert not failed, failed[0]
+        made = mill.api("GET", "/v1/jobs?limit=1")["jobs"][0]["id"]
+        assert made == count + BATCH, "%d jobs were made" % made
+    return rate
+
+
 def jobs(bench):
-    """One-shard jobs from a queue, by exec against an array of as many shards, and through a runner."""
+    """One-shard jobs from a queue, by exec against an array of as many shards, and through a runner; and from events."""
     exec_pairs, runner_rates = [], []
+    event_rates = [rate_with_events(bench, 20_000 if bench.short else 100_000) for _ in range(3)]
     with Mill(bench.build) as mill:
         mill.start_dispatcher()
         for _ in range(3):
@@ -57,11 +108,13 @@ def jobs(bench):
             runner_rates.append(rate_of_jobs(mill, bench, NOOP % (1, program(bench, "noop-runner")),
                                              20_000 if bench.short else 50_000))
     ours, array = middle(exec_pairs)
-    rate = statistics.median(runner_rates)
+    rate, with_events = statistics.median(runner_rates), statistics.median(event_rates)
     return [Row("one-shard jobs of /bin/true", "%.0f/s" % ours, "an array's shards: %.0f/s" % array, ours / array,
                 "ratio at least 0.90", ours / array >= 0.90),
             Row("one-shard jobs through a runner", "%.0f/s" % rate, "the goal", rate / 20_000, "at least 20,000/s",
-                rate >= 20_000)]
+                rate >= 20_000),
+            Row("the same, their events coming in by batches of %d" % BATCH, "%.0f/s" % with_events,
+                "from a queue: %.0f/s" % rate, with_events / rate, "at least 60,000/s", with_events >= 60_000)]
 
 
 def behind(bench):

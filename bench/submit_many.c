@@ -1,12 +1,14 @@
 /* Submits many one-shard jobs over the API's Unix socket on one connection, pipelined: what a burst of
- * events looks like to the dispatcher. Usage: submit-many SOCKET COUNT [FILE], where FILE holds the body of
- * POST /v1/jobs; default: a command that is /bin/true. */
+ * events looks like to the dispatcher. Usage: submit-many SOCKET COUNT [FILE [RATE]], where FILE holds the
+ * body of POST /v1/jobs; default: a command that is /bin/true. RATE: so many a second, not as fast as it
+ * goes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define IN_FLIGHT 64
@@ -71,23 +73,39 @@ static int take(FILE *in)
 	return status == 201;
 }
 
+/* Sleeps until the n-th of them is due. */
+static void wait_for_turn(const struct timespec *began, long n, long rate)
+{
+	long long ns = began->tv_nsec + n % rate * 1000000000LL / rate;
+	struct timespec due = {began->tv_sec + n / rate + ns / 1000000000LL, ns % 1000000000LL};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) != 0)
+		;
+}
+
 int main(int argc, char **argv)
 {
 	int fds[IN_FLIGHT];
 	FILE *in[IN_FLIGHT];
-	long count = argc == 3 || argc == 4 ? strtol(argv[2], NULL, 10) : 0;
+	long count = argc >= 3 && argc <= 5 ? strtol(argv[2], NULL, 10) : 0;
+	long rate = argc == 5 ? strtol(argv[4], NULL, 10) : 0;
+	struct timespec began;
 
-	if (count <= 0)
+	if (count <= 0 || rate < 0)
 		return 2;
-	if (argc == 4)
+	if (argc >= 4)
 		read_body(argv[3]);
+	clock_gettime(CLOCK_MONOTONIC, &began);
 	for (int i = 0; i < IN_FLIGHT; i++) {
 		fds[i] = connect_to(argv[1]);
 		in[i] = fdopen(fds[i], "r");
 	}
 	for (long sent = 0, taken = 0; taken < count; taken++) {
-		while (sent < count && sent - taken < IN_FLIGHT)
+		while (sent < count && sent - taken < IN_FLIGHT) {
+			if (rate > 0)
+				wait_for_turn(&began, sent, rate);
 			put(fds[sent++ % IN_FLIGHT]);
+		}
 		if (!take(in[taken % IN_FLIGHT]))
 			return 1;
 	}

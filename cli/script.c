@@ -208,6 +208,7 @@ static void merge(struct submission *s, struct submission *said)
 		if (*texts[i].to == NULL)
 			*texts[i].to = texts[i].from;
 	s->wait = s->wait || said->wait;
+	s->dry_run = s->dry_run || said->dry_run;
 	s->allow_pending = s->allow_pending || said->allow_pending;
 	if (s->after == NULL) {
 		s->after = said->after;

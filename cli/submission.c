@@ -369,6 +369,7 @@ int submission_body(const struct submission *s, const char *definition, const ch
 	if (r == 0) {
 		body.after = json_incref(s->after);
 		body.allow_pending = s->allow_pending;
+		body.dry_run = s->dry_run;
 		*ret = object_write(object_submission(), &body);
 	} else {
 		json_decref(body.command);

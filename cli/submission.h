@@ -15,7 +15,7 @@ struct submission {
 	json_t *after;		    /* texts; NULL: it waits for no job */
 	struct api_command command; /* argv NULL: a definition */
 	json_t *kept;		    /* texts that members borrow; NULL: none */
-	bool wait, allow_pending;
+	bool wait, allow_pending, dry_run;
 };
 
 void submission_init(struct submission *s);

@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "cli/script.h"
 
-#define START_OPTIONS 7u /* the last of the table */
+#define START_OPTIONS 8u /* the last of the table */
 
 /* Options whose values go into "command" under their own names. */
 #define COMMAND_TEXTS(X)                                                                                     \
@@ -164,6 +164,10 @@ static size_t list_job_extras(struct submission *s, struct options_extra *out)
 	     "Accept it also when no worker and no pool offers what its shards need: it waits for one that "
 	     "does.",
 	     cli_set_flag, &s->allow_pending},
+	    {0, "dry-run", NULL,
+	     "Start nothing: say whether it would be accepted, with which version, queue and shape, and what "
+	     "it would wait for.",
+	     cli_set_flag, &s->dry_run},
 	    {0, "id", "ID", "The same id is the same job: the second time, the first one is told.",
 	     cli_set_text, &s->id},
 	    {'w', "wait", NULL, "Wait until it has ended.", cli_set_flag, &s->wait},

@@ -196,6 +196,10 @@ static void say_supply(const struct why_facts *f, struct buf *out)
 						   : "all %u and more workers that could run it work",
 		   s->fitting);
 	buf_printf(out, " on other jobs");
+	if (s->until.known) {
+		buf_printf(out, "; the next shard there ends ");
+		why_until(&s->until, out);
+	}
 	say_pools(f, out);
 }
 
@@ -271,6 +275,10 @@ void why_group(const struct view_job *v, struct buf *out)
 	if (g->active > g->holder_count)
 		buf_printf(out, " and %u more", g->active - g->holder_count);
 	buf_printf(out, g->active == 0 ? "nobody holds it" : g->active == 1 ? " holds it" : " hold it");
+	if (g->until.known) {
+		buf_printf(out, g->active == 1 ? ", and should end " : "; the first should end ");
+		why_until(&g->until, out);
+	}
 	if (g->before > 0) {
 		buf_printf(out, ", and ");
 		why_count(out, g->before, "older job");

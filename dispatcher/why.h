@@ -35,6 +35,8 @@ void why_not(const struct why_facts *f, struct buf *out);
 void why_shared(const struct why_facts *f, struct buf *out);
 /* why_hold.c. Appends which limit, or whose turn, keeps its pending shards; or nothing. */
 void why_hold(const struct view_hold *h, struct buf *out);
+/* Appends "in about 3s to 12s", "within about 12s"; or nothing. */
+void why_until(const struct view_until *u, struct buf *out);
 /* It is a limit of its queue. */
 bool why_hold_is_limit(const struct view_hold *h);
 /* Appends what its dead shards mean for a job that goes on; nothing when none is dead. */

@@ -17,6 +17,26 @@ static void say_cpus(uint64_t milli, const char *behind, struct buf *out)
 	buf_printf(out, "%s%s", units_format_cpus((uint32_t)milli, text, sizeof(text)), behind);
 }
 
+void why_until(const struct view_until *u, struct buf *out)
+{
+	struct buf least = {0}, most = {0};
+
+	if (!u->known)
+		return;
+	why_span(&least, u->least_us);
+	why_span(&most, u->most_us);
+	if (u->late)
+		buf_printf(out, "at a time that nobody knows: it takes longer than its like did");
+	else if (u->least_us == 0)
+		buf_printf(out, "within about %s", buf_text(&most));
+	else if (bytes_equal(buf_bytes(&least), buf_bytes(&most)))
+		buf_printf(out, "in about %s", buf_text(&most));
+	else
+		buf_printf(out, "in about %s to %s", buf_text(&least), buf_text(&most));
+	buf_fini(&least);
+	buf_fini(&most);
+}
+
 /* ": 3 of job 12, 1 of job 15; a shard of them takes about 5s" */
 static void say_holders(const struct view_hold *h, struct buf *out)
 {
@@ -28,10 +48,14 @@ static void say_holders(const struct view_hold *h, struct buf *out)
 			buf_printf(out, "%" PRIu64, h->holders[i].used);
 		buf_printf(out, " of job %" PRIu64, h->holders[i].job);
 	}
-	if (h->shard_us == 0)
-		return;
-	buf_printf(out, "; one of these shards takes about ");
-	why_span(out, (usec_t)h->shard_us);
+	if (h->shard_us > 0) {
+		buf_printf(out, "; one of these shards takes about ");
+		why_span(out, (usec_t)h->shard_us);
+	}
+	if (h->until.known) {
+		buf_printf(out, "; the next of them ends ");
+		why_until(&h->until, out);
+	}
 }
 
 static void say_paused(const struct view_hold *h, struct buf *out)

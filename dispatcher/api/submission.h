@@ -21,6 +21,8 @@ struct submission {
 int submission_read(struct submission *u, json_t *body, struct error *reterr) MUST_CHECK;
 /* Accepts it as a job, by the request's Idempotency-Key or the body's "id"; the answer follows. */
 int submission_start(struct request *r, struct submission *u, struct error *reterr) MUST_CHECK;
+/* Answers when it was refused. */
+bool submission_refused(struct request *r, const struct dispatcher_reply *reply);
 void submission_fini(struct submission *u);
 /* again.c: the body of POST /v1/jobs that would have made the job; NULL: reterr. */
 json_t *again_body(const struct history_job *row, const struct past_texts *texts,

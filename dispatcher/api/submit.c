@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "dispatcher/api/after.h"
 #include "dispatcher/api/asker.h"
+#include "dispatcher/api/dry_run.h"
 #include "dispatcher/api/submission.h"
 #include "dispatcher/offers.h"
 #include "dispatcher/retention/retention.h"
@@ -33,6 +34,22 @@ static int read_key(struct request *r, struct submission *u, struct dedup_key *r
 	return error_where(reterr, "id");
 }
 
+bool submission_refused(struct request *r, const struct dispatcher_reply *reply)
+{
+	struct error e = {0};
+
+	if (reply->code == ERR_OK)
+		return false;
+	error_set(&e, reply->code, "%s", reply->why);
+	if (reply->code == ERR_EXISTS)
+		error_help(&e, "wait until it has ended, or let the mode of `concurrency` be queue");
+	if (reply->code == ERR_BUSY)
+		error_help(&e, "send it again later; the bounds are the dispatcher's --jobs-max and what "
+			       "`shardmill queues` shows");
+	request_fail(r, &e);
+	return true;
+}
+
 static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct request *r = arg;
@@ -41,19 +58,9 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 					      .duplicate = reply->duplicate,
 					      .forgotten = reply->duplicate &&
 							   retention_has_forgotten(r->services, reply->job)};
-	struct error e = {0};
 
-	if (reply->code != ERR_OK) {
-		error_set(&e, reply->code, "%s", reply->why);
-		if (reply->code == ERR_EXISTS)
-			error_help(&e, "wait until it has ended, or let the mode of `concurrency` be queue");
-		if (reply->code == ERR_BUSY)
-			error_help(&e,
-				   "send it again later; the bounds are the dispatcher's --jobs-max and what "
-				   "`shardmill queues` shows");
-		request_fail(r, &e);
+	if (submission_refused(r, reply))
 		return;
-	}
 	request_answer(r, reply->duplicate ? MHD_HTTP_OK : MHD_HTTP_CREATED,
 		       object_write(object_accepted(), &accepted));
 }
@@ -92,6 +99,7 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 {
 	struct dedup_key key = {0}, event_id;
 	struct input_accept in = {0};
+	struct ticket ticket = {on_reply, r};
 	struct buf event = {0};
 	int rc = read_key(r, u, &key, reterr);
 
@@ -114,7 +122,10 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 	in.event = buf_bytes(&event);
 	in.ended = u->ended;
 	in.whole = true;
-	port_submit(r->services->port, INPUT_ACCEPT, &in, &(struct ticket){on_reply, r});
+	in.dry = u->asked.dry_run;
+	if (in.dry)
+		ticket = (struct ticket){dry_run_reply, dry_run_of(r, u)};
+	port_submit(r->services->port, INPUT_ACCEPT, &in, &ticket);
 	buf_fini(&event);
 	return 0;
 }

@@ -119,6 +119,17 @@ void reply_ok(struct dispatcher_core *core, uint64_t request, uint64_t job, uint
 					      .why = ""};
 }
 
+void reply_dry(struct dispatcher_core *core, uint64_t request, uint64_t job, bool duplicate, const char *why)
+{
+	if (request != 0)
+		effect_add(core, DISPATCHER_REPLY, core->d.last_lsn)->reply =
+		    (struct dispatcher_reply){.request = request,
+					      .job = job,
+					      .job_count = duplicate,
+					      .duplicate = duplicate,
+					      .why = why != NULL ? why : ""};
+}
+
 void reply_accepted(struct dispatcher_core *core, uint64_t request, uint64_t job, uint32_t job_count,
 		    const struct skipped *skipped)
 {

@@ -1,4 +1,4 @@
-#include "dispatcher/core/view.h"
+#include "dispatcher/core/view_until.h"
 
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/volatile/estimate.h"
@@ -136,6 +136,8 @@ static void view_group(const struct dispatcher_core *core, uint64_t job, struct 
 		ret->before = job_line_place(&m->group->waiting, job);
 	for (uint32_t i = 0; i < active->count && i < VIEW_HOLDERS_MAX; i++)
 		ret->holders[ret->holder_count++] = active->jobs[active->head + i];
+	if (ret->waits && ret->holder_count > 0)
+		until_job(core, ret->holders[0], &ret->until);
 }
 
 static void view_live(const struct dispatcher_core *core, const struct job_row *row, struct arena *arena,

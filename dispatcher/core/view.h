@@ -29,6 +29,13 @@ struct view_counts {
 	uint64_t dead;
 };
 
+/* When something that runs will have ended, from now on, by how long its like took. */
+struct view_until {
+	bool known;
+	bool late; /* it has run for longer than nearly all of its like: nobody knows */
+	usec_t least_us, most_us;
+};
+
 #define VIEW_AFTER_MAX 16  /* of the jobs that one waits for */
 #define VIEW_HOLDERS_MAX 3 /* of the active jobs of a group */
 
@@ -43,6 +50,7 @@ struct view_group {
 	uint32_t active; /* of the group */
 	uint64_t holders[VIEW_HOLDERS_MAX];
 	uint32_t holder_count;
+	struct view_until until; /* the first holder ends, if nothing keeps its shards waiting */
 };
 
 struct view_job {
@@ -218,11 +226,15 @@ struct view_supply {
 				 fitting */
 	struct resources largest; /* the most of each that one of the workers has (memory 0: no bound was
 				     said); in the arena; not known when fitting is VIEW_FITTING_MAX */
+	struct view_until until;  /* the next shard on one of the first that fit ends */
 };
 #define VIEW_FITTING_MAX 1000
 /* False when the job is not live. O(workers). */
 bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			    struct view_supply *ret) MUST_CHECK;
+/* The same for a job that would need this; idle: what has room for it now. */
+void dispatcher_view_supply_of(const struct dispatcher_core *core, const struct resources *need,
+			       struct arena *arena, struct view_supply *ret);
 
 /* What the cluster has together of a named resource (`--shared`), in thousandths. */
 struct view_shared {
@@ -236,6 +248,9 @@ uint32_t dispatcher_view_shared(const struct dispatcher_core *core,
 				struct view_shared out[NAMED_RESOURCES_MAX]);
 /* The first of them of which too little is free for another shard of the job. false: there is none. */
 bool dispatcher_view_shared_lack(const struct dispatcher_core *core, uint64_t job, struct view_shared *ret);
+/* The same for a job that would need this. */
+bool dispatcher_view_shared_lack_of(const struct dispatcher_core *core, const struct resources *need,
+				    struct view_shared *ret);
 /* What a worker has to have of it: all but what is shared; its list in the arena. */
 void dispatcher_view_own_need(const struct dispatcher_core *core, const struct resources *need,
 			      struct arena *arena, struct resources *ret);
@@ -307,11 +322,27 @@ struct view_hold {
 		uint64_t job, used;
 	} holders[VIEW_HOLDERS_MAX]; /* jobs that use the most of the limit */
 	uint32_t holder_count;
-	uint64_t shard_us; /* the least that a shard of these takes; 0 = not known */
+	uint64_t shard_us;	 /* the least that a shard of these takes; 0 = not known */
+	struct view_until until; /* the next shard that counts for the limit ends */
 };
 /* Of a live job. O(leases). */
 void dispatcher_view_hold(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			  struct view_hold *ret);
+/* Of one that would be accepted now. */
+void dispatcher_view_hold_of(const struct dispatcher_core *core, const struct new_job *job,
+			     const struct definition_body *body, struct arena *arena, struct view_hold *ret);
+
+/* A job that would be accepted now, as it would stand: pending or held, with what it would wait for. */
+struct view_trial {
+	struct view_job job; /* its number is 0 */
+	struct view_supply supply;
+	struct view_hold hold;
+	struct view_shared shared; /* of which too little is free; size 0 of its name: none */
+	bool version_known;	   /* its definition is kept by a live job */
+};
+/* Of a job that step_accept takes. O(workers + leases). */
+void dispatcher_view_trial(const struct dispatcher_core *core, const struct new_job *job,
+			   const struct definition_body *body, struct arena *arena, struct view_trial *ret);
 
 struct view_counters {
 	uint32_t epoch;

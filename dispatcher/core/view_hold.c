@@ -1,9 +1,9 @@
 /* Which limit or whose turn a job waits for. */
 #include "dispatcher/core/decide/steps.h"
 #include "dispatcher/core/durable/job_table.h"
-#include "dispatcher/core/view.h"
+#include "dispatcher/core/view_until.h"
 #include "dispatcher/core/volatile/estimate.h"
-#include "dispatcher/core/volatile/limits.h"
+#include "dispatcher/core/volatile/limits_impl.h"
 
 static bool counts(const struct lease_entry *lease, const struct limit_met *met)
 {
@@ -45,7 +45,10 @@ static void find_holders(const struct dispatcher_core *core, const struct limit_
 	HASH_ITER (hh, core->d.leases, lease, next) {
 		uint64_t us;
 
-		if (!counts(lease, met) || lease->run->leases != lease)
+		if (!counts(lease, met))
+			continue;
+		until_lease(core, lease, &ret->until);
+		if (lease->run->leases != lease)
 			continue;
 		add_holder(ret, lease->job, used_by(lease->run, met));
 		us = estimate_shard_ns(core, job_get(core, lease->job)) / 1000;
@@ -146,4 +149,40 @@ void dispatcher_view_hold(const struct dispatcher_core *core, uint64_t job, stru
 		fill_limit(core, &met, arena, ret);
 	else if (row->entry != NULL)
 		fill_turn(core, job, row, arena, ret);
+}
+
+/* Which job of the queue would go first; it is the youngest. Of other keys nobody knows. */
+static void fill_turn_of(const struct queue *q, const struct new_job *j, struct view_hold *ret)
+{
+	struct bytes key = j->fair_key.size > 0 ? j->fair_key : j->owner;
+	const struct turn_entry *e = turns_next_of(q, is_any, NULL);
+
+	if (e == NULL || e->level->priority < j->priority)
+		return;
+	if (e->level->priority > j->priority)
+		ret->kind = VIEW_HOLD_PRIORITY;
+	else if (key.size == 0 || bytes_equal(key, blob_bytes(&e->key->name)))
+		ret->kind = VIEW_HOLD_AGE;
+	ret->next = e->head;
+}
+
+void dispatcher_view_hold_of(const struct dispatcher_core *core, const struct new_job *job,
+			     const struct definition_body *body, struct arena *arena, struct view_hold *ret)
+{
+	const struct queue *q = queue_find(core, body->queue);
+	struct queue_owner *o = NULL;
+	struct buf words = {0};
+	struct limit_met met;
+
+	*ret = (struct view_hold){.kind = VIEW_HOLD_NONE, .queue = body->queue};
+	if (q == NULL)
+		return;
+	limits_owner_words(job, &words);
+	if (q->has_owners)
+		HASH_FIND(hh, q->owners, words.data, words.size, o);
+	if (limits_met_by(q, o, body->phases.items[0].policy.shape.cpu_milli, &met))
+		fill_limit(core, &met, arena, ret);
+	else
+		fill_turn_of(q, job, ret);
+	buf_fini(&words);
 }

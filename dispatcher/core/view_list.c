@@ -8,7 +8,7 @@
 #include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/volatile/trouble.h"
 #include "dispatcher/core/decide/steps.h"
-#include "dispatcher/core/view.h"
+#include "dispatcher/core/view_until.h"
 
 uint64_t dispatcher_view_next_job(const struct dispatcher_core *core, uint64_t after)
 {
@@ -211,21 +211,21 @@ struct token dispatcher_view_last_token(const struct dispatcher_core *core)
 	return (struct token){core->d.epoch, core->next_lease};
 }
 
-bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
-			    struct view_supply *ret)
+#define UNTIL_LEASES_MAX 10000 /* that are looked at for when one ends */
+
+/* amounts: NULL when no worker has ever had some of it. beside: a worker that has room is idle, whatever else
+ * it does. */
+static void fill_supply(const struct dispatcher_core *core, const struct resources *resources,
+			const struct amounts *amounts, uint32_t wire_min, bool beside, struct arena *arena,
+			struct view_supply *ret)
 {
-	const struct job_row *row = job_get_live(core, job);
 	const struct amounts nothing = {{0}};
 	struct amounts most = {{0}};
-	const struct shape *shape;
-	struct resources *need;
+	struct resources *need = arena_alloc(arena, sizeof(*need));
+	uint32_t looked = 0;
 
-	if (row == NULL)
-		return false;
-	shape = job_shape(core, row);
-	need = arena_alloc(arena, sizeof(*need));
 	CHECK(need != NULL);
-	dispatcher_view_own_need(core, &shape->resources, arena, need);
+	dispatcher_view_own_need(core, resources, arena, need);
 	*ret = (struct view_supply){.need = need};
 	for (const struct session *s = core->sessions; s != NULL; s = s->hh.next) {
 		if (s->draining || s->quarantined) {
@@ -239,18 +239,47 @@ bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, st
 			continue;
 		}
 		ret->workers++;
-		ret->older += !session_knows(s, shape);
+		ret->older += s->wire < wire_min;
 		for (uint32_t i = 0; i < AMOUNTS; i++)
 			most.v[i] = s->offered.v[i] > most.v[i] ? s->offered.v[i] : most.v[i];
-		if (!session_knows(s, shape) || !amounts_fit(&nothing, &shape->need, &s->offered))
+		if (s->wire < wire_min || amounts == NULL || !amounts_fit(&nothing, amounts, &s->offered))
 			continue;
-		ret->idle += s->worker->lease_count == 0;
+		ret->idle +=
+		    s->worker->lease_count == 0 || (beside && amounts_fit(&s->used, amounts, &s->offered));
 		ret->fitting++;
+		for (const struct lease_entry *l = s->worker->leases; l != NULL && looked < UNTIL_LEASES_MAX;
+		     l = l->worker_next, looked++)
+			until_lease(core, l, &ret->until);
 		if (ret->fitting == VIEW_FITTING_MAX)
 			break;
 	}
 	amounts_to_resources(core, &most, &ret->largest, arena);
+}
+
+bool dispatcher_view_supply(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
+			    struct view_supply *ret)
+{
+	const struct job_row *row = job_get_live(core, job);
+	const struct shape *shape;
+
+	if (row == NULL)
+		return false;
+	shape = job_shape(core, row);
+	fill_supply(core, &shape->resources, &shape->need, shape->wire_min, false, arena, ret);
 	return true;
+}
+
+void dispatcher_view_supply_of(const struct dispatcher_core *core, const struct resources *need,
+			       struct arena *arena, struct view_supply *ret)
+{
+	struct amounts amounts = {{0}};
+	struct resources own;
+	struct bytes unknown;
+	bool known;
+
+	dispatcher_view_own_need(core, need, arena, &own);
+	known = amounts_needed(&own, &core->resource_names, &amounts, &unknown);
+	fill_supply(core, need, known ? &amounts : NULL, 0, true, arena, ret);
 }
 
 void dispatcher_view_offers(const struct dispatcher_core *core, const struct resources *need,

@@ -44,28 +44,44 @@ static void find_holders(const struct dispatcher_core *core, uint32_t amount, st
 	}
 }
 
-bool dispatcher_view_shared_lack(const struct dispatcher_core *core, uint64_t job, struct view_shared *ret)
+/* need: only what is shared counts. */
+static bool find_lack(const struct dispatcher_core *core, const struct amounts *need, struct view_shared *ret)
 {
-	const struct job_row *row = job_get_live(core, job);
-	const struct shape *shape = row != NULL ? job_shape(core, row) : NULL;
 	struct amounts used;
 
-	if (shape == NULL || !shape->is_shared)
-		return false;
 	shared_used(core, &used);
 	for (uint32_t i = 0; i < core->resource_names.count; i++) {
 		uint32_t at = AMOUNT_NAMED + i;
 
-		if (shape->shared.v[at] == 0 || used.v[at] + shape->shared.v[at] <= core->shared.v[at])
+		if (core->shared.v[at] == 0 || need->v[at] == 0 ||
+		    used.v[at] + need->v[at] <= core->shared.v[at])
 			continue;
 		*ret = (struct view_shared){.name = core->resource_names.items[i],
 					    .total = core->shared.v[at],
 					    .used = used.v[at],
-					    .need = shape->shared.v[at]};
+					    .need = need->v[at]};
 		find_holders(core, at, ret);
 		return true;
 	}
 	return false;
+}
+
+bool dispatcher_view_shared_lack(const struct dispatcher_core *core, uint64_t job, struct view_shared *ret)
+{
+	const struct job_row *row = job_get_live(core, job);
+	const struct shape *shape = row != NULL ? job_shape(core, row) : NULL;
+
+	return shape != NULL && shape->is_shared && find_lack(core, &shape->shared, ret);
+}
+
+bool dispatcher_view_shared_lack_of(const struct dispatcher_core *core, const struct resources *need,
+				    struct view_shared *ret)
+{
+	struct amounts amounts = {{0}};
+	struct bytes unknown;
+
+	(void)!amounts_needed(need, &core->resource_names, &amounts, &unknown);
+	return find_lack(core, &amounts, ret);
 }
 
 void dispatcher_view_own_need(const struct dispatcher_core *core, const struct resources *need,

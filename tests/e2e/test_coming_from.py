@@ -90,7 +90,9 @@ class ComingFrom(CliCase):
             line = re.sub(r"\bJOB\b", str(job), line)
         out = self.shell(line)
         verb = line.split()[1]
-        if verb == "submit":
+        if "--dry-run" in line:
+            self.assertIn("would be accepted", out)
+        elif verb == "submit":
             self.check_submitted(line, out)
         elif verb == "cancel":
             self.assertEqual(self.mill.wait(job)["state"], "cancelled")

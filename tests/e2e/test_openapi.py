@@ -113,6 +113,7 @@ class OpenApi(MillCase):
         self.lose_an_output()
         self.ask_for_many()
         self.wait_for_another()
+        self.try_one()
         self.keep_results()
         self.forget()
         self.apply_rules()
@@ -262,6 +263,10 @@ class OpenApi(MillCase):
             self.call("POST", "/v1/jobs/%d/cancel" % job, {})
         self.call("POST", "/v1/jobs/%d/cancel" % first, {})
         self.call("POST", "/v1/wait", {"jobs": [second], "timeout": "30s"})
+
+    def try_one(self):
+        dry = self.call("POST", "/v1/jobs", {"command": {"argv": ["true"], "cpus": "0.1"}, "dry_run": True})
+        self.assertEqual((dry["id"], dry["dry_run"]["shards"], dry["dry_run"]["shape"]), (0, 1, "cpus=0.1"))
 
     def forget(self):
         job = self.call("POST", "/v1/events", self.post("test", "goes"))["events"][0]["jobs"][0]

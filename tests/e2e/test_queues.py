@@ -191,6 +191,26 @@ class Queues(CliCase):
         self.run_cli("cancel", "%d" % first)
         self.assertIn("job %d goes first in queue default: it is older" % second, self.run_cli("explain", "%d" % third)[0])
 
+    def test_explain_says_until_when(self):
+        self.mill.start_dispatcher(**FAST)
+        self.mill.start_worker(cpus="2", heartbeat="100ms")
+        self.put("one", limits={"running": 1})
+        self.mill.wait(self.submit("sleep", "1", queue="one"))
+        definition = "version: 1\nname: slow\nqueue: one\nshard: {count: %d}\nrun: {exec: [sleep, '4'], resources: {cpus: 0.1}}\n"
+        self.mill.wait(self.mill.submit(definition % 1))
+        first = self.mill.submit(definition % 30)
+        until(lambda: self.mill.job(first)["word"] == "running")
+        second = self.submit(queue="one")
+        found = until(lambda: re.search(r"one of these shards takes about [45]s; the next of them ends (?:in|within) about (?:(\w+) to )?(\w+)",
+                                        self.run_cli("explain", "%d" % second)[0]))
+        self.assertRegex(found.group(2), r"\A[1-9]s\Z", found.group(0))
+        self.assertIn("; the next of them ends ", self.run_cli("submit", "--dry-run", "--queue=one", "--", "true")[0])
+        group = "version: 1\nname: slow\nconcurrency: {group: g}\nrun: {exec: [sleep, '4'], resources: {cpus: 0.1}}\n"
+        self.mill.wait(self.mill.submit(group))
+        holder, waits = self.mill.submit(group), self.mill.submit(group)
+        until(lambda: self.mill.job(holder)["word"] == "running")
+        self.assertRegex(self.run_cli("explain", "%d" % waits)[0], r"job %d holds it, and should end (in|within) about \w+" % holder)
+
 
 if __name__ == "__main__":
     main()

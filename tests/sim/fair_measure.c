@@ -111,6 +111,7 @@ bool fair_measure(const struct fair_measure *m)
 	double apart, seconds;
 	bool fine;
 
+	pool_connect(p);
 	for (uint32_t k = 0; k < m->keys; k++) {
 		keys[k].key = k;
 		submit(&all, p, &keys[k], k == 0 ? 4000000000u : 10000000u);

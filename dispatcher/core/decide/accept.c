@@ -321,6 +321,60 @@ static bool names_skipping(const struct input_accept *in)
 	return false;
 }
 
+/* Those that were written: they live. */
+static void begin_jobs(struct dispatcher_core *core, const struct input_accept *in)
+{
+	for (uint32_t i = 0; i < in->jobs.count; i++) {
+		uint64_t job = core->d.next_job - in->jobs.count + i;
+		struct job_row *row = job_get(core, job);
+
+		core->live_jobs++;
+		limits_job_begins(core, row);
+		queue_note_submission(core, &in->jobs.items[i], row);
+		if (row->state == JOB_HELD)
+			core->held_jobs++;
+		expire_await(core, job, row);
+	}
+}
+
+/* Could the definitions that come with it be served? Nothing is left of the try. */
+static int try_definitions(struct dispatcher_core *core, const struct input_accept *in, struct error *reterr)
+{
+	for (uint32_t i = 0; i < in->definitions.count; i++) {
+		const struct definition_body *body = &in->definitions.items[i];
+		const struct definition *def = definition_find(&core->d.definitions, body->sha256);
+		struct definition trial = {.known = true, .body = *body};
+		int rc = def != NULL && def->known ? 0 : definition_bind(core, &trial, reterr);
+
+		if (rc < 0)
+			return rc;
+		if (def == NULL || !def->known)
+			definition_unbind(core, &trial);
+	}
+	return 0;
+}
+
+/* What the step would say of it; why: its job would be cancelled at once. */
+static void accept_dry(struct dispatcher_core *core, const struct input_accept *in,
+		       const struct dedup_item *item)
+{
+	const char *why = NULL;
+	struct error err = {0};
+	int rc = item != NULL ? 0 : check_accept(core, in, &err);
+
+	for (uint32_t i = 0; item == NULL && i < in->jobs.count && rc == 0; i++)
+		if (in->whole && is_skipped(core, in, i, &why))
+			rc = error_set(&err, ERR_EXISTS, "%s", why);
+	if (rc == 0 && item == NULL)
+		rc = try_definitions(core, in, &err);
+	for (uint32_t i = 0; item == NULL && i < in->jobs.count && rc == 0 && why == NULL; i++)
+		(void)wait_left(core, &in->ended, &in->jobs.items[i], &why);
+	if (rc < 0)
+		reply_error(core, in->request, (enum error_code)rc, step_text(core, "%s", err.what));
+	else
+		reply_dry(core, in->request, item != NULL ? item->job : 0, item != NULL, why);
+}
+
 void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 {
 	bool keyed = in->key_hi != 0 || in->key_lo != 0;
@@ -331,6 +385,10 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 	const char **why;
 	int rc;
 
+	if (in->dry) {
+		accept_dry(core, in, item);
+		return;
+	}
 	if (item != NULL) {
 		core->repeated_events++;
 		reply_ok(core, in->request, item->job, item->job_count, true, item_lsn(core, item));
@@ -366,17 +424,7 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 	}
 	why = step_alloc(core, in->jobs.count * sizeof *why);
 	write_accepted(core, in, &skipped, why);
-	for (uint32_t i = 0; i < in->jobs.count; i++) {
-		uint64_t job = core->d.next_job - in->jobs.count + i;
-		struct job_row *row = job_get(core, job);
-
-		core->live_jobs++;
-		limits_job_begins(core, row);
-		queue_note_submission(core, &in->jobs.items[i], row);
-		if (row->state == JOB_HELD)
-			core->held_jobs++;
-		expire_await(core, job, row);
-	}
+	begin_jobs(core, in);
 	/* In the same commit: nobody ever sees them live. */
 	for (uint32_t i = 0; i < in->failed.count; i++) {
 		const struct stillborn *f = &in->failed.items[i];

@@ -370,6 +370,8 @@ void outcome_take(struct dispatcher_core *core, struct session *s, const struct 
 					     count_ranges(&taken.returned);
 	done = count_ranges(&taken.done);
 	failed = count_failures(&taken.failed);
+	if (d.lease != NULL && done + failed > 0)
+		d.lease->since_us = core->mono_us;
 	if (d.lease != NULL)
 		d.lease->revoked_us = taken.returned.count > 0 ? 0 : d.lease->revoked_us;
 	estimate_take(core, d.row, o->totals.run_us, done + failed, d.lease != NULL ? d.lease->count : 1);

@@ -22,6 +22,8 @@ struct skipped {
 /* What was accepted; after the last record. */
 void reply_accepted(struct dispatcher_core *core, uint64_t request, uint64_t job, uint32_t job_count,
 		    const struct skipped *skipped);
+/* Nothing was made. duplicate: it is that job already; why: it would end at once, or NULL. */
+void reply_dry(struct dispatcher_core *core, uint64_t request, uint64_t job, bool duplicate, const char *why);
 void reply_error(struct dispatcher_core *core, uint64_t request, enum error_code code, const char *why);
 void tell(struct dispatcher_core *core, bool warning, uint64_t job, const char *what);
 void worker_changed(struct dispatcher_core *core, const struct session *s);

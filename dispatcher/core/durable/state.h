@@ -61,6 +61,7 @@ struct blob {
 /* Volatile. */
 struct estimate {
 	uint64_t shard_ns; /* a running mean of what one shard takes */
+	uint64_t apart_ns; /* a running mean of how far from it they were */
 	uint64_t shards;   /* that it knows of; 0: nothing is known */
 	uint32_t largest;  /* lease that was reported: what the next ones grow from (estimate.c) */
 };
@@ -257,6 +258,7 @@ struct lease_entry {
 	struct queue *queue;	   /* that it counts for (volatile/limits.h); NULL in replay */
 	struct queue_owner *owner; /* of that queue, where owners have limits; or NULL */
 	uint32_t counted;	   /* shards, in the sums of both */
+	usec_t since_us;	   /* mono: its session got it, or the last of its shards that ended did so */
 };
 
 /* A worker that holds leases or has a session; what it holds outlives its sessions. */

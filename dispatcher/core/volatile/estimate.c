@@ -19,7 +19,10 @@ static void take(struct estimate *e, uint64_t shard_ns, uint64_t shards, uint32_
 {
 	uint64_t before = e->shards < 3 * shards ? e->shards : 3 * shards;
 	uint64_t old = before * 1024 / (before + shards), new = 1024 - old; /* weights */
+	uint64_t apart = shard_ns > e->shard_ns ? shard_ns - e->shard_ns : e->shard_ns - shard_ns;
 
+	/* As round trips are estimated (RFC 6298): half of the first one, until more are known. */
+	e->apart_ns = e->shards == 0 ? shard_ns / 2 : e->apart_ns - e->apart_ns / 4 + apart / 4;
 	e->shard_ns = (e->shard_ns >> 10) * old + (shard_ns >> 10) * new +
 		      (((e->shard_ns & 1023) * old + (shard_ns & 1023) * new) >> 10);
 	if (e->shard_ns == 0)
@@ -59,6 +62,18 @@ uint64_t estimate_shard_ns(const struct dispatcher_core *core, const struct job_
 	if (row->run != NULL && row->run->estimate.shards > 0)
 		return row->run->estimate.shard_ns;
 	return e->shards > 0 ? e->shard_ns : 0;
+}
+
+bool estimate_shard_span(const struct dispatcher_core *core, const struct job_row *row, uint64_t *least_ns,
+			 uint64_t *most_ns)
+{
+	const struct estimate *e = definition_estimate(core, row);
+
+	if (row->run != NULL && row->run->estimate.shards > 0)
+		e = &row->run->estimate;
+	*least_ns = e->shard_ns > 2 * e->apart_ns ? e->shard_ns - 2 * e->apart_ns : 0;
+	*most_ns = e->shard_ns + 2 * e->apart_ns;
+	return e->shards > 0;
 }
 
 uint64_t estimate_work_us(const struct dispatcher_core *core, const struct job_row *row, uint64_t shards)

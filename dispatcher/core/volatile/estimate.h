@@ -9,6 +9,10 @@ void estimate_take(struct dispatcher_core *core, struct job_row *row, uint64_t r
 		   uint32_t lease_count);
 /* Nanoseconds of one shard; 0 = not known. */
 uint64_t estimate_shard_ns(const struct dispatcher_core *core, const struct job_row *row);
+/* What nearly every shard takes, by what others did: the mean, and twice their mean distance from it to both
+ * sides. false: not known. */
+bool estimate_shard_span(const struct dispatcher_core *core, const struct job_row *row, uint64_t *least_ns,
+			 uint64_t *most_ns);
 /* What `shards` of it will take a slot; with the default for what is not known. */
 uint64_t estimate_work_us(const struct dispatcher_core *core, const struct job_row *row, uint64_t shards);
 /* Shards short enough to wait at a worker that is busy. A shard of unknown run time counts as short: it would

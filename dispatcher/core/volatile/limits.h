@@ -68,6 +68,8 @@ struct limit_met {
 	const struct queue_owner *owner; /* whose limit it is; NULL: the queue's */
 };
 bool limits_met(const struct dispatcher_core *core, const struct job_row *row, struct limit_met *ret);
+/* The same of a shard that needs so much of the cpus; o: as limits_owner. */
+bool limits_met_by(const struct queue *q, const struct queue_owner *o, uint64_t need, struct limit_met *ret);
 
 /* queue_demand.c: what of the demand is the queue's. */
 void queue_demand_add(struct queue *q, const struct shape *shape, uint64_t shards);

@@ -190,9 +190,12 @@ static bool meets(const struct queue_limits *l, uint64_t running, uint64_t cpu_m
 bool limits_met(const struct dispatcher_core *core, const struct job_row *row, struct limit_met *ret)
 {
 	const struct queue *q = job_definition(core, row)->queue;
-	const struct queue_owner *o = limits_owner(q, row);
-	uint64_t need = job_shape(core, row)->need.v[AMOUNT_CPU];
 
+	return limits_met_by(q, limits_owner(q, row), job_shape(core, row)->need.v[AMOUNT_CPU], ret);
+}
+
+bool limits_met_by(const struct queue *q, const struct queue_owner *o, uint64_t need, struct limit_met *ret)
+{
 	*ret = (struct limit_met){.queue = q};
 	if (q->row == NULL)
 		return false;

@@ -187,6 +187,7 @@ void session_bind(struct dispatcher_core *core, struct lease_entry *lease, struc
 	if (lease->shape != NULL)
 		return;
 	lease->shape = shape;
+	lease->since_us = core->mono_us;
 	shape->leases++;
 	limits_bind(core, lease);
 	if (s == NULL)

@@ -245,3 +245,48 @@ Test(accept, a_definition_of_which_only_the_name_is_left_is_written_anew)
 	kit_compare_replay(&k);
 	kit_close(&k);
 }
+
+/* What it says is what the same input would meet without it. */
+Test(accept, a_dry_run_makes_nothing)
+{
+	struct event_jobs e;
+	struct view_trial trial;
+	uint64_t digest, lsn, next;
+	struct arena arena;
+
+	kit_open(&k);
+	given_event(&e, 0);
+	e.in.jobs.count = 1;
+	e.in.dry = true;
+	digest = dispatcher_core_digest(k.core);
+	lsn = k.last_lsn;
+	kit_step(&k, INPUT_ACCEPT, &e.in);
+	cr_assert_eq(k.reply.code, ERR_OK, "%s", k.reply.why);
+	cr_assert_eq(k.reply.job, 0);
+	cr_assert_eq(k.reply.job_count, 0);
+	cr_assert_eq(k.last_lsn, lsn);
+	cr_assert_eq(dispatcher_core_digest(k.core), digest);
+	arena_init(&arena, 0);
+	dispatcher_view_trial(k.core, &e.jobs[0], &e.def, &arena, &trial);
+	cr_assert_eq(trial.job.counts.pending, 2);
+	cr_assert_not(trial.version_known);
+	arena_fini(&arena);
+
+	e.in.dry = false;
+	e.in.request = ++k.next_request;
+	kit_step(&k, INPUT_ACCEPT, &e.in);
+	next = k.reply.job;
+	e.in.dry = true;
+	e.in.request = ++k.next_request;
+	kit_step(&k, INPUT_ACCEPT, &e.in);
+	cr_assert(k.reply.duplicate);
+	cr_assert_eq(k.reply.job, next);
+
+	e.in.key_lo = ++k.next_key;
+	e.in.request = ++k.next_request;
+	e.jobs[0].planner = 99;
+	kit_step(&k, INPUT_ACCEPT, &e.in);
+	cr_assert_eq(k.reply.code, ERR_INVALID);
+	kit_compare_replay(&k);
+	kit_close(&k);
+}
