@@ -358,13 +358,16 @@ static int try_definitions(struct dispatcher_core *core, const struct input_acce
 static void accept_dry(struct dispatcher_core *core, const struct input_accept *in,
 		       const struct dedup_item *item)
 {
+	struct skipped skipped = {0};
 	const char *why = NULL;
 	struct error err = {0};
 	int rc = item != NULL ? 0 : check_accept(core, in, &err);
 
-	for (uint32_t i = 0; item == NULL && i < in->jobs.count && rc == 0; i++)
-		if (in->whole && is_skipped(core, in, i, &why))
-			rc = error_set(&err, ERR_EXISTS, "%s", why);
+	if (rc == 0 && item == NULL && in->whole && names_skipping(in)) {
+		(void)without_skipped(core, in, &skipped);
+		if (skipped.count > 0)
+			rc = error_set(&err, ERR_EXISTS, "%s", skipped.why);
+	}
 	if (rc == 0 && item == NULL)
 		rc = try_definitions(core, in, &err);
 	for (uint32_t i = 0; item == NULL && i < in->jobs.count && rc == 0 && why == NULL; i++)
