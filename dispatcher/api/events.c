@@ -150,7 +150,7 @@ static void offer(struct post *p, const struct event *e)
 	struct intake_error errors[INTAKE_ERRORS_MAX];
 	struct intake_result result = {.list = errors};
 	struct post_event *pe = check_calloc(1, sizeof(*pe));
-	const struct api_event_taken taken = {.id = json_bytes(json_object_get(e->dom, "id"))};
+	const struct api_event_taken taken = {.id = bytes_of(e->id)};
 
 	pe->post = p;
 	pe->result = object_write(object_event_taken(), &taken);
