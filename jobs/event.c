@@ -206,7 +206,8 @@ void event_fini(struct event *e)
 
 json_t *event_dom(const struct event *e)
 {
-	struct event *made = (struct event *)e; /* what the event is does not change, only what is known of it */
+	struct event *made =
+	    (struct event *)e; /* what the event is does not change, only what is known of it */
 
 	if (e->dom == NULL) {
 		made->dom = json_loadb((const char *)e->text.data, e->text.size, 0, NULL);

@@ -20,11 +20,12 @@
 #define EVENT_OBJECT_CREATED "Object Created"
 #define EVENT_OBJECT_DELETED "Object Deleted"
 
-/* An event has a tree, or its canonical text, from which event_dom makes the tree when somebody asks for a member
- * of it: most rules look at the source only. */
+/* An event has a tree, or its canonical text, from which event_dom makes the tree when somebody asks for a
+ * member of it: most rules look at the source only. */
 struct event {
-	json_t *dom;	   /* owned, canonical; NULL: not made yet */
-	struct bytes text; /* owned, canonical; empty: not known. The fields below point into it or into dom */
+	json_t *dom; /* owned, canonical; NULL: not made yet */
+	struct bytes
+	    text; /* owned, canonical; empty: not known. The fields below point into it or into dom */
 	const char *id;
 	const char *source;
 	const char *detail_type;
