@@ -345,7 +345,7 @@ bool definition_may_match(const struct definition *d, struct bytes source)
 bool definition_matches(const struct definition *d, const struct event *e)
 {
 	for (uint32_t i = 0; i < d->on.count; i++)
-		if (pattern_matches(d->on.items[i], e->dom))
+		if (pattern_matches_event(d->on.items[i], e))
 			return true;
 	return false;
 }

@@ -24,8 +24,7 @@ static bool is_digits(const char *text, size_t count)
 	return true;
 }
 
-/* RFC 3339, section 5.6: date, T, time, fraction, Z or an offset. */
-static bool is_time(const char *t)
+bool event_time_is(const char *t)
 {
 	static const char shape[] = "dddd-dd-ddTdd:dd:dd";
 	size_t i;
@@ -79,7 +78,7 @@ static int take_time(const json_t *from, json_t *to, usec_t now_wall_us, struct 
 	rc = take_text(from, to, "time", true, reterr);
 	if (rc < 0)
 		return rc;
-	if (is_time(json_string_value(value)))
+	if (event_time_is(json_string_value(value)))
 		return 0;
 	error_set(reterr, ERR_INVALID, "expected a time like 2026-11-22T13:30:54Z (RFC 3339), found %s",
 		  text_quote(quoted, sizeof quoted, json_bytes(value)));
@@ -201,12 +200,34 @@ int event_from_json(json_t *dom, usec_t now_wall_us, struct event *ret, struct e
 void event_fini(struct event *e)
 {
 	json_decref(e->dom);
+	free((uint8_t *)e->text.data);
 	*e = (struct event){0};
+}
+
+json_t *event_dom(const struct event *e)
+{
+	struct event *made =
+	    (struct event *)e; /* what the event is does not change, only what is known of it */
+
+	if (e->dom == NULL) {
+		made->dom = json_loadb((const char *)e->text.data, e->text.size, 0, NULL);
+		CHECK(e->dom != NULL);
+		made->detail = json_object_get(e->dom, "detail");
+	}
+	return e->dom;
+}
+
+const json_t *event_detail(const struct event *e)
+{
+	return json_object_get(event_dom(e), "detail");
 }
 
 void event_write(const struct event *e, struct buf *out)
 {
-	json_write(out, e->dom);
+	if (e->text.size > 0)
+		buf_append_bytes(out, e->text);
+	else
+		json_write(out, e->dom);
 }
 
 void event_list_add(struct event_list *list, struct event *e)
@@ -216,10 +237,15 @@ void event_list_add(struct event_list *list, struct event *e)
 	*e = (struct event){0};
 }
 
+void events_cut(struct event_list *list, uint32_t count)
+{
+	while (list->count > count)
+		event_fini(&list->items[--list->count]);
+}
+
 void events_fini(struct event_list *list)
 {
-	for (uint32_t i = 0; i < list->count; i++)
-		event_fini(&list->items[i]);
+	events_cut(list, 0);
 	free(list->items);
 	*list = (struct event_list){0};
 }

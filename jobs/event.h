@@ -20,12 +20,16 @@
 #define EVENT_OBJECT_CREATED "Object Created"
 #define EVENT_OBJECT_DELETED "Object Deleted"
 
+/* An event has a tree, or its canonical text, from which event_dom makes the tree when somebody asks for a
+ * member of it: most rules look at the source only. */
 struct event {
-	json_t *dom; /* owned, canonical; the fields below point into it */
+	json_t *dom; /* owned, canonical; NULL: not made yet */
+	struct bytes
+	    text; /* owned, canonical; empty: not known. The fields below point into it or into dom */
 	const char *id;
 	const char *source;
 	const char *detail_type;
-	json_t *detail;
+	json_t *detail; /* of dom */
 	uint32_t depth; /* how many jobs led to it, one behind the other; of source shardmill */
 };
 
@@ -51,14 +55,20 @@ struct event_problems {
 	uint32_t total;
 };
 /* The same, but a record among others that is not understood hinders none of them: it is told. An error when
- * nothing of the body is understood: then list is as it was. */
+ * nothing of the body is understood: then list is as it was. Plain events (event_plain.h) are read without a
+ * tree. */
 int events_read_each(struct bytes body, usec_t now_wall_us, struct event_list *list,
 		     struct event_problems *problems, struct error *reterr) MUST_CHECK;
 void events_fini(struct event_list *list);
+/* Back to the first `count`. */
+void events_cut(struct event_list *list, uint32_t count);
 
 /* One envelope, read; dom is borrowed. */
 int event_from_json(json_t *dom, usec_t now_wall_us, struct event *ret, struct error *reterr) MUST_CHECK;
 void event_fini(struct event *e);
+/* The tree, made now if need be; it is the event's. */
+json_t *event_dom(const struct event *e);
+const json_t *event_detail(const struct event *e);
 /* Canonical text: keys sorted, compact. */
 void event_write(const struct event *e, struct buf *out);
 /* Takes over e. */
@@ -107,3 +117,5 @@ struct dedup_key dedup_key_of(const char *space, const struct bytes parts[], siz
 /* "2026-11-22T13:30:54.109000Z". */
 #define EVENT_TIME_BYTES_MAX 40
 const char *event_time(usec_t wall_us, char buf[EVENT_TIME_BYTES_MAX]);
+/* RFC 3339, section 5.6: date, T, time, fraction, Z or an offset. */
+bool event_time_is(const char *text) MUST_CHECK;

@@ -84,18 +84,19 @@ int event_cloudevents_read(json_t *body, usec_t now_wall_us, struct event *ret, 
 void event_cloudevents_write(const struct event *e, struct buf *out)
 {
 	static const char *const same[] = {"id", "source", "time", "account", "region"};
-	json_t *body = json_object(), *resources = json_object_get(e->dom, "resources"), *value;
+	json_t *dom = event_dom(e), *body = json_object(), *value;
+	const json_t *resources = json_object_get(dom, "resources");
 	const char *name;
 
 	event_set_text(body, "specversion", "1.0");
 	event_set_text(body, "datacontenttype", "application/json");
 	for (size_t i = 0; i < ARRAY_LENGTH(same); i++)
-		rename_member(e->dom, same[i], body, same[i]);
-	rename_member(e->dom, "detail-type", body, "type");
-	rename_member(e->dom, "detail", body, "data");
+		rename_member(dom, same[i], body, same[i]);
+	rename_member(dom, "detail-type", body, "type");
+	rename_member(dom, "detail", body, "data");
 	if (json_array_size(resources) > 0)
 		event_set_text(body, "subject", json_string_value(json_array_get(resources, 0)));
-	json_object_foreach(json_object_get(e->dom, "extensions"), name, value)
+	json_object_foreach(json_object_get(dom, "extensions"), name, value)
 	{
 		if (json_object_get(body, name) == NULL)
 			CHECK(json_object_set(body, name, value) == 0);

@@ -7,6 +7,7 @@
 #include "jobs/event.h"
 #include "jobs/event_cloudevents.h"
 #include "jobs/event_parts.h"
+#include "jobs/event_plain.h"
 #include "jobs/event_s3.h"
 #include "jobs/json.h"
 
@@ -105,13 +106,6 @@ static int read_record(struct reader *r, json_t *record, struct error *reterr)
 	return rc;
 }
 
-/* Back to the first `count`: all or none. */
-static void cut_list(struct event_list *list, uint32_t count)
-{
-	while (list->count > count)
-		event_fini(&list->items[--list->count]);
-}
-
 typedef int read_fn(struct reader *r, json_t *value, struct error *reterr);
 
 static int read_each(struct reader *r, json_t *list, const char *name, read_fn *read, struct error *reterr)
@@ -127,7 +121,7 @@ static int read_each(struct reader *r, json_t *list, const char *name, read_fn *
 		if (rc == 0)
 			continue;
 		event_error_under(&e, "%s", place);
-		cut_list(r->list, before);
+		events_cut(r->list, before);
 		rc = note_problem(r, &e, rc);
 		if (rc == 0)
 			continue;
@@ -186,7 +180,7 @@ static int read_body(struct reader *r, struct bytes body, struct error *reterr)
 		rc = read_any(r, dom, reterr);
 	json_decref(dom);
 	if (rc < 0)
-		cut_list(r->list, before);
+		events_cut(r->list, before);
 	return rc;
 }
 
@@ -200,8 +194,11 @@ int events_read_each(struct bytes body, usec_t now_wall_us, struct event_list *l
 {
 	uint32_t before = list->count;
 	struct reader r = {.now_wall_us = now_wall_us, .list = list, .problems = problems};
-	int rc = read_body(&r, body, reterr);
+	int rc;
 
+	if (body.size <= HTTP_BODY_BYTES_MAX && events_read_plain(body, BODY_DEPTH_MAX, now_wall_us, list))
+		return 0;
+	rc = read_body(&r, body, reterr);
 	if (rc < 0 || problems->count == 0 || list->count > before)
 		return rc;
 	if (reterr != NULL)

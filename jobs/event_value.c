@@ -46,7 +46,7 @@ static const json_t *step_into(const json_t *value, const char *name)
 static const json_t *walk(const struct event *e, struct bytes path, const json_t **parent_ret,
 			  char name[STEP_BYTES_MAX])
 {
-	const json_t *value = e->dom;
+	const json_t *value = event_dom(e);
 
 	if (!take_step(&path, name) || strcmp(name, "event") != 0)
 		return NULL;
@@ -94,8 +94,8 @@ int event_value(const struct event *e, struct bytes path, struct buf *out, struc
 
 int event_object_url(const struct event *e, struct buf *out, struct error *reterr)
 {
-	const json_t *bucket = json_object_get(e->detail, "bucket");
-	const json_t *object = json_object_get(e->detail, "object");
+	const json_t *bucket = json_object_get(event_detail(e), "bucket");
+	const json_t *object = json_object_get(event_detail(e), "object");
 	size_t before = out->size;
 
 	if (strcmp(e->source, EVENT_SOURCE_BUCKET) == 0 && event_has_bytes(object, "path")) {
@@ -124,7 +124,7 @@ int event_object_url(const struct event *e, struct buf *out, struct error *reter
 
 int event_object(const struct event *e, struct arena *arena, struct event_object *ret, struct error *reterr)
 {
-	const json_t *object = json_object_get(e->detail, "object");
+	const json_t *object = json_object_get(event_detail(e), "object");
 	const json_t *size = json_object_get(object, "size"), *etag = json_object_get(object, "etag");
 	struct event_object o = {0};
 	struct buf url = {0};
@@ -186,12 +186,13 @@ static struct bytes object_version(const json_t *object)
 
 struct dedup_key event_dedup_key(const struct event *e, const uint8_t secret[DEDUP_SECRET_BYTES])
 {
-	const json_t *bucket = json_object_get(e->detail, "bucket");
-	const json_t *object = json_object_get(e->detail, "object");
+	bool s3 = strcmp(e->source, EVENT_SOURCE_S3) == 0 || strcmp(e->source, EVENT_SOURCE_BUCKET) == 0;
+	const json_t *detail = s3 ? event_detail(e) : NULL; /* the others need no tree */
+	const json_t *bucket = json_object_get(detail, "bucket");
+	const json_t *object = json_object_get(detail, "object");
 	struct bytes sequencer = json_bytes(json_object_get(object, "sequencer"));
 	struct buf key = {0};
 	struct dedup_key hash;
-	bool s3 = strcmp(e->source, EVENT_SOURCE_S3) == 0 || strcmp(e->source, EVENT_SOURCE_BUCKET) == 0;
 
 	if (!s3 || !event_has_bytes(bucket, "name") || !event_get_bytes(object, "key", &key)) {
 		struct bytes parts[] = {bytes_of(e->source), bytes_of(e->id)};
@@ -200,7 +201,7 @@ struct dedup_key event_dedup_key(const struct event *e, const uint8_t secret[DED
 	}
 	/* Who sends no sequencer (some S3 work-alikes) writes the same bytes again at another time. */
 	if (sequencer.size == 0)
-		sequencer = json_bytes(json_object_get(e->dom, "time"));
+		sequencer = json_bytes(json_object_get(event_dom(e), "time"));
 	hash = dedup_key_of("object",
 			    (struct bytes[]){bytes_of(e->source), json_bytes(json_object_get(bucket, "name")),
 					     buf_bytes(&key), object_version(object), sequencer,

@@ -139,9 +139,7 @@ static void write_object(struct buf *out, const json_t *value)
 	free(keys);
 }
 
-/* The fewest digits that read back as the same double; always with a point or an exponent, so that a
- * real stays one. */
-static void write_real(struct buf *out, double value)
+void json_write_real(struct buf *out, double value)
 {
 	char text[40];
 	int digits = 15;
@@ -179,7 +177,7 @@ void json_write(struct buf *out, const json_t *value)
 		buf_printf(out, "%lld", (long long)json_integer_value(value));
 		break;
 	case JSON_REAL:
-		write_real(out, json_real_value(value));
+		json_write_real(out, json_real_value(value));
 		break;
 	case JSON_TRUE:
 		buf_append(out, "true", 4);

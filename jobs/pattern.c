@@ -164,6 +164,32 @@ bool pattern_matches(const struct pattern *p, const json_t *event)
 	return json_is_object(event) && object_matches(p, event, &path);
 }
 
+/* NULL: this member has no field. */
+static const char *field_of(const struct event *e, struct bytes key)
+{
+	if (bytes_equal(key, BYTES_LIT("source")))
+		return e->source;
+	if (bytes_equal(key, BYTES_LIT("detail-type")))
+		return e->detail_type;
+	return bytes_equal(key, BYTES_LIT("id")) ? e->id : NULL;
+}
+
+bool pattern_matches_event(const struct pattern *p, const struct event *e)
+{
+	bool all = true;
+
+	for (uint32_t i = 0; i < p->field_count; i++) {
+		const struct pattern_field *f = &p->fields[i];
+		const char *text = f->deeper == NULL ? field_of(e, f->key) : NULL;
+
+		if (text == NULL)
+			all = false;
+		else if (!leaf_matches_text(f, bytes_of(text)))
+			return false;
+	}
+	return all || pattern_matches(p, event_dom(e));
+}
+
 bool pattern_allows(const struct pattern *p, struct bytes key, struct bytes text)
 {
 	for (uint32_t i = 0; i < p->field_count; i++) {

@@ -19,5 +19,7 @@ struct pattern;
 int pattern_compile(const struct node *n, struct arena *arena, struct problems *problems,
 		    const struct pattern **ret) MUST_CHECK;
 bool pattern_matches(const struct pattern *p, const json_t *event);
+/* The same; makes the event's tree only if the pattern asks for what has no field of its own. */
+bool pattern_matches_event(const struct pattern *p, const struct event *e);
 /* Could an event match whose member `key` is this text? False: none can, so it need not be made. */
 bool pattern_allows(const struct pattern *p, struct bytes key, struct bytes text);

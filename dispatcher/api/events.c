@@ -11,10 +11,20 @@
 #include "dispatcher/rules.h"
 #include "jobs/json.h"
 
+/* One event of a post: what became of it, and its jobs, whose numbers are in a row. */
+struct post_event {
+	struct post *post;
+	struct api_event_taken taken; /* but for the jobs; texts in the post's arena */
+	uint64_t job;		      /* the first */
+	uint32_t job_count;
+};
+
 struct post {
 	struct request *request;
 	struct principal by;
-	json_t *events;	 /* of the answer */
+	struct post_event *events;
+	uint32_t event_count;
+	struct arena arena;
 	json_t *unknown; /* records that are not understood; NULL: there is none */
 	uint32_t unknown_count;
 	uint32_t open; /* without an answer yet */
@@ -22,63 +32,73 @@ struct post {
 	struct error error; /* the first */
 };
 
-/* One event of a post, in the core's hands. */
-struct post_event {
-	struct post *post;
-	json_t *result; /* borrowed from post->events */
-};
-
 static void post_destroy(void *state)
 {
 	struct post *p = state;
 
-	json_decref(p->events);
+	for (uint32_t i = 0; i < p->event_count; i++)
+		json_decref(p->events[i].taken.errors);
+	free(p->events);
+	arena_fini(&p->arena);
 	json_decref(p->unknown);
 	free(p);
 }
 
-/* The jobs of an event have numbers in a row: errors name theirs, unless it is a repeat's, or some of them
- * were skipped. */
-static void name_failed_jobs(json_t *result)
+/* Errors name their job, unless it is a repeat's, or some of them were skipped. */
+static void name_failed_jobs(const struct post_event *pe)
 {
-	json_t *first = json_array_get(json_object_get(result, "jobs"), 0), *error;
-	bool known = first != NULL && !json_is_true(json_object_get(result, "duplicate")) &&
-		     json_object_get(result, "skipped") == NULL;
+	bool known = pe->job_count > 0 && !pe->taken.duplicate && pe->taken.skipped == 0;
+	json_t *error;
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "errors"), i, error)
+	json_array_foreach(pe->taken.errors, i, error)
 	{
 		json_int_t at = json_integer_value(json_object_get(error, "job"));
 
 		json_object_set_new(error, "job",
-				    known ? json_integer(json_integer_value(first) + at) : json_null());
+				    known ? json_integer((json_int_t)pe->job + at) : json_null());
 	}
 }
 
-static json_t *answer_json(const struct post *p)
+static void write_event(struct post_event *pe, struct buf *out)
 {
-	const struct api_events_taken taken = {
-	    .events = json_incref(p->events),
-	    .not_understood = p->unknown != NULL ? json_incref(p->unknown) : NULL,
-	    .not_understood_count = p->unknown_count,
-	};
+	name_failed_jobs(pe);
+	pe->taken.jobs = json_array();
+	for (uint32_t i = 0; i < pe->job_count; i++)
+		json_array_append_new(pe->taken.jobs, json_integer((json_int_t)(pe->job + i)));
+	object_write_text(object_event_taken(), &pe->taken, out);
+	pe->taken.jobs = pe->taken.errors = NULL; /* taken over */
+}
 
-	return object_write(object_events_taken(), &taken);
+/* The object events_taken, of which a body may have thousands of events. */
+static void answer(struct post *p)
+{
+	struct buf text = {0};
+
+	buf_printf(&text, "{\"events\":[");
+	for (uint32_t i = 0; i < p->event_count; i++) {
+		if (i > 0)
+			buf_append(&text, ",", 1);
+		write_event(&p->events[i], &text);
+	}
+	buf_append(&text, "]", 1);
+	if (p->unknown != NULL) {
+		buf_printf(&text, ",\"not_understood\":");
+		json_write(&text, p->unknown);
+		buf_printf(&text, ",\"not_understood_count\":%u", p->unknown_count);
+	}
+	buf_append(&text, "}", 1);
+	request_answer_text(p->request, p->unknown != NULL ? MHD_HTTP_MULTI_STATUS : MHD_HTTP_OK, &text);
 }
 
 static void post_close(struct post *p)
 {
-	struct request *r = p->request;
-	json_t *result;
-	size_t i;
-
 	if (--p->open > 0)
 		return;
-	json_array_foreach(p->events, i, result) name_failed_jobs(result);
 	if (p->failed)
-		request_fail(r, &p->error);
+		request_fail(p->request, &p->error);
 	else
-		request_answer(r, p->unknown != NULL ? MHD_HTTP_MULTI_STATUS : MHD_HTTP_OK, answer_json(p));
+		answer(p);
 }
 
 static bool is_final(enum error_code code)
@@ -95,8 +115,7 @@ static void note_refusal(const struct post_event *pe, const struct dispatcher_re
 		return;
 	p->failed = true;
 	error_set(&p->error, reply->code, "%s", reply->why);
-	if (json_is_string(json_object_get(pe->result, "id")))
-		error_where(&p->error, "event %.200s", json_string_value(json_object_get(pe->result, "id")));
+	error_where(&p->error, "event %.200s", (const char *)pe->taken.id.data);
 	if (is_final(reply->code))
 		error_help(&p->error,
 			   "this event is never taken: leave it out, or change the rules that it "
@@ -110,20 +129,18 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
 	struct post_event *pe = arg;
 	struct post *p = pe->post;
-	json_t *jobs = json_object_get(pe->result, "jobs");
 
 	if (reply->code != ERR_OK)
 		note_refusal(pe, reply);
-	json_object_set_new(pe->result, "duplicate", json_boolean(reply->duplicate));
-	if (reply->duplicate && retention_has_forgotten(p->request->services, reply->job))
-		json_object_set_new(pe->result, "forgotten", json_true());
-	if (reply->code == ERR_OK && reply->skipped > 0) {
-		json_object_set_new(pe->result, "skipped", json_integer(reply->skipped));
-		json_object_set_new(pe->result, "skipped_why", json_of_bytes(bytes_of(reply->why)));
+	pe->taken.duplicate = reply->duplicate;
+	pe->taken.forgotten = reply->duplicate && retention_has_forgotten(p->request->services, reply->job);
+	if (reply->code == ERR_OK) {
+		pe->job = reply->job;
+		pe->job_count = reply->job_count;
+		pe->taken.skipped = reply->skipped;
 	}
-	for (uint32_t i = 0; reply->code == ERR_OK && i < reply->job_count; i++)
-		json_array_append_new(jobs, json_integer((json_int_t)(reply->job + i)));
-	free(pe);
+	if (pe->taken.skipped > 0)
+		pe->taken.skipped_why = arena_copy(&p->arena, bytes_of(reply->why));
 	post_close(p);
 }
 
@@ -144,28 +161,31 @@ static json_t *errors_json(const struct intake_result *result)
 	return list;
 }
 
-static void offer(struct post *p, const struct event *e)
+static void offer(struct post_event *pe, const struct event *e)
 {
+	struct post *p = pe->post;
 	struct services *s = p->request->services;
 	struct intake_error errors[INTAKE_ERRORS_MAX];
 	struct intake_result result = {.list = errors};
-	struct post_event *pe = check_calloc(1, sizeof(*pe));
-	const struct api_event_taken taken = {.id = json_bytes(json_object_get(e->dom, "id"))};
 
-	pe->post = p;
-	pe->result = object_write(object_event_taken(), &taken);
-	json_array_append_new(p->events, pe->result);
 	p->open++;
 	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), &p->by, &(struct ticket){on_reply, pe},
 		     &result);
 	if (result.jobs == 0)
 		p->open--;
-	/* pe may be gone by now only if the core answered at once; its result stands in the list. */
 	if (result.errors > 0)
-		json_object_set_new(json_array_get(p->events, json_array_size(p->events) - 1), "errors",
-				    errors_json(&result));
-	if (result.jobs == 0)
-		free(pe);
+		pe->taken.errors = errors_json(&result);
+}
+
+static void offer_all(struct post *p, const struct event_list *list)
+{
+	p->events = check_calloc(list->count + 1, sizeof(*p->events));
+	p->event_count = list->count;
+	for (uint32_t i = 0; i < list->count; i++)
+		p->events[i] = (struct post_event){
+		    .post = p, .taken.id = arena_copy(&p->arena, bytes_of(list->items[i].id))};
+	for (uint32_t i = 0; i < list->count; i++)
+		offer(&p->events[i], &list->items[i]);
 }
 
 /* The others of the body start all the same. */
@@ -207,14 +227,13 @@ void api_events(struct request *r)
 	p = check_calloc(1, sizeof(*p));
 	p->request = r;
 	p->by = request_by(r);
-	p->events = json_array();
+	arena_init(&p->arena, 0);
 	note_unknown(p, &problems);
 	free(problems.items);
 	p->open = 1; /* ours, until all are offered */
 	r->state = p;
 	r->state_fini = post_destroy;
-	for (uint32_t i = 0; i < list.count; i++)
-		offer(p, &list.items[i]);
+	offer_all(p, &list);
 	events_fini(&list);
 	post_close(p);
 }

@@ -48,23 +48,35 @@ void request_answer_response(struct request *r, unsigned status, struct MHD_Resp
 		port_when_durable(r->services->port, now.last_lsn, &r->durable);
 }
 
-static struct MHD_Response *response_of(json_t *value)
+static struct MHD_Response *response_of_text(struct buf *text)
 {
-	struct buf b = {0};
 	struct MHD_Response *response;
 
-	json_write(&b, value);
-	buf_append(&b, "\n", 1);
-	json_decref(value);
-	response = MHD_create_response_from_buffer(b.size, b.data, MHD_RESPMEM_MUST_FREE);
+	buf_append(text, "\n", 1);
+	response = MHD_create_response_from_buffer(text->size, text->data, MHD_RESPMEM_MUST_FREE);
+	*text = (struct buf){0};
 	CHECK(response != NULL);
 	(void)MHD_add_response_header(response, "Content-Type", "application/json");
 	return response;
 }
 
+static struct MHD_Response *response_of(json_t *value)
+{
+	struct buf text = {0};
+
+	json_write(&text, value);
+	json_decref(value);
+	return response_of_text(&text);
+}
+
 void request_answer(struct request *r, unsigned status, json_t *value)
 {
 	request_answer_response(r, status, response_of(value));
+}
+
+void request_answer_text(struct request *r, unsigned status, struct buf *text)
+{
+	request_answer_response(r, status, response_of_text(text));
 }
 
 void request_fail_status(struct request *r, unsigned status, const struct error *e)

@@ -44,6 +44,8 @@ typedef void api_handler(struct request *r);
 
 /* Answers. Each is given once; value is taken over. The status of an error follows from its code. */
 void request_answer(struct request *r, unsigned status, json_t *value);
+/* The same of JSON as text, which is taken over. */
+void request_answer_text(struct request *r, unsigned status, struct buf *text);
 void request_fail(struct request *r, const struct error *e);
 /* The server has no room: 429, or 503 when the disk is full. */
 void request_fail_room(struct request *r, const struct error *e);

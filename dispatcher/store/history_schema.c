@@ -377,7 +377,11 @@ int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo, 
 	uuid_halves_text(cluster_hi, cluster_lo, cluster);
 	rc = sql_script(&h->db,
 			"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-			" PRAGMA journal_size_limit = 16777216;" /* that the log has when it begins anew */
+			" PRAGMA journal_size_limit = 33554432;" /* that the log has when it begins anew */
+			/* Events and their jobs are found by random ids, so that a transaction changes pages
+			 * all over two indexes. They should be in memory (16 MiB), and be written to the
+			 * database once for many transactions (4,096 pages are 16 MiB, too). */
+			" PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4096;"
 			" PRAGMA recursive_triggers = ON;" /* also for rows that are replaced */,
 			reterr);
 	if (rc == 0)

@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "dispatcher/store/history_private.h"
 
-#define TRANSACTION_BYTES_MAX ((size_t)(2 * MIB))
+#define TRANSACTION_BYTES_MAX ((size_t)(4 * MIB))
 #define RETRY_NS 1000000000ll
 
 static struct timespec after_ns(int64_t ns)

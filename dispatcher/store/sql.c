@@ -1,5 +1,6 @@
 #include "dispatcher/store/sql.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,10 +38,18 @@ int sql_error(const struct sql *s, int code, struct error *reterr)
 	return rc;
 }
 
+/* Nobody asks SQLite how much memory it has; the count costs a lock at each allocation. */
+static void configure(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int sql_open(struct sql *s, const char *path, int flags, struct error *reterr)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int code;
 
+	pthread_once(&once, configure);
 	*s = (struct sql){.path = check_calloc(strlen(path) + 1, 1)};
 	memcpy(s->path, path, strlen(path));
 	code = sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "jobs/totals.h"
@@ -132,6 +133,8 @@ const struct object_field *object_field_of(const struct object_type *o, const ch
 
 /* A new reference. */
 json_t *object_write(const struct object_type *o, const void *value) MUST_CHECK;
+/* The same as canonical text, appended: for answers with many objects. */
+void object_write_text(const struct object_type *o, const void *value, struct buf *out);
 /* An answer, of this build's dispatcher or of another one's: members that are missing or null are 0, and
  * unknown ones are passed over. ERR_IO when a member is of another type, at any depth; where is its name and
  * what was asked: "workers[3].cpus of GET /v1/workers". asked may be NULL. */

@@ -1,10 +1,13 @@
 /* Objects as JSON, and the values that JSON has no type for. */
 #include "jobs/api/values.h"
 
-#include "base/buf.h"
+#include <string.h>
+
+#include "base/check.h"
 #include "base/text.h"
 #include "jobs/api/objects.h"
 #include "jobs/event.h"
+#include "jobs/json.h"
 
 json_t *json_of_bytes(struct bytes text)
 {
@@ -141,4 +144,87 @@ json_t *object_write(const struct object_type *o, const void *value)
 			json_object_set_new(json, f->name, json_null());
 	}
 	return json;
+}
+
+/* ---- as text ---- */
+
+#define FIELDS_MAX 64
+
+static void write_text(const struct object_field *f, const void *at, struct buf *out)
+{
+	const struct bytes *text = at;
+	json_t *json;
+
+	switch (f->kind) {
+	case OBJECT_BOOL:
+		buf_append_bytes(out, bytes_of(*(const bool *)at ? "true" : "false"));
+		return;
+	case OBJECT_COUNT:
+	case OBJECT_SIZE:
+	case OBJECT_INT:
+		buf_printf(out, "%lld", (long long)*(const int64_t *)at);
+		return;
+	case OBJECT_TEXT:
+		if (!text_is_utf8(*text))
+			break;
+		buf_append(out, "\"", 1);
+		text_escape_json(out, *text);
+		buf_append(out, "\"", 1);
+		return;
+	case OBJECT_SUB:
+		object_write_text(f->of(), at, out);
+		return;
+	case OBJECT_SECONDS:
+	case OBJECT_CPUS:
+	case OBJECT_TIME:
+	case OBJECT_LIST:
+	case OBJECT_TEXTS:
+	case OBJECT_COUNTS:
+	case OBJECT_EITHER:
+	case OBJECT_SCALAR:
+	case OBJECT_RAW:
+		break;
+	}
+	json = write_value(f, at);
+	json_write(out, json);
+	json_decref(json);
+}
+
+/* The fields that are written, in the order of their names. */
+static size_t fields_in_order(const struct object_type *o, const void *value,
+			      const struct object_field *fields[FIELDS_MAX])
+{
+	size_t count = 0;
+
+	CHECK(o->field_count <= FIELDS_MAX);
+	for (size_t i = 0; i < o->field_count; i++) {
+		const struct object_field *f = &o->fields[i];
+		size_t at = count;
+
+		if (!is_there(f, value) && f->there != THERE_NULL_AT_0 && f->there != THERE_KNOWN)
+			continue;
+		for (; at > 0 && strcmp(fields[at - 1]->name, f->name) > 0; at--)
+			fields[at] = fields[at - 1];
+		fields[at] = f;
+		count++;
+	}
+	return count;
+}
+
+void object_write_text(const struct object_type *o, const void *value, struct buf *out)
+{
+	const struct object_field *fields[FIELDS_MAX];
+	size_t count = fields_in_order(o, value, fields);
+
+	buf_append(out, "{", 1);
+	for (size_t i = 0; i < count; i++) {
+		buf_append(out, i == 0 ? "\"" : ",\"", i == 0 ? 1 : 2);
+		buf_append(out, fields[i]->name, strlen(fields[i]->name));
+		buf_append(out, "\":", 2);
+		if (is_there(fields[i], value))
+			write_text(fields[i], (const char *)value + fields[i]->offset, out);
+		else
+			buf_append(out, "null", 4);
+	}
+	buf_append(out, "}", 1);
 }

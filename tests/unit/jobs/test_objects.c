@@ -46,6 +46,21 @@ Test(objects, a_member_is_there_as_its_row_says)
 	expect_text(object_write(object_workers(), &workers), "{\"next\":null,\"workers\":[]}");
 }
 
+Test(objects, text_is_what_the_tree_would_be_written_as)
+{
+	const struct api_event_taken taken = {.id = BYTES_LIT("a\"\xe2\x80\xa8\xff"),
+					      .duplicate = true,
+					      .skipped = 3,
+					      .skipped_why = BYTES_LIT("full: \xe2\x82\xac"),
+					      .jobs = json_pack("[ii]", 1, 2)};
+	struct buf text = {0};
+
+	json_incref(taken.jobs);
+	object_write_text(object_event_taken(), &taken, &text);
+	expect_text(object_write(object_event_taken(), &taken), buf_text(&text));
+	buf_fini(&text);
+}
+
 Test(objects, what_is_written_is_what_is_read)
 {
 	const struct api_job job = {
@@ -180,13 +195,16 @@ Test(objects, what_this_build_writes_is_an_answer)
 		const struct object_type *o = object_at(i);
 		void *value = calloc(1, o->size), *read = calloc(1, o->size);
 		struct error e = {0};
+		struct buf text = {0};
 		json_t *json;
 
 		cr_assert(value != NULL && read != NULL);
 		json = object_write(o, value);
 		cr_expect_eq(object_read_answer(o, json, NULL, read, &e), 0, "%s: %s: %s", o->name, e.where,
 			     e.what);
-		json_decref(json);
+		object_write_text(o, value, &text);
+		expect_text(json, buf_text(&text));
+		buf_fini(&text);
 		free(value);
 		free(read);
 	}
