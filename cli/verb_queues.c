@@ -93,6 +93,7 @@ int queues_send(struct cli *cli, const char *method, const char *name, struct ap
 
 	snprintf(path, sizeof(path), "/v1/queues/%s", name);
 	client_write(&body, object_queue_settings(), as);
+	as->submitters = as->weights = NULL; /* they went with it */
 	r = client_call(&cli->client,
 			&(struct client_request){
 			    .method = method, .path = path, .body = buf_bytes(&body), .repeatable = true},
@@ -249,8 +250,12 @@ static int verb_set(int argc, char **argv)
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};
+	int code;
 
-	return cli_run(&spec, argc, argv, set_queues, &as);
+	code = cli_run(&spec, argc, argv, set_queues, &as);
+	json_decref(as.submitters);
+	json_decref(as.weights);
+	return code;
 }
 
 /* ---- pause and resume ---- */

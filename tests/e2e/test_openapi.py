@@ -171,6 +171,7 @@ class OpenApi(MillCase):
         job = self.command("sh", "-c", "echo out; echo err >&2; [ $1 = 0 ] || until [ -e %s ]; do sleep 0.02; done" % gate, "-", "{}",
                            array="3", queue="q", gather=["cat"], cpus="0.1")
         path = "/v1/jobs/%d" % job
+        until(lambda: self.call("GET", path + "/running?limit=1")["next"])  # both that wait for the gate run
         runs = until(lambda: [r for r in self.call("GET", path + "/running?limit=1")["running"] if r["err_bytes"]])
         self.assertEqual(self.call("GET", path + "/live?attempt_id=" + runs[0]["attempt_id"], raw=True), b"out\n")
         self.call("GET", "/v1/demand")

@@ -1,5 +1,7 @@
 #include "dispatcher/core/volatile/estimate.h"
 
+#include <string.h>
+
 #include "dispatcher/core/volatile/resource_names.h"
 #include "dispatcher/core/durable/definition_table.h"
 #include "dispatcher/core/decide/steps.h"
@@ -37,6 +39,29 @@ static struct estimate *definition_estimate(const struct dispatcher_core *core, 
 	struct definition *def = job_definition(core, row);
 
 	return &def->estimates[definition_phase(def, row->phase)];
+}
+
+static uint32_t place_of(const struct definition *def)
+{
+	return (def->sha256[0] | (uint32_t)def->sha256[1] << 8) % ESTIMATES_KEPT;
+}
+
+void estimates_keep(struct dispatcher_core *core, const struct definition *def)
+{
+	struct kept_estimates *kept = &core->kept_estimates[place_of(def)];
+
+	if (def->estimates[0].shards == 0)
+		return;
+	memcpy(kept->sha256, def->sha256, sizeof kept->sha256);
+	memcpy(kept->estimates, def->estimates, sizeof kept->estimates);
+}
+
+void estimates_recall(const struct dispatcher_core *core, struct definition *def)
+{
+	const struct kept_estimates *kept = &core->kept_estimates[place_of(def)];
+
+	if (def->estimates[0].shards == 0 && memcmp(kept->sha256, def->sha256, sizeof kept->sha256) == 0)
+		memcpy(def->estimates, kept->estimates, sizeof kept->estimates);
 }
 
 void estimate_take(struct dispatcher_core *core, struct job_row *row, uint64_t run_us, uint64_t shards,

@@ -7,6 +7,10 @@
 /* `shards` attempts took run_us in a lease of lease_count shards. */
 void estimate_take(struct dispatcher_core *core, struct job_row *row, uint64_t run_us, uint64_t shards,
 		   uint32_t lease_count);
+/* A version that no live job names is dropped. What was known of its shards is kept for the next job that
+ * names it, as long as no other version takes its place: most events come one at a time. */
+void estimates_keep(struct dispatcher_core *core, const struct definition *def);
+void estimates_recall(const struct dispatcher_core *core, struct definition *def);
 /* Nanoseconds of one shard; 0 = not known. */
 uint64_t estimate_shard_ns(const struct dispatcher_core *core, const struct job_row *row);
 /* What nearly every shard takes, by what others did: the mean, and twice their mean distance from it to both

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dispatcher/core/volatile/resource_names.h"
+#include "dispatcher/core/volatile/estimate.h"
 #include "dispatcher/core/volatile/limits.h"
 #include "dispatcher/core/volatile/shared.h"
 #include "dispatcher/core/volatile/turns.h"
@@ -124,6 +125,7 @@ int definition_bind(struct dispatcher_core *core, struct definition *def, struct
 	}
 	def->queue = queue_intern(core, def->body.queue);
 	def->queue->references++;
+	estimates_recall(core, def);
 	return 0;
 }
 
@@ -141,6 +143,7 @@ void definition_release(struct dispatcher_core *core, struct definition *def)
 {
 	if (def->references > 0)
 		return;
+	estimates_keep(core, def);
 	definition_unbind(core, def);
 	durable_remove_definition(&core->d, def);
 }

@@ -182,6 +182,14 @@ struct forgotten_piece {
 
 void dispatcher_config_check(const struct dispatcher_config *c); /* config.c */
 
+#define ESTIMATES_KEPT 256
+
+/* Of a version that no live job names. */
+struct kept_estimates {
+	uint8_t sha256[32];
+	struct estimate estimates[PHASES_MAX];
+};
+
 struct dispatcher_core {
 	struct dispatcher_config config;
 	struct durable d;
@@ -224,8 +232,9 @@ struct dispatcher_core {
 	struct carry carry;
 	struct forgotten_piece forgotten[FORGOTTEN_PIECES]; /* of this epoch, the last ones: a ring */
 	uint64_t forgotten_count;
-	uint64_t forgotten_before_lsn; /* of the last one that had no room any more */
-	bool ends_unwanted;	       /* no rule matches the end of a job (INPUT_INTEREST) */
+	uint64_t forgotten_before_lsn;			      /* of the last one that had no room any more */
+	struct kept_estimates kept_estimates[ESTIMATES_KEPT]; /* by sha256 (estimate.h) */
+	bool ends_unwanted; /* no rule matches the end of a job (INPUT_INTEREST) */
 	uint64_t live_jobs, held_jobs, ended_jobs;
 	uint64_t timed_jobs;					   /* of the live ones: JOB_TIMED */
 	uint64_t strange, shards_done, shards_failed, shards_lost; /* in this epoch, as what follows */
