@@ -26,15 +26,7 @@ def rate_of_jobs(mill, bench, definition, count):
     mill.abort_workers()
     until(lambda: not mill.api("GET", "/v1/workers")["workers"])
     subprocess.check_call([program(bench, "submit-many"), mill.socket, str(count), body])
-    mill.start_worker()
-    until(lambda: mill.api("GET", "/v1/workers")["workers"])
-    begun = time.monotonic()
-    # Asked every 50 ms only: each question takes time from what is measured.
-    until(lambda: mill.api("GET", "/v1/status")["jobs"]["live"] == 0, seconds=300, every=0.05)
-    rate = count / (time.monotonic() - begun)
-    mill.abort_workers()
-    until(lambda: not mill.api("GET", "/v1/workers")["workers"])
-    return rate
+    return wait_for_all(mill, count)
 
 
 def rate_of_array(mill, definition):
@@ -142,6 +134,7 @@ def wait_for_all(mill, count):
     mill.start_worker()
     until(lambda: mill.api("GET", "/v1/workers")["workers"])
     begun = time.monotonic()
+    # Asked every 50 ms only: each question takes time from what is measured.
     until(lambda: mill.api("GET", "/v1/status")["jobs"]["live"] == 0, seconds=600, every=0.05)
     rate = count / (time.monotonic() - begun)
     mill.abort_workers()

@@ -444,3 +444,14 @@ void kit_message(struct kit *k, uint32_t worker, enum message_type type, const v
 	kit_step(k, INPUT_MESSAGE, &in);
 	buf_fini(&frame);
 }
+
+void kit_carry_all(struct kit *k)
+{
+	uint64_t oldest = k->last_lsn + 1;
+
+	cr_assert(kit_carry(k, oldest, 100000, 1000));
+	kit_durable(k);
+	kit_history(k);
+	kit_trim(k, oldest);
+	kit_compare_replay(k);
+}

@@ -115,6 +115,8 @@ void kit_restart(struct kit *k);
  * in max_steps. Then the journal may be trimmed. */
 bool kit_carry(struct kit *k, uint64_t oldest_lsn, uint32_t bytes_max, uint32_t max_steps);
 void kit_trim(struct kit *k, uint64_t oldest_lsn);
+/* Carries all that lives forward, trims all before it, and compares. */
+void kit_carry_all(struct kit *k);
 /* A core replayed from the journal has the same digest. */
 void kit_compare_replay(struct kit *k);
 

@@ -30,17 +30,6 @@ static void end_job(uint64_t job, uint8_t state)
 		kit_failed(&k, 0, l, FAILURE_EXIT, 1);
 }
 
-static void carry_and_trim(void)
-{
-	uint64_t oldest = k.last_lsn + 1;
-
-	cr_assert(kit_carry(&k, oldest, 100000, 1000));
-	kit_durable(&k);
-	kit_history(&k);
-	kit_trim(&k, oldest);
-	kit_compare_replay(&k);
-}
-
 Test(after, it_starts_when_the_other_has_ended_so_and_is_cancelled_when_that_ended_otherwise)
 {
 	static const uint8_t states[] = {JOB_SUCCEEDED, JOB_FAILED, JOB_CANCELLED};
@@ -174,16 +163,16 @@ Test(after, what_was_met_stays_so_when_its_end_is_trimmed_from_the_journal)
 	a = kit_submit(&k, (struct kit_job){.shards = 1});
 	b = kit_submit(&k, (struct kit_job){.shards = 1});
 	child = kit_submit(&k, (struct kit_job){.shards = 1, .after = {{a, AFTER_ANY}, {b, AFTER_FAILED}}});
-	carry_and_trim();
+	kit_carry_all(&k);
 	kit_cancel(&k, a);
 	cr_assert_eq(kit_view(&k, child).after_count, 1);
-	carry_and_trim();
+	kit_carry_all(&k);
 	kit_restart(&k);
 	cr_assert_eq(kit_view(&k, child).after_count, 1);
 	cr_assert_eq(kit_view(&k, child).after.items[0].job, b);
 	kit_cancel(&k, b);
 	cr_assert_eq(kit_view(&k, child).state, JOB_ACTIVE);
-	carry_and_trim();
+	kit_carry_all(&k);
 	kit_restart(&k);
 	cr_assert_eq(kit_view(&k, child).state, JOB_ACTIVE);
 	kit_close(&k);
@@ -245,7 +234,7 @@ Test(after, who_waits_can_be_paused_resumed_and_cancelled)
 	cancelled = submit_after(a, AFTER_SUCCEEDED);
 	kit_step(&k, INPUT_PAUSE, &(struct input_pause){.job = paused});
 	kit_cancel(&k, cancelled);
-	carry_and_trim();
+	kit_carry_all(&k);
 	end_job(a, JOB_SUCCEEDED);
 	cr_assert_eq(kit_view(&k, paused).word, JOB_WORD_PAUSED);
 	cr_assert_eq(k.workers[0].lease_count, 1);

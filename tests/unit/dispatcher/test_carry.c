@@ -7,17 +7,6 @@
 
 static struct kit k;
 
-static void carry_all(void)
-{
-	uint64_t oldest = k.last_lsn + 1;
-
-	cr_assert(kit_carry(&k, oldest, 100000, 1000));
-	kit_durable(&k);
-	kit_history(&k);
-	kit_trim(&k, oldest);
-	kit_compare_replay(&k);
-}
-
 Test(carry, a_queued_job_and_what_it_names_survive)
 {
 	struct input_watermark mark = {BYTES_LIT("inbox"), BYTES_LIT("pos-17")};
@@ -26,7 +15,7 @@ Test(carry, a_queued_job_and_what_it_names_survive)
 	kit_open(&k);
 	job = kit_submit(&k, (struct kit_job){.shards = 3, .key = 9, .gather = true});
 	kit_step(&k, INPUT_WATERMARK, &mark);
-	carry_all();
+	kit_carry_all(&k);
 	kit_restart(&k);
 	cr_assert_eq(kit_submit(&k, (struct kit_job){.shards = 3, .key = 9}), job);
 	cr_assert(bytes_equal(dispatcher_view_watermark(k.core, BYTES_LIT("inbox")), BYTES_LIT("pos-17")));
@@ -58,7 +47,7 @@ Test(carry, an_end_that_nobody_offered_survives)
 	kit_register(&k, 0, 1000);
 	kit_submit(&k, (struct kit_job){.shards = 1});
 	kit_done(&k, 0, kit_last_lease(&k, 0));
-	carry_all();
+	kit_carry_all(&k);
 	k.ended_events = 0;
 	kit_restart(&k);
 	cr_assert_eq(k.ended_events, 1);

@@ -31,17 +31,6 @@ static void expect_why(uint64_t job, const char *why)
 	cr_assert(bytes_equal(v.why, bytes_of(why)), "%.*s", (int)v.why.size, (const char *)v.why.data);
 }
 
-static void carry_and_trim(void)
-{
-	uint64_t oldest = k.last_lsn + 1;
-
-	cr_assert(kit_carry(&k, oldest, 100000, 1000));
-	kit_durable(&k);
-	kit_history(&k);
-	kit_trim(&k, oldest);
-	kit_compare_replay(&k);
-}
-
 Test(groups, one_waits_until_the_other_has_ended_and_says_for_whom)
 {
 	uint64_t a, b, c, other;
@@ -232,13 +221,13 @@ Test(groups, places_survive_a_restart_and_carrying)
 	a = queue("g");
 	b = queue("g");
 	c = queue("g");
-	carry_and_trim();
+	kit_carry_all(&k);
 	kit_cancel(&k, a); /* its acceptance is trimmed, that b waits for it was carried before */
 	kit_durable(&k);
 	kit_restart(&k);
 	expect(b, JOB_ACTIVE);
 	expect(c, JOB_HELD);
-	carry_and_trim();
+	kit_carry_all(&k);
 	kit_restart(&k);
 	kit_cancel(&k, b);
 	expect(c, JOB_ACTIVE);
@@ -287,7 +276,7 @@ Test(groups, a_job_that_is_tried_again_waits_for_its_turn)
 	cr_assert_eq(kit_reopen(&k, one, (struct kit_reopened){a, 1, NULL, 0}), ERR_OK, "%s", k.reply.why);
 	expect(a, JOB_HELD);
 	cr_assert(kit_view(&k, a).group.waits);
-	carry_and_trim();
+	kit_carry_all(&k);
 	kit_restart(&k);
 	expect(a, JOB_HELD);
 	kit_register(&k, 0, 1000);

@@ -101,21 +101,17 @@ Test(definition_command, how_many_shards_run_at_a_time_stands_behind_the_array_o
 	cr_expect_str_eq(e.what, "expected how many shards may run at a time behind %, found %0");
 }
 
-Test(definition_command, a_wrong_word_about_dead_shards_is_told)
+struct refusal {
+	struct definition_command c;
+	const char *where, *what;
+};
+
+/* Beside a command of one word. */
+static void expect_refused(const struct refusal *cases, size_t count)
 {
 	static const struct bytes argv[] = {BYTES_LIT("true")};
-	static const struct pair two_dies = {BYTES_LIT("2"), BYTES_LIT("dies")};
-	static const struct {
-		struct definition_command c;
-		const char *where, *what;
-	} cases[] = {
-	    {{.tolerate = BYTES_LIT("101%")}, "tolerate", "expected"},
-	    {{.max_failures = BYTES_LIT("few")}, "max_failures", "expected a number"},
-	    {{.max_failures = BYTES_LIT("1"), .keep_going = true}, "max_failures", "one of"},
-	    {{.exits = &two_dies, .exit_count = 1}, "exit.2", "expected retry, fail or success"},
-	};
 
-	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct definition_command c = cases[i].c;
 		struct definition *d = NULL;
 		struct error e = {0};
@@ -126,6 +122,19 @@ Test(definition_command, a_wrong_word_about_dead_shards_is_told)
 		cr_expect_str_eq(e.where, cases[i].where, "%zu: %s: %s", i, e.where, e.what);
 		cr_expect_not_null(strstr(e.what, cases[i].what), "%zu: %s: %s", i, e.where, e.what);
 	}
+}
+
+Test(definition_command, a_wrong_word_about_dead_shards_is_told)
+{
+	static const struct pair two_dies = {BYTES_LIT("2"), BYTES_LIT("dies")};
+	static const struct refusal cases[] = {
+	    {{.tolerate = BYTES_LIT("101%")}, "tolerate", "expected"},
+	    {{.max_failures = BYTES_LIT("few")}, "max_failures", "expected a number"},
+	    {{.max_failures = BYTES_LIT("1"), .keep_going = true}, "max_failures", "one of"},
+	    {{.exits = &two_dies, .exit_count = 1}, "exit.2", "expected retry, fail or success"},
+	};
+
+	expect_refused(cases, ARRAY_LENGTH(cases));
 }
 
 /* What the words of a command become: {} stands for something where an option gives it a meaning, and only
@@ -199,10 +208,7 @@ Test(definition_command, a_wrong_command_line_is_told)
 				  braces[] = {BYTES_LIT("prog"), BYTES_LIT("{}")};
 	static const struct pair env[] = {{.name = BYTES_LIT("A"), .value = BYTES_LIT("1")},
 					  {.name = BYTES_LIT("2B"), .value = BYTES_LIT("1")}};
-	static const struct {
-		struct definition_command c;
-		const char *where, *what;
-	} cases[] = {
+	static const struct refusal cases[] = {
 #define PLAIN .argv = plain, .argc = 1
 	    {{.argc = 0}, "", "expected a command behind --, found nothing"},
 	    {{PLAIN, .array = BYTES_LIT("5-1")}, "array", "the first is behind the last in \"5-1\""},
@@ -297,11 +303,7 @@ Test(definition_command, all_shards_may_have_the_same_stdin)
 
 Test(definition_command, a_wrong_stdin_is_told)
 {
-	static const struct bytes argv[] = {BYTES_LIT("prog")};
-	static const struct {
-		struct definition_command c;
-		const char *where, *what;
-	} cases[] = {
+	static const struct refusal cases[] = {
 	    {{.stdin_file = BYTES_LIT("here")}, "stdin_file", "expected an absolute path"},
 	    {{.stdin_file = BYTES_LIT("/a{{shard.vlue}}")}, "stdin_file", "vlue"},
 	    {{.stdin_base64 = BYTES_LIT("YQ=")}, "stdin_base64", "expected base64"},
@@ -316,17 +318,7 @@ Test(definition_command, a_wrong_stdin_is_told)
 	     "stdin is the shard's part of the input already"},
 	};
 
-	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		struct definition_command c = cases[i].c;
-		struct definition *d = NULL;
-		struct error e = {0};
-
-		c.argv = argv;
-		c.argc = 1;
-		cr_expect_lt(definition_from_command(&c, &d, &e), 0, "%zu", i);
-		cr_expect_str_eq(e.where, cases[i].where, "%zu: %s: %s", i, e.where, e.what);
-		cr_expect_not_null(strstr(e.what, cases[i].what), "%zu: %s: %s", i, e.where, e.what);
-	}
+	expect_refused(cases, ARRAY_LENGTH(cases));
 }
 
 Test(definition_command, stdin_in_a_definition_has_a_bound)

@@ -1,6 +1,9 @@
 /* Leases of one shard, each of a job of its own, of a runner that takes many at a time. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "jobs/kinds.h"
@@ -68,7 +71,7 @@ Test(runner_many, leases_of_many_jobs_are_in_flight_together)
 Test(runner_many, of_a_runner_that_speaks_version_1_two_runs_are_in_flight)
 {
 	runner_rig_python(&rig, &many[0], "'protocol': 1",
-			  "mark('runs'); time.sleep(0.2); n < 3 and done(m) or has('go') or mark('full')");
+			  "mark('runs'); n < 3 and done(m) or has('go') or mark('full')");
 	for (uint32_t i = 0; i < 6; i++)
 		rig_arm(&rig, &many[0], i, 1);
 	rig_await_ended(&rig, 3);
@@ -108,9 +111,14 @@ Test(runner_many, a_stop_of_one_of_many_leases_leaves_the_others)
 
 Test(runner_many, a_cell_that_is_emptied_behind_many_is_passed_over)
 {
-	arm_many("while not has('go'): time.sleep(0.01)\n    done(m)");
+	int gate;
+
+	cr_assert_eq(mkfifo(rig_path(&rig, "gate"), 0600), 0);
+	arm_many("has('passed') or (open(os.environ['DIR'] + '/gate').read(), mark('passed'))\n    done(m)");
 	rig_lower_end(&rig, 6, 0);
-	cr_assert_eq(fs_write_file(rig_path(&rig, "go"), BYTES_LIT("x"), 0600, NULL), 0);
+	gate = open(rig_path(&rig, "gate"), O_WRONLY | O_CLOEXEC); /* when the runner stands before it */
+	cr_assert_geq(gate, 0);
+	close(gate);
 	rig_await_release(&rig, 6);
 	rig_await_release(&rig, MANY - 1);
 	cr_assert_geq(rig.done, MANY - 1);
