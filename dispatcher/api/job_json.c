@@ -285,14 +285,7 @@ static void set_why(void *arg, const struct why_facts *f)
 
 bool job_is_of_core(struct services *s, uint64_t job)
 {
-	struct arena arena;
-	struct view_job v;
-	bool there;
-
-	arena_init(&arena, 0);
-	there = dispatcher_view_job(services_core(s), job, &arena, &v);
-	arena_fini(&arena);
-	return there;
+	return dispatcher_view_has_job(services_core(s), job);
 }
 
 int job_view(struct services *s, const struct past *past, uint64_t job, struct arena *arena,

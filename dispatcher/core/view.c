@@ -198,6 +198,11 @@ static void view_live(const struct dispatcher_core *core, const struct job_row *
 	ret->first_dead = run->first_dead;
 }
 
+bool dispatcher_view_has_job(const struct dispatcher_core *core, uint64_t job)
+{
+	return job_get(core, job) != NULL;
+}
+
 bool dispatcher_view_job(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			 struct view_job *ret)
 {

@@ -94,6 +94,8 @@ struct view_job {
 	usec_t rate_wait_us;			   /* until it lets a shard start; 0 = now */
 };
 
+/* Does it know the job? It may have ended. */
+bool dispatcher_view_has_job(const struct dispatcher_core *core, uint64_t job);
 /* False when there is no such job (any more: history has it). */
 bool dispatcher_view_job(const struct dispatcher_core *core, uint64_t job, struct arena *arena,
 			 struct view_job *ret) MUST_CHECK;

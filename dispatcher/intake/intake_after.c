@@ -29,14 +29,7 @@ struct pending {
 
 static bool is_of_core(const struct services *s, uint64_t job)
 {
-	struct arena arena;
-	struct view_job v;
-	bool there;
-
-	arena_init(&arena, 0);
-	there = dispatcher_view_job(services_core(s), job, &arena, &v);
-	arena_fini(&arena);
-	return there;
+	return dispatcher_view_has_job(services_core(s), job);
 }
 
 static bool knows_all(const struct services *s, const struct input_accept *in)
