@@ -6,7 +6,13 @@
  * On the wire a struct is a msgpack array of its fields, in order. Fields are only ever added at
  * the end, with the version that brought them: a decoder zeroes what an older writer did not know
  * and skips what a newer one added. Fields of version 4 and later that are zero are not written when nothing
- * behind them is: what nobody uses costs no bytes. */
+ * behind them is: what nobody uses costs no bytes.
+ *
+ * A list is an array of its items. Or, since version 7 of the messages and 4 of the records, it begins with a
+ * whole number, how many items there are. Then an item may be a map instead: the item is the one before it,
+ * but for the fields whose numbers (from 1) are in the map, with by how much a number grew (modulo its
+ * width), a map of the same kind for a nested struct, and the new value of a text or a list. Key 0 says how
+ * many items in a row differ so from the one before, when they are more than one. */
 #pragma once
 
 #include "base/arena.h"
@@ -77,6 +83,9 @@ struct codec_union {
 
 const struct codec_variant *codec_union_find(const struct codec_union *u, uint32_t type);
 void codec_union_encode(const struct codec_union *u, uint32_t type, const void *value, struct buf *out);
+/* The same, with lists of items that are alike in their short form. */
+void codec_union_encode_deltas(const struct codec_union *u, uint32_t type, const void *value,
+			       struct buf *out);
 /* Decodes one [type, struct] from the front of *in and moves *in behind it. *value_ret is
  * allocated from the arena. ERR_VERSION for a type that this build does not know. */
 int codec_union_decode(const struct codec_union *u, struct bytes *in, uint32_t *type_ret, void **value_ret,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "jobs/codec_private.h"
 
 static const void *item_at(const struct codec *item, const struct codec_list *list, uint32_t i)
 {
@@ -47,7 +48,7 @@ bool codec_copy(const struct codec *c, const void *from, void *to, struct arena 
 	return true;
 }
 
-static bool field_equal(const struct codec_field *f, const void *a, const void *b)
+bool codec_field_equal(const struct codec_field *f, const void *a, const void *b)
 {
 	const struct codec_list *la = a, *lb = b;
 
@@ -85,7 +86,8 @@ bool codec_equal(const struct codec *c, const void *a, const void *b)
 	for (size_t i = 0; i < c->field_count; i++) {
 		size_t offset = c->fields[i].offset;
 
-		if (!field_equal(&c->fields[i], (const uint8_t *)a + offset, (const uint8_t *)b + offset))
+		if (!codec_field_equal(&c->fields[i], (const uint8_t *)a + offset,
+				       (const uint8_t *)b + offset))
 			return false;
 	}
 	return true;

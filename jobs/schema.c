@@ -107,3 +107,11 @@ static const struct codec_variant inputs[] = {
 const struct codec_union message_union = {"message", messages, ARRAY_LENGTH(messages)};
 const struct codec_union record_union = {"record", records, ARRAY_LENGTH(records)};
 const struct codec_union input_union = {"input", inputs, ARRAY_LENGTH(inputs)};
+
+void message_encode(uint32_t wire, enum message_type type, const void *body, struct buf *out)
+{
+	if (wire >= WIRE_VERSION_DELTAS)
+		codec_union_encode_deltas(&message_union, type, body, out);
+	else
+		codec_union_encode(&message_union, type, body, out);
+}

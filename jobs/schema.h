@@ -18,15 +18,17 @@
  * resources.gpu_milli (an older peer sees whole gpus, rounded up) and job_parameters.traceparent. Version 5
  * adds lease.rank: an older worker runs leases in the order in which they came; and outcome.efforts, which an
  * older dispatcher does not look at. Version 6 adds running_attempt.start_wall_us; and run_spec.stdin_bytes
- * and stdin_file, which an older worker would not give its commands, so it gets no leases of them. A
- * dispatcher speaks with workers of WIRE_VERSION_MIN and later, a worker with dispatchers of
- * WIRE_VERSION_WORKER_MIN and later. */
-#define WIRE_VERSION 6
+ * and stdin_file, which an older worker would not give its commands, so it gets no leases of them. Version
+ * 7 writes items of a list that are alike as what differs (codec.h), to peers that speak it. A dispatcher
+ * speaks with workers of WIRE_VERSION_MIN and later, a worker with dispatchers of WIRE_VERSION_WORKER_MIN and
+ * later. */
+#define WIRE_VERSION 7
 #define WIRE_VERSION_MIN 1
 #define WIRE_VERSION_WORKER_MIN 2
 #define WIRE_VERSION_TAIL 3
 #define WIRE_VERSION_RANK 5
 #define WIRE_VERSION_STDIN 6
+#define WIRE_VERSION_DELTAS 7
 
 #define STRUCT(name, doc)                                                                                    \
 	struct name;                                                                                         \
@@ -96,6 +98,9 @@ enum input_type {
 #include "jobs/inputs.tbl"
 };
 #undef VARIANT
+
+/* A message for a peer that speaks this version; 0: which one it speaks is not known yet. */
+void message_encode(uint32_t wire, enum message_type type, const void *body, struct buf *out);
 
 extern const struct codec_union message_union;
 extern const struct codec_union record_union;

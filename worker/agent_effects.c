@@ -26,7 +26,7 @@ void agent_send(struct agent *a, const struct worker_send *s)
 	int rc;
 
 	buf_clear(&a->frame);
-	codec_union_encode(&message_union, s->type, s->body, &a->frame);
+	message_encode(s->wire, s->type, s->body, &a->frame);
 	rc = endpoint_send(a->endpoint, 0, buf_bytes(&a->frame));
 	if (rc < 0) /* no connection now: the core says it again when there is one */
 		log_debug("a frame was not sent", log_u64("type", s->type), log_i64("code", rc));

@@ -59,7 +59,7 @@ const char *step_text(struct dispatcher_core *core, const char *fmt, ...)
 
 void emit_applied(struct dispatcher_core *core, uint32_t type, const void *record)
 {
-	codec_union_encode(&record_union, type, record, &core->out->records);
+	codec_union_encode_deltas(&record_union, type, record, &core->out->records);
 	core->out->record_count++;
 	durable_applied(&core->d);
 }
@@ -69,7 +69,7 @@ void emit(struct dispatcher_core *core, uint32_t type, const void *record)
 	struct error err = {0};
 	int rc;
 
-	codec_union_encode(&record_union, type, record, &core->out->records);
+	codec_union_encode_deltas(&record_union, type, record, &core->out->records);
 	core->out->record_count++;
 	rc = durable_apply(&core->d, type, record, core->d.last_lsn + 1, &err);
 	CHECK(rc == 0);

@@ -202,7 +202,8 @@ struct view_session {
 bool dispatcher_view_session(const struct dispatcher_core *core, const struct uuid *worker,
 			     struct view_session *ret) MUST_CHECK;
 
-bool dispatcher_view_is_session(const struct dispatcher_core *core, uint64_t session);
+/* Which version of the messages the worker of the session speaks; 0: there is no such session. */
+uint32_t dispatcher_view_wire(const struct dispatcher_core *core, uint64_t session);
 
 /* What may still come of a worker. */
 struct view_presence {

@@ -170,9 +170,11 @@ bool dispatcher_view_next_worker(const struct dispatcher_core *core, uint64_t af
 	return true;
 }
 
-bool dispatcher_view_is_session(const struct dispatcher_core *core, uint64_t session)
+uint32_t dispatcher_view_wire(const struct dispatcher_core *core, uint64_t session)
 {
-	return session_find(core, session) != NULL;
+	const struct session *s = session_find(core, session);
+
+	return s != NULL ? s->wire : 0;
 }
 
 bool dispatcher_view_session(const struct dispatcher_core *core, const struct uuid *worker,

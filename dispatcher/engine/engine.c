@@ -103,10 +103,10 @@ static void step_later(struct engine *e)
 	buf_fini(&todo);
 }
 
-void engine_send(struct engine *e, uint64_t peer, enum message_type type, const void *body)
+void engine_send(struct engine *e, uint64_t peer, uint32_t wire, enum message_type type, const void *body)
 {
 	buf_clear(&e->frame);
-	codec_union_encode(&message_union, type, body, &e->frame);
+	message_encode(wire, type, body, &e->frame);
 	e->ops->send(e->arg, peer, type, buf_bytes(&e->frame));
 }
 

@@ -115,8 +115,8 @@ struct engine {
 void engine_step(struct engine *e, enum input_type type, const void *body);
 /* The same at the end of the turn, for what effects bring about; copied. */
 void engine_later(struct engine *e, enum input_type type, const void *body);
-/* Encodes and sends. */
-void engine_send(struct engine *e, uint64_t peer, enum message_type type, const void *body);
+/* Encodes and sends; wire as in message_encode. */
+void engine_send(struct engine *e, uint64_t peer, uint32_t wire, enum message_type type, const void *body);
 /* In words, for the log. */
 #define SAY_BYTES (ERROR_LINE_MAX + 100)
 void engine_say(struct engine *e, bool warning, uint64_t job, const char *what);

@@ -69,13 +69,14 @@ static void cargo_send(struct cargo *c)
 			       .jobs = {c->jobs, c->job_count}};
 	struct leases l = {.session = c->session, .leases = {c->leases, c->lease_count}};
 	struct revoke r = {.session = c->session, .leases = {c->revokes, c->revoke_count}};
+	uint32_t wire = dispatcher_view_wire(c->e->core, c->session);
 
 	if (c->definition_count + c->job_count > 0)
-		engine_send(c->e, c->peer, MESSAGE_PARAMETERS, &p);
+		engine_send(c->e, c->peer, wire, MESSAGE_PARAMETERS, &p);
 	if (c->lease_count > 0)
-		engine_send(c->e, c->peer, MESSAGE_LEASES, &l);
+		engine_send(c->e, c->peer, wire, MESSAGE_LEASES, &l);
 	if (c->revoke_count > 0)
-		engine_send(c->e, c->peer, MESSAGE_REVOKE, &r);
+		engine_send(c->e, c->peer, wire, MESSAGE_REVOKE, &r);
 	c->definition_count = c->job_count = c->lease_count = c->revoke_count = 0;
 	c->bytes = 0;
 }

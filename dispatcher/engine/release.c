@@ -96,7 +96,7 @@ static void send_revoke(struct engine *e, uint64_t peer, const struct revoke *re
 		if (!late_revoke(e, peer, &revoke->leases.items[i]))
 			items[rest.leases.count++] = revoke->leases.items[i];
 	if (rest.leases.count > 0)
-		engine_send(e, peer, MESSAGE_REVOKE, &rest);
+		engine_send(e, peer, 0, MESSAGE_REVOKE, &rest);
 	free(items);
 }
 
@@ -112,7 +112,7 @@ static void send_now(struct engine *e, uint64_t peer, enum message_type type, co
 	}
 	if (type == MESSAGE_REGISTERED || type == MESSAGE_WHO)
 		sent_forget(e, peer);
-	engine_send(e, peer, type, body);
+	engine_send(e, peer, 0, type, body);
 	if (type == MESSAGE_REGISTERED)
 		short_ask(e, peer, body);
 }

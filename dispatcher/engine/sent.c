@@ -25,7 +25,7 @@ static void sweep(struct engine *e)
 	struct sent *s, *next;
 
 	HASH_ITER (hh, e->sent, s, next)
-		if (!dispatcher_view_is_session(e->core, s->session))
+		if (dispatcher_view_wire(e->core, s->session) == 0)
 			sent_forget(e, s->peer);
 	e->sent_sweep_at = 2 * HASH_COUNT(e->sent) + SWEEP_MIN;
 }

@@ -67,7 +67,7 @@ void short_ask(struct engine *e, uint64_t peer, const struct registered *r)
 			items[revoke.leases.count++] = (struct revoked){token, s->keep_end};
 	}
 	if (revoke.leases.count > 0)
-		engine_send(e, peer, MESSAGE_REVOKE, &revoke);
+		engine_send(e, peer, 0, MESSAGE_REVOKE, &revoke);
 	free(items);
 }
 

@@ -66,7 +66,7 @@ static void send(struct sim_worker *w, const struct worker_send *s)
 	SAY(&w->sim->world, "w%u: sends %s", w->host, codec_union_find(&message_union, s->type)->name);
 	if (s->type == MESSAGE_REPORT)
 		oracle_reported(&w->sim->oracle, w->host, s->body);
-	codec_union_encode(&message_union, s->type, s->body, &frame);
+	message_encode(s->wire, s->type, s->body, &frame);
 	net_send_up(&w->sim->net, w->host, buf_bytes(&frame));
 	buf_fini(&frame);
 }

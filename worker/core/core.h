@@ -194,7 +194,8 @@ struct worker_sync {
 
 struct worker_send {
 	enum message_type type;
-	const void *body; /* for codec_union_encode(&message_union, type, body, …) */
+	const void *body;
+	uint32_t wire; /* for message_encode */
 };
 
 struct worker_effect {

@@ -50,7 +50,8 @@ void *worker_effect_send(struct worker_core *c, enum message_type type, size_t s
 {
 	void *body = worker_effect_alloc(c, size);
 
-	worker_effect_push(c, WORKER_SEND)->send = (struct worker_send){.type = type, .body = body};
+	worker_effect_push(c, WORKER_SEND)->send =
+	    (struct worker_send){.type = type, .body = body, .wire = type == MESSAGE_REGISTER ? 0 : c->wire};
 	c->sent_us = c->now_us;
 	return body;
 }

@@ -176,6 +176,7 @@ int worker_session_registered(struct worker_core *c, const struct registered *m,
 		return rc;
 	c->link = WORKER_IN_SESSION;
 	c->session = m->session;
+	c->wire = m->wire;
 	c->epoch = m->epoch;
 	c->lease_high = 0;
 	shard_set_clear(&c->leases_seen);

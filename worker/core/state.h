@@ -222,6 +222,7 @@ struct worker_core {
 	enum worker_link link;
 	bool cut_off;
 	uint64_t session;
+	uint32_t wire; /* of the session */
 	uint32_t epoch;
 	uint64_t serial;
 	uint64_t lease_high;	      /* the highest lease id of this session */

@@ -57,7 +57,7 @@ static void keep_sent(struct rig *r, const struct worker_send *send)
 	uint32_t type;
 	void *body;
 
-	codec_union_encode(&message_union, send->type, send->body, &frame);
+	message_encode(send->wire, send->type, send->body, &frame);
 	cr_assert_leq(frame.size, FRAME_BYTES_MAX);
 	in = arena_copy(&r->arena, buf_bytes(&frame));
 	buf_fini(&frame);
