@@ -11,7 +11,8 @@
 #define WIRE_FRAME_BYTES_MAX (1 * MIB) /* one frame for the dispatcher: before it knows who sends it */
 #define TAIL_BYTES_MAX (256 * KIB)     /* of what an attempt writes, in one answer */
 #define FRAME_DEPTH_MAX 16	       /* nesting of msgpack in a frame */
-#define FRAME_ALIKE_BYTES_MAX (16 * MIB) /* in memory, of the items of a frame that are written as what differs */
+#define FRAME_ALIKE_BYTES_MAX                                                                                \
+	(16 * MIB) /* in memory, of the items of a frame that are written as what differs */
 #define HTTP_BODY_BYTES_MAX (4 * MIB)
 #define DESCRIPTORS_MIN 192  /* that a dispatcher needs */
 #define DESCRIPTORS_SPARE 64 /* kept free of connections: for the journal, history, outputs, plans */

@@ -95,6 +95,9 @@ int codec_union_decode(const struct codec_union *u, struct bytes *in, uint32_t *
  * (FRAME_DEPTH_MAX) being within `in`; else a negative error. */
 int64_t codec_value_size(struct bytes in, struct error *reterr) MUST_CHECK;
 
+/* No less than what codec_encode writes of it, and little more. */
+size_t codec_size_max(const struct codec *c, const void *value);
+
 /* A deep copy into the arena; false when its bound is passed. */
 bool codec_copy(const struct codec *c, const void *from, void *to, struct arena *arena) MUST_CHECK;
 bool codec_equal(const struct codec *c, const void *a, const void *b);

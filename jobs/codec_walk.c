@@ -93,6 +93,46 @@ bool codec_equal(const struct codec *c, const void *a, const void *b)
 	return true;
 }
 
+static size_t field_size_max(const struct codec_field *f, const void *at)
+{
+	const struct codec_list *list = at;
+	size_t size = 5; /* of a header, or of a number of 32 bits */
+
+	switch (f->kind) {
+	case CODEC_BOOL:
+		return 1;
+	case CODEC_U8:
+		return 2;
+	case CODEC_U32:
+	case CODEC_WHOLE:
+	case CODEC_MILLI:
+		return size;
+	case CODEC_U64:
+	case CODEC_I64:
+		return 9;
+	case CODEC_BYTES:
+	case CODEC_TEXT:
+		return size + ((const struct bytes *)at)->size;
+	case CODEC_SUB:
+		return codec_size_max(f->sub(), at);
+	case CODEC_LIST:
+		for (uint32_t i = 0; i < list->count; i++)
+			size += codec_size_max(f->sub(), item_at(f->sub(), list, i));
+		return size;
+	}
+	CHECK(false);
+	return 0;
+}
+
+size_t codec_size_max(const struct codec *c, const void *value)
+{
+	size_t size = c->field_count < 16 ? 1 : 3;
+
+	for (size_t i = 0; i < c->field_count; i++)
+		size += field_size_max(&c->fields[i], (const uint8_t *)value + c->fields[i].offset);
+	return size;
+}
+
 static const char *kind_name(const struct codec_field *f)
 {
 	static const char *const names[] = {"bool", "u8", "u32",      "u64", "i64", "bytes",

@@ -243,7 +243,7 @@ bool dispatcher_view_parameters(const struct dispatcher_core *core, uint64_t job
 	ret->name = arena_copy(arena, ret->name.size > 0 ? ret->name : job_definition(core, row)->body.name);
 	for (uint32_t i = 0; i < ret->values.count; i++) /* they stand in the row, which may move */
 		ret->values.items[i].text = arena_copy(arena, ret->values.items[i].text);
-	job_plan(core, row, &ret->plan, arena);
+	job_plan_of(row, &body, &ret->plan, arena);
 	return true;
 }
 

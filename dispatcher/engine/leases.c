@@ -51,17 +51,6 @@ static const struct job_parameters *job_of(struct engine *e, uint64_t job, uint3
 	return dispatcher_view_parameters(e->core, job, phase, arena, p) ? p : NULL;
 }
 
-static size_t size_of(const struct codec *c, const void *value)
-{
-	struct buf b = {0};
-	size_t size;
-
-	codec_encode(c, value, &b);
-	size = b.size;
-	buf_fini(&b);
-	return size;
-}
-
 static void cargo_send(struct cargo *c)
 {
 	struct parameters p = {.session = c->session,
@@ -90,7 +79,7 @@ static void cargo_add_definition(struct cargo *c, struct bytes sha256)
 		return;
 	d = run_definition_of(c->e->core, body, c->arena);
 	c->definitions[c->definition_count++] = d;
-	c->bytes += size_of(codec_run_definition(), &d);
+	c->bytes += codec_size_max(codec_run_definition(), &d);
 }
 
 static void cargo_add_job(struct cargo *c, const struct job_parameters *job)
@@ -100,7 +89,7 @@ static void cargo_add_job(struct cargo *c, const struct job_parameters *job)
 	if (plan_row(p.plan.kind)->input == PLAN_INPUT_ITEM) /* each lease brings its own */
 		p.plan.items = (struct text_item_list){0};
 	c->jobs[c->job_count++] = p;
-	c->bytes += size_of(codec_job_parameters(), &p);
+	c->bytes += codec_size_max(codec_job_parameters(), &p);
 }
 
 static void cargo_open(struct cargo *c, size_t definitions, size_t jobs, size_t leases)

@@ -3,6 +3,8 @@
  *
  * The first byte chooses: 0, the rest is decoded as it is; else a struct of that type is made up, which
  * must come back, and then the rest changes single bytes of its encoding: two for where, one for what. */
+#include <string.h>
+
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/rng.h"
@@ -29,10 +31,31 @@ static uint64_t make_up_number(struct rng *r)
 	return rng_u64(r) >> rng_below(r, 64);
 }
 
+static void make_up_field(const struct codec_field *f, void *at, int depth, struct arena *a, struct rng *r);
+
+/* Of items of which many are like the one before, but for a field. */
+static void make_up_list(const struct codec *item, struct codec_list *list, int depth, struct arena *a,
+			 struct rng *r)
+{
+	list->count = depth > 3 ? 0 : (uint32_t)rng_below(r, rng_below(r, 8) == 0 ? 40 : 4);
+	list->items = arena_alloc(a, item->size * (list->count + 1));
+	CHECK(list->items != NULL);
+	for (uint32_t i = 0; i < list->count; i++) {
+		uint8_t *at = (uint8_t *)list->items + i * item->size;
+		const struct codec_field *f = &item->fields[rng_below(r, item->field_count)];
+
+		if (i == 0 || rng_below(r, 3) == 0) {
+			make_up(item, at, depth + 1, a, r);
+			continue;
+		}
+		memcpy(at, at - item->size, item->size);
+		if (rng_below(r, 2) == 0)
+			make_up_field(f, at + f->offset, depth + 1, a, r);
+	}
+}
+
 static void make_up_field(const struct codec_field *f, void *at, int depth, struct arena *a, struct rng *r)
 {
-	struct codec_list *list = at;
-
 	switch (f->kind) {
 	case CODEC_BOOL:
 		*(bool *)at = rng_below(r, 2) != 0;
@@ -57,11 +80,7 @@ static void make_up_field(const struct codec_field *f, void *at, int depth, stru
 		make_up(f->sub(), at, depth, a, r);
 		return;
 	case CODEC_LIST:
-		list->count = depth > 3 ? 0 : (uint32_t)rng_below(r, 4);
-		list->items = arena_alloc(a, f->sub()->size * (list->count + 1));
-		CHECK(list->items != NULL);
-		for (uint32_t i = 0; i < list->count; i++)
-			make_up(f->sub(), (uint8_t *)list->items + i * f->sub()->size, depth + 1, a, r);
+		make_up_list(f->sub(), at, depth, a, r);
 		return;
 	}
 	CHECK(false);
@@ -84,7 +103,10 @@ static void check_value(uint32_t type, const void *value, struct arena *a)
 	CHECK(copy != NULL && codec_copy(c, value, copy, a));
 	CHECK(codec_equal(c, value, copy));
 	codec_print(c, value, &shown);
-	codec_union_encode(&FUZZ_UNION, type, value, &encoded);
+	codec_encode(c, value, &encoded);
+	CHECK(encoded.size <= codec_size_max(c, value));
+	buf_clear(&encoded);
+	codec_union_encode_deltas(&FUZZ_UNION, type, value, &encoded);
 	in = buf_bytes(&encoded);
 	CHECK(codec_union_decode(&FUZZ_UNION, &in, &type_again, &again, a, NULL) == 0);
 	CHECK(in.size == 0 && type_again == type);
@@ -139,7 +161,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(value != NULL);
 	make_up(v->codec(), value, 0, &a, &r);
 	check_value(v->type, value, &a);
-	codec_union_encode(&FUZZ_UNION, v->type, value, &encoded);
+	if (data[1] % 2 == 0)
+		codec_union_encode(&FUZZ_UNION, v->type, value, &encoded);
+	else
+		codec_union_encode_deltas(&FUZZ_UNION, v->type, value, &encoded);
 	for (size_t i = 2; i + 3 <= size; i += 3)
 		encoded.data[(data[i] | data[i + 1] << 8) % encoded.size] ^= data[i + 2];
 	check_bytes(buf_bytes(&encoded));

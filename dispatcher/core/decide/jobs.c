@@ -42,21 +42,23 @@ struct shape *job_shape(const struct dispatcher_core *core, const struct job_row
 	return def->shapes[definition_phase(def, row->phase)];
 }
 
+void job_plan_of(const struct job_row *row, const struct new_job *body, struct plan *ret, struct arena *arena)
+{
+	*ret = body->plan;
+	if (row->run != NULL && row->run->plan.size > 0)
+		CHECK(codec_decode(codec_plan(), blob_bytes(&row->run->plan), ret, arena, NULL) == 0);
+	ret->shard_count = row->shard_count;
+}
+
 void job_plan(const struct dispatcher_core *core, const struct job_row *row, struct plan *ret,
 	      struct arena *arena)
 {
+	struct new_job body = {0};
+
 	(void)core;
-	if (row->run != NULL && row->run->plan.size > 0) {
-		int rc = codec_decode(codec_plan(), blob_bytes(&row->run->plan), ret, arena, NULL);
-
-		CHECK(rc == 0);
-	} else {
-		struct new_job body;
-
+	if (row->run == NULL || row->run->plan.size == 0)
 		job_row_body(row, codec_new_job(), &body, arena);
-		*ret = body.plan;
-	}
-	ret->shard_count = row->shard_count;
+	job_plan_of(row, &body, ret, arena);
 }
 
 bool job_token_is_earlier(const struct job_row *row, struct token token)

@@ -46,6 +46,9 @@ struct shape *job_shape(const struct dispatcher_core *core, const struct job_row
 /* Of the phase in work, shard_count as known now. */
 void job_plan(const struct dispatcher_core *core, const struct job_row *row, struct plan *ret,
 	      struct arena *arena);
+/* The same of a row whose body was read already. */
+void job_plan_of(const struct job_row *row, const struct new_job *body, struct plan *ret,
+		 struct arena *arena);
 /* Was it granted before the job was reopened the last time? */
 bool job_token_is_earlier(const struct job_row *row, struct token token);
 void job_counts(const struct job_row *row, usec_t steady, uint32_t *ready, uint64_t *done, uint64_t *dead);

@@ -174,6 +174,17 @@ Test(codec, a_frame_cannot_use_more_memory_than_its_arena)
 	arena_fini(&small);
 }
 
+Test(codec, no_value_is_larger_than_its_bound)
+{
+	struct report sent = a_report();
+
+	sent.session = UINT64_MAX;
+	sent.credit.memory_bytes = UINT64_MAX;
+	codec_encode(codec_report(), &sent, &buf);
+	cr_assert_leq(buf.size, codec_size_max(codec_report(), &sent));
+	cr_assert_gt(2 * buf.size, codec_size_max(codec_report(), &sent) / 2);
+}
+
 Test(codec, a_copy_shares_nothing)
 {
 	struct report sent = a_report(), copy;
