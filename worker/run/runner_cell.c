@@ -102,13 +102,14 @@ static uint32_t keep_said_meanwhile(struct flight *f, const struct failure_list 
 
 /* Sending */
 
-/* The run is the next that was not sent. What a runner wrote at its start belongs to its first one. */
-static void send_run(struct flight *f, struct flight_run *run, uint32_t count)
+/* The run is the next that was not sent; the runner has written so much to stderr by now. What it wrote at
+ * its start belongs to its first one. */
+static void send_run(struct flight *f, struct flight_run *run, uint32_t count, off_t said)
 {
 	const struct worker_arm *arm = &run->lease->work.arm;
 	struct runner *r = f->slot->runner;
 
-	run->said_at = r->told_job == 0 ? 0 : runner_said_end(r);
+	run->said_at = r->told_job == 0 ? 0 : said;
 	f->sent++;
 	if (r->told_job != arm->job)
 		runner_encode_job(arm, r->format, &r->tx);
@@ -130,18 +131,26 @@ static struct range asked(struct flight *f)
 /* Takes more while there is room, and sends what is not sent. */
 static void fill(struct flight *f)
 {
+	struct flight_run *run;
+	off_t said = -1; /* of all that are sent together */
+
 	if (f->slot->runner->closed)
 		return;
 	if (f->sent == 0) {
 		f->since_us = clock_mono_us();
-		send_run(f, flight_run_at(f, 0), asked(f).count);
+		said = runner_said_end(f->slot->runner);
+		send_run(f, flight_run_at(f, 0), asked(f).count, said);
 	}
 	if (f->probing > 0)
 		return;
 	while (flight_take(f))
 		;
-	while (f->sent < f->run_count)
-		send_run(f, flight_run_at(f, f->sent), flight_run_at(f, f->sent)->shards.count);
+	while (f->sent < f->run_count) {
+		run = flight_run_at(f, f->sent);
+		if (said < 0)
+			said = runner_said_end(f->slot->runner);
+		send_run(f, run, run->shards.count, said);
+	}
 }
 
 /* What is behind the oldest run's first shards is to be answered now. */

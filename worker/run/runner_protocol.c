@@ -9,6 +9,8 @@
 #include "jobs/plan.h"
 #include "worker/run/transcode.h"
 
+#define LENGTH_BYTES 4 /* before each message in msgpack */
+
 /* Encoding: always msgpack first; JSON is made from that. */
 
 static void key(msgpack_packer *pk, const char *name)
@@ -30,40 +32,56 @@ static void number(msgpack_packer *pk, const char *name, uint64_t value)
 	msgpack_pack_uint64(pk, value);
 }
 
-static void frame(struct buf *message, uint8_t format, struct buf *out)
-{
-	if (format == FORMAT_JSON) {
-		CHECK(msgpack_to_json(buf_bytes(message), out, NULL) == 0);
-		buf_append(out, "\n", 1);
-	} else {
-		uint32_t size = (uint32_t)message->size;
-		uint8_t head[4] = {(uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8),
-				   (uint8_t)size};
+/* One message: in msgpack it is written where it goes, behind room for its length. */
+struct message {
+	msgpack_packer pk;
+	struct buf *out;
+	struct buf own; /* what JSON is made from */
+	size_t begin;
+};
 
-		buf_append(out, head, sizeof head);
-		buf_append_bytes(out, buf_bytes(message));
+static msgpack_packer *begin(struct message *m, uint8_t format, uint32_t members, struct buf *out)
+{
+	*m = (struct message){.out = out, .begin = out->size};
+	if (format != FORMAT_JSON)
+		buf_append_zeros(out, LENGTH_BYTES);
+	msgpack_packer_init(&m->pk, format == FORMAT_JSON ? &m->own : out, buf_msgpack_write);
+	msgpack_pack_map(&m->pk, members);
+	return &m->pk;
+}
+
+static void end(struct message *m, uint8_t format)
+{
+	uint32_t size = (uint32_t)(m->out->size - m->begin - LENGTH_BYTES);
+	uint8_t *head = m->out->data + m->begin;
+
+	if (format == FORMAT_JSON) {
+		CHECK(msgpack_to_json(buf_bytes(&m->own), m->out, NULL) == 0);
+		buf_append(m->out, "\n", 1);
+		buf_fini(&m->own);
+		return;
 	}
-	buf_fini(message);
+	for (int i = LENGTH_BYTES - 1; i >= 0; i--, size >>= 8)
+		head[i] = (uint8_t)size;
 }
 
 void runner_encode_hello(const struct uuid *worker, uint32_t slot, uint8_t format, struct buf *out)
 {
-	struct buf m = {0};
-	msgpack_packer pk;
+	struct message m;
+	msgpack_packer *pk;
 	char id[UUID_TEXT_BYTES];
 
 	uuid_text(worker, id);
-	msgpack_packer_init(&pk, &m, buf_msgpack_write);
-	msgpack_pack_map(&pk, 7);
-	text(&pk, "type", bytes_of("hello"));
-	number(&pk, "protocol", RUNNER_PROTOCOL_MIN);
-	number(&pk, "protocol_max", RUNNER_PROTOCOL_MAX);
-	text(&pk, "format", bytes_of(runner_format_name(format)));
-	text(&pk, "worker", bytes_of(id));
-	number(&pk, "slot", slot);
-	key(&pk, "whole");
-	msgpack_pack_true(&pk);
-	frame(&m, format, out);
+	pk = begin(&m, format, 7, out);
+	text(pk, "type", bytes_of("hello"));
+	number(pk, "protocol", RUNNER_PROTOCOL_MIN);
+	number(pk, "protocol_max", RUNNER_PROTOCOL_MAX);
+	text(pk, "format", bytes_of(runner_format_name(format)));
+	text(pk, "worker", bytes_of(id));
+	number(pk, "slot", slot);
+	key(pk, "whole");
+	msgpack_pack_true(pk);
+	end(&m, format);
 }
 
 static void encode_plan(msgpack_packer *pk, const struct plan *p)
@@ -95,28 +113,27 @@ void runner_encode_job(const struct worker_arm *arm, uint8_t format, struct buf 
 	const struct text_item_list *names = &arm->definition->value_names,
 				    *values = &arm->parameters->values;
 	uint32_t count = names->count < values->count ? names->count : values->count;
-	struct buf m = {0};
-	msgpack_packer pk;
+	struct message m;
+	msgpack_packer *pk;
 
-	msgpack_packer_init(&pk, &m, buf_msgpack_write);
-	msgpack_pack_map(&pk, 7);
-	text(&pk, "type", bytes_of("job"));
-	number(&pk, "job", arm->job);
-	text(&pk, "name", arm->parameters->name);
-	text(&pk, "phase", arm->run->name);
-	number(&pk, "shards", arm->parameters->plan.shard_count);
-	encode_plan(&pk, &arm->parameters->plan);
-	key(&pk, "values");
-	msgpack_pack_map(&pk, count);
+	pk = begin(&m, format, 7, out);
+	text(pk, "type", bytes_of("job"));
+	number(pk, "job", arm->job);
+	text(pk, "name", arm->parameters->name);
+	text(pk, "phase", arm->run->name);
+	number(pk, "shards", arm->parameters->plan.shard_count);
+	encode_plan(pk, &arm->parameters->plan);
+	key(pk, "values");
+	msgpack_pack_map(pk, count);
 	for (uint32_t i = 0; i < count; i++) {
 		struct bytes name = names->items[i].text, value = values->items[i].text;
 
-		msgpack_pack_str(&pk, name.size);
-		msgpack_pack_str_body(&pk, name.data, name.size);
-		msgpack_pack_str(&pk, value.size);
-		msgpack_pack_str_body(&pk, value.data, value.size);
+		msgpack_pack_str(pk, name.size);
+		msgpack_pack_str_body(pk, name.data, name.size);
+		msgpack_pack_str(pk, value.size);
+		msgpack_pack_str_body(pk, value.data, value.size);
 	}
-	frame(&m, format, out);
+	end(&m, format);
 }
 
 static struct bytes item_of(const struct worker_arm *arm, const struct slice *slice, uint32_t shard)
@@ -134,27 +151,26 @@ void runner_encode_run(const struct worker_arm *arm, const struct slice *slice, 
 {
 	bool items = plan_row(arm->parameters->plan.kind)->input == PLAN_INPUT_ITEM;
 	char token[TOKEN_TEXT_BYTES];
-	struct buf m = {0};
-	msgpack_packer pk;
+	struct message m;
+	msgpack_packer *pk;
 
 	token_text(arm->token, token);
-	msgpack_packer_init(&pk, &m, buf_msgpack_write);
-	msgpack_pack_map(&pk, items ? 5 : 4);
-	text(&pk, "type", bytes_of("run"));
-	text(&pk, "token", bytes_of(token));
-	number(&pk, "first", run.first);
-	number(&pk, "count", run.count);
+	pk = begin(&m, format, items ? 5 : 4, out);
+	text(pk, "type", bytes_of("run"));
+	text(pk, "token", bytes_of(token));
+	number(pk, "first", run.first);
+	number(pk, "count", run.count);
 	if (items) {
-		key(&pk, "items");
-		msgpack_pack_array(&pk, run.count);
+		key(pk, "items");
+		msgpack_pack_array(pk, run.count);
 		for (uint32_t i = 0; i < run.count; i++) {
 			struct bytes item = item_of(arm, slice, run.first + i);
 
-			msgpack_pack_str(&pk, item.size);
-			msgpack_pack_str_body(&pk, item.data, item.size);
+			msgpack_pack_str(pk, item.size);
+			msgpack_pack_str_body(pk, item.data, item.size);
 		}
 	}
-	frame(&m, format, out);
+	end(&m, format);
 }
 
 /* Decoding */
