@@ -1,7 +1,7 @@
 /* What the files of the engine share. */
 #pragma once
 
-#include "dispatcher/core/hash.h"
+#include "base/hash.h"
 #include "dispatcher/engine/engine.h"
 #include "dispatcher/engine/slice.h"
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/plant.h"
 #include "base/rng.h"
 #include "jobs/amounts.h"
@@ -16,9 +17,6 @@
 #include "jobs/shard_set.h"
 #include "worker/core/core.h"
 
-#define uthash_fatal(what) CHECK_NEVER(what)
-#include <uthash.h>
-#include <utlist.h>
 #undef assert /* of utlist.h */
 #define assert(cond) CHECK(cond)
 

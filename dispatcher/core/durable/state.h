@@ -38,7 +38,7 @@
 #pragma once
 
 #include "dispatcher/core/core.h"
-#include "dispatcher/core/hash.h"
+#include "base/hash.h"
 #include "jobs/phases.h"
 #include "jobs/shard_set.h"
 
