@@ -209,6 +209,9 @@ static int take_input(struct dispatcher_core *core, const struct dispatcher_inpu
 	case INPUT_QUEUE_SET:
 		step_queue_set(core, body);
 		return 0;
+	case INPUT_DEDUP_KEPT:
+		step_dedup_kept(core, body);
+		return 0;
 	case INPUT_PIECE:
 		step_piece(core, body);
 		return 0;

@@ -356,6 +356,11 @@ void dispatcher_view_counters(const struct dispatcher_core *core, struct view_co
 				      .leases = HASH_COUNT(core->d.leases),
 				      .sessions = HASH_COUNT(core->sessions),
 				      .dedup_entries = core->d.dedup.count,
+				      .dedup_forget_before_us = core->d.forget_before_us,
+				      .dedup_sealed_us = core->d.dedup.sealed_wall_us,
+				      .dedup_first_us = core->d.dedup.bucket_count > 0
+							    ? core->d.dedup.buckets[0]->start_wall_us
+							    : 0,
 				      .definitions = HASH_COUNT(core->d.definitions.by_hash),
 				      .late = core->d.late,
 				      .duplicate = core->d.duplicate,

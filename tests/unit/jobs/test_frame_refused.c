@@ -165,7 +165,7 @@ Test(frame_refused, a_newer_format_and_a_foreign_cluster_are_told_apart)
 	fix_header_crc();
 	o = journal_recover(&j, true);
 	cr_assert_eq(o.refused, ERR_VERSION);
-	assert_says(&o, "the journal is of format 4, this build reads formats up to 3");
+	assert_says(&o, "the journal is of format 5, this build reads formats up to 4");
 	j.bytes.data[8] = FRAME_FORMAT_VERSION;
 	j.bytes.data[16] ^= 0xff;
 	fix_header_crc();
@@ -239,5 +239,6 @@ Test(frame_refused, the_golden_files_are_read_and_the_newest_is_written)
 {
 	read_golden("tests/data/journal/format-1.segment", false);
 	read_golden("tests/data/journal/format-2.segment", false);
-	read_golden("tests/data/journal/format-3.segment", true);
+	read_golden("tests/data/journal/format-3.segment", false);
+	read_golden("tests/data/journal/format-4.segment", true);
 }
