@@ -367,11 +367,15 @@ struct view_counters {
 };
 void dispatcher_view_counters(const struct dispatcher_core *core, struct view_counters *ret);
 
-/* Keys of a bucket that is being sealed, in the order of their coming, from `first` on: how many, at most max.
- * Its entries never change; 0 at first 0: it has gone. */
+/* Keys of the buckets that began up to a time, which never change, piece by piece: the next ones of one
+ * bucket, at most max; 0: there are no more. A bucket may go between two pieces. */
+struct view_sealing {
+	usec_t bucket_wall_us; /* of the last piece; all zero: it begins with the first bucket */
+	uint32_t next;
+};
 struct dedup_entry;
-uint32_t dispatcher_view_sealing(const struct dispatcher_core *core, usec_t bucket_wall_us, uint32_t first,
-				 uint32_t max, struct dedup_entry *ret);
+uint32_t dispatcher_view_sealing(const struct dispatcher_core *core, usec_t up_to_wall_us,
+				 struct view_sealing *at, uint32_t max, struct dedup_entry *ret);
 /* Is the key one of those in memory? */
 bool dispatcher_view_has_key(const struct dispatcher_core *core, uint64_t hi, uint64_t lo);
 

@@ -3,14 +3,20 @@
 #include "dispatcher/core/view.h"
 #include "dispatcher/core/volatile/state.h"
 
-uint32_t dispatcher_view_sealing(const struct dispatcher_core *core, usec_t bucket_wall_us, uint32_t first,
-				 uint32_t max, struct dedup_entry *ret)
+uint32_t dispatcher_view_sealing(const struct dispatcher_core *core, usec_t up_to_wall_us,
+				 struct view_sealing *at, uint32_t max, struct dedup_entry *ret)
 {
-	const struct dedup_bucket *b = dedup_bucket_find(&core->d.dedup, bucket_wall_us);
+	const struct dedup_bucket *b = dedup_bucket_from(&core->d.dedup, at->bucket_wall_us);
 	uint32_t count = 0;
 
-	for (; b != NULL && count < max && first + count < b->count; count++) {
-		const struct dedup_item *item = dedup_item_at(b, first + count);
+	if (b != NULL && b->start_wall_us == at->bucket_wall_us && at->next == b->count)
+		b = dedup_bucket_from(&core->d.dedup, at->bucket_wall_us + 1);
+	if (b == NULL || b->start_wall_us > up_to_wall_us)
+		return 0;
+	if (b->start_wall_us != at->bucket_wall_us)
+		*at = (struct view_sealing){.bucket_wall_us = b->start_wall_us};
+	for (; count < max && at->next < b->count; count++) {
+		const struct dedup_item *item = dedup_item_at(b, at->next++);
 
 		ret[count] = (struct dedup_entry){item->hi, item->lo, item->job, item->job_count};
 	}

@@ -345,33 +345,32 @@ void dispatcher_view_counters(const struct dispatcher_core *core, struct view_co
 {
 	const struct worker *w;
 
-	*ret = (struct view_counters){.epoch = core->d.epoch,
-				      .next_job = core->d.next_job,
-				      .last_lsn = core->d.last_lsn,
-				      .durable_lsn = core->durable_lsn,
-				      .live_jobs = core->live_jobs,
-				      .ended_jobs = core->ended_jobs,
-				      .held_jobs = core->held_jobs,
-				      .runnable_jobs = core->runnable_jobs,
-				      .leases = HASH_COUNT(core->d.leases),
-				      .sessions = HASH_COUNT(core->sessions),
-				      .dedup_entries = core->d.dedup.count,
-				      .dedup_forget_before_us = core->d.forget_before_us,
-				      .dedup_sealed_us = core->d.dedup.sealed_wall_us,
-				      .dedup_first_us = core->d.dedup.bucket_count > 0
-							    ? core->d.dedup.buckets[0]->start_wall_us
-							    : 0,
-				      .definitions = HASH_COUNT(core->d.definitions.by_hash),
-				      .late = core->d.late,
-				      .duplicate = core->d.duplicate,
-				      .strange = core->strange,
-				      .shards_done = core->shards_done,
-				      .shards_failed = core->shards_failed,
-				      .shards_lost = core->shards_lost,
-				      .events_accepted = core->accepted_events,
-				      .events_repeated = core->repeated_events,
-				      .jobs_accepted = core->accepted_jobs,
-				      .jobs_skipped = core->skipped_jobs};
+	*ret = (struct view_counters){
+	    .epoch = core->d.epoch,
+	    .next_job = core->d.next_job,
+	    .last_lsn = core->d.last_lsn,
+	    .durable_lsn = core->durable_lsn,
+	    .live_jobs = core->live_jobs,
+	    .ended_jobs = core->ended_jobs,
+	    .held_jobs = core->held_jobs,
+	    .runnable_jobs = core->runnable_jobs,
+	    .leases = HASH_COUNT(core->d.leases),
+	    .sessions = HASH_COUNT(core->sessions),
+	    .dedup_entries = core->d.dedup.count,
+	    .dedup_forget_before_us = core->d.forget_before_us,
+	    .dedup_sealed_us = core->d.dedup.sealed_wall_us,
+	    .dedup_first_us = core->d.dedup.bucket_count > 0 ? core->d.dedup.buckets[0]->start_wall_us : 0,
+	    .definitions = HASH_COUNT(core->d.definitions.by_hash),
+	    .late = core->d.late,
+	    .duplicate = core->d.duplicate,
+	    .strange = core->strange,
+	    .shards_done = core->shards_done,
+	    .shards_failed = core->shards_failed,
+	    .shards_lost = core->shards_lost,
+	    .events_accepted = core->accepted_events,
+	    .events_repeated = core->repeated_events,
+	    .jobs_accepted = core->accepted_jobs,
+	    .jobs_skipped = core->skipped_jobs};
 	for (size_t i = 0; i < ARRAY_LENGTH(ret->jobs_ended); i++)
 		ret->jobs_ended[i] = core->ended_by_state[i];
 	for (w = core->d.workers; w != NULL; w = w->hh.next) {

@@ -1,7 +1,7 @@
-/* Files of deduplication keys in the simulated world: a bucket is copied when the core asks for that, its file
- * stands some time later, and some time after that the core is told. A crash may come before, between and
- * behind these. Files outlive the process, and are looked at before an event is handed in. Nothing is drawn:
- * the worlds of known seeds stay what they are. */
+/* Files of deduplication keys in the simulated world: a bucket is copied when the core asks for that, its
+ * file stands some time later, and some time after that the core is told. A crash may come before, between
+ * and behind these. Files outlive the process, and are looked at before an event is handed in. Nothing is
+ * drawn: the worlds of known seeds stay what they are. */
 #include "base/array.h"
 #include "tests/sim/sim.h"
 
@@ -37,12 +37,13 @@ void sim_keys_seal(void *arg, usec_t bucket_wall_us)
 
 void sim_keys_written(struct sim_dispatcher *d, usec_t bucket_us)
 {
+	struct view_sealing at = {0};
 	struct dedup_entry entry;
 	uint32_t count = 0;
 
-	while (dispatcher_view_sealing(d->core, bucket_us, count, 1, &entry) > 0) {
+	while (dispatcher_view_sealing(d->core, bucket_us, &at, 1, &entry) > 0) {
 		ARRAY_GROW(d->keys, d->key_capacity, d->key_count);
-		d->keys[d->key_count++] = (struct sim_key){entry, bucket_us};
+		d->keys[d->key_count++] = (struct sim_key){entry, at.bucket_wall_us};
 		count++;
 	}
 	SAY(&d->sim->world, "d: %u keys are in a file", count);

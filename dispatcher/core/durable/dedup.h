@@ -5,7 +5,7 @@
 
 #include "dispatcher/core/durable/state.h"
 
-#define DEDUP_BUCKETS 24	    /* in a window */
+#define DEDUP_BUCKETS 24	  /* in a window */
 #define DEDUP_BUCKETS_IN_MEMORY 2 /* the newest; others are to be sealed */
 
 /* NULL when it is not known. O(buckets). */
