@@ -13,6 +13,7 @@
 struct api;
 struct blobs;
 struct buckets;
+struct dedup_files;
 struct history;
 struct journal;
 struct looks;
@@ -52,6 +53,7 @@ struct services {
 	struct looks *looks;
 	struct buckets *buckets;
 	struct retention *retention;
+	struct dedup_files *dedup;
 	struct api *api;
 	void *own[PART_COUNT]; /* of a part that nobody else asks anything */
 	bool stopping;

@@ -3,6 +3,7 @@
 #include "base/zap.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
+#include "dispatcher/dedup/dedup.h"
 #include "dispatcher/intake/buckets.h"
 #include "dispatcher/readers.h"
 #include "dispatcher/retention/retention.h"
@@ -79,6 +80,22 @@ static bool kept_facts(struct services *s, struct api_kept *ret)
 	return true;
 }
 
+static struct api_dedup dedup_facts(struct services *s, const struct view_counters *c)
+{
+	struct dedup_figures f;
+
+	dedup_figures(s, &f);
+	return (struct api_dedup){
+	    .in_memory = c->dedup_entries,
+	    .in_files = f.keys,
+	    .files = f.files,
+	    .bytes = f.bytes,
+	    .bytes_max = f.bytes_max,
+	    .since_wall_us = f.first_wall_us,
+	    .window_us = params_duration_us(s->params, PARAM_DEDUP_WINDOW),
+	};
+}
+
 static json_t *shared_json(struct services *s)
 {
 	struct view_shared all[NAMED_RESOURCES_MAX];
@@ -122,6 +139,7 @@ void api_status(struct request *r)
 	    .duplicate = c.duplicate,
 	    .strange = c.strange,
 	    .dedup_entries = c.dedup_entries,
+	    .dedup = dedup_facts(s, &c),
 	    .buckets = buckets_json(s),
 	    .journal = journal_facts(s),
 	    .has_journal_error = trouble_of_journal(s, &journal),
