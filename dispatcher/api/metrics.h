@@ -5,6 +5,7 @@
 #include "base/gate.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/dedup/dedup.h"
+#include "dispatcher/retention/thinning.h"
 #include "dispatcher/wire/peers.h"
 #include "dispatcher/services.h"
 #include "dispatcher/trouble.h"
@@ -19,6 +20,7 @@ struct metrics {
 	struct port_view now;
 	struct gate_counters gate;
 	struct dedup_figures dedup;
+	struct thinning_figures thinning;
 	uint64_t history_waiting;
 	struct {
 		double cpu_seconds;

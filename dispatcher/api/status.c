@@ -7,6 +7,7 @@
 #include "dispatcher/intake/buckets.h"
 #include "dispatcher/readers.h"
 #include "dispatcher/retention/retention.h"
+#include "dispatcher/retention/thinning.h"
 #include "dispatcher/trouble.h"
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/journal.h"
@@ -63,8 +64,10 @@ static struct api_job_counts jobs_facts(const struct view_counters *c)
 
 static bool kept_facts(struct services *s, struct api_kept *ret)
 {
+	struct thinning_figures thinning;
 	struct history_kept kept;
 
+	thinning_figures(s, &thinning);
 	if (!retention_kept(s, &kept))
 		return false;
 	*ret = (struct api_kept){
@@ -74,6 +77,8 @@ static bool kept_facts(struct services *s, struct api_kept *ret)
 	    .since_wall_us = kept.oldest_end_wall_us,
 	    .forgotten = retention_forgotten_count(s),
 	    .unused_segments = retention_unused_segments(s),
+	    .dead_bytes = thinning.dead_bytes,
+	    .given_back_bytes = thinning.given_back_bytes,
 	    .keep_jobs_us = params_duration_us(s->params, PARAM_KEEP_JOBS),
 	    .keep_bytes = params_size_bytes(s->params, PARAM_KEEP_BYTES),
 	};
