@@ -227,5 +227,4 @@ class Losses(DedupCase):
         self.expect_repeats(0, taken[:500])
 
 
-if __name__ == "__main__":
-    main()
+main()
