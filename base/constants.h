@@ -21,6 +21,12 @@
  */
 #define SEGMENT_CLOSED_TIMEOUTS 2
 #define SEGMENT_LEFT_TIMEOUTS 20
+/* Files of deduplication keys: so many at most, or two become one, so fast; how long a failure waits to be
+ * mended; between two looks at what is out of the window. */
+#define DEDUP_FILES_MAX 6
+#define DEDUP_MERGE_BYTES_PER_SECOND (64 * MIB)
+#define DEDUP_FAILED_US (5 * USEC_PER_SEC)
+#define DEDUP_LOOK_US (60 * USEC_PER_SEC)
 #define RETENTION_US (10 * USEC_PER_SEC)       /* between two looks at what is kept */
 #define RETENTION_WALK_US (600 * USEC_PER_SEC) /* between two walks through the outputs' directories */
 

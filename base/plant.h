@@ -25,6 +25,8 @@
 	PLANT_ROW(returned_dropped)	      /* dispatcher: a range given back is forgotten */              \
 	PLANT_ROW(adopt_without_check)	      /* dispatcher: adopted though its shards are not free */       \
 	PLANT_ROW(dedup_forgotten_in_replay)  /* dispatcher: keys do not survive a start */                  \
+	PLANT_ROW(sealed_keys_dropped_early)  /* dispatcher: a bucket goes before its file stands */         \
+	PLANT_ROW(sealed_keys_not_looked_up)  /* dispatcher: what the files of keys say is ignored */        \
 	PLANT_ROW(crash_not_counted)	      /* dispatcher: a shard that kills workers is never found */    \
 	PLANT_ROW(grant_skips_a_shard)	      /* dispatcher: the frontier moves one too far */               \
 	PLANT_ROW(epoch_not_grown)	      /* dispatcher: tokens of two starts are the same */            \

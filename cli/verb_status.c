@@ -165,6 +165,22 @@ static void add_kept(struct buf *out, const struct api_status *status)
 	buf_printf(out, "\n");
 }
 
+static void add_dedup(struct buf *out, const struct api_status *status)
+{
+	const struct api_dedup *k = &status->dedup;
+	char text[HUMAN_TEXT_MAX];
+
+	if (k->in_files == 0)
+		return;
+	buf_printf(out, "  keys        %s of events",
+		   human_count(k->in_memory + k->in_files, text, sizeof(text)));
+	if (k->since_wall_us > 0)
+		buf_printf(out, " of the last %s",
+			   human_span(status->now_wall_us - k->since_wall_us, text, sizeof(text)));
+	buf_printf(out, ", %s of files", human_size(k->bytes, text, sizeof(text)));
+	buf_printf(out, " (%s at most)\n", human_size(k->bytes_max, text, sizeof(text)));
+}
+
 static void add_shared(struct buf *out, const json_t *list)
 {
 	char used[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX];
@@ -200,6 +216,7 @@ static void add_status(const struct cli *cli, struct buf *out, const struct api_
 		    "history     IT CANNOT BE WRITTEN");
 	add_buckets(out, status->buckets);
 	add_kept(out, status);
+	add_dedup(out, status);
 	buf_printf(out, "  journal     %s", human_size(status->journal.bytes, text, sizeof(text)));
 	buf_printf(out, ", %s commits\n", human_count(status->journal.commits, text, sizeof(text)));
 }

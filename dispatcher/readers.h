@@ -43,6 +43,12 @@ struct reading {
 #define READERS_LANE_OUTPUT 2
 #define READERS_LANE_OUTPUT_MAX 3
 
+/* Files of deduplication keys: looks, what changes their list, and two that become one. */
+#define READERS_LANE_KEYS 3
+#define READERS_LANE_KEYS_MAX 2
+#define READERS_LANE_KEYS_LIST 4
+#define READERS_LANE_KEYS_MERGE 5
+
 struct readers_config {
 	const char *history; /* path of the database; NULL: all are without history */
 	uint32_t threads;

@@ -13,6 +13,7 @@
 struct api;
 struct blobs;
 struct buckets;
+struct dedup_files;
 struct history;
 struct journal;
 struct looks;
@@ -22,6 +23,7 @@ struct pools;
 struct readers;
 struct retention;
 struct rules;
+struct thinning;
 
 enum part_id {
 #define PART(name, when) PART_##name,
@@ -52,6 +54,8 @@ struct services {
 	struct looks *looks;
 	struct buckets *buckets;
 	struct retention *retention;
+	struct thinning *thinning;
+	struct dedup_files *dedup;
 	struct api *api;
 	void *own[PART_COUNT]; /* of a part that nobody else asks anything */
 	bool stopping;

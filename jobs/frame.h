@@ -28,7 +28,8 @@
 #define FRAME_HEADER_BYTES ((size_t)32)
 /* 2: records have the fields of version 4 (records.def), and there are records 20 to 23. 3: records have the
  * fields of version 6, and there is record 24; definitions may give their commands stdin, shards may wait for
- * those of another job. 4: items of a list that are alike are written as what differs (codec.h). */
+ * those of another job. 4: items of a list that are alike are written as what differs (codec.h), and there is
+ * record 25, so that keys of events may stand in files beside the journal. */
 #define FRAME_FORMAT_VERSION 4u
 /* Bounds of a segment's size, which is a multiple of FRAME_BLOCK_BYTES. */
 #define SEGMENT_BYTES_MIN (2 * FRAME_BLOCK_BYTES)

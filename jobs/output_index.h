@@ -8,6 +8,9 @@
  * The index of a segment that its worker has closed, so that nothing is added to it any more, has the sticky
  * bit among its modes (OUTPUT_INDEX_CLOSED): whoever removes segments that nobody needs looks for that.
  *
+ * Entries that nobody needs any more become zeros, if the index says by its setgid bit (OUTPUT_INDEX_HOLES)
+ * that it may have such holes; without it, zeros before an entry are damage.
+ *
  * An entry, little endian: epoch u32, shard u32, lease u64, out offset u64, out length u64,
  * err offset u64, err length u64, crc32c of the out bytes u32, crc32c of the entry before it u32. */
 #pragma once
@@ -17,6 +20,7 @@
 
 #define OUTPUT_ENTRY_BYTES 56
 #define OUTPUT_INDEX_CLOSED 01000 /* S_ISVTX */
+#define OUTPUT_INDEX_HOLES 02000  /* S_ISGID; without S_IXGRP it means nothing else to Linux */
 
 struct output_entry {
 	struct token token;

@@ -169,12 +169,21 @@ static int read_index(int fd, uint64_t at, uint8_t *block, size_t size, size_t *
 
 /* ---- a segment ---- */
 
-/* From where it ended last time on: entries are added, and never changed. Zeros at its end are room that a
- * crash left; zeros before an entry are damage. */
+/* Entries that nobody needs any more were made zeros (holes.h). */
+static bool has_holes(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_mode & OUTPUT_INDEX_HOLES) != 0;
+}
+
+/* From where it ended last time on: entries are added, and never changed but to zeros. Zeros at its end are
+ * room that a crash left; zeros before an entry are damage. */
 static int note_stretches(struct segment *g, int fd, bool hold, struct error *reterr)
 {
 	static const uint8_t none[OUTPUT_ENTRY_BYTES];
 	uint8_t *block = check_calloc(BLOCK_ENTRIES, OUTPUT_ENTRY_BYTES);
+	bool may_have_holes = has_holes(fd);
 	uint32_t zeros = 0;
 	size_t size = 0;
 	int rc;
@@ -189,7 +198,7 @@ static int note_stretches(struct segment *g, int fd, bool hold, struct error *re
 			struct output_entry e;
 
 			if (memcmp(block + i, none, sizeof(none)) == 0) {
-				zeros++;
+				zeros += !may_have_holes;
 				continue;
 			}
 			g->damaged += zeros;

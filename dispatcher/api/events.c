@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "dispatcher/api/asker.h"
+#include "dispatcher/dedup/dedup.h"
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/retention/retention.h"
 #include "dispatcher/rules.h"
@@ -22,6 +23,8 @@ struct post_event {
 struct post {
 	struct request *request;
 	struct principal by;
+	struct event_list list; /* until they are offered */
+	struct dedup_key *keys; /* of these */
 	struct post_event *events;
 	uint32_t event_count;
 	struct arena arena;
@@ -39,6 +42,8 @@ static void post_destroy(void *state)
 	for (uint32_t i = 0; i < p->event_count; i++)
 		json_decref(p->events[i].taken.errors);
 	free(p->events);
+	free(p->keys);
+	events_fini(&p->list);
 	arena_fini(&p->arena);
 	json_decref(p->unknown);
 	free(p);
@@ -161,7 +166,7 @@ static json_t *errors_json(const struct intake_result *result)
 	return list;
 }
 
-static void offer(struct post_event *pe, const struct event *e)
+static void offer(struct post_event *pe, const struct event *e, struct dedup_key key)
 {
 	struct post *p = pe->post;
 	struct services *s = p->request->services;
@@ -169,23 +174,39 @@ static void offer(struct post_event *pe, const struct event *e)
 	struct intake_result result = {.list = errors};
 
 	p->open++;
-	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), &p->by, &(struct ticket){on_reply, pe},
-		     &result);
+	intake_offer(s, e, key, &p->by, &(struct ticket){on_reply, pe}, &result);
 	if (result.jobs == 0)
 		p->open--;
 	if (result.errors > 0)
 		pe->taken.errors = errors_json(&result);
 }
 
-static void offer_all(struct post *p, const struct event_list *list)
+static void offer_all(void *arg)
 {
+	struct post *p = arg;
+	const struct event_list *list = &p->list;
+
 	p->events = check_calloc(list->count + 1, sizeof(*p->events));
 	p->event_count = list->count;
 	for (uint32_t i = 0; i < list->count; i++)
 		p->events[i] = (struct post_event){
 		    .post = p, .taken.id = arena_copy(&p->arena, bytes_of(list->items[i].id))};
 	for (uint32_t i = 0; i < list->count; i++)
-		offer(&p->events[i], &list->items[i]);
+		offer(&p->events[i], &list->items[i], p->keys[i]);
+	events_fini(&p->list);
+	post_close(p);
+}
+
+/* In their order: none of them is offered before it is known of all whether they were taken before. */
+static void look_up(struct post *p)
+{
+	struct services *s = p->request->services;
+
+	p->keys = check_calloc(p->list.count + 1, sizeof(*p->keys));
+	for (uint32_t i = 0; i < p->list.count; i++)
+		p->keys[i] = event_dedup_key(&p->list.items[i], s->dedup_secret);
+	if (!dedup_look_up(s, p->keys, p->list.count, offer_all, p))
+		offer_all(p);
 }
 
 /* The others of the body start all the same. */
@@ -233,7 +254,6 @@ void api_events(struct request *r)
 	p->open = 1; /* ours, until all are offered */
 	r->state = p;
 	r->state_fini = post_destroy;
-	offer_all(p, &list);
-	events_fini(&list);
-	post_close(p);
+	p->list = list;
+	look_up(p);
 }

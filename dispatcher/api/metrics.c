@@ -44,6 +44,8 @@ void metrics_collect(struct services *s, struct metrics *ret)
 	journal_stats(s->journal, &ret->journal);
 	peers_counters(s->peers, &ret->peers);
 	gate_counters(&ret->gate);
+	dedup_figures(s, &ret->dedup);
+	thinning_figures(s, &ret->thinning);
 	ret->now = port_view(s->port);
 	if (ret->now.durable_lsn > ret->now.history_lsn)
 		ret->history_waiting = ret->now.durable_lsn - ret->now.history_lsn;

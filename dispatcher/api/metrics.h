@@ -4,6 +4,8 @@
 #include "base/buf.h"
 #include "base/gate.h"
 #include "dispatcher/api/listener.h"
+#include "dispatcher/dedup/dedup.h"
+#include "dispatcher/retention/thinning.h"
 #include "dispatcher/wire/peers.h"
 #include "dispatcher/services.h"
 #include "dispatcher/trouble.h"
@@ -17,6 +19,8 @@ struct metrics {
 	struct peers_counters peers;
 	struct port_view now;
 	struct gate_counters gate;
+	struct dedup_figures dedup;
+	struct thinning_figures thinning;
 	uint64_t history_waiting;
 	struct {
 		double cpu_seconds;

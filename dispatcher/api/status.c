@@ -3,9 +3,11 @@
 #include "base/zap.h"
 #include "dispatcher/api/job_json.h"
 #include "dispatcher/api/listener.h"
+#include "dispatcher/dedup/dedup.h"
 #include "dispatcher/intake/buckets.h"
 #include "dispatcher/readers.h"
 #include "dispatcher/retention/retention.h"
+#include "dispatcher/retention/thinning.h"
 #include "dispatcher/trouble.h"
 #include "dispatcher/store/history.h"
 #include "dispatcher/store/journal.h"
@@ -62,8 +64,10 @@ static struct api_job_counts jobs_facts(const struct view_counters *c)
 
 static bool kept_facts(struct services *s, struct api_kept *ret)
 {
+	struct thinning_figures thinning;
 	struct history_kept kept;
 
+	thinning_figures(s, &thinning);
 	if (!retention_kept(s, &kept))
 		return false;
 	*ret = (struct api_kept){
@@ -73,10 +77,28 @@ static bool kept_facts(struct services *s, struct api_kept *ret)
 	    .since_wall_us = kept.oldest_end_wall_us,
 	    .forgotten = retention_forgotten_count(s),
 	    .unused_segments = retention_unused_segments(s),
+	    .dead_bytes = thinning.dead_bytes,
+	    .given_back_bytes = thinning.given_back_bytes,
 	    .keep_jobs_us = params_duration_us(s->params, PARAM_KEEP_JOBS),
 	    .keep_bytes = params_size_bytes(s->params, PARAM_KEEP_BYTES),
 	};
 	return true;
+}
+
+static struct api_dedup dedup_facts(struct services *s, const struct view_counters *c)
+{
+	struct dedup_figures f;
+
+	dedup_figures(s, &f);
+	return (struct api_dedup){
+	    .in_memory = c->dedup_entries,
+	    .in_files = f.keys,
+	    .files = f.files,
+	    .bytes = f.bytes,
+	    .bytes_max = f.bytes_max,
+	    .since_wall_us = f.first_wall_us,
+	    .window_us = params_duration_us(s->params, PARAM_DEDUP_WINDOW),
+	};
 }
 
 static json_t *shared_json(struct services *s)
@@ -122,6 +144,7 @@ void api_status(struct request *r)
 	    .duplicate = c.duplicate,
 	    .strange = c.strange,
 	    .dedup_entries = c.dedup_entries,
+	    .dedup = dedup_facts(s, &c),
 	    .buckets = buckets_json(s),
 	    .journal = journal_facts(s),
 	    .has_journal_error = trouble_of_journal(s, &journal),

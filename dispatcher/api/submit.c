@@ -9,6 +9,7 @@
 #include "dispatcher/api/asker.h"
 #include "dispatcher/api/dry_run.h"
 #include "dispatcher/api/submission.h"
+#include "dispatcher/dedup/dedup.h"
 #include "dispatcher/offers.h"
 #include "dispatcher/retention/retention.h"
 
@@ -125,7 +126,7 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 	in.dry = u->asked.dry_run;
 	if (in.dry)
 		ticket = (struct ticket){dry_run_reply, dry_run_of(r, u)};
-	port_submit(r->services->port, INPUT_ACCEPT, &in, &ticket);
+	dedup_submit(r->services, &in, &ticket);
 	buf_fini(&event);
 	return 0;
 }

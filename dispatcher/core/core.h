@@ -62,6 +62,8 @@ enum dispatcher_effect_kind {
 	DISPATCHER_LOOKED,     /* a worker answers LOOK or TAIL */
 	DISPATCHER_WORKER,     /* one registered, left, drains, or has trouble */
 	DISPATCHER_TELL,       /* a sentence for the log */
+	DISPATCHER_SEAL, /* buckets of keys are to be put into a file: their entries are read by view.h, and
+			    never change; answer with DEDUP_KEPT when that is synced */
 };
 
 /* To a worker. LEASES come without slices; the shell sends PARAMETERS first for what the worker was not
@@ -123,6 +125,7 @@ struct dispatcher_effect {
 		struct dispatcher_looked looked;
 		struct uuid worker;
 		struct dispatcher_tell tell;
+		usec_t seal_wall_us; /* those that began up to then */
 	};
 };
 

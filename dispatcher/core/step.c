@@ -168,19 +168,35 @@ static void step_watermark(struct dispatcher_core *core, const struct input_wate
 	emit(core, RECORD_WATERMARK, &r);
 }
 
+/* The shell tells what has come to be. False: it is another input. */
+static bool take_fact(struct dispatcher_core *core, const struct dispatcher_input *in)
+{
+	const void *body = in->body;
+
+	switch ((unsigned)in->type) {
+	case INPUT_DURABLE:
+		step_durable(core, ((const struct input_durable *)body)->lsn);
+		return true;
+	case INPUT_HISTORY:
+		step_history(core, ((const struct input_history *)body)->lsn);
+		return true;
+	case INPUT_DEDUP_KEPT:
+		step_dedup_kept(core, body);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static int take_input(struct dispatcher_core *core, const struct dispatcher_input *in)
 {
 	const void *body = in->body;
 
+	if (take_fact(core, in))
+		return 0;
 	switch ((enum input_type)in->type) {
 	case INPUT_TICK:
 		step_tick(core);
-		return 0;
-	case INPUT_DURABLE:
-		step_durable(core, ((const struct input_durable *)body)->lsn);
-		return 0;
-	case INPUT_HISTORY:
-		step_history(core, ((const struct input_history *)body)->lsn);
 		return 0;
 	case INPUT_MESSAGE:
 		step_message(core, body);
@@ -235,6 +251,10 @@ static int take_input(struct dispatcher_core *core, const struct dispatcher_inpu
 	case INPUT_CARRY:
 		step_carry(core, body);
 		return 0;
+	case INPUT_DURABLE:
+	case INPUT_HISTORY:
+	case INPUT_DEDUP_KEPT:
+		break; /* taken */
 	}
 	return ERR_INVALID;
 }

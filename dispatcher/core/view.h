@@ -356,6 +356,9 @@ struct view_counters {
 	uint64_t leases, leased_shards, unbound_leases; /* unbound: their worker is not here yet */
 	uint64_t sessions;
 	uint64_t dedup_entries;
+	usec_t dedup_forget_before_us; /* buckets of keys that began before count no more */
+	usec_t dedup_sealed_us;	       /* those up to this one are in files; 0: none ever was */
+	usec_t dedup_first_us;	       /* the first of those in memory; 0: there is none */
 	uint64_t definitions;
 	uint64_t late, duplicate, strange; /* outcomes that counted for nothing; strange: named nothing */
 	/* In this epoch: */
@@ -364,6 +367,18 @@ struct view_counters {
 	uint64_t jobs_ended[3]; /* succeeded, failed, cancelled */
 };
 void dispatcher_view_counters(const struct dispatcher_core *core, struct view_counters *ret);
+
+/* Keys of the buckets that began up to a time, which never change, piece by piece: the next ones of one
+ * bucket, at most max; 0: there are no more. A bucket may go between two pieces. */
+struct view_sealing {
+	usec_t bucket_wall_us; /* of the last piece; all zero: it begins with the first bucket */
+	uint32_t next;
+};
+struct dedup_entry;
+uint32_t dispatcher_view_sealing(const struct dispatcher_core *core, usec_t up_to_wall_us,
+				 struct view_sealing *at, uint32_t max, struct dedup_entry *ret);
+/* Is the key one of those in memory? */
+bool dispatcher_view_has_key(const struct dispatcher_core *core, uint64_t hi, uint64_t lo);
 
 /* The position that INPUT_WATERMARK last gave for an intake; size 0 when none. Borrowed. */
 struct bytes dispatcher_view_watermark(const struct dispatcher_core *core, struct bytes intake);

@@ -41,6 +41,9 @@ struct engine_ops {
 	void (*send)(void *arg, uint64_t peer, enum message_type type, struct bytes frame);
 	void (*plan)(void *arg, const struct dispatcher_plan *plan);
 	void (*plan_stop)(void *arg, uint64_t job);
+	/* The buckets of keys that began up to then are to be put into a file (decide/seal.c); answered by
+	 * INPUT_DEDUP_KEPT. NULL: nobody does, and all stay in memory. */
+	void (*seal)(void *arg, usec_t bucket_wall_us);
 	/* For the log. */
 	void (*tell)(void *arg, const struct dispatcher_tell *tell);
 

@@ -14,6 +14,7 @@ struct release_entry {
 		RELEASE_REPLY,
 		RELEASE_PLAN,
 		RELEASE_PLAN_STOP,
+		RELEASE_SEAL,
 		RELEASE_ITEM
 	} kind;
 	union {
@@ -23,6 +24,7 @@ struct release_entry {
 		} send;
 		struct dispatcher_reply reply;
 		struct dispatcher_plan plan;
+		usec_t seal_wall_us;
 		struct {
 			struct stream_item item;
 			struct dispatcher_looked looked;
@@ -63,7 +65,8 @@ static void entry_queue(struct engine *e, struct release_entry *entry, uint64_t 
 	}
 	r->count++;
 	/* Nobody waits for a change like for an answer: it may linger. */
-	if (after_lsn != 0 && !(entry->kind == RELEASE_ITEM && entry->item.kind == STREAM_JOB))
+	if (after_lsn != 0 && entry->kind != RELEASE_SEAL &&
+	    !(entry->kind == RELEASE_ITEM && entry->item.kind == STREAM_JOB))
 		e->urgent = e->batch_records > 0;
 }
 
@@ -174,6 +177,14 @@ static void take_plan_stop(struct engine *e, uint64_t job, uint64_t after_lsn)
 	entry_queue(e, entry, after_lsn);
 }
 
+static void take_seal(struct engine *e, usec_t bucket_wall_us, uint64_t after_lsn)
+{
+	struct release_entry *entry = entry_create(RELEASE_SEAL, (struct bytes){0});
+
+	entry->seal_wall_us = bucket_wall_us;
+	entry_queue(e, entry, after_lsn);
+}
+
 void release_item(struct engine *e, const struct stream_item *item, uint64_t lsn)
 {
 	struct buf out = {0};
@@ -213,6 +224,9 @@ static void take_effect(struct engine *e, const struct dispatcher_effect *effect
 		return;
 	case DISPATCHER_PARAMETERS:
 		leases_answer_need(e, &effect->parameters);
+		return;
+	case DISPATCHER_SEAL:
+		take_seal(e, effect->seal_wall_us, effect->after_lsn);
 		return;
 	case DISPATCHER_TELL:
 		e->ops->tell(e->arg, &effect->tell);
@@ -316,6 +330,10 @@ static void let_out(struct engine *e, struct release_entry *entry)
 		break;
 	case RELEASE_PLAN_STOP:
 		e->ops->plan_stop(e->arg, entry->plan.job);
+		break;
+	case RELEASE_SEAL:
+		if (e->ops->seal != NULL)
+			e->ops->seal(e->arg, entry->seal_wall_us);
 		break;
 	case RELEASE_ITEM:
 		let_out_item(e, entry);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "dispatcher/dedup/dedup.h"
 #include "dispatcher/readers.h"
 #include "dispatcher/store/history_reader.h"
 #include "jobs/kinds.h"
@@ -172,7 +173,7 @@ static void on_read(struct reading *r)
 	} else {
 		add_failed(p);
 		add_facts(p);
-		port_submit(p->services->port, INPUT_ACCEPT, &p->in, &p->ticket);
+		dedup_submit(p->services, &p->in, &p->ticket);
 	}
 	arena_fini(&p->arena);
 	free(p);
@@ -183,7 +184,7 @@ void intake_after_submit(struct services *s, struct input_accept *in, const stru
 	struct pending *p;
 
 	if (knows_all(s, in)) {
-		port_submit(s->port, INPUT_ACCEPT, in, ticket);
+		dedup_submit(s, in, ticket);
 		return;
 	}
 	p = check_calloc(1, sizeof(*p));

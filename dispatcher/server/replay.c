@@ -9,7 +9,7 @@
 #include "dispatcher/server/losses.h"
 #include "jobs/ids.h"
 
-#define READER_THREADS 6 /* more than one lane may take */
+#define READER_THREADS 8 /* more than one lane may take, and those of keys together */
 
 struct replay {
 	struct server *server;

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "dispatcher/api/api.h"
+#include "dispatcher/dedup/dedup.h"
 #include "dispatcher/planners/planners.h"
 #include "dispatcher/server/losses.h"
 #include "dispatcher/server/server.h"
@@ -115,6 +116,13 @@ static void op_tell(void *arg, const struct dispatcher_tell *t)
 	       log_u64("job", t->job));
 }
 
+static void op_seal(void *arg, usec_t bucket_wall_us)
+{
+	struct server *s = arg;
+
+	dedup_seal_up_to(&s->services, bucket_wall_us);
+}
+
 static void op_read(void *arg, uint64_t read, const struct slice_request *rq)
 {
 	slices_read(arg, read, rq);
@@ -138,6 +146,7 @@ static const struct engine_ops ops = {
     .send = op_send,
     .plan = op_plan,
     .plan_stop = op_plan_stop,
+    .seal = op_seal,
     .tell = op_tell,
     .read = op_read,
     .wake = op_wake,

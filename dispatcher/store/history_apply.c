@@ -468,6 +468,7 @@ int history_apply(struct history *h, uint32_t type, const void *record, struct e
 	case RECORD_COUNTERS:
 	case RECORD_WINDOW_CLOSED:
 	case RECORD_QUEUE_CHANGED:
+	case RECORD_DEDUP_SEALED:
 		return 0;
 	}
 	return error_set(reterr, ERR_VERSION, "history does not know records of type %u", type);

@@ -100,3 +100,37 @@ int history_has_segment(struct history_reader *r, int64_t worker, uint32_t segme
 	sql_end(&r->db, READ_SEGMENT);
 	return rc < 0 ? rc : 0;
 }
+
+int history_segments(struct history_reader *r, const struct history_segment *behind, uint32_t limit,
+		     struct history_segment *ret, uint32_t *ret_count, struct error *reterr)
+{
+	struct sql *s = &r->db;
+	int rc = sql_begin(s, READ_SEGMENTS, reterr, "iii", behind->worker_number, (int64_t)behind->segment,
+			   (int64_t)limit);
+
+	*ret_count = 0;
+	for (; rc == 1; rc = sql_next(s, READ_SEGMENTS, reterr)) {
+		struct history_segment *one = &ret[(*ret_count)++];
+
+		*one = (struct history_segment){.worker_number = sql_int(s, READ_SEGMENTS, 0),
+						.segment = (uint32_t)sql_int(s, READ_SEGMENTS, 2),
+						.rows = sql_int(s, READ_SEGMENTS, 3)};
+		sql_id_read(sql_bytes(s, READ_SEGMENTS, 1), &one->worker.hi, &one->worker.lo);
+	}
+	sql_end(s, READ_SEGMENTS);
+	return rc;
+}
+
+int history_segment_leases(struct history_reader *r, const struct history_segment *segment,
+			   history_lease_fn *fn, void *arg, struct error *reterr)
+{
+	struct sql *s = &r->db;
+	int rc = sql_begin(s, READ_SEGMENT_LEASES, reterr, "ii", segment->worker_number,
+			   (int64_t)segment->segment);
+
+	for (; rc == 1; rc = sql_next(s, READ_SEGMENT_LEASES, reterr))
+		fn(arg, (struct token){.epoch = (uint32_t)sql_int(s, READ_SEGMENT_LEASES, 0),
+				       .lease = (uint64_t)sql_int(s, READ_SEGMENT_LEASES, 1)});
+	sql_end(s, READ_SEGMENT_LEASES);
+	return rc;
+}

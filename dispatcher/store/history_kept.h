@@ -32,6 +32,21 @@ typedef void history_segment_fn(void *arg, const struct uuid *worker, uint32_t s
 /* At most `limit` segments that no row names any more: those that are doomed, or those that are not. */
 int history_unused_segments(struct history_reader *r, bool doomed, uint32_t limit, history_segment_fn *fn,
 			    void *arg, struct error *reterr) MUST_CHECK;
+/* A segment that rows name, as the table of segments has it. */
+struct history_segment {
+	int64_t worker_number; /* in history */
+	struct uuid worker;
+	uint32_t segment;
+	int64_t rows; /* ranges of shards, and blocks, that name it */
+};
+/* At most `limit` of them behind this one (all zero: from the first on), in order; how many. */
+int history_segments(struct history_reader *r, const struct history_segment *behind, uint32_t limit,
+		     struct history_segment *ret, uint32_t *ret_count, struct error *reterr) MUST_CHECK;
+typedef void history_lease_fn(void *arg, struct token token);
+/* The leases whose outputs in the segment belong to jobs that are not forgotten, in order, each once. It goes
+ * over all that history has of shards. */
+int history_segment_leases(struct history_reader *r, const struct history_segment *s, history_lease_fn *fn,
+			   void *arg, struct error *reterr) MUST_CHECK;
 /* Does history know all that its workers ever wrote? Only then a segment that it does not know is nobody's.
  */
 int history_is_whole(struct history_reader *r, bool *ret, struct error *reterr) MUST_CHECK;

@@ -82,6 +82,13 @@ static const struct sql_statement statements[READ_COUNT] = {
 				      " JOIN workers w ON w.id = s.worker"
 				      " WHERE s.rows <= 0 AND s.doomed = ? LIMIT ?"},
     [READ_WORKER] = {.text = "SELECT id FROM workers WHERE worker = ?"},
+    [READ_SEGMENTS] = {.text = "SELECT s.worker, w.worker, s.segment, s.rows FROM segments s"
+			       " JOIN workers w ON w.id = s.worker WHERE (s.worker, s.segment) > (?, ?)"
+			       " AND s.rows > 0 AND s.doomed = 0 ORDER BY s.worker, s.segment LIMIT ?"},
+    [READ_SEGMENT_LEASES] = {.text =
+				 "SELECT epoch, lease FROM ranges WHERE worker = ?1 AND segment = ?2"
+				 " UNION SELECT epoch, lease FROM failures WHERE worker = ?1 AND segment = ?2"
+				 " ORDER BY epoch, lease"},
     [READ_SEGMENT] = {.text = "SELECT rows FROM segments WHERE worker = ? AND segment = ?"},
 };
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 
 from case import ApiError, MillCase, main, until
@@ -300,6 +301,107 @@ class Killed(ForgetCase):
             self.start(keep_jobs="300ms")
         self.expect_nothing_left()
         self.assertEqual(self.history("SELECT first, last FROM forgotten"), [(1, 48)])
+
+
+class Thinning(ForgetCase):
+    """One job that is kept does not keep the room of all others whose outputs stand in the same files."""
+    TEXT = "%04d" + 9000 * "x"
+
+    def make(self, count=60):
+        """Jobs that wrote to one segment by turns; one of them will be kept."""
+        self.start()
+        worker = self.mill.start_worker(heartbeat="50ms", cpus="2")
+        jobs = [self.mill.submit("version: 1\nname: echo\nshard: {count: 2}\n"
+                                 "run: {exec: [sh, -c, 'echo %s; echo %s >&2']}\n" % (text, text))
+                for text in (self.TEXT % n for n in range(count))]
+        for job in jobs:
+            self.assertEqual(self.mill.wait(job)["state"], "succeeded")
+        self.kept_job = jobs.pop(count // 2)
+        self.text = (self.TEXT % (count // 2) + "\n").encode()
+        self.leave(worker)
+        self.full = self.taken()
+        self.assertGreater(self.full, count * 2 * 2 * 9000)
+        return jobs
+
+    def taken(self):
+        """Bytes of the disk."""
+        return sum(os.stat(path).st_blocks * 512 for path in self.outputs())
+
+    def expect_output(self):
+        self.assertEqual(self.mill.output(self.kept_job), 2 * self.text)
+        self.assertEqual(self.mill.output(self.kept_job, "?stream=err"), 2 * self.text)
+
+    def expect_thin(self):
+        until(lambda: self.taken() < self.full / 4, seconds=30)
+        self.expect_output()
+
+    def test_room_is_given_back_while_the_rest_is_read(self):
+        jobs = self.make()
+        stop = threading.Event()
+        wrong = []
+
+        def read():
+            while not stop.is_set():
+                if self.mill.output(self.kept_job) != 2 * self.text:
+                    wrong.append(True)
+        thread = threading.Thread(target=read)
+        thread.start()
+        self.assertEqual(self.kept()["given_back_bytes"], 0)
+        self.forget(*jobs)
+        try:
+            until(lambda: self.kept()["given_back_bytes"] > self.full / 2, seconds=30)
+        finally:
+            stop.set()
+            thread.join()
+        self.assertEqual(wrong, [])
+        self.expect_thin()
+        self.assertEqual(self.kept()["dead_bytes"], 0)
+        self.forget(self.kept_job)
+        self.expect_nothing_left()
+
+    def test_a_few_dead_jobs_are_not_worth_while(self):
+        jobs = self.make(20)
+        self.forget(*jobs[:6])
+        until(lambda: self.mill.api("GET", "/v1/status")["kept"]["jobs"] == 14)
+        self.forget(*jobs[6:])
+        self.expect_thin()
+
+    def test_a_kill_at_any_point_leaves_what_the_next_start_goes_on_with(self):
+        jobs = self.make()
+        self.forget(*jobs)
+        until(lambda: self.history("SELECT count(*) FROM leftovers") == [(0,)])
+        self.mill.kill(self.mill.dispatcher)
+        saved = self.path("saved")
+        shutil.copytree(os.path.join(self.mill.state, "output"), saved)
+        index, = [path for path in self.outputs() if path.endswith(".idx")]
+
+        def marked():
+            os.chmod(index, os.stat(index).st_mode & 0o7777 | 0o2000)
+
+        def half():
+            marked()
+            with open(index, "r+b") as f:
+                f.write(bytes(20 * 56))
+        for step in (lambda: None, marked, half):
+            shutil.rmtree(os.path.join(self.mill.state, "output"))
+            shutil.copytree(saved, os.path.join(self.mill.state, "output"))
+            step()
+            self.start()
+            self.expect_thin()
+            self.mill.kill(self.mill.dispatcher)
+        self.start()
+        self.expect_thin()
+
+    def test_a_dispatcher_that_is_killed_meanwhile_goes_on(self):
+        jobs = self.make()
+        self.forget(*jobs)
+        for n in range(6):
+            self.mill.kill(self.mill.dispatcher)
+            self.start()
+            if n > 2:
+                until(lambda: self.taken() < self.full, seconds=30)
+            self.expect_output()
+        self.expect_thin()
 
 
 main()

@@ -30,7 +30,7 @@ FILL = "version: 1\nname: fill\nrun: {exec: [echo, '%d %s']}\n"
 
 def options(mill):
     return dict(rules_dir=os.path.join(mill.dir, "rules"), bucket=os.path.join(mill.dir, "bucket"),
-                bucket_rescan="200ms", journal_segment="16MiB", api_listen="127.0.0.1:%d" % mill.api_port)
+                bucket_rescan="200ms", journal_segment="16MiB", dedup_max="1024", api_listen="127.0.0.1:%d" % mill.api_port)
 
 
 def write(path, text):
@@ -64,6 +64,9 @@ def make_state(mill):
         if os.path.exists(os.path.join(mill.state, "journal", "%020d.segment" % 3)):
             break
         mill.submit(FILL % (n, "x" * 60000))
+    for n in range(3 * 85):  # more than stay in memory
+        mill.submit(FILL % (n, ""), id="key-%d" % n)
+    until(lambda: mill.api("GET", "/v1/status")["dedup"]["files"] > 0)
     until(lambda: status(mill)["history_lsn"] == status(mill)["last_lsn"])
     mill.kill(mill.dispatcher)
     return done, items
@@ -227,6 +230,10 @@ class Losses(MillCase):
                               self.goes_on(then=self.items_fail), 200),
             "keys/dedup": key("dedup", "a second time") + (self.refused("not the secret that this state was made with",
                                                                           accept="keys/dedup"), 3),
+            "dedup/list": (r"dedup/list", self.refused("dedup/list", "a second time", accept="dedup"),
+                           self.refused("dedup/list", "is damaged", accept="dedup"), 3),
+            "dedup/*.keys": (r"dedup/.*\.keys", self.refused("is missing", "a second time", accept="dedup"),
+                             self.refused("is damaged", "a second time", accept="dedup"), 20),
             "keys/dispatcher.key": key(r"dispatcher.key", "until they have") + (self.refused("dispatcher.key"), 20),
             "keys/worker.key": key(r"worker.key", "cannot be told from") + (self.refused("worker.key"), 20),
             "keys/allowed": key("allowed", "no other peer") + (self.refused("allowed:2"), 78),

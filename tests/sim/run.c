@@ -130,6 +130,14 @@ static void dispatcher_event(struct sim *s, const struct sim_event *e)
 		if (e->a == d->life)
 			sim_dispatcher_read(d, e->b);
 		break;
+	case SIM_KEYS:
+		if (e->a == d->life)
+			sim_keys_written(d, (usec_t)e->b);
+		break;
+	case SIM_KEPT:
+		if (e->a == d->life)
+			sim_keys_kept(d, (usec_t)e->b);
+		break;
 	case SIM_SETTLE:
 		if (e->a == d->life)
 			sim_settle(d, e->b & 0xffffffff, (uint32_t)(e->b >> 32));

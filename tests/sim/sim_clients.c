@@ -148,6 +148,7 @@ static void accept(struct sim *s, uint32_t sim_job, uint64_t parent, uint32_t en
 	definition_of(&a, j);
 	in.key_hi = parent ? KEY_CHAIN : KEY_EVENT;
 	in.key_lo = parent ? parent | (uint64_t)end << 32 : sim_job + 1;
+	in.known = sim_keys_find(&s->dispatcher, in.key_hi, in.key_lo);
 	in.definitions.items = &a.definition;
 	in.definitions.count = 1;
 	in.jobs.items = a.jobs;

@@ -39,6 +39,7 @@ void sim_dispatcher_fini(struct sim_dispatcher *d)
 {
 	process_ends(d);
 	free(d->batches);
+	free(d->keys);
 	buf_fini(&d->records);
 	arena_fini(&d->arena);
 }

@@ -36,6 +36,12 @@ struct sim_planner {
 	uint32_t fails; /* of this job's planner so far; outlives the process */
 };
 
+/* A key in a file. */
+struct sim_key {
+	struct dedup_entry entry;
+	usec_t bucket_us;
+};
+
 struct sim_dispatcher {
 	struct sim *sim;
 	uint64_t life; /* 0 = down */
@@ -53,6 +59,8 @@ struct sim_dispatcher {
 	uint64_t submitted_lsn;
 	usec_t tick_at_us;
 	uint64_t history_lsn; /* outlives the process */
+	struct sim_key *keys; /* outlive the process */
+	size_t key_count, key_capacity;
 	struct sim_planner planners[8 * SIM_JOBS_MAX];
 	uint64_t next_ticket;
 	uint64_t step_count, start_count;
@@ -86,6 +94,14 @@ void sim_dispatcher_synced(struct sim_dispatcher *d);
 /* sim_slices.c: the engine asks for a slice; the end of that. */
 void sim_slice_ask(void *arg, uint64_t read, const struct slice_request *rq);
 void sim_dispatcher_read(struct sim_dispatcher *d, uint64_t number);
+
+/* sim_keys.c: the engine asks for a bucket of keys to be sealed; its file stands; the core is told. */
+bool sim_keys_are_sealed(const struct sim *s);
+void sim_keys_seal(void *arg, usec_t bucket_wall_us);
+void sim_keys_written(struct sim_dispatcher *d, usec_t bucket_us);
+void sim_keys_kept(struct sim_dispatcher *d, usec_t bucket_us);
+/* What the files say of a key; bucket 0: nothing. */
+struct dedup_fact sim_keys_find(const struct sim_dispatcher *d, uint64_t hi, uint64_t lo);
 
 /* sim_replay.c */
 /* What the journal says after a crash; the oracle reads it, too. */

@@ -63,6 +63,7 @@ const struct engine_ops sim_engine_ops = {
     .send = op_send,
     .plan = op_plan,
     .plan_stop = op_plan_stop,
+    .seal = sim_keys_seal,
     .tell = op_tell,
     .read = sim_slice_ask,
     .wake = op_wake,

@@ -14,6 +14,8 @@ static struct dispatcher_core *new_core(const struct sim_dispatcher *d)
 	config.adopt_wait_us = 2 * s->timeout_us;
 	config.default_shard_us = 50 * USEC_PER_MSEC;
 	config.crashes_max = s->crashes_max;
+	config.dedup_seals = sim_keys_are_sealed(d->sim);
+	config.dedup_bucket_max = 1;
 	return dispatcher_core_create(&config);
 }
 

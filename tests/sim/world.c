@@ -96,6 +96,8 @@ static bool waits_for_process(enum sim_kind kind)
 	case SIM_TICK:
 	case SIM_PLANNER:
 	case SIM_READ:
+	case SIM_KEYS:
+	case SIM_KEPT:
 	case SIM_SETTLE:
 	case SIM_HISTORY:
 	case SIM_SYNC:

@@ -24,6 +24,8 @@ enum sim_kind {
 	SIM_HISTORY,	   /* history is past lsn a */
 	SIM_PLANNER,	   /* a = incarnation, b = job; n = which answer */
 	SIM_READ,	   /* a = incarnation, b = number of the slice */
+	SIM_KEYS,	   /* a = incarnation, b = bucket of keys whose file stands */
+	SIM_KEPT,	   /* the same: the core is told */
 	SIM_SETTLE,	   /* a = incarnation, b = job and, above, which of its ends */
 	SIM_START,	   /* the host's process starts */
 	SIM_ATTEMPT,	   /* host's attempt ends; a = incarnation, b = attempt's number */

@@ -1,4 +1,5 @@
 /* An event is accepted in one commit: its deduplication key, and one job per matching rule. */
+#include "base/plant.h"
 #include "dispatcher/core/durable/apply.h"
 #include "dispatcher/core/durable/dedup.h"
 #include "dispatcher/core/durable/definition_table.h"
@@ -12,6 +13,11 @@
 #define JOB_BYTES 512u
 /* Below this, as counted roughly, what is accepted certainly fits. */
 #define ACCEPT_LOOK_BYTES (512 * KIB)
+
+static bool is_keyed(const struct input_accept *in)
+{
+	return in->key_hi != 0 || in->key_lo != 0;
+}
 
 static uint64_t item_lsn(const struct dispatcher_core *core, const struct dedup_item *item)
 {
@@ -241,12 +247,14 @@ static void write_accepted(struct dispatcher_core *core, const struct input_acce
 		j->blocked = (struct range_list){0};
 		why[in->failed.items[i].index] = NULL;
 	}
-	if (in->key_hi != 0 || in->key_lo != 0)
+	if (is_keyed(in))
 		dedup_place(&core->d.dedup, steady_us(core), core->config.dedup_window_us,
-			    core->config.dedup_max, &r.bucket_wall_us, &r.forget_before_us, &shortened_us);
+			    core->config.dedup_max, core->config.dedup_bucket_max, &r.bucket_wall_us,
+			    &r.forget_before_us, &shortened_us);
 	core->accepted_events++;
 	core->accepted_jobs += in->jobs.count;
 	emit(core, RECORD_ACCEPTED, &r);
+	seal_next(core);
 	if (shortened_us > 0)
 		tell(core, true, 0,
 		     step_text(core, "deduplication reaches back only %lld s: %u keys are its bound",
@@ -354,47 +362,67 @@ static int try_definitions(struct dispatcher_core *core, const struct input_acce
 	return 0;
 }
 
+/* The event that has its key. lsn: when that is durable, it may be told of. */
+struct taken {
+	bool is_known;
+	uint64_t job;
+	uint32_t job_count;
+	uint64_t lsn;
+};
+
+static struct taken find_taken(const struct dispatcher_core *core, const struct input_accept *in)
+{
+	const struct dedup_item *item =
+	    is_keyed(in) ? dedup_find(&core->d.dedup, in->key_hi, in->key_lo) : NULL;
+	const struct dedup_fact *known = &in->known;
+
+	if (item != NULL)
+		return (struct taken){true, item->job, item->job_count, item_lsn(core, item)};
+	if (known->bucket_wall_us == 0 || known->bucket_wall_us < core->d.forget_before_us ||
+	    PLANTED(sealed_keys_not_looked_up))
+		return (struct taken){0};
+	return (struct taken){true, known->job, known->job_count, 0};
+}
+
 /* What the step would say of it; why: its job would be cancelled at once. */
-static void accept_dry(struct dispatcher_core *core, const struct input_accept *in,
-		       const struct dedup_item *item)
+static void accept_dry(struct dispatcher_core *core, const struct input_accept *in, const struct taken *taken)
 {
 	struct skipped skipped = {0};
 	const char *why = NULL;
 	struct error err = {0};
-	int rc = item != NULL ? 0 : check_accept(core, in, &err);
+	int rc = taken->is_known ? 0 : check_accept(core, in, &err);
 
-	if (rc == 0 && item == NULL && in->whole && names_skipping(in)) {
+	if (rc == 0 && !taken->is_known && in->whole && names_skipping(in)) {
 		(void)without_skipped(core, in, &skipped);
 		if (skipped.count > 0)
 			rc = error_set(&err, ERR_EXISTS, "%s", skipped.why);
 	}
-	if (rc == 0 && item == NULL)
+	if (rc == 0 && !taken->is_known)
 		rc = try_definitions(core, in, &err);
-	for (uint32_t i = 0; item == NULL && i < in->jobs.count && rc == 0 && why == NULL; i++)
+	for (uint32_t i = 0; !taken->is_known && i < in->jobs.count && rc == 0 && why == NULL; i++)
 		(void)wait_left(core, &in->ended, &in->jobs.items[i], &why);
 	if (rc < 0)
 		reply_error(core, in->request, (enum error_code)rc, step_text(core, "%s", err.what));
 	else
-		reply_dry(core, in->request, item != NULL ? item->job : 0, item != NULL, why);
+		reply_dry(core, in->request, taken->job, taken->is_known, why);
 }
 
 void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 {
-	bool keyed = in->key_hi != 0 || in->key_lo != 0;
+	struct taken taken = find_taken(core, in);
 	struct skipped skipped = {0};
 	struct input_accept left;
-	const struct dedup_item *item = keyed ? dedup_find(&core->d.dedup, in->key_hi, in->key_lo) : NULL;
 	struct error err = {0};
 	const char **why;
 	int rc;
 
 	if (in->dry) {
-		accept_dry(core, in, item);
+		accept_dry(core, in, &taken);
 		return;
 	}
-	if (item != NULL) {
+	if (taken.is_known) {
 		core->repeated_events++;
-		reply_ok(core, in->request, item->job, item->job_count, true, item_lsn(core, item));
+		reply_ok(core, in->request, taken.job, taken.job_count, true, taken.lsn);
 		return;
 	}
 	rc = check_accept(core, in, &err);
@@ -421,7 +449,7 @@ void step_accept(struct dispatcher_core *core, const struct input_accept *in)
 		tell(core, false, 0,
 		     step_text(core, "%u of an event's jobs %s not made: %s", skipped.count,
 			       skipped.count == 1 ? "is" : "are", skipped.why));
-	if (in->jobs.count == 0 && !keyed) {
+	if (in->jobs.count == 0 && !is_keyed(in)) {
 		reply_accepted(core, in->request, 0, 0, &skipped);
 		return;
 	}

@@ -55,17 +55,35 @@ static void carry_definition(struct dispatcher_core *core, const struct definiti
 		emit(core, RECORD_DEFINITION, &r);
 }
 
-/* A chunk of a bucket; the cursor is bucket << 32 | first item. */
-static void carry_dedup(struct dispatcher_core *core)
+static void carry_sealed(struct dispatcher_core *core)
+{
+	const struct dedup *t = &core->d.dedup;
+	struct dedup_sealed r = {.bucket_wall_us = t->sealed_wall_us};
+
+	if (t->sealed_wall_us > 0 && t->sealed_lsn < core->carry.oldest_lsn)
+		emit(core, RECORD_DEDUP_SEALED, &r);
+}
+
+/* A chunk of a bucket; the cursor is its first item. Buckets may go between two chunks: the next one is
+ * found by its time. False: there is none. */
+static bool carry_dedup(struct dispatcher_core *core)
 {
 	struct carry *c = &core->carry;
-	struct dedup_bucket *b = core->d.dedup.buckets[c->cursor >> 32];
-	uint32_t first = (uint32_t)c->cursor;
-	struct dedup_state r = {.bucket_wall_us = b->start_wall_us};
+	struct dedup_bucket *b = dedup_bucket_from(&core->d.dedup, c->bucket_us);
+	struct dedup_state r = {0};
+	uint32_t first;
 
+	if (b == NULL) {
+		carry_sealed(core);
+		return false;
+	}
+	if (b->start_wall_us != c->bucket_us)
+		c->cursor = 0;
+	c->bucket_us = r.bucket_wall_us = b->start_wall_us;
+	first = (uint32_t)c->cursor;
 	if (first == 0 && b->lsn >= c->oldest_lsn) {
-		c->cursor += (uint64_t)1 << 32;
-		return;
+		c->bucket_us++;
+		return true;
 	}
 	if (first == 0)
 		c->lsn = core->d.last_lsn + 1;
@@ -77,11 +95,13 @@ static void carry_dedup(struct dispatcher_core *core)
 		    (struct dedup_entry){item->hi, item->lo, item->job, item->job_count};
 	}
 	emit(core, RECORD_DEDUP_STATE, &r);
-	c->cursor += r.entries.count;
+	c->cursor = first;
 	if (first < b->count)
-		return;
+		return true;
 	b->lsn = c->lsn;
-	c->cursor = ((c->cursor >> 32) + 1) << 32;
+	c->cursor = 0;
+	c->bucket_us++;
+	return true;
 }
 
 /* The table is in the order of their newest copies. False: no other is that old. */
@@ -182,10 +202,8 @@ static void carry_one(struct dispatcher_core *core)
 		c->cursor++;
 		return;
 	case CARRY_DEDUP:
-		if (c->cursor >> 32 >= core->d.dedup.bucket_count)
+		if (!carry_dedup(core))
 			next_stage(c);
-		else
-			carry_dedup(core);
 		return;
 	case CARRY_WINDOWS:
 		if (!carry_window(core))

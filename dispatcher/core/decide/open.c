@@ -243,5 +243,6 @@ int step_open(struct dispatcher_core *core, const struct input_open *in)
 	if (core->d.leases != NULL)
 		core->adopt_until_us = core->live_us + core->config.adopt_wait_us;
 	revive_jobs(core);
+	seal_next(core);
 	return 0;
 }

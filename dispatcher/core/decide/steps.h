@@ -64,6 +64,10 @@ struct queue *queue_intern(struct dispatcher_core *core, struct bytes name);
 void queue_release(struct dispatcher_core *core, struct queue *q);
 int definition_check(const struct definition_body *body, struct error *reterr) MUST_CHECK;
 
+/* seal.c: buckets of deduplication keys go to files */
+void step_dedup_kept(struct dispatcher_core *core, const struct input_dedup_kept *in);
+void seal_next(struct dispatcher_core *core);
+
 /* accept.c, cancel.c, reopen.c: requests */
 void step_accept(struct dispatcher_core *core, const struct input_accept *in);
 /* Of records that one step writes: they are one commit. */

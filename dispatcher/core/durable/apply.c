@@ -250,6 +250,9 @@ static int apply_one(struct durable *d, uint32_t type, const void *r, uint64_t l
 		return apply_window_closed(d, r, reterr);
 	case RECORD_QUEUE_CHANGED:
 		return apply_queue(d, r, lsn, reterr);
+	case RECORD_DEDUP_SEALED:
+		dedup_seal(&d->dedup, ((const struct dedup_sealed *)r)->bucket_wall_us, lsn);
+		return 0;
 	}
 	return error_set(reterr, ERR_VERSION, "record type %u is not known to this build", type);
 }

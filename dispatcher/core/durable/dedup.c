@@ -63,6 +63,13 @@ struct dedup_bucket *dedup_bucket_find(const struct dedup *t, usec_t start_us)
 	return at < t->bucket_count && t->buckets[at]->start_wall_us == start_us ? t->buckets[at] : NULL;
 }
 
+struct dedup_bucket *dedup_bucket_from(const struct dedup *t, usec_t start_us)
+{
+	uint32_t at = bucket_place(t, start_us);
+
+	return at < t->bucket_count ? t->buckets[at] : NULL;
+}
+
 static struct dedup_bucket *bucket_intern(struct dedup *t, usec_t start_us, uint64_t lsn)
 {
 	struct dedup_bucket *b = dedup_bucket_find(t, start_us);
@@ -135,6 +142,14 @@ void dedup_forget(struct dedup *t, usec_t before_us)
 	memmove(t->buckets, t->buckets + gone, t->bucket_count * sizeof(struct dedup_bucket *));
 }
 
+void dedup_seal(struct dedup *t, usec_t up_to_us, uint64_t lsn)
+{
+	dedup_forget(t, up_to_us + 1);
+	if (up_to_us > t->sealed_wall_us)
+		t->sealed_wall_us = up_to_us;
+	t->sealed_lsn = lsn;
+}
+
 void dedup_fini(struct dedup *t)
 {
 	dedup_forget(t, USEC_NEVER);
@@ -142,18 +157,22 @@ void dedup_fini(struct dedup *t)
 	*t = (struct dedup){0};
 }
 
-void dedup_place(const struct dedup *t, usec_t wall_us, usec_t window_us, uint32_t max, usec_t *bucket_us,
-		 usec_t *forget_before_us, usec_t *shortened_us)
+void dedup_place(const struct dedup *t, usec_t wall_us, usec_t window_us, uint32_t max, uint32_t bucket_max,
+		 usec_t *bucket_us, usec_t *forget_before_us, usec_t *shortened_us)
 {
 	usec_t width_us = window_us / DEDUP_BUCKETS > 0 ? window_us / DEDUP_BUCKETS : 1;
 	const struct dedup_bucket *last = t->bucket_count > 0 ? t->buckets[t->bucket_count - 1] : NULL;
 	usec_t start_us = wall_us - wall_us % width_us;
 	uint32_t count = t->count, first = 0;
 
+	if (bucket_max == 0)
+		bucket_max = 2 * (max / DEDUP_BUCKETS) + 1;
+	if (start_us <= t->sealed_wall_us) /* its key would go with what is sealed */
+		start_us = t->sealed_wall_us + 1;
 	if (last != NULL && start_us <= last->start_wall_us)
 		start_us = last->start_wall_us;
 	/* A full bucket is followed by one that begins a little later, so that the bound drops little. */
-	if (last != NULL && start_us == last->start_wall_us && last->count >= 2 * (max / DEDUP_BUCKETS) + 1)
+	if (last != NULL && start_us == last->start_wall_us && last->count >= bucket_max)
 		start_us = wall_us > last->start_wall_us ? wall_us : last->start_wall_us + 1;
 	*bucket_us = start_us;
 	*shortened_us = 0;

@@ -121,7 +121,7 @@ static uint64_t dedup_digest(const struct dedup *t)
 
 			sum += mix(mix(mix(mix(h, item->hi), item->lo), item->job), item->job_count);
 		}
-	return sum;
+	return mix(sum, (uint64_t)t->sealed_wall_us);
 }
 
 uint64_t dispatcher_core_digest(const struct dispatcher_core *core)

@@ -300,6 +300,8 @@ struct dedup {
 	struct dedup_bucket *DURABLE *DURABLE buckets; /* by start */
 	DURABLE uint32_t bucket_count;
 	DURABLE uint32_t count;
+	DURABLE usec_t sealed_wall_us; /* buckets that began up to then are in files; 0 = none ever was */
+	DURABLE uint64_t sealed_lsn;   /* of its newest copy */
 };
 
 /* ---- all of it ---- */

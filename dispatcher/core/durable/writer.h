@@ -103,6 +103,8 @@ void shards_forget_window(struct run *run, struct range window);
 bool dedup_add(struct dedup *t, usec_t start_us, struct dedup_item item, uint64_t lsn);
 /* Buckets that began before go. */
 void dedup_forget(struct dedup *t, usec_t before_us);
+/* Buckets that began up to then are in files. */
+void dedup_seal(struct dedup *t, usec_t up_to_us, uint64_t lsn);
 void dedup_fini(struct dedup *t);
 
 /* windows.c */

@@ -168,7 +168,8 @@ struct carry {
 	uint64_t cursor;
 	uint64_t job; /* 0 = none in the middle */
 	uint32_t phase, part, from;
-	uint64_t lsn; /* of a bucket's first chunk */
+	uint64_t lsn;	  /* of a bucket's first chunk */
+	usec_t bucket_us; /* the bucket in work, or where the next one may begin */
 };
 
 /* Jobs that one record forgot: between the first and the last of them. */
@@ -230,6 +231,7 @@ struct dispatcher_core {
 	usec_t steal_us;      /* mono: when to look again for something to steal; USEC_NEVER: no need */
 	usec_t steal_look_us; /* mono: not before */
 	struct carry carry;
+	usec_t sealing_us; /* the bucket that is being sealed (seal.c); 0 = none */
 	struct forgotten_piece forgotten[FORGOTTEN_PIECES]; /* of this epoch, the last ones: a ring */
 	uint64_t forgotten_count;
 	uint64_t forgotten_before_lsn;			      /* of the last one that had no room any more */

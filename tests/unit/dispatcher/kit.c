@@ -172,6 +172,10 @@ static void let_out(struct kit *k, const struct dispatcher_effect *e)
 	case DISPATCHER_PARAMETERS:
 		k->parameters++;
 		return;
+	case DISPATCHER_SEAL:
+		k->seal_wall_us = e->seal_wall_us;
+		k->seals++;
+		return;
 	case DISPATCHER_TELL:
 		k->tells++;
 		snprintf(k->told, sizeof k->told, "%s", e->tell.what);

@@ -50,6 +50,8 @@ struct kit {
 	uint32_t replies;
 	struct dispatcher_plan plan;
 	uint32_t plans, plan_stops, ended_events, tells, parameters, looked, workers_changed;
+	usec_t seal_wall_us; /* the bucket of keys that is to be sealed: the last one asked for */
+	uint32_t seals;
 	struct job_ended ended;
 	char told[512];
 	uint64_t next_request;
@@ -81,6 +83,7 @@ struct kit_job {
 	const char *stdin_file;	    /* NULL: none */
 	struct exit_rule rule;	    /* verdict 0: none */
 	uint64_t key;		    /* 0: none */
+	struct dedup_fact known;    /* bucket 0: no file has the key */
 	struct after_job after[2];  /* job 0: none; of ended the done are borrowed */
 	struct ended_fact ended[2]; /* job 0: none */
 	usec_t deadline_us, start_by_us;

@@ -98,7 +98,8 @@ uint64_t kit_submit(struct kit *k, struct kit_job job)
 				  .key_lo = job.key != 0 ? job.key * 0x9e3779b97f4a7c15ull : 0,
 				  .definitions = {&m.def, 1},
 				  .jobs = {&m.job, 1},
-				  .whole = job.whole};
+				  .whole = job.whole,
+				  .known = job.known};
 
 	make(&m, &job);
 	in.ended.items = m.ended;

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/fs.h"
+#include "outputs/holes.h"
 #include "outputs/segments.h"
 #include "outputs/stretches.h"
 #include "tests/support/scratch.h"
@@ -369,4 +370,119 @@ Test(segments, an_index_that_is_held_is_not_opened_again, .init = setup, .fini =
 	cr_assert_eq(range.first, 5);
 	segments_look_again(segments);
 	cr_assert_eq(collect(1, 7, 0, found), ERR_CORRUPT, "now it is missed");
+}
+
+/* ---- holes ---- */
+
+#define BIG 10000u
+
+static bool lease_is_needed(void *arg, struct token token)
+{
+	return token.lease == *(uint64_t *)arg;
+}
+
+/* 100 leases of 3 shards each, by turns; each wrote BIG bytes of its number. */
+static void write_by_turns(void)
+{
+	struct buf index = {0}, out = {0};
+	char path[128];
+
+	for (uint32_t shard = 0; shard < 3; shard++)
+		for (uint32_t lease = 1; lease <= 100; lease++) {
+			struct output_entry e = {.token = {.epoch = 1, .lease = lease},
+						 .shard = shard,
+						 .out_offset = out.size,
+						 .out_length = BIG};
+			uint8_t entry[OUTPUT_ENTRY_BYTES];
+
+			memset(buf_reserve(&out, BIG), (int)lease, BIG);
+			out.size += BIG;
+			output_entry_encode(&e, entry);
+			buf_append(&index, entry, sizeof(entry));
+		}
+	output_path(&worker, 1, "out", path, sizeof(path));
+	cr_assert_eq(fs_write_file(scratch_path(path), buf_bytes(&out), 0644, NULL), 0);
+	buf_fini(&out);
+	write_index(1, &index);
+}
+
+static void expect_bytes(uint32_t lease)
+{
+	static struct output_entry found[10];
+	uint8_t bytes[BIG];
+	int fd;
+
+	cr_assert_eq(collect(1, lease, 0, found), 0);
+	cr_assert_eq(segments_open(segments, &worker, 1, "out", &fd, NULL), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		cr_assert_eq(found[i].out_length, BIG);
+		cr_assert_eq(pread(fd, bytes, BIG, (off_t)found[i].out_offset), BIG);
+		for (uint32_t k = 0; k < BIG; k++)
+			cr_assert_eq(bytes[k], lease);
+	}
+	for (uint32_t i = 3; i < 10; i++) /* they wrote nothing, and are not lost */
+		cr_assert_eq(found[i].token.lease, 0);
+	close(fd);
+}
+
+Test(holes, what_nobody_needs_is_given_back_and_the_rest_stands_where_it_stood, .init = setup,
+     .fini = teardown)
+{
+	struct holes_made made;
+	uint64_t kept = 50;
+
+	write_by_turns();
+	expect_bytes(7);
+	cr_assert_eq(holes_make(scratch_path(""), &worker, 1, lease_is_needed, &kept, &made, NULL), 0);
+	if (made.unable)
+		cr_skip_test("no holes can be made here");
+	cr_assert_gt(made.given_back_bytes, 280 * BIG);
+	cr_assert_gt(made.taken_bytes, 300 * BIG);
+	expect_bytes(50); /* as it was found before */
+	segments_look_again(segments);
+	expect_bytes(50);
+	segments_destroy(segments);
+	segments = segments_create(scratch_path(""), NULL);
+	expect_bytes(50);
+	cr_assert_eq(holes_make(scratch_path(""), &worker, 1, lease_is_needed, &kept, &made, NULL), 0);
+	cr_assert_eq(made.given_back_bytes, 0, "there is nothing more to give");
+	cr_assert_lt(made.dead_bytes, made.taken_bytes / 2);
+}
+
+static bool most_are_needed(void *arg, struct token token)
+{
+	(void)arg;
+	return token.lease % 5 < 3;
+}
+
+Test(holes, less_than_half_is_not_worth_while, .init = setup, .fini = teardown)
+{
+	struct holes_made made;
+
+	write_by_turns();
+	cr_assert_eq(holes_make(scratch_path(""), &worker, 1, most_are_needed, NULL, &made, NULL), 0);
+	cr_assert_eq(made.given_back_bytes, 0);
+	cr_assert_gt(made.dead_bytes, 0);
+	expect_bytes(5);
+}
+
+Test(holes, a_damaged_index_and_one_that_is_gone_are_left_alone, .init = setup, .fini = teardown)
+{
+	struct holes_made made;
+	uint64_t kept = 50;
+	char path[128];
+	FILE *f;
+
+	write_by_turns();
+	output_path(&worker, 1, "idx", path, sizeof(path));
+	f = fopen(scratch_path(path), "r+b");
+	cr_assert_eq(fseek(f, 5 * OUTPUT_ENTRY_BYTES + 3, SEEK_SET), 0);
+	fputc(0xff, f);
+	fclose(f);
+	cr_assert_eq(holes_make(scratch_path(""), &worker, 1, lease_is_needed, &kept, &made, NULL), 0);
+	cr_assert(made.unable);
+	cr_assert_eq(made.given_back_bytes, 0);
+	cr_assert_eq(unlink(scratch_path(path)), 0);
+	cr_assert_eq(holes_make(scratch_path(""), &worker, 1, lease_is_needed, &kept, &made, NULL),
+		     ERR_NOT_FOUND);
 }

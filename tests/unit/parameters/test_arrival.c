@@ -52,7 +52,7 @@ static const struct place {
 static const enum param_id seen_from_outside[] = {
     PARAM_JOURNAL_SEGMENT, PARAM_DRAIN_TIMEOUT,	  PARAM_CPUS,	       PARAM_KILL_GRACE,  PARAM_MEMORY,
     PARAM_MAX_OUTPUT,	   PARAM_CPUS_PER_WORKER, PARAM_BUCKET_RESCAN, PARAM_S3_PATIENCE, PARAM_S3_READ_AHEAD,
-    PARAM_KEEP_JOBS,	   PARAM_KEEP_BYTES,	  PARAM_SEGMENT_AGE,
+    PARAM_KEEP_JOBS,	   PARAM_KEEP_BYTES,	  PARAM_SEGMENT_AGE,   PARAM_DEDUP_BYTES,
 };
 
 static void fill(struct configs *all, const struct params *params)

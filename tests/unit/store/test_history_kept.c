@@ -187,6 +187,50 @@ static void add_rows(uint64_t job, uint32_t count)
 	}
 }
 
+/* A job whose only shard died; its output is kept. */
+static void add_dead(uint64_t job, uint32_t segment)
+{
+	struct shard_failure dead = {.count = 1, .dead = true, .kind = FAILURE_EXIT, .segment = segment};
+	struct outcome_taken o = {.token = {9, 9}, .job = job, .failed = {&dead, 1}};
+	struct outcomes_taken r = {.worker = worker, .wall_us = 1, .outcomes = {&o, 1}};
+
+	history_kit_add_job(&k, job, 1);
+	history_kit_add(&k, RECORD_OUTCOMES, &r);
+	history_kit_write(&k);
+}
+
+static void keep_lease(void *out, struct token token)
+{
+	buf_printf(out, "%u.%llu ", token.epoch, (unsigned long long)token.lease);
+}
+
+#define EXPECT_LEASES(of, expected)                                                                          \
+	EXPECT_TEXT(history_segment_leases(k.reader, of, keep_lease, &out, NULL), expected)
+
+Test(history_kept, which_leases_of_a_segment_are_needed)
+{
+	struct history_segment none = {0}, found[3];
+	uint32_t count;
+
+	history_kit_add_definition(&k);
+	add_rows(1, 4);
+	add_rows(2, 2); /* of the same leases as those of job 1 */
+	history_kit_write(&k);
+	cr_assert_eq(history_segments(k.reader, &none, 3, found, &count, NULL), 0);
+	cr_assert_eq(count, 2);
+	cr_expect_eq(found[0].segment, 1);
+	cr_expect_eq(found[0].worker.hi, worker.hi);
+	cr_expect_eq(found[0].rows, 3);
+	EXPECT_LEASES(&found[0], "3.1 3.3 ");
+	EXPECT_LEASES(&found[1], "3.2 3.4 ");
+	cr_assert_eq(history_segments(k.reader, &found[0], 3, found, &count, NULL), 0);
+	cr_assert_eq(count, 1);
+	cr_expect_eq(found[0].segment, 2);
+	add_dead(3, 1);
+	cr_assert_eq(history_segments(k.reader, &none, 3, found, &count, NULL), 0);
+	EXPECT_LEASES(&found[0], "3.1 3.3 9.9 ");
+}
+
 static void wait_for_number(const char *sql, int64_t expected)
 {
 	struct pollfd told = {history_fd(k.h), POLLIN, 0};
