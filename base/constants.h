@@ -54,6 +54,9 @@
 #define REST_US                                                                                              \
 	USEC_PER_SEC /* a worker that met trouble takes no leases; each further rest doubles, up to: */
 #define REST_MAX_US (60 * USEC_PER_SEC)
+#define REPORT_LEASES                                                                                        \
+	1024 /* of which something has ended: they are told soon, also while every slot has work behind its  \
+		own */
 #define SLOT_PARTS_MIN 2 /* of leases in a slot: the one in work, and one behind it */
 #define SLOT_AHEAD_US                                                                                        \
 	(2 * USEC_PER_MSEC) /* a slot holds more than that while they take no longer together                \

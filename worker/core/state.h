@@ -269,6 +269,7 @@ struct worker_core {
 	struct sent_report *reports; /* not acknowledged, oldest first */
 	uint32_t report_count;
 	uint64_t seq;
+	uint32_t untold;	   /* tallies made since the last report */
 	usec_t report_us, sync_us; /* when the last one left, was asked for */
 	bool report_wanted;	   /* credit or a flag changed */
 	bool report_soon;	   /* somebody waits for what is given back */
