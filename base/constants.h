@@ -61,6 +61,9 @@
 #define SLOT_AHEAD_US                                                                                        \
 	(2 * USEC_PER_MSEC) /* a slot holds more than that while they take no longer together                \
 			     */
+#define BACKFILL_SPARE_US                                                                                    \
+	(2 * USEC_PER_MSEC) /* between the end of what a slot is lent for and the time that it is needed:    \
+			       slots are looked at once a millisecond */
 #define PARAMETERS_SPARE_BYTES_MAX (64 * MIB) /* definitions and jobs that no lease names, kept in case */
 #define WORDS_LINES 5		     /* of what an attempt wrote to stderr: its words when it has failed */
 #define RUNNER_SAID_BYTES (64 * KIB) /* of a runner's stderr, kept for a shard that has failed */
