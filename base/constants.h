@@ -60,10 +60,16 @@
 #define REST_US                                                                                              \
 	USEC_PER_SEC /* a worker that met trouble takes no leases; each further rest doubles, up to: */
 #define REST_MAX_US (60 * USEC_PER_SEC)
+#define REPORT_LEASES                                                                                        \
+	1024 /* of which something has ended: they are told soon, also while every slot has work behind its  \
+		own */
 #define SLOT_PARTS_MIN 2 /* of leases in a slot: the one in work, and one behind it */
 #define SLOT_AHEAD_US                                                                                        \
 	(2 * USEC_PER_MSEC) /* a slot holds more than that while they take no longer together                \
 			     */
+#define BACKFILL_SPARE_US                                                                                    \
+	(2 * USEC_PER_MSEC) /* between the end of what a slot is lent for and the time that it is needed:    \
+			       slots are looked at once a millisecond */
 #define PARAMETERS_SPARE_BYTES_MAX (64 * MIB) /* definitions and jobs that no lease names, kept in case */
 #define WORDS_LINES 5		     /* of what an attempt wrote to stderr: its words when it has failed */
 #define RUNNER_SAID_BYTES (64 * KIB) /* of a runner's stderr, kept for a shard that has failed */

@@ -39,10 +39,14 @@
 	PLANT_ROW(weight_ignored)	 /* dispatcher: all queues count the same */                         \
 	PLANT_ROW(after_counts_all)	 /* dispatcher: whoever waits starts, however the other job ended */ \
 	PLANT_ROW(shards_open_early) /* dispatcher: shards that wait for others start before these stand */  \
-	PLANT_ROW(group_without_limit)	/* dispatcher: all jobs of a concurrency group start at once */      \
-	PLANT_ROW(latest_drops_newest)	/* dispatcher: of those that wait for a group the oldest stays */    \
-	PLANT_ROW(rate_not_kept)	/* dispatcher: shards start as fast as workers take them */          \
-	PLANT_ROW(prefetch_before_rank) /* worker: what was held first goes first, whatever its rank */      \
+	PLANT_ROW(group_without_limit)	 /* dispatcher: all jobs of a concurrency group start at once */     \
+	PLANT_ROW(latest_drops_newest)	 /* dispatcher: of those that wait for a group the oldest stays */   \
+	PLANT_ROW(rate_not_kept)	 /* dispatcher: shards start as fast as workers take them */         \
+	PLANT_ROW(prefetch_before_rank)	 /* worker: what was held first goes first, whatever its rank */     \
+	PLANT_ROW(backfill_ignores_room) /* worker: shards run in what a large shape waits for, however long \
+					  */                                                                 \
+	PLANT_ROW(backfill_left_out)	 /* worker: what a large shape waits for stands idle                 \
+					  */                                                                 \
 	PLANT_ROW(no_room_for_large) /* worker: what ranks behind a shape that no slot has keeps its slots   \
 				      */
 

@@ -143,6 +143,23 @@ struct part *worker_line_first(const struct line *l)
 	return first;
 }
 
+/* The first ones of a heap's array are about those that rank first. */
+struct part *worker_line_find(const struct line *l, uint32_t most,
+			      bool (*takes)(const void *ctx, const struct part *p), const void *ctx)
+{
+	struct part *best = NULL;
+
+	for (uint32_t i = 0; i < l->count; i++) {
+		const struct heap *h = &l->queues[i]->heaps[BY_RANK];
+
+		for (uint32_t k = 0; k < h->count && k < most; k++)
+			if ((best == NULL || worker_part_outranks(h->items[k], best)) &&
+			    takes(ctx, h->items[k]))
+				best = h->items[k];
+	}
+	return best;
+}
+
 void worker_line_add(struct line *l, struct part *p)
 {
 	p->line_queue = queue_intern(l, p->lease->rank.queue);

@@ -39,7 +39,7 @@ static void take_outcomes(struct worker_core *c, struct part *p, const struct wo
 					    durable && in->failed.items[i].segment > 0);
 	}
 	if (ended > 0)
-		worker_slot_timed(p->slot, in->totals.run_us, ended);
+		worker_slot_timed(c, p, in->totals.run_us, ended);
 	if (!l->killed && in->done.count + in->failed.count > 0) {
 		worker_tally_costs(c, l, in);
 		worker_tally_efforts(c, l, in, d.unsynced, durable);

@@ -140,7 +140,7 @@ enum slots_lack worker_slots_lack(const struct worker_core *c)
 
 /* ---- cells ---- */
 
-static void arm(struct worker_core *c, struct slot *s, struct part *p)
+void worker_slot_arm(struct worker_core *c, struct slot *s, struct part *p)
 {
 	struct held *l = p->lease;
 	const struct run_definition *d = &l->definition->value->definition;
@@ -153,6 +153,8 @@ static void arm(struct worker_core *c, struct slot *s, struct part *p)
 	p->definition->uses++;
 	p->job = l->parameters->value;
 	p->job->uses++;
+	if (s->armed == 0)
+		s->since_us = c->now_us;
 	s->cells[p->cell] = p;
 	s->turn = cell_after(s->turn);
 	s->armed++;
@@ -189,13 +191,16 @@ void worker_slot_free_cell(struct worker_core *c, struct part *p)
 	c->place_wanted = true;
 }
 
-void worker_slot_timed(struct slot *s, uint64_t run_us, uint64_t shards)
+void worker_slot_timed(struct worker_core *c, struct part *p, uint64_t run_us, uint64_t shards)
 {
+	struct slot *s = p->slot;
 	struct shape_class *k = s->class;
 	uint64_t ns = run_us * 1000 / shards;
 
 	k->shard_ns = k->is_timed ? (3 * k->shard_ns + ns) / 4 : ns;
 	k->is_timed = true;
+	worker_timed_take(&p->lease->parameters->timed, run_us, shards);
+	s->since_us = c->now_us;
 	relist(s);
 }
 
@@ -221,13 +226,18 @@ void worker_slot_stop(struct worker_core *c, struct part *p)
 
 /* ---- placing ---- */
 
+struct slot *worker_slot_idle(struct worker_core *c, struct shape_class *k)
+{
+	if (k->idle != NULL || !make_room(c, k))
+		return k->idle;
+	return slot_open(c, k);
+}
+
 /* An idle slot first, then a new one, then the one that waits longest for another part. */
 static struct slot *slot_for(struct worker_core *c, struct shape_class *k)
 {
-	struct slot *s = k->idle;
+	struct slot *s = worker_slot_idle(c, k);
 
-	if (s == NULL && make_room(c, k))
-		s = slot_open(c, k);
 	return s != NULL ? s : k->half;
 }
 
@@ -296,11 +306,14 @@ void worker_slots_place(struct worker_core *c)
 
 		k->tried = true;
 		while (k->line.count > 0 && (s = slot_for(c, k)) != NULL)
-			arm(c, s, worker_line_first(&k->line));
+			worker_slot_arm(c, s, worker_line_first(&k->line));
 		worker_slots_give_way(c, k);
-		/* It waits for room that others' slots take: nobody behind it may keep them busy. */
-		if (k->line.count > 0 && k->slots_open == 0 && !PLANTED(no_room_for_large))
+		/* It waits for room that others' slots take: nobody behind it may keep them busy for longer.
+		 */
+		if (k->line.count > 0 && k->slots_open == 0 && !PLANTED(no_room_for_large)) {
+			worker_slots_backfill(c, k);
 			break;
+		}
 	}
 	DL_FOREACH (c->classes, k)
 		if (k->line.count == 0 && k->slots_open > 0)

@@ -54,12 +54,19 @@ struct params_value {
 	};
 };
 
+/* How long a job's shards took here. */
+struct timed {
+	bool is_timed;
+	uint64_t shard_ns, apart_ns; /* the mean, and how far they were from it */
+};
+
 struct params_entry {
 	UT_hash_handle hh;
 	struct params_key key;
 	struct params_value *value; /* NULL: missing */
 	uint32_t wanted;	    /* leases that name it; 0: may be forgotten */
 	usec_t ask_us, ask_delay_us;
+	struct timed timed;		  /* of a job */
 	struct params_entry *prev, *next; /* in core->missing (wanted, no value) or core->spare */
 };
 
@@ -71,6 +78,7 @@ struct slot {
 	uint32_t turn;	 /* the cell to arm next */
 	uint32_t armed;	 /* cells */
 	uint64_t shards; /* in them, as they were armed */
+	usec_t since_us; /* when the last of its shards ended, or it had something to do again */
 	struct shape_class *class;
 	struct gpu_share gpus;
 	struct part *cells[SLOT_CELLS];
@@ -268,6 +276,7 @@ struct worker_core {
 	struct sent_report *reports; /* not acknowledged, oldest first */
 	uint32_t report_count;
 	uint64_t seq;
+	uint32_t untold;	   /* tallies made since the last report */
 	usec_t report_us, sync_us; /* when the last one left, was asked for */
 	bool report_wanted;	   /* credit or a flag changed */
 	bool report_soon;	   /* somebody waits for what is given back */
@@ -333,10 +342,13 @@ bool worker_room_fits(const struct worker_core *c, const struct slots_room *r, c
 void worker_room_without(struct slots_room *r, const struct slot *s);
 /* Arm what can be armed; take parts back from busy slots for idle ones. */
 void worker_slots_place(struct worker_core *c);
+/* A slot without work, or a new one; NULL: there is no room. */
+struct slot *worker_slot_idle(struct worker_core *c, struct shape_class *k);
+void worker_slot_arm(struct worker_core *c, struct slot *s, struct part *p);
 void worker_slot_lower(struct worker_core *c, struct part *p, uint32_t end);
 void worker_slot_stop(struct worker_core *c, struct part *p);
 /* So many shards of it have ended. */
-void worker_slot_timed(struct slot *s, uint64_t run_us, uint64_t shards);
+void worker_slot_timed(struct worker_core *c, struct part *p, uint64_t run_us, uint64_t shards);
 /* The part leaves its cell; the slot may take another one. */
 void worker_slot_free_cell(struct worker_core *c, struct part *p);
 void worker_slot_remove(struct worker_core *c, struct slot *s);
@@ -350,12 +362,21 @@ void worker_slots_fini(struct worker_core *c);
 
 /* line.c */
 struct part *worker_line_first(const struct line *l); /* NULL when nobody waits */
+/* Of the parts that rank first in their queues, so many of each, the first one of which `takes` is true;
+ * NULL: there is none. */
+struct part *worker_line_find(const struct line *l, uint32_t most,
+			      bool (*takes)(const void *ctx, const struct part *p), const void *ctx);
 void worker_line_add(struct line *l, struct part *p);
 void worker_line_remove(struct line *l, struct part *p);
 void worker_line_fini(struct line *l); /* empty */
 void worker_line_check(const struct line *l);
 /* Does a go before b? Both may be queued or armed. */
 bool worker_part_outranks(const struct part *a, const struct part *b);
+
+/* backfill.c */
+void worker_timed_take(struct timed *t, uint64_t run_us, uint64_t shards);
+/* What ranks behind the class, which waits for room, uses what is free of it until then. */
+void worker_slots_backfill(struct worker_core *c, const struct shape_class *k);
 
 /* give_way.c */
 /* What is armed and not begun goes back to the line for parts that came and outrank it; also from slots of

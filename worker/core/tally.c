@@ -52,6 +52,7 @@ static struct tally *ready_of(struct worker_core *c, struct held *l)
 {
 	if (l->ready == NULL) {
 		l->ready = create(l);
+		c->untold++;
 		enlist(l->ready, &c->ready);
 	}
 	return l->ready;
@@ -67,6 +68,7 @@ static struct tally *fresh_of(struct worker_core *c, struct held *l)
 {
 	if (l->fresh == NULL) {
 		l->fresh = create(l);
+		c->untold++;
 		enlist(l->fresh, &c->fresh);
 	}
 	return l->fresh;

@@ -6,6 +6,7 @@
 #include "base/array.h"
 #include "base/check.h"
 
+#define FACTOR_STEPS 64	 /* a half-life */
 #define TURN_BITS 40	 /* of a turn behind the point: 64 slots for a year differ by a microsecond */
 #define TURN_LEAST (-64) /* of what was served, as a power of two; less is nothing */
 
@@ -30,7 +31,10 @@ uint32_t share_clock_set(struct share_clock *c, usec_t now_us)
 	} else {
 		halvings = 0;
 	}
-	c->factor = exp2((double)(now_us - c->origin_us) / (double)c->half_life_us);
+	/* In steps, so that those that were served alike stay alike when a report says that it was as
+	 * expected: their order would change with each, and all lines of them. */
+	c->factor = exp2(floor(FACTOR_STEPS * (double)(now_us - c->origin_us) / (double)c->half_life_us) /
+			 FACTOR_STEPS);
 	return halvings < UINT32_MAX ? (uint32_t)halvings : UINT32_MAX;
 }
 

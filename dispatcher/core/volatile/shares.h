@@ -17,7 +17,7 @@
 struct share_clock {
 	usec_t half_life_us;
 	usec_t now_us, origin_us;
-	double factor;	   /* 2^((now - origin) / half-life) */
+	double factor;	   /* 2^((now - origin) / half-life), in steps of 1/64 of a half-life */
 	uint64_t halvings; /* by which all sums were made smaller so far: share_turn */
 };
 

@@ -56,6 +56,23 @@ Test(shares, use_counts_half_after_a_half_life)
 	cr_expect_eq(c.now_us, 5 + HOUR);
 }
 
+/* Two that were served alike keep their order, whose report ever comes first. */
+Test(shares, a_report_that_says_what_was_expected_changes_nothing)
+{
+	struct share_clock c;
+	struct share s = {.weight = 1};
+	double expected, used;
+
+	share_clock_init(&c, HOUR, 0);
+	(void)share_clock_set(&c, HOUR / 2);
+	expected = share_cost(&c, &s, 10000);
+	share_charge_ahead(&s, expected);
+	used = s.used;
+	(void)share_clock_set(&c, HOUR / 2 + USEC_PER_SEC / 4);
+	share_charge_late(&s, expected, share_cost(&c, &s, 10000));
+	cr_expect(s.used <= used && s.used >= used);
+}
+
 Test(shares, a_turn_orders_what_was_served_before_and_after_the_sums_are_made_smaller)
 {
 	struct share_clock c;

@@ -144,3 +144,32 @@ Test(rank, slots_of_other_shapes_make_room_for_what_outranks_all_that_they_have)
 	cr_expect_eq(rig_view(&r).slots_open, 3, "two cores for the large one, two small slots work on");
 	rig_fini(&r);
 }
+
+/* One core is busy for 100 shards more; the other is lent until then. */
+Test(rank, what_ends_before_a_shape_has_its_room_may_use_it)
+{
+	struct worker_config config = rig_config();
+	struct rig r;
+
+	config.capacity.cpu_milli = 2000;
+	rig_ready(&r, &config, false);
+	rig_parameters_of(&r, RIG_SHA_2, (struct resources){.cpu_milli = 2000}, 8);
+	rig_parameters_of(&r, RIG_SHA, (struct resources){.cpu_milli = 1000}, 9);
+	ranked(&r, 0, 40, (struct rank){.queue_turn = 0});
+	for (uint32_t i = 0; i < 40; i++) { /* each takes 1,024 us */
+		rig_begin(&r, 0, 1);
+		rig_end(&r, 0, 0, 0);
+	}
+	ranked(&r, 1000, 100, (struct rank){.queue_turn = 1});
+	cr_assert_eq(rig_begin(&r, 0, 1), 1);
+	ranked_of(&r, RIG_SHA_2, 8, 0, 1, (struct rank){.queue_turn = 5});
+	ranked_of(&r, RIG_SHA, 9, 0, 1, (struct rank){.queue_turn = 8});
+	cr_expect_eq(rig_view(&r).slots_open, 1, "nobody knows how long a shard of job 9 takes");
+	ranked(&r, 2000, 500, (struct rank){.queue_turn = 9});
+	cr_assert(r.slots[1].open && r.slots[1].cells[0].arm.job == 7);
+	cr_expect_eq(r.slots[1].cells[0].arm.range.first, 2000);
+	cr_expect_leq(r.slots[1].cells[0].arm.range.count, 98, "they end 2 ms before");
+	cr_expect_geq(r.slots[1].cells[0].arm.range.count, 90);
+	cr_expect_eq(rig_view(&r).unstarted, 100 + 1 + 1 + 500, "none is lost at the cut");
+	rig_fini(&r);
+}

@@ -76,6 +76,39 @@ Test(reports, are_rarer_while_each_slot_has_a_lease_behind_its_own)
 	rig_fini(&r);
 }
 
+/* Each lease of one shard is one that the dispatcher may give anew when it is told of it. */
+Test(reports, leave_sooner_when_something_of_many_leases_has_ended)
+{
+	struct worker_config config = rig_config();
+	usec_t start;
+	struct rig r;
+
+	config.capacity.cpu_milli = 1000;
+	config.report_leases = 3;
+	rig_ready(&r, &config, false);
+	rig_lease(&r, 0, 1);
+	for (uint32_t i = 1; i < 10; i++)
+		rig_lease(&r, i, 1);
+	start = r.now += 100 * MSEC;
+	rig_begin(&r, 0, 1);
+	rig_end(&r, 0, 0, 0);
+	rig_ack(&r, 2);
+	cr_assert_eq(last(&r)->seq, 2);
+
+	r.now = start + 30 * MSEC;
+	for (uint32_t i = 0; i < 2; i++) {
+		rig_begin(&r, 0, 1);
+		rig_end(&r, 0, 0, 0);
+	}
+	rig_tick(&r);
+	cr_assert_eq(last(&r)->seq, 2, "two are not many");
+	rig_begin(&r, 0, 1);
+	rig_end(&r, 0, 0, 0);
+	cr_assert_eq(last(&r)->seq, 3, "three are");
+	cr_assert_eq(last(&r)->outcomes.count, 3);
+	rig_fini(&r);
+}
+
 Test(reports, of_an_idle_slot_do_not_wait)
 {
 	struct worker_config config = rig_config();
