@@ -18,15 +18,16 @@
  * resources.gpu_milli (an older peer sees whole gpus, rounded up) and job_parameters.traceparent. Version 5
  * adds lease.rank: an older worker runs leases in the order in which they came; and outcome.efforts, which an
  * older dispatcher does not look at. Version 6 adds running_attempt.start_wall_us; and run_spec.stdin_bytes
- * and stdin_file, which an older worker would not give its commands, so it gets no leases of them. A
- * dispatcher speaks with workers of WIRE_VERSION_MIN and later, a worker with dispatchers of
- * WIRE_VERSION_WORKER_MIN and later. */
-#define WIRE_VERSION 6
+ * and stdin_file, which an older worker would not give its commands, so it gets no leases of them. Version 7
+ * adds the messages of producers, which begin with it. A dispatcher speaks with workers of WIRE_VERSION_MIN
+ * and later, a worker with dispatchers of WIRE_VERSION_WORKER_MIN and later. */
+#define WIRE_VERSION 7
 #define WIRE_VERSION_MIN 1
 #define WIRE_VERSION_WORKER_MIN 2
 #define WIRE_VERSION_TAIL 3
 #define WIRE_VERSION_RANK 5
 #define WIRE_VERSION_STDIN 6
+#define WIRE_VERSION_EVENTS 7
 
 #define STRUCT(name, doc)                                                                                    \
 	struct name;                                                                                         \

@@ -115,7 +115,7 @@ void step_message(struct dispatcher_core *core, const struct input_message *in)
 		return;
 	default:
 		tell(core, true, 0,
-		     step_text(core, "a worker's frame is dropped: message %u goes the other way", type));
+		     step_text(core, "a worker's frame is dropped: message %u goes the other way, or is no worker's", type));
 		return;
 	}
 }
