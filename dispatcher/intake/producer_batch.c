@@ -18,7 +18,7 @@
 
 static void note(struct batch_record *r, bool taken, enum error_code code, const char *why)
 {
-	struct producer *pr = r->batch->producer;
+	struct producer_news *n = &r->batch->news;
 	size_t size = strnlen(why, WHY_BYTES_MAX);
 	char *copy;
 
@@ -29,13 +29,13 @@ static void note(struct batch_record *r, bool taken, enum error_code code, const
 		size--;
 	copy = check_calloc(size + 1, 1);
 	memcpy(copy, why, size);
-	ARRAY_GROW(pr->notes, pr->note_capacity, pr->note_count);
-	pr->notes[pr->note_count++] =
+	ARRAY_GROW(n->notes, n->note_capacity, n->note_count);
+	n->notes[n->note_count++] =
 	    (struct event_note){.number = r->batch->first + (uint64_t)(r - r->batch->records),
 				.taken = taken,
 				.code = bytes_of(error_code_name(code)),
 				.why = BYTES((uint8_t *)copy, size)};
-	pr->producers->counters.refused += !taken;
+	r->batch->producer->producers->counters.refused += !taken;
 }
 
 static void note_error(struct batch_record *r, bool taken, const struct error *e)
@@ -45,11 +45,26 @@ static void note_error(struct batch_record *r, bool taken, const struct error *e
 	note(r, taken, e->code, error_text(e, line, sizeof(line)));
 }
 
-void producer_forget_notes(struct producer *pr)
+void producer_news_clear(struct producer_news *n)
 {
-	for (uint32_t i = 0; i < pr->note_count; i++)
-		free((uint8_t *)pr->notes[i].why.data);
-	pr->note_count = 0;
+	for (uint32_t i = 0; i < n->note_count; i++)
+		free((uint8_t *)n->notes[i].why.data);
+	free(n->notes);
+	*n = (struct producer_news){0};
+}
+
+/* from has none then. */
+static void news_move(struct producer_news *from, struct producer_news *to)
+{
+	to->known += from->known;
+	to->unmatched += from->unmatched;
+	to->jobs += from->jobs;
+	if (from->note_count > 0) {
+		ARRAY_RESERVE(to->notes, to->note_capacity, to->note_count + from->note_count);
+		memcpy(to->notes + to->note_count, from->notes, from->note_count * sizeof(*to->notes));
+		to->note_count += from->note_count;
+		from->note_count = 0;
+	}
 }
 
 /* ---- the end of a batch ---- */
@@ -62,6 +77,7 @@ static void batch_destroy(struct batch *b)
 	pr->open_bytes -= b->bytes;
 	pr->producers->counters.waiting_bytes -= heap_cost(sizeof(*b) + b->size);
 	DL_DELETE(pr->batches, b);
+	producer_news_clear(&b->news);
 	free(b->records);
 	free(b);
 }
@@ -74,6 +90,7 @@ static void end_batches(struct producer *pr)
 	while (pr->batches != NULL && pr->batches->begun && pr->batches->open == 0) {
 		pr->durable = pr->batches->first + pr->batches->count - 1;
 		pr->producers->counters.events += pr->batches->count;
+		news_move(&pr->batches->news, &pr->news);
 		batch_destroy(pr->batches);
 		any = true;
 	}
@@ -91,6 +108,8 @@ static void record_close(struct batch_record *r)
 		return;
 	if (r->again && !pr->over) {
 		pr->producers->again_count++;
+		if (!pr->starved)
+			producer_answer_soon(pr); /* which says why it has to wait */
 		if (pr->producers->retry.place == 0)
 			loop_timer_set(pr->producers->services->loop, &pr->producers->retry, clock_mono_us());
 		return;
@@ -112,13 +131,14 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 	struct producer *pr = r->batch->producer;
 
 	if (reply->code == ERR_OK && reply->duplicate) {
-		pr->sums.known++;
+		r->batch->news.known++;
 	} else if (reply->code == ERR_OK) {
-		pr->sums.jobs += reply->job_count;
+		r->batch->news.jobs += reply->job_count;
 	} else if (is_final(reply->code)) {
 		note(r, false, reply->code, reply->why);
 	} else {
 		r->again = true;
+		pr->producers->again_failed = true;
 		snprintf(pr->producers->again_why, sizeof(pr->producers->again_why), "%s", reply->why);
 	}
 	record_close(r);
@@ -136,7 +156,7 @@ static void offer(struct batch_record *r, const struct event *e)
 	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), &by, &(struct ticket){on_reply, r}, &result);
 	if (result.jobs == 0) {
 		r->open--;
-		pr->sums.unmatched++;
+		r->batch->news.unmatched++;
 	}
 	if (result.errors > 0)
 		note_error(r, true, &errors[0].error);
@@ -207,14 +227,16 @@ void batch_begin(struct batch *b, const struct events *m)
 
 static void offer_again(struct batch *b)
 {
+	struct producers *p = b->producer->producers;
 	const struct events *m = decode(b);
 
 	b->open++; /* ours */
-	for (uint32_t i = 0; i < b->count; i++) {
+	for (uint32_t i = 0; i < b->count && p->again_left > 0; i++) {
 		if (!b->records[i].again || b->records[i].open > 0)
 			continue;
 		b->records[i].again = false;
-		b->producer->producers->again_count--;
+		p->again_count--;
+		p->again_left--;
 		offer_body(&b->records[i], m->bodies.items[i].body);
 	}
 	if (--b->open == 0)
@@ -235,7 +257,7 @@ void producer_offer_again(struct producer *pr)
 
 	DL_FOREACH_SAFE(pr->batches, b, next)
 	{
-		if (waits_again(b))
+		if (pr->producers->again_left > 0 && waits_again(b))
 			offer_again(b);
 	}
 }
@@ -270,8 +292,7 @@ void producer_destroy(struct producer *pr)
 {
 	while (pr->batches != NULL)
 		batch_destroy(pr->batches);
-	producer_forget_notes(pr);
-	free(pr->notes);
+	producer_news_clear(&pr->news);
 	free(pr);
 }
 

@@ -17,6 +17,13 @@ struct batch_record {
 	bool again, noted; /* again: it has to be offered once more */
 };
 
+/* What is to be told of events. */
+struct producer_news {
+	struct event_note *notes;
+	uint32_t note_count, note_capacity;
+	uint64_t known, unmatched, jobs;
+};
+
 /* What one frame brought. */
 struct batch {
 	struct batch *prev, *next;
@@ -27,12 +34,9 @@ struct batch {
 	size_t bytes;  /* of the bodies */
 	bool begun;
 	struct batch_record *records; /* while it is begun */
+	struct producer_news news;
 	size_t size;
 	uint8_t frame[];
-};
-
-struct producer_sums {
-	uint64_t known, unmatched, jobs;
 };
 
 /* A session. */
@@ -46,11 +50,9 @@ struct producer {
 	uint64_t credit_bytes;
 	uint32_t open_events;
 	uint64_t open_bytes;
-	struct batch *batches; /* without an answer, in their order */
-	struct event_note *notes;
-	uint32_t note_count, note_capacity;
-	struct producer_sums sums;
-	bool starved; /* its last answer gave no credit */
+	struct batch *batches;	   /* without an answer, in their order */
+	struct producer_news news; /* of those that are answered */
+	bool starved;		   /* its last answer gave no credit */
 	bool answer_due;
 	bool over;
 	usec_t heard_us;
@@ -67,6 +69,10 @@ struct producers {
 	struct uuid cluster;
 	uint32_t again_count; /* records that have to be offered again: nothing new is begun meanwhile */
 	char again_why[200];
+	uint32_t again_step; /* how many of them are tried in one turn of the timer: doubled while all are
+				taken, halved when one is not */
+	uint32_t again_left; /* of this turn */
+	bool again_failed;   /* since the last turn */
 	struct loop_timer retry;
 	struct loop_task answers;
 	struct arena arena; /* of the frame in hand */
@@ -81,11 +87,11 @@ struct batch *batch_create(struct producer *pr, uint64_t first, uint32_t count, 
 			   struct bytes frame);
 /* m: its frame, decoded; NULL: it is decoded now. */
 void batch_begin(struct batch *b, const struct events *m);
-/* Records that the core could not take before. */
+/* Records that the core could not take before, again_left of them at most. */
 void producer_offer_again(struct producer *pr);
 void producer_drop_waiting(struct producer *pr);
 void producer_destroy_if_over(struct producer *pr);
 void producer_destroy(struct producer *pr);
-void producer_forget_notes(struct producer *pr);
+void producer_news_clear(struct producer_news *n);
 /* At the end of the loop's turn. */
 void producer_answer_soon(struct producer *pr);

@@ -63,17 +63,16 @@ static void answer(struct producer *pr)
 				  .durable = pr->durable,
 				  .credit_events = room ? PRODUCER_EVENTS_MAX : 0,
 				  .credit_bytes = room ? pr->credit_bytes : 0,
-				  .notes = {pr->notes, pr->note_count},
-				  .known = pr->sums.known,
-				  .unmatched = pr->sums.unmatched,
-				  .jobs = pr->sums.jobs,
+				  .notes = {pr->news.notes, pr->news.note_count},
+				  .known = pr->news.known,
+				  .unmatched = pr->news.unmatched,
+				  .jobs = pr->news.jobs,
 				  .why = bytes_of(room ? "" : e.what)};
 
 	pr->starved = !room;
 	pr->answer_due = false;
 	say(p, pr->peer, MESSAGE_EVENTS_ANSWER, &m);
-	producer_forget_notes(pr);
-	pr->sums = (struct producer_sums){0};
+	producer_news_clear(&pr->news);
 }
 
 static void on_answers(struct loop *loop, void *arg)
@@ -211,10 +210,17 @@ static void take_batches(struct producers *p)
 	struct producer *pr, *next;
 	struct batch *b, *behind;
 
-	if (p->again_count > 0 && port_has_room(p->services->port, NULL) == 0)
-		HASH_ITER (hh, p->sessions, pr, next) {
-			producer_offer_again(pr);
-		}
+	if (p->again_failed)
+		p->again_step /= 2;
+	else if (p->again_step <= PRODUCER_EVENTS_MAX)
+		p->again_step *= 2;
+	if (p->again_step == 0)
+		p->again_step = 1;
+	p->again_failed = false;
+	p->again_left = p->again_count > 0 && port_has_room(p->services->port, NULL) == 0 ? p->again_step : 0;
+	HASH_ITER (hh, p->sessions, pr, next) {
+		producer_offer_again(pr);
+	}
 	HASH_ITER (hh, p->sessions, pr, next) {
 		DL_FOREACH_SAFE(pr->batches, b, behind)
 		{

@@ -30,7 +30,7 @@ static void take_frame(struct peers *p, const struct endpoint_frame *f)
 	else if (f->role == ROLE_PRODUCER)
 		producers_frame(p->services->producers, f->peer, f->name, f->body);
 	else if (p->counters.denied++ == 0)
-		log_warn("a peer spoke that is neither worker nor producer",
+		log_warn("a peer that is no worker spoke like one",
 			 log_text("role", peer_role_name(f->role)));
 }
 
