@@ -1,13 +1,13 @@
 #include "jobs/codec.h"
 
-#include <msgpack.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/limits.h"
 
-/* What msgpack-c would believe: a length is checked against the rest of the frame first, because
- * msgpack-c allocates what an array header claims before it looks for its elements. */
+#define HEADER_BYTES_MAX 9
+
+/* All lengths are checked against the rest of the frame before any of it is decoded. */
 
 struct head {
 	uint64_t elements; /* values that follow, of an array (or twice a map's pairs) */
@@ -98,9 +98,72 @@ int64_t codec_value_size(struct bytes in, struct error *reterr)
 	return (int64_t)at;
 }
 
-/* Decoding */
+/* Decoding: in one pass over bytes whose lengths and nesting have been checked. msgpack-c would make a tree
+ * of them first. */
 
-static int decode_struct(const struct codec *c, const msgpack_object *o, void *value, struct arena *arena,
+enum item_kind { ITEM_OTHER, ITEM_BOOL, ITEM_UINT, ITEM_NEGATIVE, ITEM_STR, ITEM_BIN, ITEM_ARRAY };
+
+struct item {
+	enum item_kind kind;
+	uint64_t number;   /* BOOL, UINT, and NEGATIVE as its bits */
+	uint64_t elements; /* that follow, as in struct head */
+	struct bytes body; /* STR, BIN */
+};
+
+static void take_number(struct item *item, uint8_t tag, const uint8_t *p)
+{
+	size_t size = (size_t)1 << (tag & 3);
+	uint64_t n = big_endian(p, size);
+
+	if (tag >= 0xd0 && size < 8 && (n >> (8 * size - 1)) != 0)
+		n |= UINT64_MAX << 8 * size;
+	item->number = n;
+	item->kind = tag >= 0xd0 && (int64_t)n < 0 ? ITEM_NEGATIVE : ITEM_UINT;
+}
+
+/* The value at *at, or the head of an array or map; *at moves behind it. */
+static struct item next_item(const uint8_t **at)
+{
+	const uint8_t *p = *at;
+	struct item item = {.kind = ITEM_OTHER};
+	uint8_t tag = *p;
+	struct head h;
+
+	if (tag < 0x80) {
+		*at = p + 1;
+		return (struct item){.kind = ITEM_UINT, .number = tag};
+	}
+	CHECK(read_head(BYTES(p, HEADER_BYTES_MAX), &h) == 0);
+	item.elements = h.elements;
+	if (tag >= 0xe0) {
+		item.kind = ITEM_NEGATIVE;
+		item.number = (uint64_t)(int8_t)tag;
+	} else if (tag >= 0x90 && tag < 0xa0) {
+		item.kind = ITEM_ARRAY;
+	} else if ((tag >= 0xa0 && tag < 0xc0) || (tag >= 0xd9 && tag <= 0xdb)) {
+		item.kind = ITEM_STR;
+	} else if (tag >= 0xc4 && tag <= 0xc6) {
+		item.kind = ITEM_BIN;
+	} else if (tag == 0xc2 || tag == 0xc3) {
+		item.kind = ITEM_BOOL;
+		item.number = tag == 0xc3;
+	} else if (tag >= 0xcc && tag <= 0xd3) {
+		take_number(&item, tag, p + 1);
+	} else if (tag == 0xdc || tag == 0xdd) {
+		item.kind = ITEM_ARRAY;
+	}
+	item.body = BYTES(p + h.header, h.body);
+	*at = p + h.header + h.body;
+	return item;
+}
+
+static void skip_values(const uint8_t **at, uint64_t count)
+{
+	while (count > 0)
+		count += next_item(at).elements - 1;
+}
+
+static int decode_struct(const struct codec *c, const uint8_t **in, void *value, struct arena *arena,
 			 struct error *reterr);
 
 static int expected(const struct codec *c, const struct codec_field *f, const char *what,
@@ -111,34 +174,34 @@ static int expected(const struct codec *c, const struct codec_field *f, const ch
 	return ERR_INVALID;
 }
 
-static int decode_uint(const struct codec *c, const struct codec_field *f, const msgpack_object *o,
+static int decode_uint(const struct codec *c, const struct codec_field *f, const struct item *item,
 		       uint64_t max, uint64_t *ret, struct error *reterr)
 {
-	if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+	if (item->kind != ITEM_UINT)
 		return expected(c, f, "a whole number that is not negative", reterr);
-	if (o->via.u64 > max)
+	if (item->number > max)
 		return expected(c, f, "a smaller number", reterr);
-	*ret = o->via.u64;
+	*ret = item->number;
 	return 0;
 }
 
-static int decode_list(const struct codec *c, const struct codec_field *f, const msgpack_object *o,
+static int decode_list(const struct codec *c, const struct codec_field *f, const uint8_t **in,
 		       struct codec_list *list, struct arena *arena, struct error *reterr)
 {
-	const struct codec *item = f->sub();
+	const struct codec *of = f->sub();
+	struct item head = next_item(in);
 
-	if (o->type != MSGPACK_OBJECT_ARRAY)
+	if (head.kind != ITEM_ARRAY)
 		return expected(c, f, "a list", reterr);
-	if (o->via.array.size == 0)
+	if (head.elements == 0)
 		return 0;
-	list->items = arena_alloc(arena, item->size * o->via.array.size);
+	list->items = arena_alloc(arena, of->size * head.elements);
 	if (list->items == NULL)
 		return error_set(reterr, ERR_LIMIT, "the list %s.%s is too long for its frame's memory",
 				 c->name, f->name);
-	list->count = o->via.array.size;
+	list->count = (uint32_t)head.elements;
 	for (uint32_t i = 0; i < list->count; i++) {
-		int rc = decode_struct(item, &o->via.array.ptr[i], (uint8_t *)list->items + i * item->size,
-				       arena, reterr);
+		int rc = decode_struct(of, in, (uint8_t *)list->items + i * of->size, arena, reterr);
 
 		if (rc < 0)
 			return rc;
@@ -146,81 +209,77 @@ static int decode_list(const struct codec *c, const struct codec_field *f, const
 	return 0;
 }
 
-static int decode_bytes(const struct codec *c, const struct codec_field *f, const msgpack_object *o,
+static int decode_bytes(const struct codec *c, const struct codec_field *f, const struct item *item,
 			struct bytes *ret, struct arena *arena, struct error *reterr)
 {
 	if (f->kind == CODEC_BYTES) {
-		if (o->type != MSGPACK_OBJECT_BIN)
+		if (item->kind != ITEM_BIN)
 			return expected(c, f, "bytes", reterr);
-		*ret = BYTES(o->via.bin.ptr, o->via.bin.size);
+		*ret = item->body;
 		return 0;
 	}
-	if (o->type != MSGPACK_OBJECT_STR)
+	if (item->kind != ITEM_STR)
 		return expected(c, f, "text", reterr);
-	*ret = arena_copy(arena, BYTES(o->via.str.ptr, o->via.str.size));
+	*ret = arena_copy(arena, item->body);
 	if (ret->data == NULL)
 		return error_set(reterr, ERR_LIMIT, "the text %s.%s is too long for its frame's memory",
 				 c->name, f->name);
 	return 0;
 }
 
-static int decode_field(const struct codec *c, const struct codec_field *f, const msgpack_object *o, void *at,
-			struct arena *arena, struct error *reterr)
+/* Of a field that is one value. */
+static int decode_single(const struct codec *c, const struct codec_field *f, const struct item *item,
+			 void *at, struct arena *arena, struct error *reterr)
 {
-	uint64_t u = 0;
-	int rc = 0;
+	uint64_t u = 0, max = f->kind == CODEC_U8    ? UINT8_MAX
+			      : f->kind == CODEC_U64 ? UINT64_MAX
+			      : f->kind == CODEC_I64 ? INT64_MAX
+						     : UINT32_MAX;
+	int rc;
 
-	switch (f->kind) {
-	case CODEC_BOOL:
-		if (o->type != MSGPACK_OBJECT_BOOLEAN)
-			return expected(c, f, "true or false", reterr);
-		*(bool *)at = o->via.boolean;
+	if (f->kind == CODEC_BYTES || f->kind == CODEC_TEXT)
+		return decode_bytes(c, f, item, at, arena, reterr);
+	if (f->kind == CODEC_BOOL && item->kind != ITEM_BOOL)
+		return expected(c, f, "true or false", reterr);
+	if (f->kind == CODEC_BOOL) {
+		*(bool *)at = item->number != 0;
 		return 0;
-	case CODEC_U8:
-		rc = decode_uint(c, f, o, UINT8_MAX, &u, reterr);
-		*(uint8_t *)at = (uint8_t)u;
-		return rc;
-	case CODEC_U32:
-		rc = decode_uint(c, f, o, UINT32_MAX, &u, reterr);
-		*(uint32_t *)at = (uint32_t)u;
-		return rc;
-	case CODEC_U64:
-		rc = decode_uint(c, f, o, UINT64_MAX, &u, reterr);
-		*(uint64_t *)at = u;
-		return rc;
-	case CODEC_I64:
-		if (o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER) {
-			*(int64_t *)at = o->via.i64;
-			return 0;
-		}
-		rc = decode_uint(c, f, o, INT64_MAX, &u, reterr);
-		*(int64_t *)at = (int64_t)u;
-		return rc;
-	case CODEC_BYTES:
-	case CODEC_TEXT:
-		return decode_bytes(c, f, o, at, arena, reterr);
-	case CODEC_SUB:
-		return decode_struct(f->sub(), o, at, arena, reterr);
-	case CODEC_LIST:
-		return decode_list(c, f, o, at, arena, reterr);
-	case CODEC_WHOLE:
-		rc = decode_uint(c, f, o, UINT32_MAX, &u, reterr);
-		*(uint32_t *)at = u * 1000 < UINT32_MAX ? (uint32_t)u * 1000 : UINT32_MAX;
-		return rc;
-	case CODEC_MILLI:
-		rc = decode_uint(c, f, o, UINT32_MAX, &u, reterr);
-		if (u != 0)
-			*(uint32_t *)at = (uint32_t)u;
-		return rc;
 	}
-	CHECK(false);
-	return ERR_INVALID;
+	if (f->kind == CODEC_I64 && item->kind == ITEM_NEGATIVE) {
+		*(int64_t *)at = (int64_t)item->number;
+		return 0;
+	}
+	rc = decode_uint(c, f, item, max, &u, reterr);
+	if (f->kind == CODEC_U8)
+		*(uint8_t *)at = (uint8_t)u;
+	else if (f->kind == CODEC_U64 || f->kind == CODEC_I64)
+		*(uint64_t *)at = u;
+	else if (f->kind == CODEC_WHOLE)
+		*(uint32_t *)at = u * 1000 < UINT32_MAX ? (uint32_t)u * 1000 : UINT32_MAX;
+	else if (f->kind != CODEC_MILLI || u != 0)
+		*(uint32_t *)at = (uint32_t)u;
+	return rc;
 }
 
-static int decode_struct(const struct codec *c, const msgpack_object *o, void *value, struct arena *arena,
+static int decode_field(const struct codec *c, const struct codec_field *f, const uint8_t **in, void *at,
+			struct arena *arena, struct error *reterr)
+{
+	struct item item;
+
+	if (f->kind == CODEC_SUB)
+		return decode_struct(f->sub(), in, at, arena, reterr);
+	if (f->kind == CODEC_LIST)
+		return decode_list(c, f, in, at, arena, reterr);
+	item = next_item(in);
+	return decode_single(c, f, &item, at, arena, reterr);
+}
+
+static int decode_struct(const struct codec *c, const uint8_t **in, void *value, struct arena *arena,
 			 struct error *reterr)
 {
-	if (o->type != MSGPACK_OBJECT_ARRAY) {
+	struct item head = next_item(in);
+
+	if (head.kind != ITEM_ARRAY) {
 		error_set(reterr, ERR_INVALID, "expected an array of fields");
 		error_where(reterr, "%s", c->name);
 		return ERR_INVALID;
@@ -229,26 +288,16 @@ static int decode_struct(const struct codec *c, const msgpack_object *o, void *v
 		const struct codec_field *f = &c->fields[i];
 		int rc;
 
-		if (i >= o->via.array.size && f->since > 1)
+		if (i >= head.elements && f->since > 1)
 			continue; /* an older writer: stays zero */
-		if (i >= o->via.array.size)
+		if (i >= head.elements)
 			return expected(c, f, "this field, but the array ends before it", reterr);
-		rc = decode_field(c, f, &o->via.array.ptr[i], (uint8_t *)value + f->offset, arena, reterr);
+		rc = decode_field(c, f, in, (uint8_t *)value + f->offset, arena, reterr);
 		if (rc < 0)
 			return rc;
 	}
-	return 0;
-}
-
-static int unpack(struct bytes in, size_t size, msgpack_unpacked *u, struct error *reterr)
-{
-	size_t offset = 0;
-
-	msgpack_unpacked_init(u);
-	if (msgpack_unpack_next(u, (const char *)in.data, size, &offset) != MSGPACK_UNPACK_SUCCESS) {
-		msgpack_unpacked_destroy(u);
-		return error_set(reterr, ERR_INVALID, "not a msgpack value");
-	}
+	if (head.elements > c->field_count)
+		skip_values(in, head.elements - c->field_count); /* a newer writer's */
 	return 0;
 }
 
@@ -256,8 +305,6 @@ int codec_decode(const struct codec *c, struct bytes in, void *value, struct are
 		 struct error *reterr)
 {
 	int64_t size = codec_value_size(in, reterr);
-	msgpack_unpacked u;
-	int rc;
 
 	if (size < 0)
 		return (int)size;
@@ -266,13 +313,8 @@ int codec_decode(const struct codec *c, struct bytes in, void *value, struct are
 		error_where(reterr, "%s", c->name);
 		return ERR_INVALID;
 	}
-	rc = unpack(in, in.size, &u, reterr);
-	if (rc < 0)
-		return rc;
 	memset(value, 0, c->size);
-	rc = decode_struct(c, &u.data, value, arena, reterr);
-	msgpack_unpacked_destroy(&u);
-	return rc;
+	return decode_struct(c, &in.data, value, arena, reterr);
 }
 
 /* Unions */
@@ -285,28 +327,28 @@ const struct codec_variant *codec_union_find(const struct codec_union *u, uint32
 	return NULL;
 }
 
-static int decode_variant(const struct codec_union *u, const msgpack_object *o, uint32_t *type_ret,
+static int decode_variant(const struct codec_union *u, const uint8_t *in, uint32_t *type_ret,
 			  void **value_ret, struct arena *arena, struct error *reterr)
 {
+	struct item head = next_item(&in), type = {.kind = ITEM_OTHER};
 	const struct codec_variant *v;
 	const struct codec *c;
 	void *value;
 	int rc;
 
-	if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size != 2 ||
-	    o->via.array.ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+	if (head.kind == ITEM_ARRAY && head.elements == 2)
+		type = next_item(&in);
+	if (type.kind != ITEM_UINT)
 		return error_set(reterr, ERR_INVALID, "expected a %s: [type, fields]", u->name);
-	v = o->via.array.ptr[0].via.u64 <= UINT32_MAX
-		? codec_union_find(u, (uint32_t)o->via.array.ptr[0].via.u64)
-		: NULL;
+	v = type.number <= UINT32_MAX ? codec_union_find(u, (uint32_t)type.number) : NULL;
 	if (v == NULL)
 		return error_set(reterr, ERR_VERSION, "%s type %llu is not known to this build", u->name,
-				 (unsigned long long)o->via.array.ptr[0].via.u64);
+				 (unsigned long long)type.number);
 	c = v->codec();
 	value = arena_alloc(arena, c->size);
 	if (value == NULL)
 		return error_set(reterr, ERR_LIMIT, "the %s is too large for its frame's memory", v->name);
-	rc = decode_struct(c, &o->via.array.ptr[1], value, arena, reterr);
+	rc = decode_struct(c, &in, value, arena, reterr);
 	if (rc < 0)
 		return rc;
 	*type_ret = v->type;
@@ -318,16 +360,11 @@ int codec_union_decode(const struct codec_union *u, struct bytes *in, uint32_t *
 		       struct arena *arena, struct error *reterr)
 {
 	int64_t size = codec_value_size(*in, reterr);
-	msgpack_unpacked m;
 	int rc;
 
 	if (size < 0)
 		return (int)size;
-	rc = unpack(*in, (size_t)size, &m, reterr);
-	if (rc < 0)
-		return rc;
-	rc = decode_variant(u, &m.data, type_ret, value_ret, arena, reterr);
-	msgpack_unpacked_destroy(&m);
+	rc = decode_variant(u, in->data, type_ret, value_ret, arena, reterr);
 	if (rc == 0)
 		*in = BYTES(in->data + size, in->size - (size_t)size);
 	return rc;
