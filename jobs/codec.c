@@ -317,6 +317,27 @@ int codec_decode(const struct codec *c, struct bytes in, void *value, struct are
 	return decode_struct(c, &in.data, value, arena, reterr);
 }
 
+void codec_decode_part(const struct codec *c, struct bytes in, const char *first, const char *last,
+		       void *value, struct arena *arena)
+{
+	struct item head = next_item(&in.data);
+	bool within = false;
+
+	memset(value, 0, c->size);
+	CHECK(head.kind == ITEM_ARRAY);
+	for (size_t i = 0; i < c->field_count && i < head.elements; i++) {
+		const struct codec_field *f = &c->fields[i];
+
+		within = within || strcmp(f->name, first) == 0;
+		if (!within)
+			skip_values(&in.data, 1);
+		else
+			CHECK(decode_field(c, f, &in.data, (uint8_t *)value + f->offset, arena, NULL) == 0);
+		if (strcmp(f->name, last) == 0)
+			return;
+	}
+}
+
 /* Unions */
 
 const struct codec_variant *codec_union_find(const struct codec_union *u, uint32_t type)

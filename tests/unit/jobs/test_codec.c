@@ -262,3 +262,31 @@ Test(codec, every_length_and_number_is_written_as_msgpack_c_writes_it)
 	buf_fini(&text);
 	buf_fini(&expected);
 }
+
+Test(codec, a_part_is_as_in_the_whole)
+{
+	static struct text_item values[] = {{BYTES_LIT("a")}, {BYTES_LIT("b")}};
+	struct new_job sent = {.job = 7,
+			       .definition = BYTES_LIT("sha"),
+			       .values = {values, 2},
+			       .event_id_hi = UINT64_MAX,
+			       .by = {.kind = BY_RULE, .name = BYTES_LIT("small")},
+			       .fair_key = BYTES_LIT("tenant"),
+			       .max_running = 3};
+	struct new_job part;
+
+	codec_encode(codec_new_job(), &sent, &buf);
+	codec_decode_part(codec_new_job(), buf_bytes(&buf), "by", "fair_key", &part, &arena);
+	cr_expect_eq(part.by.kind, BY_RULE);
+	cr_expect(bytes_equal(part.by.name, BYTES_LIT("small")));
+	cr_expect(bytes_equal(part.fair_key, BYTES_LIT("tenant")));
+	cr_expect_eq(part.job, 0);
+	cr_expect_eq(part.values.count, 0);
+	cr_expect_eq(part.max_running, 0);
+	buf_clear(&buf); /* a writer that left the last fields out */
+	sent = (struct new_job){.job = 7, .by = {.kind = BY_UID, .number = 5}};
+	codec_encode(codec_new_job(), &sent, &buf);
+	codec_decode_part(codec_new_job(), buf_bytes(&buf), "by", "fair_key", &part, &arena);
+	cr_expect_eq(part.by.number, 5);
+	cr_expect_eq(part.fair_key.size, 0);
+}
