@@ -21,6 +21,7 @@
 #define SILENCE_US (5 * USEC_PER_SEC) /* with events on their way: the session is opened anew */
 #define REASONS_MAX 20u		      /* bad lines that are told in words; of the others, their numbers */
 #define TURN_US (100 * USEC_PER_MSEC)
+#define BYE_LINGER_MS 100
 
 struct emit {
 	struct cli *cli;
@@ -185,6 +186,18 @@ static void say_hello(struct emit *e, usec_t now_us)
 	if (endpoint_send(e->endpoint, 0, buf_bytes(&e->frame)) < 0) /* again by the clock */
 		e->hello_us = now_us - HELLO_AGAIN_US + 50 * USEC_PER_MSEC;
 	buf_clear(&e->frame);
+}
+
+/* So that its place is free at once. */
+static void say_bye(struct emit *e)
+{
+	if (e->endpoint == NULL || e->stream.session == 0)
+		return;
+	buf_clear(&e->frame);
+	codec_union_encode(&message_union, MESSAGE_BYE, &(struct bye){.session = e->stream.session},
+			   &e->frame);
+	if (endpoint_send(e->endpoint, 0, buf_bytes(&e->frame)) < 0)
+		e->stream.session = 0; /* it is forgotten some day */
 }
 
 static int take_events_of_socket(struct emit *e, struct error *reterr)
@@ -375,7 +388,8 @@ int emit_stream(struct cli *cli, const struct emit_stream_options *given, struct
 	if (rc == 0)
 		rc = run(&e, reterr);
 	hide(&e);
-	endpoint_destroy(e.endpoint, 0);
+	say_bye(&e);
+	endpoint_destroy(e.endpoint, BYE_LINGER_MS);
 	if (e.context != NULL)
 		zmq_ctx_term(e.context);
 	if (e.input > STDIN_FILENO)
