@@ -18,29 +18,15 @@ void buf_clear(struct buf *b)
 	b->size = 0;
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t size)
+void buf_grow(struct buf *b, size_t size)
 {
-	size_t want = b->size + size;
+	size_t want = b->size + size, capacity = b->capacity < 64 ? 64 : b->capacity + b->capacity / 2;
 
 	CHECK(want >= size);
-	if (want > b->capacity || b->data == NULL) {
-		size_t capacity = b->capacity < 64 ? 64 : b->capacity + b->capacity / 2;
-
-		if (capacity < want)
-			capacity = want;
-		b->data = check_realloc(b->data, capacity, 1);
-		b->capacity = capacity;
-	}
-	return b->data + b->size;
-}
-
-void buf_append(struct buf *b, const void *data, size_t size)
-{
-	uint8_t *end = buf_reserve(b, size);
-
-	if (size > 0)
-		memcpy(end, data, size);
-	b->size += size;
+	if (capacity < want)
+		capacity = want;
+	b->data = check_realloc(b->data, capacity, 1);
+	b->capacity = capacity;
 }
 
 void buf_append_bytes(struct buf *b, struct bytes bytes)

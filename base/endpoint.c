@@ -162,14 +162,17 @@ const char *endpoint_address(const struct endpoint *e)
 	return e->address;
 }
 
-static enum peer_role role_of_message(zmq_msg_t *m)
+/* The User-Id of the ZAP handler: role:name. */
+static void name_peer(zmq_msg_t *m, struct endpoint_frame *f)
 {
 	const char *user = zmq_msg_gets(m, "User-Id");
+	const char *colon = user == NULL ? NULL : strchr(user, ':');
 	char role[16];
 
-	if (user == NULL || sscanf(user, "%15[a-z]:", role) != 1)
-		return ROLE_NONE;
-	return peer_role_of(role);
+	f->role = ROLE_NONE;
+	f->name = colon == NULL ? "" : colon + 1;
+	if (user != NULL && sscanf(user, "%15[a-z]:", role) == 1)
+		f->role = peer_role_of(role);
 }
 
 static bool more_parts(void *socket)
@@ -218,7 +221,8 @@ int endpoint_receive(struct endpoint *e, struct endpoint_frame *ret)
 	}
 	if (e->router && gate_has_strangers())
 		gate_heard(zmq_msg_get(&e->current, ZMQ_SRCFD));
-	f.role = e->router ? role_of_message(&e->current) : ROLE_NONE;
+	if (e->router)
+		name_peer(&e->current, &f);
 	f.body = BYTES(zmq_msg_data(&e->current), zmq_msg_size(&e->current));
 	*ret = f;
 	return 1;

@@ -11,6 +11,7 @@ struct endpoint;
 struct endpoint_frame {
 	uint64_t peer;	     /* of a ROUTER: a number for the connection; libzmq counts them, 32 bits */
 	enum peer_role role; /* of a ROUTER: from the ZAP handler, never from the peer */
+	const char *name;    /* likewise: its key's, as in `allowed` */
 	struct bytes body;
 };
 

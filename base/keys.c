@@ -242,20 +242,20 @@ static int ensure_pair(const char *dir, const char *name, struct key_pair *pair,
 	return write_public(path, pair, reterr);
 }
 
-/* A worker key that was made anew is let in beside the old one. */
-static int allow_worker(const char *path, const struct key_pair *worker, struct error *reterr)
+/* A key that was made anew is let in beside the old one. */
+static int allow(const char *path, const char *role, const struct key_pair *pair, struct error *reterr)
 {
 	struct key_roles roles = {0};
 	struct buf text = {0};
 	uint8_t raw[32];
 	int rc = key_roles_load(path, &roles, reterr);
 
-	CHECK(zmq_z85_decode(raw, worker->public_text) != NULL);
+	CHECK(zmq_z85_decode(raw, pair->public_text) != NULL);
 	if (rc == 0 && key_roles_find(&roles, raw) == NULL) {
 		rc = fs_read_file(path, KEY_FILE_BYTES_MAX, &text, reterr);
-		buf_printf(&text, "%sworker %s local\n",
-			   text.size > 0 && text.data[text.size - 1] != '\n' ? "\n" : "",
-			   worker->public_text);
+		buf_printf(&text, "%s%s %s local\n",
+			   text.size > 0 && text.data[text.size - 1] != '\n' ? "\n" : "", role,
+			   pair->public_text);
 		if (rc == 0)
 			rc = fs_write_file(path, buf_bytes(&text), 0644, reterr);
 	}
@@ -266,23 +266,27 @@ static int allow_worker(const char *path, const struct key_pair *worker, struct 
 
 int keys_ensure(const char *dir, struct error *reterr)
 {
-	struct key_pair dispatcher, worker;
+	static const char *const local[] = {"worker", "producer"};
+	struct key_pair dispatcher, pairs[ARRAY_LENGTH(local)];
+	bool is_new[ARRAY_LENGTH(local)];
 	char path[4096], text[400];
-	bool is_new;
 	int rc = ensure_pair(dir, "dispatcher", &dispatcher, reterr);
 
-	snprintf(path, sizeof path, "%s/worker.key", dir);
-	is_new = access(path, F_OK) != 0;
-	if (rc == 0)
-		rc = ensure_pair(dir, "worker", &worker, reterr);
+	for (size_t i = 0; i < ARRAY_LENGTH(local) && rc == 0; i++) {
+		snprintf(path, sizeof path, "%s/%s.key", dir, local[i]);
+		is_new[i] = access(path, F_OK) != 0;
+		rc = ensure_pair(dir, local[i], &pairs[i], reterr);
+	}
 	snprintf(path, sizeof path, "%s/allowed", dir);
-	if (rc < 0)
-		return rc;
-	if (access(path, F_OK) == 0)
-		return is_new ? allow_worker(path, &worker, reterr) : 0;
-	snprintf(text, sizeof text,
-		 "# role, public key, name: who may speak to the dispatcher. Read at its start.\n"
-		 "worker %s local\n",
-		 worker.public_text);
-	return write_new(path, text, 0644, reterr);
+	if (rc == 0 && access(path, F_OK) != 0) {
+		snprintf(text, sizeof text,
+			 "# role, public key, name: who may speak to the dispatcher. Read at its start.\n"
+			 "%s %s local\n%s %s local\n",
+			 local[0], pairs[0].public_text, local[1], pairs[1].public_text);
+		return write_new(path, text, 0644, reterr);
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(local) && rc == 0; i++)
+		if (is_new[i])
+			rc = allow(path, local[i], &pairs[i], reterr);
+	return rc;
 }

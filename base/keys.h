@@ -47,5 +47,7 @@ void key_roles_fini(struct key_roles *roles);
 const struct key_entry *key_roles_find(const struct key_roles *roles, const uint8_t public_key[32]);
 
 /* What `up` makes in a state directory's keys/, and leaves alone when it is there:
- * dispatcher.key, worker.key, each with its .pub, and `allowed` with the worker's line. */
+ * dispatcher.key, worker.key, producer.key, each with its .pub, and `allowed` with the lines of the latter
+ * two. A directory without a producer's key is of an older build, or has lost it: a new one is made and let
+ * in. */
 int keys_ensure(const char *dir, struct error *reterr) MUST_CHECK;

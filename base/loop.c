@@ -268,13 +268,15 @@ usec_t loop_now_us(const struct loop *loop)
 	return loop->now_us;
 }
 
-/* timer_fd to the first deadline; a call only when that has moved. */
+/* timer_fd to the first deadline; a call only when that has come nearer. What it is set to may be too early:
+ * then one turn finds nothing due and sets it again, while deadlines that move on in each turn cost no call.
+ */
 static void arm(struct loop *loop)
 {
 	usec_t first_us = loop->heap_count > 0 ? loop->heap[1]->deadline_us : USEC_NEVER;
 	struct itimerspec spec = {0};
 
-	if (first_us == loop->armed_us)
+	if (loop->armed_us <= first_us)
 		return;
 	loop->armed_us = first_us;
 	if (first_us != USEC_NEVER) {

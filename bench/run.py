@@ -8,11 +8,12 @@ import sys
 import tempfile
 
 import end_to_end
+import events
 import library
 import many_jobs
 import mixed_load
 
-ALL = {**end_to_end.ALL, **many_jobs.ALL, **mixed_load.ALL, **library.ALL}
+ALL = {**end_to_end.ALL, **many_jobs.ALL, **events.ALL, **mixed_load.ALL, **library.ALL}
 
 HEAD = ("figure", "value", "limit, in the same run", "ratio", "goal", "verdict")
 

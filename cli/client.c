@@ -22,7 +22,7 @@
 
 /* ---- where it is ---- */
 
-static int state_path(const struct params *params, const char *name, char **ret, struct error *reterr)
+int client_state_path(const struct params *params, const char *name, char **ret, struct error *reterr)
 {
 	struct statedir sd = {.path = (char *)(uintptr_t)params_text(params, PARAM_STATE_DIR)};
 	char *owned = NULL;
@@ -49,7 +49,7 @@ static int read_token(struct client *c, const struct params *params, struct erro
 
 	if (given[0] != '\0')
 		path = strdup(given);
-	else if (state_path(params, TOKEN_DEFAULT_PATH, &path, NULL) != 0)
+	else if (client_state_path(params, TOKEN_DEFAULT_PATH, &path, NULL) != 0)
 		return 0;
 	CHECK(path != NULL);
 	r = fs_read_file(path, TOKEN_BYTES_MAX, &text, &e);
@@ -93,7 +93,7 @@ int client_open(struct client *c, const struct params *params, struct error *ret
 		c->address = strdup(url[0] != '\0' ? url : socket);
 		CHECK(c->address != NULL);
 	} else {
-		r = state_path(params, "api.sock", &c->address, reterr);
+		r = client_state_path(params, "api.sock", &c->address, reterr);
 	}
 	if (r == 0 && url[0] != '\0')
 		r = read_token(c, params, reterr);

@@ -48,6 +48,9 @@ struct client_answer {
 	char asked[256]; /* for people: "GET /v1/jobs/7 at ADDRESS" */
 };
 
+/* A place in the state directory that the parameters name, or in the default one; free it. */
+int client_state_path(const struct params *params, const char *name, char **ret,
+		      struct error *reterr) MUST_CHECK;
 /* Where the API is: --api, --api-socket, or the state directory's. */
 int client_open(struct client *c, const struct params *params, struct error *reterr) MUST_CHECK;
 /* An all-zero one is fine. */

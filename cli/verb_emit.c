@@ -4,12 +4,15 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/emit_stream.h"
 #include "cli/human.h"
 #include "jobs/api/objects.h"
 
 struct emit_options {
 	const char *source, *detail_type, *detail, *id;
 	json_t *resources;
+	bool stream;
+	struct emit_stream_options streaming;
 };
 
 static int add_resource(void *arg, const char *value, struct error *reterr)
@@ -61,11 +64,14 @@ static int make_event(const struct emit_options *o, struct buf *ret, struct erro
 	return r;
 }
 
+static bool made_by_options(const struct emit_options *o)
+{
+	return o->source != NULL || o->detail_type != NULL || o->detail != NULL || o->id != NULL;
+}
+
 static int read_event(struct cli *cli, const struct emit_options *o, struct buf *ret, struct error *reterr)
 {
-	bool made = o->source != NULL || o->detail_type != NULL || o->detail != NULL || o->id != NULL;
-
-	if (cli->argc == 1 && !made)
+	if (cli->argc == 1 && !made_by_options(o))
 		return cli_read_input(cli->argv[0], HTTP_BODY_BYTES_MAX, ret, reterr);
 	if (cli->argc == 0 && o->source != NULL && o->detail_type != NULL)
 		return make_event(o, ret, reterr);
@@ -164,6 +170,22 @@ static int tell_taken(const struct cli *cli, const struct api_events_taken *take
 	return failed ? CLI_EXIT_JOB_FAILED : CLI_EXIT_FINE;
 }
 
+static int emit_lines(struct cli *cli, struct emit_options *o, struct error *reterr)
+{
+	int r = cli_expect_arguments(cli, 0, 1, "expected a file with an event in each line, or -", reterr);
+
+	if (r == 0 && (made_by_options(o) || cli->json)) {
+		r = error_set(
+		    reterr, ERR_INVALID, "%s",
+		    cli->json
+			? "--stream tells its end in words only"
+			: "the events are those of the file: the options of a single one are not taken");
+		error_where(reterr, "--stream");
+	}
+	o->streaming.path = cli->argc == 1 ? cli->argv[0] : "-";
+	return r == 0 ? emit_stream(cli, &o->streaming, reterr) : r;
+}
+
 static int emit(struct cli *cli, void *options, struct error *reterr)
 {
 	const struct emit_options *o = options;
@@ -172,8 +194,11 @@ static int emit(struct cli *cli, void *options, struct error *reterr)
 	struct api_events_taken taken;
 	struct client_answer answer;
 	struct buf body = {0};
-	int r = read_event(cli, o, &body, reterr);
+	int r;
 
+	if (o->stream)
+		return emit_lines(cli, options, reterr);
+	r = read_event(cli, o, &body, reterr);
 	q.body = buf_bytes(&body);
 	if (r == 0)
 		r = client_call(&cli->client, &q, &answer, reterr);
@@ -196,7 +221,7 @@ static int emit(struct cli *cli, void *options, struct error *reterr)
 
 int verb_emit(int argc, char **argv)
 {
-	struct emit_options o = {.resources = json_array()};
+	struct emit_options o = {.resources = json_array(), .streaming.give_up_us = 60 * USEC_PER_SEC};
 	const struct options_extra extras[] = {
 	    {0, "source", "SOURCE", "Who tells it, as com.example.shop.", cli_set_text, &o.source},
 	    {0, "detail-type", "TYPE", "What has happened, as \"Order Placed\".", cli_set_text,
@@ -207,6 +232,23 @@ int verb_emit(int argc, char **argv)
 	     o.resources},
 	    {0, "id", "ID", "The same id and source are the same event: the second one starts nothing.",
 	     cli_set_text, &o.id},
+	    {0, "stream", NULL,
+	     "Each line of FILE is an event. They are sent as frames with a producer's key, and sent again "
+	     "after a "
+	     "reconnect; it ends when all of them are durable.",
+	     cli_set_flag, &o.stream},
+	    {0, "connect", "ENDPOINT",
+	     "With --stream: where the dispatcher listens. Default: dispatcher.sock in the state directory "
+	     "if it "
+	     "is there, else tcp://127.0.0.1:7170.",
+	     cli_set_text, &o.streaming.connect},
+	    {0, "keys-dir", "DIR",
+	     "With --stream: directory of producer.key and dispatcher.key.pub. Default: keys/ in the state "
+	     "directory.",
+	     cli_set_text, &o.streaming.keys_dir},
+	    {0, "give-up", "DURATION",
+	     "With --stream: end when the dispatcher has not answered for so long. Default: 60s.",
+	     cli_set_duration, &o.streaming.give_up_us},
 	};
 	const struct options_spec spec = {
 	    .program = "shardmill emit",
@@ -219,7 +261,12 @@ int verb_emit(int argc, char **argv)
 		"that\n"
 		"runs of it: that job is there, and has failed with the reason. It also exits with 1 when "
 		"some\n"
-		"records of FILE are no events; the other records are taken.",
+		"records of FILE are no events; the other records are taken.\n"
+		"With --stream, bad lines are told by their numbers on stderr; the other lines are taken. It "
+		"exits\n"
+		"with 0 only when each line is durable, and with 1 when some were bad or started jobs that "
+		"failed\n"
+		"at once.",
 	    .extras = extras,
 	    .extra_count = ARRAY_LENGTH(extras),
 	};

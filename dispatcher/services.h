@@ -19,6 +19,7 @@ struct journal;
 struct looks;
 struct peers;
 struct planners;
+struct producers;
 struct pools;
 struct readers;
 struct retention;
@@ -50,6 +51,7 @@ struct services {
 	struct blobs *blobs;
 	struct planners *planners;
 	struct rules *rules;
+	struct producers *producers;
 	struct peers *peers;
 	struct looks *looks;
 	struct buckets *buckets;

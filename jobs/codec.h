@@ -67,6 +67,11 @@ void codec_encode(const struct codec *c, const void *value, struct buf *out);
 int codec_decode(const struct codec *c, struct bytes in, void *value, struct arena *arena,
 		 struct error *reterr) MUST_CHECK;
 
+/* The fields from `first` to `last` only (by their names), of bytes that this process has encoded itself; the
+ * others are left zero. *value lives as long as `in` and the arena. */
+void codec_decode_part(const struct codec *c, struct bytes in, const char *first, const char *last,
+		       void *value, struct arena *arena);
+
 /* A tagged union on the wire is [type, struct]: `type` first, then one of a table of codecs. */
 struct codec_variant {
 	uint32_t type;

@@ -401,3 +401,25 @@ int codec_decode(const struct codec *c, struct bytes in, void *value, struct are
 	memset(value, 0, c->size);
 	return codec_decode_at(c, &at, value, arena, reterr);
 }
+
+void codec_decode_part(const struct codec *c, struct bytes in, const char *first, const char *last,
+		       void *value, struct arena *arena)
+{
+	struct codec_cursor at = codec_cursor(in);
+	uint32_t elements;
+	bool within = false;
+
+	memset(value, 0, c->size);
+	CHECK(codec_take_array(&at, &elements));
+	for (size_t i = 0; i < c->field_count && i < elements; i++) {
+		const struct codec_field *f = &c->fields[i];
+
+		within = within || strcmp(f->name, first) == 0;
+		if (!within)
+			skip(&at);
+		else
+			CHECK(codec_decode_field(c, f, &at, (uint8_t *)value + f->offset, arena, NULL) == 0);
+		if (strcmp(f->name, last) == 0)
+			return;
+	}
+}

@@ -1,4 +1,5 @@
-#include <msgpack.h>
+/* Writing. The bytes are put down here and not by msgpack-c, which calls a function for each header and each
+ * body: records of events are written by the hundred thousand. */
 #include <string.h>
 
 #include "base/check.h"
@@ -10,8 +11,92 @@
 #define EMPTY_MAP 0x80
 #define DELTA_PAIRS_MAX 14 /* so that with the repeats it is still a map whose size is in its first byte */
 
+#define HEADER_BYTES_MAX 9
+
+/* ---- msgpack: https://github.com/msgpack/msgpack/blob/master/spec.md ---- */
+
+static void put_number(struct buf *out, uint8_t tag, uint64_t value, size_t size)
+{
+	uint8_t *at = buf_reserve(out, HEADER_BYTES_MAX);
+
+	at[0] = tag;
+	for (size_t i = size; i > 0; i--, value >>= 8)
+		at[i] = (uint8_t)value;
+	out->size += size + 1;
+}
+
+static void put_byte(struct buf *out, uint8_t byte)
+{
+	put_number(out, byte, 0, 0);
+}
+
+static void put_uint(struct buf *out, uint64_t value)
+{
+	if (value < 0x80)
+		put_byte(out, (uint8_t)value);
+	else if (value <= UINT8_MAX)
+		put_number(out, 0xcc, value, 1);
+	else if (value <= UINT16_MAX)
+		put_number(out, 0xcd, value, 2);
+	else if (value <= UINT32_MAX)
+		put_number(out, 0xce, value, 4);
+	else
+		put_number(out, 0xcf, value, 8);
+}
+
+static void put_int(struct buf *out, int64_t value)
+{
+	if (value >= 0)
+		put_uint(out, (uint64_t)value);
+	else if (value >= -32)
+		put_byte(out, (uint8_t)value);
+	else if (value >= INT8_MIN)
+		put_number(out, 0xd0, (uint64_t)value, 1);
+	else if (value >= INT16_MIN)
+		put_number(out, 0xd1, (uint64_t)value, 2);
+	else if (value >= INT32_MIN)
+		put_number(out, 0xd2, (uint64_t)value, 4);
+	else
+		put_number(out, 0xd3, (uint64_t)value, 8);
+}
+
+static void put_array(struct buf *out, size_t count)
+{
+	if (count < 16)
+		put_byte(out, (uint8_t)(0x90 | count));
+	else if (count <= UINT16_MAX)
+		put_number(out, 0xdc, count, 2);
+	else
+		put_number(out, 0xdd, count, 4);
+}
+
+static void put_bin(struct buf *out, struct bytes b)
+{
+	if (b.size <= UINT8_MAX)
+		put_number(out, 0xc4, b.size, 1);
+	else if (b.size <= UINT16_MAX)
+		put_number(out, 0xc5, b.size, 2);
+	else
+		put_number(out, 0xc6, b.size, 4);
+	buf_append_bytes(out, b);
+}
+
+static void put_str(struct buf *out, struct bytes b)
+{
+	if (b.size < 32)
+		put_byte(out, (uint8_t)(0xa0 | b.size));
+	else if (b.size <= UINT8_MAX)
+		put_number(out, 0xd9, b.size, 1);
+	else if (b.size <= UINT16_MAX)
+		put_number(out, 0xda, b.size, 2);
+	else
+		put_number(out, 0xdb, b.size, 4);
+	buf_append_bytes(out, b);
+}
+
+/* ---- structs ---- */
+
 struct writer {
-	msgpack_packer pk;
 	struct buf *out;
 	size_t alike_left; /* of items that may be written as what differs; 0 = none are */
 };
@@ -36,41 +121,34 @@ static void encode_list(const struct codec *item, const struct codec_list *list,
 		encode_alike(item, list, w);
 		return;
 	}
-	msgpack_pack_array(&w->pk, list->count);
+	put_array(w->out, list->count);
 	for (uint32_t i = 0; i < list->count; i++)
 		encode_fields(item, (const uint8_t *)list->items + i * item->size, w);
 }
 
 static void encode_field(const struct codec_field *f, const void *at, struct writer *w)
 {
-	const struct bytes *b = at;
-
 	switch (f->kind) {
 	case CODEC_BOOL:
-		if (*(const bool *)at)
-			msgpack_pack_true(&w->pk);
-		else
-			msgpack_pack_false(&w->pk);
+		put_byte(w->out, *(const bool *)at ? 0xc3 : 0xc2);
 		return;
 	case CODEC_U8:
-		msgpack_pack_uint8(&w->pk, *(const uint8_t *)at);
+		put_uint(w->out, *(const uint8_t *)at);
 		return;
 	case CODEC_U32:
-		msgpack_pack_uint32(&w->pk, *(const uint32_t *)at);
+		put_uint(w->out, *(const uint32_t *)at);
 		return;
 	case CODEC_U64:
-		msgpack_pack_uint64(&w->pk, *(const uint64_t *)at);
+		put_uint(w->out, *(const uint64_t *)at);
 		return;
 	case CODEC_I64:
-		msgpack_pack_int64(&w->pk, *(const int64_t *)at);
+		put_int(w->out, *(const int64_t *)at);
 		return;
 	case CODEC_BYTES:
-		msgpack_pack_bin(&w->pk, b->size);
-		msgpack_pack_bin_body(&w->pk, b->data, b->size);
+		put_bin(w->out, *(const struct bytes *)at);
 		return;
 	case CODEC_TEXT:
-		msgpack_pack_str(&w->pk, b->size);
-		msgpack_pack_str_body(&w->pk, b->data, b->size);
+		put_str(w->out, *(const struct bytes *)at);
 		return;
 	case CODEC_SUB:
 		encode_fields(f->sub(), at, w);
@@ -79,10 +157,10 @@ static void encode_field(const struct codec_field *f, const void *at, struct wri
 		encode_list(f->sub(), at, w);
 		return;
 	case CODEC_WHOLE:
-		msgpack_pack_uint32(&w->pk, whole_of(*(const uint32_t *)at));
+		put_uint(w->out, whole_of(*(const uint32_t *)at));
 		return;
 	case CODEC_MILLI:
-		msgpack_pack_uint32(&w->pk, milli_of(*(const uint32_t *)at));
+		put_uint(w->out, milli_of(*(const uint32_t *)at));
 		return;
 	}
 	CHECK(false);
@@ -133,7 +211,7 @@ static void encode_fields(const struct codec *c, const void *value, struct write
 {
 	size_t count = written_count(c, value);
 
-	msgpack_pack_array(&w->pk, count);
+	put_array(w->out, count);
 	for (size_t i = 0; i < count; i++)
 		encode_field(&c->fields[i], (const uint8_t *)value + c->fields[i].offset, w);
 }
@@ -169,7 +247,7 @@ static bool encode_change(const struct codec_field *f, uint32_t number, const vo
 	size_t begin = w->out->size, body;
 
 	if (f->kind == CODEC_SUB) {
-		msgpack_pack_uint32(&w->pk, number);
+		put_uint(w->out, number);
 		body = w->out->size;
 		*ok = encode_difference(f->sub(), before, now, w);
 		if (w->out->data[body] == EMPTY_MAP)
@@ -177,11 +255,11 @@ static bool encode_change(const struct codec_field *f, uint32_t number, const vo
 	} else if (f->kind == CODEC_BYTES || f->kind == CODEC_TEXT || f->kind == CODEC_LIST) {
 		if (codec_field_equal(f, before, now))
 			return false;
-		msgpack_pack_uint32(&w->pk, number);
+		put_uint(w->out, number);
 		encode_field(f, now, w);
 	} else if (by != 0) {
-		msgpack_pack_uint32(&w->pk, number);
-		msgpack_pack_int64(&w->pk, by);
+		put_uint(w->out, number);
+		put_int(w->out, by);
 	}
 	return w->out->size > begin;
 }
@@ -265,8 +343,8 @@ static void encode_alike(const struct codec *item, const struct codec_list *list
 	bool small = list->count < 15, middle = list->count < UINT16_MAX;
 
 	w->alike_left -= list->count * item->size;
-	msgpack_pack_array(&w->pk, (size_t)list->count + 1);
-	msgpack_pack_uint32(&w->pk, list->count);
+	put_array(w->out, (size_t)list->count + 1);
+	put_uint(w->out, list->count);
 	encode_fields(item, at, w);
 	for (uint32_t i = 1; i < list->count; i++, at += item->size)
 		values += encode_item(item, at, at + item->size, &d, w);
@@ -281,7 +359,6 @@ static void begin(struct writer *w, struct buf *out, size_t alike)
 {
 	w->out = out;
 	w->alike_left = alike;
-	msgpack_packer_init(&w->pk, out, buf_msgpack_write);
 }
 
 void codec_encode(const struct codec *c, const void *value, struct buf *out)
@@ -300,8 +377,8 @@ static void encode_union(const struct codec_union *u, uint32_t type, const void 
 
 	CHECK(v != NULL);
 	begin(&w, out, alike);
-	msgpack_pack_array(&w.pk, 2);
-	msgpack_pack_uint32(&w.pk, type);
+	put_array(w.out, 2);
+	put_uint(w.out, type);
 	encode_fields(v->codec(), value, &w);
 }
 

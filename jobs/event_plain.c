@@ -7,6 +7,8 @@
 #include "base/limits.h"
 #include "jobs/json_scan.h"
 
+#define VALUES_BYTES 4096u /* of members, at first; a longer event makes it grow */
+
 /* In the order of the canonical text; the others are read over. */
 enum member {
 	MEMBER_ACCOUNT,
@@ -226,6 +228,7 @@ bool events_read_plain(struct bytes body, uint32_t max_depth, usec_t now_wall_us
 	bool ok;
 
 	json_scan_init(&p.scan, body, max_depth, &p.values);
+	buf_reserve(&p.values, body.size < VALUES_BYTES ? body.size + 64 : VALUES_BYTES);
 	ok = read_body(&p, list);
 	if (!ok)
 		events_cut(list, before);

@@ -18,10 +18,10 @@
  * resources.gpu_milli (an older peer sees whole gpus, rounded up) and job_parameters.traceparent. Version 5
  * adds lease.rank: an older worker runs leases in the order in which they came; and outcome.efforts, which an
  * older dispatcher does not look at. Version 6 adds running_attempt.start_wall_us; and run_spec.stdin_bytes
- * and stdin_file, which an older worker would not give its commands, so it gets no leases of them. Version
- * 7 writes items of a list that are alike as what differs (codec.h), to peers that speak it. A dispatcher
- * speaks with workers of WIRE_VERSION_MIN and later, a worker with dispatchers of WIRE_VERSION_WORKER_MIN and
- * later. */
+ * and stdin_file, which an older worker would not give its commands, so it gets no leases of them. Version 7
+ * writes items of a list that are alike as what differs (codec.h), to peers that speak it, and adds the
+ * messages of producers, which begin with it. A dispatcher speaks with workers of WIRE_VERSION_MIN and later,
+ * a worker with dispatchers of WIRE_VERSION_WORKER_MIN and later. */
 #define WIRE_VERSION 7
 #define WIRE_VERSION_MIN 1
 #define WIRE_VERSION_WORKER_MIN 2
@@ -29,6 +29,7 @@
 #define WIRE_VERSION_RANK 5
 #define WIRE_VERSION_STDIN 6
 #define WIRE_VERSION_DELTAS 7
+#define WIRE_VERSION_EVENTS 7
 
 #define STRUCT(name, doc)                                                                                    \
 	struct name;                                                                                         \

@@ -128,12 +128,15 @@ static void carry_out(struct agent *a, const struct worker_effect *e)
 static void step_one(struct agent *a, struct worker_input *in)
 {
 	struct error e;
+	uint64_t withheld;
 
 	in->mono_us = clock_mono_us();
 	in->wall_us = clock_wall_us();
 	worker_effects_clear(&a->effects);
-	if (worker_core_step(a->core, in, &a->effects, &e) < 0)
-		log_warn("what the worker was told makes no sense and is dropped", log_text("error", e.what));
+	if (worker_core_step(a->core, in, &a->effects, &e) < 0 &&
+	    log_quota_take(&a->senseless, in->mono_us, &withheld))
+		log_warn("what the worker was told makes no sense and is dropped", log_text("error", e.what),
+			 log_u64("withheld", withheld));
 	for (uint32_t i = 0; i < a->effects.count; i++)
 		carry_out(a, &a->effects.items[i]);
 }

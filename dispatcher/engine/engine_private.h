@@ -15,6 +15,8 @@ struct release {
 	struct release_entry *now;     /* told at the end of the turn */
 	struct release_entry *waiting; /* for an lsn, in its order */
 	size_t count;
+	struct release_entry *spare; /* small ones that were let out, for the next */
+	size_t spare_count;
 };
 
 /* All effects of the step that just was: what goes out to workers and planners goes at once or when it is
@@ -29,15 +31,19 @@ void release_fini(struct engine *e);
 
 /* ---- port.c ---- */
 
-struct ticket_waiting {
-	uint64_t request;
+/* A place for a ticket. A request's number is that of its place, from 1, below how often the place was given:
+ * so an answer finds it without a search, and one that comes twice finds nothing. */
+struct ticket_place {
 	struct ticket ticket;
-	UT_hash_handle hh;
+	uint32_t times; /* given */
+	uint32_t next;	/* free one, from 1; 0: none */
+	bool waiting;
 };
 
 struct tickets {
-	struct ticket_waiting *waiting; /* by request */
-	uint64_t last;
+	struct ticket_place *places;
+	uint32_t count, capacity;
+	uint32_t free; /* the first, from 1 */
 };
 
 void tickets_deliver(struct engine *e, const struct dispatcher_reply *reply);

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/array.h"
 #include "dispatcher/engine/engine_private.h"
 
 /* ---- tickets ---- */
@@ -32,35 +32,54 @@ static uint64_t *request_of(enum input_type type, void *body)
 	}
 }
 
+static uint64_t ticket_keep(struct tickets *t, const struct ticket *ticket)
+{
+	struct ticket_place *place;
+	uint32_t number = t->free;
+
+	if (number == 0) {
+		ARRAY_GROW(t->places, t->capacity, t->count);
+		t->places[t->count] = (struct ticket_place){0};
+		number = ++t->count;
+	} else {
+		t->free = t->places[number - 1].next;
+	}
+	place = &t->places[number - 1];
+	place->ticket = *ticket;
+	place->waiting = true;
+	place->times++;
+	return (uint64_t)place->times << 32 | number;
+}
+
 void port_submit(struct port *p, enum input_type type, void *body, const struct ticket *ticket)
 {
-	struct tickets *t = &p->engine->tickets;
 	uint64_t *request = request_of(type, body);
 
 	if (request != NULL)
 		*request = 0;
 	if (ticket != NULL) {
-		struct ticket_waiting *w = check_calloc(1, sizeof(*w));
-
 		CHECK(request != NULL);
-		*request = w->request = ++t->last;
-		w->ticket = *ticket;
-		HASH_ADD(hh, t->waiting, request, sizeof(w->request), w);
+		*request = ticket_keep(&p->engine->tickets, ticket);
 	}
 	engine_step(p->engine, type, body);
 }
 
 void tickets_deliver(struct engine *e, const struct dispatcher_reply *reply)
 {
-	struct ticket_waiting *w = NULL;
+	struct tickets *t = &e->tickets;
+	uint32_t number = (uint32_t)reply->request, times = (uint32_t)(reply->request >> 32);
+	struct ticket_place *place;
 	struct ticket ticket;
 
-	HASH_FIND(hh, e->tickets.waiting, &reply->request, sizeof(reply->request), w);
-	if (w == NULL)
+	if (number == 0 || number > t->count)
 		return;
-	ticket = w->ticket;
-	HASH_DELETE(hh, e->tickets.waiting, w);
-	free(w);
+	place = &t->places[number - 1];
+	if (!place->waiting || place->times != times)
+		return;
+	place->waiting = false;
+	place->next = t->free;
+	t->free = number;
+	ticket = place->ticket; /* places may move meanwhile */
 	ticket.fn(ticket.arg, reply);
 }
 
@@ -154,12 +173,7 @@ bool waits_deliver(struct port_wait **list, uint64_t lsn)
 
 void port_fini(struct engine *e)
 {
-	struct ticket_waiting *w, *next;
-
-	HASH_ITER (hh, e->tickets.waiting, w, next) {
-		HASH_DELETE(hh, e->tickets.waiting, w);
-		free(w);
-	}
+	free(e->tickets.places);
 	while (e->durable_waits != NULL)
 		port_wait_cancel(e->durable_waits);
 	while (e->history_waits != NULL)

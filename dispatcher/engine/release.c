@@ -36,14 +36,29 @@ struct release_entry {
 
 /* ---- the queues ---- */
 
-static struct release_entry *entry_create(enum release_kind kind, struct bytes bytes)
+/* Most are answers, which bring no bytes and come by the thousand: those are used again. */
+#define SPARE_BYTES 31u
+#define SPARE_MAX 8192u
+
+static struct release_entry *entry_create(struct engine *e, enum release_kind kind, struct bytes bytes)
 {
-	struct release_entry *entry = check_calloc(1, sizeof(*entry) + bytes.size + 1);
+	struct release *r = &e->release;
+	struct release_entry *entry = r->spare;
+
+	if (bytes.size > SPARE_BYTES || entry == NULL) {
+		entry = check_realloc(
+		    NULL, 1, sizeof(*entry) + (bytes.size > SPARE_BYTES ? bytes.size : SPARE_BYTES) + 1);
+	} else {
+		r->spare = entry->next;
+		r->spare_count--;
+	}
+	*entry = (struct release_entry){0};
 
 	entry->kind = kind;
 	entry->size = bytes.size;
 	if (bytes.size > 0)
 		memcpy(entry->bytes, bytes.data, bytes.size);
+	entry->bytes[bytes.size] = '\0';
 	return entry;
 }
 
@@ -72,9 +87,17 @@ static void entry_queue(struct engine *e, struct release_entry *entry, uint64_t 
 
 static void entry_destroy(struct engine *e, struct release_entry **list, struct release_entry *entry)
 {
+	struct release *r = &e->release;
+
 	DL_DELETE(*list, entry);
-	e->release.count--;
-	free(entry);
+	r->count--;
+	if (entry->size > SPARE_BYTES || r->spare_count == SPARE_MAX) {
+		free(entry);
+		return;
+	}
+	entry->next = r->spare;
+	r->spare = entry;
+	r->spare_count++;
 }
 
 void release_fini(struct engine *e)
@@ -85,6 +108,12 @@ void release_fini(struct engine *e)
 		entry_destroy(e, &r->now, r->now);
 	while (r->waiting != NULL)
 		entry_destroy(e, &r->waiting, r->waiting);
+	while (r->spare != NULL) {
+		struct release_entry *entry = r->spare;
+
+		r->spare = entry->next;
+		free(entry);
+	}
 }
 
 /* ---- in ---- */
@@ -130,7 +159,7 @@ static void take_send(struct engine *e, const struct dispatcher_send *send, uint
 		return;
 	}
 	codec_union_encode(&message_union, send->type, send->body, &out);
-	entry = entry_create(RELEASE_SEND, buf_bytes(&out));
+	entry = entry_create(e, RELEASE_SEND, buf_bytes(&out));
 	entry->send.peer = send->peer;
 	entry->send.type = send->type;
 	entry_queue(e, entry, after_lsn);
@@ -140,7 +169,7 @@ static void take_send(struct engine *e, const struct dispatcher_send *send, uint
 static void take_reply(struct engine *e, const struct dispatcher_reply *reply, uint64_t after_lsn)
 {
 	struct release_entry *entry =
-	    entry_create(RELEASE_REPLY, bytes_of(reply->why != NULL ? reply->why : ""));
+	    entry_create(e, RELEASE_REPLY, bytes_of(reply->why != NULL ? reply->why : ""));
 
 	entry->reply = *reply;
 	entry_queue(e, entry, PLANTED(reply_before_durable) ? 0 : after_lsn);
@@ -158,7 +187,7 @@ static void take_plan(struct engine *e, const struct dispatcher_plan *plan, uint
 	}
 	buf_append_bytes(&out, plan->cursor);
 	codec_encode(codec_plan(), plan->plan, &out);
-	entry = entry_create(RELEASE_PLAN, buf_bytes(&out));
+	entry = entry_create(e, RELEASE_PLAN, buf_bytes(&out));
 	entry->plan = *plan;
 	entry_queue(e, entry, after_lsn);
 	buf_fini(&out);
@@ -172,14 +201,14 @@ static void take_plan_stop(struct engine *e, uint64_t job, uint64_t after_lsn)
 		e->ops->plan_stop(e->arg, job);
 		return;
 	}
-	entry = entry_create(RELEASE_PLAN_STOP, (struct bytes){0});
+	entry = entry_create(e, RELEASE_PLAN_STOP, (struct bytes){0});
 	entry->plan.job = job;
 	entry_queue(e, entry, after_lsn);
 }
 
 static void take_seal(struct engine *e, usec_t bucket_wall_us, uint64_t after_lsn)
 {
-	struct release_entry *entry = entry_create(RELEASE_SEAL, (struct bytes){0});
+	struct release_entry *entry = entry_create(e, RELEASE_SEAL, (struct bytes){0});
 
 	entry->seal_wall_us = bucket_wall_us;
 	entry_queue(e, entry, after_lsn);
@@ -196,7 +225,7 @@ void release_item(struct engine *e, const struct stream_item *item, uint64_t lsn
 		codec_union_encode(&message_union, item->looked->type, item->looked->body, &out);
 	else if (item->kind == STREAM_POOL)
 		buf_append_bytes(&out, item->pool);
-	entry = entry_create(RELEASE_ITEM, buf_bytes(&out));
+	entry = entry_create(e, RELEASE_ITEM, buf_bytes(&out));
 	entry->item = *item;
 	entry->item.lsn = lsn;
 	if (item->kind == STREAM_LOOKED)

@@ -25,7 +25,8 @@ static const struct {
      "with a new one, workers on other machines cannot connect until they have the new "
      "keys/dispatcher.key.pub"},
     {"keys/worker.key", "with a new one, workers that have a copy of the old one cannot be told from others"},
-    {"keys/allowed", "a new one lets in the worker of this directory only, and no other peer"},
+    {"keys/allowed",
+     "a new one lets in the worker and the producer of this directory only, and no other peer"},
 };
 
 static bool is_accepted(const struct server *s, const char *file)

@@ -10,6 +10,7 @@
 #include "base/constants.h"
 #include "base/gate.h"
 #include "dispatcher/part.h"
+#include "dispatcher/producers.h"
 #include "dispatcher/wire/peer_queue.h"
 
 #define DRAIN_FRAMES_MAX 256
@@ -24,13 +25,13 @@ static void take_frame(struct peers *p, const struct endpoint_frame *f)
 	struct input_message m = {.peer = f->peer, .frame = f->body};
 
 	p->counters.frames_in++;
-	if (f->role != ROLE_WORKER) {
-		if (p->counters.denied++ == 0)
-			log_warn("a peer that is no worker spoke like one",
-				 log_text("role", peer_role_name(f->role)));
-		return;
-	}
-	port_submit(p->services->port, INPUT_MESSAGE, &m, NULL);
+	if (f->role == ROLE_WORKER)
+		port_submit(p->services->port, INPUT_MESSAGE, &m, NULL);
+	else if (f->role == ROLE_PRODUCER)
+		producers_frame(p->services->producers, f->peer, f->name, f->body);
+	else if (p->counters.denied++ == 0)
+		log_warn("a peer that is no worker spoke like one",
+			 log_text("role", peer_role_name(f->role)));
 }
 
 void peers_drain(struct peers *p)
@@ -73,6 +74,11 @@ static void on_wake(struct loop *loop, uint32_t events, void *arg)
 void peers_send(struct peers *p, uint64_t number, struct bytes frame)
 {
 	peer_transmit(p, peer_find(p, number, true), frame);
+}
+
+static void send_to_producer(void *arg, uint64_t number, struct bytes frame)
+{
+	peers_send(arg, number, frame);
 }
 
 static void on_retry(struct loop *loop, void *arg)
@@ -164,6 +170,7 @@ static int peers_open(struct services *s, struct error *reterr)
 	r = open_endpoint(s, reterr);
 	if (r < 0)
 		return r;
+	producers_speak_by(s->producers, send_to_producer, p);
 	p->prepare = (struct loop_task){.fn = on_prepare, .arg = p};
 	p->watch = (struct loop_watch){.fn = on_wake, .arg = p};
 	p->retry = (struct loop_timer){.fn = on_retry, .arg = p};
@@ -188,6 +195,7 @@ static void peers_close(struct services *s)
 
 	if (p == NULL)
 		return;
+	producers_speak_by(s->producers, NULL, NULL);
 	if (p->prepared)
 		loop_remove_prepare(s->loop, &p->prepare);
 	loop_remove(s->loop, &p->watch);

@@ -1,6 +1,6 @@
-/* Workers' connections: frames in and out. Each peer has a queue in order, for what its socket does not
- * take yet; a peer whose queue grows beyond its bound has lost frames, and is told WHO, upon which it
- * registers anew. */
+/* Workers' and producers' connections: frames in and out. Each peer has a queue in order, for what its socket
+ * does not take yet; a peer whose queue grows beyond its bound has lost frames, and is told WHO, upon which
+ * it registers anew. */
 #pragma once
 
 #include "base/endpoint.h"

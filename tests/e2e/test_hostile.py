@@ -180,13 +180,13 @@ class Hostile(MillCase):
         self.expect_life()
 
     def test_other_roles_and_strangers(self):
-        """Clients and producers may not speak as workers; who is not on the list is not let in."""
+        """Clients and scalers may not speak at all, producers not as workers; who is not on the list is not let in."""
         self.mill.start_dispatcher(**FAST)
         self.mill.dispatcher.terminate()
         self.assertEqual(self.mill.dispatcher.wait(20), 0)
         keys = {}
         with open(os.path.join(self.mill.state, "keys", "allowed"), "a") as f:
-            for role in ("scaler", "client", "producer"):
+            for role in ("scaler", "client"):
                 keys[role] = [k.decode() for k in zmq.curve_keypair()]
                 f.write("%s %s a-%s\n" % (role, keys[role][0], role))
         self.mill.start_dispatcher(**FAST)

@@ -181,6 +181,11 @@ class Losses(MillCase):
             with open(os.path.join(self.mill.state, "keys", "worker.key.pub")) as new:
                 self.assertEqual(old.read(), new.read())
 
+    def producer_is_let_in(self):
+        """By its new key; the old one stays."""
+        with open(os.path.join(self.mill.state, "keys", "allowed")) as f:
+            self.assertEqual([line.split()[0] for line in f if line[0] != "#"], ["worker", "producer", "producer"])
+
     def a_worker_connects(self):
         worker = self.mill.start_worker()
         until(lambda: self.mill.api("GET", "/v1/status")["workers"] == 1)
@@ -236,6 +241,8 @@ class Losses(MillCase):
                              self.refused("is damaged", "a second time", accept="dedup"), 20),
             "keys/dispatcher.key": key(r"dispatcher.key", "until they have") + (self.refused("dispatcher.key"), 20),
             "keys/worker.key": key(r"worker.key", "cannot be told from") + (self.refused("worker.key"), 20),
+            "keys/producer.key": (r"keys/producer\.key", self.goes_on(then=self.producer_is_let_in),
+                                  self.refused("producer.key"), 20),
             "keys/allowed": key("allowed", "no other peer") + (self.refused("allowed:2"), 78),
             "keys/*.pub": (r"keys/worker\.key\.pub", self.goes_on(then=self.public_is_old),
                            self.goes_on(then=self.public_is_old), 20),

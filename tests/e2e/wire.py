@@ -1,6 +1,6 @@
 """Frames as a stranger could make them: structs by the tables of jobs/*.def, filled with anything, then bent.
 
-Only what msgpack needs to be written; nothing is read."""
+Only as much msgpack as the messages have."""
 import os
 import re
 import struct
@@ -33,6 +33,34 @@ def pack(value):
         text = value.encode()
         return pack_size(len(text), 0xa0, 31, ((0xd9, ">B"), (0xda, ">H"), (0xdb, ">I"))) + text
     return pack_size(len(value), 0x90, 15, ((0xdc, ">H"), (0xdd, ">I"))) + b"".join(map(pack, value))
+
+
+def unpack(data, at=0):
+    """(value, where the next one begins)"""
+    def sized(size, signed=False):
+        return int.from_bytes(data[at + 1:at + 1 + size], "big", signed=signed), at + 1 + size
+
+    def taken(size, begin, text):
+        piece = data[begin:begin + size]
+        return piece.decode() if text else piece, begin + size
+
+    def listed(count, begin):
+        items = []
+        for _ in range(count):
+            item, begin = unpack(data, begin)
+            items.append(item)
+        return items, begin
+    tag = data[at]
+    if tag < 0x80 or tag >= 0xe0:
+        return tag if tag < 0x80 else tag - 256, at + 1
+    if tag < 0xc0:
+        return listed(tag & 15, at + 1) if tag < 0xa0 else taken(tag & 31, at + 1, True)
+    if tag in (0xc2, 0xc3):
+        return tag == 0xc3, at + 1
+    if 0xcc <= tag <= 0xd3:
+        return sized(1 << (tag & 3), tag >= 0xd0)
+    size, begin = sized({0xc4: 1, 0xc5: 2, 0xc6: 4, 0xd9: 1, 0xda: 2, 0xdb: 4, 0xdc: 2, 0xdd: 4}[tag])
+    return listed(size, begin) if tag >= 0xdc else taken(size, begin, tag >= 0xd9)
 
 
 def tables():

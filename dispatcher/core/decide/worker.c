@@ -114,8 +114,11 @@ void step_message(struct dispatcher_core *core, const struct input_message *in)
 			session_end(core, s, false);
 		return;
 	default:
-		tell(core, true, 0,
-		     step_text(core, "a worker's frame is dropped: message %u goes the other way", type));
+		tell(
+		    core, true, 0,
+		    step_text(core,
+			      "a worker's frame is dropped: message %u goes the other way, or is no worker's",
+			      type));
 		return;
 	}
 }

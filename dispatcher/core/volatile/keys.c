@@ -105,7 +105,8 @@ struct fair_key *keys_of_job(struct dispatcher_core *core, struct queue *q, cons
 	struct fair_key *key;
 	struct bytes name;
 
-	job_row_body(row, codec_new_job(), &body, &core->out->arena);
+	codec_decode_part(codec_new_job(), BYTES(row->body, row->body_size), "by", "fair_key", &body,
+			  &core->out->arena);
 	name = body.fair_key.size > 0 ? body.fair_key : body.owner;
 	if (name.size == 0) {
 		principal_words(&body.by, &words);

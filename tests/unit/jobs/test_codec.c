@@ -1,7 +1,10 @@
 /* Structs survive the wire; what a peer invents does not get past the checks. */
 #include <criterion/criterion.h>
+#include <msgpack.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "base/rng.h"
 #include "jobs/kinds.h"
@@ -202,4 +205,99 @@ Test(codec, prints_as_json)
 
 	codec_print(codec_token(), &t, &buf);
 	cr_assert_str_eq(buf_text(&buf), "{\"epoch\": 1, \"lease\": 2}");
+}
+
+/* A failure, then tail_bytes, as msgpack-c writes them. */
+static void write_as_msgpack_c(struct buf *out, const struct failure *f, const struct tail_bytes *t)
+{
+	msgpack_packer pk;
+
+	msgpack_packer_init(&pk, out, buf_msgpack_write);
+	msgpack_pack_array(&pk, 6);
+	msgpack_pack_uint32(&pk, f->first);
+	msgpack_pack_uint32(&pk, f->count);
+	msgpack_pack_uint8(&pk, f->kind);
+	msgpack_pack_int64(&pk, f->code);
+	msgpack_pack_str(&pk, f->why.size);
+	msgpack_pack_str_body(&pk, f->why.data, f->why.size);
+	msgpack_pack_uint32(&pk, f->segment);
+	msgpack_pack_array(&pk, 4);
+	msgpack_pack_uint64(&pk, t->session);
+	msgpack_pack_uint64(&pk, t->request);
+	if (t->known)
+		msgpack_pack_true(&pk);
+	else
+		msgpack_pack_false(&pk);
+	msgpack_pack_bin(&pk, t->bytes.size);
+	msgpack_pack_bin_body(&pk, t->bytes.data, t->bytes.size);
+}
+
+Test(codec, every_length_and_number_is_written_as_msgpack_c_writes_it)
+{
+	static const size_t sizes[] = {0, 1, 15, 16, 31, 32, 127, 128, 255, 256, 65535, 65536};
+	struct buf text = {0}, expected = {0};
+
+	buf_append_zeros(&text, 65536);
+	for (int bit = 0; bit < 64; bit++)
+		for (int step = -1; step <= 1; step++)
+			for (int sign = -1; sign <= 1; sign += 2) {
+				uint64_t n = (1ull << bit) + (uint64_t)step;
+				size_t size = sizes[(size_t)bit % ARRAY_LENGTH(sizes)];
+				struct bytes body = BYTES(text.data, size);
+				struct failure f = {(uint32_t)n, (uint32_t)(n >> 7),
+						    (uint8_t)n,	 (int64_t)n * sign,
+						    body,	 (uint32_t)(n >> 20)};
+				struct tail_bytes t = {n, n * 3, sign > 0, body};
+
+				buf_clear(&buf);
+				buf_clear(&expected);
+				codec_encode(codec_failure(), &f, &buf);
+				codec_encode(codec_tail_bytes(), &t, &buf);
+				write_as_msgpack_c(&expected, &f, &t);
+				cr_assert(bytes_equal(buf_bytes(&buf), buf_bytes(&expected)),
+					  "bit %d, step %d, sign %d", bit, step, sign);
+			}
+	for (uint32_t count = 0; count < 70000; count = count < 20 ? count + 1 : count * 3) {
+		struct range_list list = {check_calloc(count + 1, sizeof(struct range)), count};
+		struct retried r = {.shards = list};
+		struct retried back;
+
+		buf_clear(&buf);
+		codec_encode(codec_retried(), &r, &buf);
+		arena_fini(&arena);
+		arena_init(&arena, 64 * MIB);
+		cr_assert_eq(codec_decode(codec_retried(), buf_bytes(&buf), &back, &arena, NULL), 0);
+		cr_assert_eq(back.shards.count, count);
+		free(list.items);
+	}
+	buf_fini(&text);
+	buf_fini(&expected);
+}
+
+Test(codec, a_part_is_as_in_the_whole)
+{
+	static struct text_item values[] = {{BYTES_LIT("a")}, {BYTES_LIT("b")}};
+	struct new_job sent = {.job = 7,
+			       .definition = BYTES_LIT("sha"),
+			       .values = {values, 2},
+			       .event_id_hi = UINT64_MAX,
+			       .by = {.kind = BY_RULE, .name = BYTES_LIT("small")},
+			       .fair_key = BYTES_LIT("tenant"),
+			       .max_running = 3};
+	struct new_job part;
+
+	codec_encode(codec_new_job(), &sent, &buf);
+	codec_decode_part(codec_new_job(), buf_bytes(&buf), "by", "fair_key", &part, &arena);
+	cr_expect_eq(part.by.kind, BY_RULE);
+	cr_expect(bytes_equal(part.by.name, BYTES_LIT("small")));
+	cr_expect(bytes_equal(part.fair_key, BYTES_LIT("tenant")));
+	cr_expect_eq(part.job, 0);
+	cr_expect_eq(part.values.count, 0);
+	cr_expect_eq(part.max_running, 0);
+	buf_clear(&buf); /* a writer that left the last fields out */
+	sent = (struct new_job){.job = 7, .by = {.kind = BY_UID, .number = 5}};
+	codec_encode(codec_new_job(), &sent, &buf);
+	codec_decode_part(codec_new_job(), buf_bytes(&buf), "by", "fair_key", &part, &arena);
+	cr_expect_eq(part.by.number, 5);
+	cr_expect_eq(part.fair_key.size, 0);
 }

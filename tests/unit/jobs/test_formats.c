@@ -176,18 +176,18 @@ Test(formats, messages_and_records_of_version_3_are_read_and_written_as_they_wer
 
 Test(formats, messages_and_records_of_version_4_are_read_and_written_as_they_were)
 {
-	check_file(&message_union, "wire/version-4.txt", 4, message_union.variant_count, codec_union_encode);
+	check_file(&message_union, "wire/version-4.txt", 4, 18, codec_union_encode);
 	check_file(&record_union, "journal/records-2.txt", 4, 23, codec_union_encode);
 }
 
 Test(formats, messages_of_version_5_are_read_and_written_as_they_were)
 {
-	check_file(&message_union, "wire/version-5.txt", 5, message_union.variant_count, codec_union_encode);
+	check_file(&message_union, "wire/version-5.txt", 5, 18, codec_union_encode);
 }
 
 Test(formats, messages_and_records_of_version_6_are_read_and_written_as_they_were)
 {
-	check_file(&message_union, "wire/version-6.txt", 6, message_union.variant_count, codec_union_encode);
+	check_file(&message_union, "wire/version-6.txt", 6, 18, codec_union_encode);
 	check_file(&record_union, "journal/records-3.txt", 6, 24, codec_union_encode);
 }
 
