@@ -1,7 +1,8 @@
-/* Rows in columns: a block holds many rows of a C struct, each of whose fields is a column. Numbers are kept as
- * runs of equal differences, so that a column that counts or that never changes takes a few bytes; texts by a
- * dictionary of the block's own; ids as they are. Columns in which all is 0 or empty are left out. Columns have
- * names: a reader that knows more of them, or others, reads zeros for those that the block lacks.
+/* Rows in columns: a block holds many rows of a C struct, each of whose fields is a column. Numbers are kept
+ * as runs of equal differences, so that a column that counts or that never changes takes a few bytes; texts
+ * by a dictionary of the block's own; ids as they are. Columns in which all is 0 or empty are left out.
+ * Columns have names: a reader that knows more of them, or others, reads zeros for those that the block
+ * lacks.
  *
  * The first field is a number, and stands by itself (`ids`), so that rows are found by it without the rest
  * (`body`), which is pressed (lz.h). The format of both: block.c. Pure; a builder or view has one thread. */
@@ -58,8 +59,8 @@ void block_view_destroy(struct block_view *v); /* NULL is fine */
 uint32_t block_view_count(const struct block_view *v);
 /* All of the first field. */
 const int64_t *block_view_ids(const struct block_view *v);
-/* Of a field of row i: numbers; texts, which are the view's. Without a body, or of a column that is damaged: 0,
- * or empty. */
+/* Of a field of row i: numbers; texts, which are the view's. Without a body, or of a column that is damaged:
+ * 0, or empty. */
 int64_t block_view_number(struct block_view *v, uint32_t field, uint32_t i);
 struct bytes block_view_text(struct block_view *v, uint32_t field, uint32_t i);
 /* All fields into a struct. Texts are the view's. */

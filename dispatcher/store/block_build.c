@@ -216,7 +216,8 @@ void block_builder_add(struct block_builder *b, const void *row)
 		} else if (field->kind == SQL_TEXT || field->kind == SQL_BLOB) {
 			size_t before = c->texts.bytes.size;
 
-			add_number(&c->numbers, find_text(&c->texts, *(const struct bytes *)(const void *)at));
+			add_number(&c->numbers,
+				   find_text(&c->texts, *(const struct bytes *)(const void *)at));
 			b->bytes += c->texts.bytes.size - before;
 		} else {
 			n = (uint64_t)block_field_number(field, row);

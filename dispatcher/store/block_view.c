@@ -147,13 +147,19 @@ int block_view_add_body(struct block_view *v, struct bytes body, struct error *r
 		return corrupt(reterr, "its head");
 	v->body = check_calloc(size + 1, 1);
 	v->body_size = size;
-	v->cost += size;
-	v->has_body = true;
 	if (how == BLOCK_PLAIN)
 		memcpy(v->body, c.at, size);
-	else if (!lz_expand(BYTES(c.at, (size_t)(c.end - c.at)), v->body, size))
-		return corrupt(reterr, "it cannot be expanded");
-	return find_columns(v) ? 0 : corrupt(reterr, "its columns");
+	v->has_body = (how == BLOCK_PLAIN || lz_expand(BYTES(c.at, (size_t)(c.end - c.at)), v->body, size)) &&
+		      find_columns(v);
+	if (v->has_body) {
+		v->cost += size;
+		return 0;
+	}
+	for (uint32_t f = 1; f < v->fields->count; f++)
+		v->columns[f] = (struct view_column){0};
+	free(v->body);
+	v->body = NULL;
+	return corrupt(reterr, "its columns");
 }
 
 void block_view_destroy(struct block_view *v)
@@ -239,8 +245,7 @@ int64_t block_view_number(struct block_view *v, uint32_t field, uint32_t i)
 		look_at(v, c);
 	if (c->numbers != NULL && c->kind != BLOCK_TEXTS)
 		n = c->numbers[i];
-	return minus < 0 ? n
-			 : (int64_t)((uint64_t)n + (uint64_t)block_view_number(v, (uint32_t)minus, i));
+	return minus < 0 ? n : (int64_t)((uint64_t)n + (uint64_t)block_view_number(v, (uint32_t)minus, i));
 }
 
 struct bytes block_view_text(struct block_view *v, uint32_t field, uint32_t i)

@@ -1,5 +1,5 @@
-/* An event's names, found in its canonical JSON without a tree: members that nobody asks for are passed over. What
- * is no JSON has none. */
+/* An event's names, found in its canonical JSON without a tree: members that nobody asks for are passed over.
+ * What is no JSON has none. */
 #include <string.h>
 
 #include "dispatcher/store/history_block.h"
@@ -26,11 +26,17 @@ static bool take(struct scan *s, char c)
 /* What stands between the quotes. */
 static bool take_text(struct scan *s, struct bytes *ret)
 {
-	const uint8_t *begin;
+	const uint8_t *begin, *quote;
 
 	if (!take(s, '"'))
 		return false;
-	for (begin = s->at; s->at < s->end && *s->at != '"'; s->at++)
+	begin = s->at;
+	quote = memchr(begin, '"', (size_t)(s->end - begin));
+	if (quote == NULL)
+		return false;
+	if (memchr(begin, '\\', (size_t)(quote - begin)) == NULL)
+		s->at = quote;
+	for (; s->at < s->end && *s->at != '"'; s->at++)
 		if (*s->at == '\\' && ++s->at == s->end)
 			return false;
 	if (s->at == s->end)

@@ -108,10 +108,16 @@ const struct block_fields *history_block_fields(enum history_block_kind kind)
 	return kind == HISTORY_MADE ? &made : kind == HISTORY_ENDED ? &ended : &events;
 }
 
-int history_block_field(enum history_part part, const char *column)
+const struct sql_table *const history_part_tables[PART_COUNT] = {
+    [PART_JOB] = &history_jobs_table,
+    [PART_RANGE] = &history_ranges_table,
+    [PART_EFFORT] = &history_efforts_table,
+    [PART_FAILURE] = &history_failures_table,
+};
+
+int history_block_field(enum history_block_kind kind, enum history_part part, const char *column)
 {
-	pthread_once(&once, make);
-	return find(&ended, parts[part].letter, column);
+	return find(history_block_fields(kind), parts[part].letter, column);
 }
 
 void history_entry_complete(struct history_entry *e)

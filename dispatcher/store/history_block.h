@@ -1,13 +1,12 @@
 /* What history keeps in blocks (block.h), of jobs of one shard and of events:
  *
- *   made    such jobs as they were accepted, while they live. Which of them have left (ended, forgotten, or become a
- *           row since something happened to them that few jobs meet) are bits beside the block
- *   ended   such jobs that have ended: the job's row, and what else history has of its shard: who made its output,
- *           what its last attempt took, why it is dead
- *   events  events with the jobs that they made, whose ids follow one another
+ *   made    such jobs as they were accepted, while they live. Which of them have left (ended, forgotten, or
+ * become a row since something happened to them that few jobs meet) are bits beside the block ended   such
+ * jobs that have ended: the job's row, and what else history has of its shard: who made its output, what its
+ * last attempt took, why it is dead events  events with the jobs that they made, whose ids follow one another
  *
- * Whatever has a row in job_rows is not in a block any more, even when it still stands there; what is forgotten
- * is in none. Pure. */
+ * Whatever has a row in job_rows is not in a block any more, even when it still stands there; what is
+ * forgotten is in none. Pure. */
 #pragma once
 
 #include "dispatcher/store/block.h"
@@ -37,8 +36,9 @@ struct history_event_row {
 enum history_part { PART_JOB, PART_RANGE, PART_EFFORT, PART_FAILURE, PART_COUNT };
 
 const struct block_fields *history_block_fields(enum history_block_kind kind);
-/* Of an ended block, the field of a column of that part's table; -1: it is none. */
-int history_block_field(enum history_part part, const char *column);
+extern const struct sql_table *const history_part_tables[PART_COUNT];
+/* The field of a column of that part's table; -1: it is none. */
+int history_block_field(enum history_block_kind kind, enum history_part part, const char *column);
 /* Job, phase and first shard, which stand once. */
 void history_entry_complete(struct history_entry *e);
 

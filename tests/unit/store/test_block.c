@@ -42,9 +42,8 @@ static struct history_entry entry_of(uint32_t i, struct rng *rng)
 	if (i % 5 > 0) {
 		e.job.event_id_hi = random;
 		e.job.event_id_lo = ~random;
-		e.range = (struct history_range){.shards.count = 1,
-						 .place = {2, {3, random % 100}, 4},
-						 .wall_us = e.job.ended_wall_us};
+		e.range = (struct history_range){
+		    .shards.count = 1, .place = {2, {3, random % 100}, 4}, .wall_us = e.job.ended_wall_us};
 	}
 	if (i % 9 == 0)
 		e.job.totals.run_us = e.effort.effort.totals.run_us = INT64_MAX - random % 5;
@@ -104,7 +103,8 @@ Test(block, what_goes_in_comes_out)
 		block_view_row(v, i, &found);
 		expect_alike(&e, &found, i);
 		cr_expect_eq(block_view_ids(v)[i], (int64_t)e.job.job);
-		cr_expect_eq(block_view_number(v, (uint32_t)history_block_field(PART_RANGE, "segment"), i),
+		cr_expect_eq(block_view_number(
+				 v, (uint32_t)history_block_field(HISTORY_ENDED, PART_RANGE, "segment"), i),
 			     e.range.place.segment);
 	}
 	cr_expect_not(block_view_is_damaged(v));
@@ -180,7 +180,8 @@ Test(block, an_events_names_are_found)
 	    {"{\"id\":\"x\"}", "x", "", ""},
 	    {"{\"detail\":{\"object\":{\"key\":\"a/b\",\"key-base64\":\"YQ==\"}},\"id\":\"7\"}", "7", "a/b",
 	     "YQ=="},
-	    {"{\"a\":{\"id\":\"no\",\"x\":[1,{\"id\":\"no\"},\"}\"]},\"b\":-1.5e3,\"c\":null,\"id\":\"y\\\"z\"}",
+	    {"{\"a\":{\"id\":\"no\",\"x\":[1,{\"id\":\"no\"},\"}\"]},\"b\":-1.5e3,\"c\":null,\"id\":"
+	     "\"y\\\"z\"}",
 	     "y\"z", "", ""},
 	    {"{ \"id\" : \"\\u00e4\\ud83d\\ude00\\n\" , \"detail\" : [ ] }", "ä😀\n", "", ""},
 	    {"{\"id\":5}", "", "", ""},
@@ -219,7 +220,8 @@ Test(block, a_filter_has_what_was_put_in_and_little_else)
 		if (i < 1000)
 			cr_expect(filter_may_have(buf_bytes(&filter), hashes[i]));
 		else
-			wrong += filter_may_have(buf_bytes(&filter), filter_hash(FILTER_ID, BYTES(&i, sizeof i)));
+			wrong +=
+			    filter_may_have(buf_bytes(&filter), filter_hash(FILTER_ID, BYTES(&i, sizeof i)));
 	cr_expect_lt(wrong, 200, "%u of 10000", wrong);
 	cr_expect_neq(filter_hash(FILTER_ID, BYTES_LIT("a")), filter_hash(FILTER_OBJECT, BYTES_LIT("a")));
 	buf_fini(&filter);
