@@ -86,22 +86,13 @@ static bool skip_value(struct scan *s)
 	return true;
 }
 
-/* The scan stands on the value of the member. */
-static bool find_member(struct scan *s, const char *name)
+/* The next member of an object, of which none was looked at yet: the scan stands on its value. */
+static bool next_member(struct scan *s, bool *begun, struct bytes *name)
 {
-	struct bytes wanted = bytes_of(name), key;
+	bool there = take(s, *begun ? ',' : '{');
 
-	if (!take(s, '{'))
-		return false;
-	do {
-		if (!take_text(s, &key) || !take(s, ':'))
-			return false;
-		if (bytes_equal(key, wanted))
-			return true;
-		if (!skip_value(s))
-			return false;
-	} while (take(s, ','));
-	return false;
+	*begun = true;
+	return there && take_text(s, name) && take(s, ':');
 }
 
 static uint32_t hex4(const uint8_t *at)
@@ -181,20 +172,55 @@ static struct bytes unescape(struct bytes text, struct arena *arena)
 	return out != NULL ? BYTES(out, size) : (struct bytes){0};
 }
 
-static struct bytes text_of(struct scan s, const char *name, struct arena *arena)
+static bool take_name(struct scan *s, struct bytes *ret, struct arena *arena)
 {
 	struct bytes text;
 
-	return find_member(&s, name) && take_text(&s, &text) ? unescape(text, arena) : (struct bytes){0};
+	skip_space(s);
+	if (s->at == s->end || *s->at != '"')
+		return skip_value(s);
+	if (!take_text(s, &text))
+		return false;
+	*ret = unescape(text, arena);
+	return true;
+}
+
+static bool is_object(struct scan *s)
+{
+	skip_space(s);
+	return s->at < s->end && *s->at == '{';
+}
+
+/* What is asked for of an object, its members at this depth: id and detail, object, key. */
+static bool look_at(struct scan *s, int depth, struct arena *arena, struct event_names *ret)
+{
+	bool begun = false, fine = true;
+	struct bytes name;
+
+	if (!is_object(s))
+		return skip_value(s);
+	while (fine && next_member(s, &begun, &name)) {
+		if (depth == 0 && bytes_equal(name, BYTES_LIT("id")))
+			fine = take_name(s, &ret->id, arena);
+		else if (depth == 0 && bytes_equal(name, BYTES_LIT("source")))
+			fine = take_name(s, &ret->source, arena);
+		else if (depth == 2 && bytes_equal(name, BYTES_LIT("key")))
+			fine = take_name(s, &ret->key, arena);
+		else if (depth == 2 && bytes_equal(name, BYTES_LIT("key-base64")))
+			fine = take_name(s, &ret->key_base64, arena);
+		else if (depth < 2 &&
+			 bytes_equal(name, depth == 0 ? BYTES_LIT("detail") : BYTES_LIT("object")))
+			fine = look_at(s, depth + 1, arena, ret);
+		else
+			fine = skip_value(s);
+	}
+	return fine && take(s, '}');
 }
 
 void event_names_find(struct bytes json, struct arena *arena, struct event_names *ret)
 {
-	struct scan all = {json.data, json.data + json.size}, object = all;
+	struct scan s = {json.data, json.data + json.size};
 
-	*ret = (struct event_names){.id = text_of(all, "id", arena)};
-	if (!find_member(&object, "detail") || !find_member(&object, "object"))
-		return;
-	ret->key = text_of(object, "key", arena);
-	ret->key_base64 = text_of(object, "key-base64", arena);
+	*ret = (struct event_names){0};
+	(void)look_at(&s, 0, arena, ret);
 }

@@ -54,16 +54,24 @@ enum history_event_field {
 	EVENT_BY_NUMBER,
 };
 
-/* By what people call an event: its id, or the key of its object, unescaped. */
+/* By what people call an event: its id, or the key of its object, unescaped; and its source. */
 struct event_names {
-	struct bytes id, key, key_base64;
+	struct bytes id, key, key_base64, source;
 };
 /* Of canonical JSON; size 0 of what is no text, or is not there. Texts are the JSON's, or the arena's. */
 void event_names_find(struct bytes json, struct arena *arena, struct event_names *ret);
 
 /* ---- a Bloom filter: 10 bits a key, 7 places ---- */
 
-enum filter_key { FILTER_EVENT = 1, FILTER_ID, FILTER_OBJECT, FILTER_OBJECT_BASE64 };
+/* Of blocks of events, and of ended jobs their names. */
+enum filter_key {
+	FILTER_EVENT = 1,
+	FILTER_ID,
+	FILTER_OBJECT,
+	FILTER_OBJECT_BASE64,
+	FILTER_SOURCE,
+	FILTER_NAME
+};
 uint64_t filter_hash(enum filter_key kind, struct bytes key);
 /* Appends the filter of these. */
 void filter_make(const uint64_t *hashes, size_t count, struct buf *out);

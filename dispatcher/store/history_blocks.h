@@ -41,8 +41,9 @@ struct block_draft {
 	int64_t output_bytes, states;
 	struct segment_name *segments;
 	uint32_t segment_count, segment_room;
-	uint64_t *hashes; /* of events */
+	uint64_t *hashes; /* for the filter */
 	uint32_t hash_count, hash_room;
+	uint64_t last_name; /* hash of a job's name, or of an event's source, that many have */
 };
 
 /* Who made a job, what that took, or why it is dead, until its end. */

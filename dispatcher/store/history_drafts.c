@@ -28,12 +28,31 @@ void draft_clear(struct block_draft *d)
 	d->jobs = d->times = (struct job_interval){INT64_MAX, INT64_MIN};
 	d->output_bytes = d->states = 0;
 	d->segment_count = d->hash_count = 0;
+	d->last_name = 0;
 }
 
 static void widen(struct job_interval *i, int64_t first, int64_t last)
 {
 	i->first = first < i->first ? first : i->first;
 	i->last = last > i->last ? last : i->last;
+}
+
+static void add_hash(struct block_draft *d, enum filter_key key, struct bytes name)
+{
+	if (name.size == 0)
+		return;
+	ARRAY_GROW(d->hashes, d->hash_room, d->hash_count);
+	d->hashes[d->hash_count++] = filter_hash(key, name);
+}
+
+/* One that most have. */
+static void add_common(struct block_draft *d, enum filter_key key, struct bytes name)
+{
+	uint64_t hash = filter_hash(key, name);
+
+	if (hash != d->last_name)
+		add_hash(d, key, name);
+	d->last_name = hash;
 }
 
 static void add_segment(struct block_draft *d, const struct history_place *p)
@@ -56,18 +75,11 @@ void draft_add_entry(struct block_draft *d, const struct history_entry *e)
 	}
 	widen(&d->times, e->job.ended_wall_us, e->job.ended_wall_us);
 	d->output_bytes += I64(e->job.totals.output_bytes);
+	add_common(d, FILTER_NAME, e->job.name);
 	if (e->range.shards.count > 0 && e->range.place.segment > 0)
 		add_segment(d, &e->range.place);
 	if (e->dead.shards.count > 0 && e->dead.place.segment > 0)
 		add_segment(d, &e->dead.place);
-}
-
-static void add_hash(struct block_draft *d, enum filter_key key, struct bytes name)
-{
-	if (name.size == 0)
-		return;
-	ARRAY_GROW(d->hashes, d->hash_room, d->hash_count);
-	d->hashes[d->hash_count++] = filter_hash(key, name);
 }
 
 void draft_add_event(struct history_blocks *b, struct block_draft *d, const struct history_event_row *e)
@@ -83,6 +95,7 @@ void draft_add_event(struct history_blocks *b, struct block_draft *d, const stru
 	add_hash(d, FILTER_ID, names.id);
 	add_hash(d, FILTER_OBJECT, names.key);
 	add_hash(d, FILTER_OBJECT_BASE64, names.key_base64);
+	add_common(d, FILTER_SOURCE, names.source);
 }
 
 _Static_assert(offsetof(struct history_event_row, event_lo) ==
@@ -157,9 +170,10 @@ int draft_write(struct history *h, struct block_draft *d, uint32_t kept, struct 
 	if (rc == 0)
 		rc = sql_run(&h->db, WRITE_BLOCK_BODY, reterr, "ibb", *ret_block, buf_bytes(&b->ids),
 			     buf_bytes(&b->body));
-	if (rc == 0 && d->kind == HISTORY_EVENTS) {
+	if (rc == 0 && d->kind != HISTORY_MADE) {
 		filter_make(d->hashes, d->hash_count, &b->filter);
-		rc = sql_run(&h->db, WRITE_BLOCK_FILTER, reterr, "ib", *ret_block, buf_bytes(&b->filter));
+		rc = sql_run(&h->db, WRITE_BLOCK_FILTER, reterr, "iib", *ret_block, I64(d->kind),
+			     buf_bytes(&b->filter));
 	}
 	if (rc == 0)
 		rc = count_segments(h, WRITE_BLOCK_SEGMENT_UP, d->segments, d->segment_count, reterr);

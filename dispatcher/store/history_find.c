@@ -244,7 +244,10 @@ bool history_event_is(struct block_view *view, uint32_t row, enum filter_key key
 			       memchr(json.data, '\\', json.size) == NULL))
 		return false;
 	event_names_find(json, arena, &names);
-	text = key == FILTER_ID ? names.id : key == FILTER_OBJECT ? names.key : names.key_base64;
+	text = key == FILTER_ID	      ? names.id
+	       : key == FILTER_OBJECT ? names.key
+	       : key == FILTER_SOURCE ? names.source
+				      : names.key_base64;
 	return text.size > 0 && bytes_equal(text, name);
 }
 
@@ -280,7 +283,8 @@ static int walk_events(struct history_views *v, int64_t block, enum filter_key k
 	return code;
 }
 
-static const char all_filters[] = "SELECT block, filter FROM block_filters ORDER BY block DESC";
+static const char all_filters[] =
+    "SELECT block, filter FROM block_filters WHERE kind = 3 ORDER BY block DESC";
 
 int history_find_events(struct history_views *v, enum filter_key key, struct bytes name,
 			history_event_found_fn *fn, void *arg)

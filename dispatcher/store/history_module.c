@@ -1,6 +1,5 @@
-#include "dispatcher/store/history_module.h"
+#include "dispatcher/store/history_module_plan.h"
 
-#include <pthread.h>
 #include <sqlite3ext.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,66 +8,6 @@
 #include "base/check.h"
 
 SQLITE_EXTENSION_INIT3
-
-#define COLUMNS_MAX 64
-
-/* How a table looks. */
-struct layout {
-	const char *name;
-	const char *job_column; /* of rows */
-	const struct sql_column *columns[COLUMNS_MAX];
-	int ended[COLUMNS_MAX], made[COLUMNS_MAX]; /* fields of blocks; -1: none */
-	uint32_t count;
-	int is_there; /* a field of ended blocks that is 0 when there is no such row; -1: there always is */
-	struct buf declare, rows;
-};
-
-static struct layout layouts[PART_COUNT] = {[PART_JOB] = {.name = "jobs", .job_column = "id"},
-					    [PART_RANGE] = {.name = "ranges", .job_column = "job"},
-					    [PART_EFFORT] = {.name = "efforts", .job_column = "job"},
-					    [PART_FAILURE] = {.name = "failures", .job_column = "job"}};
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void make_layout(enum history_part part)
-{
-	const struct sql_table *t = history_part_tables[part];
-	struct layout *l = &layouts[part];
-
-	buf_printf(&l->declare, "CREATE TABLE x(");
-	buf_printf(&l->rows, "SELECT ");
-	for (size_t i = 0; i < t->column_count; i++) {
-		const struct sql_column *c = &t->columns[i];
-
-		if (c->type == NULL)
-			continue;
-		CHECK(l->count < COLUMNS_MAX);
-		buf_printf(&l->declare, "%s%s %s", l->count > 0 ? ", " : "", c->name, c->type);
-		buf_printf(&l->rows, "%s%s", l->count > 0 ? ", " : "", c->name);
-		l->ended[l->count] = history_block_field(HISTORY_ENDED, part, c->name);
-		l->made[l->count] = history_block_field(HISTORY_MADE, part, c->name);
-		l->columns[l->count++] = c;
-	}
-	l->is_there = part == PART_JOB ? -1 : history_block_field(HISTORY_ENDED, part, "count");
-	buf_printf(&l->declare, "%s)", part == PART_JOB ? ", states HIDDEN" : "");
-	buf_printf(&l->rows, " FROM %s WHERE %s BETWEEN ?1 AND ?2", t->name, l->job_column);
-	if (part == PART_JOB)
-		buf_printf(&l->rows, " AND ?3 >> state & 1");
-	(void)buf_text(&l->declare);
-	(void)buf_text(&l->rows);
-}
-
-static void make_layouts(void)
-{
-	for (int part = 0; part < PART_COUNT; part++)
-		make_layout((enum history_part)part);
-}
-
-struct table {
-	sqlite3_vtab base;
-	struct history_views *views;
-	const struct layout *layout;
-	enum history_part part;
-};
 
 struct listed_block {
 	int64_t block;
@@ -80,8 +19,9 @@ struct cursor {
 	struct history_views *views;
 	const struct layout *layout;
 	enum history_part part;
-	struct job_interval jobs;
+	struct job_interval jobs, ends;
 	uint32_t states;
+	uint64_t name;	    /* its hash in filters; 0: any */
 	sqlite3_stmt *rows; /* NULL: they are through */
 	struct listed_block *blocks;
 	uint32_t block_count, block_room, block_at;
@@ -101,7 +41,8 @@ static int on_connect(sqlite3 *db, void *views, int argc, const char *const *arg
 	struct table *t;
 	int part = 0, code;
 
-	pthread_once(&once, make_layouts);
+	const struct layout *layouts = history_layouts();
+
 	while (argc > 3 && part < PART_COUNT && strcmp(argv[3], layouts[part].name) != 0)
 		part++;
 	if (argc <= 3 || part == PART_COUNT) {
@@ -124,70 +65,6 @@ static int on_disconnect(sqlite3_vtab *table)
 {
 	history_views_rest(((struct table *)table)->views);
 	free(table);
-	return SQLITE_OK;
-}
-
-/* ---- plans: bits of idxNum; their values come in this order ---- */
-
-enum { USE_EQ, USE_GE, USE_GT, USE_LE, USE_LT, USE_STATE, USE_STATES, USE_COUNT };
-
-static int use_of(const struct table *t, const struct sqlite3_index_constraint *c)
-{
-	int job = 0; /* the first column, in all of them */
-
-	if (t->part == PART_JOB && c->op == SQLITE_INDEX_CONSTRAINT_EQ) {
-		if (c->iColumn == (int)t->layout->count)
-			return USE_STATES;
-		if (c->iColumn > 0 && c->iColumn < (int)t->layout->count &&
-		    strcmp(t->layout->columns[c->iColumn]->name, "state") == 0)
-			return USE_STATE;
-	}
-	if (c->iColumn != job)
-		return -1;
-	switch (c->op) {
-	case SQLITE_INDEX_CONSTRAINT_EQ:
-		return USE_EQ;
-	case SQLITE_INDEX_CONSTRAINT_GE:
-		return USE_GE;
-	case SQLITE_INDEX_CONSTRAINT_GT:
-		return USE_GT;
-	case SQLITE_INDEX_CONSTRAINT_LE:
-		return USE_LE;
-	case SQLITE_INDEX_CONSTRAINT_LT:
-		return USE_LT;
-	default:
-		return -1;
-	}
-}
-
-static int on_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
-{
-	const struct table *t = (const struct table *)table;
-	int found[USE_COUNT], argument = 1;
-
-	memset(found, -1, sizeof found);
-	for (int i = 0; i < info->nConstraint; i++) {
-		int use = use_of(t, &info->aConstraint[i]);
-
-		if (use == USE_STATES && !info->aConstraint[i].usable)
-			return SQLITE_CONSTRAINT;
-		if (use >= 0 && info->aConstraint[i].usable && found[use] < 0)
-			found[use] = i;
-	}
-	info->idxNum = 0;
-	for (int use = 0; use < USE_COUNT; use++) {
-		if (found[use] < 0)
-			continue;
-		info->idxNum |= 1 << use;
-		info->aConstraintUsage[found[use]].argvIndex = argument++;
-		info->aConstraintUsage[found[use]].omit = use == USE_STATES;
-	}
-	info->estimatedRows = found[USE_EQ] >= 0				    ? 1
-			      : (info->idxNum & (1 << USE_STATE | 1 << USE_STATES)) ? 100000
-										    : 1000000;
-	if ((info->idxNum & (1 << USE_GE | 1 << USE_GT)) && (info->idxNum & (1 << USE_LE | 1 << USE_LT)))
-		info->estimatedRows = 1000;
-	info->estimatedCost = 30.0 * (double)info->estimatedRows;
 	return SQLITE_OK;
 }
 
@@ -230,7 +107,8 @@ static int on_close(sqlite3_vtab_cursor *cursor)
 static const char blocks_with[] =
     "SELECT block, kind FROM blocks WHERE kind = 2 AND first BETWEEN"
     " ?1 - (SELECT ifnull(max(value), 0) FROM meta WHERE name = 'block_span') AND ?2 AND last >= ?1"
-    " AND states & ?3 UNION ALL SELECT block, kind FROM blocks WHERE kind = 1 AND first <= ?2 AND last >= ?1"
+    " AND states & ?3 AND end_us >= ?5 AND begin_us <= ?6"
+    " UNION ALL SELECT block, kind FROM blocks WHERE kind = 1 AND first <= ?2 AND last >= ?1"
     " AND states & ?3 AND ?4";
 
 static int list_blocks(struct cursor *c)
@@ -245,6 +123,8 @@ static int list_blocks(struct cursor *c)
 	sqlite3_bind_int64(stmt, 2, c->jobs.last);
 	sqlite3_bind_int64(stmt, 3, c->states);
 	sqlite3_bind_int64(stmt, 4, c->part == PART_JOB);
+	sqlite3_bind_int64(stmt, 5, c->ends.first);
+	sqlite3_bind_int64(stmt, 6, c->ends.last);
 	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
 		ARRAY_GROW(c->blocks, c->block_room, c->block_count);
 		c->blocks[c->block_count++] = (struct listed_block){
@@ -297,6 +177,27 @@ static int match(struct cursor *c)
 	return code;
 }
 
+static const char filter_of[] = "SELECT filter FROM block_filters WHERE block = ?";
+
+/* What cannot be read now is read, and told, with the block. */
+static bool may_have_name(struct cursor *c, const struct listed_block *b)
+{
+	sqlite3_stmt *stmt;
+	bool may = true;
+
+	if (c->name == 0 || b->kind != HISTORY_ENDED ||
+	    history_views_ask(c->views, filter_of, &stmt) != SQLITE_OK)
+		return true;
+	sqlite3_bind_int64(stmt, 1, b->block);
+	if (sqlite3_step(stmt) == SQLITE_ROW) {
+		const void *filter = sqlite3_column_blob(stmt, 0);
+
+		may = filter_may_have(BYTES(filter, (size_t)sqlite3_column_bytes(stmt, 0)), c->name);
+	}
+	history_views_done(c->views, stmt);
+	return may;
+}
+
 /* The next row of blocks, of this one or of a later one. */
 static int next_of_blocks(struct cursor *c)
 {
@@ -308,6 +209,10 @@ static int next_of_blocks(struct cursor *c)
 		if (c->block_at == c->block_count) {
 			c->ended = true;
 			return SQLITE_OK;
+		}
+		if (!may_have_name(c, &c->blocks[c->block_at])) {
+			c->block_at++;
+			continue;
 		}
 		c->kind = c->blocks[c->block_at].kind;
 		code = history_views_get(c->views, c->blocks[c->block_at++].block, c->kind, true, &c->view);
@@ -346,12 +251,20 @@ static void bound(struct cursor *c, int use, sqlite3_value *value)
 	bool is_number = sqlite3_value_numeric_type(value) == SQLITE_INTEGER;
 	int64_t n = sqlite3_value_int64(value);
 
-	if (use == USE_STATES) {
+	if (use == USE_NAME) {
+		const void *text = sqlite3_value_text(value);
+
+		c->name = filter_hash(FILTER_NAME, BYTES(text, (size_t)sqlite3_value_bytes(value)));
+	} else if (use == USE_STATES) {
 		c->states = (uint32_t)n;
 	} else if (use == USE_STATE) {
 		c->states &= is_number && n >= 0 && n < 32 ? 1u << n : UINT32_MAX;
 	} else if (!is_number) {
 		return; /* SQLite looks again */
+	} else if (use == USE_FROM) {
+		c->ends.first = n;
+	} else if (use == USE_UNTIL) {
+		c->ends.last = n;
 	} else if (use == USE_EQ) {
 		c->jobs = (struct job_interval){n, n};
 	} else if (use == USE_GE || use == USE_GT) {
@@ -373,6 +286,8 @@ static int on_filter(sqlite3_vtab_cursor *cursor, int uses, const char *text, in
 	clear(c);
 	c->jobs = (struct job_interval){0, INT64_MAX};
 	c->states = UINT32_MAX;
+	c->ends = (struct job_interval){INT64_MIN, INT64_MAX};
+	c->name = 0;
 	for (int use = 0, i = 0; use < USE_COUNT; use++)
 		if (uses & 1 << use)
 			bound(c, use, argv[i++]);
@@ -462,7 +377,7 @@ static int on_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *ret)
 static const sqlite3_module module = {.iVersion = 1,
 				      .xCreate = on_connect,
 				      .xConnect = on_connect,
-				      .xBestIndex = on_best_index,
+				      .xBestIndex = history_best_index,
 				      .xDisconnect = on_disconnect,
 				      .xDestroy = on_disconnect,
 				      .xOpen = on_open,

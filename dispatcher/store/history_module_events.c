@@ -19,23 +19,28 @@ enum column {
 	COLUMN_ID,
 	COLUMN_OBJECT_KEY,
 	COLUMN_OBJECT_KEY_BASE64,
+	COLUMN_SOURCE,
 	COLUMN_FIRST_JOB, /* hidden, as the next */
 	COLUMN_JOBS,
 };
 
-static const char declaration[] = "CREATE TABLE x(event BLOB, wall_us INTEGER, json TEXT, by_kind INTEGER,"
-				  " by_name TEXT, by_number INTEGER, id TEXT, object_key TEXT,"
-				  " object_key_base64 TEXT, first_job INTEGER HIDDEN, jobs INTEGER HIDDEN)";
+static const char declaration[] =
+    "CREATE TABLE x(event BLOB, wall_us INTEGER, json TEXT, by_kind INTEGER,"
+    " by_name TEXT, by_number INTEGER, id TEXT, object_key TEXT,"
+    " object_key_base64 TEXT, source TEXT, first_job INTEGER HIDDEN, jobs INTEGER HIDDEN)";
 
+#define SOURCE "CASE WHEN json_valid(json) THEN json_extract(json, '$.source') END"
 #define ROWS                                                                                                 \
-	"SELECT event, wall_us, json, by_kind, by_name, by_number, id, object_key, object_key_base64 FROM "  \
-	"event_rows"
+	"SELECT event, wall_us, json, by_kind, by_name, by_number, id, object_key, "                         \
+	"object_key_base64, " SOURCE " FROM event_rows"
 
 /* By the key that is asked for. */
-static const char *const rows_by[] = {
-    ROWS, [FILTER_EVENT] = ROWS " WHERE event = ?", [FILTER_ID] = ROWS " WHERE id = ?",
-    [FILTER_OBJECT] = ROWS " WHERE object_key = ?",
-    [FILTER_OBJECT_BASE64] = ROWS " WHERE object_key_base64 = ?"};
+static const char *const rows_by[] = {ROWS,
+				      [FILTER_EVENT] = ROWS " WHERE event = ?",
+				      [FILTER_ID] = ROWS " WHERE id = ?",
+				      [FILTER_OBJECT] = ROWS " WHERE object_key = ?",
+				      [FILTER_OBJECT_BASE64] = ROWS " WHERE object_key_base64 = ?",
+				      [FILTER_SOURCE] = ROWS " WHERE " SOURCE " = ?"};
 
 struct table {
 	sqlite3_vtab base;
@@ -98,6 +103,8 @@ static int key_of(int column)
 		return FILTER_OBJECT;
 	case COLUMN_OBJECT_KEY_BASE64:
 		return FILTER_OBJECT_BASE64;
+	case COLUMN_SOURCE:
+		return FILTER_SOURCE;
 	default:
 		return 0;
 	}
@@ -105,7 +112,7 @@ static int key_of(int column)
 
 static int on_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
 {
-	int from = -1, until = -1, argument = 1;
+	int from = -1, until = -1, by = -1, argument = 1;
 
 	(void)table;
 	for (int i = 0; i < info->nConstraint; i++) {
@@ -113,19 +120,22 @@ static int on_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
 
 		if (!c->usable)
 			continue;
-		if (c->op == SQLITE_INDEX_CONSTRAINT_EQ && key_of(c->iColumn) != 0) {
-			info->idxNum = key_of(c->iColumn);
-			info->aConstraintUsage[i].argvIndex = 1;
-			info->estimatedRows = 1;
-			info->estimatedCost = 1000;
-			return SQLITE_OK;
-		}
+		if (c->op == SQLITE_INDEX_CONSTRAINT_EQ && key_of(c->iColumn) != 0 &&
+		    (by < 0 || key_of(c->iColumn) != FILTER_SOURCE))
+			by = i;
 		if (c->iColumn != COLUMN_WALL_US)
 			continue;
 		if (c->op == SQLITE_INDEX_CONSTRAINT_GE || c->op == SQLITE_INDEX_CONSTRAINT_GT)
 			from = i;
 		if (c->op == SQLITE_INDEX_CONSTRAINT_LE || c->op == SQLITE_INDEX_CONSTRAINT_LT)
 			until = i;
+	}
+	if (by >= 0) {
+		info->idxNum = key_of(info->aConstraint[by].iColumn);
+		info->aConstraintUsage[by].argvIndex = 1;
+		info->estimatedRows = info->idxNum == FILTER_SOURCE ? 100000 : 1;
+		info->estimatedCost = 1000.0 * (double)info->estimatedRows;
+		return SQLITE_OK;
 	}
 	if (from >= 0)
 		info->aConstraintUsage[from].argvIndex = argument++;
@@ -173,7 +183,7 @@ static int on_close(sqlite3_vtab_cursor *cursor)
 
 static const char all_blocks[] =
     "SELECT block, NULL FROM blocks WHERE kind = 3 AND end_us >= ? AND begin_us <= ? ORDER BY block";
-static const char all_filters[] = "SELECT block, filter FROM block_filters ORDER BY block";
+static const char all_filters[] = "SELECT block, filter FROM block_filters WHERE kind = 3 ORDER BY block";
 
 static int list_blocks(struct cursor *c)
 {
@@ -333,6 +343,7 @@ static void put_name(struct cursor *c, sqlite3_context *context, int column)
 	event_names_find(block_view_text(c->view, EVENT_JSON, c->at), &c->arena, &names);
 	put_text(context, column == COLUMN_ID		? names.id
 			  : column == COLUMN_OBJECT_KEY ? names.key
+			  : column == COLUMN_SOURCE	? names.source
 							: names.key_base64);
 	arena_reset(&c->arena);
 }
@@ -359,6 +370,7 @@ static void put_value(struct cursor *c, sqlite3_context *context, int column)
 	case COLUMN_ID:
 	case COLUMN_OBJECT_KEY:
 	case COLUMN_OBJECT_KEY_BASE64:
+	case COLUMN_SOURCE:
 		put_name(c, context, column);
 		return;
 	case COLUMN_BY_KIND: /* nobody: those who asked for its jobs */

@@ -119,7 +119,7 @@ const struct sql_statement history_statements[WRITE_COUNT] = {
 			 "INSERT INTO blocks(kind, first, last, count, kept, output_bytes, begin_us, end_us,"
 			 " states, level, segments, gone) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
     [WRITE_BLOCK_BODY] = {.text = "INSERT INTO block_bodies VALUES(?, ?, ?)"},
-    [WRITE_BLOCK_FILTER] = {.text = "INSERT INTO block_filters VALUES(?, ?)"},
+    [WRITE_BLOCK_FILTER] = {.text = "INSERT INTO block_filters VALUES(?, ?, ?)"},
     [WRITE_BLOCK_SPAN] = {.text = "UPDATE meta SET value = max(value, ?) WHERE name = 'block_span'"},
     [WRITE_BLOCK_SPAN_READ] = {.text = "SELECT value FROM meta WHERE name = 'block_span'"},
     [WRITE_BLOCK_GONE] = {.text = "UPDATE blocks SET kept = ?, gone = ? WHERE block = ?"},

@@ -8,10 +8,9 @@
 #include "dispatcher/store/history_blocks.h"
 #include "dispatcher/store/history_kept.h"
 #include "jobs/kinds.h"
-#include "tests/unit/store/history_kit.h"
+#include "tests/unit/store/small_jobs.h"
 
 static struct history_kit k;
-static const struct uuid worker = {0x77, 1};
 
 static void setup(void)
 {
@@ -27,94 +26,24 @@ static void teardown(void)
 
 TestSuite(history_blocks, .init = setup, .fini = teardown);
 
-/* ---- what happens to jobs ---- */
-
 static void accept(uint64_t job)
 {
-	struct new_job j = {.job = job,
-			    .planner = PLANNER_PURE,
-			    .definition = BYTES(history_kit_sha, 32),
-			    .name = BYTES_LIT("small"),
-			    .priority = job % 3 == 0 ? 5 : 1,
-			    .plan = {.kind = PLAN_COUNT, .shard_count = 1},
-			    .by = {.kind = BY_UID, .name = BYTES_LIT("ann"), .number = 1000},
-			    .owner = BYTES_LIT("lab"),
-			    .event_id_hi = 0xe0,
-			    .event_id_lo = job};
-	char json[100];
-	struct accepted a = {.wall_us = (usec_t)(1000 * job), .jobs = {&j, 1}};
-
-	snprintf(json, sizeof json, "{\"detail\":{\"object\":{\"key\":\"in/%llu\"}},\"id\":\"e-%llu\"}",
-		 (unsigned long long)job % 10, (unsigned long long)job);
-	a.event = bytes_of(json);
-	history_kit_add(&k, RECORD_ACCEPTED, &a);
-}
-
-static struct effort an_effort(uint64_t job, uint8_t kind)
-{
-	return (struct effort){.count = 1,
-			       .kind = kind,
-			       .code = kind != 0 ? 3 : 0,
-			       .start_wall_us = (usec_t)(1000 * job + 10),
-			       .totals = {.run_us = 40, .output_bytes = 7}};
+	small_job_accept(&k, job);
 }
 
 static void outcome(uint64_t job, bool done, bool dead, uint32_t segment)
 {
-	struct range all = {0, 1};
-	struct effort e = an_effort(job, done ? 0 : FAILURE_EXIT);
-	struct shard_failure f = {.count = 1,
-				  .kind = FAILURE_EXIT,
-				  .code = 3,
-				  .dead = dead,
-				  .why = BYTES_LIT("it said no"),
-				  .segment = segment};
-	struct outcome_taken o = {.token = {3, job},
-				  .job = job,
-				  .segment = segment,
-				  .attempt = 1,
-				  .done = {&all, done},
-				  .failed = {&f, !done},
-				  .efforts = {&e, 1}};
-	struct outcomes_taken r = {
-	    .worker = worker, .wall_us = (usec_t)(1000 * job + 50), .outcomes = {&o, 1}};
-
-	history_kit_add(&k, RECORD_OUTCOMES, &r);
+	small_job_outcome(&k, job, done, dead, segment);
 }
 
 static void end(uint64_t job, enum job_state state)
 {
-	struct job_ended e = {.job = job,
-			      .state = (uint8_t)state,
-			      .why =
-				  state == JOB_SUCCEEDED ? (struct bytes){0} : BYTES_LIT("its shard is dead"),
-			      .shards = 1,
-			      .done = state == JOB_SUCCEEDED,
-			      .dead = state == JOB_FAILED,
-			      .totals = {.run_us = 40, .output_bytes = 7},
-			      .accepted_wall_us = (usec_t)(1000 * job),
-			      .started_wall_us = (usec_t)(1000 * job + 10),
-			      .wall_us = (usec_t)(1000 * job + 50),
-			      .name = BYTES_LIT("small"),
-			      .definition = BYTES(history_kit_sha, 32),
-			      .event_id_hi = 0xe0,
-			      .event_id_lo = job,
-			      .by = {.kind = BY_UID, .name = BYTES_LIT("ann"), .number = 1000},
-			      .owner = BYTES_LIT("lab")};
-
-	history_kit_add(&k, RECORD_ENDED, &e);
+	small_job_end(&k, job, state);
 }
 
 static void run_jobs(uint64_t first, uint64_t last)
 {
-	for (uint64_t job = first; job <= last; job++)
-		accept(job);
-	for (uint64_t job = first; job <= last; job++) {
-		outcome(job, true, false, 1 + (uint32_t)(job / 100));
-		end(job, JOB_SUCCEEDED);
-		if (k.records.size > 8000) /* the kit would do so between the two */
-			history_kit_commit(&k);
-	}
+	small_jobs_run(&k, first, last);
 }
 
 static void forget(uint64_t first, uint64_t count)
@@ -151,7 +80,8 @@ static int keep_winner(void *out, const struct history_winner *w)
 {
 	buf_printf(out, "%s%u+%u lease %llu segment %u", w->is_missing ? "missing " : "", w->shards.first,
 		   w->shards.count, (unsigned long long)w->token.lease, w->segment);
-	cr_expect(w->is_missing || (w->worker.hi == worker.hi && w->worker.lo == worker.lo));
+	cr_expect(w->is_missing ||
+		  (w->worker.hi == small_jobs_worker.hi && w->worker.lo == small_jobs_worker.lo));
 	return 0;
 }
 
@@ -338,6 +268,12 @@ Test(history_blocks, lists_are_of_both)
 		     30);
 	cr_expect_eq(number("SELECT count(*) FROM jobs j JOIN events e ON e.event = j.event"), 28);
 	cr_expect_eq(number("SELECT count(*) FROM events WHERE wall_us BETWEEN 6000 AND 8000"), 3);
+	cr_expect_eq(number("SELECT count(*) FROM events WHERE source = 'camera'"), 26);
+	cr_expect_eq(number("SELECT count(*) FROM events WHERE source = 'none'"), 0);
+	cr_expect_eq(number("SELECT count(*) FROM events WHERE source = 'camera' AND id = 'e-9'"), 1);
+	cr_expect_eq(number("SELECT count(*) FROM jobs WHERE name = 'small'"), 26);
+	cr_expect_eq(number("SELECT count(*) FROM jobs WHERE name = 'none'"), 0);
+	cr_expect_eq(number("SELECT count(*) FROM jobs WHERE ended_us > 10050 AND ended_us <= 20050"), 10);
 }
 
 Test(history_blocks, small_blocks_become_larger_ones)
