@@ -41,7 +41,8 @@ static uint8_t *put_sequence(uint8_t *at, const uint8_t *literals, size_t count,
 	*token = (uint8_t)((count < 15 ? count : 15) << 4 | (more < 15 ? more : 15));
 	if (count >= 15)
 		at = put_length(at, count - 15);
-	memcpy(at, literals, count);
+	if (count > 0)
+		memcpy(at, literals, count);
 	at += count;
 	if (match == 0)
 		return at;
