@@ -110,30 +110,32 @@ static int print_rows(const struct cli *cli, sqlite3 *db, sqlite3_stmt *stmt, co
 }
 
 #define EXTENSION "shardmill_history.so"
+#define EXTENSION_PATH_MAX 4096
 
-/* Of the build tree, or beside the program as both are installed, or where it was to be installed. */
-static int load_extension(sqlite3 *db)
+/* Of the build tree, or beside the program when both were moved, or where it was to be installed. */
+static void find_extension(char ret[EXTENSION_PATH_MAX])
 {
-	static const char *const places[] = {"../dispatcher/store/", "../lib/shardmill/",
-					     "../lib/x86_64-linux-gnu/shardmill/", "../lib64/shardmill/",
-					     NULL};
-	char program[2048], path[2300] = SHARDMILL_LIBDIR "/" EXTENSION;
+	static const char *const places[] = {"../dispatcher/store", "../" SHARDMILL_LIBDIR};
+	char program[EXTENSION_PATH_MAX / 2];
 	ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
 	char *slash;
 
 	program[size > 0 ? size : 0] = '\0';
 	slash = strrchr(program, '/');
-	if (slash != NULL)
-		slash[1] = '\0';
-	for (size_t i = 0; slash != NULL && places[i] != NULL; i++) {
-		char found[2300];
-
-		snprintf(found, sizeof found, "%s%s" EXTENSION, program, places[i]);
-		if (access(found, R_OK) == 0) {
-			memcpy(path, found, sizeof path);
-			break;
-		}
+	for (size_t i = 0; slash != NULL && i < ARRAY_LENGTH(places); i++) {
+		snprintf(ret, EXTENSION_PATH_MAX, "%.*s/%s/" EXTENSION, (int)(slash - program), program,
+			 places[i]);
+		if (access(ret, R_OK) == 0)
+			return;
 	}
+	snprintf(ret, EXTENSION_PATH_MAX, "%s", SHARDMILL_PREFIX "/" SHARDMILL_LIBDIR "/" EXTENSION);
+}
+
+static int load_extension(sqlite3 *db)
+{
+	char path[EXTENSION_PATH_MAX];
+
+	find_extension(path);
 	if (sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, NULL) != SQLITE_OK)
 		return SQLITE_ERROR;
 	return sqlite3_load_extension(db, path, NULL, NULL);
