@@ -14,14 +14,13 @@
 #include "dispatcher/store/history.h"
 #include "jobs/kinds.h"
 
-#define PIECE_JOBS 1000u	      /* forgotten by one record: history deletes them in one go */
+#define PIECE_JOBS FORGET_JOBS_MAX    /* forgotten by one record: history deletes them in one go */
 #define REMOVED_SEGMENTS 64u	      /* in one reading: three files each */
 #define FOUND_SEGMENTS CANDIDATES_MAX /* in one reading */
 #define WALK_ENTRIES 500u	      /* in one reading */
 #define SOON_US (50 * USEC_PER_MSEC)  /* there is more to do */
 #define COST_FACTOR 20		      /* it waits for so many times what a look took */
 
-_Static_assert(PIECE_JOBS <= FORGET_JOBS_MAX, "one input");
 _Static_assert(2 * REMOVED_SEGMENTS <= HISTORY_SEGMENT_CHANGES_MAX, "those that are removed, and as many");
 
 struct retention {

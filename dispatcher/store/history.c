@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "dispatcher/store/history_private.h"
+#include "dispatcher/store/history_blocks.h"
+#include "dispatcher/store/history_module.h"
 
 #define RECORD_ARENA_BYTES_MAX ((size_t)(256 * MIB))
 
@@ -20,6 +21,17 @@ static void init_locks(struct history *h)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&h->wake_writer, &attr);
 	pthread_condattr_destroy(&attr);
+}
+
+static int open_database(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo, struct error *reterr)
+{
+	struct history_views *views;
+	int code = history_module_register(h->db.db, &views);
+
+	if (code != SQLITE_OK)
+		return sql_error(&h->db, code, reterr);
+	history_blocks_open(h, views);
+	return history_schema(h, cluster_hi, cluster_lo, reterr);
 }
 
 int history_open(struct history **ret, const char *path, uint64_t cluster_hi, uint64_t cluster_lo,
@@ -37,7 +49,7 @@ int history_open(struct history **ret, const char *path, uint64_t cluster_hi, ui
 	else
 		rc = sql_open(&h->db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, reterr);
 	if (rc == 0)
-		rc = history_schema(h, cluster_hi, cluster_lo, reterr);
+		rc = open_database(h, cluster_hi, cluster_lo, reterr);
 	if (rc == ERR_CORRUPT)
 		error_help(reterr, "move the file away: it is built again from the journal, as far back as "
 				   "that goes");
@@ -113,6 +125,9 @@ void history_close(struct history *h)
 		free(h->first);
 		h->first = next;
 	}
+	if (h->blocks != NULL)
+		history_views_rest(h->blocks->views);
+	history_blocks_close(h);
 	sql_close(&h->db);
 	arena_fini(&h->arena);
 	if (h->event_fd >= 0)

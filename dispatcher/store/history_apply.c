@@ -38,70 +38,75 @@ static struct history_job row_of(uint64_t job, const struct new_job *j)
 				    .traceparent = j->traceparent};
 }
 
-static int job_put(struct history *h, enum history_write statement, const struct history_job *row,
-		   struct error *reterr)
+static int know_definition(struct history *h, struct bytes sha256, struct error *reterr)
 {
 	struct bytes known = BYTES(h->known_definition, sizeof h->known_definition);
 	int rc = 0;
 
-	if (!bytes_equal(row->definition, known))
-		rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", row->definition);
-	if (rc == 0 && row->definition.size == known.size)
-		memcpy(h->known_definition, row->definition.data, known.size);
+	if (!bytes_equal(sha256, known))
+		rc = sql_run(&h->db, WRITE_DEFINITION_NAME, reterr, "b", sha256);
+	if (rc == 0 && sha256.size == known.size)
+		memcpy(h->known_definition, sha256.data, known.size);
+	return rc;
+}
+
+static int job_put(struct history *h, enum history_write statement, const struct history_job *row,
+		   struct error *reterr)
+{
+	int rc = know_definition(h, row->definition, reterr);
+
 	return rc < 0 ? rc : sql_put(&h->db, (int)statement, row, reterr);
 }
 
-static int job_insert(struct history *h, const struct new_job *j, usec_t wall_us, struct error *reterr)
+static int job_insert(struct history *h, const struct accepted *r, const struct new_job *j,
+		      struct error *reterr)
 {
 	struct history_job row = row_of(j->job, j);
+	int rc;
 
 	row.state = j->due_wall_us != 0 ? JOB_HELD : JOB_ACTIVE;
 	row.due_wall_us = j->due_wall_us;
-	row.accepted_wall_us = wall_us;
+	row.accepted_wall_us = r->wall_us;
 	row.shards = j->plan.shard_count;
-	return job_put(h, WRITE_JOB, &row, reterr);
-}
-
-static int event_put(struct history *h, uint64_t hi, uint64_t lo, usec_t wall_us, struct bytes json,
-		     const struct principal *by, struct error *reterr)
-{
-	uint8_t id[16];
-	struct bytes event = id_bytes(hi, lo, id);
-
-	if (json.size == 0 || event.size == 0)
-		return 0;
-	return sql_run(&h->db, WRITE_EVENT, reterr, "bititi", event, wall_us, json, I64(by->kind), by->name,
-		       I64(by->number));
+	rc = know_definition(h, row.definition, reterr);
+	if (rc == 0)
+		rc = history_accept_small(h, r, &row, j, reterr);
+	return rc == 0 ? sql_put(&h->db, WRITE_JOB, &row, reterr) : rc < 0 ? rc : 0;
 }
 
 static int apply_accepted(struct history *h, const struct accepted *r, struct error *reterr)
 {
 	for (uint32_t i = 0; i < r->jobs.count; i++) {
-		int rc = job_insert(h, &r->jobs.items[i], r->wall_us, reterr);
+		int rc = job_insert(h, r, &r->jobs.items[i], reterr);
 
 		if (rc < 0)
 			return rc;
 	}
-	if (r->jobs.count == 0)
-		return 0;
-	return event_put(h, r->jobs.items[0].event_id_hi, r->jobs.items[0].event_id_lo, r->wall_us, r->event,
-			 &r->by, reterr);
+	return r->jobs.count > 0 ? history_accept_event(h, r, reterr) : 0;
 }
 
 /* Open windows are the core's; their events are kept for the job that one becomes. */
 static int apply_window(struct history *h, const struct window *r, struct error *reterr)
 {
-	static const struct principal nobody;
 	const struct window_member *last;
+	uint8_t id[16];
+	struct bytes event;
 
 	if (r->members.count == 0)
 		return 0;
 	last = &r->members.items[r->members.count - 1];
-	return event_put(h, last->event_id_hi, last->event_id_lo, r->wall_us, r->event, &nobody, reterr);
+	event = id_bytes(last->event_id_hi, last->event_id_lo, id);
+	if (r->event.size == 0 || event.size == 0)
+		return 0;
+	return sql_run(&h->db, WRITE_EVENT, reterr, "bit", event, r->wall_us, r->event);
 }
 
 static int apply_piece(struct history *h, const struct plan_piece *r, struct error *reterr)
 {
+	int rc = history_unblock(h, r->job, reterr);
+
+	if (rc < 0)
+		return rc;
 	if (r->phase == 0)
 		return sql_run(&h->db, WRITE_JOB_GREW, reterr, "ii", I64(r->count), I64(r->job));
 	return sql_run(&h->db, WRITE_PHASE_GREW, reterr, "iii", I64(r->count), I64(r->job), I64(r->phase));
@@ -128,15 +133,19 @@ static int plan_put(struct history *h, uint64_t job, const struct plan *plan, st
 
 static int apply_sealed(struct history *h, const struct plan_sealed *r, struct error *reterr)
 {
-	int rc = phase_put(h, r->job, r->phase, r->plan.shard_count, reterr);
+	int rc = history_unblock(h, r->job, reterr);
 
+	if (rc == 0)
+		rc = phase_put(h, r->job, r->phase, r->plan.shard_count, reterr);
 	return rc < 0 ? rc : plan_put(h, r->job, &r->plan, reterr);
 }
 
 static int apply_phase_started(struct history *h, const struct phase_started *r, struct error *reterr)
 {
-	int rc = sql_run(&h->db, WRITE_JOB_PHASE, reterr, "ii", I64(r->phase), I64(r->job));
+	int rc = history_unblock(h, r->job, reterr);
 
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_JOB_PHASE, reterr, "ii", I64(r->phase), I64(r->job));
 	return rc < 0 ? rc : phase_put(h, r->job, r->phase, r->plan.shard_count, reterr);
 }
 
@@ -208,8 +217,10 @@ static int range_put(struct history *h, const struct maker *m, struct range r, s
 static int apply_outcome(struct history *h, const struct maker *m, struct error *reterr)
 {
 	const struct outcome_taken *o = m->o;
-	int rc = 0;
+	int rc = history_take_news(h, o, m->worker, m->wall_us, reterr);
 
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
 	for (uint32_t i = 0; rc == 0 && i < o->done.count; i++) {
 		rc = range_put(h, m, o->done.items[i], reterr);
 		if (rc == 0)
@@ -249,7 +260,7 @@ static int apply_outcomes(struct history *h, const struct outcomes_taken *r, str
 
 static int apply_crashed(struct history *h, const struct crashed *r, struct error *reterr)
 {
-	int rc = 0;
+	int rc = r->dead.count > 0 ? history_unblock(h, r->job, reterr) : 0;
 
 	for (uint32_t i = 0; rc == 0 && i < r->dead.count; i++) {
 		struct history_dead d = {.job = r->job,
@@ -265,7 +276,7 @@ static int apply_crashed(struct history *h, const struct crashed *r, struct erro
 
 static int apply_retried(struct history *h, const struct retried *r, struct error *reterr)
 {
-	int rc = 0;
+	int rc = history_unblock(h, r->job, reterr);
 
 	for (uint32_t i = 0; rc == 0 && i < r->shards.count; i++)
 		rc = history_dead_remove(h, r->job, r->phase, r->shards.items[i], reterr);
@@ -278,6 +289,10 @@ static int apply_retried(struct history *h, const struct retried *r, struct erro
 
 static int apply_changed(struct history *h, const struct job_changed *r, struct error *reterr)
 {
+	int rc = history_unblock(h, r->job, reterr);
+
+	if (rc < 0)
+		return rc;
 	if (r->change == CHANGE_ACTIVATED)
 		return sql_run(&h->db, WRITE_JOB_STATE, reterr, "ii", I64(JOB_ACTIVE), I64(r->job));
 	if (r->change == CHANGE_PAUSED)
@@ -315,8 +330,10 @@ static int apply_ended(struct history *h, const struct job_ended *r, struct erro
 					.stopped_by = r->ended_by,
 					.again_by = r->again_by,
 					.carried = true};
-	int rc = 0;
+	int rc = history_end_small(h, r, &row, reterr);
 
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
 	for (uint32_t i = 0; rc == 0 && i < r->later.count; i++) {
 		const struct history_phase phase = {r->job, r->shards_phase + i + 1, r->later.items[i]};
 
@@ -344,8 +361,10 @@ static int apply_ended_block(struct history *h, const struct ended_block *r, str
 static int apply_reopened(struct history *h, const struct reopened *r, struct error *reterr)
 {
 	struct history_job row = row_of(r->job, &r->body);
-	int rc = history_forget(h, r, reterr);
+	int rc = history_unblock_ended(h, r->job, reterr);
 
+	if (rc == 0)
+		rc = history_forget(h, r, reterr);
 	row.state = JOB_ACTIVE;
 	row.accepted_wall_us = r->accepted_wall_us;
 	row.started_wall_us = r->started_wall_us;
@@ -393,9 +412,12 @@ static int slice_insert(struct history *h, const struct job_slice *r, struct err
 
 static int apply_slice(struct history *h, const struct job_slice *r, struct error *reterr)
 {
-	int rc = r->part == 0 ? slice_insert(h, r, reterr) : 0;
+	int rc = history_is_made(h, r->job, reterr);
 	bool carried;
 
+	if (rc != 0) /* all that happened to it is known */
+		return rc < 0 ? rc : 0;
+	rc = r->part == 0 ? slice_insert(h, r, reterr) : 0;
 	if (rc < 0)
 		return rc;
 	rc = sql_begin(&h->db, WRITE_JOB_CARRIED, reterr, "i", I64(r->job));

@@ -132,16 +132,23 @@ static int sum_put(struct history *h, const struct history_effort *e, struct err
 
 /* ---- an outcome ---- */
 
+int history_effort_put(struct history *h, const struct history_effort *e, struct error *reterr)
+{
+	struct history_effort sum = *e;
+
+	if (e->effort.count == 1 && !e->effort.sum && e->effort.first < EFFORTS_APART_MAX)
+		return insert(h, e, reterr);
+	sum.effort.sum = true;
+	return sum_put(h, &sum, reterr);
+}
+
 static int part_put(struct history *h, const struct history_effort *whole, struct range r,
 		    struct error *reterr)
 {
 	struct history_effort e = *whole;
 
 	e.effort = effort_part(&whole->effort, r);
-	if (e.effort.count == 1 && !e.effort.sum && e.effort.first < EFFORTS_APART_MAX)
-		return insert(h, &e, reterr);
-	e.effort.sum = true;
-	return sum_put(h, &e, reterr);
+	return history_effort_put(h, &e, reterr);
 }
 
 /* As far as its shards are now done, or failed: what came late or twice says nothing. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "dispatcher/store/history_private.h"
+#include "dispatcher/store/history_blocks.h"
 
 #define I64(x) ((int64_t)(x))
 /* A transaction with so many takes some 50 ms, while history stands still for everybody who waits for it. */
@@ -78,7 +78,7 @@ static int note_forgotten(struct history *h, int64_t first, int64_t last, struct
 	return rc < 0 ? rc : sql_run(&h->db, WRITE_FORGOTTEN, reterr, "ii", first, last);
 }
 
-static int forget_jobs(struct history *h, const struct job_ids *jobs, struct error *reterr)
+static int forget_rows(struct history *h, const struct job_ids *jobs, struct error *reterr)
 {
 	uint64_t last = jobs->first + jobs->count - 1;
 	int rc = sql_run(&h->db, WRITE_FORGET_EVENTS, reterr, "ii", I64(jobs->first), I64(last));
@@ -92,7 +92,21 @@ static int forget_jobs(struct history *h, const struct job_ids *jobs, struct err
 		if (h->failure_rows[i].job >= jobs->first && h->failure_rows[i].job <= last)
 			h->failure_rows[i].job = 0;
 	history_efforts_changed(h);
-	return rc < 0 ? rc : note_forgotten(h, I64(jobs->first), I64(last), reterr);
+	return rc;
+}
+
+/* Jobs in blocks have no rows: in between are those that have. */
+static int find_rows(struct history *h, struct job_interval jobs, struct job_interval *ret,
+		     struct error *reterr)
+{
+	int rc = sql_begin(&h->db, WRITE_JOB_ROWS_BETWEEN, reterr, "ii", jobs.first, jobs.last);
+
+	*ret = (struct job_interval){1, 0};
+	if (rc == 1 && sql_int(&h->db, WRITE_JOB_ROWS_BETWEEN, 1) > 0)
+		*ret = (struct job_interval){sql_int(&h->db, WRITE_JOB_ROWS_BETWEEN, 0),
+					     sql_int(&h->db, WRITE_JOB_ROWS_BETWEEN, 1)};
+	sql_end(&h->db, WRITE_JOB_ROWS_BETWEEN);
+	return rc < 0 ? rc : 0;
 }
 
 /* Of the range that comes first, at most *rows, from which they are taken. 1: nothing is left of it, 0: there
@@ -134,11 +148,28 @@ int history_clear_leftovers(struct history *h, struct error *reterr)
 
 int history_forgotten(struct history *h, const struct forgotten *r, struct error *reterr)
 {
-	int rc = 0;
+	const struct job_ids *ids = r->jobs.items;
+	struct job_interval all, rows;
+	int rc;
 
-	for (uint32_t i = 0; rc == 0 && i < r->jobs.count; i++)
-		rc = forget_jobs(h, &r->jobs.items[i], reterr);
-	return rc;
+	if (r->jobs.count == 0)
+		return 0;
+	all.first = I64(ids[0].first);
+	all.last = I64(ids[r->jobs.count - 1].first + ids[r->jobs.count - 1].count - 1);
+	rc = find_rows(h, all, &rows, reterr);
+	for (uint32_t i = 0; rc == 0 && i < r->jobs.count; i++) {
+		int64_t first = I64(ids[i].first), last = I64(ids[i].first + ids[i].count - 1);
+
+		if (first <= rows.last && last >= rows.first)
+			rc = forget_rows(h, &ids[i], reterr);
+		if (rc == 0)
+			rc = note_forgotten(h, first, last, reterr);
+		if (rc == 0)
+			rc = history_forget_made(h, (uint64_t)first, (uint64_t)last, reterr);
+	}
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_BLOCK_LEFT_DELETE, reterr, "ii", all.first, all.last);
+	return rc < 0 ? rc : history_forget_in_blocks(h, all, reterr);
 }
 
 int history_change_segments(struct history *h, size_t count, struct error *reterr)

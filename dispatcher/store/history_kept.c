@@ -1,5 +1,8 @@
 #include "dispatcher/store/history_kept.h"
 
+#include <stdlib.h>
+
+#include "base/check.h"
 #include "dispatcher/store/history_reader_private.h"
 
 int history_kept(struct history_reader *r, struct history_kept *ret, struct error *reterr)
@@ -23,22 +26,88 @@ int history_kept(struct history_reader *r, struct history_kept *ret, struct erro
 	return rc < 0 ? rc : 0;
 }
 
-int history_oldest(struct history_reader *r, history_ended_fn *fn, void *arg, struct error *reterr)
+static int by_end(const void *a, const void *b)
+{
+	usec_t x = ((const struct history_ended *)a)->ended_wall_us,
+	       y = ((const struct history_ended *)b)->ended_wall_us;
+
+	return (x > y) - (x < y);
+}
+
+/* Its jobs that are left. *ret_count of *ret, which is the caller's. */
+static int ended_of(struct history_reader *r, int64_t block, struct history_ended **ret, uint32_t *ret_count)
+{
+	uint32_t ended = (uint32_t)history_block_field(HISTORY_ENDED, PART_JOB, "ended_us");
+	uint32_t bytes = (uint32_t)history_block_field(HISTORY_ENDED, PART_JOB, "output_bytes");
+	struct history_hidden hidden = {0};
+	struct block_view *view;
+	int code = history_views_get(r->views, block, HISTORY_ENDED, true, &view);
+
+	if (code != SQLITE_OK)
+		return code;
+	code = history_hidden_read(r->views, history_block_jobs(view, HISTORY_ENDED), &hidden);
+	*ret = check_calloc((size_t)block_view_count(view) + 1, sizeof **ret);
+	*ret_count = 0;
+	for (uint32_t i = 0; i < block_view_count(view); i++) {
+		int64_t job = block_view_ids(view)[i];
+
+		if (!history_is_hidden(&hidden, job))
+			(*ret)[(*ret_count)++] =
+			    (struct history_ended){(uint64_t)job, block_view_number(view, ended, i),
+						   (uint64_t)block_view_number(view, bytes, i)};
+	}
+	history_hidden_fini(&hidden);
+	history_views_release(r->views, view);
+	qsort(*ret, *ret_count, sizeof **ret, by_end);
+	return code;
+}
+
+/* 1: go on, 0: it is enough. */
+static int walk_block(struct history_reader *r, int64_t block, history_ended_fn *fn, void *arg,
+		      struct error *reterr)
+{
+	struct history_ended *jobs = NULL;
+	uint32_t count = 0, i = 0;
+	int code = ended_of(r, block, &jobs, &count);
+
+	while (code == SQLITE_OK && i < count && fn(arg, &jobs[i]))
+		i++;
+	free(jobs);
+	return code != SQLITE_OK ? history_reader_error(r, code, reterr) : i == count;
+}
+
+/* Rows and blocks, by when they ended, or the first of them did. */
+static int oldest_now(struct history_reader *r, history_ended_fn *fn, void *arg, struct error *reterr)
 {
 	struct sql *s = &r->db;
-	int rc = sql_begin(s, READ_OLDEST, reterr, "");
+	int rows = sql_begin(s, READ_OLDEST, reterr, "");
+	int blocks = rows < 0 ? rows : sql_begin(s, READ_OLDEST_BLOCKS, reterr, "");
+	int more = 1;
 
-	for (; rc == 1; rc = sql_next(s, READ_OLDEST, reterr)) {
-		const struct history_ended job = {(uint64_t)sql_int(s, READ_OLDEST, 0),
-						  sql_int(s, READ_OLDEST, 1),
-						  (uint64_t)sql_int(s, READ_OLDEST, 2)};
-
-		if (!fn(arg, &job)) {
-			rc = 0;
-			break;
+	while (rows >= 0 && blocks >= 0 && more == 1 && rows + blocks > 0) {
+		if (rows == 0 ||
+		    (blocks == 1 && sql_int(s, READ_OLDEST_BLOCKS, 1) <= sql_int(s, READ_OLDEST, 1))) {
+			more = walk_block(r, sql_int(s, READ_OLDEST_BLOCKS, 0), fn, arg, reterr);
+			blocks = sql_next(s, READ_OLDEST_BLOCKS, reterr);
+			continue;
 		}
+		more = fn(arg, &(struct history_ended){(uint64_t)sql_int(s, READ_OLDEST, 0),
+						       sql_int(s, READ_OLDEST, 1),
+						       (uint64_t)sql_int(s, READ_OLDEST, 2)});
+		rows = sql_next(s, READ_OLDEST, reterr);
 	}
 	sql_end(s, READ_OLDEST);
+	sql_end(s, READ_OLDEST_BLOCKS);
+	return more < 0 ? more : rows < 0 ? rows : blocks < 0 ? blocks : 0;
+}
+
+int history_oldest(struct history_reader *r, history_ended_fn *fn, void *arg, struct error *reterr)
+{
+	int rc = history_read_begin(r, reterr);
+
+	if (rc == 0)
+		rc = oldest_now(r, fn, arg, reterr);
+	history_read_end(r);
 	return rc;
 }
 
@@ -101,6 +170,18 @@ int history_has_segment(struct history_reader *r, int64_t worker, uint32_t segme
 	return rc < 0 ? rc : 0;
 }
 
+/* About so many more rows than are counted: those in blocks. */
+static int rows_in_blocks(struct history_reader *r, struct history_segment *one, struct error *reterr)
+{
+	struct segment_name name = {one->worker_number, one->segment};
+	int rc = sql_begin(&r->db, READ_SEGMENT_BLOCKS, reterr, "b", BYTES(&name, sizeof name));
+
+	if (rc == 1)
+		one->rows += sql_int(&r->db, READ_SEGMENT_BLOCKS, 0);
+	sql_end(&r->db, READ_SEGMENT_BLOCKS);
+	return rc < 0 ? rc : 0;
+}
+
 int history_segments(struct history_reader *r, const struct history_segment *behind, uint32_t limit,
 		     struct history_segment *ret, uint32_t *ret_count, struct error *reterr)
 {
@@ -118,6 +199,8 @@ int history_segments(struct history_reader *r, const struct history_segment *beh
 		sql_id_read(sql_bytes(s, READ_SEGMENTS, 1), &one->worker.hi, &one->worker.lo);
 	}
 	sql_end(s, READ_SEGMENTS);
+	for (uint32_t i = 0; rc == 0 && i < *ret_count; i++)
+		rc = rows_in_blocks(r, &ret[i], reterr);
 	return rc;
 }
 

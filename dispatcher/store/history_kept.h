@@ -37,7 +37,7 @@ struct history_segment {
 	int64_t worker_number; /* in history */
 	struct uuid worker;
 	uint32_t segment;
-	int64_t rows; /* ranges of shards, and blocks, that name it */
+	int64_t rows; /* about so many ranges of shards name it */
 };
 /* At most `limit` of them behind this one (all zero: from the first on), in order; how many. */
 int history_segments(struct history_reader *r, const struct history_segment *behind, uint32_t limit,

@@ -9,9 +9,9 @@
 #include "dispatcher/store/history_tables.h"
 #include "dispatcher/store/sql.h"
 
-#define HISTORY_FORMAT 7
+#define HISTORY_FORMAT 8
 
-/* The writer's statements; texts in history_schema.c. */
+/* The writer's statements; texts in history_statements.c. */
 enum history_write {
 	WRITE_BEGIN,
 	WRITE_COMMIT,
@@ -80,6 +80,30 @@ enum history_write {
 	WRITE_FORGOTTEN,
 	WRITE_SEGMENT_DOOMED,
 	WRITE_SEGMENT_GONE,
+	WRITE_JOB_WHOLE,
+	WRITE_JOB_ROWS_BETWEEN,
+	WRITE_BLOCK,
+	WRITE_BLOCK_BODY,
+	WRITE_BLOCK_FILTER,
+	WRITE_BLOCK_SPAN,
+	WRITE_BLOCK_SPAN_READ,
+	WRITE_BLOCK_GONE,
+	WRITE_BLOCK_KEPT,
+	WRITE_BLOCK_HEAD,
+	WRITE_BLOCK_LEFT,
+	WRITE_BLOCK_LEFT_DELETE,
+	WRITE_BLOCK_SEGMENTS,
+	WRITE_BLOCK_SEGMENT_UP,
+	WRITE_BLOCK_SEGMENT_DOWN,
+	/* All of a block, in any order. */
+	WRITE_BLOCK_DELETE_FIRST,
+	WRITE_BLOCK_HEAD_DELETE = WRITE_BLOCK_DELETE_FIRST,
+	WRITE_BLOCK_BODY_DELETE,
+	WRITE_BLOCK_FILTER_DELETE,
+	WRITE_BLOCK_DELETE_END,
+	WRITE_BLOCKS_SMALL = WRITE_BLOCK_DELETE_END,
+	WRITE_BLOCKS_OF_JOBS,
+	WRITE_MADE_READ,
 	WRITE_COUNT,
 };
 
@@ -103,10 +127,15 @@ struct failure_rows {
 	int64_t rows;
 };
 
+struct history_blocks;
+struct history_views;
+struct job_interval;
+
 struct history {
-	struct sql db;	      /* the writer's thread's, once started */
-	uint64_t applied_lsn; /* of the transaction that is open, or of the last one */
-	struct arena arena;   /* of one record */
+	struct sql db;		       /* the writer's thread's, once started */
+	struct history_blocks *blocks; /* history_blocks.h */
+	uint64_t applied_lsn;	       /* of the transaction that is open, or of the last one */
+	struct arena arena;	       /* of one record */
 	struct failure_rows failure_rows[FAILURE_ROWS_CACHED]; /* by job, modulo; cleared by a rollback */
 	int64_t failures_last_job; /* later ones have no rows; -1: not looked up yet */
 	struct failure_rows effort_sums[FAILURE_ROWS_CACHED]; /* likewise */
@@ -138,6 +167,8 @@ struct history {
 	pthread_t writer;
 };
 
+extern const struct sql_statement history_statements[WRITE_COUNT];
+
 /* Makes or checks the tables, prepares the statements, reads the lsn. */
 int history_schema(struct history *h, uint64_t cluster_hi, uint64_t cluster_lo,
 		   struct error *reterr) MUST_CHECK;
@@ -161,9 +192,40 @@ int history_dead_remove(struct history *h, uint64_t job, uint32_t phase, struct 
 /* What the last attempts of shards of an outcome took; of sums a job has a bounded number of rows. */
 int history_efforts_put(struct history *h, const struct outcome_taken *o, int64_t worker,
 			struct error *reterr) MUST_CHECK;
+/* One row of them. */
+int history_effort_put(struct history *h, const struct history_effort *e, struct error *reterr) MUST_CHECK;
 /* Counts of a job's rows that were kept at hand are not true any more. */
 void history_efforts_changed(struct history *h);
 bool history_same_place(const struct history_place *a, const struct history_place *b);
+
+/* ---- jobs of one shard, in blocks (history_blocks.h); those that return 1 have done what there is to do
+ * ---- */
+
+void history_blocks_open(struct history *h, struct history_views *views);
+void history_blocks_close(struct history *h); /* without them is fine */
+int history_accept_small(struct history *h, const struct accepted *r, const struct history_job *row,
+			 const struct new_job *j, struct error *reterr) MUST_CHECK;
+/* The event of all its jobs. */
+int history_accept_event(struct history *h, const struct accepted *r, struct error *reterr) MUST_CHECK;
+int history_take_news(struct history *h, const struct outcome_taken *o, int64_t worker, usec_t wall_us,
+		      struct error *reterr) MUST_CHECK;
+int history_end_small(struct history *h, const struct job_ended *r, const struct history_job *row,
+		      struct error *reterr) MUST_CHECK;
+/* A live job that is in a block becomes a row. */
+int history_unblock(struct history *h, uint64_t job, struct error *reterr) MUST_CHECK;
+/* The same of one that may have ended. */
+int history_unblock_ended(struct history *h, uint64_t job, struct error *reterr) MUST_CHECK;
+int history_is_made(struct history *h, uint64_t job, struct error *reterr) MUST_CHECK;
+/* All of the open transaction that is in memory. */
+int history_blocks_write(struct history *h, struct error *reterr) MUST_CHECK;
+int history_ends_write(struct history *h, struct error *reterr) MUST_CHECK; /* of it ended jobs and events */
+void history_blocks_rollback(struct history *h);
+/* Those that are forgotten, in this interval, leave their blocks. */
+int history_forget_in_blocks(struct history *h, struct job_interval jobs, struct error *reterr) MUST_CHECK;
+/* Live jobs are not forgotten, as a rule. */
+int history_forget_made(struct history *h, uint64_t first, uint64_t last, struct error *reterr) MUST_CHECK;
+int history_block_recount(struct history *h, int64_t block, struct error *reterr) MUST_CHECK;
+
 void *history_writer_main(void *history);
 /* Wakes whoever polls history_fd. */
 void history_tell(struct history *h);

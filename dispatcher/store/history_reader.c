@@ -5,82 +5,86 @@
 
 #include "base/check.h"
 #include "jobs/ids.h"
+#include "dispatcher/store/history_module.h"
 #include "dispatcher/store/history_reader_private.h"
-#include "dispatcher/store/history_tables.h"
 #include "jobs/kinds.h"
 
 /* The columns of a job, from here on. */
 #define OF_JOBS .verb = SQL_SELECT, .table = &history_jobs_table, .use = JOB_GET
-#define FROM_JOBS "FROM jobs j LEFT JOIN definitions d ON d.id = j.definition "
+#define FROM_JOBS "FROM job_rows j LEFT JOIN definitions d ON d.id = j.definition "
 
 #define JOBS_OF(state)                                                                                       \
-	"SELECT id FROM (SELECT id FROM jobs WHERE state = " state " AND (?1 >> " state ") & 1 AND id < ?2"  \
+	"SELECT id FROM (SELECT id FROM job_rows WHERE state = " state " AND (?1 >> " state                  \
+	") & 1 AND id < ?2"                                                                                  \
 	" ORDER BY id DESC LIMIT ?3)"
 
 /* A gather tree has at most as many levels as a number of shards has bits. */
 #define LATER_PHASES_MAX 40
 
 static const struct sql_statement statements[READ_COUNT] = {
+    [READ_BEGIN] = {.text = "BEGIN"},
+    [READ_COMMIT] = {.text = "COMMIT"},
     [READ_LSN] = {.text = "SELECT value FROM meta WHERE name = 'lsn'"},
     [READ_JOB] = {OF_JOBS, .text = FROM_JOBS "WHERE j.id = ?"},
     /* State by state, so that a rare one is found by the index among millions of others. */
     [READ_JOBS] =
-	{OF_JOBS,
-	 .text = FROM_JOBS
-	 "JOIN (" JOBS_OF("1") " UNION ALL " JOBS_OF("2") " UNION ALL " JOBS_OF("3") " UNION ALL " JOBS_OF(
-	     "4") " UNION ALL " JOBS_OF("5") ") q ON q.id = j.id ORDER BY j.id DESC LIMIT ?3"},
-    [READ_JOBS_OF_EVENT] =
-	{OF_JOBS,
-	 .text = FROM_JOBS
-	 "JOIN (SELECT id FROM jobs INDEXED BY jobs_by_event WHERE event IN"
-	 " (SELECT event FROM events WHERE id = ?1 UNION SELECT event FROM events WHERE object_key = ?1"
-	 " UNION SELECT event FROM events WHERE object_key_base64 = ?2)"
-	 " AND id < ?3 ORDER BY id DESC LIMIT ?4) q ON q.id = j.id ORDER BY j.id DESC"},
+	{.text = "SELECT id FROM (" JOBS_OF("1") " UNION ALL " JOBS_OF("2") " UNION ALL " JOBS_OF(
+	     "3") " UNION ALL " JOBS_OF("4") " UNION ALL " JOBS_OF("5") ") ORDER BY id DESC LIMIT ?3"},
+    [READ_JOBS_OF_EVENT] = {.text = "SELECT id FROM job_rows INDEXED BY jobs_by_event WHERE event IN"
+				    " (SELECT event FROM event_rows WHERE id = ?1 UNION SELECT event FROM "
+				    "event_rows WHERE object_key = ?1"
+				    " UNION SELECT event FROM event_rows WHERE object_key_base64 = ?2)"
+				    " AND id < ?3 ORDER BY id DESC LIMIT ?4"},
     [READ_PHASE] = {.text = "SELECT shards FROM phases WHERE job = ? AND phase = ?"},
-    [READ_FIRST_PHASE] = {.text = "SELECT shards FROM jobs WHERE id = ?"},
+    [READ_FIRST_PHASE] = {.text = "SELECT shards FROM job_rows WHERE id = ?"},
     [READ_PHASES] = {.verb = SQL_SELECT,
 		     .table = &history_phases_table,
 		     .use = PHASE_GET,
 		     .text = "FROM phases p WHERE job = ? AND phase > ? ORDER BY phase LIMIT ?"},
-    [READ_RANGE_AT] = {.text = "SELECT first FROM ranges WHERE job = ? AND phase = ? AND first <= ?"
+    [READ_RANGE_AT] = {.text = "SELECT first FROM range_rows WHERE job = ? AND phase = ? AND first <= ?"
 			       " ORDER BY first DESC LIMIT 1"},
     [READ_RANGES] =
 	{.verb = SQL_SELECT,
 	 .table = &history_ranges_table,
 	 .use = RANGE_GET_MAKER,
-	 .text = "FROM ranges r JOIN workers w ON w.id = r.worker"
+	 .text = "FROM range_rows r JOIN workers w ON w.id = r.worker"
 		 " WHERE r.job = ? AND r.phase = ? AND r.first >= ? AND r.first < ? ORDER BY r.first"},
     [READ_FAILURES] = {.verb = SQL_SELECT,
 		       .table = &history_failures_table,
 		       .use = FAILURE_GET_MAKER,
-		       .text = "FROM failures f LEFT JOIN workers w ON w.id = f.worker"
+		       .text = "FROM failure_rows f LEFT JOIN workers w ON w.id = f.worker"
 			       " WHERE job = ? AND phase = ? AND first + count > ? ORDER BY first LIMIT ?"},
-    [READ_EFFORT_AT] = {.text = "SELECT first FROM efforts WHERE job = ? AND phase = ? AND first <= ?"
+    [READ_EFFORT_AT] = {.text = "SELECT first FROM effort_rows WHERE job = ? AND phase = ? AND first <= ?"
 				" ORDER BY first DESC LIMIT 1"},
     [READ_EFFORTS] =
 	{.verb = SQL_SELECT,
 	 .table = &history_efforts_table,
 	 .use = EFFORT_GET_MAKER,
-	 .text = "FROM efforts e LEFT JOIN workers w ON w.id = e.worker"
+	 .text = "FROM effort_rows e LEFT JOIN workers w ON w.id = e.worker"
 		 " WHERE e.job = ? AND e.phase = ? AND e.first >= ? AND e.first < ? ORDER BY e.first"},
     [READ_HOST] = {.text = "SELECT host FROM workers WHERE worker = ?"},
-    [READ_EVENT] = {.text = "SELECT json FROM events WHERE event = ?"},
+    [READ_EVENT] = {.text = "SELECT json FROM event_rows WHERE event = ?"},
     [READ_DEFINITION] = {.text = "SELECT name, text FROM definitions WHERE sha256 = ? AND text IS NOT NULL"},
-    [READ_PLAN] = {.text = "SELECT plan FROM jobs WHERE id = ? AND plan IS NOT NULL"},
+    [READ_PLAN] = {.text = "SELECT plan FROM job_rows WHERE id = ? AND plan IS NOT NULL"},
     [READ_EVENTS_OF] = {.text = "SELECT j.event FROM jobs j LEFT JOIN definitions d ON d.id = j.definition"
 				" WHERE ifnull(d.name, j.name) = ? AND j.event IS NOT NULL"},
     [READ_FIRST_LSN] = {.text = "SELECT value FROM meta WHERE name = 'first_lsn'"},
-    [READ_KEPT] = {.text =
-		       "SELECT count(*), sum(output_bytes), min(ended_us) FROM jobs INDEXED BY jobs_by_end"
-		       " WHERE ended_us IS NOT NULL"},
+    [READ_KEPT] = {.text = "SELECT sum(jobs), sum(bytes), min(oldest) FROM ("
+			   "SELECT count(*) AS jobs, sum(output_bytes) AS bytes, min(ended_us) AS oldest"
+			   " FROM job_rows INDEXED BY jobs_by_end WHERE ended_us IS NOT NULL"
+			   " UNION ALL SELECT sum(kept), sum(output_bytes), min(begin_us)"
+			   " FROM blocks INDEXED BY blocks_by_time WHERE kind = 2)"},
     [READ_BYTES] = {.text = "SELECT (page_count - freelist_count) * page_size"
 			    " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"},
-    [READ_OLDEST] = {.text = "SELECT id, ended_us, output_bytes FROM jobs INDEXED BY jobs_by_end"
+    [READ_OLDEST] = {.text = "SELECT id, ended_us, output_bytes FROM job_rows INDEXED BY jobs_by_end"
 			     " WHERE ended_us IS NOT NULL ORDER BY ended_us"},
+    [READ_OLDEST_BLOCKS] = {.text = "SELECT block, begin_us FROM blocks INDEXED BY blocks_by_time"
+				    " WHERE kind = 2 ORDER BY begin_us"},
     [READ_FORGOTTEN] = {.text = "SELECT first, last FROM forgotten ORDER BY first"},
     [READ_UNUSED_SEGMENTS] = {.text = "SELECT w.worker, s.segment FROM segments s INDEXED BY segments_unused"
 				      " JOIN workers w ON w.id = s.worker"
 				      " WHERE s.rows <= 0 AND s.doomed = ? LIMIT ?"},
+    [READ_WORKER_ID] = {.text = "SELECT worker FROM workers WHERE id = ?"},
     [READ_WORKER] = {.text = "SELECT id FROM workers WHERE worker = ?"},
     [READ_SEGMENTS] = {.text = "SELECT s.worker, w.worker, s.segment, s.rows FROM segments s"
 			       " JOIN workers w ON w.id = s.worker WHERE (s.worker, s.segment) > (?, ?)"
@@ -89,16 +93,38 @@ static const struct sql_statement statements[READ_COUNT] = {
 				 "SELECT epoch, lease FROM ranges WHERE worker = ?1 AND segment = ?2"
 				 " UNION SELECT epoch, lease FROM failures WHERE worker = ?1 AND segment = ?2"
 				 " ORDER BY epoch, lease"},
+    /* A block counts as one row. Its jobs' outputs are spread over the segments that it names. */
+    [READ_SEGMENT_BLOCKS] = {.text = "SELECT ifnull(sum(kept * 16 / length(segments) - 1), 0) FROM blocks"
+				     " WHERE kind = 2 AND instr(segments, ?) > 0"},
     [READ_SEGMENT] = {.text = "SELECT rows FROM segments WHERE worker = ? AND segment = ?"},
 };
 
 _Static_assert(JOB_HELD == 1 && JOB_CANCELLED == 5, "READ_JOBS names all states");
+
+int history_reader_error(const struct history_reader *r, int code, struct error *reterr)
+{
+	return code == SQLITE_OK ? 0
+				 : sql_error(&r->db, code == SQLITE_NOTFOUND ? SQLITE_CORRUPT : code, reterr);
+}
+
+int history_read_begin(struct history_reader *r, struct error *reterr)
+{
+	return r->depth++ == 0 ? sql_run(&r->db, READ_BEGIN, reterr, "") : 0;
+}
+
+void history_read_end(struct history_reader *r)
+{
+	if (--r->depth == 0 && !sqlite3_get_autocommit(r->db.db))
+		(void)!sql_run(&r->db, READ_COMMIT, NULL, "");
+}
 
 int history_reader_open(struct history_reader **ret, const char *path, struct error *reterr)
 {
 	struct history_reader *r = check_calloc(1, sizeof *r);
 	int rc = sql_open(&r->db, path, SQLITE_OPEN_READONLY, reterr);
 
+	if (rc == 0)
+		rc = history_reader_error(r, history_module_register(r->db.db, &r->views), reterr);
 	if (rc == 0)
 		rc = sql_prepare(&r->db, statements, READ_COUNT, reterr);
 	if (rc < 0) {
@@ -113,6 +139,7 @@ void history_reader_close(struct history_reader *r)
 {
 	if (r == NULL)
 		return;
+	history_views_rest(r->views);
 	sql_close(&r->db);
 	free(r);
 }
@@ -158,8 +185,22 @@ static int read_later(struct history_reader *r, struct arena *arena, struct hist
 	return 0;
 }
 
-int history_job(struct history_reader *r, uint64_t job, struct arena *arena, struct history_job *ret,
-		struct error *reterr)
+/* Of a block; not found: ERR_NOT_FOUND. */
+static int block_job(struct history_reader *r, uint64_t job, struct arena *arena, struct history_job *ret,
+		     struct error *reterr)
+{
+	struct history_entry e;
+	int rc = history_block_entry(r, job, arena, &e, reterr);
+
+	if (rc == 0)
+		return error_set(reterr, ERR_NOT_FOUND, "there is no job %llu", (unsigned long long)job);
+	if (rc == 1)
+		*ret = e.job;
+	return rc < 0 ? rc : 0;
+}
+
+static int job_now(struct history_reader *r, uint64_t job, struct arena *arena, struct history_job *ret,
+		   struct error *reterr)
 {
 	int rc = sql_begin(&r->db, READ_JOB, reterr, "i", (int64_t)job);
 
@@ -167,54 +208,33 @@ int history_job(struct history_reader *r, uint64_t job, struct arena *arena, str
 		job_row(r, READ_JOB, arena, ret);
 	sql_end(&r->db, READ_JOB);
 	if (rc == 0)
-		return error_set(reterr, ERR_NOT_FOUND, "there is no job %llu", (unsigned long long)job);
+		return block_job(r, job, arena, ret, reterr);
 	return rc < 0 ? rc : ret->phase > 0 ? read_later(r, arena, ret, reterr) : 0;
 }
 
-/* Of a statement that has begun. */
-static int walk_jobs(struct history_reader *r, int s, int rc, struct arena *arena, history_job_fn *fn,
-		     void *arg, struct error *reterr)
+int history_job(struct history_reader *r, uint64_t job, struct arena *arena, struct history_job *ret,
+		struct error *reterr)
 {
-	while (rc == 1) {
-		struct history_job j;
+	int rc = history_read_begin(r, reterr);
 
-		job_row(r, s, arena, &j);
-		rc = j.phase > 0 ? read_later(r, arena, &j, reterr) : 0;
-		if (rc >= 0)
-			rc = fn(arg, &j);
-		if (rc >= 0)
-			rc = sql_next(&r->db, s, reterr);
-	}
-	sql_end(&r->db, s);
+	if (rc == 0)
+		rc = job_now(r, job, arena, ret, reterr);
+	history_read_end(r);
 	return rc;
 }
 
-static int64_t below(uint64_t before)
+static int block_shards(struct history_reader *r, uint64_t job, uint64_t *ret, struct error *reterr)
 {
-	return before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before;
+	struct history_entry e;
+	int rc = history_block_entry(r, job, NULL, &e, reterr);
+
+	if (rc == 1)
+		*ret = e.job.shards;
+	return rc;
 }
 
-int history_jobs(struct history_reader *r, uint64_t before, uint32_t states, uint32_t limit,
-		 struct arena *arena, history_job_fn *fn, void *arg, struct error *reterr)
-{
-	int rc = sql_begin(&r->db, READ_JOBS, reterr, "iii", (int64_t)(states ? states : UINT32_MAX),
-			   below(before), (int64_t)limit);
-
-	return walk_jobs(r, READ_JOBS, rc, arena, fn, arg, reterr);
-}
-
-int history_jobs_of_event(struct history_reader *r, struct bytes text, struct bytes exact, uint64_t before,
-			  uint32_t limit, struct arena *arena, history_job_fn *fn, void *arg,
-			  struct error *reterr)
-{
-	int rc =
-	    sql_begin(&r->db, READ_JOBS_OF_EVENT, reterr, "ttii", text, exact, below(before), (int64_t)limit);
-
-	return walk_jobs(r, READ_JOBS_OF_EVENT, rc, arena, fn, arg, reterr);
-}
-
-int history_phase_shards(struct history_reader *r, uint64_t job, uint32_t phase, uint64_t *ret,
-			 struct error *reterr)
+static int phase_shards_now(struct history_reader *r, uint64_t job, uint32_t phase, uint64_t *ret,
+			    struct error *reterr)
 {
 	int s = phase == 0 ? READ_FIRST_PHASE : READ_PHASE;
 	int rc = phase == 0 ? sql_begin(&r->db, s, reterr, "i", (int64_t)job)
@@ -223,104 +243,22 @@ int history_phase_shards(struct history_reader *r, uint64_t job, uint32_t phase,
 	if (rc == 1)
 		*ret = (uint64_t)sql_int(&r->db, s, 0);
 	sql_end(&r->db, s);
+	if (rc == 0 && phase == 0)
+		rc = block_shards(r, job, ret, reterr);
 	if (rc == 0)
 		return error_set(reterr, ERR_NOT_FOUND, "phase %u of job %llu was never begun", phase,
 				 (unsigned long long)job);
 	return rc < 0 ? rc : 0;
 }
 
-/* ---- winners ---- */
-
-struct walk {
-	uint64_t at, end; /* shards [at, end) are still to come */
-	history_winner_fn *fn;
-	void *arg;
-};
-
-static int walk_missing(struct walk *w, uint64_t up_to)
+int history_phase_shards(struct history_reader *r, uint64_t job, uint32_t phase, uint64_t *ret,
+			 struct error *reterr)
 {
-	struct history_winner m = {.is_missing = true};
+	int rc = history_read_begin(r, reterr);
 
-	if (up_to <= w->at)
-		return 0;
-	m.shards = range_between(w->at, up_to);
-	w->at = up_to;
-	return w->fn(w->arg, &m);
-}
-
-static int walk_row(struct walk *w, const struct sql *db)
-{
-	struct history_range row;
-	struct history_winner m;
-	uint64_t first, end;
-	int rc;
-
-	sql_get(db, READ_RANGES, &row, NULL);
-	m = (struct history_winner){
-	    .worker = row.worker, .token = row.place.token, .segment = row.place.segment, .row = row.shards};
-	first = row.shards.first;
-	end = range_end(row.shards);
-	rc = walk_missing(w, first < w->end ? first : w->end);
-	end = end < w->end ? end : w->end;
-	if (rc < 0 || end <= w->at)
-		return rc;
-	m.shards = range_between(w->at, end);
-	w->at = end;
-	return w->fn(w->arg, &m);
-}
-
-/* Where the row begins that may hold shard `first`. */
-static int row_before(struct history_reader *r, int s, uint64_t job, uint32_t phase, uint32_t first,
-		      int64_t *ret, struct error *reterr)
-{
-	int rc = sql_begin(&r->db, s, reterr, "iii", (int64_t)job, (int64_t)phase, (int64_t)first);
-
-	*ret = rc == 1 ? sql_int(&r->db, s, 0) : (int64_t)first;
-	sql_end(&r->db, s);
-	return rc < 0 ? rc : 0;
-}
-
-int history_winners(struct history_reader *r, uint64_t job, uint32_t phase, struct range shards,
-		    history_winner_fn *fn, void *arg, struct error *reterr)
-{
-	struct walk w = {.at = shards.first, .end = range_end(shards), .fn = fn, .arg = arg};
-	int64_t from;
-	int rc = row_before(r, READ_RANGE_AT, job, phase, shards.first, &from, reterr);
-
-	if (rc < 0)
-		return rc;
-	rc = sql_begin(&r->db, READ_RANGES, reterr, "iiii", (int64_t)job, (int64_t)phase, from,
-		       (int64_t)range_end(shards));
-	while (rc == 1) {
-		rc = walk_row(&w, &r->db);
-		if (rc >= 0)
-			rc = sql_next(&r->db, READ_RANGES, reterr);
-	}
-	sql_end(&r->db, READ_RANGES);
-	return rc < 0 ? rc : walk_missing(&w, w.end);
-}
-
-/* ---- efforts ---- */
-
-int history_efforts(struct history_reader *r, uint64_t job, uint32_t phase, struct range shards,
-		    history_effort_fn *fn, void *arg, struct error *reterr)
-{
-	int64_t from;
-	int rc = row_before(r, READ_EFFORT_AT, job, phase, shards.first, &from, reterr);
-
-	if (rc < 0)
-		return rc;
-	rc = sql_begin(&r->db, READ_EFFORTS, reterr, "iiii", (int64_t)job, (int64_t)phase, from,
-		       (int64_t)range_end(shards));
-	while (rc == 1) {
-		struct history_effort e = {.job = job, .phase = phase};
-
-		sql_get(&r->db, READ_EFFORTS, &e, NULL);
-		rc = (uint64_t)e.effort.first + e.effort.count > shards.first ? fn(arg, &e) : 0;
-		if (rc >= 0)
-			rc = sql_next(&r->db, READ_EFFORTS, reterr);
-	}
-	sql_end(&r->db, READ_EFFORTS);
+	if (rc == 0)
+		rc = phase_shards_now(r, job, phase, ret, reterr);
+	history_read_end(r);
 	return rc;
 }
 
@@ -339,35 +277,8 @@ int history_host(struct history_reader *r, const struct uuid *worker, struct are
 
 /* ---- the rest ---- */
 
-int history_failures(struct history_reader *r, uint64_t job, uint32_t phase, uint32_t first, uint32_t limit,
-		     struct arena *arena, history_failure_fn *fn, void *arg, struct error *reterr)
-{
-	int rc = sql_begin(&r->db, READ_FAILURES, reterr, "iiii", (int64_t)job, (int64_t)phase,
-			   (int64_t)first, (int64_t)limit);
-
-	while (rc == 1) {
-		struct history_failure f;
-		struct history_dead row;
-
-		sql_get(&r->db, READ_FAILURES, &row, arena);
-		f = (struct history_failure){.shards = row.shards,
-					     .kind = row.kind,
-					     .code = row.code,
-					     .why = row.why,
-					     .wall_us = row.wall_us,
-					     .worker = row.worker,
-					     .token = row.place.token,
-					     .segment = row.place.segment};
-		rc = fn(arg, &f);
-		if (rc >= 0)
-			rc = sql_next(&r->db, READ_FAILURES, reterr);
-	}
-	sql_end(&r->db, READ_FAILURES);
-	return rc;
-}
-
-int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct arena *arena, struct bytes *ret,
-		  struct error *reterr)
+static int event_now(struct history_reader *r, uint64_t hi, uint64_t lo, struct arena *arena,
+		     struct bytes *ret, struct error *reterr)
 {
 	uint8_t id[16];
 	int rc;
@@ -377,6 +288,8 @@ int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct are
 	if (rc == 1)
 		*ret = arena_copy(arena, sql_bytes(&r->db, READ_EVENT, 0));
 	sql_end(&r->db, READ_EVENT);
+	if (rc == 0)
+		rc = history_block_event(r, hi, lo, arena, ret, reterr);
 	if (rc == 0) {
 		char text[UUID_TEXT_BYTES];
 
@@ -384,6 +297,17 @@ int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct are
 		return error_set(reterr, ERR_NOT_FOUND, "there is no event %s", text);
 	}
 	return rc < 0 ? rc : 0;
+}
+
+int history_event(struct history_reader *r, uint64_t hi, uint64_t lo, struct arena *arena, struct bytes *ret,
+		  struct error *reterr)
+{
+	int rc = history_read_begin(r, reterr);
+
+	if (rc == 0)
+		rc = event_now(r, hi, lo, arena, ret, reterr);
+	history_read_end(r);
+	return rc;
 }
 
 int history_events_of(struct history_reader *r, const char *name, history_event_fn *fn, void *arg,

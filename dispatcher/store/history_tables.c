@@ -76,7 +76,8 @@ static const struct sql_column jobs[] = {
     PRINCIPAL("again", again_by, JOB_SLICE | AT_END | AT_REOPENING | JOB_GET),
     TOTALS_LATER(TOTAL_COLUMN)};
 
-const struct sql_table history_jobs_table = {.name = "jobs", .alias = "j", .key = "id", TABLE_COLUMNS(jobs)};
+const struct sql_table history_jobs_table = {
+    .name = "job_rows", .alias = "j", .key = "id", TABLE_COLUMNS(jobs)};
 
 /* ---- phases behind the first, whose counts are in the job's row ---- */
 
@@ -119,7 +120,7 @@ static const struct sql_column ranges[] = {
     RANGE("wall_us", "INTEGER", SQL_I64, wall_us, RANGE_PUT),
 };
 
-const struct sql_table history_ranges_table = {.name = "ranges",
+const struct sql_table history_ranges_table = {.name = "range_rows",
 					       .alias = "r",
 					       .rest = ", PRIMARY KEY(job, phase, first)",
 					       .rest_end = " WITHOUT ROWID",
@@ -150,7 +151,7 @@ static const struct sql_column failures[] = {
     DEAD("segment", "INTEGER NOT NULL DEFAULT 0", SQL_U32, place.segment, FAILURE_PUT | FAILURE_GETS),
 };
 
-const struct sql_table history_failures_table = {.name = "failures",
+const struct sql_table history_failures_table = {.name = "failure_rows",
 						 .alias = "f",
 						 .rest = ", PRIMARY KEY(job, phase, first)",
 						 .rest_end = " WITHOUT ROWID",
@@ -188,7 +189,7 @@ static const struct sql_column efforts[] = {
     EFFORT("start_us", "INTEGER NOT NULL", SQL_I64, effort.start_wall_us, EFFORT_PUT | EFFORT_GETS),
     TOTALS_ALL(EFFORT_TOTAL)};
 
-const struct sql_table history_efforts_table = {.name = "efforts",
+const struct sql_table history_efforts_table = {.name = "effort_rows",
 						.alias = "e",
 						.rest = ", PRIMARY KEY(job, phase, first)",
 						.rest_end = " WITHOUT ROWID",

@@ -60,8 +60,10 @@ static int begin(struct history *h, struct error *reterr)
 
 static int commit(struct history *h, struct error *reterr)
 {
-	int rc = sql_run(&h->db, WRITE_LSN, reterr, "i", (int64_t)h->applied_lsn);
+	int rc = history_blocks_write(h, reterr);
 
+	if (rc == 0)
+		rc = sql_run(&h->db, WRITE_LSN, reterr, "i", (int64_t)h->applied_lsn);
 	if (rc == 0)
 		rc = sql_run(&h->db, WRITE_COMMIT, reterr, "");
 	if (rc < 0)
@@ -82,6 +84,7 @@ static void rollback(struct history *h)
 	memset(h->failure_rows, 0, sizeof h->failure_rows);
 	history_efforts_changed(h);
 	h->effort_rows = h->failures_last_job = -1;
+	history_blocks_rollback(h);
 	memset(h->known_definition, 0, sizeof h->known_definition);
 	h->known_worker_number = 0;
 	h->has_leftovers = true;

@@ -2,7 +2,6 @@
 import json
 import os
 import pwd
-import sqlite3
 import subprocess
 import urllib.request
 
@@ -35,8 +34,7 @@ class By(MillCase):
         return [(line.get("job"), line.get("by")) for line in self.log() if line["message"] == what]
 
     def history(self, question):
-        with sqlite3.connect("file:%s?mode=ro" % os.path.join(self.mill.state, "history.db"), uri=True) as db:
-            return db.execute(question).fetchall()
+        return self.mill.sql(question)
 
     def show(self, *verb):
         run = subprocess.run([self.mill.program("shardmill"), *verb, "--api-socket", self.mill.socket],

@@ -50,8 +50,9 @@ class ForgetCase(MillCase):
 
     def history(self, sql, write=False):
         """The rows, as text."""
-        path = os.path.join(self.mill.state, "history.db")
-        db = sqlite3.connect(path if write else "file:%s?mode=ro" % path, uri=not write, timeout=10)
+        if not write:
+            return self.mill.sql(sql)
+        db = sqlite3.connect(os.path.join(self.mill.state, "history.db"), timeout=10)
         try:
             rows = db.execute(sql).fetchall()
             db.commit()
@@ -243,7 +244,7 @@ class Killed(ForgetCase):
                 self.forget([first, first + 5])
                 until(lambda: not self.history("SELECT * FROM leftovers UNION ALL SELECT id, id FROM jobs"))
                 self.kill_and_change("INSERT INTO leftovers VALUES(%d, %d)" % (first, first + 5),
-                                     *("INSERT INTO ranges VALUES%r" % (row,) for row in ranges[len(ranges) - left:]))
+                                     *("INSERT INTO range_rows VALUES%r" % (row,) for row in ranges[len(ranges) - left:]))
                 self.assertEqual(len(self.history("SELECT * FROM ranges")), left)
                 self.start()
                 self.expect_nothing_left()
@@ -307,12 +308,13 @@ class Thinning(ForgetCase):
     """One job that is kept does not keep the room of all others whose outputs stand in the same files."""
     TEXT = "%04d" + 9000 * "x"
 
-    def make(self, count=60):
-        """Jobs that wrote to one segment by turns; one of them will be kept."""
+    def make(self, count=60, shards=2):
+        """Jobs that wrote to one segment by turns; one of them will be kept. History has those of one shard in blocks."""
+        self.shards = shards
         self.start()
         worker = self.mill.start_worker(heartbeat="50ms", cpus="2")
-        jobs = [self.mill.submit("version: 1\nname: echo\nshard: {count: 2}\n"
-                                 "run: {exec: [sh, -c, 'echo %s; echo %s >&2']}\n" % (text, text))
+        jobs = [self.mill.submit("version: 1\nname: echo\nshard: {count: %d}\n"
+                                 "run: {exec: [sh, -c, 'echo %s; echo %s >&2']}\n" % (shards, text, text))
                 for text in (self.TEXT % n for n in range(count))]
         for job in jobs:
             self.assertEqual(self.mill.wait(job)["state"], "succeeded")
@@ -320,7 +322,7 @@ class Thinning(ForgetCase):
         self.text = (self.TEXT % (count // 2) + "\n").encode()
         self.leave(worker)
         self.full = self.taken()
-        self.assertGreater(self.full, count * 2 * 2 * 9000)
+        self.assertGreater(self.full, count * shards * 2 * 9000)
         return jobs
 
     def taken(self):
@@ -328,8 +330,8 @@ class Thinning(ForgetCase):
         return sum(os.stat(path).st_blocks * 512 for path in self.outputs())
 
     def expect_output(self):
-        self.assertEqual(self.mill.output(self.kept_job), 2 * self.text)
-        self.assertEqual(self.mill.output(self.kept_job, "?stream=err"), 2 * self.text)
+        self.assertEqual(self.mill.output(self.kept_job), self.shards * self.text)
+        self.assertEqual(self.mill.output(self.kept_job, "?stream=err"), self.shards * self.text)
 
     def expect_thin(self):
         until(lambda: self.taken() < self.full / 4, seconds=30)
@@ -358,6 +360,10 @@ class Thinning(ForgetCase):
         self.assertEqual(self.kept()["dead_bytes"], 0)
         self.forget(self.kept_job)
         self.expect_nothing_left()
+
+    def test_room_of_jobs_of_one_shard_is_given_back(self):
+        self.forget(*self.make(shards=1))
+        self.expect_thin()
 
     def test_a_few_dead_jobs_are_not_worth_while(self):
         jobs = self.make(20)

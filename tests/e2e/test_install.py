@@ -46,8 +46,10 @@ class Install(unittest.TestCase):
     def test_every_program_says_what_it_is(self):
         with open(os.path.join(ROOT, "meson.build"), encoding="utf-8") as f:
             version = re.search(r"version: '([^']+)'", f.read()).group(1)
-        programs = [os.path.join(path, name) for path, _, names in os.walk(self.dir) for name in names
-                    if is_program(os.path.join(path, name))]
+        found = [os.path.join(path, name) for path, _, names in os.walk(self.dir) for name in names
+                 if is_program(os.path.join(path, name))]
+        programs = [path for path in found if not path.endswith(".so")]
+        self.assertEqual([os.path.basename(path) for path in found if path not in programs], ["shardmill_history.so"])
         self.assertGreaterEqual(len(programs), 6)
         for program in programs:
             name = os.path.basename(program)
@@ -55,6 +57,13 @@ class Install(unittest.TestCase):
                 done = subprocess.run([program, option], stdin=subprocess.DEVNULL, capture_output=True, text=True)
                 self.assertEqual((done.returncode, done.stderr), (0, ""), program)
                 self.assertTrue(done.stdout.startswith(words), (program, done.stdout[:200]))
+
+    def test_history_is_asked_with_the_installed_extension(self):
+        history = os.path.join(self.dir, "history.db")
+        open(history, "w").close()
+        done = subprocess.run([os.path.join(self.prefix, "bin", "shardmill"), "sql", "--history", history, "SELECT 1"],
+                              capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (0, "1\n1\n"), done.stderr)
 
     def test_pages_licence_and_completion(self):
         with open(os.path.join(ROOT, "cli", "verbs.def"), encoding="utf-8") as f:

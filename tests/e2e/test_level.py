@@ -2,7 +2,6 @@
 """With a short keep_jobs, the disk, history and memory stay level however many jobs pass."""
 import json
 import os
-import sqlite3
 import subprocess
 import time
 
@@ -43,11 +42,8 @@ RATE = 10000  # jobs a second: more are not forgotten as fast as they end on any
 class Level(MillCase):
     def sample(self):
         state = self.mill.state
-        db = sqlite3.connect("file:%s?mode=ro" % os.path.join(state, "history.db"), uri=True, timeout=10)
-        try:
-            rows = {table: db.execute("SELECT count(*) FROM " + table).fetchone()[0] for table in TABLES}
-        finally:
-            db.close()
+        counts = ", ".join("(SELECT count(*) FROM %s) AS %s" % (table, table) for table in TABLES)
+        rows = dict(zip(TABLES, self.mill.sql("SELECT " + counts)[0]))
         return {"outputs": tree_bytes(os.path.join(state, "output")),
                 "history": os.path.getsize(os.path.join(state, "history.db")),
                 "wal": os.path.getsize(os.path.join(state, "history.db-wal")),

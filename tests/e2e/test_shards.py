@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import sqlite3
 import sys
 import time
 
@@ -100,8 +99,7 @@ class Shards(CliCase):
         self.assertEqual(len(rows), 40)
         self.assertEqual({r["host"] for r in rows}, {"alpha", "beta"})
         self.assertEqual(len({r["worker"] for r in rows}), 2)
-        with sqlite3.connect("file:%s?mode=ro" % os.path.join(self.mill.state, "history.db"), uri=True) as db:
-            self.assertEqual(db.execute("SELECT count(*), count(DISTINCT host), min(attempt) FROM attempts").fetchone(), (40, 2, 1))
+        self.assertEqual(self.mill.sql("SELECT count(*), count(DISTINCT host), min(attempt) FROM attempts")[0], (40, 2, 1))
 
     def test_shards_that_run_have_a_start_and_a_run_time(self):
         self.mill.start_dispatcher()
@@ -162,8 +160,7 @@ class Shards(CliCase):
         self.assertEqual((row["state"], row["attempts"], row["code"], row["failed"], row["host"]), ("done", 1, 0, None, "alpha"))
         self.assertGreaterEqual(row["took"]["run_seconds"], 0.1)
         self.assertIsNotNone(row["start"])
-        with sqlite3.connect("file:%s?mode=ro" % os.path.join(self.mill.state, "history.db"), uri=True) as db:
-            self.assertEqual(db.execute("SELECT count(*) FROM efforts").fetchone(), (0,))
+        self.assertEqual(self.mill.sql("SELECT count(*) FROM efforts")[0], (0,))
 
     def test_what_never_ran_is_dropped(self):
         self.mill.start_dispatcher()
@@ -208,8 +205,7 @@ class Shards(CliCase):
         rows = self.rows(job)
         self.assertLess(time.monotonic() - begun, 10)
         self.assertEqual(sum(r["count"] for r in rows), 1000000000)
-        with sqlite3.connect("file:%s?mode=ro" % os.path.join(self.mill.state, "history.db"), uri=True) as db:
-            self.assertLessEqual(db.execute("SELECT count(*) FROM efforts").fetchone()[0], 1000)
+        self.assertLessEqual(self.mill.sql("SELECT count(*) FROM efforts")[0][0], 1000)
 
     def test_items_are_values_and_csv_is_quoted(self):
         self.mill.start_dispatcher()

@@ -116,6 +116,12 @@ class Mill:
                 with open(os.path.join(self.dir, name), errors="replace") as f:
                     print("--- %s\n%s" % (name, "".join(f.readlines()[-15:])))
 
+    def sql(self, question):
+        """Rows of history, as tuples."""
+        text = subprocess.run([self.program("shardmill"), "sql", "--history", os.path.join(self.state, "history.db"),
+                               "--output=json", question], check=True, capture_output=True, text=True, timeout=60).stdout
+        return [tuple(json.loads(line).values()) for line in text.splitlines()]
+
     def program(self, name):
         folder = {"shardmill-dispatcher": "dispatcher", "shardmill-worker": "worker",
                   "shardmill-scaler": "scaler", "shardmill": "cli"}.get(name, ".")

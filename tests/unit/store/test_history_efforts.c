@@ -4,6 +4,7 @@
 
 #include "dispatcher/store/history_private.h"
 #include "jobs/kinds.h"
+#include "dispatcher/store/history_module.h"
 #include "tests/unit/store/history_kit.h"
 
 static struct history_kit k;
@@ -165,8 +166,9 @@ Test(history_efforts, a_database_without_the_table_gets_it)
 
 	history_kit_close(&k);
 	cr_assert_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+	cr_assert_eq(history_module_register(db, NULL), SQLITE_OK);
 	cr_assert_eq(sqlite3_exec(db,
-				  "DROP VIEW attempts; DROP TABLE efforts;"
+				  "DROP VIEW attempts; DROP TABLE effort_rows;"
 				  "ALTER TABLE workers DROP COLUMN host",
 				  NULL, NULL, NULL),
 		     SQLITE_OK);

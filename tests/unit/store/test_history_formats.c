@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dispatcher/store/history_module.h"
 #include "jobs/kinds.h"
 #include "tests/unit/store/history_kit.h"
 
@@ -184,6 +185,51 @@ Test(history_formats, older_ones_are_converted_and_go_on)
 	convert(5);
 }
 
+/* A job of one shard, as format 7 had it: rows in each of the tables, which are forgotten as before. */
+Test(history_formats, rows_of_format_7_stay)
+{
+	struct job_ids ids = {9, 1};
+	struct forgotten forgotten = {.jobs = {&ids, 1}};
+	struct history_job j;
+	struct buf before = {0}, after = {0};
+	sqlite3 *db;
+
+	history_kit_begin(&k);
+	history_kit_open(&k);
+	history_kit_close(&k);
+	cr_assert_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+	cr_assert_eq(history_module_register(db, NULL), SQLITE_OK);
+	run(db, "INSERT INTO job_rows(id, name, state, event, ended_us, shards) VALUES(9, 'old', 3,"
+		" x'000000000000000e000000000000000e', 5, 1);"
+		"INSERT INTO event_rows(event, json) VALUES(x'000000000000000e000000000000000e', "
+		"'{\"id\":\"e-9\"}');"
+		"INSERT INTO workers VALUES(1, x'00000000000000770000000000000001', NULL);"
+		"INSERT INTO range_rows VALUES(9, 0, 0, 1, 1, 3, 9, 4, 50);");
+	history_kit_dump(&k, &before);
+	run(db,
+	    "DROP VIEW job_list; DROP VIEW done_ranges; DROP VIEW dead_shards; DROP VIEW attempts;"
+	    "DROP TABLE jobs; DROP TABLE ranges; DROP TABLE efforts; DROP TABLE failures; DROP TABLE events;"
+	    "DROP TABLE blocks; DROP TABLE block_bodies; DROP TABLE block_filters; DROP TABLE block_left;"
+	    "DELETE FROM meta WHERE name = 'block_span'; UPDATE meta SET value = 7 WHERE name = 'format';"
+	    "ALTER TABLE job_rows RENAME TO jobs; ALTER TABLE range_rows RENAME TO ranges;"
+	    "ALTER TABLE effort_rows RENAME TO efforts; ALTER TABLE failure_rows RENAME TO failures;"
+	    "ALTER TABLE event_rows RENAME TO events; PRAGMA user_version = 7;");
+	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+	history_kit_open(&k);
+	history_kit_dump(&k, &after);
+	cr_expect_str_eq(buf_text(&before), buf_text(&after));
+	cr_assert_eq(history_job(k.reader, 9, &k.arena, &j, NULL), 0);
+	cr_expect_eq(j.ended_wall_us, 5);
+	cr_expect_eq(history_kit_number(&k, "SELECT rows FROM segments WHERE segment = 4"), 1);
+	history_kit_add(&k, RECORD_FORGOTTEN, &forgotten);
+	history_kit_write(&k);
+	cr_expect_eq(history_kit_number(&k, "SELECT count(*) FROM jobs"), 0);
+	cr_expect_eq(history_kit_number(&k, "SELECT count(*) FROM events"), 0);
+	buf_fini(&before);
+	buf_fini(&after);
+	history_kit_end(&k);
+}
+
 Test(history_formats, a_newer_one_is_refused)
 {
 	sqlite3 *db;
@@ -198,10 +244,10 @@ Test(history_formats, a_newer_one_is_refused)
 }
 
 /* As the builds that are in use made them; jobs may go on with columns that came since. */
-Test(history_formats, a_new_database_is_of_format_7)
+Test(history_formats, a_new_database_is_of_format_8)
 {
 	static const char *const made[] = {
-	    "CREATE TABLE jobs(id INTEGER PRIMARY KEY, name TEXT, definition INTEGER, state INTEGE"
+	    "CREATE TABLE job_rows(id INTEGER PRIMARY KEY, name TEXT, definition INTEGER, state INTEGE"
 	    "R NOT NULL, paused INTEGER NOT NULL DEFAULT 0, why TEXT, priority INTEGER, depth INTE"
 	    "GER, event BLOB, due_us INTEGER, accepted_us INTEGER, started_us INTEGER, ended_us IN"
 	    "TEGER, phase INTEGER DEFAULT 0, shards INTEGER, done INTEGER, dead INTEGER, dropped I"
@@ -213,10 +259,10 @@ Test(history_formats, a_new_database_is_of_format_7)
 	    "GER",
 	    "CREATE TABLE phases(job INTEGER, phase INTEGER, shards INTEGER, done INTEGER, dead IN"
 	    "TEGER, PRIMARY KEY(job, phase)) WITHOUT ROWID",
-	    "CREATE TABLE ranges(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL"
+	    "CREATE TABLE range_rows(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NULL"
 	    ", worker INTEGER NOT NULL, epoch INTEGER NOT NULL, lease INTEGER NOT NULL, segment IN"
 	    "TEGER NOT NULL, wall_us INTEGER, PRIMARY KEY(job, phase, first)) WITHOUT ROWID",
-	    "CREATE TABLE failures(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NU"
+	    "CREATE TABLE failure_rows(job INTEGER, phase INTEGER, first INTEGER, count INTEGER NOT NU"
 	    "LL, kind INTEGER NOT NULL, code INTEGER NOT NULL, why TEXT, wall_us INTEGER, worker I"
 	    "NTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, lease INTEGER NOT NULL D"
 	    "EFAULT 0, segment INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(job, phase, first)) WITHOUT"
@@ -234,7 +280,7 @@ Test(history_formats, a_new_database_is_of_format_7)
 	}
 	cr_assert_eq(history_kit_number(&k, "SELECT count(by_number) + 1 FROM events"), 1);
 	cr_assert_eq(history_kit_number(&k, "SELECT kind FROM principal_kinds WHERE name = 'rule'"), 4);
-	cr_assert_eq(history_kit_number(&k, "PRAGMA user_version"), 7);
+	cr_assert_eq(history_kit_number(&k, "PRAGMA user_version"), 8);
 	history_kit_end(&k);
 }
 
@@ -247,8 +293,9 @@ Test(history_formats, a_column_that_came_since_is_added)
 	history_kit_open(&k);
 	history_kit_close(&k);
 	cr_assert_eq(sqlite3_open(k.path, &db), SQLITE_OK);
-	run(db, "DROP VIEW job_list; ALTER TABLE jobs DROP COLUMN max_rss_bytes;"
-		"INSERT INTO jobs(id, state, ended_us) VALUES(7, 4, 1)");
+	cr_assert_eq(history_module_register(db, NULL), SQLITE_OK);
+	run(db, "DROP VIEW job_list; ALTER TABLE job_rows DROP COLUMN max_rss_bytes;"
+		"INSERT INTO job_rows(id, state, ended_us) VALUES(7, 4, 1)");
 	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
 	history_kit_open(&k);
 	cr_assert_eq(history_kit_number(&k, "SELECT count(*) FROM jobs WHERE max_rss_bytes IS NULL"), 1);
