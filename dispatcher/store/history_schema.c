@@ -138,24 +138,20 @@ static const char views[] =
 			 EFFORT_COLUMN) " FROM efforts e LEFT JOIN workers w ON w.id = e.worker"
 					" LEFT JOIN failure_kinds k USING(kind);";
 
+static void add_name(struct buf *out, const char *table, uint32_t kind, const char *name)
+{
+	if (strcmp(name, "unknown") != 0)
+		buf_printf(out, "INSERT OR IGNORE INTO %s VALUES(%u, '%s');", table, kind, name);
+}
+
+/* At each start: a newer build may know more of them. */
 static void add_names(struct buf *out)
 {
 	for (uint32_t i = 1; i < 256; i++) {
-		if (strcmp(job_state_name(i), "unknown") != 0)
-			buf_printf(out, "INSERT INTO job_states VALUES(%u, '%s');", i, job_state_name(i));
-		if (strcmp(failure_kind_name(i), "unknown") != 0)
-			buf_printf(out, "INSERT INTO failure_kinds VALUES(%u, '%s');", i,
-				   failure_kind_name(i));
+		add_name(out, "job_states", i, job_state_name(i));
+		add_name(out, "failure_kinds", i, failure_kind_name(i));
+		add_name(out, "principal_kinds", i, principal_kind_name(i));
 	}
-}
-
-static void add_principals(struct buf *out)
-{
-	buf_printf(out, "%s", principals);
-	for (uint32_t i = 1; i < 256; i++)
-		if (strcmp(principal_kind_name(i), "unknown") != 0)
-			buf_printf(out, "INSERT INTO principal_kinds VALUES(%u, '%s');", i,
-				   principal_kind_name(i));
 }
 
 static int make_tables(struct history *h, const char *cluster, struct error *reterr)
@@ -166,9 +162,8 @@ static int make_tables(struct history *h, const char *cluster, struct error *ret
 	buf_printf(&script, "BEGIN IMMEDIATE;%s", tables);
 	for (size_t i = 0; history_tables[i] != NULL; i++)
 		sql_table_create(history_tables[i], &script);
-	add_principals(&script);
-	buf_printf(&script, "CREATE INDEX jobs_by_state ON job_rows(state, id);%s%s%s%s", event_indexes,
-		   lives, blocks, views);
+	buf_printf(&script, "%sCREATE INDEX jobs_by_state ON job_rows(state, id);%s%s%s%s", principals,
+		   event_indexes, lives, blocks, views);
 	add_names(&script);
 	buf_printf(&script,
 		   "INSERT INTO meta VALUES('format', %d), ('cluster', '%s'), ('lsn', 0), ('first_lsn', 1);"
@@ -269,17 +264,17 @@ static int change_tables(struct history *h, int64_t format, struct error *reterr
 	for (size_t i = 0; rc == 0 && history_tables[i] != NULL; i++)
 		rc = add_columns(h, history_tables[i], &columns, reterr);
 	if (rc == 0 && (format < HISTORY_FORMAT || columns.size > 0)) {
-		buf_printf(&script, "%s%s%s", buf_text(&columns), format <= 2 ? from_format_2 : "",
-			   format <= 4 ? event_indexes : "");
-		if (format <= 5)
-			add_principals(&script);
+		buf_printf(&script, "%s%s%s%s", buf_text(&columns), format <= 2 ? from_format_2 : "",
+			   format <= 4 ? event_indexes : "", format <= 5 ? principals : "");
 		buf_printf(&script,
 			   "%s%s%s UPDATE meta SET value = %d WHERE name = 'format';"
 			   " PRAGMA user_version = %d;",
 			   format <= 6 ? lives : "", format <= 7 ? blocks : "", views, HISTORY_FORMAT,
 			   HISTORY_FORMAT);
-		rc = sql_script(&h->db, buf_text(&script), reterr);
 	}
+	add_names(&script);
+	if (rc == 0)
+		rc = sql_script(&h->db, buf_text(&script), reterr);
 	buf_fini(&columns);
 	buf_fini(&script);
 	return rc;
