@@ -229,6 +229,20 @@ static int too_many(const struct codec *c, struct error *reterr)
 	return error_set(reterr, ERR_INVALID, "a list of %s has not as many items as it says", c->name);
 }
 
+/* A difference of so many bytes is read for each of the items again: a frame may not cost more than its bytes
+ * and its items do. */
+static int check_times(const struct codec *c, struct codec_cursor *in, uint64_t times, size_t bytes,
+		       bool replaces, struct error *reterr)
+{
+	if (replaces)
+		return error_set(reterr, ERR_INVALID,
+				 "only numbers of a %s differ more than once in the same way", c->name);
+	if (times - 1 > in->again_left / bytes)
+		return error_set(reterr, ERR_LIMIT, "a list of %s says too much too often", c->name);
+	in->again_left -= (size_t)(times - 1) * bytes;
+	return 0;
+}
+
 /* One or more items, of which each differs in the same way from the one before. */
 static int decode_alike(struct items *items, struct codec_cursor *in, struct arena *arena,
 			struct error *reterr)
@@ -236,7 +250,7 @@ static int decode_alike(struct items *items, struct codec_cursor *in, struct are
 	const struct codec *c = items->codec;
 	const uint8_t *from = in->at;
 	uint32_t replaced = in->replaced;
-	uint64_t times = 1;
+	uint64_t times = 1, said;
 
 	for (uint64_t i = 0; i < times; i++) {
 		int rc;
@@ -245,13 +259,13 @@ static int decode_alike(struct items *items, struct codec_cursor *in, struct are
 			return too_many(c, reterr);
 		in->at = from;
 		memcpy(items->at, items->at - c->size, c->size);
-		rc = decode_difference(c, in, items->at, &times, arena, reterr);
+		rc = decode_difference(c, in, items->at, &said, arena, reterr);
+		if (rc == 0 && i == 0 && said > 1)
+			rc = check_times(c, in, said, (size_t)(in->at - from), in->replaced != replaced,
+					 reterr);
 		if (rc < 0)
 			return rc;
-		if (times > 1 && in->replaced != replaced)
-			return error_set(reterr, ERR_INVALID,
-					 "only numbers of a %s differ more than once in the same way",
-					 c->name);
+		times = said;
 		items->at += c->size;
 		items->left--;
 	}

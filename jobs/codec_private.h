@@ -18,6 +18,7 @@ int codec_head_read(struct bytes in, struct codec_head *ret) MUST_CHECK;
 struct codec_cursor {
 	const uint8_t *at, *end;
 	size_t alike_left; /* of FRAME_ALIKE_BYTES_MAX: a few bytes may stand for many items */
+	size_t again_left; /* bytes of differences that are read once more */
 	uint32_t replaced; /* texts and lists that differed, so far */
 };
 
@@ -32,8 +33,10 @@ int codec_decode_field(const struct codec *c, const struct codec_field *f, struc
 
 static inline struct codec_cursor codec_cursor(struct bytes in)
 {
-	return (struct codec_cursor){
-	    .at = in.data, .end = in.data + in.size, .alike_left = FRAME_ALIKE_BYTES_MAX};
+	return (struct codec_cursor){.at = in.data,
+				     .end = in.data + in.size,
+				     .alike_left = FRAME_ALIKE_BYTES_MAX,
+				     .again_left = 2 * FRAME_ALIKE_BYTES_MAX};
 }
 
 bool codec_field_equal(const struct codec_field *f, const void *a, const void *b);

@@ -1,6 +1,7 @@
 #include "dispatcher/store/history_kept.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "dispatcher/store/history_reader_private.h"
@@ -170,16 +171,45 @@ int history_has_segment(struct history_reader *r, int64_t worker, uint32_t segme
 	return rc < 0 ? rc : 0;
 }
 
-/* About so many more rows than are counted: those in blocks. */
-static int rows_in_blocks(struct history_reader *r, struct history_segment *one, struct error *reterr)
+static int by_place(const void *a, const void *b)
 {
-	struct segment_name name = {one->worker_number, one->segment};
-	int rc = sql_begin(&r->db, READ_SEGMENT_BLOCKS, reterr, "b", BYTES(&name, sizeof name));
+	const struct history_segment *x = a, *y = b;
 
-	if (rc == 1)
-		one->rows += sql_int(&r->db, READ_SEGMENT_BLOCKS, 0);
-	sql_end(&r->db, READ_SEGMENT_BLOCKS);
-	return rc < 0 ? rc : 0;
+	if (x->worker_number != y->worker_number)
+		return x->worker_number < y->worker_number ? -1 : 1;
+	return (x->segment > y->segment) - (x->segment < y->segment);
+}
+
+/* A block was counted as one row of each segment that it names; its jobs' outputs are spread over these. */
+static void add_jobs_of_block(struct history_segment *found, uint32_t count, int64_t kept,
+			      struct bytes segments)
+{
+	size_t names = segments.size / sizeof(struct segment_name);
+
+	for (size_t i = 0; i < names; i++) {
+		struct segment_name name;
+		struct history_segment key, *one;
+
+		memcpy(&name, segments.data + i * sizeof name, sizeof name);
+		key =
+		    (struct history_segment){.worker_number = name.worker, .segment = (uint32_t)name.segment};
+		one = bsearch(&key, found, count, sizeof *found, by_place);
+		if (one != NULL)
+			one->rows += kept / (int64_t)names - 1;
+	}
+}
+
+static int add_jobs_in_blocks(struct history_reader *r, struct history_segment *found, uint32_t count,
+			      struct error *reterr)
+{
+	struct sql *s = &r->db;
+	int rc = sql_begin(s, READ_SEGMENT_BLOCKS, reterr, "");
+
+	for (; rc == 1; rc = sql_next(s, READ_SEGMENT_BLOCKS, reterr))
+		add_jobs_of_block(found, count, sql_int(s, READ_SEGMENT_BLOCKS, 0),
+				  sql_bytes(s, READ_SEGMENT_BLOCKS, 1));
+	sql_end(s, READ_SEGMENT_BLOCKS);
+	return rc;
 }
 
 int history_segments(struct history_reader *r, const struct history_segment *behind, uint32_t limit,
@@ -199,9 +229,7 @@ int history_segments(struct history_reader *r, const struct history_segment *beh
 		sql_id_read(sql_bytes(s, READ_SEGMENTS, 1), &one->worker.hi, &one->worker.lo);
 	}
 	sql_end(s, READ_SEGMENTS);
-	for (uint32_t i = 0; rc == 0 && i < *ret_count; i++)
-		rc = rows_in_blocks(r, &ret[i], reterr);
-	return rc;
+	return rc == 0 && *ret_count > 0 ? add_jobs_in_blocks(r, ret, *ret_count, reterr) : rc;
 }
 
 int history_segment_leases(struct history_reader *r, const struct history_segment *segment,

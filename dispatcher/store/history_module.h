@@ -21,3 +21,6 @@ void history_result_id(sqlite3_context *context, struct bytes id);
 /* The views that the module and its caller share live as long as the connection; ret may be NULL. SQLite's
  * code. */
 int history_module_register(sqlite3 *db, struct history_views **ret) MUST_CHECK;
+
+/* Filters hold texts as they are: NOCASE and its kin are looked for by SQLite alone. */
+bool history_is_exact(sqlite3_index_info *info, int constraint);

@@ -121,7 +121,7 @@ static int on_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
 		if (!c->usable)
 			continue;
 		if (c->op == SQLITE_INDEX_CONSTRAINT_EQ && key_of(c->iColumn) != 0 &&
-		    (by < 0 || key_of(c->iColumn) != FILTER_SOURCE))
+		    history_is_exact(info, i) && (by < 0 || key_of(c->iColumn) != FILTER_SOURCE))
 			by = i;
 		if (c->iColumn != COLUMN_WALL_US)
 			continue;

@@ -99,6 +99,13 @@ static int use_of(const struct table *t, const struct sqlite3_index_constraint *
 	}
 }
 
+bool history_is_exact(sqlite3_index_info *info, int constraint)
+{
+	const char *collation = sqlite3_vtab_collation(info, constraint);
+
+	return collation != NULL && strcmp(collation, "BINARY") == 0;
+}
+
 int history_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
 {
 	const struct table *t = (const struct table *)table;
@@ -108,6 +115,8 @@ int history_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
 	for (int i = 0; i < info->nConstraint; i++) {
 		int use = use_of(t, &info->aConstraint[i]);
 
+		if (use == USE_NAME && !history_is_exact(info, i))
+			continue;
 		if (use == USE_STATES && !info->aConstraint[i].usable)
 			return SQLITE_CONSTRAINT;
 		if (use >= 0 && info->aConstraint[i].usable && found[use] < 0)

@@ -93,9 +93,8 @@ static const struct sql_statement statements[READ_COUNT] = {
 				 "SELECT epoch, lease FROM ranges WHERE worker = ?1 AND segment = ?2"
 				 " UNION SELECT epoch, lease FROM failures WHERE worker = ?1 AND segment = ?2"
 				 " ORDER BY epoch, lease"},
-    /* A block counts as one row. Its jobs' outputs are spread over the segments that it names. */
-    [READ_SEGMENT_BLOCKS] = {.text = "SELECT ifnull(sum(kept * 16 / length(segments) - 1), 0) FROM blocks"
-				     " WHERE kind = 2 AND instr(segments, ?) > 0"},
+    [READ_SEGMENT_BLOCKS] = {.text =
+				 "SELECT kept, segments FROM blocks WHERE kind = 2 AND length(segments) > 0"},
     [READ_SEGMENT] = {.text = "SELECT rows FROM segments WHERE worker = ? AND segment = ?"},
 };
 

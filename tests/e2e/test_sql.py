@@ -38,6 +38,8 @@ class Sql(MillCase):
         self.assertEqual(sql("SELECT count(*) FROM attempts WHERE job = %d" % many), [(3,)])
         self.assertEqual(sql("SELECT count(*), sum(e.object_key = 'in/3') FROM jobs j JOIN events e USING(event)"), [(10, 2)])
         self.assertEqual(sql("SELECT count(*) FROM events WHERE object_key = 'in/3'"), [(2,)])
+        self.assertEqual(sql("SELECT count(*) FROM events WHERE object_key = 'IN/3' COLLATE NOCASE"), [(2,)])
+        self.assertEqual(sql("SELECT count(*) FROM jobs WHERE name = 'Thing' COLLATE NOCASE"), [(10,)])
         self.assertEqual(sql("SELECT id FROM jobs WHERE id > %d ORDER BY id" % (fails - 1)), [(fails,)])
         self.assertGreater(sql("SELECT count(*) FROM blocks")[0][0], 0, "else this says nothing of blocks")
 

@@ -46,11 +46,13 @@ static usec_t slot_left_us(const struct worker_core *c, const struct slot *s)
 	for (uint32_t i = 0; i < SLOT_CELLS; i++) {
 		const struct part *p = s->cells[(s->turn + i) % SLOT_CELLS]; /* the oldest first */
 		uint64_t shards, ns;
+		uint32_t end;
 
 		if (p == NULL || p->stopped)
 			continue;
 		ns = least_ns(p);
-		shards = p->asked_end - p->first - shard_set_count(&p->ended);
+		end = p->asked_end > p->next ? p->asked_end : p->next; /* what has begun also ends */
+		shards = end - p->first - shard_set_count(&p->ended);
 		left_ns += shards * ns;
 		if (is_first && shards > 0)
 			left_ns -= ran_ns < ns ? ran_ns : ns; /* of the one in work */

@@ -114,6 +114,24 @@ Test(codec_alike, numbers_wrap_and_signs_change)
 	cr_assert(codec_equal(codec_outcomes_taken(), &m, again));
 }
 
+/* A newer writer's field of a kilobyte would be read for each of 60,000 items. */
+Test(codec_alike, a_frame_does_not_cost_more_than_its_bytes_and_items)
+{
+	static const char head[] =
+	    "\x92\x12\x92\x01\x93\xce\x00\x00\xea\x60" LEASE "\x82\x00\xcd\xea\x5f\x60\xdc\x03\xe8";
+	struct bytes in;
+	struct error e = {0};
+	uint32_t type;
+	void *got;
+
+	buf_append(&plain, head, sizeof head - 1);
+	for (int i = 0; i < 1000; i++)
+		buf_append(&plain, "\xc0", 1);
+	in = buf_bytes(&plain);
+	cr_assert_eq(codec_union_decode(&message_union, &in, &type, &got, &arena, &e), ERR_LIMIT, "%s",
+		     e.what);
+}
+
 /* Items that differ in more fields than a map may name are written whole. */
 Test(codec_alike, items_that_have_little_in_common_are_written_whole)
 {
