@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """History is asked in SQL, by our command and by programs that load the extension."""
 import os
-import shutil
 import subprocess
-import unittest
 
 from case import MillCase, main, until
 
@@ -56,7 +54,6 @@ class Sql(MillCase):
                               "SELECT 1 AS one, 'a,b' AS two"], capture_output=True, text=True, check=False)
         self.assertEqual((run.returncode, run.stdout), (0, 'one,two\n1,"a,b"\n'))
 
-    @unittest.skipUnless(shutil.which("sqlite3"), "there is no sqlite3")
     def test_another_program_loads_the_extension(self):
         self.run_jobs()
         extension = os.path.join(self.mill.build, "dispatcher", "store", "shardmill_history")
