@@ -30,7 +30,7 @@ static const struct pattern_operator operators[] = {
      PATTERN_CASELESS, true},
     {"wildcard", TEXT_TAKEN, "the text is this one; each * in it stands for any characters, also none",
      compile_text, PATTERN_WILDCARD, PATTERN_WILDCARD, true},
-    {"anything-but", "a text, a number, a list of texts or of numbers, or {prefix: …}",
+    {"anything-but", "a text, a number, a list of texts or of numbers, or {prefix: ...}",
      "the field is there, and its value is none of these", pattern_compile_but, PATTERN_ANYTHING_BUT,
      PATTERN_ANYTHING_BUT, false},
     {"numeric", "a list such as [\">\", 0, \"<=\", 5]", "the number is equal, or lies in the range",

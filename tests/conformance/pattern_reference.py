@@ -18,8 +18,9 @@ class Twice(Exception):
     """A path that one way through $or has twice. We refuse it; the engine takes the later one."""
 
 
-def ways(pattern, prefix=(), before=({},), in_or=False):
-    """[{path: alternatives}]"""
+def ways(pattern, prefix=(), before=({},), in_or=False, made=None):
+    """[{path: alternatives}]; made makes each of them."""
+    made = made or alternative
     if not isinstance(pattern, dict) or not pattern:
         raise Invalid
     before = [dict(way) for way in before]
@@ -27,15 +28,15 @@ def ways(pattern, prefix=(), before=({},), in_or=False):
         if key == "$or":
             if not isinstance(value, list) or len(value) < 2:
                 raise Invalid
-            before = [way for branch in value for way in ways(branch, prefix, before, True)]
+            before = [way for branch in value for way in ways(branch, prefix, before, True, made)]
         elif in_or and key in RESERVED:
             raise Invalid
         elif isinstance(value, dict):
-            before = ways(value, prefix + (key,), before, in_or)
+            before = ways(value, prefix + (key,), before, in_or, made)
         elif not isinstance(value, list) or not value:
             raise Invalid
         else:
-            tests = [alternative(item) for item in value]
+            tests = [made(item) for item in value]
             for way in before:
                 if ".".join(prefix + (key,)) in way:
                     raise Twice
