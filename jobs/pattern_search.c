@@ -40,7 +40,7 @@ struct search {
 	bool open;	     /* PROBE: an element would have to be chosen */
 	bool jump;	     /* nothing that this field chooses will help */
 	const json_t *value; /* ANY: the one that was found */
-	uint32_t steps;
+	uint32_t *steps;     /* of the whole pattern */
 	bool exhausted;
 	char key[PATTERN_PATH_BYTES_MAX + 1];
 };
@@ -128,20 +128,28 @@ static bool walk_element(struct search *s, const json_t *list, size_t i, struct 
 	return found;
 }
 
+static bool spend_step(struct search *s)
+{
+	s->exhausted = s->exhausted || ++*s->steps > PATTERN_STEPS_MAX;
+	return !s->exhausted;
+}
+
+/* Of the lists and objects in it the chosen one, if one is; and the values in it, when the path ends here. */
 static bool walk_list(struct search *s, const json_t *list, struct bytes rest)
 {
 	const struct choice *choice = find_choice(s, list);
 	size_t chosen = choice != NULL ? choice->element : 0, count = json_array_size(list);
+	bool only_chosen = choice != NULL && rest.data != NULL;
 
 	if (choice != NULL)
 		set_add(s->blame, choice->by);
-	for (size_t i = 0; i < count && !over(s); i++) {
+	for (size_t i = only_chosen ? chosen : 0; i < (only_chosen ? chosen + 1 : count) && !over(s); i++) {
 		const json_t *item = json_array_get(list, i);
 		bool deeper = json_is_array(item) || json_is_object(item);
 
-		if (!deeper && rest.data != NULL)
-			continue;
-		if (deeper && choice != NULL && i != chosen)
+		if (!spend_step(s))
+			return false;
+		if (deeper ? choice != NULL && i != chosen : rest.data != NULL)
 			continue;
 		if (deeper && choice == NULL && s->mode == PROBE) {
 			s->open = true;
@@ -175,10 +183,8 @@ static bool walk_object(struct search *s, const json_t *object, struct bytes res
 /* rest.data NULL: the path ends here. */
 static bool walk(struct search *s, const json_t *value, struct bytes rest)
 {
-	if (++s->steps > PATTERN_STEPS_MAX) {
-		s->exhausted = true;
+	if (!spend_step(s))
 		return false;
-	}
 	if (json_is_array(value))
 		return walk_list(s, value, rest);
 	if (json_is_object(value))
@@ -221,20 +227,21 @@ static bool search_from(struct search *s, uint32_t field, struct set *blame)
 }
 
 /* The key's buffer needs no zeros. */
-static void init(struct search *s, const struct pattern_rule *rule, const json_t *event)
+static void init(struct search *s, const struct pattern_rule *rule, const json_t *event, uint32_t *steps)
 {
 	memset(s, 0, offsetof(struct search, key));
 	s->rule = rule;
 	s->event = event;
+	s->steps = steps;
 }
 
-enum pattern_found pattern_search(const struct pattern_rule *rule, const json_t *event)
+enum pattern_found pattern_search(const struct pattern_rule *rule, const json_t *event, uint32_t *steps)
 {
 	struct search s;
 	struct set blame = {{0}};
 	bool found;
 
-	init(&s, rule, event);
+	init(&s, rule, event, steps);
 	found = search_from(&s, 0, &blame);
 
 	free(s.choices);
@@ -249,9 +256,10 @@ const json_t *pattern_first_value(struct bytes path, const json_t *event)
 	const struct pattern_field *fields[] = {&field};
 	struct pattern_rule rule = {.fields = fields, .field_count = 1};
 	struct set blame = {{0}};
+	uint32_t steps = 0;
 	struct search s;
 
-	init(&s, &rule, event);
+	init(&s, &rule, event, &steps);
 	s.blame = &blame;
 	return look(&s, ANY) ? s.value : NULL;
 }

@@ -81,7 +81,8 @@ enum pattern_found {
 	PATTERN_MATCH,
 	PATTERN_TOO_LONG, /* PATTERN_STEPS_MAX is passed: taken as no match */
 };
-enum pattern_found pattern_search(const struct pattern_rule *rule, const json_t *event);
+/* *steps: values that the pattern has looked at so far; it goes on counting. */
+enum pattern_found pattern_search(const struct pattern_rule *rule, const json_t *event, uint32_t *steps);
 /* The first value at this path, whatever it is; NULL: there is none. */
 const json_t *pattern_first_value(struct bytes path, const json_t *event);
 

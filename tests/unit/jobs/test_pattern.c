@@ -38,12 +38,27 @@ static json_t *read_json(struct bytes text)
 	return value;
 }
 
+struct match_case {
+	const char *pattern, *event;
+	bool want;
+};
+
+static void check_cases(const struct match_case *cases, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct pattern *p = NULL;
+		json_t *event = read_json(bytes_of(cases[i].event));
+
+		cr_assert_eq(compile(bytes_of(cases[i].pattern), &p), 0, "%s", problems_text(&problems));
+		cr_expect_eq(pattern_matches(p, event), cases[i].want, "%s on %s", cases[i].pattern,
+			     cases[i].event);
+		json_decref(event);
+	}
+}
+
 Test(pattern, what_matches_and_what_does_not)
 {
-	static const struct {
-		const char *pattern, *event;
-		bool want;
-	} cases[] = {
+	static const struct match_case cases[] = {
 	    /* a value is exact, its type included */
 	    {"a: [x]", "{\"a\":\"x\"}", true},
 	    {"a: [x]", "{\"a\":\"xy\"}", false},
@@ -93,6 +108,14 @@ Test(pattern, what_matches_and_what_does_not)
 	    {"a: {b: {c: [x]}}", "{\"a.b.c\":\"x\"}", true},
 	    {"a.b: [x]", "{\"a.b\":\"x\"}", true},
 	    {"a.b: [x]", "{\"a\":{\"b\":\"x\"}}", true},
+	};
+
+	check_cases(cases, ARRAY_LENGTH(cases));
+}
+
+Test(pattern, what_may_be_absent_and_what_stands_beside_or)
+{
+	static const struct match_case cases[] = {
 	    /* of $or one, with what stands beside it */
 	    {"$or: [{a: [x]}, {b: [y]}]", "{\"b\":\"y\"}", true},
 	    {"$or: [{a: [x]}, {b: [y]}]", "{\"b\":\"x\"}", false},
@@ -107,6 +130,14 @@ Test(pattern, what_matches_and_what_does_not)
 	    {"a: [{exists: true}]", "{\"a\":[]}", false},
 	    {"a: {b: [1], c: [{exists: false}]}", "{\"a\":[{\"b\":1,\"c\":1},{\"b\":1}]}", true},
 	    {"a: {b: [1], c: [{exists: false}]}", "{\"a\":[{\"b\":1,\"c\":1},{\"b\":2}]}", false},
+	};
+
+	check_cases(cases, ARRAY_LENGTH(cases));
+}
+
+Test(pattern, what_operators_match)
+{
+	static const struct match_case cases[] = {
 	    /* numbers by their value, as long as a double tells them apart */
 	    {"a: [1.5e3]", "{\"a\":1500}", true},
 	    {"a: [9007199254740993]", "{\"a\":9007199254740993}", true},
@@ -140,15 +171,7 @@ Test(pattern, what_matches_and_what_does_not)
 	    {"a: [anything-but: {wildcard: [x*, y*]}]", "{\"a\":\"yz\"}", false},
 	};
 
-	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		const struct pattern *p = NULL;
-		json_t *event = read_json(bytes_of(cases[i].event));
-
-		cr_assert_eq(compile(bytes_of(cases[i].pattern), &p), 0, "%s", problems_text(&problems));
-		cr_expect_eq(pattern_matches(p, event), cases[i].want, "%s on %s", cases[i].pattern,
-			     cases[i].event);
-		json_decref(event);
-	}
+	check_cases(cases, ARRAY_LENGTH(cases));
 }
 
 Test(pattern, a_wrong_pattern_is_refused_at_its_place)
@@ -268,6 +291,60 @@ Test(pattern, lists_are_not_searched_without_end)
 	json_decref(event);
 	buf_fini(&text);
 	buf_fini(&event_text);
+}
+
+static void ignore(void *arg, const struct pattern_decision *d)
+{
+	(void)arg;
+	(void)d;
+}
+
+/* What is absent may be so by each choice before it: this search has a bound, and each way through $or
+ * counts. */
+Test(pattern, a_search_ends_and_says_so)
+{
+	struct buf text = {0}, event_text = {0};
+	const struct pattern *p = NULL;
+	bool too_long = false;
+	uint32_t way = 0;
+	json_t *event;
+
+	for (int list = 0; list < 20; list++)
+		buf_printf(&text, "l%02d: {x: [1]}\n", list);
+	buf_printf(&text, "zz: [{exists: false}]\n$or: [");
+	for (int i = 0; i < 200; i++)
+		buf_printf(&text, "{a%d: [{exists: false}]},", i);
+	buf_printf(&text, "]\n");
+	cr_assert_eq(compile(buf_bytes(&text), &p), 0, "%s", problems_text(&problems));
+	buf_printf(&event_text, "{\"zz\":1");
+	for (int list = 0; list < 20; list++) {
+		buf_printf(&event_text, ",\"l%02d\":[", list);
+		for (int i = 0; i < 40; i++)
+			buf_printf(&event_text, "%s{\"x\":1}", i > 0 ? "," : "");
+		buf_printf(&event_text, "]");
+	}
+	buf_printf(&event_text, "}");
+	event = read_json(buf_bytes(&event_text));
+	cr_assert(!pattern_matches(p, event));
+	cr_assert(!pattern_explain(p, event, ignore, NULL, &way, &too_long));
+	cr_assert(too_long);
+	json_decref(event);
+	buf_fini(&text);
+	buf_fini(&event_text);
+}
+
+/* Of 50,001 elements the last has both: each is looked at once. */
+Test(pattern, a_long_list_costs_what_is_in_it)
+{
+	const struct pattern *p = NULL;
+	json_t *event = json_object(), *list = json_array();
+
+	cr_assert_eq(compile(BYTES_LIT("l: {x: [1], y: [2]}"), &p), 0, "%s", problems_text(&problems));
+	for (int i = 0; i <= 50000; i++)
+		json_array_append_new(list, json_pack("{sisi}", "x", 1, "y", i == 50000 ? 2 : 1));
+	json_object_set_new(event, "l", list);
+	cr_assert(pattern_matches(p, event));
+	json_decref(event);
 }
 
 Test(pattern, a_thousand_ways_are_taken_and_not_more)
