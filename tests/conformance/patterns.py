@@ -5,7 +5,8 @@ patterns.py PATTERN-VERDICTS [SEED]
 
 First the cases of tests/data/patterns, with the verdicts that AWS gave. Then generated patterns and events: against
 a reference of our own, and, where there is java, against event-ruler, the engine that AWS publishes
-(MILL_EVENT_RULER: its class path, with Jackson's; version 1.8.1).
+(MILL_EVENT_RULER: its class path, with what it needs; version 1.8.1 of software.amazon.event.ruler:event-ruler, of which
+Maven's dependency:build-classpath prints the path).
 
 The generator leaves out where we mean to differ from event-ruler 1.8.1:
 - A path that one way through $or has twice: it takes the later one, we refuse.
