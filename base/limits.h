@@ -26,6 +26,11 @@
 #define EVENT_RESOURCES_MAX 64
 #define PATTERN_DEPTH_MAX 32
 #define PATTERN_VALUES_MAX 4096
+#define PATTERN_PATH_BYTES_MAX 1024 /* keys joined with dots */
+#define PATTERN_FIELDS_MAX 256	    /* of one way through $or */
+#define PATTERN_RULES_MAX 1000	    /* ways through the $or of one pattern */
+#define PATTERN_STARS_MAX 64	    /* in one wildcard */
+#define PATTERN_STEPS_MAX 4000000   /* values that one pattern looks at in one event */
 #define RULES_MAX 10000
 #define NAME_BYTES_MAX 128 /* names of definitions, queues, pools, resources */
 #define KEY_BYTES_MAX 1024 /* object keys (S3's bound) and deduplication ids */

@@ -1,9 +1,20 @@
 /* on: [{pattern: {…}}] — when a definition starts by itself. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/text.h"
 #include "jobs/definition_read.h"
+
+static bool check_branches(struct definition_reader *r, const struct node *branches);
+
+/* A dotted key spells what is below a member. */
+static struct bytes member_of(struct bytes key)
+{
+	const uint8_t *dot = key.size == 0 ? NULL : memchr(key.data, '.', key.size);
+
+	return dot == NULL ? key : BYTES(key.data, (size_t)(dot - key.data));
+}
 
 /* Other members an event does not have, so that a pattern that names one never matches. */
 static bool check_members(struct definition_reader *r, const struct node *pattern)
@@ -13,14 +24,19 @@ static bool check_members(struct definition_reader *r, const struct node *patter
 	bool fine = true;
 
 	for (const struct node *n = pattern->children; n != NULL; n = n->next) {
-		const char *nearest = text_nearest(n->key, members, ARRAY_LENGTH(members));
+		struct bytes member = member_of(n->key);
+		const char *nearest = text_nearest(member, members, ARRAY_LENGTH(members));
 		char quoted[80], help[120] = "events have id, source, detail-type, time, resources, detail, "
 					     "account, region and extensions";
 		bool known = false;
 
+		if (bytes_equal(n->key, BYTES_LIT("$or"))) {
+			fine = check_branches(r, n) && fine;
+			continue;
+		}
 		for (size_t i = 0; i < ARRAY_LENGTH(members); i++)
-			known = known || bytes_equal(n->key, bytes_of(members[i]));
-		if (known || (n->key.size > 0 && n->key.data[0] == '$'))
+			known = known || bytes_equal(member, bytes_of(members[i]));
+		if (known)
 			continue;
 		if (nearest != NULL)
 			snprintf(help, sizeof help, "did you mean %s?", nearest);
@@ -28,6 +44,15 @@ static bool check_members(struct definition_reader *r, const struct node *patter
 				   text_quote(quoted, sizeof quoted, n->key));
 		fine = false;
 	}
+	return fine;
+}
+
+static bool check_branches(struct definition_reader *r, const struct node *branches)
+{
+	bool fine = true;
+
+	for (const struct node *n = branches->children; n != NULL; n = n->next)
+		fine = (n->kind != NODE_MAP || check_members(r, n)) && fine;
 	return fine;
 }
 

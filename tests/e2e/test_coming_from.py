@@ -20,6 +20,7 @@ FILES = {
     "in-1.txt": "1\n", "in-2.txt": "2\n", "in-3.txt": "3\n",
     "event.json": json.dumps({"specversion": "1.0", "id": "1", "source": "shop", "type": "order", "data": {}}),
     "events.jsonl": "".join('{"id": "%d", "source": "lines", "detail-type": "order"}\n' % n for n in range(3)),
+    "pattern.json": json.dumps({"type": ["order"]}),
     "rules/shop.yaml": "version: 1\nname: shop\non:\n  - pattern: {source: [shop]}\nrun: {exec: [prog]}\n",
 }
 SLEEPER = "version: 1\nname: sleeper\nrun: {exec: [sleep, '600']}\nretry: {attempts: 1}\n"

@@ -26,7 +26,7 @@ static json_t *pattern_of(const json_t *value)
 	{
 		json_t *below = pattern_of(item);
 
-		if (below != NULL && key[0] != '$')
+		if (below != NULL && strcmp(key, "$or") != 0)
 			json_object_set_new(map, key, below);
 		else
 			json_decref(below);

@@ -288,7 +288,7 @@ Test(definition, typical_mistakes_are_told_in_these_words)
 	    "typo",	   "duration", "shell", "placeholder", "unquoted", "unquoted-in-list",
 	    "pattern",	   "missing",  "twice", "indent",      "bounds",   "exit",
 	    "input",	   "version",  "empty", "list",	       "url",	   "name",
-	    "concurrency",
+	    "concurrency", "or",
 	};
 	struct buf yaml = {0}, want = {0}, got = {0};
 
