@@ -59,7 +59,7 @@ static struct key_file *build(uint32_t number, uint64_t seed, uint64_t first, ui
 	return f;
 }
 
-static int find(const struct key_file *f, uint64_t seed, uint64_t n, struct key_entry *ret)
+static int find(struct key_file *f, uint64_t seed, uint64_t n, struct key_entry *ret)
 {
 	struct key_entry e = entry_of(seed, n, 0);
 	struct key_mask mask = key_mask_of(e.hi, e.lo);
@@ -69,7 +69,7 @@ static int find(const struct key_file *f, uint64_t seed, uint64_t n, struct key_
 	return key_file_find(f, e.hi, e.lo, ret, &error);
 }
 
-static void expect_all(const struct key_file *f, uint64_t seed, uint64_t first, uint32_t count)
+static void expect_all(struct key_file *f, uint64_t seed, uint64_t first, uint32_t count)
 {
 	struct key_entry e;
 
