@@ -123,6 +123,9 @@ Test(keys, the_filter_errs_for_fewer_than_two_in_a_hundred_and_takes_ten_bits_a_
 	cr_assert_lt(wrong, 2000);
 	cr_assert_lt(f->filter_blocks * KEY_FILTER_BLOCK_BYTES * 8, KEYS * 101 / 10);
 	cr_assert_lt(f->bytes, KEYS * 34);
+	/* With the first key of each block: 11 bits of memory a key, as key_file.h and params.def say. */
+	cr_assert_leq(8 * (f->filter_blocks * KEY_FILTER_BLOCK_BYTES + f->block_count * sizeof(uint64_t)),
+		      KEYS * 11);
 	key_file_unref(f);
 }
 
