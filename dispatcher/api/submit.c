@@ -10,6 +10,7 @@
 #include "dispatcher/api/dry_run.h"
 #include "dispatcher/api/submission.h"
 #include "dispatcher/dedup/dedup.h"
+#include "dispatcher/intake/intake_after.h"
 #include "dispatcher/offers.h"
 #include "dispatcher/retention/retention.h"
 
@@ -126,7 +127,8 @@ int submission_start(struct request *r, struct submission *u, struct error *rete
 	in.dry = u->asked.dry_run;
 	if (in.dry)
 		ticket = (struct ticket){dry_run_reply, dry_run_of(r, u)};
-	dedup_submit(r->services, &in, &ticket);
+	/* A job that it waits for may end while it waits for a look into files of keys. */
+	dedup_submit(r->services, &in, &ticket, intake_after_submit);
 	buf_fini(&event);
 	return 0;
 }

@@ -182,6 +182,7 @@ struct pending {
 	struct services *services;
 	struct ticket ticket;
 	bool has_ticket;
+	dedup_again_fn *again;
 	struct arena arena;
 	struct input_accept in;
 };
@@ -208,17 +209,19 @@ static void on_answered(void *arg)
 	if (r->rc < 0 || p->services->stopping)
 		refuse(p, r);
 	else
-		dedup_submit(p->services, &p->in, p->has_ticket ? &p->ticket : NULL);
+		p->again(p->services, &p->in, p->has_ticket ? &p->ticket : NULL);
 	arena_fini(&p->arena);
 	free(p);
 }
 
-static void wait_for_look(struct services *s, const struct input_accept *in, const struct ticket *ticket)
+static void wait_for_look(struct services *s, const struct input_accept *in, const struct ticket *ticket,
+			  dedup_again_fn *again)
 {
 	struct pending *p = check_calloc(1, sizeof(*p));
 	struct asking *a = check_calloc(1, sizeof(*a));
 
 	p->services = s;
+	p->again = again;
 	p->has_ticket = ticket != NULL;
 	if (ticket != NULL)
 		p->ticket = *ticket;
@@ -230,7 +233,8 @@ static void wait_for_look(struct services *s, const struct input_accept *in, con
 	ask(a);
 }
 
-void dedup_submit(struct services *s, struct input_accept *in, const struct ticket *ticket)
+void dedup_submit(struct services *s, struct input_accept *in, const struct ticket *ticket,
+		  dedup_again_fn *again)
 {
 	struct dedup_files *d = s->dedup;
 	struct key_mask mask = key_mask_of(in->key_hi, in->key_lo);
@@ -244,7 +248,7 @@ void dedup_submit(struct services *s, struct input_accept *in, const struct tick
 	}
 	answer = find_answer(d, in);
 	if (answer == NULL) {
-		wait_for_look(s, in, ticket);
+		wait_for_look(s, in, ticket, again);
 		return;
 	}
 	in->known = answer->known;

@@ -21,8 +21,12 @@
 
 struct dedup_files;
 
-/* `in` as for port_submit with INPUT_ACCEPT; borrowed. Without a key, or without files: at once. */
-void dedup_submit(struct services *s, struct input_accept *in, const struct ticket *ticket);
+/* `in` as for port_submit with INPUT_ACCEPT; borrowed. Without a key, or without files: at once. Where it has
+ * to wait for a look, `again` is called then, in place of port_submit: what the caller knows may not hold any
+ * more. It calls dedup_submit once more, which does not wait if that is done before `again` returns. */
+typedef void dedup_again_fn(struct services *s, struct input_accept *in, const struct ticket *ticket);
+void dedup_submit(struct services *s, struct input_accept *in, const struct ticket *ticket,
+		  dedup_again_fn *again);
 
 /* True: fn is called when it is known what the files say of these keys; as long as it runs, dedup_submit
  * knows that. False: no file may have any of them, and fn is not called. keys are borrowed for the call. */

@@ -40,6 +40,8 @@ struct dedup_files {
 	struct key_file *merged;  /* when it is done */
 	uint32_t merged_number;
 	usec_t forget_before_us; /* for its thread */
+	usec_t merge_after_us;	 /* mono: not before, since it failed */
+	uint32_t merges_failed;	 /* one after the other */
 	/* ask.c */
 	const struct asking *answers; /* of the one whose fn is running */
 	uint64_t looked_up, found;
@@ -52,6 +54,9 @@ bool files_may_have(const struct dedup_files *d, const struct key_mask *mask);
 /* It is about to be asked for: what a filter has of it is fetched meanwhile. */
 void files_prefetch(const struct dedup_files *d, const struct key_mask *mask);
 uint64_t files_bytes(const struct dedup_files *d);
+/* *ret: the first of the two neighbours that are to become one: those with the fewest bytes. False: there are
+ * few files, or no two neighbours that can be read. */
+bool files_to_merge(const struct dedup_files *d, uint32_t *ret);
 void files_add(struct dedup_files *d, struct key_file *f);
 /* Takes it out; the reference is the caller's. */
 void files_take(struct dedup_files *d, const struct key_file *f);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/constants.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "dispatcher/dedup/dedup_private.h"
@@ -35,6 +36,30 @@ uint64_t files_bytes(const struct dedup_files *d)
 	for (uint32_t i = 0; i < d->count; i++)
 		bytes += d->files[i]->bytes;
 	return bytes;
+}
+
+/* With more than DEDUP_FILES_MAX, two have at most a third of all. One that cannot be read takes its keys
+ * along when it leaves with the window; till then it stands between its neighbours, and is not counted. */
+bool files_to_merge(const struct dedup_files *d, uint32_t *ret)
+{
+	uint64_t best = UINT64_MAX;
+	uint32_t readable = 0;
+
+	for (uint32_t i = 0; i < d->count; i++) {
+		uint64_t bytes;
+
+		if (atomic_load(&d->files[i]->is_unreadable))
+			continue;
+		readable++;
+		if (i + 1 == d->count || atomic_load(&d->files[i + 1]->is_unreadable))
+			continue;
+		bytes = d->files[i]->bytes + d->files[i + 1]->bytes;
+		if (bytes >= best)
+			continue;
+		best = bytes;
+		*ret = i;
+	}
+	return readable > DEDUP_FILES_MAX && best < UINT64_MAX;
 }
 
 void files_add(struct dedup_files *d, struct key_file *f)

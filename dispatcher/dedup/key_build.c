@@ -37,7 +37,7 @@ int key_build(const char *dir, uint32_t number, usec_t first_us, usec_t last_us,
 /* ---- two files ---- */
 
 struct source {
-	const struct key_file *file;
+	struct key_file *file;
 	uint64_t block; /* the next one */
 	struct key_entry entries[KEY_BLOCK_ENTRIES];
 	uint32_t at, count;
@@ -115,7 +115,7 @@ static int merge_all(struct key_writer *w, struct source *older, struct source *
 	return rc;
 }
 
-int key_merge(const char *dir, uint32_t number, const struct key_file *older, const struct key_file *newer,
+int key_merge(const char *dir, uint32_t number, struct key_file *older, struct key_file *newer,
 	      usec_t forget_before_us, uint64_t bytes_per_second, const _Atomic bool *cancelled,
 	      struct key_file **ret, struct error *reterr)
 {

@@ -9,6 +9,6 @@ int key_build(const char *dir, uint32_t number, usec_t first_us, usec_t last_us,
 	      size_t count, struct key_file **ret, struct error *reterr) MUST_CHECK;
 /* What both have, but for keys of buckets that began before forget_before_us. Not faster than
  * bytes_per_second; ERR_CLOSED when it is cancelled. */
-int key_merge(const char *dir, uint32_t number, const struct key_file *older, const struct key_file *newer,
+int key_merge(const char *dir, uint32_t number, struct key_file *older, struct key_file *newer,
 	      usec_t forget_before_us, uint64_t bytes_per_second, const _Atomic bool *cancelled,
 	      struct key_file **ret, struct error *reterr) MUST_CHECK;

@@ -157,7 +157,7 @@ void key_file_unref(struct key_file *f)
 
 /* ---- look ---- */
 
-int key_file_read_block(const struct key_file *f, uint64_t block, struct key_entry *ret, uint32_t *ret_count,
+int key_file_read_block(struct key_file *f, uint64_t block, struct key_entry *ret, uint32_t *ret_count,
 			struct error *reterr)
 {
 	struct key_block b;
@@ -166,8 +166,10 @@ int key_file_read_block(const struct key_file *f, uint64_t block, struct key_ent
 	if (rc == 0 && (b.crc != crc32c(0, (uint8_t *)&b + sizeof(b.crc), sizeof(b) - sizeof(b.crc)) ||
 			b.count > KEY_BLOCK_ENTRIES))
 		rc = damaged("a block is not as it was written", reterr);
-	if (rc < 0)
+	if (rc < 0) {
+		atomic_store(&f->is_unreadable, true);
 		return error_where(reterr, "%08" PRIx32 ".keys, block %" PRIu64, f->number, block);
+	}
 	memcpy(ret, b.entries, b.count * sizeof(*ret));
 	*ret_count = b.count;
 	return 0;
@@ -189,8 +191,7 @@ static uint64_t block_before(const struct key_file *f, uint64_t hi)
 	return low > 0 ? low - 1 : 0;
 }
 
-int key_file_find(const struct key_file *f, uint64_t hi, uint64_t lo, struct key_entry *ret,
-		  struct error *reterr)
+int key_file_find(struct key_file *f, uint64_t hi, uint64_t lo, struct key_entry *ret, struct error *reterr)
 {
 	struct key_entry entries[KEY_BLOCK_ENTRIES];
 

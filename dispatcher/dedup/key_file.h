@@ -35,6 +35,7 @@ struct key_file {
 	usec_t first_us, last_us; /* starts of the first and the last bucket in it */
 	uint64_t block_count, filter_blocks;
 	uint64_t *filter, *firsts;
+	_Atomic bool is_unreadable; /* a block of it was: it is merged with no other. Any thread */
 };
 
 static inline uint32_t key_bucket_s(usec_t bucket_us)
@@ -55,10 +56,10 @@ static inline bool key_file_may_have(const struct key_file *f, const struct key_
 	return key_filter_may_have(f->filter, f->filter_blocks, mask);
 }
 /* ERR_NOT_FOUND without words: it does not have the key. */
-int key_file_find(const struct key_file *f, uint64_t hi, uint64_t lo, struct key_entry *ret,
+int key_file_find(struct key_file *f, uint64_t hi, uint64_t lo, struct key_entry *ret,
 		  struct error *reterr) MUST_CHECK;
 /* The keys of a block, KEY_BLOCK_ENTRIES at most. */
-int key_file_read_block(const struct key_file *f, uint64_t block, struct key_entry *ret, uint32_t *ret_count,
+int key_file_read_block(struct key_file *f, uint64_t block, struct key_entry *ret, uint32_t *ret_count,
 			struct error *reterr) MUST_CHECK;
 
 /* ---- writing ---- */

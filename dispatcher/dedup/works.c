@@ -12,6 +12,7 @@
 #include "dispatcher/dedup/key_build.h"
 
 #define COPIED_AT_A_TIME 16384u /* entries, in one turn of the loop */
+#define MERGES_FAILED_MAX 7	/* of those that are counted: each one doubles the wait */
 
 /* ---- in a reader's thread ---- */
 
@@ -158,32 +159,56 @@ static void ask(struct dedup_files *d, enum dedup_work working)
 	readers_ask(d->services->readers, &d->work);
 }
 
+static void tell_unreadable(const struct reading *r)
+{
+	char line[ERROR_LINE_MAX];
+
+	log_error(
+	    "a file of keys cannot be read: it is merged with no other, and events that need what is damaged "
+	    "in it are refused until dedup_window has passed",
+	    log_error_field(&r->error, line, sizeof(line)));
+}
+
+/* Each failure may have written a third of all keys in vain. The timer is that of the other works, too. */
+static void put_off_merge(struct dedup_files *d)
+{
+	usec_t now_us = clock_mono_us();
+
+	d->merge_after_us = now_us + (DEDUP_FAILED_US << d->merges_failed);
+	if (d->merges_failed < MERGES_FAILED_MAX)
+		d->merges_failed++;
+	loop_timer_set(d->services->loop, &d->timer, now_us + DEDUP_FAILED_US);
+}
+
 static void on_merged(struct reading *r)
 {
 	struct dedup_files *d = (struct dedup_files *)((char *)r - offsetof(struct dedup_files, merge));
+	bool is_unreadable;
 
-	if (r->rc < 0) {
-		if (r->rc != ERR_CLOSED)
-			tell_failure(d, r);
-		d->from[0] = d->from[1] = NULL;
-		if (!d->services->stopping)
-			loop_timer_set(d->services->loop, &d->timer, clock_mono_us() + DEDUP_FAILED_US);
+	if (r->rc == 0) {
+		d->merges_failed = 0;
+		works_go_on(d);
 		return;
 	}
-	works_go_on(d);
+	is_unreadable = atomic_load(&d->from[0]->is_unreadable) || atomic_load(&d->from[1]->is_unreadable);
+	d->from[0] = d->from[1] = NULL;
+	if (r->rc == ERR_CLOSED || d->services->stopping)
+		return;
+	if (is_unreadable) {
+		tell_unreadable(r);
+		works_go_on(d); /* others, now: each file fails once */
+		return;
+	}
+	tell_failure(d, r);
+	put_off_merge(d);
 }
 
-/* Neighbours with the fewest bytes: with more files than DEDUP_FILES_MAX, two have at most a third of all. */
 static void start_merge(struct dedup_files *d, usec_t forget_before_us)
 {
-	uint32_t best = 0;
+	uint32_t best;
 
-	if (d->count <= DEDUP_FILES_MAX || d->from[0] != NULL)
+	if (d->from[0] != NULL || !files_to_merge(d, &best) || clock_mono_us() < d->merge_after_us)
 		return;
-	for (uint32_t i = 1; i + 1 < d->count; i++)
-		if (d->files[i]->bytes + d->files[i + 1]->bytes <
-		    d->files[best]->bytes + d->files[best + 1]->bytes)
-			best = i;
 	d->from[0] = d->files[best];
 	d->from[1] = d->files[best + 1];
 	d->merged_number = ++d->last_number;

@@ -33,12 +33,39 @@ static bool is_of_core(const struct services *s, uint64_t job)
 	return dispatcher_view_has_job(services_core(s), job);
 }
 
+/* There is one when the input comes again, or the API has asked history. Else NULL. */
+static struct ended_fact *told(const struct input_accept *in, uint64_t job)
+{
+	for (uint32_t i = 0; i < in->ended.count; i++)
+		if (in->ended.items[i].job == job)
+			return (struct ended_fact *)&in->ended.items[i];
+	return NULL;
+}
+
+/* 0: how it ended is not told. */
+static uint8_t told_state(const struct input_accept *in, uint64_t job)
+{
+	const struct ended_fact *f = told(in, job);
+
+	return f != NULL ? f->state : 0;
+}
+
+/* A job that waits for shards: how these stand only the API asks. The core refuses it when that is not told,
+ * and then it is sent again. */
+static bool is_asked(const struct after_job *a)
+{
+	return a->condition != AFTER_SHARD;
+}
+
 static bool knows_all(const struct services *s, const struct input_accept *in)
 {
 	for (uint32_t i = 0; i < in->jobs.count; i++)
-		for (uint32_t k = 0; k < in->jobs.items[i].after.count; k++)
-			if (!is_of_core(s, in->jobs.items[i].after.items[k].job))
+		for (uint32_t k = 0; k < in->jobs.items[i].after.count; k++) {
+			const struct after_job *a = &in->jobs.items[i].after.items[k];
+
+			if (is_asked(a) && !is_of_core(s, a->job) && told_state(in, a->job) == 0)
 				return false;
+		}
 	return true;
 }
 
@@ -57,9 +84,13 @@ static void collect(struct pending *p)
 		most += p->in.jobs.items[i].after.count;
 	p->items = arena_alloc(&p->arena, most * sizeof(*p->items));
 	for (uint32_t i = 0; i < p->in.jobs.count; i++)
-		for (uint32_t k = 0; k < p->in.jobs.items[i].after.count; k++)
-			p->items[p->count++] =
-			    (struct waited_for){.job = p->in.jobs.items[i].after.items[k].job};
+		for (uint32_t k = 0; k < p->in.jobs.items[i].after.count; k++) {
+			const struct after_job *a = &p->in.jobs.items[i].after.items[k];
+
+			if (is_asked(a))
+				p->items[p->count++] =
+				    (struct waited_for){.job = a->job, .state = told_state(&p->in, a->job)};
+		}
 	qsort(p->items, p->count, sizeof(*p->items), compare);
 	for (uint32_t i = 0; i < p->count; i++)
 		if (kept == 0 || p->items[kept - 1].job != p->items[i].job)
@@ -74,6 +105,8 @@ static void run(struct history_reader *history, struct reading *r)
 	struct history_job row;
 
 	for (uint32_t i = 0; i < p->count && r->rc == 0; i++) {
+		if (p->items[i].state != 0)
+			continue;
 		r->rc = history_job(history, p->items[i].job, &p->arena, &row, &r->error);
 		if (r->rc == 0)
 			p->items[i].is_live = !job_state_is_ended(row.state);
@@ -95,7 +128,7 @@ static const struct waited_for *find(const struct pending *p, uint64_t job)
 static uint64_t missing(const struct pending *p, const struct new_job *j)
 {
 	for (uint32_t i = 0; i < j->after.count; i++)
-		if (find(p, j->after.items[i].job)->state == 0 &&
+		if (is_asked(&j->after.items[i]) && find(p, j->after.items[i].job)->state == 0 &&
 		    !is_of_core(p->services, j->after.items[i].job))
 			return j->after.items[i].job;
 	return 0;
@@ -133,15 +166,33 @@ static void add_failed(struct pending *p)
 	*list = (struct stillborn_list){items, count};
 }
 
+static int compare_facts(const void *a, const void *b)
+{
+	uint64_t x = ((const struct ended_fact *)a)->job, y = ((const struct ended_fact *)b)->job;
+
+	return (x > y) - (x < y);
+}
+
 static void add_facts(struct pending *p)
 {
 	struct ended_fact_list *facts = &p->in.ended;
+	struct ended_fact *items = arena_alloc(&p->arena, (facts->count + p->count) * sizeof(*facts->items));
 
-	facts->items = arena_alloc(&p->arena, p->count * sizeof(*facts->items));
-	for (uint32_t i = 0; i < p->count; i++)
-		if (p->items[i].state != 0 && !is_of_core(p->services, p->items[i].job))
-			facts->items[facts->count++] =
-			    (struct ended_fact){.job = p->items[i].job, .state = p->items[i].state};
+	for (uint32_t i = 0; i < facts->count; i++)
+		items[i] = facts->items[i];
+	facts->items = items;
+	for (uint32_t i = 0; i < p->count; i++) {
+		const struct waited_for *w = &p->items[i];
+		struct ended_fact *f = told(&p->in, w->job);
+
+		if (w->state == 0 || is_of_core(p->services, w->job))
+			continue;
+		if (f != NULL)
+			f->state = w->state;
+		else
+			facts->items[facts->count++] = (struct ended_fact){.job = w->job, .state = w->state};
+	}
+	qsort(facts->items, facts->count, sizeof(*facts->items), compare_facts);
 }
 
 /* It ended between history's answer and now, and the core has forgotten it. */
@@ -151,6 +202,20 @@ static uint64_t has_just_ended(const struct pending *p)
 		if (p->items[i].is_live && !is_of_core(p->services, p->items[i].job))
 			return p->items[i].job;
 	return 0;
+}
+
+/* A job whose shards others wait for has left the core meanwhile. */
+static bool lacks_shards(const struct pending *p)
+{
+	for (uint32_t i = 0; i < p->in.jobs.count; i++)
+		for (uint32_t k = 0; k < p->in.jobs.items[i].after.count; k++) {
+			const struct after_job *a = &p->in.jobs.items[i].after.items[k];
+			const struct ended_fact *f = told(&p->in, a->job);
+
+			if (!is_asked(a) && !is_of_core(p->services, a->job) && (f == NULL || f->shards == 0))
+				return true;
+		}
+	return false;
 }
 
 static void on_read(struct reading *r)
@@ -164,7 +229,7 @@ static void on_read(struct reading *r)
 		readers_ask(p->services->readers, &p->reading);
 		return;
 	}
-	if (r->rc < 0 || p->services->stopping || has_just_ended(p) != 0) {
+	if (r->rc < 0 || p->services->stopping || has_just_ended(p) != 0 || lacks_shards(p)) {
 		refused.why = r->rc < 0 ? r->error.what
 			      : p->services->stopping
 				  ? "the dispatcher stops"
@@ -173,7 +238,7 @@ static void on_read(struct reading *r)
 	} else {
 		add_failed(p);
 		add_facts(p);
-		dedup_submit(p->services, &p->in, &p->ticket);
+		dedup_submit(p->services, &p->in, &p->ticket, intake_after_submit);
 	}
 	arena_fini(&p->arena);
 	free(p);
@@ -184,7 +249,7 @@ void intake_after_submit(struct services *s, struct input_accept *in, const stru
 	struct pending *p;
 
 	if (knows_all(s, in)) {
-		dedup_submit(s, in, ticket);
+		dedup_submit(s, in, ticket, intake_after_submit);
 		return;
 	}
 	p = check_calloc(1, sizeof(*p));

@@ -378,7 +378,9 @@ static struct taken find_taken(const struct dispatcher_core *core, const struct 
 
 	if (item != NULL)
 		return (struct taken){true, item->job, item->job_count, item_lsn(core, item)};
+	/* The files keep keys until the core has forgotten them, which it does when a new one comes. */
 	if (known->bucket_wall_us == 0 || known->bucket_wall_us < core->d.forget_before_us ||
+	    known->bucket_wall_us < dedup_window_begin(steady_us(core), core->config.dedup_window_us) ||
 	    PLANTED(sealed_keys_not_looked_up))
 		return (struct taken){0};
 	return (struct taken){true, known->job, known->job_count, 0};

@@ -157,10 +157,23 @@ void dedup_fini(struct dedup *t)
 	*t = (struct dedup){0};
 }
 
+static usec_t width_of(usec_t window_us)
+{
+	return window_us / DEDUP_BUCKETS > 0 ? window_us / DEDUP_BUCKETS : 1;
+}
+
+/* The newest key of a bucket may be one width younger than its start. */
+usec_t dedup_window_begin(usec_t wall_us, usec_t window_us)
+{
+	usec_t width_us = width_of(window_us);
+
+	return wall_us - wall_us % width_us - window_us - width_us;
+}
+
 void dedup_place(const struct dedup *t, usec_t wall_us, usec_t window_us, uint32_t max, uint32_t bucket_max,
 		 usec_t *bucket_us, usec_t *forget_before_us, usec_t *shortened_us)
 {
-	usec_t width_us = window_us / DEDUP_BUCKETS > 0 ? window_us / DEDUP_BUCKETS : 1;
+	usec_t width_us = width_of(window_us);
 	const struct dedup_bucket *last = t->bucket_count > 0 ? t->buckets[t->bucket_count - 1] : NULL;
 	usec_t start_us = wall_us - wall_us % width_us;
 	uint32_t count = t->count, first = 0;
@@ -176,7 +189,6 @@ void dedup_place(const struct dedup *t, usec_t wall_us, usec_t window_us, uint32
 		start_us = wall_us > last->start_wall_us ? wall_us : last->start_wall_us + 1;
 	*bucket_us = start_us;
 	*shortened_us = 0;
-	/* The newest key of a bucket may be one width younger than its start. */
 	*forget_before_us = start_us - window_us - width_us;
 	while (first < t->bucket_count && t->buckets[first]->start_wall_us < *forget_before_us)
 		count -= t->buckets[first++]->count;

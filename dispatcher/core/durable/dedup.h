@@ -15,6 +15,8 @@ struct dedup_bucket *dedup_bucket_find(const struct dedup *t, usec_t start_us);
 struct dedup_bucket *dedup_bucket_from(const struct dedup *t, usec_t start_us);
 const struct dedup_item *dedup_item_at(const struct dedup_bucket *b, uint32_t i);
 
+/* Keys of buckets that began before are out of the window at wall_us. */
+usec_t dedup_window_begin(usec_t wall_us, usec_t window_us);
 /* Where a key that comes at wall_us goes, so that no bucket holds more than bucket_max (0: 2 / DEDUP_BUCKETS
  * of max);
  * and which buckets go then: those out of the window, and the oldest beyond max entries. *shortened_us

@@ -106,6 +106,32 @@ Test(seal, what_a_file_says_is_a_repeat_until_it_is_forgotten)
 	kit_close(&k);
 }
 
+Test(seal, what_a_file_says_ends_with_the_window_also_when_nothing_came)
+{
+	uint64_t job, again;
+	usec_t first;
+
+	kit_prepare(&k);
+	k.config.dedup_bucket_max = 1;
+	k.config.dedup_window_us = 24 * USEC_PER_SEC;
+	kit_start(&k);
+	job = submit(1);
+	submit(2);
+	submit(3);
+	first = k.seal_wall_us;
+	kept(first);
+	kit_pass(&k, 24 * USEC_PER_SEC, 0);
+	cr_assert_eq(kit_submit(&k, (struct kit_job){.shards = 1, .key = 1, .known = fact(job, first)}), job,
+		     "not before");
+	kit_pass(&k, 2 * USEC_PER_SEC, 0); /* a bucket's width is one second */
+	again = kit_submit(&k, (struct kit_job){.shards = 1, .key = 1, .known = fact(job, first)});
+	cr_assert_neq(again, job);
+	cr_assert_not(k.reply.duplicate);
+	cr_assert_eq(submit(1), again, "it is remembered anew");
+	kit_compare_replay(&k);
+	kit_close(&k);
+}
+
 Test(seal, a_bucket_is_asked_for_when_its_keys_are_durable)
 {
 	start();
