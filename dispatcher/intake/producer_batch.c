@@ -225,6 +225,7 @@ void batch_begin(struct batch *b, const struct events *m)
 		end_batches(b->producer);
 }
 
+/* It may be over then; end_batches is the caller's. */
 static void offer_again(struct batch *b)
 {
 	struct producers *p = b->producer->producers;
@@ -239,8 +240,7 @@ static void offer_again(struct batch *b)
 		p->again_left--;
 		offer_body(&b->records[i], m->bodies.items[i].body);
 	}
-	if (--b->open == 0)
-		end_batches(b->producer);
+	b->open--;
 }
 
 static bool waits_again(const struct batch *b)
@@ -253,13 +253,13 @@ static bool waits_again(const struct batch *b)
 
 void producer_offer_again(struct producer *pr)
 {
-	struct batch *b, *next;
+	struct batch *b;
 
-	DL_FOREACH_SAFE(pr->batches, b, next)
-	{
+	DL_FOREACH (pr->batches, b) {
 		if (pr->producers->again_left > 0 && waits_again(b))
 			offer_again(b);
 	}
+	end_batches(pr); /* only now: it frees several of them */
 }
 
 /* ---- the end of a session ---- */

@@ -261,6 +261,24 @@ class Producers(CliCase):
         self.assertEqual(self.mill.api("GET", "/v1/status")["jobs"]["live"], 0)
         self.assertEqual(w.poll(0), 0)
 
+    def test_events_that_wait_when_their_rule_goes(self):
+        """All of them end in one turn, and none of them is looked at after that."""
+        freed = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=165"  # memory that is given back is overwritten
+        self.start(jobs_max=5, env=dict(os.environ, GLIBC_TUNABLES=freed))
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        for n in range(1, 41):
+            body = json.dumps(event(n, "bench" if n % 2 else "unheard")).encode()
+            s.send(pack([EVENTS, [session, n, [[body]]]]))
+        answer = self.hear(s, ANSWER)
+        while "jobs are live" not in str(answer[8:]):
+            answer = self.hear(s, ANSWER)
+        with open(os.path.join(self.rules, "tick.yaml"), "w") as f:
+            f.write(RULE.replace("bench", "nobody"))
+        while answer[1] < 40:
+            answer = self.hear(s, ANSWER)
+        self.assertEqual(self.mill.api("GET", "/v1/status")["jobs"]["live"], 5)
+
     def test_a_producer_that_talks_nonsense(self):
         self.start()
         seed = random.SystemRandom().randrange(1 << 32)
