@@ -120,9 +120,23 @@ static void record_close(struct batch_record *r)
 
 /* ---- a record ---- */
 
-static bool is_final(enum error_code code)
+/* Else it is offered again. A damaged file would stop all producers for as long as it is there: what needs
+ * it is told, and a person may send it again. */
+static bool is_final(const struct dispatcher_reply *reply)
 {
-	return code != ERR_BUSY && code != ERR_EXHAUSTED && code != ERR_CLOSED;
+	return reply->cause != ERR_OK ||
+	       (reply->code != ERR_BUSY && reply->code != ERR_EXHAUSTED && reply->code != ERR_CLOSED);
+}
+
+static void note_refusal(struct batch_record *r, const struct dispatcher_reply *reply)
+{
+	struct error e = {0};
+
+	error_set(&e, reply->cause != ERR_OK ? reply->cause : reply->code, "%s", reply->why);
+	if (reply->cause != ERR_OK)
+		error_help(&e, "whether it was taken before cannot be told; send it again when the file is "
+			       "mended or gone");
+	note_error(r, false, &e);
 }
 
 static void on_reply(void *arg, const struct dispatcher_reply *reply)
@@ -134,8 +148,8 @@ static void on_reply(void *arg, const struct dispatcher_reply *reply)
 		r->batch->news.known++;
 	} else if (reply->code == ERR_OK) {
 		r->batch->news.jobs += reply->job_count;
-	} else if (is_final(reply->code)) {
-		note(r, false, reply->code, reply->why);
+	} else if (is_final(reply)) {
+		note_refusal(r, reply);
 	} else {
 		r->again = true;
 		pr->producers->again_failed = true;

@@ -149,6 +149,37 @@ class Producers(CliCase):
         self.assertEqual(p.stdout.read(), "300 events are durable, 300 jobs started\n")
         p.stdout.close()
 
+    # ---- keys in files ----
+
+    def sealed(self, count):
+        """That many keys were sent, and most of them are in files."""
+        self.emit("".join(line(n) for n in range(count)))
+        dedup = lambda: self.mill.api("GET", "/v1/status")["dedup"]
+        until(lambda: dedup()["in_memory"] <= 3 * 171 and dedup()["files"] <= 6, seconds=30)
+
+    def damage_keys(self):
+        folder = os.path.join(self.mill.state, "dedup")
+        for name in os.listdir(folder):
+            if name.endswith(".keys"):
+                with open(os.path.join(folder, name), "r+b") as f:
+                    f.seek(4096 + 100)
+                    byte = f.read(1)
+                    f.seek(4096 + 100)
+                    f.write(bytes([byte[0] ^ 1]))
+
+    def test_a_damaged_file_of_keys_stops_no_producer(self):
+        self.start(dedup_max="2048")
+        self.sealed(1000)
+        self.damage_keys()
+        got = self.emit("".join(line(n) for n in range(100)), code=1)
+        self.assertIn("a file of keys is damaged", got.stderr)
+        self.assertIn("send it again when the file is mended or gone", got.stderr)
+        jobs = self.mill.api("GET", "/v1/status")["jobs"]["live"]
+        self.assertEqual(jobs, 1000)
+        new = subprocess.run(self.argv(), input="".join(line(n) for n in range(2000, 2100)), capture_output=True,
+                             text=True, timeout=60)
+        self.assertGreater(int(re.search(r"(\d+) jobs started", new.stdout).group(1)), 80, new.stdout + new.stderr)
+
     def test_on_a_terminal_it_counts(self):
         self.start(jobs_max=10)
         env = dict(os.environ, TERM="xterm")
