@@ -204,11 +204,23 @@ static void take_hello(struct producers *p, uint64_t peer, const char *name, con
 
 /* ---- events ---- */
 
+void producer_go_on(struct producer *pr)
+{
+	struct batch *b, *behind;
+
+	DL_FOREACH_SAFE(pr->batches, b, behind)
+	{
+		if (!b->begun && pr->looking == NULL && may_take(pr->producers, NULL))
+			batch_begin(b, NULL);
+	}
+	if (pr->batches != NULL && !pr->batches->prev->begun)
+		retry_soon(pr->producers);
+}
+
 /* What cannot be taken now is taken by the timer. */
 static void take_batches(struct producers *p)
 {
 	struct producer *pr, *next;
-	struct batch *b, *behind;
 
 	if (p->again_failed)
 		p->again_step /= 2;
@@ -222,11 +234,7 @@ static void take_batches(struct producers *p)
 		producer_offer_again(pr);
 	}
 	HASH_ITER (hh, p->sessions, pr, next) {
-		DL_FOREACH_SAFE(pr->batches, b, behind)
-		{
-			if (!b->begun && may_take(p, NULL))
-				batch_begin(b, NULL);
-		}
+		producer_go_on(pr);
 	}
 }
 
@@ -280,7 +288,7 @@ static void take_events(struct producers *p, uint64_t peer, const char *name, st
 	pr->heard_us = clock_mono_us();
 	pr->next += m->bodies.count;
 	b = batch_create(pr, m->first, m->bodies.count, bytes, frame);
-	if (b != pr->batches && !b->prev->begun)
+	if (pr->looking != NULL || (b != pr->batches && !b->prev->begun))
 		return; /* behind others that wait */
 	if (may_take(p, NULL)) {
 		batch_begin(b, m);

@@ -152,8 +152,9 @@ class Producers(CliCase):
     # ---- keys in files ----
 
     def sealed(self, count):
-        """That many keys were sent, and most of them are in files."""
-        self.emit("".join(line(n) for n in range(count)))
+        """That many keys were sent, slowly enough that none is forgotten, and most of them are in files."""
+        for at in range(0, count, 100):
+            self.mill.api("POST", "/v1/events", [event(n) for n in range(at, at + 100)])
         dedup = lambda: self.mill.api("GET", "/v1/status")["dedup"]
         until(lambda: dedup()["in_memory"] <= 3 * 171 and dedup()["files"] <= 6, seconds=30)
 
@@ -179,6 +180,24 @@ class Producers(CliCase):
         new = subprocess.run(self.argv(), input="".join(line(n) for n in range(2000, 2100)), capture_output=True,
                              text=True, timeout=60)
         self.assertGreater(int(re.search(r"(\d+) jobs started", new.stdout).group(1)), 80, new.stdout + new.stderr)
+
+    def test_the_order_stays_when_keys_are_looked_up(self):
+        """The filters of the files say of some new keys that they may be known."""
+        self.start(dedup_max="2048")
+        self.sealed(5000)
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        bodies = self.bodies(range(10000, 10300))
+        bodies.append([json.dumps([event(n) for n in range(10300, 10600)]).encode()])
+        s.send(pack([EVENTS, [session, 1, bodies]]))
+        s.send(pack([EVENTS, [session, 302, self.bodies(range(10600, 10700)) + self.bodies(range(50))]]))
+        seen, known, jobs = 0, 0, 0
+        while seen < 451:
+            answer = self.hear(s, ANSWER)
+            seen, known, jobs = answer[1], known + answer[5], jobs + answer[7]
+        self.assertEqual((known, jobs), (50, 700))
+        taken = [self.mill.api("GET", "/v1/jobs/%d" % n)["event"]["id"] for n in range(5001, 5701)]
+        self.assertEqual(taken, ["e%d" % n for n in range(10000, 10700)])
 
     def test_on_a_terminal_it_counts(self):
         self.start(jobs_max=10)
@@ -309,6 +328,20 @@ class Producers(CliCase):
         while answer[1] < 40:
             answer = self.hear(s, ANSWER)
         self.assertEqual(self.mill.api("GET", "/v1/status")["jobs"]["live"], 5)
+
+    def test_each_event_of_a_body_is_counted_once(self):
+        self.start(jobs_max=3)
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        body = [event(n, "unheard" if n in (2, 9) else "bench") for n in range(10)]
+        s.send(pack([EVENTS, [session, 1, [[json.dumps(body).encode()]]]]))
+        answer = self.hear(s, ANSWER)
+        while "jobs are live" not in str(answer[8:]):
+            answer = self.hear(s, ANSWER)
+        self.mill.start_worker(heartbeat="100ms")
+        while answer[1] < 1:
+            answer = self.hear(s, ANSWER)
+        self.assertEqual(answer[4:8], [[], 0, 2, 8])  # notes, known, unmatched, jobs
 
     def test_a_producer_that_talks_nonsense(self):
         self.start()
