@@ -66,7 +66,7 @@ struct producer {
 	bool starved;		   /* its last answer gave no credit */
 	bool answer_due;
 	bool over;
-	usec_t heard_us;
+	usec_t heard_us, told_us;
 	UT_hash_handle hh;
 };
 

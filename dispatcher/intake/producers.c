@@ -18,6 +18,8 @@
 #include "jobs/ids.h"
 
 #define RETRY_US (20 * USEC_PER_MSEC)
+#define WAITS_TOLD_US (200 * USEC_PER_MSEC) /* who waits for credit hears so often that we are still there   \
+					     */
 #define ARENA_BYTES_MAX (32 * MIB)
 
 /* ---- out ---- */
@@ -71,6 +73,7 @@ static void answer(struct producer *pr)
 
 	pr->starved = !room;
 	pr->answer_due = false;
+	pr->told_us = clock_mono_us();
 	say(p, pr->peer, MESSAGE_EVENTS_ANSWER, &m);
 	producer_news_clear(&pr->news);
 }
@@ -243,11 +246,12 @@ static void on_retry(struct loop *loop, void *arg)
 	struct producers *p = arg;
 	struct producer *pr, *next;
 	bool room, waits = p->again_count > 0;
+	usec_t now_us = clock_mono_us();
 
 	take_batches(p);
 	room = may_take(p, NULL);
 	HASH_ITER (hh, p->sessions, pr, next) {
-		if (pr->starved && room)
+		if (pr->starved && (room || now_us - pr->told_us >= WAITS_TOLD_US))
 			producer_answer_soon(pr);
 		waits |= pr->starved || (pr->batches != NULL && !pr->batches->prev->begun);
 	}

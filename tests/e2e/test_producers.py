@@ -149,6 +149,24 @@ class Producers(CliCase):
         self.assertEqual(p.stdout.read(), "300 events are durable, 300 jobs started\n")
         p.stdout.close()
 
+    def test_while_it_waits_the_dispatcher_vanishes(self):
+        self.start(jobs_max=5)
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        s.send(pack([EVENTS, [session, 1, self.bodies(range(10))]]))
+        told = 0
+        while told < 4:  # again and again
+            told += "jobs are live" in str(self.hear(s, ANSWER)[8:])
+        path = os.path.join(self.mill.dir, "lines")
+        with open(path, "w") as f:
+            f.write("".join(line(n) for n in range(20, 30)))
+        t = Terminal(self.argv(path, "--give-up", "1s"), dict(os.environ, TERM="xterm"))
+        t.until("waiting: ")
+        self.mill.dispatcher.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.mill.dispatcher.send_signal, signal.SIGCONT)
+        self.assertEqual(t.end(), 4)
+        self.assertIn("the dispatcher does not answer any more; 0 events are durable", t.text())
+
     # ---- keys in files ----
 
     def sealed(self, count):
