@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import threading
 
@@ -80,9 +79,7 @@ class Producers(CliCase):
         got = subprocess.run(self.argv(path), capture_output=True, text=True, timeout=120)
         self.assertEqual((got.returncode, got.stdout), (0, "5000 events are durable, 5000 jobs started\n"))
         self.assertEqual(self.mill.api("GET", "/v1/status")["jobs"]["live"], 5004)
-        db = sqlite3.connect("file:%s?mode=ro" % os.path.join(self.mill.state, "history.db"), uri=True)
-        self.addCleanup(db.close)
-        rows = until(lambda: db.execute("SELECT DISTINCT by_kind, by_name FROM events").fetchall())
+        rows = until(lambda: self.mill.sql("SELECT DISTINCT by_kind, by_name FROM events"))
         self.assertEqual(rows, [(9, "local")])
 
     def test_bad_lines_are_told_by_number_and_harm_no_other(self):
@@ -303,6 +300,27 @@ class Producers(CliCase):
         session = self.welcome(s, 72)[1]
         s.send(pack([EVENTS, [session, 72, self.bodies([70])]]))
         self.assertEqual(self.hear(s, ANSWER)[1], 72)
+
+    def test_producers_are_shown(self):
+        self.start(jobs_max=5)
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        s.send(pack([EVENTS, [session, 1, self.bodies(range(3)) + [[b"no"]]]]))
+        while self.hear(s, ANSWER)[1] < 4:
+            pass
+        s.send(pack([EVENTS, [session, 5, self.bodies(range(10, 20))]]))
+        while "jobs are live" not in str(self.hear(s, ANSWER)[8:]):
+            pass
+        shown = self.mill.api("GET", "/v1/status")["producers"]
+        waiting = shown.pop("waiting_bytes")
+        self.assertGreater(waiting, 500)
+        self.assertEqual(shown, {"sessions": 1, "events": 4, "refused": 1, "strange": 0})
+        self.assertIn("  producers   1 connected, 4 events answered, 1 of them refused; ", self.run_cli("status")[0])
+        told = self.mill.api("GET", "/metrics", raw=True).decode().splitlines()
+        metrics = {t.split()[0]: float(t.split()[1]) for t in told if t.startswith("shardmill_producer")}
+        self.assertEqual([metrics["shardmill_producer" + name] for name in (
+            "s", "_events_total", "_events_refused_total", "_frames_strange_total")], [1, 4, 1, 0])
+        self.assertEqual(metrics["shardmill_producer_waiting_bytes"], waiting)
 
     def test_frames_that_no_producer_sends(self):
         self.start()
