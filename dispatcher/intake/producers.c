@@ -18,8 +18,7 @@
 #include "jobs/ids.h"
 
 #define RETRY_US (20 * USEC_PER_MSEC)
-#define WAITS_TOLD_US (200 * USEC_PER_MSEC) /* who waits for credit hears so often that we are still there   \
-					     */
+#define WAITS_TOLD_US (200 * USEC_PER_MSEC) /* who waits for credit hears as often why */
 #define ARENA_BYTES_MAX (32 * MIB)
 
 /* ---- out ---- */
