@@ -18,7 +18,7 @@
 
 #define READ_BYTES (256 * KIB)
 #define HELLO_AGAIN_US USEC_PER_SEC   /* until it is answered */
-#define SILENCE_US (5 * USEC_PER_SEC) /* with events on their way: the session is opened anew */
+#define SILENCE_US (5 * USEC_PER_SEC) /* with events that wait: the session is opened anew */
 #define REASONS_MAX 20u		      /* bad lines that are told in words; of the others, their numbers */
 #define TURN_US (100 * USEC_PER_MSEC)
 #define BYE_LINGER_MS 100
@@ -253,8 +253,8 @@ static int look_at_clock(struct emit *e, struct error *reterr)
 	usec_t now_us = clock_mono_us();
 
 	show(e, now_us);
-	if (e->stream.session != 0 && (!stream_waits(&e->stream) || e->stream.why[0] != '\0'))
-		e->heard_us = now_us; /* it has nothing to say, or has said why it waits */
+	if (e->stream.session != 0 && !stream_waits(&e->stream) && e->stream.why[0] == '\0')
+		e->heard_us = now_us; /* it has nothing to say; why it waits it says again and again */
 	if (e->stream.session == 0 && now_us - e->hello_us >= HELLO_AGAIN_US)
 		say_hello(e, now_us);
 	else if (e->stream.session != 0 && now_us - e->heard_us > SILENCE_US)

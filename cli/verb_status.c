@@ -181,6 +181,25 @@ static void add_dedup(struct buf *out, const struct api_status *status)
 	buf_printf(out, " (%s at most)\n", human_size(k->bytes_max, text, sizeof(text)));
 }
 
+static void add_producers(struct buf *out, const struct api_status *status)
+{
+	const struct api_producers *p = &status->producers;
+	char text[HUMAN_TEXT_MAX];
+
+	if (p->sessions == 0 && p->events == 0 && p->strange == 0)
+		return;
+	buf_printf(out, "  producers   %s connected", human_count(p->sessions, text, sizeof(text)));
+	buf_printf(out, ", %s events answered", human_count(p->events, text, sizeof(text)));
+	if (p->refused > 0)
+		buf_printf(out, ", %s of them refused", human_count(p->refused, text, sizeof(text)));
+	if (p->waiting_bytes > 0)
+		buf_printf(out, "; %s wait", human_size(p->waiting_bytes, text, sizeof(text)));
+	if (p->strange > 0)
+		buf_printf(out, "; %s frames that no producer should send",
+			   human_count(p->strange, text, sizeof(text)));
+	buf_printf(out, "\n");
+}
+
 static void add_shared(struct buf *out, const json_t *list)
 {
 	char used[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX];
@@ -215,6 +234,7 @@ static void add_status(const struct cli *cli, struct buf *out, const struct api_
 	add_trouble(out, status->has_history_error, &status->history_error,
 		    "history     IT CANNOT BE WRITTEN");
 	add_buckets(out, status->buckets);
+	add_producers(out, status);
 	add_kept(out, status);
 	add_dedup(out, status);
 	buf_printf(out, "  journal     %s", human_size(status->journal.bytes, text, sizeof(text)));

@@ -30,7 +30,7 @@ void producers_frame(struct producers *p, uint64_t peer, const char *name, struc
 
 struct producers_counters {
 	uint64_t sessions;
-	uint64_t events;	/* answered: durable, known already or matched by no rule */
+	uint64_t events;	/* answered: durable, known already, matched by no rule, or refused */
 	uint64_t refused;	/* records that are no events, or never taken */
 	uint64_t waiting_bytes; /* of frames that are not answered yet */
 	uint64_t strange;	/* frames that no producer should send */

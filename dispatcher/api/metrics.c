@@ -43,6 +43,7 @@ void metrics_collect(struct services *s, struct metrics *ret)
 	dispatcher_view_counters(services_core(s), &ret->core);
 	journal_stats(s->journal, &ret->journal);
 	peers_counters(s->peers, &ret->peers);
+	producers_counters(s->producers, &ret->producers);
 	gate_counters(&ret->gate);
 	dedup_figures(s, &ret->dedup);
 	thinning_figures(s, &ret->thinning);

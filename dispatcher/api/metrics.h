@@ -5,6 +5,7 @@
 #include "base/gate.h"
 #include "dispatcher/api/listener.h"
 #include "dispatcher/dedup/dedup.h"
+#include "dispatcher/producers.h"
 #include "dispatcher/retention/thinning.h"
 #include "dispatcher/wire/peers.h"
 #include "dispatcher/services.h"
@@ -17,6 +18,7 @@ struct metrics {
 	struct view_counters core;
 	struct journal_stats journal;
 	struct peers_counters peers;
+	struct producers_counters producers;
 	struct port_view now;
 	struct gate_counters gate;
 	struct dedup_figures dedup;

@@ -5,6 +5,7 @@
 #include "dispatcher/api/listener.h"
 #include "dispatcher/dedup/dedup.h"
 #include "dispatcher/intake/buckets.h"
+#include "dispatcher/producers.h"
 #include "dispatcher/readers.h"
 #include "dispatcher/retention/retention.h"
 #include "dispatcher/retention/thinning.h"
@@ -101,6 +102,20 @@ static struct api_dedup dedup_facts(struct services *s, const struct view_counte
 	};
 }
 
+static struct api_producers producers_facts(struct services *s)
+{
+	struct producers_counters c;
+
+	producers_counters(s->producers, &c);
+	return (struct api_producers){
+	    .sessions = c.sessions,
+	    .events = c.events,
+	    .refused = c.refused,
+	    .waiting_bytes = c.waiting_bytes,
+	    .strange = c.strange,
+	};
+}
+
 static json_t *shared_json(struct services *s)
 {
 	struct view_shared all[NAMED_RESOURCES_MAX];
@@ -150,6 +165,7 @@ void api_status(struct request *r)
 	    .has_journal_error = trouble_of_journal(s, &journal),
 	    .has_history_error = trouble_of_history(s, &history),
 	    .peers = peers_facts(s),
+	    .producers = producers_facts(s),
 	};
 	status.has_kept = kept_facts(s, &status.kept);
 	status.journal_error = api_error_of(&journal);

@@ -82,6 +82,8 @@ struct dispatcher_reply {
 	uint32_t job_count;
 	uint32_t skipped; /* jobs that were not made, as their concurrency groups are full */
 	const char *why;  /* of the error, or why the first was skipped; "" when there is nothing to say */
+	enum error_code cause; /* of an ERR_BUSY that lasts until a person acts: ERR_IO or ERR_CORRUPT, of a
+				  file that is needed for an answer. ERR_OK: time mends it, or who knows */
 };
 
 struct dispatcher_plan {

@@ -195,8 +195,10 @@ static void refuse(const struct pending *p, const struct reading *r)
 		refused = (struct dispatcher_reply){
 		    .code = ERR_BUSY,
 		    .why = "whether it was taken before cannot be told: a file of keys cannot be read"};
-	if (r->rc == ERR_IO || r->rc == ERR_CORRUPT)
+	if (r->rc == ERR_IO || r->rc == ERR_CORRUPT) {
 		refused.why = r->error.what;
+		refused.cause = (enum error_code)r->rc;
+	}
 	if (p->has_ticket)
 		p->ticket.fn(p->ticket.arg, &refused);
 }

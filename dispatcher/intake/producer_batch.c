@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "dispatcher/dedup/dedup.h"
 #include "dispatcher/intake/intake.h"
 #include "jobs/kinds.h"
 
@@ -78,7 +79,9 @@ static void batch_destroy(struct batch *b)
 	pr->producers->counters.waiting_bytes -= heap_cost(sizeof(*b) + b->size);
 	DL_DELETE(pr->batches, b);
 	producer_news_clear(&b->news);
+	events_fini(&b->list);
 	free(b->records);
+	free(b->events);
 	free(b);
 }
 
@@ -120,32 +123,50 @@ static void record_close(struct batch_record *r)
 
 /* ---- a record ---- */
 
-static bool is_final(enum error_code code)
+/* Else it is offered again. A damaged file would stop all producers for as long as it is there: what needs
+ * it is told, and a person may send it again. */
+static bool is_final(const struct dispatcher_reply *reply)
 {
-	return code != ERR_BUSY && code != ERR_EXHAUSTED && code != ERR_CLOSED;
+	return reply->cause != ERR_OK ||
+	       (reply->code != ERR_BUSY && reply->code != ERR_EXHAUSTED && reply->code != ERR_CLOSED);
+}
+
+static void note_refusal(struct batch_record *r, const struct dispatcher_reply *reply)
+{
+	struct error e = {0};
+
+	error_set(&e, reply->cause != ERR_OK ? reply->cause : reply->code, "%s", reply->why);
+	if (reply->cause != ERR_OK)
+		error_help(&e, "whether it was taken before cannot be told; send it again when the file is "
+			       "mended or gone");
+	note_error(r, false, &e);
 }
 
 static void on_reply(void *arg, const struct dispatcher_reply *reply)
 {
-	struct batch_record *r = arg;
-	struct producer *pr = r->batch->producer;
+	struct batch_event *one = arg;
+	struct batch_record *r = one->record;
+	struct producers *p = r->batch->producer->producers;
 
+	one->counted = true;
 	if (reply->code == ERR_OK && reply->duplicate) {
 		r->batch->news.known++;
 	} else if (reply->code == ERR_OK) {
 		r->batch->news.jobs += reply->job_count;
-	} else if (is_final(reply->code)) {
-		note(r, false, reply->code, reply->why);
+	} else if (is_final(reply)) {
+		note_refusal(r, reply);
 	} else {
+		one->counted = false;
 		r->again = true;
-		pr->producers->again_failed = true;
-		snprintf(pr->producers->again_why, sizeof(pr->producers->again_why), "%s", reply->why);
+		p->again_failed = true;
+		snprintf(p->again_why, sizeof(p->again_why), "%s", reply->why);
 	}
 	record_close(r);
 }
 
-static void offer(struct batch_record *r, const struct event *e)
+static void offer(struct batch_event *one, const struct event *e)
 {
+	struct batch_record *r = one->record;
 	struct producer *pr = r->batch->producer;
 	struct services *s = pr->producers->services;
 	const struct principal by = {.kind = BY_PRODUCER, .name = bytes_of(pr->name)};
@@ -153,31 +174,38 @@ static void offer(struct batch_record *r, const struct event *e)
 	struct intake_result result = {.list = errors};
 
 	r->open++;
-	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), &by, &(struct ticket){on_reply, r}, &result);
+	intake_offer(s, e, event_dedup_key(e, s->dedup_secret), &by, &(struct ticket){on_reply, one},
+		     &result);
 	if (result.jobs == 0) {
 		r->open--;
 		r->batch->news.unmatched++;
+		one->counted = true;
 	}
 	if (result.errors > 0)
 		note_error(r, true, &errors[0].error);
 }
 
-static void offer_body(struct batch_record *r, struct bytes body)
+/* The events of its body, as they were read now: what was counted is not offered again. */
+static void offer_record(struct batch_record *r, const struct event *events, uint32_t count)
 {
-	struct producers *p = r->batch->producer->producers;
+	r->open++; /* ours */
+	for (uint32_t i = 0; i < count; i++)
+		if (!r->batch->events[r->first + i].counted)
+			offer(&r->batch->events[r->first + i], &events[i]);
+	record_close(r);
+}
+
+/* Appended to list. */
+static void read_body(struct batch_record *r, struct bytes body, struct event_list *list)
+{
 	struct event_problems problems = {0};
 	struct error e = {0};
 
-	r->open++; /* ours */
-	events_cut(&p->list, 0);
-	if (events_read_each(body, clock_wall_us(), &p->list, &problems, &e) < 0)
+	if (events_read_each(body, clock_wall_us(), list, &problems, &e) < 0)
 		note_error(r, false, &e);
 	else if (problems.count > 0)
 		note_error(r, false, &problems.items[0]);
-	for (uint32_t i = 0; i < p->list.count; i++)
-		offer(r, &p->list.items[i]);
 	free(problems.items);
-	record_close(r);
 }
 
 /* ---- batches ---- */
@@ -210,21 +238,90 @@ static const struct events *decode(struct batch *b)
 	return body;
 }
 
-void batch_begin(struct batch *b, const struct events *m)
+/* All bodies; in the list are their events. */
+static void read_batch(struct batch *b, const struct events *m, struct event_list *list)
 {
-	if (m == NULL)
-		m = decode(b);
-	b->begun = true;
-	b->open = b->count + 1; /* one is ours */
+	events_cut(list, 0);
 	b->records = check_calloc(b->count, sizeof(*b->records));
 	for (uint32_t i = 0; i < b->count; i++) {
-		b->records[i].batch = b;
-		offer_body(&b->records[i], m->bodies.items[i].body);
+		struct batch_record *r = &b->records[i];
+
+		r->batch = b;
+		r->first = list->count;
+		read_body(r, m->bodies.items[i].body, list);
+		r->events = list->count - r->first;
 	}
+	b->events = check_calloc(list->count + 1, sizeof(*b->events));
+	for (uint32_t i = 0; i < b->count; i++)
+		for (uint32_t n = 0; n < b->records[i].events; n++)
+			b->events[b->records[i].first + n].record = &b->records[i];
+}
+
+static void offer_batch(struct batch *b, const struct event_list *list)
+{
+	for (uint32_t i = 0; i < b->count; i++)
+		offer_record(&b->records[i], list->items + b->records[i].first, b->records[i].events);
 	if (--b->open == 0)
 		end_batches(b->producer);
 }
 
+static void on_looked(void *arg)
+{
+	struct batch *b = arg;
+	struct producer *pr = b->producer;
+	struct event_list list = b->list;
+	bool over = pr->over;
+
+	b->list = (struct event_list){0};
+	pr->looking = NULL;
+	if (!pr->producers->services->stopping) {
+		offer_batch(b, &list); /* which may end all of a session that is over */
+		if (!over)
+			producer_go_on(pr);
+	}
+	events_fini(&list);
+}
+
+/* True: on_looked is called when it is known which of the events were taken before. */
+static bool look_up(struct batch *b, const struct event_list *list)
+{
+	struct services *s = b->producer->producers->services;
+	struct dedup_key *keys = check_calloc(list->count + 1, sizeof(*keys));
+	bool looks;
+
+	for (uint32_t i = 0; i < list->count; i++)
+		keys[i] = event_dedup_key(&list->items[i], s->dedup_secret);
+	looks = dedup_look_up(s, keys, list->count, on_looked, b);
+	free(keys);
+	return looks;
+}
+
+void batch_begin(struct batch *b, const struct events *m)
+{
+	struct producers *p = b->producer->producers;
+
+	b->begun = true;
+	b->open = b->count + 1; /* one is ours */
+	read_batch(b, m != NULL ? m : decode(b), &p->list);
+	if (!look_up(b, &p->list)) {
+		offer_batch(b, &p->list);
+		return;
+	}
+	b->producer->looking = b;
+	b->list = p->list;
+	p->list = (struct event_list){0};
+}
+
+static void offer_record_again(struct batch_record *r, struct bytes body)
+{
+	struct event_list *list = &r->batch->producer->producers->list;
+
+	events_cut(list, 0);
+	read_body(r, body, list);
+	offer_record(r, list->items, list->count < r->events ? list->count : r->events);
+}
+
+/* It may be over then; end_batches is the caller's. */
 static void offer_again(struct batch *b)
 {
 	struct producers *p = b->producer->producers;
@@ -237,10 +334,9 @@ static void offer_again(struct batch *b)
 		b->records[i].again = false;
 		p->again_count--;
 		p->again_left--;
-		offer_body(&b->records[i], m->bodies.items[i].body);
+		offer_record_again(&b->records[i], m->bodies.items[i].body);
 	}
-	if (--b->open == 0)
-		end_batches(b->producer);
+	b->open--;
 }
 
 static bool waits_again(const struct batch *b)
@@ -253,13 +349,13 @@ static bool waits_again(const struct batch *b)
 
 void producer_offer_again(struct producer *pr)
 {
-	struct batch *b, *next;
+	struct batch *b;
 
-	DL_FOREACH_SAFE(pr->batches, b, next)
-	{
+	DL_FOREACH (pr->batches, b) {
 		if (pr->producers->again_left > 0 && waits_again(b))
 			offer_again(b);
 	}
+	end_batches(pr); /* only now: it frees several of them */
 }
 
 /* ---- the end of a session ---- */

@@ -8,13 +8,21 @@
 #include "base/keys.h"
 #include "base/log.h"
 #include "dispatcher/producers.h"
+#include "jobs/event.h"
 #include "jobs/schema.h"
 
-/* One event of a batch: whatever came under its number. */
+/* Whatever came in a batch under one number: an event, or the events of a body. */
 struct batch_record {
 	struct batch *batch;
-	uint32_t open;	   /* answers of the core that are due */
-	bool again, noted; /* again: it has to be offered once more */
+	uint32_t open;		/* answers of the core that are due */
+	uint32_t first, events; /* of the batch's events, those of its body */
+	bool again, noted;	/* again: it has to be offered once more */
+};
+
+struct batch_event {
+	struct batch_record *record;
+	bool
+	    counted; /* what became of it is known: it is not offered once more with the others of its body */
 };
 
 /* What is to be told of events. */
@@ -34,6 +42,8 @@ struct batch {
 	size_t bytes;  /* of the bodies */
 	bool begun;
 	struct batch_record *records; /* while it is begun */
+	struct batch_event *events;   /* of all bodies */
+	struct event_list list;	      /* they, while it is looked up which of them are known */
 	struct producer_news news;
 	size_t size;
 	uint8_t frame[];
@@ -51,11 +61,12 @@ struct producer {
 	uint32_t open_events;
 	uint64_t open_bytes;
 	struct batch *batches;	   /* without an answer, in their order */
+	struct batch *looking;	   /* of them, the one whose keys are looked up; none behind it is begun */
 	struct producer_news news; /* of those that are answered */
 	bool starved;		   /* its last answer gave no credit */
 	bool answer_due;
 	bool over;
-	usec_t heard_us;
+	usec_t heard_us, told_us;
 	UT_hash_handle hh;
 };
 
@@ -85,7 +96,8 @@ struct producers {
 /* Behind the others of its session; counts against the credit. The frame is copied. */
 struct batch *batch_create(struct producer *pr, uint64_t first, uint32_t count, size_t bytes,
 			   struct bytes frame);
-/* m: its frame, decoded; NULL: it is decoded now. */
+/* m: its frame, decoded; NULL: it is decoded now. Its events are offered in their order: at once, or when it
+ * is known which of them were taken before; not while a batch before it is `looking`. */
 void batch_begin(struct batch *b, const struct events *m);
 /* Records that the core could not take before, again_left of them at most. */
 void producer_offer_again(struct producer *pr);
@@ -93,5 +105,7 @@ void producer_drop_waiting(struct producer *pr);
 void producer_destroy_if_over(struct producer *pr);
 void producer_destroy(struct producer *pr);
 void producer_news_clear(struct producer_news *n);
+/* What is not begun, as far as may be now; else the timer does it. */
+void producer_go_on(struct producer *pr);
 /* At the end of the loop's turn. */
 void producer_answer_soon(struct producer *pr);

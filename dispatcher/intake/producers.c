@@ -18,6 +18,7 @@
 #include "jobs/ids.h"
 
 #define RETRY_US (20 * USEC_PER_MSEC)
+#define WAITS_TOLD_US (200 * USEC_PER_MSEC) /* who waits for credit hears as often why */
 #define ARENA_BYTES_MAX (32 * MIB)
 
 /* ---- out ---- */
@@ -71,6 +72,7 @@ static void answer(struct producer *pr)
 
 	pr->starved = !room;
 	pr->answer_due = false;
+	pr->told_us = clock_mono_us();
 	say(p, pr->peer, MESSAGE_EVENTS_ANSWER, &m);
 	producer_news_clear(&pr->news);
 }
@@ -204,11 +206,23 @@ static void take_hello(struct producers *p, uint64_t peer, const char *name, con
 
 /* ---- events ---- */
 
+void producer_go_on(struct producer *pr)
+{
+	struct batch *b, *behind;
+
+	DL_FOREACH_SAFE(pr->batches, b, behind)
+	{
+		if (!b->begun && pr->looking == NULL && may_take(pr->producers, NULL))
+			batch_begin(b, NULL);
+	}
+	if (pr->batches != NULL && !pr->batches->prev->begun)
+		retry_soon(pr->producers);
+}
+
 /* What cannot be taken now is taken by the timer. */
 static void take_batches(struct producers *p)
 {
 	struct producer *pr, *next;
-	struct batch *b, *behind;
 
 	if (p->again_failed)
 		p->again_step /= 2;
@@ -222,11 +236,7 @@ static void take_batches(struct producers *p)
 		producer_offer_again(pr);
 	}
 	HASH_ITER (hh, p->sessions, pr, next) {
-		DL_FOREACH_SAFE(pr->batches, b, behind)
-		{
-			if (!b->begun && may_take(p, NULL))
-				batch_begin(b, NULL);
-		}
+		producer_go_on(pr);
 	}
 }
 
@@ -235,11 +245,12 @@ static void on_retry(struct loop *loop, void *arg)
 	struct producers *p = arg;
 	struct producer *pr, *next;
 	bool room, waits = p->again_count > 0;
+	usec_t now_us = clock_mono_us();
 
 	take_batches(p);
 	room = may_take(p, NULL);
 	HASH_ITER (hh, p->sessions, pr, next) {
-		if (pr->starved && room)
+		if (pr->starved && (room || now_us - pr->told_us >= WAITS_TOLD_US))
 			producer_answer_soon(pr);
 		waits |= pr->starved || (pr->batches != NULL && !pr->batches->prev->begun);
 	}
@@ -280,7 +291,7 @@ static void take_events(struct producers *p, uint64_t peer, const char *name, st
 	pr->heard_us = clock_mono_us();
 	pr->next += m->bodies.count;
 	b = batch_create(pr, m->first, m->bodies.count, bytes, frame);
-	if (b != pr->batches && !b->prev->begun)
+	if (pr->looking != NULL || (b != pr->batches && !b->prev->begun))
 		return; /* behind others that wait */
 	if (may_take(p, NULL)) {
 		batch_begin(b, m);

@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import threading
 
@@ -80,9 +79,7 @@ class Producers(CliCase):
         got = subprocess.run(self.argv(path), capture_output=True, text=True, timeout=120)
         self.assertEqual((got.returncode, got.stdout), (0, "5000 events are durable, 5000 jobs started\n"))
         self.assertEqual(self.mill.api("GET", "/v1/status")["jobs"]["live"], 5004)
-        db = sqlite3.connect("file:%s?mode=ro" % os.path.join(self.mill.state, "history.db"), uri=True)
-        self.addCleanup(db.close)
-        rows = until(lambda: db.execute("SELECT DISTINCT by_kind, by_name FROM events").fetchall())
+        rows = until(lambda: self.mill.sql("SELECT DISTINCT by_kind, by_name FROM events"))
         self.assertEqual(rows, [(9, "local")])
 
     def test_bad_lines_are_told_by_number_and_harm_no_other(self):
@@ -148,6 +145,74 @@ class Producers(CliCase):
         self.assertEqual(p.wait(60), 0)
         self.assertEqual(p.stdout.read(), "300 events are durable, 300 jobs started\n")
         p.stdout.close()
+
+    def test_while_it_waits_the_dispatcher_vanishes(self):
+        self.start(jobs_max=5)
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        s.send(pack([EVENTS, [session, 1, self.bodies(range(10))]]))
+        told = 0
+        while told < 4:  # again and again
+            told += "jobs are live" in str(self.hear(s, ANSWER)[8:])
+        path = os.path.join(self.mill.dir, "lines")
+        with open(path, "w") as f:
+            f.write("".join(line(n) for n in range(20, 30)))
+        t = Terminal(self.argv(path, "--give-up", "1s"), dict(os.environ, TERM="xterm"))
+        t.until("waiting: ")
+        self.mill.dispatcher.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.mill.dispatcher.send_signal, signal.SIGCONT)
+        self.assertEqual(t.end(), 4)
+        self.assertIn("the dispatcher does not answer any more; 0 events are durable", t.text())
+
+    # ---- keys in files ----
+
+    def sealed(self, count):
+        """That many keys were sent, slowly enough that none is forgotten, and most of them are in files."""
+        for at in range(0, count, 100):
+            self.mill.api("POST", "/v1/events", [event(n) for n in range(at, at + 100)])
+        dedup = lambda: self.mill.api("GET", "/v1/status")["dedup"]
+        until(lambda: dedup()["in_memory"] <= 3 * 171 and dedup()["files"] <= 6, seconds=30)
+
+    def damage_keys(self):
+        folder = os.path.join(self.mill.state, "dedup")
+        for name in os.listdir(folder):
+            if name.endswith(".keys"):
+                with open(os.path.join(folder, name), "r+b") as f:
+                    f.seek(4096 + 100)
+                    byte = f.read(1)
+                    f.seek(4096 + 100)
+                    f.write(bytes([byte[0] ^ 1]))
+
+    def test_a_damaged_file_of_keys_stops_no_producer(self):
+        self.start(dedup_max="2048")
+        self.sealed(1000)
+        self.damage_keys()
+        got = self.emit("".join(line(n) for n in range(100)), code=1)
+        self.assertIn("a file of keys is damaged", got.stderr)
+        self.assertIn("send it again when the file is mended or gone", got.stderr)
+        jobs = self.mill.api("GET", "/v1/status")["jobs"]["live"]
+        self.assertEqual(jobs, 1000)
+        new = subprocess.run(self.argv(), input="".join(line(n) for n in range(2000, 2100)), capture_output=True,
+                             text=True, timeout=60)
+        self.assertGreater(int(re.search(r"(\d+) jobs started", new.stdout).group(1)), 80, new.stdout + new.stderr)
+
+    def test_the_order_stays_when_keys_are_looked_up(self):
+        """The filters of the files say of some new keys that they may be known."""
+        self.start(dedup_max="2048")
+        self.sealed(5000)
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        bodies = self.bodies(range(10000, 10300))
+        bodies.append([json.dumps([event(n) for n in range(10300, 10600)]).encode()])
+        s.send(pack([EVENTS, [session, 1, bodies]]))
+        s.send(pack([EVENTS, [session, 302, self.bodies(range(10600, 10700)) + self.bodies(range(50))]]))
+        seen, known, jobs = 0, 0, 0
+        while seen < 451:
+            answer = self.hear(s, ANSWER)
+            seen, known, jobs = answer[1], known + answer[5], jobs + answer[7]
+        self.assertEqual((known, jobs), (50, 700))
+        taken = [self.mill.api("GET", "/v1/jobs/%d" % n)["event"]["id"] for n in range(5001, 5701)]
+        self.assertEqual(taken, ["e%d" % n for n in range(10000, 10700)])
 
     def test_on_a_terminal_it_counts(self):
         self.start(jobs_max=10)
@@ -236,6 +301,27 @@ class Producers(CliCase):
         s.send(pack([EVENTS, [session, 72, self.bodies([70])]]))
         self.assertEqual(self.hear(s, ANSWER)[1], 72)
 
+    def test_producers_are_shown(self):
+        self.start(jobs_max=5)
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        s.send(pack([EVENTS, [session, 1, self.bodies(range(3)) + [[b"no"]]]]))
+        while self.hear(s, ANSWER)[1] < 4:
+            pass
+        s.send(pack([EVENTS, [session, 5, self.bodies(range(10, 20))]]))
+        while "jobs are live" not in str(self.hear(s, ANSWER)[8:]):
+            pass
+        shown = self.mill.api("GET", "/v1/status")["producers"]
+        waiting = shown.pop("waiting_bytes")
+        self.assertGreater(waiting, 500)
+        self.assertEqual(shown, {"sessions": 1, "events": 4, "refused": 1, "strange": 0})
+        self.assertIn("  producers   1 connected, 4 events answered, 1 of them refused; ", self.run_cli("status")[0])
+        told = self.mill.api("GET", "/metrics", raw=True).decode().splitlines()
+        metrics = {t.split()[0]: float(t.split()[1]) for t in told if t.startswith("shardmill_producer")}
+        self.assertEqual([metrics["shardmill_producer" + name] for name in (
+            "s", "_events_total", "_events_refused_total", "_frames_strange_total")], [1, 4, 1, 0])
+        self.assertEqual(metrics["shardmill_producer_waiting_bytes"], waiting)
+
     def test_frames_that_no_producer_sends(self):
         self.start()
         s = self.peer("producer.key")
@@ -260,6 +346,38 @@ class Producers(CliCase):
             until(lambda: "is no worker's" in log.read())
         self.assertEqual(self.mill.api("GET", "/v1/status")["jobs"]["live"], 0)
         self.assertEqual(w.poll(0), 0)
+
+    def test_events_that_wait_when_their_rule_goes(self):
+        """All of them end in one turn, and none of them is looked at after that."""
+        freed = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=165"  # memory that is given back is overwritten
+        self.start(jobs_max=5, env=dict(os.environ, GLIBC_TUNABLES=freed))
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        for n in range(1, 41):
+            body = json.dumps(event(n, "bench" if n % 2 else "unheard")).encode()
+            s.send(pack([EVENTS, [session, n, [[body]]]]))
+        answer = self.hear(s, ANSWER)
+        while "jobs are live" not in str(answer[8:]):
+            answer = self.hear(s, ANSWER)
+        with open(os.path.join(self.rules, "tick.yaml"), "w") as f:
+            f.write(RULE.replace("bench", "nobody"))
+        while answer[1] < 40:
+            answer = self.hear(s, ANSWER)
+        self.assertEqual(self.mill.api("GET", "/v1/status")["jobs"]["live"], 5)
+
+    def test_each_event_of_a_body_is_counted_once(self):
+        self.start(jobs_max=3)
+        s = self.peer("producer.key")
+        session = self.welcome(s)[1]
+        body = [event(n, "unheard" if n in (2, 9) else "bench") for n in range(10)]
+        s.send(pack([EVENTS, [session, 1, [[json.dumps(body).encode()]]]]))
+        answer = self.hear(s, ANSWER)
+        while "jobs are live" not in str(answer[8:]):
+            answer = self.hear(s, ANSWER)
+        self.mill.start_worker(heartbeat="100ms")
+        while answer[1] < 1:
+            answer = self.hear(s, ANSWER)
+        self.assertEqual(answer[4:8], [[], 0, 2, 8])  # notes, known, unmatched, jobs
 
     def test_a_producer_that_talks_nonsense(self):
         self.start()
