@@ -37,10 +37,10 @@ class DryRun(CliCase):
         self.assertEqual(self.mill.api("GET", "/v1/status")["journal"]["last_lsn"], before["last_lsn"])
         self.assertEqual(self.run_cli("submit", *line)[0], "1\n")
         self.assertIn("nothing new would be started: job 1 has this id already", self.dry(*line)[0])
+        job = self.mill.wait(1)
         said = json.loads(self.dry("--output=json", "--wait", "--", "true")[0])
         self.assertEqual((said["id"], said["jobs"], said["duplicate"], said["dry_run"]["waits"], said["dry_run"]["shards"]),
                          (0, 0, False, [], 1))
-        job = self.mill.wait(1)
         made = json.loads(self.dry("--output=json", *line)[0])
         self.assertEqual((made["id"], made["dry_run"]["definition"]), (1, job["definition"]))
 
