@@ -369,7 +369,9 @@ class Api(Logs):
         self.assertEqual(sorted(self.run_cli("logs", job)[0].splitlines()), ["0 | at 0", "1 | at 1"])
 
     def worker_id(self, process):
-        return next(w["id"] for w in self.mill.api("GET", "/v1/workers")["workers"] if w["pid"] == process.pid)
+        """None: it is not registered yet."""
+        workers = self.mill.api("GET", "/v1/workers")["workers"]
+        return next((w["id"] for w in workers if w["pid"] == process.pid), None)
 
     def test_much_comes_in_pieces_and_whole(self):
         self.start()

@@ -190,7 +190,7 @@ class Retry(MillCase):
         self.start()
         self.write("gather_well", "")
         job = self.mill.submit(self.definition())
-        until(lambda: self.mill.job(job)["phases"][0]["done"] == 99)
+        until(lambda: self.mill.job(job)["phases"][0]["done"] == 99 and 99 in self.ran())
         self.mill.api("POST", "/v1/jobs/%d/cancel" % job)
         for args in (["all"], ["ended"], ["--failed", str(job)], ["1-5"]):
             out, err = self.cli("retry", *args)
