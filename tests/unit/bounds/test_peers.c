@@ -30,7 +30,7 @@ Test(bounds, a_peers_queue)
 
 Test(bounds, a_producers_frames)
 {
-	static const uint8_t frame[200000];
+	static const uint8_t frame[1000 * 203];
 	static const size_t bodies[] = {1, 200};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(bodies); i++) {
