@@ -221,7 +221,8 @@ static int look(struct holes *h, struct holes_made *ret, struct error *reterr)
 		return 0;
 	}
 	for (int f = 0; f < FILES; f++) {
-		qsort(h->needed[f].items, h->needed[f].count, sizeof(struct piece), compare);
+		if (h->needed[f].count > 1)
+			qsort(h->needed[f].items, h->needed[f].count, sizeof(struct piece), compare);
 		(void)for_gaps(h, f, count_gap, &dead);
 		whole += h->sizes[f];
 	}

@@ -245,7 +245,7 @@ Test(codec, every_length_and_number_is_written_as_msgpack_c_writes_it)
 				size_t size = sizes[(size_t)bit % ARRAY_LENGTH(sizes)];
 				struct bytes body = BYTES(text.data, size);
 				struct failure f = {(uint32_t)n, (uint32_t)(n >> 7),
-						    (uint8_t)n,	 (int64_t)n * sign,
+						    (uint8_t)n,	 (int64_t)(n * (uint64_t)sign),
 						    body,	 (uint32_t)(n >> 20)};
 				struct tail_bytes t = {n, n * 3, sign > 0, body};
 
