@@ -55,6 +55,8 @@ class Sql(MillCase):
         self.assertEqual((run.returncode, run.stdout), (0, 'one,two\n1,"a,b"\n'))
 
     def test_another_program_loads_the_extension(self):
+        if os.environ.get("MILL_BUILD") == "asan":
+            self.skip("another program loads the extension: the sanitizer's library must come before it")
         self.run_jobs()
         extension = os.path.join(self.mill.build, "dispatcher", "store", "shardmill_history")
         run = subprocess.run(["sqlite3", "-readonly", os.path.join(self.mill.state, "history.db"), ".load " + extension,
