@@ -58,7 +58,8 @@ static int begin(struct history *h, struct error *reterr)
 	return sql_run(&h->db, WRITE_BEGIN, reterr, "");
 }
 
-static int commit(struct history *h, struct error *reterr)
+/* segments: changes of their table that the transaction made. */
+static int commit(struct history *h, size_t segments, struct error *reterr)
 {
 	int rc = history_blocks_write(h, reterr);
 
@@ -68,8 +69,11 @@ static int commit(struct history *h, struct error *reterr)
 		rc = sql_run(&h->db, WRITE_COMMIT, reterr, "");
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&h->lock); /* who sees the new lsn sees no failure that is over */
+	pthread_mutex_lock(
+	    &h->lock); /* who sees the new lsn sees no failure that is over, and room for changes */
 	h->write_failing = false;
+	if (segments > 0)
+		h->segment_change_count = 0;
 	pthread_mutex_unlock(&h->lock);
 	__atomic_store_n(&h->durable_lsn, h->applied_lsn, __ATOMIC_RELEASE);
 	history_tell(h);
@@ -104,7 +108,7 @@ static int catch_up_frame(void *arg, const struct frame *f, struct error *reterr
 	if (rc < 0 || c->bytes < TRANSACTION_BYTES_MAX)
 		return rc;
 	c->bytes = 0;
-	rc = commit(c->h, reterr);
+	rc = commit(c->h, 0, reterr);
 	if (rc < 0)
 		return rc;
 	if (__atomic_load_n(&c->h->stop, __ATOMIC_RELAXED))
@@ -140,7 +144,7 @@ static int write_batches(struct history *h, const struct history_batch *first, b
 	if (rc == 0)
 		rc = history_clear_leftovers(h, reterr);
 	if (rc == 0)
-		rc = commit(h, reterr);
+		rc = commit(h, segments, reterr);
 	if (rc < 0)
 		rollback(h);
 	return rc;
@@ -204,8 +208,6 @@ static int turn(struct history *h)
 		forget(h, batches);
 	else
 		give_back(h, batches);
-	if (rc == 0 && segments > 0)
-		h->segment_change_count = 0;
 	if (rc < 0 && !h->write_failing)
 		history_tell(h);
 	h->write_failing = rc < 0;
