@@ -24,6 +24,7 @@
 #define EVENT_BYTES_MAX (1 * MIB)
 #define EVENT_DEPTH_MAX 64
 #define EVENT_RESOURCES_MAX 64
+#define EVENT_ATTRIBUTE_BYTES_MAX 64 /* of the name of a CloudEvents attribute in a header */
 #define PATTERN_DEPTH_MAX 32
 #define PATTERN_VALUES_MAX 4096
 #define PATTERN_PATH_BYTES_MAX 1024 /* keys joined with dots */

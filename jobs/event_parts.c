@@ -142,3 +142,19 @@ void event_set_text(json_t *object, const char *name, const char *text)
 	if (text != NULL && text[0] != '\0')
 		CHECK(json_object_set_new(object, name, json_string(text)) == 0);
 }
+
+void event_percent_decode(struct bytes in, bool plus_is_space, struct buf *out)
+{
+	for (size_t i = 0; i < in.size; i++) {
+		uint8_t c = in.data[i];
+
+		if (c == '+' && plus_is_space)
+			c = ' ';
+		if (c == '%' && i + 2 < in.size && text_hex_digit(in.data[i + 1]) >= 0 &&
+		    text_hex_digit(in.data[i + 2]) >= 0) {
+			c = (uint8_t)(text_hex_digit(in.data[i + 1]) << 4 | text_hex_digit(in.data[i + 2]));
+			i += 2;
+		}
+		buf_append(out, &c, 1);
+	}
+}

@@ -16,6 +16,10 @@ bool event_get_bytes(const json_t *object, const char *name, struct buf *out) MU
 /* Does it have one? */
 bool event_has_bytes(const json_t *object, const char *name);
 
+/* Appends what %XX stands for; plus_is_space: as in a form. A '%' without two digits behind it stands for
+ * itself. */
+void event_percent_decode(struct bytes in, bool plus_is_space, struct buf *out);
+
 /* Puts `path` in front of where: "Records[2].s3.object" + "key". Returns the code. */
 int event_error_under(struct error *reterr, const char *path, ...) PRINTF_LIKE(2, 3);
 /* object[name] = text; nothing when text is NULL or "". */

@@ -58,23 +58,6 @@ static const char *text_of(const json_t *object, const char *name)
 	return text == NULL ? "" : text;
 }
 
-/* As in a form: '+' is a space. A '%' without two digits behind it stands for itself. */
-static void decode_key(struct bytes key, struct buf *out)
-{
-	for (size_t i = 0; i < key.size; i++) {
-		uint8_t c = key.data[i];
-
-		if (c == '+')
-			c = ' ';
-		if (c == '%' && i + 2 < key.size && text_hex_digit(key.data[i + 1]) >= 0 &&
-		    text_hex_digit(key.data[i + 2]) >= 0) {
-			c = (uint8_t)(text_hex_digit(key.data[i + 1]) << 4 | text_hex_digit(key.data[i + 2]));
-			i += 2;
-		}
-		buf_append(out, &c, 1);
-	}
-}
-
 static int expect_text(const json_t *object, const char *name, struct bytes *ret, struct error *reterr)
 {
 	const json_t *value = json_object_get(object, name);
@@ -133,7 +116,7 @@ static int take_object(const json_t *from, bool encoded, bool deleted, json_t *o
 	if (rc < 0)
 		return rc;
 	if (encoded)
-		decode_key(key, &decoded);
+		event_percent_decode(key, true, &decoded);
 	else
 		buf_append_bytes(&decoded, key);
 	event_set_bytes(object, "key", buf_bytes(&decoded));

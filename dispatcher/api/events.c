@@ -2,6 +2,7 @@
  * the answer comes when the last of them is durable. */
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -10,6 +11,7 @@
 #include "dispatcher/intake/intake.h"
 #include "dispatcher/retention/retention.h"
 #include "dispatcher/rules.h"
+#include "jobs/event_binary.h"
 #include "jobs/json.h"
 
 /* One event of a post: what became of it, and its jobs, whose numbers are in a row. */
@@ -225,6 +227,37 @@ static void note_unknown(struct post *p, const struct event_problems *problems)
 		 log_error_field(&problems->items[0], line, sizeof(line)));
 }
 
+struct headers {
+	struct event_header *items;
+	uint32_t count, capacity;
+};
+
+static enum MHD_Result keep_header(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_size,
+				   const char *value, size_t value_size)
+{
+	struct headers *h = arg;
+
+	(void)kind;
+	ARRAY_GROW(h->items, h->capacity, h->count);
+	h->items[h->count++] = (struct event_header){BYTES(name, name_size), BYTES(value, value_size)};
+	return MHD_YES;
+}
+
+static int read_events(struct request *r, struct event_list *list, struct event_problems *problems,
+		       struct error *reterr)
+{
+	struct headers h = {0};
+	int rc;
+
+	(void)MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, keep_header, &h);
+	if (event_binary_is(h.items, h.count))
+		rc = event_binary_read(h.items, h.count, buf_bytes(&r->body), clock_wall_us(), list, reterr);
+	else
+		rc = events_read_each(buf_bytes(&r->body), clock_wall_us(), list, problems, reterr);
+	free(h.items);
+	return rc;
+}
+
 void api_events(struct request *r)
 {
 	struct event_problems problems = {0};
@@ -239,7 +272,7 @@ void api_events(struct request *r)
 		request_fail_room(r, &e);
 		return;
 	}
-	if (events_read_each(buf_bytes(&r->body), clock_wall_us(), &list, &problems, &e) < 0) {
+	if (read_events(r, &list, &problems, &e) < 0) {
 		request_fail(r, &e);
 		events_fini(&list);
 		free(problems.items);

@@ -103,6 +103,25 @@ class Http(MillCase):
         self.assertEqual(self.post(body)[0]["jobs"], [1])
         self.assertTrue(self.post(body)[0]["duplicate"])
 
+    def test_a_cloudevent_whose_attributes_are_headers(self):
+        self.rule("ce", source="/my/context", kind="com.example.someevent", say="{{event.detail.x}}")
+        self.start()
+        attributes = {"ce-specversion": "1.0", "ce-id": "A%20234", "ce-source": "/my/context", "ce-type": "com.example.someevent",
+                      "ce-time": "2026-04-05T17:31:00Z"}
+        answer = self.mill.api("POST", "/v1/events", {"x": "binary"}, headers=attributes)["events"][0]
+        self.assertEqual((answer["id"], answer["jobs"]), ("A 234", [1]))
+        self.mill.start_worker()
+        self.mill.wait(1)
+        self.assertEqual(self.mill.output(1), b"binary\n")
+        structured = {"specversion": "1.0", "id": "A 234", "source": "/my/context", "type": "com.example.someevent",
+                      "time": "2026-04-05T17:31:00Z", "data": {"x": "binary"}}
+        self.assertTrue(self.post(structured)[0]["duplicate"], "it is the same event in the other mode")
+        del attributes["ce-id"]
+        with self.assertRaises(ApiError) as e:
+            self.mill.api("POST", "/v1/events", {"x": 1}, headers=attributes)
+        self.assertEqual((e.exception.status, e.exception.error["where"]), (400, "ce-id"))
+        self.assertIn("binary mode", e.exception.error["help"])
+
     def test_a_rule_whose_job_cannot_be_run_leaves_a_failed_job_and_does_not_stop_the_others(self):
         self.rule("good")
         self.rule("bad", say="{{event.detail.missing}}")
