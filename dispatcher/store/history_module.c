@@ -15,23 +15,18 @@ struct listed_block {
 };
 
 struct cursor {
-	sqlite3_vtab_cursor base;
-	struct history_views *views;
+	struct history_walk walk;
 	const struct layout *layout;
 	enum history_part part;
 	struct job_interval jobs, ends;
 	uint32_t states;
 	uint64_t name;		   /* its hash in filters; 0: any */
 	struct segment_name place; /* that blocks have to name; 0: any */
-	sqlite3_stmt *rows;	   /* NULL: they are through */
 	struct listed_block *blocks;
 	uint32_t block_count, block_room, block_at;
-	struct block_view *view; /* NULL: none */
 	enum history_block_kind kind;
 	uint32_t *matches, match_count, match_room, match_at; /* rows of it */
 	struct history_hidden hidden;
-	int64_t row;
-	bool ended;
 	uint8_t sha256[32]; /* whose number is known */
 	int64_t definition;
 };
@@ -55,17 +50,10 @@ static int on_connect(sqlite3 *db, void *views, int argc, const char *const *arg
 		return code;
 	sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
 	t = check_calloc(1, sizeof *t);
-	t->views = views;
+	t->walk.views = views;
 	t->layout = &layouts[part];
 	t->part = (enum history_part)part;
-	*ret = &t->base;
-	return SQLITE_OK;
-}
-
-static int on_disconnect(sqlite3_vtab *table)
-{
-	history_views_rest(((struct table *)table)->views);
-	free(table);
+	*ret = &t->walk.base;
 	return SQLITE_OK;
 }
 
@@ -76,21 +64,17 @@ static int on_open(sqlite3_vtab *table, sqlite3_vtab_cursor **ret)
 	const struct table *t = (const struct table *)table;
 	struct cursor *c = check_calloc(1, sizeof *c);
 
-	c->views = t->views;
+	c->walk.views = t->walk.views;
 	c->layout = t->layout;
 	c->part = t->part;
-	*ret = &c->base;
+	*ret = &c->walk.base;
 	return SQLITE_OK;
 }
 
 static void clear(struct cursor *c)
 {
-	history_views_done(c->views, c->rows);
-	history_views_release(c->views, c->view);
-	c->rows = NULL;
-	c->view = NULL;
+	history_walk_clear(&c->walk);
 	c->block_count = c->block_at = c->match_count = c->match_at = 0;
-	c->ended = false;
 }
 
 static int on_close(sqlite3_vtab_cursor *cursor)
@@ -115,7 +99,7 @@ static const char blocks_with[] =
 static int list_blocks(struct cursor *c)
 {
 	sqlite3_stmt *stmt;
-	int code = history_views_ask(c->views, blocks_with, &stmt);
+	int code = history_views_ask(c->walk.views, blocks_with, &stmt);
 
 	if (code != SQLITE_OK)
 		return code;
@@ -135,7 +119,7 @@ static int list_blocks(struct cursor *c)
 		c->blocks[c->block_count++] = (struct listed_block){
 		    sqlite3_column_int64(stmt, 0), (enum history_block_kind)sqlite3_column_int(stmt, 1)};
 	}
-	history_views_done(c->views, stmt);
+	history_views_done(c->walk.views, stmt);
 	return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
@@ -145,14 +129,14 @@ static const char gone_of[] = "SELECT first, gone FROM blocks WHERE block = ?";
 static int match(struct cursor *c)
 {
 	int state = history_block_field(HISTORY_ENDED, PART_JOB, "state"), is_there = c->layout->is_there;
-	const int64_t *ids = block_view_ids(c->view);
+	const int64_t *ids = block_view_ids(c->walk.view);
 	struct bytes gone = {0};
 	sqlite3_stmt *stmt = NULL;
 	int64_t first = 0;
 	int code;
 
 	if (c->kind == HISTORY_MADE) {
-		code = history_views_ask(c->views, gone_of, &stmt);
+		code = history_views_ask(c->walk.views, gone_of, &stmt);
 		if (code == SQLITE_OK) {
 			sqlite3_bind_int64(stmt, 1, c->blocks[c->block_at - 1].block);
 			code = sqlite3_step(stmt) == SQLITE_ROW ? SQLITE_OK : SQLITE_CORRUPT_VTAB;
@@ -163,22 +147,23 @@ static int match(struct cursor *c)
 			gone.size = (size_t)sqlite3_column_bytes(stmt, 1);
 		}
 	} else {
-		code = history_hidden_read(c->views, history_block_jobs(c->view, c->kind), &c->hidden);
+		code =
+		    history_hidden_read(c->walk.views, history_block_jobs(c->walk.view, c->kind), &c->hidden);
 	}
 	c->match_count = c->match_at = 0;
-	for (uint32_t i = 0; code == SQLITE_OK && i < block_view_count(c->view); i++) {
+	for (uint32_t i = 0; code == SQLITE_OK && i < block_view_count(c->walk.view); i++) {
 		if (ids[i] < c->jobs.first || ids[i] > c->jobs.last)
 			continue;
 		if (c->kind == HISTORY_MADE
 			? history_gone_has(gone, first, ids[i])
 			: history_is_hidden(&c->hidden, ids[i]) ||
-			      !(c->states >> block_view_number(c->view, (uint32_t)state, i) & 1) ||
-			      (is_there >= 0 && block_view_number(c->view, (uint32_t)is_there, i) == 0))
+			      !(c->states >> block_view_number(c->walk.view, (uint32_t)state, i) & 1) ||
+			      (is_there >= 0 && block_view_number(c->walk.view, (uint32_t)is_there, i) == 0))
 			continue;
 		ARRAY_GROW(c->matches, c->match_room, c->match_count);
 		c->matches[c->match_count++] = i;
 	}
-	history_views_done(c->views, stmt);
+	history_views_done(c->walk.views, stmt);
 	return code;
 }
 
@@ -191,7 +176,7 @@ static bool may_have_name(struct cursor *c, const struct listed_block *b)
 	bool may = true;
 
 	if (c->name == 0 || b->kind != HISTORY_ENDED ||
-	    history_views_ask(c->views, filter_of, &stmt) != SQLITE_OK)
+	    history_views_ask(c->walk.views, filter_of, &stmt) != SQLITE_OK)
 		return true;
 	sqlite3_bind_int64(stmt, 1, b->block);
 	if (sqlite3_step(stmt) == SQLITE_ROW) {
@@ -199,7 +184,7 @@ static bool may_have_name(struct cursor *c, const struct listed_block *b)
 
 		may = filter_may_have(BYTES(filter, (size_t)sqlite3_column_bytes(stmt, 0)), c->name);
 	}
-	history_views_done(c->views, stmt);
+	history_views_done(c->walk.views, stmt);
 	return may;
 }
 
@@ -209,10 +194,10 @@ static int next_of_blocks(struct cursor *c)
 	int code = SQLITE_OK;
 
 	while (code == SQLITE_OK && c->match_at == c->match_count) {
-		history_views_release(c->views, c->view);
-		c->view = NULL;
+		history_views_release(c->walk.views, c->walk.view);
+		c->walk.view = NULL;
 		if (c->block_at == c->block_count) {
-			c->ended = true;
+			c->walk.ended = true;
 			return SQLITE_OK;
 		}
 		if (!may_have_name(c, &c->blocks[c->block_at])) {
@@ -220,7 +205,8 @@ static int next_of_blocks(struct cursor *c)
 			continue;
 		}
 		c->kind = c->blocks[c->block_at].kind;
-		code = history_views_get(c->views, c->blocks[c->block_at++].block, c->kind, true, &c->view);
+		code = history_views_get(c->walk.views, c->blocks[c->block_at++].block, c->kind, true,
+					 &c->walk.view);
 		if (code == SQLITE_OK)
 			code = match(c);
 	}
@@ -229,14 +215,11 @@ static int next_of_blocks(struct cursor *c)
 
 static int next_of_rows(struct cursor *c)
 {
-	int code = sqlite3_step(c->rows);
+	int code = history_walk_row(&c->walk);
 
-	if (code == SQLITE_ROW)
-		return SQLITE_OK;
-	history_views_done(c->views, c->rows);
-	c->rows = NULL;
-	if (code == SQLITE_DONE)
-		code = list_blocks(c);
+	if (code != SQLITE_DONE)
+		return code == SQLITE_ROW ? SQLITE_OK : code;
+	code = list_blocks(c);
 	return code == SQLITE_OK ? next_of_blocks(c) : code;
 }
 
@@ -244,8 +227,8 @@ static int on_next(sqlite3_vtab_cursor *cursor)
 {
 	struct cursor *c = (struct cursor *)cursor;
 
-	c->row++;
-	if (c->rows != NULL)
+	c->walk.row++;
+	if (c->walk.rows != NULL)
 		return next_of_rows(c);
 	c->match_at++;
 	return next_of_blocks(c);
@@ -301,19 +284,14 @@ static int on_filter(sqlite3_vtab_cursor *cursor, int uses, const char *text, in
 	for (int use = 0, i = 0; use < USE_COUNT; use++)
 		if (uses & 1 << use)
 			bound(c, use, argv[i++]);
-	code = history_views_ask(c->views, (const char *)c->layout->rows.data, &c->rows);
+	code = history_views_ask(c->walk.views, (const char *)c->layout->rows.data, &c->walk.rows);
 	if (code != SQLITE_OK)
 		return code;
-	sqlite3_bind_int64(c->rows, 1, c->jobs.first);
-	sqlite3_bind_int64(c->rows, 2, c->jobs.last);
+	sqlite3_bind_int64(c->walk.rows, 1, c->jobs.first);
+	sqlite3_bind_int64(c->walk.rows, 2, c->jobs.last);
 	if (c->part == PART_JOB)
-		sqlite3_bind_int64(c->rows, 3, c->states);
+		sqlite3_bind_int64(c->walk.rows, 3, c->states);
 	return next_of_rows(c);
-}
-
-static int on_eof(sqlite3_vtab_cursor *cursor)
-{
-	return ((struct cursor *)cursor)->ended;
 }
 
 /* ---- values ---- */
@@ -328,12 +306,12 @@ static void put_definition(struct cursor *c, sqlite3_context *context, struct by
 	if (sha256.size != 32)
 		return;
 	if (memcmp(sha256.data, c->sha256, 32) != 0 || c->definition == 0) {
-		if (history_views_ask(c->views, definition_of, &stmt) != SQLITE_OK)
+		if (history_views_ask(c->walk.views, definition_of, &stmt) != SQLITE_OK)
 			return;
 		sqlite3_bind_blob64(stmt, 1, sha256.data, 32, SQLITE_STATIC);
 		c->definition = sqlite3_step(stmt) == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
 		memcpy(c->sha256, sha256.data, 32);
-		history_views_done(c->views, stmt);
+		history_views_done(c->walk.views, stmt);
 	}
 	if (c->definition != 0)
 		sqlite3_result_int64(context, c->definition);
@@ -347,21 +325,21 @@ static void put_value(struct cursor *c, sqlite3_context *context, int column)
 	struct bytes text;
 
 	if (column == 0) {
-		sqlite3_result_int64(context, block_view_ids(c->view)[row]);
+		sqlite3_result_int64(context, block_view_ids(c->walk.view)[row]);
 	} else if (field < 0) {
 		/* Of a block's shard it is phase 0, shard 0; and what a row would have by itself. */
 		if (strstr(of->type, "DEFAULT 0") != NULL || c->part != PART_JOB)
 			sqlite3_result_int64(context, 0);
 	} else if (of->kind == SQL_ID) {
-		history_result_id(context, block_view_text(c->view, (uint32_t)field, row));
+		history_result_id(context, block_view_text(c->walk.view, (uint32_t)field, row));
 	} else if (of->kind == SQL_TEXT) {
-		text = block_view_text(c->view, (uint32_t)field, row);
+		text = block_view_text(c->walk.view, (uint32_t)field, row);
 		sqlite3_result_text64(context, text.size > 0 ? (const char *)text.data : "", text.size,
 				      SQLITE_TRANSIENT, SQLITE_UTF8);
 	} else if (of->kind == SQL_BLOB) {
-		put_definition(c, context, block_view_text(c->view, (uint32_t)field, row));
+		put_definition(c, context, block_view_text(c->walk.view, (uint32_t)field, row));
 	} else {
-		sqlite3_result_int64(context, block_view_number(c->view, (uint32_t)field, row));
+		sqlite3_result_int64(context, block_view_number(c->walk.view, (uint32_t)field, row));
 	}
 }
 
@@ -371,32 +349,26 @@ static int on_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int 
 
 	if (column >= (int)c->layout->count) /* hidden */
 		return SQLITE_OK;
-	if (c->rows != NULL)
-		sqlite3_result_value(context, sqlite3_column_value(c->rows, column));
+	if (c->walk.rows != NULL)
+		sqlite3_result_value(context, sqlite3_column_value(c->walk.rows, column));
 	else
 		put_value(c, context, column);
-	return c->view != NULL && block_view_is_damaged(c->view) ? SQLITE_CORRUPT_VTAB : SQLITE_OK;
-}
-
-static int on_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *ret)
-{
-	*ret = ((struct cursor *)cursor)->row;
-	return SQLITE_OK;
+	return c->walk.view != NULL && block_view_is_damaged(c->walk.view) ? SQLITE_CORRUPT_VTAB : SQLITE_OK;
 }
 
 static const sqlite3_module module = {.iVersion = 1,
 				      .xCreate = on_connect,
 				      .xConnect = on_connect,
 				      .xBestIndex = history_best_index,
-				      .xDisconnect = on_disconnect,
-				      .xDestroy = on_disconnect,
+				      .xDisconnect = history_walk_disconnect,
+				      .xDestroy = history_walk_disconnect,
 				      .xOpen = on_open,
 				      .xClose = on_close,
 				      .xFilter = on_filter,
 				      .xNext = on_next,
-				      .xEof = on_eof,
+				      .xEof = history_walk_eof,
 				      .xColumn = on_column,
-				      .xRowid = on_rowid};
+				      .xRowid = history_walk_rowid};
 
 static void on_destroy(void *views)
 {

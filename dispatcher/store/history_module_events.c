@@ -6,6 +6,7 @@
 #include "base/array.h"
 #include "base/check.h"
 #include "dispatcher/store/history_module.h"
+#include "dispatcher/store/history_walk.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -42,32 +43,22 @@ static const char *const rows_by[] = {ROWS,
 				      [FILTER_OBJECT_BASE64] = ROWS " WHERE object_key_base64 = ?",
 				      [FILTER_SOURCE] = ROWS " WHERE " SOURCE " = ?"};
 
-struct table {
-	sqlite3_vtab base;
-	struct history_views *views;
-};
-
 struct cursor {
-	sqlite3_vtab_cursor base;
-	struct history_views *views;
+	struct history_walk walk;
 	enum filter_key key; /* 0: all */
 	struct buf name;
 	struct job_interval times;
-	sqlite3_stmt *rows; /* NULL: they are through */
 	int64_t *blocks;
 	uint32_t block_count, block_room, block_at;
-	struct block_view *view;
 	uint32_t at;
 	struct history_hidden hidden;
 	struct arena arena;
-	int64_t row;
-	bool ended;
 };
 
 static int on_connect(sqlite3 *db, void *views, int argc, const char *const *argv, sqlite3_vtab **ret,
 		      char **error)
 {
-	struct table *t;
+	struct history_walk_table *t;
 	int code = sqlite3_declare_vtab(db, declaration);
 
 	(void)argc;
@@ -79,13 +70,6 @@ static int on_connect(sqlite3 *db, void *views, int argc, const char *const *arg
 	t = check_calloc(1, sizeof *t);
 	t->views = views;
 	*ret = &t->base;
-	return SQLITE_OK;
-}
-
-static int on_disconnect(sqlite3_vtab *table)
-{
-	history_views_rest(((struct table *)table)->views);
-	free(table);
 	return SQLITE_OK;
 }
 
@@ -151,20 +135,16 @@ static int on_open(sqlite3_vtab *table, sqlite3_vtab_cursor **ret)
 {
 	struct cursor *c = check_calloc(1, sizeof *c);
 
-	c->views = ((struct table *)table)->views;
+	c->walk.views = ((struct history_walk_table *)table)->views;
 	arena_init(&c->arena, 0);
-	*ret = &c->base;
+	*ret = &c->walk.base;
 	return SQLITE_OK;
 }
 
 static void clear(struct cursor *c)
 {
-	history_views_done(c->views, c->rows);
-	history_views_release(c->views, c->view);
-	c->rows = NULL;
-	c->view = NULL;
+	history_walk_clear(&c->walk);
 	c->block_count = c->block_at = c->at = 0;
-	c->ended = false;
 	buf_clear(&c->name);
 }
 
@@ -189,7 +169,7 @@ static int list_blocks(struct cursor *c)
 {
 	uint64_t hash = filter_hash(c->key, buf_bytes(&c->name));
 	sqlite3_stmt *stmt;
-	int code = history_views_ask(c->views, c->key != 0 ? all_filters : all_blocks, &stmt);
+	int code = history_views_ask(c->walk.views, c->key != 0 ? all_filters : all_blocks, &stmt);
 
 	if (code != SQLITE_OK)
 		return code;
@@ -206,7 +186,7 @@ static int list_blocks(struct cursor *c)
 		ARRAY_GROW(c->blocks, c->block_room, c->block_count);
 		c->blocks[c->block_count++] = sqlite3_column_int64(stmt, 0);
 	}
-	history_views_done(c->views, stmt);
+	history_views_done(c->walk.views, stmt);
 	return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
@@ -214,9 +194,9 @@ static bool is_wanted(struct cursor *c)
 {
 	bool wanted;
 
-	if (history_event_is_forgotten(&c->hidden, c->view, c->at))
+	if (history_event_is_forgotten(&c->hidden, c->walk.view, c->at))
 		return false;
-	wanted = c->key == 0 || history_event_is(c->view, c->at, c->key, buf_bytes(&c->name), &c->arena);
+	wanted = c->key == 0 || history_event_is(c->walk.view, c->at, c->key, buf_bytes(&c->name), &c->arena);
 	arena_reset(&c->arena);
 	return wanted;
 }
@@ -227,20 +207,21 @@ static int find_next(struct cursor *c)
 	int code = SQLITE_OK;
 
 	for (;;) {
-		for (; c->view != NULL && c->at < block_view_count(c->view); c->at++)
+		for (; c->walk.view != NULL && c->at < block_view_count(c->walk.view); c->at++)
 			if (is_wanted(c))
 				return SQLITE_OK;
-		history_views_release(c->views, c->view);
-		c->view = NULL;
+		history_views_release(c->walk.views, c->walk.view);
+		c->walk.view = NULL;
 		if (c->block_at == c->block_count) {
-			c->ended = true;
+			c->walk.ended = true;
 			return SQLITE_OK;
 		}
 		c->at = 0;
-		code = history_views_get(c->views, c->blocks[c->block_at++], HISTORY_EVENTS, true, &c->view);
+		code = history_views_get(c->walk.views, c->blocks[c->block_at++], HISTORY_EVENTS, true,
+					 &c->walk.view);
 		if (code == SQLITE_OK)
-			code = history_hidden_read(c->views, history_block_jobs(c->view, HISTORY_EVENTS),
-						   &c->hidden);
+			code = history_hidden_read(
+			    c->walk.views, history_block_jobs(c->walk.view, HISTORY_EVENTS), &c->hidden);
 		if (code != SQLITE_OK)
 			return code;
 	}
@@ -248,14 +229,11 @@ static int find_next(struct cursor *c)
 
 static int next_of_rows(struct cursor *c)
 {
-	int code = sqlite3_step(c->rows);
+	int code = history_walk_row(&c->walk);
 
-	if (code == SQLITE_ROW)
-		return SQLITE_OK;
-	history_views_done(c->views, c->rows);
-	c->rows = NULL;
-	if (code == SQLITE_DONE)
-		code = list_blocks(c);
+	if (code != SQLITE_DONE)
+		return code == SQLITE_ROW ? SQLITE_OK : code;
+	code = list_blocks(c);
 	return code == SQLITE_OK ? find_next(c) : code;
 }
 
@@ -263,8 +241,8 @@ static int on_next(sqlite3_vtab_cursor *cursor)
 {
 	struct cursor *c = (struct cursor *)cursor;
 
-	c->row++;
-	if (c->rows != NULL)
+	c->walk.row++;
+	if (c->walk.rows != NULL)
 		return next_of_rows(c);
 	c->at++;
 	return find_next(c);
@@ -301,17 +279,12 @@ static int on_filter(sqlite3_vtab_cursor *cursor, int uses, const char *text, in
 		c->times.first = sqlite3_value_int64(argv[0]);
 	if (uses & USE_UNTIL)
 		c->times.last = sqlite3_value_int64(argv[uses & USE_FROM ? 1 : 0]);
-	code = history_views_ask(c->views, rows_by[c->key], &c->rows);
+	code = history_views_ask(c->walk.views, rows_by[c->key], &c->walk.rows);
 	if (code == SQLITE_OK && c->key != 0) {
 		take_name(c, argv[0]);
-		sqlite3_bind_value(c->rows, 1, argv[0]);
+		sqlite3_bind_value(c->walk.rows, 1, argv[0]);
 	}
 	return code == SQLITE_OK ? next_of_rows(c) : code;
-}
-
-static int on_eof(sqlite3_vtab_cursor *cursor)
-{
-	return ((struct cursor *)cursor)->ended;
 }
 
 void history_result_id(sqlite3_context *context, struct bytes id)
@@ -340,7 +313,7 @@ static void put_name(struct cursor *c, sqlite3_context *context, int column)
 {
 	struct event_names names;
 
-	event_names_find(block_view_text(c->view, EVENT_JSON, c->at), &c->arena, &names);
+	event_names_find(block_view_text(c->walk.view, EVENT_JSON, c->at), &c->arena, &names);
 	put_text(context, column == COLUMN_ID		? names.id
 			  : column == COLUMN_OBJECT_KEY ? names.key
 			  : column == COLUMN_SOURCE	? names.source
@@ -362,10 +335,10 @@ static void put_value(struct cursor *c, sqlite3_context *context, int column)
 
 	switch ((enum column)column) {
 	case COLUMN_EVENT:
-		history_result_id(context, block_view_text(c->view, field, c->at));
+		history_result_id(context, block_view_text(c->walk.view, field, c->at));
 		return;
 	case COLUMN_JSON:
-		put_text(context, block_view_text(c->view, field, c->at));
+		put_text(context, block_view_text(c->walk.view, field, c->at));
 		return;
 	case COLUMN_ID:
 	case COLUMN_OBJECT_KEY:
@@ -376,10 +349,10 @@ static void put_value(struct cursor *c, sqlite3_context *context, int column)
 	case COLUMN_BY_KIND: /* nobody: those who asked for its jobs */
 	case COLUMN_BY_NAME:
 	case COLUMN_BY_NUMBER:
-		if (block_view_number(c->view, EVENT_BY_KIND, c->at) == 0)
+		if (block_view_number(c->walk.view, EVENT_BY_KIND, c->at) == 0)
 			return;
 		if (column == COLUMN_BY_NAME) {
-			struct bytes name = block_view_text(c->view, field, c->at);
+			struct bytes name = block_view_text(c->walk.view, field, c->at);
 
 			sqlite3_result_text64(context, name.size > 0 ? (const char *)name.data : "",
 					      name.size, SQLITE_TRANSIENT, SQLITE_UTF8);
@@ -391,36 +364,30 @@ static void put_value(struct cursor *c, sqlite3_context *context, int column)
 	case COLUMN_JOBS:
 		break;
 	}
-	sqlite3_result_int64(context, block_view_number(c->view, field, c->at));
+	sqlite3_result_int64(context, block_view_number(c->walk.view, field, c->at));
 }
 
 static int on_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column)
 {
 	struct cursor *c = (struct cursor *)cursor;
 
-	if (c->rows == NULL)
+	if (c->walk.rows == NULL)
 		put_value(c, context, column);
 	else if (column < COLUMN_FIRST_JOB)
-		sqlite3_result_value(context, sqlite3_column_value(c->rows, column));
-	return c->view != NULL && block_view_is_damaged(c->view) ? SQLITE_CORRUPT_VTAB : SQLITE_OK;
-}
-
-static int on_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *ret)
-{
-	*ret = ((struct cursor *)cursor)->row;
-	return SQLITE_OK;
+		sqlite3_result_value(context, sqlite3_column_value(c->walk.rows, column));
+	return c->walk.view != NULL && block_view_is_damaged(c->walk.view) ? SQLITE_CORRUPT_VTAB : SQLITE_OK;
 }
 
 const sqlite3_module history_events_module = {.iVersion = 1,
 					      .xCreate = on_connect,
 					      .xConnect = on_connect,
 					      .xBestIndex = on_best_index,
-					      .xDisconnect = on_disconnect,
-					      .xDestroy = on_disconnect,
+					      .xDisconnect = history_walk_disconnect,
+					      .xDestroy = history_walk_disconnect,
 					      .xOpen = on_open,
 					      .xClose = on_close,
 					      .xFilter = on_filter,
 					      .xNext = on_next,
-					      .xEof = on_eof,
+					      .xEof = history_walk_eof,
 					      .xColumn = on_column,
-					      .xRowid = on_rowid};
+					      .xRowid = history_walk_rowid};

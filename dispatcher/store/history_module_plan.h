@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dispatcher/store/history_module.h"
+#include "dispatcher/store/history_walk.h"
 
 #define COLUMNS_MAX 64
 
@@ -17,8 +18,7 @@ struct layout {
 };
 
 struct table {
-	sqlite3_vtab base;
-	struct history_views *views;
+	struct history_walk_table walk;
 	const struct layout *layout;
 	enum history_part part;
 };

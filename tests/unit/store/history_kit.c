@@ -89,15 +89,25 @@ void history_kit_commit(struct history_kit *k)
 	k->record_count = 0;
 }
 
+static void await_news(struct history_kit *k, const char *otherwise)
+{
+	struct pollfd p = {.fd = history_fd(k->h), .events = POLLIN};
+	uint64_t n;
+
+	cr_assert_eq(poll(&p, 1, DEADLINE_MS), 1, "%s", otherwise);
+	cr_assert_eq(read(p.fd, &n, sizeof n), (ssize_t)sizeof n);
+}
+
 void history_kit_wait(struct history_kit *k)
 {
-	while (history_lsn(k->h) < journal_durable_lsn(k->kit.j)) {
-		struct pollfd p = {.fd = history_fd(k->h), .events = POLLIN};
-		uint64_t n;
+	while (history_lsn(k->h) < journal_durable_lsn(k->kit.j))
+		await_news(k, "history does not come on");
+}
 
-		cr_assert_eq(poll(&p, 1, DEADLINE_MS), 1, "history does not come on");
-		cr_assert_eq(read(p.fd, &n, sizeof n), (ssize_t)sizeof n);
-	}
+void history_kit_await_failure(struct history_kit *k, struct error *reterr)
+{
+	while (!history_is_failing(k->h, reterr))
+		await_news(k, "it never fails");
 }
 
 void history_kit_write(struct history_kit *k)

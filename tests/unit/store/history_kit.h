@@ -35,6 +35,8 @@ void history_kit_add_job(struct history_kit *k, uint64_t job, uint32_t shards);
 void history_kit_commit(struct history_kit *k);
 /* Until history is past the journal's last record. */
 void history_kit_wait(struct history_kit *k);
+/* Until it cannot write. */
+void history_kit_await_failure(struct history_kit *k, struct error *reterr);
 /* Commit and wait. */
 void history_kit_write(struct history_kit *k);
 
@@ -42,3 +44,12 @@ void history_kit_write(struct history_kit *k);
 int64_t history_kit_number(const struct history_kit *k, const char *sql);
 /* All tables, in order, as text. */
 void history_kit_dump(const struct history_kit *k, struct buf *out);
+
+/* The call, which succeeds, appends this text to `out`. */
+#define EXPECT_TEXT(call, expected)                                                                          \
+	do {                                                                                                 \
+		struct buf out = {0};                                                                        \
+		cr_assert_eq(call, 0);                                                                       \
+		cr_expect_str_eq(buf_text(&out), expected);                                                  \
+		buf_fini(&out);                                                                              \
+	} while (0)

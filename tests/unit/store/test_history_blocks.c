@@ -100,20 +100,13 @@ static int keep_effort(void *out, const struct history_effort *e)
 	return 0;
 }
 
-#define EXPECT(call, expected)                                                                               \
-	do {                                                                                                 \
-		struct buf out = {0};                                                                        \
-		cr_assert_eq(call, 0);                                                                       \
-		cr_expect_str_eq(buf_text(&out), expected);                                                  \
-		buf_fini(&out);                                                                              \
-	} while (0)
-
 #define EXPECT_WINNER(job, expected)                                                                         \
-	EXPECT(history_winners(k.reader, job, 0, (struct range){0, 1}, keep_winner, &out, NULL), expected)
+	EXPECT_TEXT(history_winners(k.reader, job, 0, (struct range){0, 1}, keep_winner, &out, NULL),        \
+		    expected)
 #define EXPECT_EVENT_JOBS(text, limit, expected)                                                             \
-	EXPECT(history_jobs_of_event(k.reader, bytes_of(text), (struct bytes){0}, 0, limit, &k.arena,        \
-				     keep_id, &out, NULL),                                                   \
-	       expected)
+	EXPECT_TEXT(history_jobs_of_event(k.reader, bytes_of(text), (struct bytes){0}, 0, limit, &k.arena,   \
+					  keep_id, &out, NULL),                                              \
+		    expected)
 
 /* ---- stories ---- */
 
@@ -141,8 +134,8 @@ Test(history_blocks, a_job_goes_from_made_to_ended_without_a_row)
 	cr_expect(bytes_equal(j.by.name, BYTES_LIT("ann")));
 	cr_expect(bytes_equal(j.definition, BYTES(history_kit_sha, 32)));
 	EXPECT_WINNER(1, "0+1 lease 1 segment 4");
-	EXPECT(history_efforts(k.reader, 1, 0, (struct range){0, 1}, keep_effort, &out, NULL),
-	       "kind 0 run 40 start 1010 by 77");
+	EXPECT_TEXT(history_efforts(k.reader, 1, 0, (struct range){0, 1}, keep_effort, &out, NULL),
+		    "kind 0 run 40 start 1010 by 77");
 	cr_assert_eq(history_phase_shards(k.reader, 1, 0, &shards, NULL), 0);
 	cr_expect_eq(shards, 1);
 	cr_assert_eq(history_event(k.reader, 0xe0, 1, &k.arena, &event, NULL), 0);
@@ -167,8 +160,8 @@ Test(history_blocks, a_dead_shard_tells_why)
 	history_kit_write(&k);
 	cr_expect_eq(job_of(1).state, JOB_FAILED);
 	EXPECT_WINNER(1, "missing 0+1 lease 0 segment 0");
-	EXPECT(history_failures(k.reader, 1, 0, 0, 9, &k.arena, keep_dead, &out, NULL),
-	       "it said no code 3 segment 6");
+	EXPECT_TEXT(history_failures(k.reader, 1, 0, 0, 9, &k.arena, keep_dead, &out, NULL),
+		    "it said no code 3 segment 6");
 	cr_expect_eq(number("SELECT count(*) FROM dead_shards WHERE job = 1 AND kind = 'exit'"), 1);
 	cr_expect_eq(number("SELECT count(*) FROM job_rows"), 0);
 	cr_expect_eq(number("SELECT rows FROM segments WHERE segment = 6"), 1);
@@ -255,10 +248,11 @@ Test(history_blocks, lists_are_of_both)
 	accept(31);
 	history_kit_add_job(&k, 32, 10);
 	history_kit_write(&k);
-	EXPECT(history_jobs(k.reader, 0, 0, 4, &k.arena, keep_id, &out, NULL), "32 31 30 29 ");
-	EXPECT(history_jobs(k.reader, 8, 0, 4, &k.arena, keep_id, &out, NULL), "7 6 5 ");
-	EXPECT(history_jobs(k.reader, 0, 1u << JOB_ACTIVE, 9, &k.arena, keep_id, &out, NULL), "32 31 5 ");
-	EXPECT(history_jobs(k.reader, 0, 1u << JOB_FAILED, 9, &k.arena, keep_id, &out, NULL), "");
+	EXPECT_TEXT(history_jobs(k.reader, 0, 0, 4, &k.arena, keep_id, &out, NULL), "32 31 30 29 ");
+	EXPECT_TEXT(history_jobs(k.reader, 8, 0, 4, &k.arena, keep_id, &out, NULL), "7 6 5 ");
+	EXPECT_TEXT(history_jobs(k.reader, 0, 1u << JOB_ACTIVE, 9, &k.arena, keep_id, &out, NULL),
+		    "32 31 5 ");
+	EXPECT_TEXT(history_jobs(k.reader, 0, 1u << JOB_FAILED, 9, &k.arena, keep_id, &out, NULL), "");
 	EXPECT_EVENT_JOBS("in/7", 2, "27 17 ");
 	EXPECT_EVENT_JOBS("in/7", 9, "27 17 7 ");
 	EXPECT_EVENT_JOBS("e-31", 9, "31 ");
@@ -344,7 +338,7 @@ Test(history_blocks, what_ended_first_comes_first)
 	history_kit_write(&k);
 	run_jobs(5, 12);
 	history_kit_write(&k);
-	EXPECT(history_oldest(k.reader, keep_ended, &out, NULL), "2 3 5 6 7 8 9 ");
+	EXPECT_TEXT(history_oldest(k.reader, keep_ended, &out, NULL), "2 3 5 6 7 8 9 ");
 }
 
 /* A history that is built anew in one go has other blocks, and the same in them. */
@@ -440,8 +434,7 @@ Test(history_blocks, a_transaction_that_fails_leaves_nothing)
 	run_jobs(2, 5);
 	accept(6);
 	history_kit_commit(&k);
-	while (!history_is_failing(k.h, NULL))
-		usleep(1000);
+	history_kit_await_failure(&k, NULL);
 	cr_assert_eq(sqlite3_exec(other, "DROP TRIGGER no", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(other);
 	history_kit_wait(&k);

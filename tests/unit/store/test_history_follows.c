@@ -273,17 +273,6 @@ Test(history_follows, what_is_not_this_clusters_history_is_refused)
 	cr_assert_eq(history_kit_try(&k), ERR_NOT_FOUND);
 }
 
-static void wait_for_failure(struct error *error)
-{
-	while (!history_is_failing(k.h, error)) {
-		struct pollfd p = {.fd = history_fd(k.h), .events = POLLIN};
-		uint64_t n;
-
-		cr_assert_eq(poll(&p, 1, 20000), 1, "it never fails");
-		cr_assert_eq(read(p.fd, &n, sizeof n), (ssize_t)sizeof n);
-	}
-}
-
 /* There is no room for a while: it is told, and history comes on by itself when there is again. The bound
  * on the size of files lets the journal's small segments pass. */
 Test(history_follows, a_full_disk_passes, .timeout = 60)
@@ -299,7 +288,7 @@ Test(history_follows, a_full_disk_passes, .timeout = 60)
 	signal(SIGXFSZ, SIG_IGN);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
 	add_random(&r, 500);
-	wait_for_failure(&error);
+	history_kit_await_failure(&k, &error);
 	cr_assert_not_null(strstr(error.what, "SQLite says"), "%s", error.what);
 	cr_assert_lt(history_lsn(k.h), journal_durable_lsn(k.kit.j));
 	cr_assert_not(journal_failed(k.kit.j, NULL));

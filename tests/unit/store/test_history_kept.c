@@ -74,14 +74,6 @@ static void keep_segment(void *out, const struct uuid *of, uint32_t segment)
 	buf_printf(out, "%u ", segment);
 }
 
-#define EXPECT_TEXT(call, expected)                                                                          \
-	do {                                                                                                 \
-		struct buf out = {0};                                                                        \
-		cr_assert_eq(call, 0);                                                                       \
-		cr_expect_str_eq(buf_text(&out), expected);                                                  \
-		buf_fini(&out);                                                                              \
-	} while (0)
-
 #define EXPECT_UNUSED(doomed, expected)                                                                      \
 	EXPECT_TEXT(history_unused_segments(k.reader, doomed, 100, keep_segment, &out, NULL), expected)
 
